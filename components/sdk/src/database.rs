@@ -1,0 +1,219 @@
+//! The service's own database: [`Snapshot`] reads what is committed, [`Transaction`] reads and writes in the unit of work.
+
+use crate::bindings::bulkhead::service::{outbox, snapshot, transaction};
+use crate::event::Event;
+use crate::problem::Problem;
+use crate::sql::{Column, Error, Outcome, ResultSet, Value};
+use crate::time::Timestamp;
+
+/// The last committed state, the same for all queries of a handler (until it calls another service). Never waits for writers,
+/// and never sees what this handler writes.
+#[derive(Debug)]
+pub struct Snapshot(pub(crate) ());
+
+/// The unit of work. Holding it costs nothing; the first call waits for the service's writer lease, which the handler then keeps
+/// until it returns (100 ms at most, unless the manifest says otherwise). So compute first, call others first, transact last.
+#[derive(Debug)]
+pub struct Transaction(pub(crate) ());
+
+/// Reading, by [`Snapshot`] or [`Transaction`]. A statement may have at most 100,000 bytes, a result 10,000 rows and 8 MiB.
+pub trait Read {
+    /// Runs a statement that gives rows.
+    fn query(&self, statement: &str, parameters: &[Value]) -> Result<ResultSet, Error>;
+
+    /// All rows.
+    fn query_all<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Vec<T>, Error> {
+        let ResultSet { columns, rows } = self.query(statement, parameters)?;
+        rows.into_iter().map(|values| T::from_row(&mut Row { columns: &columns, values, next: 0 })).collect()
+    }
+
+    /// The first row; none where there is none.
+    fn query_optional<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Option<T>, Error> {
+        let ResultSet { columns, rows } = self.query(statement, parameters)?;
+        rows.into_iter()
+            .next()
+            .map(|values| T::from_row(&mut Row { columns: &columns, values, next: 0 }))
+            .transpose()
+    }
+
+    /// The first row of a statement that always gives one; an error where it does not.
+    fn query_one<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<T, Error> {
+        self.query_optional(statement, parameters)?
+            .ok_or_else(|| Error::Other(format!("no row came of: {statement}")))
+    }
+}
+
+impl Read for Snapshot {
+    fn query(&self, statement: &str, parameters: &[Value]) -> Result<ResultSet, Error> {
+        snapshot::query(statement, parameters)
+    }
+}
+
+impl Read for Transaction {
+    fn query(&self, statement: &str, parameters: &[Value]) -> Result<ResultSet, Error> {
+        transaction::query(statement, parameters)
+    }
+}
+
+impl Transaction {
+    /// Runs a statement and drops the rows that it gives, if any.
+    pub fn execute(&self, statement: &str, parameters: &[Value]) -> Result<Outcome, Error> {
+        transaction::execute(statement, parameters)
+    }
+
+    /// Publishes an event, and gives its id. It is in the service's log when the unit of work commits, or never was. At most
+    /// 256 KiB of JSON.
+    pub fn publish<E: Event>(&self, event: &E) -> Result<String, PublishError> {
+        Ok(outbox::publish(E::TYPE, &event.subject(), &data(event)?)?)
+    }
+
+    /// Sets a durable timer: at the time or soon after, the service's event handler gets this event, once.
+    pub fn schedule<E: Event>(&self, event: &E, due: Timestamp) -> Result<String, PublishError> {
+        Ok(outbox::schedule(E::TYPE, &event.subject(), &data(event)?, &due.to_string())?)
+    }
+}
+
+fn data<E: Event>(event: &E) -> Result<String, PublishError> {
+    serde_json::to_string(event).map_err(|error| PublishError(outbox::Error::Invalid(error.to_string())))
+}
+
+/// Why nothing was published.
+#[derive(Debug, Clone)]
+pub struct PublishError(pub outbox::Error);
+
+impl From<outbox::Error> for PublishError {
+    fn from(error: outbox::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(PublishError(error): PublishError) -> Self {
+        match error {
+            outbox::Error::StorageFull => Problem::storage_full(),
+            outbox::Error::Busy => Error::Busy.into(),
+            outbox::Error::Lost(why) => Error::Lost(why).into(),
+            error => Problem::internal(format!("publishing failed: {error}")),
+        }
+    }
+}
+
+/// A row of a result. Values are taken out of it, so that text is not copied.
+#[derive(Debug)]
+pub struct Row<'r> {
+    columns: &'r [String],
+    values: Vec<Value>,
+    next: usize,
+}
+
+impl Row<'_> {
+    /// Takes the value of the column with this name. Columns read in their order are found at once.
+    pub fn take<T: Column>(&mut self, name: &str) -> Result<T, Error> {
+        let position = match self.columns.get(self.next) {
+            Some(column) if column == name => Some(self.next),
+            _ => self.columns.iter().position(|column| column == name),
+        };
+        self.take_at(position.ok_or_else(|| Error::column(name, "is not in the result"))?)
+    }
+
+    /// Takes the value of the column at this position, from 0.
+    pub fn take_at<T: Column>(&mut self, position: usize) -> Result<T, Error> {
+        let value = self
+            .values
+            .get_mut(position)
+            .map(|value| std::mem::replace(value, Value::Null))
+            .ok_or_else(|| Error::column(&position.to_string(), "is not in the result"))?;
+        self.next = position + 1;
+        T::from_value(value).map_err(|message| {
+            Error::column(self.columns.get(position).map_or("?", String::as_str), &message)
+        })
+    }
+}
+
+/// What a row can be read as: see [`row!`](crate::row); tuples are read by position.
+pub trait FromRow: Sized {
+    /// Reads it.
+    fn from_row(row: &mut Row<'_>) -> Result<Self, Error>;
+}
+
+macro_rules! tuple_rows {
+    ($( ($($name:ident $position:literal),+) )+) => { $(
+        impl<$($name: Column),+> FromRow for ($($name,)+) {
+            fn from_row(row: &mut Row<'_>) -> Result<Self, Error> {
+                Ok(($( row.take_at::<$name>($position)?, )+))
+            }
+        }
+    )+ };
+}
+
+tuple_rows! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Parameter as _;
+
+    crate::row! {
+        struct Note { id: uuid::Uuid, body: String, stars: Option<i64> }
+    }
+
+    struct Fixed(ResultSet);
+
+    impl Read for Fixed {
+        fn query(&self, _: &str, _: &[Value]) -> Result<ResultSet, Error> {
+            Ok(self.0.clone())
+        }
+    }
+
+    fn result(columns: &[&str], row: &[Value]) -> Fixed {
+        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        Fixed(ResultSet { columns, rows: vec![row.to_vec()] })
+    }
+
+    #[test]
+    fn rows_are_read_by_name_in_any_order() {
+        let id = uuid::Uuid::from_u128(7);
+        let fixed = result(&["stars", "id", "body"], &[Value::Null, id.parameter(), "b".parameter()]);
+        let note: Note = fixed.query_one("", &[]).expect("a note");
+        assert_eq!((note.id, note.body.as_str(), note.stars), (id, "b", None));
+    }
+
+    #[test]
+    fn a_column_of_another_type_is_named() {
+        let fixed = result(&["id", "body", "stars"], &[Value::Integer(1), "b".parameter(), Value::Null]);
+        let error = fixed.query_one::<Note>("", &[]).unwrap_err();
+        assert!(matches!(error, Error::InvalidValue(text) if text == "the column id is an integer, not text"));
+        let error = result(&["x"], &[Value::Null]).query_one::<Note>("", &[]).unwrap_err();
+        assert!(matches!(error, Error::InvalidValue(text) if text == "the column id is not in the result"));
+    }
+
+    #[test]
+    fn tuples_are_read_by_position() {
+        let fixed = result(&["count", "sum"], &[Value::Integer(2), Value::Integer(9)]);
+        assert_eq!(fixed.query_one::<(i64, i64)>("", &[]).expect("a row"), (2, 9));
+    }
+
+    #[test]
+    fn sql_errors_become_problems_once() {
+        use crate::sql::{ConstraintKind, ConstraintViolation};
+        let violation =
+            ConstraintViolation { kind: ConstraintKind::Unique, name: "product.sku".to_owned() };
+        for (error, status) in [
+            (Error::ConstraintViolation(violation), 409),
+            (Error::StorageFull, 507),
+            (Error::Busy, 503),
+            (Error::Interrupted, 504),
+            (Error::Lost("why".to_owned()), 503),
+            (Error::InvalidStatement("no such table: x".to_owned()), 500),
+        ] {
+            assert_eq!(Problem::from(error).status(), status);
+        }
+    }
+}

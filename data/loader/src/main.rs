@@ -1,0 +1,83 @@
+//! `shop-loader` fills a running shop with the real catalogue, through the shop's own HTTP API.
+//!
+//! Departments, product categories and product types become a tree of categories; every line of `products.csv` becomes a product.
+//! It may be run again at any time: what is there already is left as it is, so a run that was broken off is resumed by
+//! running it again. `--verify` reads everything back and compares it with the file, to the cent.
+
+mod catalogue;
+mod client;
+mod load;
+mod names;
+mod progress;
+mod shop;
+mod tree;
+mod verify;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::catalogue::Catalogue;
+use crate::client::{Address, Connection};
+
+/// Loads the real catalogue into a running shop.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Where the shop listens.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: Address,
+    /// The file to load.
+    #[arg(long, default_value = "data/products.csv")]
+    products: PathBuf,
+    /// How many connections load at the same time.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    connections: u16,
+    /// Do nothing where the shop has a product already.
+    #[arg(long, conflicts_with = "verify")]
+    if_empty: bool,
+    /// Load nothing: read everything back and compare it with the file. The exit status is 1 where they differ.
+    #[arg(long)]
+    verify: bool,
+    /// How long to wait for the shop to be ready.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nothing is left to be done where even standard error is closed.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread is enough: it leaves the other cores to the shop.
+#[tokio::main(flavor = "current_thread")]
+async fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let catalogue = Catalogue::read(&arguments.products)?;
+    let mut connections: Vec<Connection> =
+        (0..arguments.connections).map(|_| Connection::new(arguments.url.clone())).collect();
+    client::wait_until_ready(&arguments.url, Duration::from_secs(arguments.wait)).await?;
+    let mut out = std::io::stdout();
+    if arguments.verify {
+        let report = verify::verify(&mut Connection::new(arguments.url.clone()), &catalogue).await?;
+        write!(out, "{report}")?;
+        return Ok(if report.differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    if arguments.if_empty && shop::has_products(&mut Connection::new(arguments.url.clone())).await? {
+        writeln!(out, "the shop has products already: nothing to load")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcome = load::load(&mut connections, &catalogue).await?;
+    write!(out, "{outcome}")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,121 @@
+//! From the core module that cargo makes to a component in a file.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use wasmparser::{Parser, Payload};
+use wit_component::ComponentEncoder;
+
+/// How the names of the custom sections begin in which wit-bindgen leaves the types of the interfaces.
+const TYPES_SECTION: &str = "component-type";
+
+/// Why a module can't be made into a component. Each is a fragment that can follow "failed to encode FILE: ".
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// The bytes can't be read as a module.
+    #[error("it is not a WebAssembly module: {0}")]
+    Malformed(String),
+
+    /// The module says nothing of interfaces.
+    #[error(
+        "there is no wit-bindgen in it: depend on `bulkhead-sdk` (or on `wit-bindgen`, with the world \
+         `bulkhead:service/service`) and export the service"
+    )]
+    NoInterfaces,
+
+    /// The module and its interfaces don't fit together, or it imports what no interface has.
+    #[error(
+        "{0} (guests build for {target} with the wit-bindgen that Bulkhead's own guests use)",
+        target = crate::toolchain::TARGET
+    )]
+    Encode(String),
+}
+
+/// Makes a component of a core module that was built with wit-bindgen, and validates it.
+pub fn encode(module: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    if !has_types(module)? {
+        return Err(EncodeError::NoInterfaces);
+    }
+    ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode())
+        .map_err(|error| EncodeError::Encode(format!("{error:#}")))
+}
+
+fn has_types(module: &[u8]) -> Result<bool, EncodeError> {
+    for payload in Parser::new(0).parse_all(module) {
+        match payload.map_err(|error| EncodeError::Malformed(error.to_string()))? {
+            Payload::CustomSection(section) if section.name().starts_with(TYPES_SECTION) => return Ok(true),
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+/// Writes a file as a whole or not at all, and not at all where it has these bytes already, so that its time of change stays.
+/// Gives whether it has changed.
+pub(crate) fn write_if_changed(file: &Path, bytes: &[u8]) -> io::Result<bool> {
+    if fs::read(file).is_ok_and(|present| present == bytes) {
+        return Ok(false);
+    }
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let temporary = file.with_extension(format!("wasm.{}", std::process::id()));
+    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, file));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map(|()| true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_without_wit_bindgen_says_so() {
+        let module = wat::parse_str("(module (func (export \"f\")))").unwrap();
+        let error = encode(&module).unwrap_err();
+        assert!(matches!(error, EncodeError::NoInterfaces), "{error}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_module_are_refused() {
+        for bytes in [&b""[..], b"\0asm", b"not wasm at all"] {
+            let error = encode(bytes).unwrap_err();
+            assert!(matches!(error, EncodeError::Malformed(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_types_section_that_is_damaged_is_refused() {
+        let module = wat::parse_str("(module (@custom \"component-type:x\" \"\\00\\01\\02\"))").unwrap();
+        let error = encode(&module).unwrap_err();
+        assert!(matches!(error, EncodeError::Encode(_)), "{error}");
+    }
+
+    #[test]
+    fn unchanged_bytes_are_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("components/product.wasm");
+        assert!(write_if_changed(&file, b"one").unwrap());
+        let written = fs::metadata(&file).unwrap().modified().unwrap();
+        assert!(!write_if_changed(&file, b"one").unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
+        assert!(write_if_changed(&file, b"two").unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("product.wasm");
+        fs::create_dir(&file).unwrap();
+        assert!(write_if_changed(&file, b"one").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

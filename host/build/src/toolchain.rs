@@ -1,0 +1,506 @@
+//! Finding a Rust toolchain that can build for `wasm32-unknown-unknown`.
+//!
+//! Three ways, tried in this order:
+//!
+//! 1. the active toolchain has the target (`rustup target add wasm32-unknown-unknown`, or a distribution's package);
+//! 2. the active toolchain has the source of the standard library (`rustup component add rust-src`): cargo builds it;
+//! 3. Debian's second toolchain (packages `rustc-web`, `cargo-web`, `rust-web-src`): cargo builds the standard library.
+//!
+//! Ways 2 and 3 use cargo's `-Zbuild-std`, which a stable cargo takes with `RUSTC_BOOTSTRAP=1`; it downloads the few crates
+//! that the standard library depends on.
+//!
+//! What the machine has is read once into `Machine`; the choice is a function of that and of which files exist.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The target that components are built for. It has no WASI: what a component can do is what its world imports.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The variable that forces one way: `rustup`, `rust-src` or `debian`.
+pub const TOOLCHAIN_VARIABLE: &str = "BULKHEAD_GUEST_TOOLCHAIN";
+
+/// The oldest rustc of Debian's packages that will do: what this workspace's `rust-version` asks for.
+const DEBIAN_RUSTC_MINIMUM: (u32, u32) = (1, 95);
+
+/// Linkers to look for on PATH where the toolchain brings none.
+const LINKERS: [&str; 3] = ["rust-lld", "wasm-ld-19", "wasm-ld"];
+
+/// cargo's and rustup's variable for the linker of the target.
+const LINKER_VARIABLE: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER";
+
+/// What the environment of the calling process may hold for the host's own build, and that must not reach the guests':
+/// flags for another machine, wrappers that instrument, another compiler.
+const LEAKING_VARIABLES: [&str; 9] = [
+    "CARGO",
+    "CARGO_BUILD_TARGET",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "RUSTC",
+    "RUSTC_BOOTSTRAP",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "RUSTC_WRAPPER",
+    "RUSTDOC",
+    "RUSTFLAGS",
+];
+
+/// How guests are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By the active toolchain, which has the target.
+    Rustup,
+    /// By the active toolchain, with a standard library built from its `rust-src`.
+    RustSrc,
+    /// By Debian's `rustc-web`, with a standard library built from `rust-web-src`.
+    Debian,
+}
+
+impl Way {
+    /// All, in the order in which they are tried.
+    const ALL: [Self; 3] = [Self::Rustup, Self::RustSrc, Self::Debian];
+
+    /// The name that [`TOOLCHAIN_VARIABLE`] takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rustup => "rustup",
+            Self::RustSrc => "rust-src",
+            Self::Debian => "debian",
+        }
+    }
+}
+
+/// A toolchain that can build guests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toolchain {
+    way: Way,
+    cargo: PathBuf,
+    /// The compiler, where it is not the one that `cargo` finds by itself.
+    rustc: Option<PathBuf>,
+    /// The linker, where the toolchain has none and the environment names none.
+    linker: Option<PathBuf>,
+    sysroot: PathBuf,
+}
+
+/// Why no toolchain was found. A fragment that can follow "failed to ".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoToolchain {
+    /// The variable has a value that it does not take.
+    #[error(
+        "read {TOOLCHAIN_VARIABLE}: `{value}` is none of `rustup`, `rust-src` and `debian`; unset it, or set one of them"
+    )]
+    UnknownWay {
+        /// Its value.
+        value: String,
+    },
+
+    /// Each way that was tried lacks something.
+    #[error(
+        "find a Rust toolchain that builds for {TARGET}:\n{tried}\n\
+         Any one of these gives one:\n  \
+         rustup target add {TARGET}\n  \
+         apt-get install rustc-web cargo-web rust-web-src lld-19   (Debian)\n  \
+         make setup                                                (in the source tree of Bulkhead: tries both)"
+    )]
+    NothingWorks {
+        /// A line for each way: what it lacks.
+        tried: String,
+    },
+}
+
+/// What the machine has, as far as the choice depends on it.
+#[derive(Debug, Clone)]
+struct Machine {
+    /// The folders of PATH.
+    path: Vec<PathBuf>,
+    /// Where Debian's packages are installed: `/usr`.
+    usr: PathBuf,
+    /// The sysroot of the `rustc` on PATH, which may be rustup's; none where there is no such command or it fails.
+    active_sysroot: Option<PathBuf>,
+    /// The version of `usr`'s `bin/rustc`.
+    debian_rustc: Option<(u32, u32)>,
+    /// Whether the environment names a linker for the target.
+    linker_is_set: bool,
+    /// The value of [`TOOLCHAIN_VARIABLE`].
+    forced: Option<String>,
+}
+
+impl Toolchain {
+    /// Finds the toolchain for the guests of the workspace in this folder (rustup may choose by folder).
+    pub fn find(workspace: &Path) -> Result<Self, NoToolchain> {
+        choose(&Machine::read(workspace))
+    }
+
+    /// Which way it is.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// One line for people: which way was taken.
+    pub fn describe(&self) -> String {
+        let sysroot = self.sysroot.display();
+        let how = match self.way {
+            Way::Rustup => format!("the toolchain in {sysroot}, which has the target {TARGET}"),
+            Way::RustSrc => {
+                format!("the toolchain in {sysroot}, with a standard library built from its rust-src")
+            }
+            Way::Debian => {
+                format!(
+                    "Debian's toolchain in {sysroot} (rustc-web), with a standard library built from rust-web-src"
+                )
+            }
+        };
+        match &self.linker {
+            Some(linker) => format!("{how}, linked by {}", linker.display()),
+            None => how,
+        }
+    }
+
+    /// Whether cargo must build the standard library too.
+    pub(crate) fn builds_std(&self) -> bool {
+        self.way != Way::Rustup
+    }
+
+    /// cargo in this folder, with an environment that has nothing of the calling process's own build.
+    pub(crate) fn cargo(&self, folder: &Path) -> Command {
+        let mut command = clean_command(&self.cargo, folder);
+        if let Some(rustc) = &self.rustc {
+            command.env("RUSTC", rustc);
+        }
+        if self.builds_std() {
+            command.env("RUSTC_BOOTSTRAP", "1");
+        }
+        if let Some(linker) = &self.linker {
+            command.env(LINKER_VARIABLE, linker);
+        }
+        command
+    }
+}
+
+impl Machine {
+    /// Asks the real machine: two short processes at most.
+    fn read(workspace: &Path) -> Self {
+        let usr = PathBuf::from("/usr");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let active_sysroot =
+            first_line(clean_command(Path::new("rustc"), workspace).args(["--print", "sysroot"]));
+        let debian_rustc = usr.join("bin/rustc");
+        let debian_rustc = if debian_rustc.is_file() {
+            first_line(clean_command(&debian_rustc, workspace).arg("--version"))
+        } else {
+            None
+        };
+        Self {
+            path: std::env::split_paths(&path).collect(),
+            usr,
+            active_sysroot: active_sysroot.map(PathBuf::from),
+            debian_rustc: debian_rustc.as_deref().and_then(parse_version),
+            linker_is_set: std::env::var_os(LINKER_VARIABLE).is_some(),
+            forced: std::env::var_os(TOOLCHAIN_VARIABLE)
+                .filter(|value| !value.is_empty())
+                .map(|value| value.to_string_lossy().into_owned()),
+        }
+    }
+
+    fn on_path(&self, command: &str) -> Option<PathBuf> {
+        self.path.iter().map(|folder| folder.join(command)).find(|file| file.is_file())
+    }
+}
+
+/// Takes the first way that has all it needs.
+fn choose(machine: &Machine) -> Result<Toolchain, NoToolchain> {
+    let ways: Vec<Way> = match &machine.forced {
+        None => Way::ALL.to_vec(),
+        Some(value) => match Way::ALL.into_iter().find(|way| way.name() == value) {
+            Some(way) => vec![way],
+            None => return Err(NoToolchain::UnknownWay { value: value.clone() }),
+        },
+    };
+    let mut tried = Vec::new();
+    for way in ways {
+        let attempt = match way {
+            Way::Rustup | Way::RustSrc => active(machine, way),
+            Way::Debian => debian(machine),
+        };
+        match attempt {
+            Ok(toolchain) => return Ok(toolchain),
+            Err(lack) => tried.push(format!("  {}: {lack}", way.name())),
+        }
+    }
+    Err(NoToolchain::NothingWorks { tried: tried.join("\n") })
+}
+
+/// The active toolchain, with the target or with the source of the standard library; or what is missing.
+fn active(machine: &Machine, way: Way) -> Result<Toolchain, String> {
+    let sysroot = machine.active_sysroot.as_deref().ok_or("there is no `rustc` on PATH that works")?;
+    machine.on_path("cargo").ok_or("there is no `cargo` on PATH")?;
+    let shown = sysroot.display();
+    let (needed, what) = match way {
+        Way::Rustup => (target_libraries(sysroot), format!("has no target {TARGET}")),
+        Way::RustSrc | Way::Debian => (std_source(sysroot), "has no component rust-src".to_owned()),
+    };
+    if !needed.exists() {
+        return Err(format!("the toolchain in {shown} {what}"));
+    }
+    let linker = linker(machine, sysroot)?;
+    // Not the file that was found: rustup's `cargo` is to be found again in the workspace's folder, by the same PATH.
+    Ok(Toolchain { way, cargo: PathBuf::from("cargo"), rustc: None, linker, sysroot: sysroot.to_owned() })
+}
+
+/// Debian's second toolchain; or what is missing.
+fn debian(machine: &Machine) -> Result<Toolchain, String> {
+    let usr = machine.usr.as_path();
+    let (cargo, rustc) = (usr.join("bin/cargo"), usr.join("bin/rustc"));
+    let (major, minor) =
+        machine.debian_rustc.ok_or_else(|| format!("there is no {} (package rustc-web)", rustc.display()))?;
+    if (major, minor) < DEBIAN_RUSTC_MINIMUM {
+        let (need_major, need_minor) = DEBIAN_RUSTC_MINIMUM;
+        return Err(format!(
+            "{} is {major}.{minor}, and guests need {need_major}.{need_minor} or newer (package rustc-web)",
+            rustc.display()
+        ));
+    }
+    if !cargo.is_file() {
+        return Err(format!("there is no {} (package cargo-web)", cargo.display()));
+    }
+    let source = std_source(usr);
+    if !source.exists() {
+        return Err(format!("there is no {} (package rust-web-src)", source.display()));
+    }
+    let linker = linker(machine, usr)?;
+    Ok(Toolchain { way: Way::Debian, cargo, rustc: Some(rustc), linker, sysroot: usr.to_owned() })
+}
+
+/// The linker to name to cargo: none where the environment names one or the compiler finds one in its own sysroot.
+fn linker(machine: &Machine, sysroot: &Path) -> Result<Option<PathBuf>, String> {
+    if machine.linker_is_set || own_linker(sysroot).is_some() {
+        return Ok(None);
+    }
+    machine
+        .active_sysroot
+        .as_deref()
+        .and_then(own_linker)
+        .or_else(|| LINKERS.iter().find_map(|name| machine.on_path(name)))
+        .map(Some)
+        .ok_or_else(|| "there is no linker `rust-lld` or `wasm-ld` (package lld-19)".to_owned())
+}
+
+/// The `rust-lld` that a toolchain brings, in the folder of its own machine type.
+fn own_linker(sysroot: &Path) -> Option<PathBuf> {
+    std::fs::read_dir(sysroot.join("lib/rustlib"))
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path().join("bin/rust-lld"))
+        .find(|file| file.is_file())
+}
+
+fn target_libraries(sysroot: &Path) -> PathBuf {
+    sysroot.join("lib/rustlib").join(TARGET).join("lib")
+}
+
+fn std_source(sysroot: &Path) -> PathBuf {
+    sysroot.join("lib/rustlib/src/rust/library/Cargo.toml")
+}
+
+/// A command in a folder, without the variables of the calling process's own build.
+fn clean_command(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).stdin(Stdio::null());
+    // Below cargo, RUSTUP_TOOLCHAIN says which toolchain runs the host's build. Else the user has set it, and means it.
+    if std::env::var_os("CARGO").is_some() {
+        command.env_remove("RUSTUP_TOOLCHAIN");
+    }
+    for variable in LEAKING_VARIABLES {
+        command.env_remove(variable);
+    }
+    // cargo takes a relative path from its own folder, which is not the caller's.
+    if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
+        command.env("CARGO_TARGET_DIR", absolute(target));
+    }
+    command
+}
+
+fn absolute(path: OsString) -> PathBuf {
+    std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
+/// The first line that a command prints; none where it can't be run, fails or prints nothing.
+fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let line = text.lines().next()?.trim();
+    (output.status.success() && !line.is_empty()).then(|| line.to_owned())
+}
+
+/// `rustc 1.96.0 (…)` gives 1.96.
+fn parse_version(line: &str) -> Option<(u32, u32)> {
+    let mut numbers = line.strip_prefix("rustc ")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine made of empty files below a temporary folder: `rustup/` is the active sysroot, `usr/` Debian's, `bin/` PATH.
+    struct Fake {
+        root: tempfile::TempDir,
+        machine: Machine,
+    }
+
+    impl Fake {
+        fn new(files: &[&str]) -> Self {
+            let root = tempfile::tempdir().unwrap();
+            for file in files {
+                let file = root.path().join(file);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, "").unwrap();
+            }
+            let machine = Machine {
+                path: vec![root.path().join("bin")],
+                usr: root.path().join("usr"),
+                active_sysroot: Some(root.path().join("rustup")),
+                debian_rustc: Some((1, 96)),
+                linker_is_set: false,
+                forced: None,
+            };
+            Self { root, machine }
+        }
+
+        /// The way that is taken, and the linker that is named, relative to the root.
+        fn choice(&self) -> (Way, Option<String>) {
+            let toolchain = choose(&self.machine).unwrap();
+            let linker = toolchain
+                .linker
+                .map(|path| path.strip_prefix(self.root.path()).unwrap().to_string_lossy().into_owned());
+            (toolchain.way, linker)
+        }
+
+        fn error(&self) -> String {
+            choose(&self.machine).unwrap_err().to_string()
+        }
+    }
+
+    const CARGO: &str = "bin/cargo";
+    const OWN_LLD: &str = "rustup/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld";
+    const WASM_STD: &str = "rustup/lib/rustlib/wasm32-unknown-unknown/lib/libstd.rlib";
+    const RUST_SRC: &str = "rustup/lib/rustlib/src/rust/library/Cargo.toml";
+    const DEBIAN: [&str; 2] = ["usr/bin/cargo", "usr/lib/rustlib/src/rust/library/Cargo.toml"];
+
+    #[test]
+    fn the_installed_target_goes_first() {
+        let fake = Fake::new(&[CARGO, OWN_LLD, WASM_STD, RUST_SRC, DEBIAN[0], DEBIAN[1]]);
+        assert_eq!(fake.choice(), (Way::Rustup, None));
+    }
+
+    #[test]
+    fn without_the_target_the_standard_library_is_built_from_rust_src() {
+        let fake = Fake::new(&[CARGO, OWN_LLD, RUST_SRC, DEBIAN[0], DEBIAN[1]]);
+        assert_eq!(fake.choice(), (Way::RustSrc, None));
+    }
+
+    #[test]
+    fn without_either_debians_toolchain_links_with_rustups_linker() {
+        let fake = Fake::new(&[CARGO, OWN_LLD, DEBIAN[0], DEBIAN[1]]);
+        assert_eq!(fake.choice(), (Way::Debian, Some(OWN_LLD.to_owned())));
+    }
+
+    #[test]
+    fn debians_toolchain_needs_no_rustup() {
+        let mut fake = Fake::new(&[DEBIAN[0], DEBIAN[1], "bin/wasm-ld-19"]);
+        fake.machine.active_sysroot = None;
+        assert_eq!(fake.choice(), (Way::Debian, Some("bin/wasm-ld-19".to_owned())));
+    }
+
+    #[test]
+    fn a_linker_on_path_stands_in_for_the_toolchains_own() {
+        let fake = Fake::new(&[CARGO, WASM_STD, "bin/wasm-ld"]);
+        assert_eq!(fake.choice(), (Way::Rustup, Some("bin/wasm-ld".to_owned())));
+    }
+
+    #[test]
+    fn a_linker_that_the_environment_names_stays() {
+        let mut fake = Fake::new(&[CARGO, WASM_STD]);
+        fake.machine.linker_is_set = true;
+        assert_eq!(fake.choice(), (Way::Rustup, None));
+    }
+
+    #[test]
+    fn one_way_can_be_forced() {
+        let mut fake = Fake::new(&[CARGO, OWN_LLD, WASM_STD, RUST_SRC, DEBIAN[0], DEBIAN[1]]);
+        for way in Way::ALL {
+            fake.machine.forced = Some(way.name().to_owned());
+            assert_eq!(fake.choice().0, way);
+        }
+    }
+
+    #[test]
+    fn a_forced_way_is_not_replaced_by_another() {
+        let mut fake = Fake::new(&[CARGO, OWN_LLD, WASM_STD]);
+        fake.machine.forced = Some("rust-src".to_owned());
+        let error = fake.error();
+        assert!(error.contains("rust-src: the toolchain in"), "{error}");
+        assert!(!error.contains("  debian:"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_way_is_refused_by_name() {
+        let mut fake = Fake::new(&[]);
+        fake.machine.forced = Some("brew".to_owned());
+        assert!(fake.error().contains("`brew` is none of"));
+    }
+
+    #[test]
+    fn where_nothing_works_the_error_says_what_each_way_lacks_and_what_to_run() {
+        let mut fake = Fake::new(&[CARGO, OWN_LLD]);
+        fake.machine.debian_rustc = Some((1, 85));
+        let error = fake.error();
+        for part in [
+            "rustup: the toolchain in",
+            "has no target wasm32-unknown-unknown",
+            "has no component rust-src",
+            "is 1.85, and guests need 1.95 or newer",
+            "\n  rustup target add wasm32-unknown-unknown\n",
+            "\n  apt-get install rustc-web cargo-web rust-web-src lld-19 ",
+            "\n  make setup",
+        ] {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn debians_missing_packages_are_named() {
+        for (files, debian_rustc, package) in [
+            (&[][..], None, "rustc-web"),
+            (&[][..], Some((1, 96)), "cargo-web"),
+            (&DEBIAN[..1], Some((1, 96)), "rust-web-src"),
+            (&DEBIAN[..], Some((1, 96)), "lld-19"),
+        ] {
+            let mut fake = Fake::new(files);
+            fake.machine.debian_rustc = debian_rustc;
+            fake.machine.forced = Some("debian".to_owned());
+            assert!(fake.error().contains(&format!("(package {package})")), "{}", fake.error());
+        }
+    }
+
+    #[test]
+    fn the_version_of_rustc_is_read() {
+        assert_eq!(
+            parse_version("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"),
+            Some((1, 96))
+        );
+        assert_eq!(parse_version("cargo 1.96.0"), None);
+    }
+
+    #[test]
+    fn this_build_of_the_host_does_not_leak_into_cargo() {
+        let command = clean_command(Path::new("cargo"), Path::new("."));
+        let removed: Vec<_> = command
+            .get_envs()
+            .filter(|(_, value)| value.is_none())
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        for variable in LEAKING_VARIABLES {
+            assert!(removed.iter().any(|name| name == variable), "{variable}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a statement may do: SQLite asks while it prepares each one.
+//!
+//! The authorizer is set once per connection, for setting it expires every prepared statement. Who is asking is a mode that
+//! is set around prepare *and* step, for SQLite prepares a statement again inside step when the schema has changed.
+//!
+//! FTS5 prepares statements of its own on its shadow tables, under the mode of the statement that it serves. Those tables are
+//! guarded by `SQLITE_DBCONFIG_DEFENSIVE`, so they need no rule here; the one pragma that FTS5 uses, `data_version`, does.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+use bulkhead_types::HOST_TABLE_PREFIX;
+use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+/// Who is asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Mode {
+    /// The host itself: everything.
+    Host = 0,
+    /// A handler: rows of the service's own tables.
+    Handler = 1,
+    /// A migration: the schema as well.
+    Migration = 2,
+}
+
+/// Functions whose result a replay could not repeat, or that tell of a neighbour in the same batch, or that reach outside.
+const FORBIDDEN_FUNCTIONS: [&str; 17] = [
+    "random",
+    "randomblob",
+    "date",
+    "time",
+    "datetime",
+    "julianday",
+    "unixepoch",
+    "strftime",
+    "timediff",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "load_extension",
+    "changes",
+    "total_changes",
+    "last_insert_rowid",
+    "fts3_tokenizer",
+];
+
+/// Pragmas that read the schema (as table-valued functions too), and the one that FTS5 asks for.
+const ALLOWED_PRAGMAS: [&str; 6] =
+    ["data_version", "table_info", "table_xinfo", "index_list", "index_info", "foreign_key_list"];
+
+/// What the authorizer and the progress handler of one connection are told, and tell.
+pub(crate) struct Guard {
+    mode: AtomicU8,
+    /// Nanoseconds after `epoch` at which a running statement is interrupted; `u64::MAX` for never.
+    deadline: AtomicU64,
+    epoch: Instant,
+    denied: Mutex<Option<String>>,
+    /// The names, in lower case, of the tables that only a trigger may write to.
+    search_tables: RwLock<HashSet<String>>,
+}
+
+/// SQLite virtual machine steps between two looks at the clock: tens of microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 1000;
+
+impl Guard {
+    /// Installs a guard on `connection`, in the host's mode and without a deadline.
+    pub(crate) fn install(connection: &mut Connection) -> rusqlite::Result<Arc<Self>> {
+        let guard = Arc::new(Self {
+            mode: AtomicU8::new(Mode::Host as u8),
+            deadline: AtomicU64::new(u64::MAX),
+            epoch: Instant::now(),
+            denied: Mutex::default(),
+            search_tables: RwLock::default(),
+        });
+        let asked = Arc::clone(&guard);
+        connection.authorizer(Some(move |context: AuthContext<'_>| asked.authorize(&context)))?;
+        let asked = Arc::clone(&guard);
+        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || asked.is_late()))?;
+        Ok(guard)
+    }
+
+    /// Until the returned value is dropped, statements are those of `mode` and end at `deadline`.
+    pub(crate) fn enter(&self, mode: Mode, deadline: Option<Instant>) -> Entered<'_> {
+        if let Some(deadline) = deadline {
+            let nanoseconds = deadline.saturating_duration_since(self.epoch).as_nanos();
+            self.deadline.store(u64::try_from(nanoseconds).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        self.mode.store(mode as u8, Ordering::Relaxed);
+        Entered(self)
+    }
+
+    /// Takes what the authorizer refused since it was last asked.
+    pub(crate) fn take_denied(&self) -> Option<String> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Learns which tables are FTS5 tables. To be called whenever the schema may have changed.
+    pub(crate) fn learn_search_tables(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(
+            "SELECT lower(name) FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'",
+        )?;
+        let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        *self.search_tables.write().unwrap_or_else(PoisonError::into_inner) = names;
+        Ok(())
+    }
+
+    fn is_late(&self) -> bool {
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        deadline != u64::MAX && self.epoch.elapsed().as_nanos() >= u128::from(deadline)
+    }
+
+    fn authorize(&self, context: &AuthContext<'_>) -> Authorization {
+        let mode = self.mode.load(Ordering::Relaxed);
+        let refused = if mode == Mode::Host as u8 {
+            None
+        } else if mode == Mode::Migration as u8 {
+            refuse_in_migration(&context.action)
+        } else {
+            let written = |table: &str| {
+                context.accessor.is_none()
+                    && self
+                        .search_tables
+                        .read()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .contains(&table.to_ascii_lowercase())
+            };
+            refuse_in_handler(&context.action, written)
+        };
+        match refused {
+            None => Authorization::Allow,
+            Some(reason) => {
+                *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                Authorization::Deny
+            }
+        }
+    }
+}
+
+/// See [`Guard::enter`].
+pub(crate) struct Entered<'g>(&'g Guard);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.mode.store(Mode::Host as u8, Ordering::Relaxed);
+        self.0.deadline.store(u64::MAX, Ordering::Relaxed);
+    }
+}
+
+fn is_host_table(name: &str) -> bool {
+    name.get(..HOST_TABLE_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(HOST_TABLE_PREFIX))
+}
+
+fn contains(list: &[&str], name: &str) -> bool {
+    list.iter().any(|entry| entry.eq_ignore_ascii_case(name))
+}
+
+/// The rules that handlers and migrations share: names, functions and pragmas.
+fn refuse_always(action: &AuthAction<'_>) -> Option<String> {
+    match action {
+        AuthAction::Read { table_name, .. }
+        | AuthAction::Insert { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::Delete { table_name }
+            if is_host_table(table_name) =>
+        {
+            Some(format!("table {table_name} is the host's"))
+        }
+        AuthAction::Function { function_name } if contains(&FORBIDDEN_FUNCTIONS, function_name) => Some(format!(
+            "function {function_name} is not to be had: time and randomness come from the host, by its clock and random \
+             interfaces"
+        )),
+        AuthAction::Pragma { pragma_name, pragma_value } => {
+            // With a value, `data_version` and the like read all the same; nothing on the list can be set.
+            let _ = pragma_value;
+            (!contains(&ALLOWED_PRAGMAS, pragma_name)).then(|| format!("PRAGMA {pragma_name} is the host's"))
+        }
+        AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => {
+            Some("transactions are the host's: a unit of work commits when the handler has returned".into())
+        }
+        AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
+            Some("ATTACH is not to be had: a service has one database".into())
+        }
+        AuthAction::CreateTempIndex { .. }
+        | AuthAction::CreateTempTable { .. }
+        | AuthAction::CreateTempTrigger { .. }
+        | AuthAction::CreateTempView { .. } => Some("temporary objects would outlive the handler".into()),
+        AuthAction::Unknown { code, .. } => Some(format!("action {code} of SQLite's is not known to the host")),
+        _ => None,
+    }
+}
+
+fn refuse_in_handler(action: &AuthAction<'_>, is_search_table: impl Fn(&str) -> bool) -> Option<String> {
+    if let Some(reason) = refuse_always(action) {
+        return Some(reason);
+    }
+    match action {
+        AuthAction::Select
+        | AuthAction::Read { .. }
+        | AuthAction::Function { .. }
+        | AuthAction::Pragma { .. }
+        | AuthAction::Recursive => None,
+        AuthAction::Insert { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::Delete { table_name } => {
+            if is_search_table(table_name) {
+                return Some(format!(
+                    "table {table_name} is a search index: let triggers on the table that it indexes write to it"
+                ));
+            }
+            // `sqlite_sequence` and the schema itself.
+            table_name.starts_with("sqlite_").then(|| format!("table {table_name} is SQLite's: the schema changes by migrations alone"))
+        }
+        _ => Some("the schema changes by migrations alone".into()),
+    }
+}
+
+fn refuse_in_migration(action: &AuthAction<'_>) -> Option<String> {
+    if let Some(reason) = refuse_always(action) {
+        return Some(reason);
+    }
+    match action {
+        AuthAction::CreateTable { table_name }
+        | AuthAction::DropTable { table_name }
+        | AuthAction::AlterTable { table_name, .. }
+        | AuthAction::CreateIndex { table_name, .. }
+        | AuthAction::DropIndex { table_name, .. }
+        | AuthAction::CreateTrigger { table_name, .. }
+        | AuthAction::DropTrigger { table_name, .. }
+        | AuthAction::Analyze { table_name }
+            if is_host_table(table_name) =>
+        {
+            Some(format!("names that begin with {HOST_TABLE_PREFIX} are the host's"))
+        }
+        AuthAction::CreateView { view_name: name } | AuthAction::CreateVtable { table_name: name, .. }
+            if is_host_table(name) =>
+        {
+            Some(format!("names that begin with {HOST_TABLE_PREFIX} are the host's"))
+        }
+        AuthAction::CreateVtable { module_name, .. }
+            if !contains(&["fts5", "fts5vocab", "rtree"], module_name) =>
+        {
+            Some(format!("virtual tables of module {module_name} are not to be had; there are fts5 and rtree"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,141 @@
+//! Opening a service's database. This is the only file that does.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulkhead_types::limits::{STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX};
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::authorizer::Guard;
+use crate::{StoreError, system};
+
+/// How long a connection waits for another's lock. Only the checkpoint ever competes with the writer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Kibibytes of pages that a connection keeps. Small: there is one for each worker, and the system caches the file.
+const CACHE_KIB: i64 = 2048;
+
+/// What a database is opened with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The file. Made when missing.
+    pub path: PathBuf,
+    /// The most bytes that it may have; see [`bulkhead_types::limits::STORAGE_DEFAULT`].
+    pub storage: u64,
+}
+
+/// A service's database: the way to its connections.
+#[derive(Debug)]
+pub struct Database {
+    settings: Settings,
+    /// The id of the event log in it.
+    log: String,
+}
+
+/// A connection with its guard.
+pub(crate) struct Guarded {
+    pub(crate) connection: Connection,
+    pub(crate) guard: Arc<Guard>,
+}
+
+impl Database {
+    /// Opens the file, and makes the host's own tables in a new one.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be opened or written, or is no SQLite database.
+    pub fn open(settings: Settings) -> Result<Arc<Self>, StoreError> {
+        let opened = open_writable(&settings)?;
+        let log = system::prepare(&opened.connection).map_err(|source| StoreError::Sqlite {
+            action: "prepare the host's tables in",
+            path: settings.path.clone(),
+            source,
+        })?;
+        Ok(Arc::new(Self { settings, log }))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.settings.path
+    }
+
+    /// The id of the event log: 32 hexadecimal digits, made with the database.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
+    pub(crate) fn open_writer(&self) -> Result<Guarded, StoreError> {
+        open_writable(&self.settings)
+    }
+
+    pub(crate) fn open_reader(&self) -> Result<Guarded, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        open(&self.settings, flags, |connection| {
+            connection.pragma_update(None, "query_only", true)
+        })
+    }
+}
+
+fn open_writable(settings: &Settings) -> Result<Guarded, StoreError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(settings, flags, |connection| {
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        debug_assert_eq!(mode, "wal");
+        // FULL: the log is synced before COMMIT returns. A lower level would let a power cut take back an answer.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = i64::try_from(settings.storage).unwrap_or(i64::MAX) / page_size.max(512);
+        connection.pragma_update(None, "max_page_count", pages.clamp(1, i64::from(u32::MAX - 1)))
+    })
+}
+
+fn open(
+    settings: &Settings,
+    flags: OpenFlags,
+    configure: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> Result<Guarded, StoreError> {
+    let failed = |source| StoreError::Sqlite { action: "open", path: settings.path.clone(), source };
+    let mut connection = Connection::open_with_flags(&settings.path, flags).map_err(failed)?;
+    let guard = (|| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        configure(&connection)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        for (limit, value) in LIMITS {
+            connection.set_limit(limit, value)?;
+        }
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        let guard = Guard::install(&mut connection)?;
+        guard.learn_search_tables(&connection)?;
+        Ok(guard)
+    })()
+    .map_err(failed)?;
+    Ok(Guarded { connection, guard })
+}
+
+/// SQLite's own limits (<https://sqlite.org/c3ref/c_limit_attached.html>).
+const LIMITS: [(Limit, i32); 11] = [
+    (Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX as i32),
+    // The host's own statements are longer than a guest's by the mark that they begin with.
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, STATEMENT_BYTES_MAX as i32 + 1024),
+    (Limit::SQLITE_LIMIT_COLUMN, 200),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 100),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 100_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 32),
+];

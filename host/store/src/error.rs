@@ -1,0 +1,203 @@
+//! Why a statement, a publication or the store itself failed.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+
+/// The kinds of constraint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConstraintKind {
+    /// UNIQUE, also by a unique index.
+    Unique,
+    /// PRIMARY KEY.
+    PrimaryKey,
+    /// REFERENCES.
+    ForeignKey,
+    /// CHECK.
+    Check,
+    /// NOT NULL.
+    NotNull,
+    /// A STRICT table was given a value of another type.
+    Datatype,
+    /// RAISE in a trigger.
+    Trigger,
+    /// Any other.
+    Other,
+}
+
+/// Which constraint refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    /// Its kind.
+    pub kind: ConstraintKind,
+    /// As SQLite names it: `product.sku`, a CHECK's name, a RAISE's message; empty for a foreign key.
+    pub name: String,
+}
+
+/// Why a guest's statement failed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum StatementError {
+    /// A constraint refused the write.
+    #[error("constraint {:?} {} was violated", .0.kind, .0.name)]
+    Constraint(Constraint),
+    /// A write where only reading is possible.
+    #[error("a snapshot can only be read")]
+    ReadOnly,
+    /// A limit was met.
+    #[error("more than {maximum} {what}")]
+    Limit {
+        /// What is limited, with its unit.
+        what: &'static str,
+        /// The most that is allowed.
+        maximum: u64,
+    },
+    /// The authorizer refused.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// SQLite could not prepare it.
+    #[error("{0}")]
+    Invalid(String),
+    /// Parameters or result values that can't be.
+    #[error("{0}")]
+    InvalidValue(String),
+    /// The quota or the disk is full.
+    #[error("the database has no room left")]
+    StorageFull,
+    /// The deadline passed.
+    #[error("the statement was interrupted at its deadline")]
+    Interrupted,
+    /// The lease, or a snapshot, was not to be had before the deadline.
+    #[error("the database was busy until the deadline")]
+    Busy,
+    /// The unit of work is gone.
+    #[error("the unit of work is lost: {0}")]
+    Lost(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Why an event was not published.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PublishError {
+    /// The type, the subject or the data can't be.
+    #[error("{0}")]
+    Invalid(String),
+    /// The row could not be written.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+}
+
+/// Why the store can't do what the host asks of it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite refused.
+    #[error("{action} {}: {source}", path.display())]
+    Sqlite {
+        /// What was tried.
+        action: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        source: rusqlite::Error,
+    },
+    /// The file system refused.
+    #[error("{action} {}: {source}; {remedy}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Another host has the data folder.
+    #[error(
+        "lock {}: another host holds this data folder; stop that host, or give this one a folder of its own with --data",
+        path.display()
+    )]
+    FolderHeld {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A migration was refused or failed.
+    #[error("migrate {}: {source}", path.display())]
+    Migration {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: crate::MigrationError,
+    },
+}
+
+/// SQLite's own text without the parts that rusqlite adds.
+pub(crate) fn sqlite_message(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Sorts an error of SQLite's into what a guest is told. `denied` is what the authorizer said meanwhile, if it refused.
+pub(crate) fn classify(error: &rusqlite::Error, denied: Option<String>) -> StatementError {
+    if let Some(reason) = denied {
+        return StatementError::NotAllowed(reason);
+    }
+    let (rusqlite::Error::SqliteFailure(code, _) | rusqlite::Error::SqlInputError { error: code, .. }) = error
+    else {
+        return match error {
+            rusqlite::Error::MultipleStatement => {
+                StatementError::Invalid("more than one statement; send one with each call".into())
+            }
+            rusqlite::Error::NulError(_) => StatementError::Invalid("the statement has a NUL byte".into()),
+            other => StatementError::Other(other.to_string()),
+        };
+    };
+    let message = sqlite_message(error);
+    match code.code {
+        ErrorCode::ConstraintViolation => {
+            StatementError::Constraint(constraint(code.extended_code, &message))
+        }
+        ErrorCode::ReadOnly => StatementError::ReadOnly,
+        ErrorCode::DiskFull => StatementError::StorageFull,
+        ErrorCode::OperationInterrupted => StatementError::Interrupted,
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StatementError::Busy,
+        ErrorCode::TooBig => StatementError::Limit {
+            what: "bytes of a value or row",
+            maximum: bulkhead_types::limits::VALUE_BYTES_MAX as u64,
+        },
+        ErrorCode::AuthorizationForStatementDenied => StatementError::NotAllowed(message),
+        ErrorCode::TypeMismatch => StatementError::InvalidValue(message),
+        // Stepping a statement of nothing but blanks and comments.
+        ErrorCode::ApiMisuse => StatementError::Invalid("the statement is empty".into()),
+        // SQLite's plain SQLITE_ERROR: a mistake in the statement.
+        ErrorCode::Unknown if code.extended_code & 0xff == ffi::SQLITE_ERROR => {
+            StatementError::Invalid(message)
+        }
+        _ => StatementError::Other(message),
+    }
+}
+
+fn constraint(extended_code: i32, message: &str) -> Constraint {
+    let kind = match extended_code {
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_ROWID => ConstraintKind::Unique,
+        ffi::SQLITE_CONSTRAINT_PRIMARYKEY => ConstraintKind::PrimaryKey,
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => ConstraintKind::ForeignKey,
+        ffi::SQLITE_CONSTRAINT_CHECK => ConstraintKind::Check,
+        ffi::SQLITE_CONSTRAINT_NOTNULL => ConstraintKind::NotNull,
+        ffi::SQLITE_CONSTRAINT_DATATYPE => ConstraintKind::Datatype,
+        ffi::SQLITE_CONSTRAINT_TRIGGER => ConstraintKind::Trigger,
+        _ => ConstraintKind::Other,
+    };
+    // «UNIQUE constraint failed: product.sku», but a RAISE's message is the whole of it.
+    let name = match kind {
+        ConstraintKind::ForeignKey => String::new(),
+        ConstraintKind::Trigger => message.to_owned(),
+        _ => message.split_once(": ").map_or(message, |(_, name)| name).to_owned(),
+    };
+    Constraint { kind, name }
+}

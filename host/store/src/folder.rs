@@ -1,0 +1,77 @@
+//! The data folder: held by one host, and in it no file that two services share.
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::StoreError;
+
+/// The folder, locked until this is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Makes the folder if there is none, and locks it.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be made or written to, or another host holds it.
+    pub fn lock(path: &Path) -> Result<Self, StoreError> {
+        let failed = |action, path: &Path, source| StoreError::File {
+            action,
+            path: path.to_owned(),
+            source,
+            remedy: "give a folder that this user may write to with --data",
+        };
+        std::fs::create_dir_all(path).map_err(|error| failed("make the data folder", path, error))?;
+        let file = path.join("bulkhead.lock");
+        let lock = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&file)
+            .map_err(|error| failed("write to the data folder by", &file, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::FolderHeld { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(failed("lock", &file, error)),
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Which file a path leads to, whatever the path says: two paths to one file have the same identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    /// The identity of the file at `path`, which is made, empty, when it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be opened or made.
+    pub fn of(path: &Path) -> Result<Self, StoreError> {
+        let open = || {
+            let file = File::options().create(true).write(true).truncate(false).open(path)?;
+            file.metadata()
+        };
+        let metadata = open().map_err(|source| StoreError::File {
+            action: "open the database",
+            path: path.to_owned(),
+            source,
+            remedy: "give a file that this user may write to, in `database` or with --data",
+        })?;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+}

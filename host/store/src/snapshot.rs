@@ -1,0 +1,61 @@
+//! Reading the last committed state: one connection, one snapshot at a time.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::checkpoint::{GateTicket, SnapshotGate};
+use crate::connection::Guarded;
+use crate::statement::{self, Access};
+use crate::{Database, ResultSet, StatementError, StoreError, Value};
+
+/// A worker's read-only connection.
+///
+/// A snapshot begins at the first query and ends with [`Reader::end`]; between the two all queries see the same state.
+pub struct Reader {
+    guarded: Guarded,
+    gate: Arc<SnapshotGate>,
+    open: Option<GateTicket>,
+}
+
+impl Reader {
+    /// Opens a connection of its own.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite can't.
+    pub fn open(database: &Database, gate: Arc<SnapshotGate>) -> Result<Self, StoreError> {
+        Ok(Self { guarded: database.open_reader()?, gate, open: None })
+    }
+
+    /// Runs one reading statement in the snapshot, which begins here if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StatementError::Busy`] when a checkpoint held new snapshots back until `deadline`, otherwise as the statement fails.
+    pub fn query(&mut self, deadline: Instant, sql: &str, parameters: &[Value]) -> Result<ResultSet, StatementError> {
+        if self.open.is_none() {
+            let ticket = self.gate.enter(deadline).ok_or(StatementError::Busy)?;
+            self.host_statement("/*bulkhead*/BEGIN")?;
+            self.open = Some(ticket);
+        }
+        let Guarded { connection, guard } = &self.guarded;
+        statement::query(connection, guard, Access::Read, deadline, sql, parameters)
+    }
+
+    /// Ends the snapshot, if there is one.
+    pub fn end(&mut self) {
+        if self.open.is_some() {
+            // Nothing was written, so this can't fail in a way that matters; if it does, `is_autocommit` tells.
+            let ended = self.host_statement("/*bulkhead*/COMMIT");
+            if let Err(error) = ended {
+                tracing::error!(%error, "a snapshot could not be ended");
+            }
+            self.open = None;
+        }
+    }
+
+    fn host_statement(&self, sql: &str) -> Result<(), StatementError> {
+        let run = || self.guarded.connection.prepare_cached(sql)?.execute([]);
+        run().map(drop).map_err(|error| crate::error::classify(&error, None))
+    }
+}

@@ -1,0 +1,162 @@
+//! Running one statement of a guest's on a connection. There is no other place that does.
+//!
+//! The guest's statements are in the connection's statement cache under their own text; the host's own all begin with
+//! [`HOST_MARK`], and a guest's that does is refused: so neither can ever be given what the other prepared.
+
+use std::time::Instant;
+
+use bulkhead_types::limits::{RESULT_BYTES_MAX, RESULT_ROWS_MAX, STATEMENT_BYTES_MAX};
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, Row};
+
+use crate::authorizer::{Guard, Mode};
+use crate::error::classify;
+use crate::{Outcome, ResultSet, StatementError, Value};
+
+/// What the text of each of the host's cached statements begins with.
+pub(crate) const HOST_MARK: &str = "/*bulkhead*/";
+
+/// Whether a statement may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Only what reads.
+    Read,
+    /// Everything that a handler may do.
+    Write,
+}
+
+/// Runs a statement and gives its rows.
+pub(crate) fn query(
+    connection: &Connection,
+    guard: &Guard,
+    access: Access,
+    deadline: Instant,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<ResultSet, StatementError> {
+    run(connection, guard, access, deadline, sql, parameters, |statement| {
+        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let width = columns.len();
+        let mut bytes = 0;
+        let mut rows = Vec::new();
+        let mut cursor = statement.raw_query();
+        while let Some(row) = cursor.next().map_err(Failure::Sqlite)? {
+            if rows.len() == RESULT_ROWS_MAX {
+                return Err(limit("rows of a result", RESULT_ROWS_MAX));
+            }
+            let values = read_row(row, width, &columns, &mut bytes)?;
+            rows.push(values);
+        }
+        drop(cursor);
+        Ok(ResultSet { columns, rows })
+    })
+}
+
+/// Runs a statement to its end and drops its rows.
+pub(crate) fn execute(
+    connection: &Connection,
+    guard: &Guard,
+    deadline: Instant,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<Outcome, StatementError> {
+    run(connection, guard, Access::Write, deadline, sql, parameters, |statement| {
+        let reads = statement.readonly();
+        let mut cursor = statement.raw_query();
+        while cursor.next().map_err(Failure::Sqlite)?.is_some() {}
+        drop(cursor);
+        // `changes` is left as the last write had it by a statement that only reads.
+        let rows_affected = if reads { 0 } else { connection.changes() };
+        Ok(Outcome { rows_affected, last_insert_rowid: connection.last_insert_rowid() })
+    })
+}
+
+/// Why a run ended: SQLite's own errors are sorted with what the authorizer said, the host's are as they are.
+enum Failure {
+    Sqlite(rusqlite::Error),
+    Statement(StatementError),
+}
+
+fn limit(what: &'static str, maximum: usize) -> Failure {
+    Failure::Statement(StatementError::Limit { what, maximum: maximum as u64 })
+}
+
+fn run<T>(
+    connection: &Connection,
+    guard: &Guard,
+    access: Access,
+    deadline: Instant,
+    sql: &str,
+    parameters: &[Value],
+    finish: impl FnOnce(&mut CachedStatement<'_>) -> Result<T, Failure>,
+) -> Result<T, StatementError> {
+    if sql.len() > STATEMENT_BYTES_MAX {
+        return Err(StatementError::Limit {
+            what: "bytes of a statement",
+            maximum: STATEMENT_BYTES_MAX as u64,
+        });
+    }
+    if sql.trim_start().starts_with(HOST_MARK) {
+        return Err(StatementError::Invalid(format!("a statement may not begin with {HOST_MARK}")));
+    }
+    let _entered = guard.enter(Mode::Handler, Some(deadline));
+    let result = prepare(connection, access, sql, parameters).and_then(|mut statement| finish(&mut statement));
+    result.map_err(|failure| match failure {
+        Failure::Sqlite(error) => classify(&error, guard.take_denied()),
+        Failure::Statement(error) => error,
+    })
+}
+
+fn prepare<'c>(
+    connection: &'c Connection,
+    access: Access,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<CachedStatement<'c>, Failure> {
+    let mut statement = connection.prepare_cached(sql).map_err(Failure::Sqlite)?;
+    if access == Access::Read && !statement.readonly() {
+        return Err(Failure::Statement(StatementError::ReadOnly));
+    }
+    let wanted = statement.parameter_count();
+    if wanted != parameters.len() {
+        return Err(Failure::Statement(StatementError::InvalidValue(format!(
+            "the statement has {wanted} parameters, and {} were given",
+            parameters.len()
+        ))));
+    }
+    for (index, value) in parameters.iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, value).map_err(Failure::Sqlite)?;
+    }
+    Ok(statement)
+}
+
+fn read_row(row: &Row<'_>, width: usize, columns: &[String], bytes: &mut usize) -> Result<Vec<Value>, Failure> {
+    let mut values = Vec::with_capacity(width);
+    for (index, column) in columns.iter().enumerate() {
+        let value = match row.get_ref(index).map_err(Failure::Sqlite)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(value) => Value::Integer(value),
+            ValueRef::Real(value) => Value::Real(value),
+            ValueRef::Text(text) => {
+                *bytes += text.len();
+                // A guest can make text of any bytes: CAST(x'FF' AS TEXT).
+                let text = std::str::from_utf8(text).map_err(|_| {
+                    Failure::Statement(StatementError::InvalidValue(format!(
+                        "the text of column {column} is not UTF-8"
+                    )))
+                })?;
+                Value::Text(text.to_owned())
+            }
+            ValueRef::Blob(blob) => {
+                *bytes += blob.len();
+                Value::Blob(blob.to_owned())
+            }
+        };
+        *bytes += size_of::<Value>();
+        if *bytes > RESULT_BYTES_MAX {
+            return Err(limit("bytes of a result", RESULT_BYTES_MAX));
+        }
+        values.push(value);
+    }
+    Ok(values)
+}

@@ -1,0 +1,51 @@
+//! The host's own tables in a service's database. A guest can name none of them.
+
+use rusqlite::{Connection, OptionalExtension};
+
+/// Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS _bulkhead_meta (
+    -- One row, made with the database.
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    log TEXT NOT NULL, -- the random id of the event log
+    batch INTEGER NOT NULL -- the number of the last batch that was committed: tells after a failed COMMIT whether it was durable
+) STRICT;
+CREATE TABLE IF NOT EXISTS _bulkhead_outbox (
+    -- Append only: what the service published, in the order of its units of work.
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL, -- a UUIDv7
+    type TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    time TEXT NOT NULL, -- RFC 3339, UTC
+    trace_id TEXT NOT NULL,
+    data TEXT NOT NULL -- JSON
+) STRICT;
+CREATE TABLE IF NOT EXISTS _bulkhead_migration (
+    -- Append only: the migrations that were applied, each with what it was then.
+    version INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL, -- of the SQL, in hexadecimal
+    applied_at TEXT NOT NULL -- RFC 3339, UTC
+) STRICT;
+";
+
+/// Makes what is missing, and gives the id of the log.
+pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<String> {
+    let read = "SELECT log FROM _bulkhead_meta";
+    // A database that is complete is not written to: so a second start needs no sync.
+    let complete: bool = connection.query_row(
+        "SELECT count(*) = 3 FROM sqlite_schema WHERE type = 'table'
+         AND name IN ('_bulkhead_meta', '_bulkhead_outbox', '_bulkhead_migration')",
+        [],
+        |row| row.get(0),
+    )?;
+    if complete && let Some(log) = connection.query_row(read, [], |row| row.get(0)).optional()? {
+        return Ok(log);
+    }
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TABLES}
+         INSERT OR IGNORE INTO _bulkhead_meta (id, log, batch) VALUES (1, lower(hex(randomblob(16))), 0);
+         COMMIT"
+    ))?;
+    connection.query_row(read, [], |row| row.get(0))
+}

@@ -1,0 +1,49 @@
+//! What goes into a statement and what comes out.
+
+use rusqlite::ToSql;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+
+/// SQLite's five storage classes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// A signed 64-bit integer.
+    Integer(i64),
+    /// A double. NaN is stored as NULL, as SQLite has it.
+    Real(f64),
+    /// UTF-8.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(value) => ValueRef::Integer(*value),
+            Self::Real(value) => ValueRef::Real(*value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Blob(value) => ValueRef::Blob(value),
+        }))
+    }
+}
+
+/// The rows of a query, whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultSet {
+    /// The columns' names, in order.
+    pub columns: Vec<String>,
+    /// The rows, each as long as `columns`.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// What a write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Rows inserted, changed or deleted by the statement itself.
+    pub rows_affected: u64,
+    /// The rowid of the connection's newest insert.
+    pub last_insert_rowid: i64,
+}

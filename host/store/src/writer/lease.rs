@@ -1,0 +1,169 @@
+//! The writer lease: who may write now, and who is next.
+//!
+//! Within an open batch whoever comes first takes the lease, which spares a switch of threads; once the batch is committed, the
+//! one who has waited longest does. So nobody waits for longer than a batch while others pass.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bulkhead_types::limits::{BATCH_AGE_MAX, BATCH_MEMBERS_MAX};
+
+use super::session::Session;
+use super::unit::UnitOfWork;
+use crate::{Database, StatementError, StoreError};
+
+/// How large and how old a batch gets.
+#[derive(Debug, Clone, Copy)]
+pub struct WriterOptions {
+    /// The most members.
+    pub batch_members: usize,
+    /// The time after which no further unit of work joins.
+    pub batch_age: Duration,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self { batch_members: BATCH_MEMBERS_MAX, batch_age: BATCH_AGE_MAX }
+    }
+}
+
+/// The lease was not to be had before the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the writer lease was not to be had before the deadline")]
+pub struct Busy;
+
+struct Queue<M> {
+    free: Option<Box<Session<M>>>,
+    tickets: VecDeque<u64>,
+    next_ticket: u64,
+}
+
+/// The one writer of a service's database. `M` is what is kept of a unit of work until it is durable.
+pub struct Writer<M> {
+    options: WriterOptions,
+    queue: Mutex<Queue<M>>,
+    freed: Condvar,
+    waiting: AtomicUsize,
+}
+
+impl<M> Writer<M> {
+    /// Opens the writing connection.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite can't.
+    pub fn open(database: Arc<Database>, options: WriterOptions) -> Result<Arc<Self>, StoreError> {
+        let session = Session::open(database)?;
+        let queue = Queue { free: Some(Box::new(session)), tickets: VecDeque::new(), next_ticket: 0 };
+        Ok(Arc::new(Self {
+            options,
+            queue: Mutex::new(queue),
+            freed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Waits for the lease until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] when others hold it until then.
+    pub fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease<M>, Busy> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let passes = queue.tickets.is_empty() || queue.free.as_ref().is_some_and(|free| free.batch.is_some());
+        if passes && let Some(session) = queue.free.take() {
+            return Ok(Lease { writer: Arc::clone(self), session: Some(session) });
+        }
+        let ticket = queue.next_ticket;
+        queue.next_ticket += 1;
+        queue.tickets.push_back(ticket);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let session = loop {
+            if queue.tickets.front() == Some(&ticket)
+                && let Some(session) = queue.free.take()
+            {
+                break Some(session);
+            }
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break None };
+            (queue, _) = self.freed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner);
+        };
+        queue.tickets.retain(|waiting| *waiting != ticket);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        // One who gave up may have been woken in the place of the next.
+        self.freed.notify_all();
+        drop(queue);
+        session.map(|session| Lease { writer: Arc::clone(self), session: Some(session) }).ok_or(Busy)
+    }
+}
+
+/// The right to write, which one thread has at a time. Dropping it passes it on, with the batch as it is.
+pub struct Lease<M> {
+    writer: Arc<Writer<M>>,
+    /// Always there until the drop.
+    session: Option<Box<Session<M>>>,
+}
+
+impl<M> Lease<M> {
+    #[expect(clippy::expect_used, reason = "the session is taken by the drop alone")]
+    pub(super) fn session(&mut self) -> &mut Session<M> {
+        self.session.as_mut().expect("a lease has its session until it is dropped")
+    }
+
+    /// Begins a unit of work: a savepoint in the open batch, or in a new one. Its statements end at `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// Why no batch could be opened; nothing was done, and nothing was lost.
+    pub fn begin(mut self, deadline: Instant) -> Result<UnitOfWork<M>, (Self, StatementError)> {
+        match self.session().begin_batch() {
+            Ok(()) => Ok(UnitOfWork::begin(self, deadline)),
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// Makes `member` one of the batch: [`Self::commit`] gives it back. To be called after each unit of work, in order.
+    pub fn push(&mut self, member: M) {
+        self.session().members.push(member);
+    }
+
+    /// Whether a batch is open, and how long it has been.
+    pub fn batch_age(&mut self) -> Option<Duration> {
+        self.session().batch.as_ref().map(|batch| batch.opened_at.elapsed())
+    }
+
+    /// Whether the open batch is too old or too large to take another unit of work.
+    pub fn is_due(&mut self) -> bool {
+        let options = self.writer.options;
+        let session = self.session();
+        session.batch.as_ref().is_some_and(|batch| batch.opened_at.elapsed() >= options.batch_age)
+            || session.members.len() >= options.batch_members
+    }
+
+    /// Whether the batch had better stay open after the unit of work that just ended: when `more` says that the caller has
+    /// another one at hand, or others wait for the lease, and the bounds allow it.
+    pub fn stays_open(&mut self, more: bool) -> bool {
+        let may_share = self.session().losses.may_share();
+        may_share && (more || self.others_wait()) && !self.is_due()
+    }
+
+    /// Whether others wait for the lease.
+    #[must_use]
+    pub fn others_wait(&self) -> bool {
+        self.writer.waiting.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl<M> Drop for Lease<M> {
+    fn drop(&mut self) {
+        let mut queue = self.writer.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.free = self.session.take();
+        let wake = !queue.tickets.is_empty();
+        drop(queue);
+        if wake {
+            // All of them: only the first in the queue takes it, and there are as many as a service has workers.
+            self.writer.freed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The one writer of a service: its lease, the unit of work, group commit, and what becomes of a lost batch.
+//!
+//! ```text
+//! Writer ──acquire──► Lease ──begin──► UnitOfWork ──finish──► Lease, and how it ended
+//!                       │ push (the member's answer waits)          │
+//!                       ├──────── commit ──► members, durable       │ lost: the neighbours
+//!                       └──────── release, with the batch open      └──► recover
+//! ```
+//!
+//! A *batch* is one SQLite transaction, a *unit of work* a savepoint in it, a *member* what its caller keeps of a unit of work
+//! until the batch is durable. Whoever holds the lease sees to it that the batch gets committed: by itself, or by handing
+//! the lease to one who waits for it.
+
+mod commit;
+mod lease;
+mod recover;
+mod session;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+pub use commit::Commit;
+pub use lease::{Busy, Lease, Writer, WriterOptions};
+pub use recover::{Fate, Recovered, recover};
+pub use unit::{Ended, Loss, UnitOfWork};

@@ -1,0 +1,62 @@
+//! A lost batch is not a lost request: its members are run again.
+//!
+//! First together, in their order, without the one under which the batch was lost. If that batch is lost as well, by another
+//! culprit, each of the rest is run in a batch of its own. A member whose COMMIT fails twice is given up.
+
+use std::collections::VecDeque;
+
+use super::commit::Commit;
+use super::lease::Lease;
+use super::unit::{Ended, Loss};
+
+/// What became of a member.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fate {
+    /// It is durable.
+    Durable,
+    /// It has had no effect, because of this.
+    Lost(Loss),
+    /// Nobody can tell, because of this.
+    Unknown(String),
+}
+
+/// What a run of a member gave: the lease, and how the unit of work ended; `None` where none could be begun, and the member has
+/// its answer.
+pub type Recovered<M> = (Lease<M>, Option<Ended<M>>);
+
+/// Runs `members` again, under `lease`: `run` runs one, from [`Lease::begin`] to [`super::UnitOfWork::finish`]. Every member is
+/// given to `settle` once, in the order in which they become settled.
+pub fn recover<M>(
+    mut lease: Lease<M>,
+    members: Vec<M>,
+    mut run: impl FnMut(Lease<M>, &mut M) -> Recovered<M>,
+    mut settle: impl FnMut(M, Fate),
+) -> Lease<M> {
+    let mut left = VecDeque::from(members);
+    let mut together = true;
+    while let Some(mut member) = left.pop_front() {
+        let ended;
+        (lease, ended) = run(lease, &mut member);
+        match ended {
+            Some(Ended::Lost { loss, neighbours }) => {
+                settle(member, Fate::Lost(loss));
+                for neighbour in neighbours.into_iter().rev() {
+                    left.push_front(neighbour);
+                }
+                together = false;
+            }
+            _ => lease.push(member),
+        }
+        if !together || left.is_empty() {
+            let (members, fate) = match lease.commit() {
+                Commit::Durable(members) => (members, Fate::Durable),
+                Commit::Lost { members, loss } => (members, Fate::Lost(loss)),
+                Commit::Unknown { members, reason } => (members, Fate::Unknown(reason)),
+            };
+            for member in members {
+                settle(member, fate.clone());
+            }
+        }
+    }
+    lease
+}

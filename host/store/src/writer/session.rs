@@ -1,0 +1,166 @@
+//! What the holder of the lease holds: the connection, and the batch that is open on it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bulkhead_types::limits::{BATCH_LOSS_WINDOW, BATCH_LOSSES_MAX};
+use rusqlite::Connection;
+
+use crate::connection::Guarded;
+use crate::error::{classify, sqlite_message};
+use crate::{Database, StatementError, StoreError, outbox};
+
+/// An open transaction.
+pub(super) struct Batch {
+    pub(super) opened_at: Instant,
+    /// SQLite's count of changed rows when it was opened: whether anything was written since.
+    pub(super) changes_before: u64,
+}
+
+pub(super) struct Session<M> {
+    pub(super) database: Arc<Database>,
+    /// `None` after a failed COMMIT and a failed attempt to open the database again.
+    guarded: Option<Guarded>,
+    pub(super) batch: Option<Batch>,
+    /// Those whose units of work ended in the open batch, in order. Empty when no batch is open.
+    pub(super) members: Vec<M>,
+    /// The number of the last batch known to be durable.
+    pub(super) number: i64,
+    /// The sequence of the last event that is durable or in the open batch.
+    pub(super) head: i64,
+    pub(super) losses: Losses,
+    #[cfg(test)]
+    pub(super) fault: Option<super::commit::Fault>,
+}
+
+impl<M> Session<M> {
+    pub(super) fn open(database: Arc<Database>) -> Result<Self, StoreError> {
+        let mut session = Self {
+            database,
+            guarded: None,
+            batch: None,
+            members: Vec::new(),
+            number: 0,
+            head: 0,
+            losses: Losses::default(),
+            #[cfg(test)]
+            fault: None,
+        };
+        session.number = session.reopen()?;
+        Ok(session)
+    }
+
+    /// Closes the connection, which rolls back what is open on it, opens another, and gives the number of the last batch in
+    /// the database.
+    pub(super) fn reopen(&mut self) -> Result<i64, StoreError> {
+        self.guarded = None;
+        self.batch = None;
+        let guarded = self.database.open_writer()?;
+        let read = guarded.connection.query_row("SELECT batch FROM _bulkhead_meta", [], |row| row.get(0));
+        let number = read.map_err(|source| StoreError::Sqlite {
+            action: "read the last batch of",
+            path: self.database.path().to_owned(),
+            source,
+        })?;
+        self.guarded = Some(guarded);
+        Ok(number)
+    }
+
+    pub(super) fn guarded(&self) -> Result<&Guarded, StatementError> {
+        self.guarded.as_ref().ok_or_else(|| StatementError::Other("the database could not be opened again".into()))
+    }
+
+    /// Whether a transaction is open, as SQLite sees it.
+    pub(super) fn is_open(&self) -> bool {
+        self.guarded.as_ref().is_some_and(|guarded| !guarded.connection.is_autocommit())
+    }
+
+    /// Opens a batch if none is open.
+    pub(super) fn begin_batch(&mut self) -> Result<(), StatementError> {
+        if self.batch.is_some() {
+            return Ok(());
+        }
+        if self.guarded.is_none() {
+            self.number = self.reopen().map_err(|error| StatementError::Other(error.to_string()))?;
+        }
+        // IMMEDIATE: all that is read in the transaction is read under the write lock, so units of work are serializable.
+        self.host("/*bulkhead*/BEGIN IMMEDIATE")?;
+        let connection = &self.guarded()?.connection;
+        let changes_before = connection.total_changes();
+        let head = outbox::head(connection).map_err(|error| classify(&error, None));
+        match head {
+            Ok(head) => self.head = head,
+            Err(error) => {
+                self.roll_back();
+                return Err(error);
+            }
+        }
+        self.batch = Some(Batch { opened_at: Instant::now(), changes_before });
+        Ok(())
+    }
+
+    /// Runs one of the host's own statements.
+    pub(super) fn host(&self, sql: &str) -> Result<(), StatementError> {
+        let run = |connection: &Connection| connection.prepare_cached(sql)?.execute([]);
+        run(&self.guarded()?.connection).map(drop).map_err(|error| classify(&error, None))
+    }
+
+    /// Ends the transaction without effect, whatever its state.
+    pub(super) fn roll_back(&mut self) {
+        self.batch = None;
+        if self.is_open()
+            && let Err(error) = self.host("/*bulkhead*/ROLLBACK")
+        {
+            tracing::error!(%error, "a batch could not be rolled back; the connection is closed");
+            self.guarded = None;
+        }
+    }
+
+    /// Whether the batch was written to.
+    pub(super) fn was_written(&self) -> bool {
+        match (&self.batch, &self.guarded) {
+            (Some(batch), Some(guarded)) => guarded.connection.total_changes() != batch.changes_before,
+            _ => false,
+        }
+    }
+
+    /// Runs `UPDATE` of the batch's number and `COMMIT`.
+    pub(super) fn number_and_commit(&self, number: i64) -> Result<(), String> {
+        let connection = &self.guarded().map_err(|error| error.to_string())?.connection;
+        let run = || {
+            if self.was_written() {
+                connection.prepare_cached("/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1")?.execute([number])?;
+            }
+            connection.prepare_cached("/*bulkhead*/COMMIT")?.execute([]).map(drop)
+        };
+        run().map_err(|error| sqlite_message(&error))
+    }
+}
+
+/// Whether a service loses batches so often that its neighbours had better not share one.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    recent: u32,
+    units: u32,
+    unbatched: u32,
+}
+
+impl Losses {
+    /// A batch with others in it was lost.
+    pub(super) fn note(&mut self) {
+        self.recent += 1;
+        if self.recent >= BATCH_LOSSES_MAX {
+            *self = Self { unbatched: BATCH_LOSS_WINDOW, ..Self::default() };
+        }
+    }
+
+    /// A unit of work ended; gives whether the batch may take another.
+    pub(super) fn may_share(&mut self) -> bool {
+        self.units += 1;
+        if self.units >= BATCH_LOSS_WINDOW {
+            (self.units, self.recent) = (0, 0);
+        }
+        self.unbatched = self.unbatched.saturating_sub(1);
+        self.unbatched == 0
+    }
+}

@@ -1,0 +1,481 @@
+//! The unit of work, group commit, and every way to lose a batch.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::commit::{Commit, Fault};
+use super::{Ended, Fate, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions, recover};
+use crate::outbox::NewEvent;
+use crate::{ConstraintKind, Database, Migration, Reader, Settings, StatementError, Value};
+
+const SCHEMA: &str = "
+CREATE TABLE note (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE reply (id INTEGER PRIMARY KEY, note TEXT NOT NULL REFERENCES note (id) DEFERRABLE INITIALLY DEFERRED) STRICT;
+CREATE TABLE refused (id INTEGER PRIMARY KEY) STRICT;
+CREATE TRIGGER refuse BEFORE INSERT ON refused BEGIN SELECT RAISE(ROLLBACK, 'never'); END;
+CREATE TABLE strict_note (id INTEGER PRIMARY KEY ON CONFLICT ROLLBACK) STRICT;
+CREATE VIRTUAL TABLE note_search USING fts5 (body);
+CREATE TRIGGER search AFTER INSERT ON note BEGIN INSERT INTO note_search (rowid, body) VALUES (new.rowid, new.body); END;
+INSERT INTO note VALUES ('there', 'already');
+INSERT INTO strict_note VALUES (1);
+";
+
+struct World {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    database: Arc<Database>,
+    writer: Arc<Writer<&'static str>>,
+}
+
+fn world_with(storage: u64) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let database = Database::open(Settings { path: path.clone(), storage }).unwrap();
+    let schema = Migration { version: 1, name: "create_note".into(), sql: SCHEMA.into() };
+    database.migrate(&[schema], "2026-01-01T00:00:00.000Z").unwrap();
+    let writer = Writer::open(Arc::clone(&database), WriterOptions::default()).unwrap();
+    World { _folder: folder, path, database, writer }
+}
+
+fn world() -> World {
+    world_with(1 << 30)
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+impl World {
+    fn begin(&self, lease: Option<Lease<&'static str>>) -> UnitOfWork<&'static str> {
+        let lease = lease.unwrap_or_else(|| self.writer.acquire(soon()).unwrap());
+        lease.begin(soon()).map_err(|(_, error)| error).unwrap()
+    }
+
+    /// The notes that another process would see, without the one of the schema.
+    fn notes(&self) -> Vec<String> {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        let mut statement =
+            connection.prepare("SELECT id FROM note WHERE id <> 'there' ORDER BY rowid").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn events(&self) -> Vec<String> {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        let mut statement =
+            connection.prepare("SELECT subject FROM _bulkhead_outbox ORDER BY sequence").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+fn write(unit: &mut UnitOfWork<&'static str>, id: &str) {
+    unit.execute(
+        "INSERT INTO note (id, body) VALUES (?1, ?2)",
+        &[Value::Text(id.into()), Value::Text("b".into())],
+    )
+    .unwrap();
+    unit.publish(&NewEvent {
+        id: "e",
+        kind: "note.written",
+        subject: id,
+        time: "now",
+        trace_id: "t",
+        data: "{}",
+    })
+    .unwrap();
+}
+
+/// Runs an honest member: writes its note, and keeps it.
+fn honest(lease: Lease<&'static str>, id: &mut &'static str) -> Recovered<&'static str> {
+    let mut unit = lease.begin(soon()).map_err(|(_, error)| error).unwrap();
+    write(&mut unit, id);
+    let (lease, ended) = unit.finish(true);
+    (lease, Some(ended))
+}
+
+fn add(world: &World, lease: Option<Lease<&'static str>>, id: &'static str) -> Lease<&'static str> {
+    let lease = lease.unwrap_or_else(|| world.writer.acquire(soon()).unwrap());
+    let (mut lease, ended) = honest(lease, &mut { id });
+    assert!(matches!(ended, Some(Ended::Kept { .. })));
+    lease.push(id);
+    lease
+}
+
+fn durable(commit: Commit<&'static str>) -> Vec<&'static str> {
+    match commit {
+        Commit::Durable(members) => members,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn members_of_a_batch_are_durable_together_and_none_before() {
+    let world = world();
+    let lease = add(&world, None, "a");
+    let mut lease = add(&world, Some(lease), "b");
+    assert!(world.notes().is_empty());
+    assert_eq!(durable(lease.commit()), ["a", "b"]);
+    assert_eq!(world.notes(), ["a", "b"]);
+    assert_eq!(world.events(), ["a", "b"]);
+}
+
+#[test]
+fn rolled_back_unit_leaves_nothing_and_its_neighbours_everything() {
+    let world = world();
+    let lease = add(&world, None, "a");
+    let mut unit = world.begin(Some(lease));
+    write(&mut unit, "gone");
+    let (mut lease, ended) = unit.finish(false);
+    assert!(matches!(ended, Ended::RolledBack));
+    lease.push("gone");
+    let mut lease = add(&world, Some(lease), "b");
+    assert_eq!(durable(lease.commit()), ["a", "gone", "b"]);
+    assert_eq!(world.notes(), ["a", "b"]);
+    assert_eq!(world.events(), ["a", "b"]);
+}
+
+#[test]
+fn position_is_that_of_the_last_event_or_where_the_log_stood() {
+    let world = world();
+    let mut positions = Vec::new();
+    let mut lease = None;
+    for publishes in [false, true, true, false] {
+        let mut unit = world.begin(lease.take());
+        if publishes {
+            write(&mut unit, if positions.len() == 1 { "a" } else { "b" });
+        }
+        let (next, ended) = unit.finish(true);
+        let Ended::Kept { position } = ended else { panic!("{ended:?}") };
+        positions.push(position);
+        lease = Some(next);
+    }
+    assert_eq!(positions, [0, 1, 2, 2]);
+}
+
+/// Each way in which SQLite ends the whole transaction: what the guest runs, and what the batch is lost by.
+fn ways_to_lose() -> Vec<(&'static str, fn(&Loss) -> bool)> {
+    fn rolled_back(kind: ConstraintKind) -> impl Fn(&Loss) -> bool {
+        move |loss| matches!(loss, Loss::RolledBack(constraint) if constraint.kind == kind)
+    }
+    vec![
+        ("INSERT OR ROLLBACK INTO note VALUES ('there', 'x')", |loss| {
+            rolled_back(ConstraintKind::PrimaryKey)(loss)
+        }),
+        ("INSERT INTO strict_note VALUES (1)", |loss| rolled_back(ConstraintKind::PrimaryKey)(loss)),
+        ("INSERT INTO refused VALUES (1)", |loss| rolled_back(ConstraintKind::Trigger)(loss)),
+        (
+            "INSERT INTO note WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT 'n' || i, 'x' FROM n \
+             WHERE i < 0",
+            |loss| matches!(loss, Loss::Interrupted),
+        ),
+        (
+            "INSERT INTO note WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+             SELECT 'n' || i, printf('%01000d', i) FROM n",
+            |loss| matches!(loss, Loss::StorageFull),
+        ),
+    ]
+}
+
+/// The guest ignores the error and writes on, and says that all is well: nothing of it may stay, and its neighbours are run
+/// again, once each.
+#[test]
+fn lost_batch_runs_the_neighbours_again_and_drops_the_culprit() {
+    for (sql, is_expected) in ways_to_lose() {
+        let world = world_with(4 << 20);
+        let lease = add(&world, None, "a");
+        let lease = add(&world, Some(lease), "b");
+        let deadline = Instant::now() + Duration::from_secs(if sql.contains("i < 0") { 0 } else { 60 });
+        let mut unit = lease.begin(soon()).map_err(|(_, error)| error).unwrap();
+        write(&mut unit, "before");
+        unit.deadline_for_test(deadline);
+        assert!(unit.execute(sql, &[]).is_err(), "{sql}");
+        let after = unit.execute("INSERT INTO note VALUES ('after', 'x')", &[]);
+        assert!(matches!(after, Err(StatementError::Lost(_))), "{sql}: {after:?}");
+        let (lease, ended) = unit.finish(true);
+        let Ended::Lost { loss, neighbours } = ended else { panic!("{sql}: {ended:?}") };
+        assert!(is_expected(&loss), "{sql}: {loss:?}");
+        assert_eq!(neighbours, ["a", "b"]);
+        assert!(world.notes().is_empty(), "{sql}");
+
+        let mut fates = Vec::new();
+        let lease = recover(lease, neighbours, honest, |member, fate| fates.push((member, fate)));
+        assert_eq!(fates, [("a", Fate::Durable), ("b", Fate::Durable)], "{sql}");
+        drop(add(&world, Some(lease), "c").commit());
+        assert_eq!(world.notes(), ["a", "b", "c"], "{sql}");
+        assert_eq!(world.events(), ["a", "b", "c"], "{sql}");
+    }
+}
+
+/// A second culprit among the neighbours: each of the rest is run in a batch of its own.
+#[test]
+fn batch_lost_again_is_run_one_by_one() {
+    let world = world();
+    let lease = world.writer.acquire(soon()).unwrap();
+    let run = |lease: Lease<&'static str>, member: &mut &'static str| -> Recovered<&'static str> {
+        if *member != "culprit" {
+            return honest(lease, member);
+        }
+        let mut unit = lease.begin(soon()).map_err(|(_, error)| error).unwrap();
+        write(&mut unit, "culprit");
+        let _ = unit.execute("INSERT INTO refused VALUES (1)", &[]);
+        let (lease, ended) = unit.finish(true);
+        (lease, Some(ended))
+    };
+    let mut fates = Vec::new();
+    recover(lease, vec!["a", "culprit", "b", "c"], run, |member, fate| {
+        fates.push((member, matches!(fate, Fate::Durable)));
+    });
+    assert_eq!(fates, [("culprit", false), ("a", true), ("b", true), ("c", true)]);
+    assert_eq!(world.notes(), ["a", "b", "c"]);
+    assert_eq!(world.events(), ["a", "b", "c"]);
+}
+
+#[test]
+fn deferred_key_fails_its_own_unit_and_not_the_commit() {
+    let world = world();
+    let lease = add(&world, None, "a");
+    let mut unit = world.begin(Some(lease));
+    write(&mut unit, "dangling");
+    unit.execute("INSERT INTO reply VALUES (1, 'nowhere')", &[]).unwrap();
+    let (mut lease, ended) = unit.finish(true);
+    assert!(matches!(ended, Ended::ForeignKeys), "{ended:?}");
+    lease.push("dangling");
+    // One that resolves its key before it ends is none.
+    let mut unit = world.begin(Some(lease));
+    unit.execute("INSERT INTO reply VALUES (1, 'b')", &[]).unwrap();
+    write(&mut unit, "b");
+    let (mut lease, ended) = unit.finish(true);
+    assert!(matches!(ended, Ended::Kept { .. }));
+    lease.push("b");
+    assert_eq!(durable(lease.commit()), ["a", "dangling", "b"]);
+    assert_eq!(world.notes(), ["a", "b"]);
+}
+
+#[test]
+fn commit_that_fails_after_it_was_durable_is_found_durable() {
+    let world = world();
+    let mut lease = add(&world, None, "a");
+    lease.session().fault = Some(Fault::AfterDurable);
+    assert_eq!(durable(lease.commit()), ["a"]);
+    drop(add(&world, Some(lease), "b").commit());
+    assert_eq!(world.notes(), ["a", "b"]);
+    assert_eq!(world.events(), ["a", "b"]);
+}
+
+#[test]
+fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_time() {
+    let world = world();
+    let mut lease = add(&world, None, "a");
+    lease.session().fault = Some(Fault::BeforeDurable);
+    let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
+    assert!(world.notes().is_empty());
+    let mut fates = Vec::new();
+    let mut lease = recover(lease, members, honest, |member, fate| fates.push((member, fate)));
+    assert_eq!(fates, [("a", Fate::Durable)]);
+
+    // A neighbour's commit must not be taken for one's own: the numbers go on.
+    lease = add(&world, Some(lease), "b");
+    lease.session().fault = Some(Fault::BeforeDurable);
+    let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
+    lease.session().fault = Some(Fault::BeforeDurable);
+    fates.clear();
+    recover(lease, members, honest, |member, fate| fates.push((member, fate)));
+    assert!(matches!(fates.as_slice(), [("b", Fate::Lost(Loss::Commit(_)))]), "{fates:?}");
+    assert_eq!(world.notes(), ["a"]);
+}
+
+#[test]
+fn service_that_keeps_losing_batches_runs_unbatched_for_a_while() {
+    let world = world();
+    let mut lease = world.writer.acquire(soon()).unwrap();
+    for _ in 0..3 {
+        lease = add(&world, Some(lease), "a");
+        assert!(lease.stays_open(true));
+        let mut unit = world.begin(Some(lease));
+        let _ = unit.execute("INSERT INTO refused VALUES (1)", &[]);
+        (lease, _) = unit.finish(true);
+    }
+    let shared = (0..bulkhead_types::limits::BATCH_LOSS_WINDOW + 10).filter(|_| lease.stays_open(true)).count();
+    assert_eq!(shared, 11);
+}
+
+#[test]
+fn handlers_can_not_do_what_is_the_hosts() {
+    let world = world();
+    let mut unit = world.begin(None);
+    for (sql, part) in [
+        ("COMMIT", "transactions are the host's"),
+        ("BEGIN", "transactions are the host's"),
+        ("SAVEPOINT s", "transactions are the host's"),
+        ("RELEASE unit", "transactions are the host's"),
+        ("ROLLBACK TO unit", "transactions are the host's"),
+        ("ATTACH ':memory:' AS m", "one database"),
+        ("PRAGMA synchronous = OFF", "PRAGMA synchronous"),
+        ("PRAGMA journal_mode", "PRAGMA journal_mode"),
+        ("SELECT * FROM _bulkhead_outbox", "is the host's"),
+        ("SELECT * FROM _BULKHEAD_meta", "is the host's"),
+        ("DELETE FROM _bulkhead_outbox", "is the host's"),
+        ("CREATE TABLE t (a)", "migrations alone"),
+        ("CREATE TEMP TABLE t (a)", "migrations alone"),
+        ("DROP TABLE note", "migrations alone"),
+        ("ALTER TABLE note ADD COLUMN c", "migrations alone"),
+        ("ANALYZE", "migrations alone"),
+        ("REINDEX", "migrations alone"),
+        ("SELECT random()", "function random"),
+        ("SELECT datetime('now')", "function datetime"),
+        ("SELECT CURRENT_TIMESTAMP", "function current_timestamp"),
+        ("SELECT load_extension('x')", "load_extension"),
+        ("INSERT INTO note_search (note_search) VALUES ('optimize')", "search index"),
+        ("INSERT INTO note_search (rowid, body) VALUES (7, 'x')", "search index"),
+        ("DELETE FROM note_search", "search index"),
+    ] {
+        let result = unit.query(sql, &[]);
+        assert!(
+            matches!(&result, Err(StatementError::NotAllowed(reason)) if reason.to_lowercase().contains(&part.to_lowercase())),
+            "{sql}: {result:?}"
+        );
+    }
+    for sql in [
+        "UPDATE sqlite_schema SET sql = ''",
+        "DELETE FROM note_search_data",
+        "VACUUM",
+        "SELECT 1; DELETE FROM note",
+        "/*bulkhead*/SELECT 1",
+        " /*bulkhead*/COMMIT",
+        "",
+        "-- nothing",
+        "SELECT \"no such column, so a string\" FROM note",
+        "nonsense",
+    ] {
+        let result = unit.query(sql, &[]);
+        assert!(
+            matches!(result, Err(StatementError::Invalid(_) | StatementError::NotAllowed(_))),
+            "{sql}: {result:?}"
+        );
+    }
+    // All of that cost the unit nothing, and a trigger may do what the handler may not.
+    write(&mut unit, "a");
+    let found = unit.query("SELECT count(*) FROM note_search WHERE note_search MATCH 'b'", &[]).unwrap();
+    assert_eq!(found.rows, [[Value::Integer(1)]]);
+    let (mut lease, _) = unit.finish(true);
+    lease.commit();
+    assert_eq!(world.notes(), ["a"]);
+}
+
+/// The cache holds statements by their text; a statement that the host prepared with its own rights must not come out of it
+/// for a guest, nor one that was prepared in a transaction for a snapshot.
+#[test]
+fn cached_statements_keep_to_who_prepared_them() {
+    let world = world();
+    let mut reader = Reader::open(&world.database, Arc::default()).unwrap();
+    for _ in 0..2 {
+        let mut unit = world.begin(None);
+        unit.execute("UPDATE note SET body = 'x' WHERE id = ?1", &[Value::Text("there".into())]).unwrap();
+        let host = "/*bulkhead*/SELECT coalesce(max(sequence), 0) FROM _bulkhead_outbox";
+        for sql in [host, &host["/*bulkhead*/".len()..]] {
+            assert!(unit.query(sql, &[]).is_err(), "{sql}");
+        }
+        let (mut lease, _) = unit.finish(true);
+        lease.commit();
+        let result =
+            reader.query(soon(), "UPDATE note SET body = 'x' WHERE id = ?1", &[Value::Text("there".into())]);
+        assert_eq!(result, Err(StatementError::ReadOnly));
+        reader.end();
+    }
+}
+
+#[test]
+fn results_and_parameters_have_limits_and_are_utf8() {
+    let world = world();
+    let mut unit = world.begin(None);
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) SELECT i FROM n";
+    assert!(matches!(unit.query(many, &[]), Err(StatementError::Limit { what: "rows of a result", .. })));
+    let large = "SELECT zeroblob(5000000) UNION ALL SELECT zeroblob(5000000)";
+    assert!(matches!(unit.query(large, &[]), Err(StatementError::Limit { what: "bytes of a result", .. })));
+    let huge = format!("SELECT '{}'", "x".repeat(200_000));
+    assert!(matches!(unit.query(&huge, &[]), Err(StatementError::Limit { what: "bytes of a statement", .. })));
+    assert!(matches!(unit.query("SELECT zeroblob(9000000)", &[]), Err(StatementError::Limit { .. })));
+    assert!(matches!(unit.query("SELECT CAST(x'FF' AS TEXT)", &[]), Err(StatementError::InvalidValue(_))));
+    assert!(matches!(unit.query("SELECT ?1, ?2", &[Value::Null]), Err(StatementError::InvalidValue(_))));
+    let values = [
+        Value::Null,
+        Value::Integer(i64::MIN),
+        Value::Real(0.5),
+        Value::Text("é\0".into()),
+        Value::Blob(vec![0, 255]),
+    ];
+    assert_eq!(unit.query("SELECT ?1, ?2, ?3, ?4, ?5", &values).unwrap().rows, [values.to_vec()]);
+}
+
+#[test]
+fn snapshot_stays_as_it_was_until_it_ends() {
+    let world = world();
+    let mut reader = Reader::open(&world.database, Arc::default()).unwrap();
+    let count = |reader: &mut Reader| match reader.query(soon(), "SELECT count(*) FROM note", &[]) {
+        Ok(result) => result.rows[0][0].clone(),
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(count(&mut reader), Value::Integer(1));
+    add(&world, None, "a").commit();
+    assert_eq!(count(&mut reader), Value::Integer(1));
+    reader.end();
+    assert_eq!(count(&mut reader), Value::Integer(2));
+}
+
+#[test]
+fn lease_is_waited_for_until_the_deadline() {
+    let world = world();
+    let lease = world.writer.acquire(soon()).unwrap();
+    assert!(world.writer.acquire(Instant::now()).is_err());
+    let writer = Arc::clone(&world.writer);
+    let (tell, told) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        tell.send(()).unwrap();
+        add_by(&writer)
+    });
+    told.recv().unwrap();
+    drop(lease);
+    assert_eq!(waiting.join().unwrap(), ["late"]);
+}
+
+fn add_by(writer: &Arc<Writer<&'static str>>) -> Vec<&'static str> {
+    let (mut lease, _) = honest(writer.acquire(soon()).unwrap(), &mut "late");
+    lease.push("late");
+    durable(lease.commit())
+}
+
+/// Many threads, each handing the open batch on: every member comes back durable exactly once, from whichever thread commits.
+#[test]
+fn batches_passed_between_threads_lose_and_double_nothing() {
+    let world = world();
+    let ids: Vec<&'static str> = (0..400).map(|i| &*Box::leak(format!("n{i}").into_boxed_str())).collect();
+    let mut answered: Vec<&'static str> = std::thread::scope(|scope| {
+        let threads: Vec<_> = ids
+            .chunks(100)
+            .map(|mine| {
+                let writer = &world.writer;
+                scope.spawn(move || {
+                    let mut answered = Vec::new();
+                    for id in mine {
+                        let (mut lease, _) = honest(writer.acquire(soon()).unwrap(), &mut { *id });
+                        lease.push(id);
+                        // As a worker does: whoever leaves the batch open leaves it to one who waits.
+                        if !(lease.others_wait() && lease.stays_open(false)) {
+                            answered.extend(durable(lease.commit()));
+                        }
+                    }
+                    answered
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    // One who waited may have found the batch open and its own work done by then: what is left is committed here.
+    answered.extend(durable(world.writer.acquire(soon()).unwrap().commit()));
+    answered.sort_unstable();
+    let mut expected = ids.clone();
+    expected.sort_unstable();
+    assert_eq!(answered, expected);
+    assert_eq!(world.notes().len(), ids.len());
+    assert_eq!(world.events().len(), ids.len());
+}

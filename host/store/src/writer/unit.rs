@@ -1,0 +1,226 @@
+//! The unit of work: what one handler writes and publishes, released into the batch whole or rolled back whole.
+//!
+//! SQLite ends the whole transaction, not the savepoint, when a write is interrupted, on SQLITE_FULL, IOERR and NOMEM, and by
+//! `OR ROLLBACK` and `RAISE(ROLLBACK)`. A guest that ignored the error and wrote on would then write, and commit, outside any unit
+//! of work. So the transaction is looked at before each statement and after each error: once it is gone the unit is *lost* and
+//! runs nothing more.
+
+use std::time::Instant;
+
+use rusqlite::ffi;
+
+use super::lease::Lease;
+use crate::outbox::{self, NewEvent};
+use crate::statement::{self, Access};
+use crate::{Constraint, Outcome, PublishError, ResultSet, StatementError, Value};
+
+/// Why a batch was lost.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Loss {
+    /// The quota or the disk is full.
+    #[error("the database has no room left")]
+    StorageFull,
+    /// A write was interrupted at its deadline.
+    #[error("a write was interrupted at its deadline")]
+    Interrupted,
+    /// `OR ROLLBACK` or `RAISE(ROLLBACK)`.
+    #[error("a statement rolled the whole transaction back: {:?} {}", .0.kind, .0.name)]
+    RolledBack(Constraint),
+    /// COMMIT failed, and the batch is not in the database.
+    #[error("the commit failed: {0}")]
+    Commit(String),
+    /// Anything else: the disk, or memory.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<StatementError> for Loss {
+    fn from(error: StatementError) -> Self {
+        match error {
+            StatementError::StorageFull => Self::StorageFull,
+            StatementError::Interrupted => Self::Interrupted,
+            StatementError::Constraint(constraint) => Self::RolledBack(constraint),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// How a unit of work ended.
+#[derive(Debug)]
+pub enum Ended<M> {
+    /// Released into the batch.
+    Kept {
+        /// The sequence of the last event that it published, or where the log stood.
+        position: u64,
+    },
+    /// Rolled back, as its caller wished.
+    RolledBack,
+    /// Rolled back, because it left foreign keys that COMMIT would have refused.
+    ForeignKeys,
+    /// The whole batch is gone, with the units of work of these neighbours, in their order.
+    Lost {
+        /// Why.
+        loss: Loss,
+        /// The members that the batch had.
+        neighbours: Vec<M>,
+    },
+}
+
+/// An open unit of work.
+pub struct UnitOfWork<M> {
+    lease: Lease<M>,
+    deadline: Instant,
+    lost: Option<Loss>,
+    /// The sequence of the last event that this unit published.
+    published: Option<i64>,
+}
+
+impl<M> UnitOfWork<M> {
+    pub(super) fn begin(lease: Lease<M>, deadline: Instant) -> Self {
+        let mut unit = Self { lease, deadline, lost: None, published: None };
+        let result = unit.lease.session().host("/*bulkhead*/SAVEPOINT unit");
+        if let Err(error) = result {
+            // With nothing to roll back to, the unit must not run: that costs its neighbours the batch.
+            unit.lost = Some(error.into());
+        }
+        unit
+    }
+
+    /// Runs a statement and gives its rows.
+    ///
+    /// # Errors
+    ///
+    /// Why the statement failed; [`StatementError::Lost`] once the unit of work is gone.
+    pub fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<ResultSet, StatementError> {
+        self.check()?;
+        let deadline = self.deadline;
+        let guarded = self.lease.session().guarded()?;
+        let result =
+            statement::query(&guarded.connection, &guarded.guard, Access::Write, deadline, sql, parameters);
+        self.look(result)
+    }
+
+    /// Runs a statement and drops its rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::query`].
+    pub fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<Outcome, StatementError> {
+        self.check()?;
+        let deadline = self.deadline;
+        let guarded = self.lease.session().guarded()?;
+        let result = statement::execute(&guarded.connection, &guarded.guard, deadline, sql, parameters);
+        self.look(result)
+    }
+
+    /// Appends an event to the log.
+    ///
+    /// # Errors
+    ///
+    /// When the event can't be, or the row could not be written.
+    pub fn publish(&mut self, event: &NewEvent<'_>) -> Result<(), PublishError> {
+        self.check()?;
+        let connection = &self.lease.session().guarded()?.connection;
+        match outbox::append(connection, event) {
+            Ok(sequence) => {
+                self.published = Some(sequence);
+                Ok(())
+            }
+            Err(PublishError::Statement(error)) => Ok(self.look(Err(error))?),
+            Err(invalid) => Err(invalid),
+        }
+    }
+
+    /// Whether the batch is gone under it.
+    #[must_use]
+    pub fn loss(&self) -> Option<&Loss> {
+        self.lost.as_ref()
+    }
+
+    /// Ends it: released into the batch when `keep`, else rolled back.
+    pub fn finish(mut self, keep: bool) -> (Lease<M>, Ended<M>) {
+        // One more look: the transaction may have ended without an error that this unit saw.
+        let _ = self.check();
+        let ended = if self.lost.is_some() { None } else { self.leave_savepoint(keep) };
+        let ended = ended.unwrap_or_else(|| {
+            let loss = self.lost.take().unwrap_or_else(|| Loss::Other("the transaction ended".into()));
+            let session = self.lease.session();
+            session.roll_back();
+            let neighbours = std::mem::take(&mut session.members);
+            if !neighbours.is_empty() {
+                session.losses.note();
+            }
+            Ended::Lost { loss, neighbours }
+        });
+        (self.lease, ended)
+    }
+
+    /// `None` when that failed, and the batch is lost.
+    fn leave_savepoint(&mut self, keep: bool) -> Option<Ended<M>> {
+        let published = self.published;
+        let session = self.lease.session();
+        // Deferred keys would fail only at COMMIT, and with no culprit. They are those of this unit of work: every earlier one
+        // left none.
+        let dangling = keep && session.guarded().is_ok_and(|guarded| has_deferred_keys(&guarded.connection));
+        let left = if keep && !dangling {
+            session.host("/*bulkhead*/RELEASE unit")
+        } else {
+            session
+                .host("/*bulkhead*/ROLLBACK TO unit")
+                .and_then(|()| session.host("/*bulkhead*/RELEASE unit"))
+        };
+        match left {
+            Err(error) => {
+                self.lost = Some(error.into());
+                None
+            }
+            Ok(()) if dangling => Some(Ended::ForeignKeys),
+            Ok(()) if !keep => Some(Ended::RolledBack),
+            Ok(()) => {
+                session.head = published.unwrap_or(session.head);
+                Some(Ended::Kept { position: session.head.unsigned_abs() })
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn deadline_for_test(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    fn check(&mut self) -> Result<(), StatementError> {
+        if self.lost.is_none() && !self.lease.session().is_open() {
+            self.lost = Some(Loss::Other("the transaction ended".into()));
+        }
+        match &self.lost {
+            Some(loss) => Err(StatementError::Lost(loss.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn look<T>(&mut self, result: Result<T, StatementError>) -> Result<T, StatementError> {
+        if let Err(error) = &result
+            && !self.lease.session().is_open()
+        {
+            self.lost = Some(error.clone().into());
+        }
+        result
+    }
+}
+
+/// Whether foreign keys are unresolved (<https://sqlite.org/c3ref/c_dbstatus_options.html>).
+fn has_deferred_keys(connection: &rusqlite::Connection) -> bool {
+    let (mut current, mut highest) = (0, 0);
+    // SAFETY: the handle is that of an open connection, which the reference keeps alive; the two out-parameters are valid
+    // for the call, which keeps neither.
+    let status = unsafe {
+        ffi::sqlite3_db_status(
+            connection.handle(),
+            ffi::SQLITE_DBSTATUS_DEFERRED_FKS,
+            &raw mut current,
+            &raw mut highest,
+            0,
+        )
+    };
+    status == ffi::SQLITE_OK && current != 0
+}

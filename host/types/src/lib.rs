@@ -1,0 +1,15 @@
+//! The words that every part of the host shares: limits, positions, trace ids, the clock and the source of randomness.
+//!
+//! Pure data and two seams. Nothing here opens a file, a socket or a thread.
+
+mod clock;
+pub mod limits;
+mod position;
+mod trace;
+
+pub use clock::{Clock, Random, SystemClock, SystemRandom, rfc3339};
+pub use position::Position;
+pub use trace::TraceId;
+
+/// What the names of the host's own tables begin with. No guest statement may name such a table.
+pub const HOST_TABLE_PREFIX: &str = "_bulkhead_";

@@ -1,0 +1,90 @@
+//! Every limit of the host, with what happens where it is met. Those that an application may set itself stand in its
+//! manifest; here is what holds where it is silent.
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// Linear memory of one instance. Beyond it `memory.grow` fails, which most guests turn into a trap.
+pub const MEMORY_DEFAULT: u64 = 64 * MIB as u64;
+/// The most that a manifest may give an instance: what each slot of the pool reserves in address space.
+pub const MEMORY_MAX: u64 = 256 * MIB as u64;
+/// Time from the last byte of a request to its answer, calls to other services included. Then: 504.
+pub const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
+/// Time that a handler may hold its service's writer lease. Then it is ended, rolled back and answered 504.
+pub const LEASE_HOLD_DEFAULT: Duration = Duration::from_millis(100);
+/// Requests that wait in a service's queue for reads, and as many in that for the rest. Then: 503 with `Retry-After`.
+pub const QUEUE_DEFAULT: usize = 1024;
+/// Bytes of a request's body. Then: 413.
+pub const BODY_DEFAULT: usize = MIB;
+/// Bytes of a service's database, its log and indexes included. Then writes fail with `storage-full`: 507.
+pub const STORAGE_DEFAULT: u64 = 1024 * MIB as u64;
+/// Threads of a service that answer GET and HEAD.
+pub const READ_WORKERS_DEFAULT: usize = 2;
+/// Threads of a service that answer everything else. They take turns at the writer lease, so more help only handlers that
+/// call or compute before they write.
+pub const WRITE_WORKERS_DEFAULT: usize = 2;
+/// The most threads of either kind.
+pub const WORKERS_MAX: usize = 64;
+
+/// Bytes of a request's line and headers together. Then: 431.
+pub const HEADERS_MAX: usize = 64 * KIB;
+/// Bytes of a request's path. Then: 414.
+pub const PATH_MAX: usize = 8 * KIB;
+/// Time for a client to send its headers. Then the connection is closed.
+pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a client to send its body. Then: 408.
+pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a body over its limit that are still read and thrown away, so that the client gets to see the 413.
+pub const BODY_DISCARD_MAX: usize = 64 * MIB;
+/// Connections at a time. Then new ones wait to be accepted.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Time for open requests to be answered when the host is told to stop. Then it stops all the same.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Handlers in one batch: one COMMIT makes all of them durable.
+pub const BATCH_MEMBERS_MAX: usize = 256;
+/// Time that a batch stays open for further handlers.
+pub const BATCH_AGE_MAX: Duration = Duration::from_millis(1);
+/// Lost batches, among `BATCH_LOSS_WINDOW` units of work, after which a service runs unbatched for a while.
+pub const BATCH_LOSSES_MAX: u32 = 3;
+/// Units of work over which lost batches are counted, and for which a service then runs unbatched.
+pub const BATCH_LOSS_WINDOW: u32 = 256;
+
+/// Rows of a result. Then: `limit-exceeded`.
+pub const RESULT_ROWS_MAX: usize = 10_000;
+/// Bytes of the values of a result. Then: `limit-exceeded`.
+pub const RESULT_BYTES_MAX: usize = 8 * MIB;
+/// Bytes of a statement. Then: `limit-exceeded`.
+pub const STATEMENT_BYTES_MAX: usize = 100_000;
+/// Bytes of one value or row, as SQLite counts them. Then: `limit-exceeded`.
+pub const VALUE_BYTES_MAX: usize = 8 * MIB;
+/// Statements that a connection keeps prepared.
+pub const STATEMENTS_CACHED: usize = 128;
+/// Bytes of an event's type and of its subject. Then: `invalid`.
+pub const EVENT_NAME_BYTES_MAX: usize = 255;
+/// Bytes of an event's data. Then: `invalid`.
+pub const EVENT_DATA_BYTES_MAX: usize = 256 * KIB;
+
+/// Bytes of the write-ahead log from which a checkpoint is made in the background.
+pub const WAL_CHECKPOINT_BYTES: u64 = 4 * MIB as u64;
+/// Bytes of the write-ahead log beyond which new snapshots wait until a checkpoint could cut it back.
+pub const WAL_BYTES_MAX: u64 = 64 * MIB as u64;
+
+/// Uses after which an instance is replaced, so that what a guest leaks does not add up for ever.
+pub const INSTANCE_USES_MAX: u32 = 10_000;
+/// Bytes by which an instance's memory may have grown since its first use before it is replaced.
+pub const INSTANCE_GROWTH_MAX: usize = 4 * MIB;
+/// Stack of a guest on the host's side of the fence. Then it traps.
+pub const WASM_STACK_MAX: usize = 512 * KIB;
+/// Bytes that a guest may pass to the host in one call. Then it traps.
+pub const HOST_CALL_BYTES_MAX: usize = 16 * MIB;
+/// Bytes of random data in one call. Then the guest traps.
+pub const RANDOM_BYTES_MAX: u64 = 64 * KIB as u64;
+/// Bytes of a log line. What is longer is cut.
+pub const LOG_LINE_BYTES_MAX: usize = 8 * KIB;
+/// Log lines of one handler. The rest is counted and left out.
+pub const LOG_LINES_MAX: u32 = 100;
+/// How often running guests are asked whether their time is up.
+pub const EPOCH_TICK: Duration = Duration::from_millis(1);

@@ -1,0 +1,207 @@
+//! The host as a process.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::Client;
+use crate::paths;
+use crate::site::text;
+
+/// What a host prints, followed by its address, when it takes requests.
+const READY_LINE: &str = "listening on http://";
+
+/// A host that needs longer than this to start or to end fails the test: a bound for a wait, not a measure.
+const PROCESS_BOUND: Duration = Duration::from_secs(60);
+
+/// A running host. It is killed when it is dropped.
+#[derive(Debug)]
+pub struct Host {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Host {
+    /// Runs `bulkhead up` and waits until it listens. Fails the test with what it wrote where it does not.
+    #[track_caller]
+    pub fn start(manifest: &Path, data: &Path, more: &[&str]) -> Host {
+        let mut arguments = vec!["up", "--manifest", text(manifest), "--data", text(data)];
+        arguments.extend(["--listen", "127.0.0.1:0"]);
+        arguments.extend(more);
+        let process = Process::spawn(&arguments);
+        loop {
+            match process.lines.recv_timeout(PROCESS_BOUND) {
+                Ok(line) => {
+                    if let Some(address) = line.strip_prefix(READY_LINE) {
+                        let address = address.trim().parse().expect("the host prints an address");
+                        return Host { process, address };
+                    }
+                }
+                Err(reason) => panic!("the host does not listen ({reason}); it wrote:\n{}", process.stderr()),
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A new client with a connection of its own.
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Ends it at once, as a power cut would (SIGKILL), and waits until it is gone.
+    pub fn kill(mut self) {
+        self.process.child.kill().expect("the host can be killed");
+        self.process.child.wait().expect("the host ends");
+    }
+
+    /// Asks it to end (SIGTERM), and does not wait.
+    pub fn terminate(&self) {
+        let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, Signal::TERM).expect("the host takes signals");
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub fn wait(self) -> Finished {
+        self.process.finish()
+    }
+
+    /// Asks it to end (SIGTERM), waits, and checks that it ended well.
+    #[track_caller]
+    pub fn stop(self) -> Finished {
+        self.terminate();
+        let finished = self.wait();
+        assert_eq!(finished.status.code(), Some(0), "the host did not end well:\n{}", finished.stderr);
+        finished
+    }
+}
+
+/// A process that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Checks that it gave up with this exit status, and that what it wrote contains each of these texts.
+    #[track_caller]
+    pub fn says(&self, status: i32, texts: &[&str]) {
+        assert_eq!(self.status.code(), Some(status), "{}", self.stderr);
+        for text in texts {
+            assert!(self.stderr.contains(text), "{text:?} is not in:\n{}", self.stderr);
+        }
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+    }
+}
+
+/// Runs `bulkhead` with these arguments to its end.
+#[track_caller]
+pub fn run(arguments: &[&str]) -> Finished {
+    Process::spawn(arguments).finish()
+}
+
+/// A child process whose output is read as it comes.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    stderr: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    #[track_caller]
+    fn spawn(arguments: &[&str]) -> Process {
+        let mut command = Command::new(paths::program("bulkhead"));
+        // What the developer has set must not change what a test sees.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("BULKHEAD_") || name == "RUST_LOG") {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the host can be run");
+        let (sender, lines) = channel();
+        let stdout = child.stdout.take().expect("standard output is a pipe");
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // Nobody may be listening any more; reading on keeps the pipe from filling up.
+                let _ = sender.send(line);
+            }
+        });
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let pipe = child.stderr.take().expect("standard error is a pipe");
+        let reader = thread::spawn({
+            let stderr = Arc::clone(&stderr);
+            move || read_into(pipe, &stderr)
+        });
+        Process { child, lines, stderr, reader: Some(reader) }
+    }
+
+    fn stderr(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the end: standard output closes then, which is an event that can be waited for with a bound.
+    #[track_caller]
+    fn finish(mut self) -> Finished {
+        let mut stdout = String::new();
+        loop {
+            match self.lines.recv_timeout(PROCESS_BOUND) {
+                Ok(line) => {
+                    stdout.push_str(&line);
+                    stdout.push('\n');
+                }
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(reason) => panic!("the host does not end ({reason}); it wrote:\n{}", self.stderr()),
+            }
+        }
+        let status = self.child.wait().expect("the host ends");
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("standard error was read");
+        }
+        Finished { status, stdout, stderr: self.stderr() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_into(mut pipe: impl Read, text: &Mutex<String>) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+        let read = String::from_utf8_lossy(&buffer[..count]);
+        text.lock().unwrap_or_else(PoisonError::into_inner).push_str(&read);
+    }
+}

@@ -1,0 +1,71 @@
+//! Manifests for tests: the real ones of the project, with some values changed.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::paths;
+
+/// A manifest, as a tree of values.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    table: Table,
+}
+
+impl Manifest {
+    /// The shop's own manifest, `bulkhead.toml`, with its product service alone.
+    pub fn product() -> Manifest {
+        Manifest::read(&paths::root().join("bulkhead.toml")).only(&["product"])
+    }
+
+    /// The guests that misbehave, and the one that calls them.
+    pub fn guests() -> Manifest {
+        Manifest::read(&paths::root().join("tests/guests/bulkhead.toml"))
+    }
+
+    /// Reads a manifest and makes it independent of its place: each source becomes the component that was built of it, and each
+    /// database a file beside the manifest.
+    fn read(file: &Path) -> Manifest {
+        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let mut table: Table = text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        for (name, service) in services(&mut table) {
+            let source = service["source"].as_str().expect("a source is a text");
+            let crate_folder = Path::new(source).file_stem().expect("a source has a name");
+            let component = paths::component(crate_folder.to_str().expect("a source is text"));
+            service["source"] = component.to_str().expect("a path is text").into();
+            service["database"] = format!("sqlite:{name}.db").into();
+        }
+        Manifest { table }
+    }
+
+    /// Leaves only these services.
+    #[must_use]
+    pub fn only(mut self, names: &[&str]) -> Manifest {
+        self.table["service"].as_table_mut().expect("services").retain(|name, _| names.contains(&name));
+        self
+    }
+
+    /// Sets a value, given by its path such as `service.product.limits.queue`.
+    #[must_use]
+    pub fn set(mut self, path: &str, value: impl Into<Value>) -> Manifest {
+        let mut keys: Vec<&str> = path.split('.').collect();
+        let last = keys.pop().expect("a path has a key");
+        let mut table = &mut self.table;
+        for key in keys {
+            let entry = table.entry(key).or_insert_with(|| Table::new().into());
+            table = entry.as_table_mut().unwrap_or_else(|| panic!("{key} of {path} is no table"));
+        }
+        table.insert(last.to_owned(), value.into());
+        self
+    }
+
+    /// The text.
+    pub fn text(&self) -> String {
+        self.table.to_string()
+    }
+}
+
+fn services(table: &mut Table) -> impl Iterator<Item = (&String, &mut Table)> {
+    let services = table.get_mut("service").and_then(Value::as_table_mut).expect("a manifest has services");
+    services.iter_mut().map(|(name, service)| (name, service.as_table_mut().expect("a service is a table")))
+}

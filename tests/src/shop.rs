@@ -1,0 +1,79 @@
+//! Short ways to the things of the shop that many tests need.
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+
+/// Creates a category, and gives its id.
+#[track_caller]
+pub fn category(client: &mut Client, slug: &str, parent: Option<&str>) -> String {
+    let mut body = json!({"name": slug, "slug": slug});
+    if let Some(parent) = parent {
+        body["parent_category_id"] = parent.into();
+    }
+    id(&client.post("/categories", &body).expect(201))
+}
+
+/// What creates a product.
+pub fn product_body(category: &str, sku: &str) -> Value {
+    json!({
+        "category_id": category,
+        "name": format!("Product {sku}"),
+        "description": "Made for a test.",
+        "price": "19.99",
+        "sku": sku,
+        "stock_quantity": 10,
+    })
+}
+
+/// Creates a product, and gives it as the shop answered it.
+#[track_caller]
+pub fn product(client: &mut Client, category: &str, sku: &str) -> Value {
+    client.post("/products", &product_body(category, sku)).expect(201)
+}
+
+/// The id of a resource.
+#[track_caller]
+pub fn id(resource: &Value) -> String {
+    resource["id"].as_str().unwrap_or_else(|| panic!("no id: {resource}")).to_owned()
+}
+
+/// One text of each item.
+pub fn texts_of(items: &[Value], field: &str) -> Vec<String> {
+    items.iter().map(|item| item[field].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Reads a whole list page by page; `query` is what stands before the limit and the cursor, such as `/products?sort=name&`.
+#[track_caller]
+pub fn read_all(client: &mut Client, query: &str, limit: usize) -> Vec<Value> {
+    let mut items = Vec::new();
+    let mut path = format!("{query}limit={limit}");
+    loop {
+        let (page, next) = read_page(client, &path);
+        assert!(page.len() <= limit, "{path} gave {} items", page.len());
+        items.extend(page);
+        let Some(cursor) = next else { return items };
+        path = format!("{query}limit={limit}&cursor={cursor}");
+    }
+}
+
+/// Reads one page: its items, and the cursor of the next.
+#[track_caller]
+pub fn read_page(client: &mut Client, path: &str) -> (Vec<Value>, Option<String>) {
+    let page = client.get(path).expect(200);
+    let items = page["items"].as_array().unwrap_or_else(|| panic!("no items: {page}")).clone();
+    (items, page["next_cursor"].as_str().map(escape))
+}
+
+/// Percent-encodes all that could mean something in a query.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}

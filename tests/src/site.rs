@@ -1,0 +1,102 @@
+//! A place to run a host in: a folder of its own with a manifest and a data folder, which goes when the test ends.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::host::{self, Finished, Host};
+use crate::manifest::Manifest;
+
+/// A folder with a manifest and a data folder.
+#[derive(Debug)]
+pub struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    /// A site with this manifest.
+    pub fn new(manifest: &Manifest) -> Site {
+        Site::of_text(&manifest.text())
+    }
+
+    /// A site with the product service of the shop.
+    pub fn product() -> Site {
+        Site::new(&Manifest::product())
+    }
+
+    /// A site with the guests that misbehave.
+    pub fn guests() -> Site {
+        Site::new(&Manifest::guests())
+    }
+
+    /// A site whose manifest has this very text.
+    pub fn of_text(text: &str) -> Site {
+        let folder = tempfile::Builder::new().prefix("bulkhead-test-").tempdir().expect("a temporary folder");
+        let site = Site { folder };
+        site.write_manifest(text);
+        std::fs::create_dir(site.data()).expect("a data folder can be made");
+        site
+    }
+
+    /// Replaces the manifest.
+    pub fn write_manifest(&self, text: &str) {
+        std::fs::write(self.manifest(), text).expect("the manifest can be written");
+    }
+
+    /// A path in the site's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The manifest's path.
+    pub fn manifest(&self) -> PathBuf {
+        self.path("bulkhead.toml")
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// A service's database file.
+    pub fn database(&self, service: &str) -> PathBuf {
+        self.data().join(format!("{service}.db"))
+    }
+
+    /// Starts a host and waits until it listens.
+    #[track_caller]
+    pub fn start(&self) -> Host {
+        Host::start(&self.manifest(), &self.data(), &[])
+    }
+
+    /// Runs `bulkhead up` where it is expected to give up by itself.
+    #[track_caller]
+    pub fn fail_to_start(&self) -> Finished {
+        self.fail_to_start_in(&self.data())
+    }
+
+    /// The same with another data folder.
+    #[track_caller]
+    pub fn fail_to_start_in(&self, data: &Path) -> Finished {
+        host::run(&[
+            "up",
+            "--manifest",
+            text(&self.manifest()),
+            "--data",
+            text(data),
+            "--listen",
+            "127.0.0.1:0",
+        ])
+    }
+
+    /// Runs `bulkhead check`.
+    #[track_caller]
+    pub fn check(&self) -> Finished {
+        host::run(&["check", "--manifest", text(&self.manifest()), "--data", text(&self.data())])
+    }
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("the test's paths are text")
+}
