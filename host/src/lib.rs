@@ -1,0 +1,10 @@
+//! Bulkhead: microservices as sandboxed WebAssembly components in one process, each with a private SQLite database.
+//!
+//! This crate puts the parts together: the manifest, HTTP, start and stop, and the command line. What a unit of work is stands
+//! in `bulkhead-store`, how a handler runs in `bulkhead-runtime`, how a component is built in `bulkhead-build`.
+
+pub mod application;
+pub mod cli;
+pub mod http;
+pub mod manifest;
+mod telemetry;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The command `bulkhead`.
+
+fn main() -> std::process::ExitCode {
+    bulkhead::cli::run()
+}

@@ -77,8 +77,17 @@ impl Host {
 
     /// Asks it to end (SIGTERM), and does not wait.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Asks it to end as a user at a terminal does (SIGINT), and does not wait.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, Signal::TERM).expect("the host takes signals");
+        kill_process(pid, signal).expect("the host takes signals");
     }
 
     /// Waits until it ends by itself.

@@ -26,14 +26,15 @@ impl Manifest {
     /// Reads a manifest and makes it independent of its place: each source becomes the component that was built of it, and each
     /// database a file beside the manifest.
     fn read(file: &Path) -> Manifest {
-        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let text =
+            std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let mut table: Table = text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         for (name, service) in services(&mut table) {
             let source = service["source"].as_str().expect("a source is a text");
             let crate_folder = Path::new(source).file_stem().expect("a source has a name");
             let component = paths::component(crate_folder.to_str().expect("a source is text"));
             service["source"] = component.to_str().expect("a path is text").into();
-            service["database"] = format!("sqlite:{name}.db").into();
+            service["database"] = format!("sqlite:data/{name}.db").into();
         }
         Manifest { table }
     }
@@ -42,6 +43,14 @@ impl Manifest {
     #[must_use]
     pub fn only(mut self, names: &[&str]) -> Manifest {
         self.table["service"].as_table_mut().expect("services").retain(|name, _| names.contains(&name));
+        self
+    }
+
+    /// Adds another manifest's services.
+    #[must_use]
+    pub fn and(mut self, mut other: Manifest) -> Manifest {
+        let services = self.table["service"].as_table_mut().expect("services");
+        services.extend(std::mem::take(other.table["service"].as_table_mut().expect("services")));
         self
     }
 
@@ -56,6 +65,20 @@ impl Manifest {
             table = entry.as_table_mut().unwrap_or_else(|| panic!("{key} of {path} is no table"));
         }
         table.insert(last.to_owned(), value.into());
+        self
+    }
+
+    /// Removes a value, given by its path.
+    #[must_use]
+    pub fn without(mut self, path: &str) -> Manifest {
+        let (above, last) = path.rsplit_once('.').expect("a path has two parts");
+        let table = above.split('.').fold(&mut self.table, |table, key| {
+            table
+                .get_mut(key)
+                .and_then(Value::as_table_mut)
+                .unwrap_or_else(|| panic!("{path}: there is no {key}"))
+        });
+        assert!(table.remove(last).is_some(), "there is no {path}");
         self
     }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::client::Answer;
 
 /// No byte within this time fails the test.
-const READ_BOUND: Duration = Duration::from_secs(30);
+const READ_BOUND: Duration = Duration::from_secs(60);
 
 /// Sends these bytes and reads one answer; none where the host closed the connection without one.
 pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {

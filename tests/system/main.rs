@@ -1,1 +1,26 @@
-//! x
+//! System tests: the host as a process, over real HTTP and on real files. Each test starts a host of its own, on a port and in a folder
+//! of its own, so that all of them may run at the same time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
+
+mod bad_requests;
+mod catalogue;
+mod categories;
+mod hostile;
+mod images;
+mod kill;
+mod listing;
+mod manifest;
+mod products;
+mod protocol;
+mod relay;
+mod reviews;
+mod shutdown;
+mod startup;
+mod stock;
+mod tidy;

@@ -1,0 +1,18 @@
+//! What the services of the shop share: value types, and the payloads of their events by version.
+//!
+//! A payload's fields never change once they are released: what another service needs anew goes into a new version. Each has a
+//! golden file under `golden/`, which a test compares both ways.
+//!
+//! With the feature `sdk` the types also are values and events of the guest SDK; without it, nothing of the guest side is built.
+
+mod ids;
+mod money;
+#[cfg(feature = "sdk")]
+mod sdk;
+pub mod v1;
+
+pub use ids::{
+    AddressId, CategoryId, IdError, ImageId, OrderId, OrderItemId, PaymentId, ProductId, ReviewId,
+    ShippingId, UserId,
+};
+pub use money::{Money, MoneyError};

@@ -10,8 +10,8 @@ use crate::invalid::Errors;
 use crate::json::Node;
 use crate::value::{FromJson, FromText, Schema, expected, nullable, read_list};
 
-/// Text of `MIN` to `MAX` characters (Unicode scalar values), without control characters but tab and line breaks. Where `MIN` is not
-/// 0 it must hold more than white space.
+/// Text of `MIN` to `MAX` characters (Unicode scalar values), without control characters but tab and line breaks. Where
+/// `MIN` is not 0 it must hold more than white space.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text<const MIN: usize, const MAX: usize>(String);
 

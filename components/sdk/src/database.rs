@@ -1,10 +1,10 @@
 //! The service's own database: [`Snapshot`] reads what is committed, [`Transaction`] reads and writes in the unit of work.
 
-use crate::bindings::bulkhead::service::{outbox, snapshot, transaction};
 use crate::event::Event;
 use crate::problem::Problem;
 use crate::sql::{Column, Error, Outcome, ResultSet, Value};
 use crate::time::Timestamp;
+use crate::wit::bulkhead::service::{outbox, snapshot, transaction};
 
 /// The last committed state, the same for all queries of a handler (until it calls another service). Never waits for writers,
 /// and never sees what this handler writes.
@@ -189,7 +189,9 @@ mod tests {
     fn a_column_of_another_type_is_named() {
         let fixed = result(&["id", "body", "stars"], &[Value::Integer(1), "b".parameter(), Value::Null]);
         let error = fixed.query_one::<Note>("", &[]).unwrap_err();
-        assert!(matches!(error, Error::InvalidValue(text) if text == "the column id is an integer, not text"));
+        assert!(
+            matches!(error, Error::InvalidValue(text) if text == "the column id is an integer, not text")
+        );
         let error = result(&["x"], &[Value::Null]).query_one::<Note>("", &[]).unwrap_err();
         assert!(matches!(error, Error::InvalidValue(text) if text == "the column id is not in the result"));
     }
@@ -203,8 +205,7 @@ mod tests {
     #[test]
     fn sql_errors_become_problems_once() {
         use crate::sql::{ConstraintKind, ConstraintViolation};
-        let violation =
-            ConstraintViolation { kind: ConstraintKind::Unique, name: "product.sku".to_owned() };
+        let violation = ConstraintViolation { kind: ConstraintKind::Unique, name: "product.sku".to_owned() };
         for (error, status) in [
             (Error::ConstraintViolation(violation), 409),
             (Error::StorageFull, 507),

@@ -127,9 +127,14 @@ mod tests {
 
     #[test]
     fn base64url_gives_the_values_of_rfc_4648() {
-        for (plain, encoded) in
-            [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy"), ("\u{3ff}?>", "z78_Pg")]
-        {
+        for (plain, encoded) in [
+            ("", ""),
+            ("f", "Zg"),
+            ("fo", "Zm8"),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+            ("\u{3ff}?>", "z78_Pg"),
+        ] {
             assert_eq!(base64url_encode(plain.as_bytes()), encoded);
             assert_eq!(base64url_decode(encoded).as_deref(), Some(plain.as_bytes()));
         }

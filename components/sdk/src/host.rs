@@ -1,12 +1,12 @@
 //! The clock, the randomness and the log of the host, and what stands in for them where a service is compiled natively for its unit
 //! tests: there the clock and the randomness are the machine's, and log lines go nowhere.
 
-use crate::bindings::bulkhead::service::log;
+use crate::wit::bulkhead::service::log;
 
 /// Seconds and nanoseconds since 1970-01-01T00:00:00Z.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn wall_clock() -> (u64, u32) {
-    let now = crate::bindings::wasi::clocks::wall_clock::now();
+    let now = crate::wit::wasi::clocks::wall_clock::now();
     (now.seconds, now.nanoseconds)
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn wall_clock() -> (u64, u32) {
 /// 64 random bits.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn random_u64() -> u64 {
-    crate::bindings::wasi::random::random::get_random_u64()
+    crate::wit::wasi::random::random::get_random_u64()
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -32,7 +32,7 @@ pub(crate) fn random_u64() -> u64 {
 /// Random bytes.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn random_bytes(length: usize) -> Vec<u8> {
-    crate::bindings::wasi::random::random::get_random_bytes(length as u64)
+    crate::wit::wasi::random::random::get_random_bytes(length as u64)
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,0 +1,95 @@
+//! The guest SDK of Bulkhead: a service reads like its rules.
+//!
+//! A service is a function that gives a [`Service`]: its routes, its subscriptions and its migrations. A handler is a function;
+//! the types of its arguments say where each comes from, and `?` turns errors into problem documents.
+//!
+//! ```
+//! use bulkhead_sdk::{Body, Created, Json, Path, Problem, Read as _, Result, Service, Snapshot, Text, Transaction, params};
+//! use uuid::Uuid;
+//!
+//! bulkhead_sdk::row! {
+//!     /// A note.
+//!     pub struct Note { pub id: Uuid, pub body: String }
+//! }
+//! bulkhead_sdk::body! {
+//!     /// What a note is made from.
+//!     pub struct NewNote { pub body: Text<1, 500> }
+//! }
+//!
+//! fn one(Path(id): Path<Uuid>, snapshot: Snapshot) -> Result<Json<Note>> {
+//!     let note = snapshot.query_optional("SELECT id, body FROM note WHERE id = ?1", &params![id])?;
+//!     note.map(Json).ok_or_else(|| Problem::not_found("there is no such note"))
+//! }
+//!
+//! fn create(Body(new): Body<NewNote>, transaction: Transaction) -> Result<Created<Note>> {
+//!     let note = Note { id: bulkhead_sdk::new_id(), body: new.body.into_string() };
+//!     transaction.execute("INSERT INTO note (id, body) VALUES (?1, ?2)", &params![note.id, note.body])?;
+//!     Ok(Created { location: format!("/notes/{}", note.id), body: note })
+//! }
+//!
+//! fn service() -> Service {
+//!     Service::new("Keeps notes.").get("/notes/{id}", "Gives a note.", one).post("/notes", "Keeps a note.", create)
+//! }
+//! bulkhead_sdk::service!(service);
+//! ```
+//!
+//! What holds:
+//! - a handler of GET cannot write, and only [`Transaction`] publishes: by type;
+//! - every error of a request is found before its handler runs, and told at once;
+//! - the text of an SQL error never reaches a client.
+//!
+//! Left out on purpose: middleware (what every request needs, the host does), async (one request at a time runs in an
+//! instance), and other bodies than JSON (take [`Request`] for those).
+
+// The macros name this crate as their users do.
+extern crate self as bulkhead_sdk;
+
+pub mod bounded;
+pub mod call;
+pub mod component;
+pub mod config;
+pub mod database;
+pub mod encoding;
+pub mod event;
+pub mod extract;
+mod host;
+pub mod invalid;
+pub mod json;
+pub mod log;
+pub mod migration;
+pub mod page;
+pub mod problem;
+mod random;
+pub mod record;
+pub mod response;
+pub mod router;
+pub mod service;
+pub mod sql;
+#[cfg(test)]
+mod tests;
+pub mod time;
+pub mod value;
+pub mod wit;
+
+// What the macros expand to needs these.
+pub use serde;
+pub use serde_json;
+pub use uuid::{self, Uuid};
+
+pub use bounded::{Change, Integer, List, Patch, Text};
+pub use call::{Answer, Call, CallError};
+pub use config::{config, secret};
+pub use database::{FromRow, PublishError, Read, Row, Snapshot, Transaction};
+pub use event::{Event, HandleError, Received};
+pub use extract::{Body, Extract, Handler, Path, Principal, Query, Request};
+pub use invalid::{Errors, FieldError};
+pub use migration::Migration;
+pub use page::{Cursor, Limit, Page};
+pub use problem::{Problem, Result};
+pub use random::{new_id, random_bytes};
+pub use record::FromQuery;
+pub use response::{Created, Effects, Json, NoContent, Reply, Response};
+pub use service::Service;
+pub use sql::{Column, ConstraintKind, Outcome, Parameter, Value};
+pub use time::{Timestamp, now};
+pub use value::{FromJson, FromText, Schema};

@@ -1,5 +1,5 @@
-//! The structured log. The host adds the service, the trace id and the route to every line, cuts lines at 8 KiB, and leaves out what
-//! is beyond 100 lines of one handler.
+//! The structured log. The host adds the service, the trace id and the route to every line, cuts lines at 8 KiB, and
+//! leaves out what is beyond 100 lines of one handler.
 //!
 //! ```
 //! bulkhead_sdk::log::warn("stock is low", &[("sku", &"27334"), ("left", &3)]);
@@ -7,8 +7,8 @@
 
 use std::fmt::Display;
 
-use crate::bindings::bulkhead::service::log::Field;
-pub use crate::bindings::bulkhead::service::log::Level;
+use crate::wit::bulkhead::service::log::Field;
+pub use crate::wit::bulkhead::service::log::Level;
 
 /// Writes a line with named values.
 pub fn write(level: Level, message: &str, fields: &[(&str, &dyn Display)]) {

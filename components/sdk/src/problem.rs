@@ -13,7 +13,7 @@ use crate::invalid::{Errors, FieldError};
 use crate::response::{Effects, Response};
 
 /// The result of a handler.
-pub type Result<T> = core::result::Result<T, Problem>;
+pub type Result<T, E = Problem> = core::result::Result<T, E>;
 
 /// An answer that is an error. Unless told otherwise its unit of work is rolled back.
 #[derive(Debug, Clone)]
@@ -59,7 +59,8 @@ impl Problem {
 
     /// 401: the request needs credentials.
     pub fn unauthenticated() -> Self {
-        Self::new(401, "unauthenticated", "this needs a valid token").with_header("www-authenticate", "Bearer")
+        Self::new(401, "unauthenticated", "this needs a valid token")
+            .with_header("www-authenticate", "Bearer")
     }
 
     /// 403: the credentials do not suffice.
@@ -266,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_problem_has_the_members_of_rfc_9457_and_our_own() {
-        let problem = Problem::conflict("slug-taken", "another category has it").with("constraint", "category.slug");
+        let problem =
+            Problem::conflict("slug-taken", "another category has it").with("constraint", "category.slug");
         assert_eq!(
             document(problem),
             json!({
@@ -283,7 +285,8 @@ mod tests {
 
     #[test]
     fn invalid_lists_every_error() {
-        let problem = Problem::invalid_field("name", "is missing").and(Problem::invalid_field("limit", "is wrong"));
+        let problem =
+            Problem::invalid_field("name", "is missing").and(Problem::invalid_field("limit", "is wrong"));
         assert_eq!(
             document(problem)["errors"],
             json!([{"field": "name", "message": "is missing"}, {"field": "limit", "message": "is wrong"}])

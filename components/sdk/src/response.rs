@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::bindings::bulkhead::service::types::Header;
-pub use crate::bindings::bulkhead::service::types::{Effects, Response};
 use crate::problem::{Problem, Result};
 use crate::value::Schema;
+use crate::wit::bulkhead::service::types::Header;
+pub use crate::wit::bulkhead::service::types::{Effects, Response};
 
 impl Response {
     /// An answer without headers and body.

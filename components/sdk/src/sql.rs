@@ -5,8 +5,10 @@
 
 use uuid::Uuid;
 
-pub use crate::bindings::bulkhead::service::sql::{ConstraintKind, ConstraintViolation, Error, Outcome, ResultSet, Value};
 use crate::problem::Problem;
+pub use crate::wit::bulkhead::service::sql::{
+    ConstraintKind, ConstraintViolation, Error, Outcome, ResultSet, Value,
+};
 
 /// A value that can be bound to a statement.
 pub trait Parameter {
@@ -229,8 +231,12 @@ impl From<Error> for Problem {
 
 fn conflict(kind: ConstraintKind, name: &str) -> Problem {
     let (kind, detail) = match kind {
-        ConstraintKind::Unique | ConstraintKind::PrimaryKey => ("unique", "there is another one with this value"),
-        ConstraintKind::ForeignKey => ("foreign-key", "it refers to what is not there, or something refers to it"),
+        ConstraintKind::Unique | ConstraintKind::PrimaryKey => {
+            ("unique", "there is another one with this value")
+        }
+        ConstraintKind::ForeignKey => {
+            ("foreign-key", "it refers to what is not there, or something refers to it")
+        }
         ConstraintKind::Check => ("check", "a value is outside of what is allowed"),
         ConstraintKind::NotNull => ("not-null", "a value is missing"),
         ConstraintKind::Datatype => ("datatype", "a value is of another type"),
@@ -240,4 +246,3 @@ fn conflict(kind: ConstraintKind, name: &str) -> Problem {
     // The kind stands for those that SQLite gives no name.
     Problem::conflict("conflict", detail).with("constraint", if name.is_empty() { kind } else { name })
 }
-

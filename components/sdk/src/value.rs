@@ -209,7 +209,9 @@ pub(crate) fn read_list<T: FromJson>(node: Node<'_>, errors: &mut Errors) -> Opt
 /// A schema that takes null beside what it takes.
 pub fn nullable(schema: Value) -> Value {
     match schema {
-        Value::Object(mut members) if members.get("type").is_some_and(Value::is_string) && !members.contains_key("enum") => {
+        Value::Object(mut members)
+            if members.get("type").is_some_and(Value::is_string) && !members.contains_key("enum") =>
+        {
             let kind = members.get("type").cloned();
             members.insert("type".to_owned(), json!([kind, "null"]));
             Value::Object(members)
@@ -233,7 +235,13 @@ impl ObjectSchema {
     }
 
     /// Adds a field.
-    pub fn field(&mut self, name: &'static str, description: &'static str, mut schema: Value, required: bool) {
+    pub fn field(
+        &mut self,
+        name: &'static str,
+        description: &'static str,
+        mut schema: Value,
+        required: bool,
+    ) {
         let name = field_name(name);
         if let (false, Value::Object(members)) = (description.is_empty(), &mut schema) {
             members.insert("description".to_owned(), json!(description.trim()));
@@ -246,7 +254,8 @@ impl ObjectSchema {
 
     /// The schema. Fields that it does not name are refused.
     pub fn finish(self) -> Value {
-        let mut schema = json!({"type": "object", "properties": self.properties, "additionalProperties": false});
+        let mut schema =
+            json!({"type": "object", "properties": self.properties, "additionalProperties": false});
         if let Value::Object(members) = &mut schema {
             if !self.required.is_empty() {
                 members.insert("required".to_owned(), json!(self.required));

@@ -106,12 +106,12 @@ mod tests {
         let output = r#"not a message
 {"reason":"compiler-artifact","package_id":"path+file:///p/sdk#0.1.0","filenames":["/t/libsdk.rlib"]}
 {"reason":"build-script-executed","package_id":"path+file:///p/sdk#0.1.0"}
-{"reason":"compiler-artifact","package_id":"path+file:///p/product#0.1.0","filenames":["/t/libproduct.rlib","/t/product.wasm"]}
+{"reason":"compiler-artifact","package_id":"path+file:///p/greeter#0.1.0","filenames":["/t/libgreeter.rlib","/t/greeter.wasm"]}
 {"reason":"build-finished","success":true}
 "#;
         let modules = modules(output.as_bytes());
         assert_eq!(modules.len(), 1);
-        assert_eq!(modules["path+file:///p/product#0.1.0"], Path::new("/t/product.wasm"));
+        assert_eq!(modules["path+file:///p/greeter#0.1.0"], Path::new("/t/greeter.wasm"));
     }
 
     #[test]

@@ -74,11 +74,13 @@ pub(crate) fn write_if_changed(file: &Path, bytes: &[u8]) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use wasm_encoder::{CustomSection, Module};
+
     use super::*;
 
     #[test]
     fn a_module_without_wit_bindgen_says_so() {
-        let module = wat::parse_str("(module (func (export \"f\")))").unwrap();
+        let module = Module::new().finish();
         let error = encode(&module).unwrap_err();
         assert!(matches!(error, EncodeError::NoInterfaces), "{error}");
     }
@@ -93,15 +95,16 @@ mod tests {
 
     #[test]
     fn a_types_section_that_is_damaged_is_refused() {
-        let module = wat::parse_str("(module (@custom \"component-type:x\" \"\\00\\01\\02\"))").unwrap();
-        let error = encode(&module).unwrap_err();
+        let mut module = Module::new();
+        module.section(&CustomSection { name: "component-type:x".into(), data: (&[0, 1, 2]).into() });
+        let error = encode(&module.finish()).unwrap_err();
         assert!(matches!(error, EncodeError::Encode(_)), "{error}");
     }
 
     #[test]
     fn unchanged_bytes_are_not_written_again() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("components/product.wasm");
+        let file = folder.path().join("components/greeter.wasm");
         assert!(write_if_changed(&file, b"one").unwrap());
         let written = fs::metadata(&file).unwrap().modified().unwrap();
         assert!(!write_if_changed(&file, b"one").unwrap());
@@ -113,7 +116,7 @@ mod tests {
     #[test]
     fn a_write_that_fails_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("product.wasm");
+        let file = folder.path().join("greeter.wasm");
         fs::create_dir(&file).unwrap();
         assert!(write_if_changed(&file, b"one").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

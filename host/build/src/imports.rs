@@ -195,25 +195,40 @@ fn quoted(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use wasm_encoder::{
+        Component, ComponentExportKind, ComponentExportSection, ComponentImportSection, ComponentTypeRef,
+        ComponentTypeSection, CustomSection, InstanceType, Module, ModuleSection, NestedComponentSection,
+    };
+
     use super::*;
 
-    /// A component in the text format, as bytes.
-    fn component(body: &str) -> Vec<u8> {
-        wat::parse_str(format!("(component {body})")).unwrap()
+    /// A component that imports empty instances of these names, and has a module, a component and an export in it.
+    fn component(imports: &[&str]) -> Component {
+        let mut component = Component::new();
+        let mut types = ComponentTypeSection::new();
+        types.instance(&InstanceType::new());
+        component.section(&types);
+        let mut section = ComponentImportSection::new();
+        for name in imports {
+            section.import(*name, ComponentTypeRef::Instance(0));
+        }
+        component.section(&section);
+        let mut module = Module::new();
+        module.section(&CustomSection { name: "filler".into(), data: (&[7; 100]).into() });
+        component.section(&ModuleSection(&module));
+        let mut exports = ComponentExportSection::new();
+        exports.export("bulkhead:service/http-handler@0.1.0", ComponentExportKind::Instance, 0, None);
+        component.section(&exports);
+        component
     }
 
     fn importing(name: &str) -> Result<Imports, ImportsError> {
-        check_imports(&component(&format!("(import {name:?} (instance))")))
+        check_imports(&component(&[name]).finish())
     }
 
     #[test]
     fn imports_and_exports_are_listed_in_order() {
-        let bytes = component(
-            r#"(import "bulkhead:service/log@0.1.0" (instance $log))
-               (import "wasi:random/random@0.2.12" (instance))
-               (core module (func (export "f") unreachable))
-               (export "bulkhead:service/http-handler@0.1.0" (instance $log))"#,
-        );
+        let bytes = component(&["bulkhead:service/log@0.1.0", "wasi:random/random@0.2.12"]).finish();
         let imports = check_imports(&bytes).unwrap();
         assert_eq!(imports.interfaces, ["bulkhead:service/log@0.1.0", "wasi:random/random@0.2.12"]);
         assert_eq!(imports.exports, ["bulkhead:service/http-handler@0.1.0"]);
@@ -253,15 +268,17 @@ mod tests {
 
     #[test]
     fn a_long_list_of_refused_imports_is_cut() {
-        let body: String = (0..25).map(|n| format!("(import \"a{n}\" (func))")).collect();
-        let error = check_imports(&component(&body)).unwrap_err().to_string();
+        let names: Vec<String> = (0..25).map(|n| format!("a{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let error = check_imports(&component(&names).finish()).unwrap_err().to_string();
         assert!(error.contains("`a9` and 15 more"), "{error}");
     }
 
     #[test]
     fn imports_of_what_is_nested_do_not_count() {
-        let bytes = component(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#);
-        assert_eq!(check_imports(&bytes), Ok(Imports::default()));
+        let mut outer = Component::new();
+        outer.section(&NestedComponentSection(&component(&["wasi:sockets/tcp@0.2.0"])));
+        assert_eq!(check_imports(&outer.finish()), Ok(Imports::default()));
     }
 
     #[test]
@@ -273,15 +290,12 @@ mod tests {
 
     #[test]
     fn a_core_module_says_so() {
-        assert_eq!(check_imports(&wat::parse_str("(module)").unwrap()), Err(ImportsError::CoreModule));
+        assert_eq!(check_imports(&Module::new().finish()), Err(ImportsError::CoreModule));
     }
 
     #[test]
     fn a_file_cut_inside_a_section_is_damaged_and_no_cut_panics() {
-        let bytes = component(
-            r#"(import "bulkhead:service/log@0.1.0" (instance))
-               (core module (memory 1) (data (i32.const 0) "some data") (func (export "f") unreachable))"#,
-        );
+        let bytes = component(&["bulkhead:service/log@0.1.0"]).finish();
         let whole = check_imports(&bytes).unwrap();
         let mut damaged = 0;
         for length in 4..bytes.len() {
@@ -297,11 +311,7 @@ mod tests {
 
     #[test]
     fn no_changed_byte_panics() {
-        let bytes = component(
-            r#"(import "bulkhead:service/log@0.1.0" (instance $log))
-               (component (core module (func (export "f") unreachable)))
-               (export "e" (instance $log))"#,
-        );
+        let bytes = component(&["bulkhead:service/log@0.1.0"]).finish();
         for position in 0..bytes.len() {
             for value in 0..=u8::MAX {
                 let mut changed = bytes.clone();

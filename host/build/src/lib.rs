@@ -189,8 +189,8 @@ mod tests {
     fn a_folder_without_a_crate_is_refused_before_any_toolchain_is_looked_for() {
         let folder = tempfile::tempdir().unwrap();
         for dir in [folder.path().to_owned(), folder.path().join("missing")] {
-            let error = error_for("product", &dir);
-            assert!(error.starts_with("find the crate of service `product`: there is no "), "{error}");
+            let error = error_for("greeter", &dir);
+            assert!(error.starts_with("find the crate of service `greeter`: there is no "), "{error}");
         }
     }
 

@@ -45,7 +45,9 @@ impl Workspace {
             .output()
             .map_err(|error| fail(format!("cargo can't be started ({error})")))?;
         if !output.status.success() {
-            return Err(fail(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+            let text = String::from_utf8_lossy(&output.stderr);
+            let text = text.trim();
+            return Err(fail(text.strip_prefix("error: ").unwrap_or(text).to_owned()));
         }
         serde_json::from_slice(&output.stdout)
             .map_err(|error| fail(format!("its answer is not understood ({error})")))

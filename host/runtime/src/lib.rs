@@ -1,0 +1,36 @@
+//! Running services: wasmtime, the workers, and what the host lets a component do.
+//!
+//! Invariants:
+//!
+//! - One `Engine` constructor (`engine.rs`), one `bindgen!` (`bindings.rs`), one mapping from a failure to a problem
+//!   document (`problem.rs`).
+//! - A component has no authority but the interfaces of `capability/`; each asks the grants of the manifest.
+//! - Every job that was taken is answered exactly once, and after its unit of work is durable, if it joined one
+//!   (`worker.rs`).
+//! - Nothing that a guest does panics a worker.
+//!
+//! This crate knows no sockets: `host/` turns HTTP into [`Job`]s.
+
+mod bindings;
+mod cache;
+mod capability;
+mod component;
+mod engine;
+mod handler;
+mod hold;
+mod job;
+mod problem;
+mod service;
+mod worker;
+
+pub use bindings::bulkhead::service::types::{Header, Principal, Request};
+pub use bindings::exports::bulkhead::service::describe::{Description, Parameter, Route};
+pub use cache::ComponentCache;
+pub use component::{Component, LoadError};
+pub use engine::Engine;
+pub use job::{Answer, Failure, Job, Outcome, Reply};
+pub use problem::Problem;
+pub use service::{
+    Directory, Grants, InstancePolicy, Limits, QueueEnds, Queues, Service, ServiceDatabase, ServiceSpec,
+    Surroundings, queues, route_matches,
+};

@@ -98,15 +98,19 @@ impl<M> Writer<M> {
     }
 }
 
-/// The right to write, which one thread has at a time. Dropping it passes it on, with the batch as it is.
+/// The right to write, which one thread has at a time.
+///
+/// Invariant: a batch is open without a holder only while somebody waits for the lease, who will take it and see to the
+/// batch. So the batch is committed or handed over; a lease that is dropped with an open batch (its thread panicked) rolls it
+/// back and drops its members.
 pub struct Lease<M> {
     writer: Arc<Writer<M>>,
-    /// Always there until the drop.
+    /// There until the lease is handed over or dropped.
     session: Option<Box<Session<M>>>,
 }
 
 impl<M> Lease<M> {
-    #[expect(clippy::expect_used, reason = "the session is taken by the drop alone")]
+    #[expect(clippy::expect_used, reason = "the session is taken where the lease itself is consumed")]
     pub(super) fn session(&mut self) -> &mut Session<M> {
         self.session.as_mut().expect("a lease has its session until it is dropped")
     }
@@ -148,6 +152,21 @@ impl<M> Lease<M> {
         may_share && (more || self.others_wait()) && !self.is_due()
     }
 
+    /// Hands the lease, with the batch as it is, to one who waits; gives it back when nobody does (any more).
+    #[must_use = "an open batch that nobody took over is to be committed"]
+    pub fn hand_over(mut self) -> Option<Self> {
+        let writer = Arc::clone(&self.writer);
+        // Under the lock that one who gives up waiting holds while it leaves.
+        let mut queue = writer.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.tickets.is_empty() {
+            return Some(self);
+        }
+        queue.free = self.session.take();
+        drop(queue);
+        writer.freed.notify_all();
+        None
+    }
+
     /// Whether others wait for the lease.
     #[must_use]
     pub fn others_wait(&self) -> bool {
@@ -157,8 +176,14 @@ impl<M> Lease<M> {
 
 impl<M> Drop for Lease<M> {
     fn drop(&mut self) {
+        let Some(mut session) = self.session.take() else { return };
+        if session.batch.is_some() {
+            tracing::error!(members = session.members.len(), "an open batch was given up and is rolled back");
+            session.roll_back();
+            session.members.clear();
+        }
         let mut queue = self.writer.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.free = self.session.take();
+        queue.free = Some(session);
         let wake = !queue.tickets.is_empty();
         drop(queue);
         if wake {

@@ -1,2 +1,76 @@
-//! x
-fn main(){}
+//! `bench` measures the host beside a plain native server in one run, on loopback, and ends by itself.
+//!
+//! Both serve the same requests from the same schema. Rounds alternate between the two, so that a machine that slows down slows
+//! both down; the load and the plain server are processes of their own, as the host is. What counts are the ratios: the times are
+//! those of this machine at this hour.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a program for developers: it prints a table, and ends where something is wrong"
+)]
+
+mod footprint;
+mod load;
+mod plain;
+mod rounds;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Measures the host beside a plain native server.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// How often each measurement is made; the table shows the medians.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    rounds: u32,
+    /// How long each measurement takes.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    seconds: f64,
+}
+
+/// The parts that run as processes of their own.
+#[derive(Subcommand)]
+enum Part {
+    /// Serves products without a host.
+    #[command(hide = true)]
+    Plain {
+        /// The database file to make.
+        database: PathBuf,
+    },
+    /// Makes load.
+    #[command(hide = true)]
+    Load {
+        /// What is asked.
+        kind: load::Kind,
+        /// Who is asked.
+        address: SocketAddr,
+        /// A file with the id of the category and then those of products, a line each.
+        ids: PathBuf,
+        /// On how many connections.
+        connections: usize,
+        /// For how long.
+        seconds: f64,
+    },
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    match arguments.part {
+        Some(Part::Plain { database }) => plain::serve(&database),
+        Some(Part::Load { kind, address, ids, connections, seconds }) => {
+            println!("{}", load::run(kind, address, &ids, connections, seconds));
+        }
+        None => {
+            rounds::run(arguments.rounds, arguments.seconds);
+            footprint::run();
+        }
+    }
+}

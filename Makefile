@@ -1,0 +1,71 @@
+# The everyday verbs. Each does the set-up that it needs, so each works on a fresh machine; `make help` lists them.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+URL ?= http://127.0.0.1:8080
+
+# Every run of cargo below selects the whole workspace: features are then the same in all, and nothing is compiled twice.
+
+.PHONY: help
+help: ## List the verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 26
+
+.PHONY: setup
+setup: ## Install what is missing to build, run and test (on Debian with apt)
+	@host/build/setup.sh build test
+
+.PHONY: setup-build
+setup-build:
+	@host/build/setup.sh build
+
+.PHONY: build
+build: setup-build ## Build the host, the loader and the components
+	cargo build --release --workspace --bins
+	$(TARGET_DIR)/release/bulkhead build
+
+.PHONY: run
+run: build ## Start the host, and load the catalogue if it is empty
+	@exec data/loader/run.sh $(TARGET_DIR) $(URL)
+
+.PHONY: load
+load: setup-build ## Load the catalogue into a running host: make load URL=http://127.0.0.1:8080
+	cargo build --release --workspace --bins
+	$(TARGET_DIR)/release/shop-loader --url $(URL)
+
+.PHONY: test
+test: setup build ## Run all tests
+	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/bulkhead.toml
+	cargo nextest run --release --workspace
+
+.PHONY: bench
+bench: build ## Measure against a plain hyper and rusqlite server
+	$(TARGET_DIR)/release/bench
+
+.PHONY: lint
+lint: fmt-check ## Check formatting, clippy, and the dependencies' licences and sources
+	@host/build/setup.sh build lint
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo deny --log-level error check bans licenses sources
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: fmt-check
+fmt-check:
+	cargo fmt --all --check
+
+.PHONY: audit
+audit: ## Check the dependencies against the database of known vulnerabilities (needs github.com)
+	@host/build/setup.sh lint
+	cargo deny check advisories
+
+.PHONY: check-cargo-component
+check-cargo-component: setup-build ## Prove that every component builds with cargo-component too
+	@host/build/check-cargo-component.sh $(TARGET_DIR)
+
+.PHONY: clean
+clean: ## Remove all that was built
+	cargo clean

@@ -1,0 +1,117 @@
+//! The value types and the events as the guest SDK knows them.
+
+use std::borrow::Cow;
+
+use bulkhead_sdk::json::Node;
+use bulkhead_sdk::serde_json::{Value as Json, json};
+use bulkhead_sdk::{Column, Errors, Event, FromJson, FromText, Parameter, Schema, Value, text_value};
+
+use crate::{
+    AddressId, CategoryId, ImageId, Money, OrderId, OrderItemId, PaymentId, ProductId, ReviewId, ShippingId,
+    UserId, v1,
+};
+
+macro_rules! ids {
+    ($($name:ident),+ $(,)?) => { $( text_value!($name, json!({"type": "string", "format": "uuid"})); )+ };
+}
+
+ids!(
+    AddressId,
+    CategoryId,
+    ImageId,
+    OrderId,
+    OrderItemId,
+    PaymentId,
+    ProductId,
+    ReviewId,
+    ShippingId,
+    UserId
+);
+
+impl Schema for Money {
+    fn schema() -> Json {
+        json!({"type": "string", "pattern": r"^[0-9]{1,7}(\.[0-9]{1,2})?$"})
+    }
+}
+
+impl FromText for Money {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: crate::MoneyError| error.to_string())
+    }
+}
+
+impl FromJson for Money {
+    fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
+        match node {
+            Node::Text(text) => Self::from_text(&text).map_err(|message| errors.add(message)).ok(),
+            Node::Integer(_) | Node::Number(_) => {
+                errors.add("must be a string such as \"19.99\": a JSON number may lose cents on its way");
+                None
+            }
+            other => bulkhead_sdk::value::expected("a string", &other, errors),
+        }
+    }
+}
+
+/// Cents.
+impl Parameter for Money {
+    fn parameter(&self) -> Value {
+        Value::Integer(self.cents())
+    }
+}
+
+impl Column for Money {
+    fn from_value(value: Value) -> Result<Self, String> {
+        let cents = i64::from_value(value)?;
+        Money::from_cents(cents).map_err(|error| format!("is {cents} cents, and {error}"))
+    }
+}
+
+macro_rules! events {
+    ($($name:ident),+ $(,)?) => { $(
+        impl Event for v1::$name {
+            const TYPE: &'static str = v1::$name::TYPE;
+
+            fn subject(&self) -> Cow<'_, str> {
+                Cow::Owned(v1::$name::subject(self))
+            }
+        }
+    )+ };
+}
+
+events!(
+    CategoryChanged,
+    OrderCancelled,
+    OrderDelivered,
+    OrderPaid,
+    OrderPlaced,
+    OrderRejected,
+    OrderShipped,
+    ProductChanged,
+    ProductDeleted,
+    StockRejected,
+    StockReleased,
+    StockReserved,
+    UserChanged,
+    UserDeleted,
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_cents_in_a_database() {
+        let money: Money = "19.99".parse().expect("an amount");
+        assert!(matches!(money.parameter(), Value::Integer(1999)));
+        assert_eq!(Money::from_value(Value::Integer(1999)), Ok(money));
+        assert!(Money::from_value(Value::Integer(-1)).is_err());
+    }
+
+    #[test]
+    fn a_number_as_money_is_told_why_not() {
+        let mut errors = Errors::default();
+        assert_eq!(Money::from_json(Node::Number(19.99), &mut errors), None);
+        assert!(errors.into_found()[0].message.starts_with("must be a string"));
+    }
+}

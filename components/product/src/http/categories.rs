@@ -1,0 +1,146 @@
+//! `/categories`.
+
+use bulkhead_contracts::CategoryId;
+use bulkhead_sdk::{
+    Body, Change, Created, Json, NoContent, Page, Patch, Path, Problem, Query, Read, Result, Snapshot, Text,
+    Transaction, body, new_id, reply,
+};
+
+use super::ListQuery;
+use crate::events::category_changed;
+use crate::rules::category::{Slug, makes_cycle};
+use crate::store::category::{self, Category};
+
+body! {
+    /// A category to create.
+    pub struct NewCategory {
+        /// What it is called.
+        pub name: Text<1, 200>,
+        /// Its name in addresses; made from the name where absent.
+        pub slug: Option<Slug>,
+        /// What it belongs to; at the top where absent.
+        pub parent_category_id: Option<CategoryId>,
+    }
+}
+
+body! {
+    /// What to change of a category. The slug does not follow the name.
+    pub struct CategoryPatch {
+        /// What it is called.
+        pub name: Change<Text<1, 200>>,
+        /// Its name in addresses; unique.
+        pub slug: Change<Slug>,
+        /// What it belongs to; null moves it to the top.
+        pub parent_category_id: Patch<CategoryId>,
+    }
+}
+
+reply! {
+    /// A category with where it stands.
+    pub struct CategoryDetail {
+        /// Its id.
+        pub id: CategoryId,
+        /// What it is called.
+        pub name: String,
+        /// Its name in addresses; unique.
+        pub slug: String,
+        /// What it belongs to; null at the top.
+        pub parent_category_id: Option<CategoryId>,
+        /// The way from the root to its parent.
+        pub path: Vec<Category>,
+        /// What belongs to it, by slug.
+        pub children: Vec<Category>,
+    }
+}
+
+fn no_such_category() -> Problem {
+    Problem::not_found("there is no such category")
+}
+
+fn detail(read: &impl Read, category: Category) -> Result<CategoryDetail> {
+    let path = match category.parent_category_id {
+        Some(parent) => category::way_to(read, parent)?,
+        None => Vec::new(),
+    };
+    let children = category::children(read, category.id)?;
+    let Category { id, name, slug, parent_category_id } = category;
+    Ok(CategoryDetail { id, name, slug, parent_category_id, path, children })
+}
+
+pub(super) fn list(Query(query): Query<ListQuery>, snapshot: Snapshot) -> Result<Json<Page<Category>>> {
+    const SCOPE: &str = "categories";
+    let behind = query.cursor.map(|cursor| cursor.keys::<String>(SCOPE)).transpose()?.unwrap_or_default();
+    let rows = category::list(&snapshot, &behind, query.limit)?;
+    Page::new(rows, query.limit, SCOPE, |category| category.slug.clone()).map(Json)
+}
+
+pub(super) fn by_id(Path(id): Path<CategoryId>, snapshot: Snapshot) -> Result<Json<CategoryDetail>> {
+    let category = category::by_id(&snapshot, id)?.ok_or_else(no_such_category)?;
+    detail(&snapshot, category).map(Json)
+}
+
+pub(super) fn by_slug(Path(slug): Path<Slug>, snapshot: Snapshot) -> Result<Json<CategoryDetail>> {
+    let category = category::by_slug(&snapshot, &slug.into_string())?.ok_or_else(no_such_category)?;
+    detail(&snapshot, category).map(Json)
+}
+
+pub(super) fn create(
+    Body(new): Body<NewCategory>,
+    transaction: Transaction,
+) -> Result<Created<CategoryDetail>> {
+    let slug = new.slug.or_else(|| Slug::from_name(&new.name)).ok_or_else(|| {
+        Problem::invalid_field("slug", "is missing, and the name has no letters that one could be made from")
+    })?;
+    let category = Category {
+        id: new_id().into(),
+        name: new.name.into_string(),
+        slug: slug.into_string(),
+        parent_category_id: new.parent_category_id,
+    };
+    category::insert(&transaction, &category)?;
+    transaction.publish(&category_changed(&category))?;
+    let location = format!("/categories/{}", category.id);
+    Ok(Created { location, body: detail(&transaction, category)? })
+}
+
+pub(super) fn change(
+    Path(id): Path<CategoryId>,
+    Body(patch): Body<CategoryPatch>,
+    transaction: Transaction,
+) -> Result<Json<CategoryDetail>> {
+    let mut category = category::by_id(&transaction, id)?.ok_or_else(no_such_category)?;
+    let is_empty = matches!(
+        patch,
+        CategoryPatch { name: Change(None), slug: Change(None), parent_category_id: Patch::Absent }
+    );
+    if let Change(Some(name)) = patch.name {
+        category.name = name.into_string();
+    }
+    if let Change(Some(slug)) = patch.slug {
+        category.slug = slug.into_string();
+    }
+    match patch.parent_category_id {
+        Patch::Absent => {}
+        Patch::Null => category.parent_category_id = None,
+        Patch::Value(parent) => {
+            let way = category::way_to(&transaction, parent)?;
+            if makes_cycle(id, way.iter().map(|ancestor| ancestor.id)) {
+                return Err(Problem::conflict(
+                    "category-cycle",
+                    "a category cannot belong to itself or to one below it",
+                )
+                .with("constraint", "category.parent_category_id"));
+            }
+            category.parent_category_id = Some(parent);
+        }
+    }
+    if !is_empty {
+        category::update(&transaction, &category)?;
+        transaction.publish(&category_changed(&category))?;
+    }
+    detail(&transaction, category).map(Json)
+}
+
+pub(super) fn delete(Path(id): Path<CategoryId>, transaction: Transaction) -> Result<NoContent> {
+    if category::delete(&transaction, id)? { Ok(NoContent) } else { Err(no_such_category()) }
+}

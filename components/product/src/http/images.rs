@@ -1,0 +1,68 @@
+//! `/products/{id}/images`.
+
+use bulkhead_contracts::{ImageId, ProductId};
+use bulkhead_sdk::{
+    Body, Created, Integer, Json, NoContent, Page, Path, Problem, Query, Result, Snapshot, Transaction, body,
+    new_id,
+};
+
+use super::{ListQuery, no_such_product};
+use crate::rules::image::{HttpsUrl, IMAGES_MAX};
+use crate::store::image::{self, Image};
+use crate::store::product;
+
+body! {
+    /// An image to add.
+    pub struct NewImage {
+        /// An https URL.
+        pub image_url: HttpsUrl,
+        /// Images are shown in this order; behind the last one where absent.
+        pub display_order: Option<Integer<0, 1_000_000>>,
+    }
+}
+
+pub(super) fn list(
+    Path(product_id): Path<ProductId>,
+    Query(query): Query<ListQuery>,
+    snapshot: Snapshot,
+) -> Result<Json<Page<Image>>> {
+    let scope = format!("images {product_id}");
+    let rows = image::list(&snapshot, product_id, query.cursor.as_ref(), &scope, query.limit)?;
+    if rows.is_empty() && !product::exists(&snapshot, product_id)? {
+        return Err(no_such_product());
+    }
+    Page::new(rows, query.limit, &scope, |image| -> image::Key { (image.display_order, image.id) }).map(Json)
+}
+
+pub(super) fn create(
+    Path(product_id): Path<ProductId>,
+    Body(new): Body<NewImage>,
+    transaction: Transaction,
+) -> Result<Created<Image>> {
+    let (count, next_order) = image::count_and_next_order(&transaction, product_id)?;
+    if count >= IMAGES_MAX {
+        return Err(Problem::conflict(
+            "too-many-images",
+            format!("a product has at most {IMAGES_MAX} images"),
+        ));
+    }
+    let image = Image {
+        id: new_id().into(),
+        product_id,
+        image_url: new.image_url.into_string(),
+        display_order: new.display_order.map_or(next_order, Integer::get),
+    };
+    image::insert(&transaction, &image)?;
+    Ok(Created { location: format!("/products/{product_id}/images/{}", image.id), body: image })
+}
+
+pub(super) fn delete(
+    Path((product_id, id)): Path<(ProductId, ImageId)>,
+    transaction: Transaction,
+) -> Result<NoContent> {
+    if image::delete(&transaction, product_id, id)? {
+        Ok(NoContent)
+    } else {
+        Err(Problem::not_found("there is no such image of this product"))
+    }
+}

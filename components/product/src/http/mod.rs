@@ -1,0 +1,55 @@
+//! The handlers, a file per resource. Who may call them is decided elsewhere: until authentication is there, writes are open.
+
+mod categories;
+mod images;
+mod products;
+mod reviews;
+mod stock;
+#[cfg(test)]
+mod tests;
+
+use bulkhead_contracts::v1::{CategoryChanged, ProductChanged, ProductDeleted};
+use bulkhead_sdk::{Cursor, Limit, Problem, Service, migration, query};
+
+query! {
+    /// The query of a list without filters.
+    pub struct ListQuery {
+        /// At most so many items.
+        pub limit: Limit,
+        /// Where the page begins: the `next_cursor` of the page before.
+        pub cursor: Option<Cursor>,
+    }
+}
+
+fn no_such_product() -> Problem {
+    Problem::not_found("there is no such product")
+}
+
+/// The service.
+pub fn service() -> Service {
+    Service::new("The catalogue: categories, products with their stock, images and reviews.")
+        .migration(migration!("../../migrations/V0001__create_catalogue.sql"))
+        .publishes::<CategoryChanged>()
+        .publishes::<ProductChanged>()
+        .publishes::<ProductDeleted>()
+        .get("/categories", "Lists the categories by slug.", categories::list)
+        .post("/categories", "Creates a category.", categories::create)
+        .get("/categories/{id}", "Gives a category with its path and its children.", categories::by_id)
+        .patch("/categories/{id}", "Changes a category.", categories::change)
+        .delete("/categories/{id}", "Deletes a category that is empty.", categories::delete)
+        .get("/categories/by-slug/{slug}", "Gives a category by its slug.", categories::by_slug)
+        .get("/products", "Lists and searches products.", products::list)
+        .post("/products", "Creates a product.", products::create)
+        .get("/products/{id}", "Gives a product with its images and ratings.", products::by_id)
+        .patch("/products/{id}", "Changes a product.", products::change)
+        .delete("/products/{id}", "Deletes a product of which nothing is reserved.", products::delete)
+        .get("/products/by-sku/{sku}", "Gives a product by its sku.", products::by_sku)
+        .get("/products/{id}/stock", "Says where a product's stock is.", stock::get)
+        .post("/products/{id}/stock", "Adds stock to a product, or takes it out.", stock::change)
+        .get("/products/{id}/images", "Lists a product's images.", images::list)
+        .post("/products/{id}/images", "Adds an image to a product.", images::create)
+        .delete("/products/{id}/images/{image_id}", "Deletes an image.", images::delete)
+        .get("/products/{id}/reviews", "Lists a product's reviews, the newest first.", reviews::list)
+        .post("/products/{id}/reviews", "Reviews a product, once.", reviews::create)
+        .delete("/products/{id}/reviews/{review_id}", "Deletes a review.", reviews::delete)
+}

@@ -1,0 +1,127 @@
+//! What the service answers before it needs its database, and what it says of itself. The rest is tested over HTTP, with a host.
+
+use bulkhead_sdk::Request;
+use bulkhead_sdk::serde_json::{self, Value, json};
+use bulkhead_sdk::wit::bulkhead::service::types::Header;
+
+use super::service;
+
+const ID: &str = "0198f3a1-7c3e-7d52-8a07-2f3c1d9b4e60";
+
+fn send(method: &str, target: &str, body: &Value) -> (u16, Value) {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let response = service().handle(&Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
+        route: "/products/...".to_owned(),
+        headers: vec![Header { name: "content-type".to_owned(), value: b"application/json".to_vec() }],
+        body: body.to_string().into_bytes(),
+        principal: None,
+        peer: "127.0.0.1".to_owned(),
+        caller: None,
+        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+    });
+    (response.status, serde_json::from_slice(&response.body).expect("JSON"))
+}
+
+fn wrong_fields(method: &str, target: &str, body: &Value) -> Vec<String> {
+    let (status, problem) = send(method, target, body);
+    assert_eq!(status, 422, "{problem}");
+    let errors = problem["errors"].as_array().expect("errors");
+    errors.iter().map(|error| error["field"].as_str().expect("a field").to_owned()).collect()
+}
+
+#[test]
+fn a_product_with_everything_wrong_is_told_everything() {
+    let body =
+        json!({"category_id": "x", "name": " ", "price": 19.99, "stock_quantity": -1, "colour": "red"});
+    assert_eq!(
+        wrong_fields("POST", "/products", &body),
+        ["category_id", "name", "price", "sku", "stock_quantity", "colour"]
+    );
+}
+
+#[test]
+fn prices_outside_their_range_are_refused() {
+    for price in [json!("-1.00"), json!("10000000.00"), json!("1.999"), json!(1), json!(null), json!("")] {
+        let body = json!({"category_id": ID, "name": "n", "price": price, "sku": "s"});
+        assert_eq!(wrong_fields("POST", "/products", &body), ["price"], "{price}");
+    }
+}
+
+#[test]
+fn stock_does_not_change_by_patch() {
+    let path = format!("/products/{ID}");
+    let (_, problem) = send("PATCH", &path, &json!({"stock_quantity": 5}));
+    let message = problem["errors"][0]["message"].as_str().expect("a message");
+    assert!(message.contains("/stock"), "{problem}");
+}
+
+#[test]
+fn a_change_of_stock_is_a_whole_number_but_zero() {
+    for delta in [json!(0), json!(1.5), json!("1"), json!(1_000_001), json!(null)] {
+        let path = format!("/products/{ID}/stock");
+        assert_eq!(wrong_fields("POST", &path, &json!({"delta": delta})), ["delta"], "{delta}");
+    }
+}
+
+#[test]
+fn every_wrong_filter_is_told() {
+    let target = "/products?category=x&min_price=1.999&max_price=x&in_stock=yes&sort=age&limit=201&cursor=x&colour=red";
+    assert_eq!(
+        wrong_fields("GET", target, &Value::Null),
+        ["category", "min_price", "max_price", "in_stock", "sort", "limit", "cursor", "colour"]
+    );
+}
+
+#[test]
+fn a_search_without_words_finds_nothing() {
+    for target in ["/products?q=", "/products?q=%22%2A", "/products?q=-&sort=name"] {
+        assert_eq!(
+            send("GET", target, &Value::Null),
+            (200, json!({"items": [], "next_cursor": null})),
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn a_category_whose_name_gives_no_slug_needs_one() {
+    assert_eq!(wrong_fields("POST", "/categories", &json!({"name": "北京"})), ["slug"]);
+    assert_eq!(wrong_fields("POST", "/categories", &json!({"name": "a", "slug": "A B"})), ["slug"]);
+}
+
+#[test]
+fn a_review_needs_a_principal() {
+    let (status, problem) = send("POST", &format!("/products/{ID}/reviews"), &json!({"rating": 5}));
+    assert_eq!((status, &problem["code"]), (401, &json!("unauthenticated")));
+}
+
+#[test]
+fn images_are_https() {
+    let path = format!("/products/{ID}/images");
+    assert_eq!(wrong_fields("POST", &path, &json!({"image_url": "http://a.example/1.png"})), ["image_url"]);
+}
+
+#[test]
+fn the_description_names_what_is_published_and_every_schema_is_json() {
+    let description = service().description();
+    assert_eq!(description.publishes, ["category.changed", "product.changed", "product.deleted"]);
+    assert!(description.subscribes.is_empty());
+    assert_eq!(description.routes.len(), 20);
+    for route in &description.routes {
+        let parameters =
+            route.path_parameters.iter().chain(&route.query_parameters).map(|parameter| &parameter.schema);
+        for schema in parameters.chain(&route.request_schema).chain(&route.response_schema) {
+            serde_json::from_str::<Value>(schema).unwrap_or_else(|error| panic!("{}: {error}", route.path));
+        }
+        assert_eq!(route.path_parameters.len(), route.path.matches('{').count(), "{}", route.path);
+    }
+}
+
+#[test]
+fn the_migrations_are_numbered_from_one() {
+    let versions: Vec<u32> = service().migrations().iter().map(|migration| migration.version).collect();
+    assert_eq!(versions, [1]);
+}

@@ -1,0 +1,7 @@
+//! What the shop decides about its catalogue: pure functions, without a database or a clock.
+
+pub mod category;
+pub mod image;
+pub mod review;
+pub mod search;
+pub mod stock;

@@ -1,0 +1,47 @@
+//! What ratings come to, and who may delete a review.
+
+use bulkhead_contracts::UserId;
+use bulkhead_sdk::Principal;
+
+/// The average of ratings as a decimal with two digits, rounded half up; none where there are none.
+pub fn average(count: i64, sum: i64) -> Option<String> {
+    let hundredths = (sum * 200 + count).checked_div(count * 2)?;
+    Some(format!("{}.{:02}", hundredths / 100, hundredths % 100))
+}
+
+/// A review may be deleted by its author and by an admin.
+pub fn may_delete(principal: &Principal, author: UserId) -> bool {
+    principal.has_role("admin") || principal.subject.parse() == Ok(author)
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_sdk::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn averages_are_rounded_half_up() {
+        for (count, sum, expected) in [
+            (0, 0, None),
+            (1, 5, Some("5.00")),
+            (3, 14, Some("4.67")),
+            (3, 13, Some("4.33")),
+            (8, 25, Some("3.13")),
+        ] {
+            assert_eq!(average(count, sum).as_deref(), expected, "{sum}/{count}");
+        }
+    }
+
+    #[test]
+    fn a_review_is_its_authors_or_an_admins_to_delete() {
+        let author = UserId::from(Uuid::from_u128(1));
+        let principal = |subject: &str, roles: &[&str]| Principal {
+            subject: subject.to_owned(),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        };
+        assert!(may_delete(&principal(&author.to_string(), &["customer"]), author));
+        assert!(may_delete(&principal("someone", &["customer", "admin"]), author));
+        assert!(!may_delete(&principal("someone", &["customer"]), author));
+    }
+}

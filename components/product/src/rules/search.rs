@@ -1,0 +1,43 @@
+//! From what a customer types to a query of FTS5 (https://www.sqlite.org/fts5.html#full_text_query_syntax).
+
+/// More words than this are left out.
+const WORDS_MAX: usize = 16;
+
+/// The query: every word must be found, the last one may go on. Each word is quoted, so that no operator can be typed. None
+/// where there is no word.
+pub fn full_text_query(typed: &str) -> Option<String> {
+    let words = typed.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.take(WORDS_MAX).map(|word| format!("\"{word}\"")).collect();
+    (!words.is_empty()).then(|| format!("{}*", words.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_and_the_last_may_go_on() {
+        for (typed, query) in [
+            ("potato", "\"potato\"*"),
+            ("sweet  pot", "\"sweet\" \"pot\"*"),
+            ("\"a\" OR b*", "\"a\" \"OR\" \"b\"*"),
+            ("name:x NEAR(y)", "\"name\" \"x\" \"NEAR\" \"y\"*"),
+            ("crème", "\"crème\"*"),
+        ] {
+            assert_eq!(full_text_query(typed).as_deref(), Some(query));
+        }
+    }
+
+    #[test]
+    fn without_words_there_is_no_query() {
+        for typed in ["", " ", "\"", "*", "-- ;"] {
+            assert_eq!(full_text_query(typed), None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn words_are_counted() {
+        let query = full_text_query(&"a ".repeat(1000)).expect("a query");
+        assert_eq!(query.matches("\"a\"").count(), WORDS_MAX);
+    }
+}

@@ -1,0 +1,113 @@
+//! The table `category`.
+
+use bulkhead_contracts::CategoryId;
+use bulkhead_sdk::sql::Error;
+use bulkhead_sdk::{ConstraintKind, Limit, Problem, Read, Result, Transaction, params, row};
+
+row! {
+    /// A category.
+    pub struct Category {
+        /// Its id.
+        pub id: CategoryId,
+        /// What it is called.
+        pub name: String,
+        /// Its name in addresses; unique.
+        pub slug: String,
+        /// What it belongs to; null at the top.
+        pub parent_category_id: Option<CategoryId>,
+    }
+}
+
+/// The category with this id.
+pub fn by_id(read: &impl Read, id: CategoryId) -> Result<Option<Category>, Error> {
+    read.query_optional("SELECT id, name, slug, parent_category_id FROM category WHERE id = ?1", &params![id])
+}
+
+/// The category with this slug.
+pub fn by_slug(read: &impl Read, slug: &str) -> Result<Option<Category>, Error> {
+    read.query_optional(
+        "SELECT id, name, slug, parent_category_id FROM category WHERE slug = ?1",
+        &params![slug],
+    )
+}
+
+/// A page of all categories by slug, behind the one with this slug.
+pub fn list(read: &impl Read, behind: &str, limit: Limit) -> Result<Vec<Category>, Error> {
+    read.query_all(
+        "SELECT id, name, slug, parent_category_id FROM category WHERE slug > ?1 ORDER BY slug LIMIT ?2",
+        &params![behind, limit.and_one_more()],
+    )
+}
+
+/// The way from the root down to this category, itself included. Empty where there is no such category.
+pub fn way_to(read: &impl Read, id: CategoryId) -> Result<Vec<Category>, Error> {
+    read.query_all(
+        "WITH RECURSIVE way (id, name, slug, parent_category_id, height) AS ( \
+           SELECT id, name, slug, parent_category_id, 0 FROM category WHERE id = ?1 \
+           UNION ALL \
+           SELECT category.id, category.name, category.slug, category.parent_category_id, way.height + 1 \
+             FROM way JOIN category ON category.id = way.parent_category_id \
+         ) SELECT id, name, slug, parent_category_id FROM way ORDER BY height DESC",
+        &params![id],
+    )
+}
+
+/// What belongs to this category, by slug.
+pub fn children(read: &impl Read, id: CategoryId) -> Result<Vec<Category>, Error> {
+    read.query_all(
+        "SELECT id, name, slug, parent_category_id FROM category WHERE parent_category_id = ?1 ORDER BY slug",
+        &params![id],
+    )
+}
+
+/// Creates a category: 409 where the slug is taken or the parent is unknown.
+pub fn insert(transaction: &Transaction, category: &Category) -> Result<()> {
+    transaction
+        .execute(
+            "INSERT INTO category (id, name, slug, parent_category_id) VALUES (?1, ?2, ?3, ?4)",
+            &params![category.id, category.name, category.slug, category.parent_category_id],
+        )
+        .map_err(refused)?;
+    Ok(())
+}
+
+/// Changes a category: 409 as in [`insert`].
+pub fn update(transaction: &Transaction, category: &Category) -> Result<()> {
+    transaction
+        .execute(
+            "UPDATE category SET name = ?2, slug = ?3, parent_category_id = ?4 WHERE id = ?1",
+            &params![category.id, category.name, category.slug, category.parent_category_id],
+        )
+        .map_err(refused)?;
+    Ok(())
+}
+
+/// Deletes a category: false where there is none, 409 where something belongs to it.
+pub fn delete(transaction: &Transaction, id: CategoryId) -> Result<bool> {
+    let outcome = transaction.execute("DELETE FROM category WHERE id = ?1", &params![id]).map_err(
+        |error| match error.constraint() {
+            Some((ConstraintKind::ForeignKey, _)) => Problem::conflict(
+                "category-not-empty",
+                "products or categories still belong to this category",
+            )
+            .with("constraint", "category.id"),
+            _ => error.into(),
+        },
+    )?;
+    Ok(outcome.rows_affected > 0)
+}
+
+/// What a constraint of the table means to a client.
+fn refused(error: Error) -> Problem {
+    match error.constraint() {
+        Some((ConstraintKind::Unique, "category.slug")) => {
+            Problem::conflict("slug-taken", "another category has this slug")
+                .with("constraint", "category.slug")
+        }
+        Some((ConstraintKind::ForeignKey, _)) => {
+            Problem::conflict("unknown-category", "there is no category with this parent_category_id")
+                .with("constraint", "category.parent_category_id")
+        }
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,319 @@
+//! What a handler may ask for: each argument's type says where it comes from.
+//!
+//! Everything is extracted before the handler runs, and the errors of all are put together: a client learns at once what is
+//! wrong with its query and its body.
+
+use serde_json::Value;
+
+use crate::database::{Snapshot, Transaction};
+use crate::encoding::percent_decode;
+use crate::invalid::Errors;
+use crate::problem::{Problem, Result};
+use crate::record::{FromQuery, QueryParameter, QueryReader};
+use crate::response::{Reply, Response};
+use crate::router::Captures;
+use crate::value::{FromJson, FromText};
+pub use crate::wit::bulkhead::service::types::{Principal, Request};
+
+/// A request on its way to a handler.
+#[derive(Debug)]
+pub struct Context<'r> {
+    /// The request.
+    pub request: &'r Request,
+    /// The parts of the path that stand for the route's parameters, still percent-encoded.
+    pub captures: Captures<'r>,
+}
+
+/// What the arguments of a handler say of its route.
+#[derive(Debug, Default)]
+pub struct RouteDescription {
+    /// The schemas of the path's parameters, in their order.
+    pub path: Vec<Value>,
+    /// The query's parameters.
+    pub query: Vec<QueryParameter>,
+    /// The body's schema.
+    pub request_schema: Option<Value>,
+    /// The answer's status.
+    pub status: u16,
+    /// The answer's schema.
+    pub response_schema: Option<Value>,
+}
+
+/// An argument of a handler.
+pub trait Extract: Sized {
+    /// It may write: not for GET.
+    const WRITES: bool = false;
+    /// It reads the query. Where no argument does, a query is an error.
+    const READS_QUERY: bool = false;
+
+    /// Takes it from the request.
+    fn extract(context: &Context<'_>) -> Result<Self>;
+
+    /// Says what it takes.
+    fn describe(_description: &mut RouteDescription) {}
+}
+
+impl Extract for Snapshot {
+    fn extract(_: &Context<'_>) -> Result<Self> {
+        Ok(Snapshot(()))
+    }
+}
+
+impl Extract for Transaction {
+    const WRITES: bool = true;
+
+    fn extract(_: &Context<'_>) -> Result<Self> {
+        Ok(Transaction(()))
+    }
+}
+
+/// The route's path parameters: one value, or a tuple in their order. A malformed one is 404.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<T>(pub T);
+
+/// What [`Path`] can hold.
+pub trait FromPath: Sized {
+    /// Reads it; none where a part is malformed or missing.
+    fn from_path(captures: &Captures<'_>) -> Option<Self>;
+
+    /// The schemas, in the order of the parameters.
+    fn schemas() -> Vec<Value>;
+}
+
+fn capture<T: FromText>(captures: &Captures<'_>, position: usize) -> Option<T> {
+    T::from_text(&percent_decode(captures.get(position)?)?).ok()
+}
+
+impl<T: FromText> FromPath for T {
+    fn from_path(captures: &Captures<'_>) -> Option<Self> {
+        capture(captures, 0)
+    }
+
+    fn schemas() -> Vec<Value> {
+        vec![T::schema()]
+    }
+}
+
+impl<A: FromText, B: FromText> FromPath for (A, B) {
+    fn from_path(captures: &Captures<'_>) -> Option<Self> {
+        Some((capture(captures, 0)?, capture(captures, 1)?))
+    }
+
+    fn schemas() -> Vec<Value> {
+        vec![A::schema(), B::schema()]
+    }
+}
+
+impl<T: FromPath> Extract for Path<T> {
+    fn extract(context: &Context<'_>) -> Result<Self> {
+        T::from_path(&context.captures)
+            .map(Path)
+            .ok_or_else(|| Problem::not_found("there is nothing at this path"))
+    }
+
+    fn describe(description: &mut RouteDescription) {
+        description.path = T::schemas();
+    }
+}
+
+/// The route's query parameters: see [`query!`](crate::query).
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+impl<T: FromQuery> Extract for Query<T> {
+    const READS_QUERY: bool = true;
+
+    fn extract(context: &Context<'_>) -> Result<Self> {
+        let mut errors = Errors::default();
+        let query = T::from_query(QueryReader::new(context.request.query.as_deref(), &mut errors));
+        match query {
+            Some(query) if errors.is_empty() => Ok(Query(query)),
+            _ => Err(Problem::invalid(errors)),
+        }
+    }
+
+    fn describe(description: &mut RouteDescription) {
+        description.query = T::parameters();
+    }
+}
+
+/// A JSON body: see [`body!`](crate::body).
+#[derive(Debug, Clone)]
+pub struct Body<T>(pub T);
+
+impl<T: FromJson> Extract for Body<T> {
+    fn extract(context: &Context<'_>) -> Result<Self> {
+        read_body(context.request).map(Body)
+    }
+
+    fn describe(description: &mut RouteDescription) {
+        description.request_schema = Some(T::schema());
+    }
+}
+
+fn read_body<T: FromJson>(request: &Request) -> Result<T> {
+    if request.body.is_empty() {
+        return Err(Problem::malformed_json("the body is empty; it must be JSON"));
+    }
+    if !request.header("content-type").is_some_and(is_json) {
+        return Err(Problem::unsupported_media_type());
+    }
+    let text =
+        std::str::from_utf8(&request.body).map_err(|_| Problem::malformed_json("the body is not UTF-8"))?;
+    let node = crate::json::parse(text)
+        .map_err(|error| Problem::malformed_json(format!("the body is not JSON: {error}")))?;
+    let mut errors = Errors::default();
+    match T::from_json(node, &mut errors) {
+        Some(body) if errors.is_empty() => Ok(body),
+        _ => Err(Problem::invalid(errors)),
+    }
+}
+
+/// `application/json`, alone or with `charset=utf-8`.
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
+        && parts.filter(|part| !part.is_empty()).all(|parameter| {
+            parameter.split_once('=').is_some_and(|(name, value)| {
+                name.trim().eq_ignore_ascii_case("charset")
+                    && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            })
+        })
+}
+
+impl Request {
+    /// The first header of this name (in lower case); none where there is none or it is not UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|header| header.name == name)?;
+        std::str::from_utf8(&header.value).ok()
+    }
+}
+
+/// Who asks: 401 where the request came without credentials.
+impl Extract for Principal {
+    fn extract(context: &Context<'_>) -> Result<Self> {
+        context.request.principal.clone().ok_or_else(Problem::unauthenticated)
+    }
+}
+
+/// Who asks, if known.
+impl Extract for Option<Principal> {
+    fn extract(context: &Context<'_>) -> Result<Self> {
+        Ok(context.request.principal.clone())
+    }
+}
+
+impl Principal {
+    /// It has this role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|held| held == role)
+    }
+
+    /// 403 where it has not this role.
+    pub fn require_role(&self, role: &str) -> Result<()> {
+        if self.has_role(role) {
+            Ok(())
+        } else {
+            Err(Problem::forbidden(format!("this needs the role {role}")))
+        }
+    }
+}
+
+/// The request whole, copied, its query unchecked: for handlers that pass it on.
+impl Extract for Request {
+    const READS_QUERY: bool = true;
+
+    fn extract(context: &Context<'_>) -> Result<Self> {
+        Ok(context.request.clone())
+    }
+}
+
+/// A function that answers requests: up to five arguments that are [`Extract`], and a result with a [`Reply`].
+pub trait Handler<Arguments>: Send + Sync + 'static {
+    /// An argument may write.
+    const WRITES: bool;
+    /// An argument reads the query.
+    const READS_QUERY: bool;
+
+    /// Answers.
+    fn call(&self, context: &Context<'_>) -> Result<Response>;
+
+    /// Says what the arguments take and what comes back.
+    fn describe(description: &mut RouteDescription);
+}
+
+/// Keeps what was extracted, or puts its problem to the others.
+fn collect<T>(extracted: Result<T>, problem: &mut Option<Problem>) -> Option<T> {
+    match extracted {
+        Ok(value) => Some(value),
+        Err(other) => {
+            *problem = Some(match problem.take() {
+                None => other,
+                Some(earlier) => earlier.and(other),
+            });
+            None
+        }
+    }
+}
+
+macro_rules! handlers {
+    ($( ($($name:ident $value:ident),*) )+) => { $(
+        impl<F, R, $($name),*> Handler<($($name,)*)> for F
+        where
+            F: Fn($($name),*) -> Result<R> + Send + Sync + 'static,
+            R: Reply,
+            $($name: Extract,)*
+        {
+            const WRITES: bool = false $(|| $name::WRITES)*;
+            const READS_QUERY: bool = false $(|| $name::READS_QUERY)*;
+
+            fn call(&self, _context: &Context<'_>) -> Result<Response> {
+                let mut problem = None;
+                $( let $value = collect($name::extract(_context), &mut problem); )*
+                match (problem, ($($value,)*)) {
+                    (None, ($(Some($value),)*)) => self($($value),*)?.into_response(),
+                    (problem, _) => Err(problem.unwrap_or_else(|| Problem::internal("an argument is missing"))),
+                }
+            }
+
+            fn describe(description: &mut RouteDescription) {
+                $( $name::describe(description); )*
+                description.status = R::STATUS;
+                description.response_schema = R::schema();
+            }
+        }
+    )+ };
+}
+
+#[allow(unreachable_patterns, unused_mut, reason = "a handler without arguments has nothing to miss")]
+mod implementations {
+    use super::*;
+
+    handlers! {
+        ()
+        (A a)
+        (A a, B b)
+        (A a, B b, C c)
+        (A a, B b, C c, D d)
+        (A a, B b, C c, D d, E e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_known_by_its_media_type() {
+        for accepted in
+            ["application/json", "Application/JSON ; charset=UTF-8", "application/json; charset=\"utf-8\""]
+        {
+            assert!(is_json(accepted), "{accepted}");
+        }
+        for refused in
+            ["", "text/json", "application/jsonp", "application/json; charset=latin1", "application/json; x"]
+        {
+            assert!(!is_json(refused), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Requests through a whole service: what is answered before a handler runs, and what is made of what it gives.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "bodies and queries that nothing but their errors is wanted of"
+)]
+
+use serde_json::{Value, json};
+
+use crate::wit::bulkhead::service::types::Header;
+use crate::{
+    Body, Change, Created, Integer, Json, Limit, List, NoContent, Patch, Path, Principal, Problem, Query,
+    Request, Response, Result, Service, Text, Transaction, Uuid, body, choice, query, reply,
+};
+
+choice! {
+    /// A colour.
+    pub enum Colour {
+        Red = "red",
+        Blue = "blue",
+    }
+}
+
+body! {
+    /// An order.
+    pub struct NewOrder {
+        /// What is ordered.
+        pub items: List<Item, 1, 3>,
+        pub colour: Option<Colour>,
+        pub gift: bool = false,
+    }
+}
+
+body! {
+    pub struct Item {
+        pub sku: Text<1, 5>,
+        pub quantity: Integer<1, 10>,
+    }
+}
+
+body! {
+    pub struct Changes {
+        pub name: Change<Text<1, 5>>,
+        pub parent: Patch<Uuid>,
+    }
+}
+
+query! {
+    pub struct Filter {
+        /// Only of this colour.
+        pub colour: Option<Colour>,
+        pub minimum: Integer<0, 9>,
+        pub limit: Limit,
+    }
+}
+
+reply! {
+    pub struct Echo {
+        pub text: String,
+    }
+}
+
+fn echo(text: impl std::fmt::Debug) -> Json<Echo> {
+    Json(Echo { text: format!("{text:?}") })
+}
+
+fn service() -> Service {
+    Service::new("A test.")
+        .get("/orders", "Lists.", |Query(filter): Query<Filter>| Ok(echo(filter.colour.map(Colour::as_str))))
+        .post("/orders", "Creates.", |Body(new): Body<NewOrder>, _transaction: Transaction| {
+            let quantities: Vec<i64> = new.items.iter().map(|item| item.quantity.get()).collect();
+            Ok(Created { location: "/orders/1".to_owned(), body: echo((quantities, new.gift)).0 })
+        })
+        .get("/orders/{id}", "Gives.", |Path(id): Path<Uuid>| Ok(echo(id)))
+        .patch("/orders/{id}", "Changes.", |Path(_): Path<Uuid>, Body(changes): Body<Changes>| {
+            Ok(echo(changes))
+        })
+        .delete("/orders/{id}", "Deletes.", |_principal: Principal| Ok(NoContent))
+        .put("/orders", "Replaces.", |Query(_): Query<Filter>, Body(_): Body<NewOrder>| Ok(NoContent))
+        .get("/fails", "Fails.", || Err::<Response, _>(Problem::internal("secret")))
+}
+
+fn request(method: &str, target: &str, body: &str) -> Request {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
+        route: "/...".to_owned(),
+        headers: vec![Header { name: "content-type".to_owned(), value: b"application/json".to_vec() }],
+        body: body.as_bytes().to_vec(),
+        principal: None,
+        peer: "127.0.0.1".to_owned(),
+        caller: None,
+        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+    }
+}
+
+fn send(method: &str, target: &str, body: &str) -> (u16, Value) {
+    let response = service().handle(&request(method, target, body));
+    (response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null))
+}
+
+/// The fields and messages of a 422.
+fn errors(method: &str, target: &str, body: &str) -> Vec<String> {
+    let (status, problem) = send(method, target, body);
+    assert_eq!((status, &problem["code"]), (422, &json!("invalid")), "{problem}");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let errors = problem["errors"].as_array().expect("errors");
+    errors.iter().map(|error| format!("{} {}", text(&error["field"]), text(&error["message"]))).collect()
+}
+
+const ID: &str = "0198f3a1-7c3e-7d52-8a07-2f3c1d9b4e60";
+
+#[test]
+fn a_handler_gets_what_it_asks_for() {
+    assert_eq!(send("GET", "/orders?minimum=3&colour=r%65d", ""), (200, json!({"text": "Some(\"red\")"})));
+    assert_eq!(send("GET", &format!("/orders/{ID}"), ""), (200, json!({"text": ID})));
+    let body = r#"{"items": [{"sku": "a", "quantity": 2}, {"quantity": 3, "sku": "b"}], "colour": null}"#;
+    assert_eq!(send("POST", "/orders", body), (201, json!({"text": "([2, 3], false)"})));
+}
+
+#[test]
+fn a_created_thing_has_its_location() {
+    let response =
+        service().handle(&request("POST", "/orders", r#"{"items": [{"sku": "a", "quantity": 2}]}"#));
+    assert!(response.headers.iter().any(|header| header.name == "location" && header.value == b"/orders/1"));
+}
+
+#[test]
+fn every_error_of_a_body_is_told_at_once() {
+    let body = r#"{"items": [{"sku": "", "quantity": 11}, {"quantity": "2", "size": 1}, 7], "colour": "green", "x": 1}"#;
+    assert_eq!(
+        errors("POST", "/orders", body),
+        [
+            "items[0].sku must have 1 to 5 characters",
+            "items[0].quantity must be a whole number from 1 to 10",
+            "items[1].sku is missing",
+            "items[1].quantity must be a number, not a string",
+            "items[1].size is not a known field",
+            "items[2] must be an object, not a number",
+            "colour must be one of red, blue",
+            "x is not a known field",
+        ]
+    );
+    assert_eq!(errors("POST", "/orders", "[]"), [" must be an object, not a list"]);
+    assert_eq!(errors("POST", "/orders", r#"{"items": []}"#), ["items must have 1 to 3 items"]);
+    assert_eq!(
+        errors("POST", "/orders", r#"{"items": [{"sku": "a", "quantity": 1.5}], "gift": null}"#),
+        ["items[0].quantity must be a whole number from 1 to 10", "gift must be true or false, not null"]
+    );
+}
+
+#[test]
+fn every_error_of_a_query_is_told_at_once_and_with_those_of_the_body() {
+    assert_eq!(
+        errors("GET", "/orders?colour=green&limit=0&x=1&minimum=%ff", ""),
+        [
+            "colour must be one of red, blue",
+            "minimum is not UTF-8 in percent-encoding",
+            "limit must be a whole number from 1 to 200",
+            "x is not a known query parameter",
+        ]
+    );
+    assert_eq!(
+        errors("GET", "/orders?colour=red&colour=red", ""),
+        ["colour stands more than once", "minimum is missing"]
+    );
+    assert_eq!(
+        errors("PUT", "/orders?minimum=x", "{}"),
+        ["minimum must be a whole number from 0 to 9", "items is missing"]
+    );
+    assert_eq!(errors("GET", &format!("/orders/{ID}?x=1"), ""), ["x is not a known query parameter"]);
+}
+
+#[test]
+fn a_field_of_a_patch_has_three_states() {
+    let path = format!("/orders/{ID}");
+    for (body, text) in [
+        ("{}", "Changes { name: Change(None), parent: Absent }"),
+        (r#"{"parent": null}"#, "Changes { name: Change(None), parent: Null }"),
+    ] {
+        assert_eq!(send("PATCH", &path, body), (200, json!({"text": text})));
+    }
+    let (status, answer) = send("PATCH", &path, &format!(r#"{{"name": "n", "parent": "{ID}"}}"#));
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer["text"].as_str().expect("text").contains("Value(0198f3a1"), "{answer}");
+    assert_eq!(errors("PATCH", &path, r#"{"name": null}"#), ["name must be a string, not null"]);
+}
+
+#[test]
+fn what_is_no_json_is_told_apart_from_what_is_wrong_in_it() {
+    for body in ["", "{", "{\"items\": [}", "\u{feff}{}", &"[".repeat(100_000), r#"{"items": 1, "items": 2}"#]
+    {
+        let (status, problem) = send("POST", "/orders", body);
+        assert_eq!((status, &problem["code"]), (400, &json!("malformed-json")), "{problem}");
+    }
+    let mut latin = request("POST", "/orders", "");
+    latin.body = b"{\"items\": \"\xe9\"}".to_vec();
+    assert_eq!(service().handle(&latin).status, 400);
+}
+
+#[test]
+fn a_body_of_another_type_is_refused() {
+    let mut plain = request("POST", "/orders", "{}");
+    plain.headers[0].value = b"text/plain".to_vec();
+    assert_eq!(service().handle(&plain).status, 415);
+    plain.headers.clear();
+    assert_eq!(service().handle(&plain).status, 415);
+}
+
+#[test]
+fn other_paths_methods_and_ids_have_their_problems() {
+    for (method, target, status, code) in [
+        ("GET", "/orders/", 404, "not-found"),
+        ("GET", "/nothing", 404, "not-found"),
+        ("GET", "/orders/7", 404, "not-found"),
+        ("GET", "/orders/%ff", 404, "not-found"),
+        ("DELETE", "/orders", 405, "method-not-allowed"),
+        ("OPTIONS", "/orders", 405, "method-not-allowed"),
+        ("DELETE", &format!("/orders/{ID}"), 401, "unauthenticated"),
+        ("GET", "/fails", 500, "internal"),
+    ] {
+        let (found, problem) = send(method, target, "");
+        assert_eq!((found, &problem["code"]), (status, &json!(code)), "{method} {target}");
+        assert_eq!(problem["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    }
+    let response = service().handle(&request("DELETE", "/orders", ""));
+    assert!(
+        response
+            .headers
+            .iter()
+            .any(|header| header.name == "allow" && header.value == b"GET, HEAD, POST, PUT")
+    );
+}
+
+#[test]
+fn head_is_get_without_its_body() {
+    let response = service().handle(&request("HEAD", &format!("/orders/{ID}"), ""));
+    assert_eq!((response.status, response.body.len()), (200, 0));
+    assert_eq!(service().handle(&request("HEAD", "/nothing", "")).body.len(), 0);
+}
+
+#[test]
+fn the_description_says_what_a_route_takes_and_gives() {
+    let description = service().description();
+    let route = description.routes.iter().find(|route| route.method == "POST").expect("a route");
+    assert_eq!((route.path.as_str(), route.status), ("/orders", 201));
+    let schema: Value =
+        serde_json::from_str(route.request_schema.as_deref().expect("a schema")).expect("JSON");
+    assert_eq!(
+        schema,
+        json!({
+            "type": "object",
+            "description": "An order.",
+            "additionalProperties": false,
+            "required": ["items"],
+            "properties": {
+                "items": {
+                    "type": "array", "minItems": 1, "maxItems": 3, "description": "What is ordered.",
+                    "items": {
+                        "type": "object", "additionalProperties": false, "required": ["sku", "quantity"],
+                        "properties": {
+                            "sku": {"type": "string", "minLength": 1, "maxLength": 5},
+                            "quantity": {"type": "integer", "minimum": 1, "maximum": 10},
+                        },
+                    },
+                },
+                "colour": {"anyOf": [{"type": "string", "enum": ["red", "blue"]}, {"type": "null"}]},
+                "gift": {"type": "boolean"},
+            },
+        })
+    );
+    let route = description.routes.iter().find(|route| route.path == "/orders/{id}").expect("a route");
+    assert_eq!((route.path_parameters[0].name.as_str(), route.path_parameters.len()), ("id", 1));
+    let route = description.routes.first().expect("a route");
+    let required: Vec<(&str, bool)> = route
+        .query_parameters
+        .iter()
+        .map(|parameter| (parameter.name.as_str(), parameter.required))
+        .collect();
+    assert_eq!(required, [("colour", false), ("minimum", true), ("limit", false)]);
+}
+
+#[test]
+fn an_event_without_a_handler_is_rejected() {
+    let event = crate::wit::bulkhead::service::types::Event {
+        id: ID.to_owned(),
+        source: "other".to_owned(),
+        type_: "other.happened".to_owned(),
+        subject: "1".to_owned(),
+        time: "2026-01-02T03:04:05.678Z".to_owned(),
+        trace_id: String::new(),
+        data: "{}".to_owned(),
+        attempt: 1,
+    };
+    let result: Result<(), crate::HandleError> = service().handle_event(event);
+    assert!(matches!(result, Err(crate::HandleError::Reject(text)) if text.contains("other.happened")));
+}

@@ -1,0 +1,99 @@
+//! Compiled components, kept between two starts.
+//!
+//! wasmtime trusts a compiled file: whoever can write one can run code in the host. So the folder is the owner's alone, only files
+//! that this host wrote are in it, and a folder that others may write to is not used.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use crate::engine::Engine;
+
+/// A folder of compiled components.
+pub struct ComponentCache {
+    folder: Option<PathBuf>,
+}
+
+impl ComponentCache {
+    /// The cache in `folder`, which is made when it is missing. When it can't be used, the log says why, and every component is
+    /// compiled at every start.
+    #[must_use]
+    pub fn open(folder: &Path) -> Self {
+        let usable = prepare(folder);
+        if let Err(reason) = &usable {
+            tracing::warn!(folder = %folder.display(), reason, "compiled components are not kept");
+        }
+        Self { folder: usable.is_ok().then(|| folder.to_owned()) }
+    }
+
+    /// A cache that keeps nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { folder: None }
+    }
+
+    pub(crate) fn load(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+        let wasmtime = engine.wasmtime();
+        let Some(folder) = &self.folder else {
+            return Component::from_binary(wasmtime, bytes);
+        };
+        // Keyed by the component and by all of the engine that a compiled file depends on: its version, its settings, the CPU.
+        let mut compatibility = DefaultHasher::new();
+        wasmtime.precompile_compatibility_hash().hash(&mut compatibility);
+        let mut key = Sha256::new();
+        key.update(bytes);
+        key.update(compatibility.finish().to_be_bytes());
+        let name: String = key.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = folder.join(format!("{name}.cwasm"));
+
+        if path.exists() {
+            // SAFETY: the file is in a folder that only this user may write to (`prepare`), under a name that `store` alone
+            // writes, whole, from what `precompile_component` gave an engine like this one.
+            match unsafe { Component::deserialize_file(wasmtime, &path) } {
+                Ok(component) => return Ok(component),
+                Err(error) => {
+                    tracing::warn!(%error, path = %path.display(), "a compiled component can't be used");
+                }
+            }
+        }
+        let compiled = wasmtime.precompile_component(bytes)?;
+        match store(folder, &path, &compiled) {
+            // Loaded from the file, its code is mapped and shared with the system's cache, not on the heap.
+            // SAFETY: as above.
+            Ok(()) => unsafe { Component::deserialize_file(wasmtime, &path) },
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "a compiled component could not be kept");
+                // SAFETY: the bytes are what this engine's `precompile_component` just gave.
+                unsafe { Component::deserialize(wasmtime, &compiled) }
+            }
+        }
+    }
+}
+
+fn prepare(folder: &Path) -> Result<(), String> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| format!("the folder can't be made: {error}"))?;
+    let metadata = fs::metadata(folder).map_err(|error| error.to_string())?;
+    if metadata.mode() & 0o022 != 0 {
+        return Err("others may write to the folder: chmod 700 it".to_owned());
+    }
+    Ok(())
+}
+
+/// Writes the file whole or not at all.
+fn store(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = folder.join(format!("{}.new", std::process::id()));
+    let mut file =
+        fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}

@@ -1,0 +1,18 @@
+//! `wasi:clocks/wall-clock`: the host's clock.
+
+use bulkhead_types::limits::EPOCH_TICK;
+
+use crate::bindings::wasi::clocks::wall_clock::{Datetime, Host};
+use crate::handler::State;
+
+impl Host for State {
+    fn now(&mut self) -> wasmtime::Result<Datetime> {
+        let now = self.context.surroundings.clock.now();
+        Ok(Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<Datetime> {
+        // Not finer than a tick: what a guest could time with more is not its own.
+        Ok(Datetime { seconds: EPOCH_TICK.as_secs(), nanoseconds: EPOCH_TICK.subsec_nanos() })
+    }
+}

@@ -1,0 +1,14 @@
+//! `config`: the settings and secrets of the manifest.
+
+use crate::bindings::bulkhead::service::config::Host;
+use crate::handler::State;
+
+impl Host for State {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.context.config.get(&key).cloned())
+    }
+
+    fn get_secret(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.context.secrets.get(&key).cloned())
+    }
+}

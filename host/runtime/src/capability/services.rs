@@ -1,0 +1,155 @@
+//! `services`: calling another service of the application, through its queue.
+
+use std::time::Instant;
+
+use crate::bindings::bulkhead::service::services::{Error, Host, IncomingResponse, OutgoingRequest};
+use crate::bindings::bulkhead::service::types::{Header, Request};
+use crate::handler::State;
+use crate::hold::{Calls, Hold};
+use crate::job::{Failure, Job};
+use crate::problem::Problem;
+use crate::service::Queues;
+
+impl Host for State {
+    fn call(
+        &mut self,
+        service: String,
+        request: OutgoingRequest,
+    ) -> wasmtime::Result<Result<IncomingResponse, Error>> {
+        Ok(call(self, &service, request))
+    }
+}
+
+fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<IncomingResponse, Error> {
+    let context = std::sync::Arc::clone(&state.context);
+    let Some(running) = &mut state.running else {
+        return Err(Error::NotAllowed("nobody can be called while a component is loaded".into()));
+    };
+    let granted = context.grants.calls.iter().any(|name| name == service);
+    let Some(target) = context.surroundings.directory.get(service).filter(|_| granted) else {
+        return Err(Error::NotAllowed(format!(
+            "the manifest does not let this service call {service}: add it to `calls`"
+        )));
+    };
+    match &state.worker.hold {
+        Hold::Joined(_) => return Err(Error::LeaseHeld),
+        Hold::Reserved(_) => {
+            running.called_in_recovery = true;
+            return Err(Error::LeaseHeld);
+        }
+        Hold::Carried(_) | Hold::Nothing => {}
+    }
+    check(&request, target)?;
+
+    // Nothing is held while this worker waits for another service: not the answers of others, not a snapshot.
+    let lost = state.worker.hold.commit_carried();
+    state.worker.lost.extend(lost);
+    if let Some(reader) = &mut state.worker.reader {
+        reader.end();
+    }
+    let reads = is_read(&request.method);
+    running.calls = running.calls.max(if reads { Calls::Reading } else { Calls::Effective });
+
+    let deadline = running.deadline.min(Instant::now() + target.request_timeout);
+    let (answer, answered) = flume::bounded(1);
+    let job = Job {
+        request: Request {
+            method: request.method,
+            route: target.route_of(&request.path).unwrap_or_default().to_owned(),
+            path: request.path,
+            query: request.query,
+            headers: request.headers.into_iter().filter(|header| !is_hosts(&header.name)).collect(),
+            body: request.body,
+            // The original request's principal, and never more.
+            principal: running.principal.clone(),
+            peer: running.peer.clone(),
+            caller: Some(context.name.clone()),
+            trace_id: running.trace_id.clone(),
+        },
+        deadline,
+        reply: Box::new(move |outcome| {
+            // One who no longer waits has been told of its own deadline.
+            let _ = answer.send(outcome);
+        }),
+    };
+    target.submit(job).map_err(|failure| match failure {
+        Failure::QueueFull => Error::QueueFull,
+        other => Error::Unavailable(other.to_string()),
+    })?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    match answered.recv_timeout(left) {
+        Ok(Ok(answer)) => Ok(IncomingResponse {
+            status: answer.status.as_u16(),
+            headers: answer
+                .headers
+                .iter()
+                .map(|(name, value)| Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() })
+                .collect(),
+            body: answer.body,
+        }),
+        Ok(Err(failure)) => {
+            let problem = Problem::from(&failure);
+            Ok(IncomingResponse {
+                status: problem.status,
+                headers: vec![Header {
+                    name: "content-type".into(),
+                    value: b"application/problem+json".to_vec(),
+                }],
+                body: problem.to_json(&running.trace_id),
+            })
+        }
+        Err(flume::RecvTimeoutError::Timeout) => Err(Error::DeadlineExceeded),
+        Err(flume::RecvTimeoutError::Disconnected) => Err(Error::Unavailable(format!("{service} stopped"))),
+    }
+}
+
+/// Whether a method only reads: such a request goes to a service's readers, and may be made again.
+pub(crate) fn is_read(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
+}
+
+/// Headers that are the host's to set, or that mean something only between two ends of a connection.
+pub(crate) fn is_hosts(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "authorization",
+        "connection",
+        "content-length",
+        "cookie",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let begins = name.get(.."bulkhead-".len()).is_some_and(|start| start.eq_ignore_ascii_case("bulkhead-"));
+    begins || NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+fn check(request: &OutgoingRequest, target: &Queues) -> Result<(), Error> {
+    let invalid = |what: &str| Err(Error::InvalidRequest(what.to_owned()));
+    if http::Method::from_bytes(request.method.as_bytes()).is_err() {
+        return invalid("the method is not a token");
+    }
+    let query = request.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+    let target_form = format!("{}{query}", request.path);
+    if !request.path.starts_with('/')
+        || request.path.contains('?')
+        || target_form.parse::<http::uri::PathAndQuery>().is_err()
+    {
+        return invalid("the path begins with / and has no ?, and path and query have only characters of a URI");
+    }
+    for header in &request.headers {
+        if http::HeaderName::from_bytes(header.name.as_bytes()).is_err()
+            || http::HeaderValue::from_bytes(&header.value).is_err()
+        {
+            return Err(Error::InvalidRequest(format!("the header {:?} can't be sent", header.name)));
+        }
+    }
+    if request.body.len() > target.body {
+        return Err(Error::InvalidRequest(format!("the body has more than {} bytes", target.body)));
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! `snapshot`: the last committed state, by the worker's own read-only connection.
+
+use std::sync::Arc;
+
+use bulkhead_store::{Reader, StatementError};
+
+use super::sql::parameters;
+use crate::bindings::bulkhead::service::snapshot::Host;
+use crate::bindings::bulkhead::service::sql::{Error, ResultSet, Value};
+use crate::handler::State;
+
+impl Host for State {
+    fn query(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<ResultSet, Error>> {
+        Ok(read(self, &statement, values).map(Into::into).map_err(Into::into))
+    }
+}
+
+fn read(
+    state: &mut State,
+    statement: &str,
+    values: Vec<Value>,
+) -> Result<bulkhead_store::ResultSet, StatementError> {
+    let (database, worker, running, _) = state.database()?;
+    // A long read must not keep the answers of others waiting.
+    let lost = worker.hold.commit_carried();
+    worker.lost.extend(lost);
+    let reader = match &mut worker.reader {
+        Some(reader) => reader,
+        empty => {
+            let opened = Reader::open(&database.database, Arc::clone(&database.gate));
+            empty.insert(opened.map_err(|error| StatementError::Other(error.to_string()))?)
+        }
+    };
+    let deadline = running.lease_until.map_or(running.deadline, |until| until.min(running.deadline));
+    reader.query(deadline, statement, &parameters(values))
+}

@@ -1,0 +1,32 @@
+//! `transaction`: statements inside the unit of work, which the first of them joins.
+
+use bulkhead_store::{StatementError, UnitOfWork};
+
+use super::sql::parameters;
+use crate::bindings::bulkhead::service::sql::{Error, Outcome, ResultSet, Value};
+use crate::bindings::bulkhead::service::transaction::Host;
+use crate::handler::State;
+use crate::hold::Member;
+
+impl Host for State {
+    fn query(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<ResultSet, Error>> {
+        let result = join(self).and_then(|unit| unit.query(&statement, &parameters(values)));
+        Ok(result.map(Into::into).map_err(Into::into))
+    }
+
+    fn execute(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<Outcome, Error>> {
+        let result = join(self).and_then(|unit| unit.execute(&statement, &parameters(values)));
+        Ok(result.map(Into::into).map_err(Into::into))
+    }
+}
+
+/// The unit of work of the handler that runs, joined if it was not.
+pub(super) fn join(state: &mut State) -> Result<&mut UnitOfWork<Member>, StatementError> {
+    let (database, worker, running, lease_hold) = state.database()?;
+    let joined = worker.hold.join(&database.writer, running.deadline, lease_hold)?;
+    if joined.until.is_some() {
+        running.lease_until = joined.until;
+        running.joined = true;
+    }
+    Ok(joined.unit)
+}

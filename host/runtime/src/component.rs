@@ -1,0 +1,129 @@
+//! A component, loaded: compiled, linked, and asked what it is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead_store::Migration;
+use wasmtime::Store;
+use wasmtime::component::{InstancePre, Linker};
+
+use crate::bindings::exports::bulkhead::service::{describe, http_handler, migrations};
+use crate::cache::ComponentCache;
+use crate::capability;
+use crate::engine::Engine;
+use crate::handler::{Running, State};
+use crate::hold::Calls;
+use crate::service::{ServiceContext, ServiceSpec, Surroundings};
+
+/// Time for `describe` and `migrations.all`.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a component can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It can't be compiled.
+    #[error("compile it: {0:#}")]
+    Compile(wasmtime::Error),
+    /// It imports what there is not, or in another form.
+    #[error(
+        "link it: {0:#}; build it again against the host's wit/ with `bulkhead build`, or run the host that it was built for"
+    )]
+    Link(wasmtime::Error),
+    /// An export trapped or is of another form.
+    #[error("ask its {export}: {error:#}")]
+    Export {
+        /// The interface.
+        export: &'static str,
+        /// Why not.
+        error: wasmtime::Error,
+    },
+}
+
+/// A component that can be instantiated, with what it says of itself.
+pub struct Component {
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) http: Option<http_handler::GuestIndices>,
+    /// What it is, if it says so.
+    pub description: Option<describe::Description>,
+    /// The schema of its database.
+    pub migrations: Vec<Migration>,
+}
+
+impl Component {
+    /// Compiles `bytes`, or takes them from the cache, links the component, and asks it for its description and migrations. It
+    /// gets no database and can call nobody meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`LoadError`].
+    pub fn load(
+        engine: &Engine,
+        cache: &ComponentCache,
+        bytes: &[u8],
+        spec: &ServiceSpec,
+        surroundings: &Arc<Surroundings>,
+    ) -> Result<Self, LoadError> {
+        let component = cache.load(engine, bytes).map_err(LoadError::Compile)?;
+        let mut linker = Linker::new(engine.wasmtime());
+        capability::link(&mut linker).map_err(LoadError::Link)?;
+        let pre = linker.instantiate_pre(&component).map_err(LoadError::Link)?;
+        let http = http_handler::GuestIndices::new(&pre).ok();
+
+        let mut store =
+            new_store(engine, ServiceContext::new(spec.clone(), None, Arc::clone(surroundings)));
+        store.data_mut().running = Some(loading());
+        store.set_epoch_deadline(1);
+        let _ticking = engine.running();
+        let instance = pre.instantiate(&mut store).map_err(LoadError::Link)?;
+        let description = match describe::GuestIndices::new(&pre) {
+            Err(_) => None,
+            Ok(indices) => {
+                let ask = |store: &mut Store<State>| indices.load(&mut *store, &instance)?.call_describe(store);
+                Some(ask(&mut store).map_err(|error| LoadError::Export { export: "describe", error })?)
+            }
+        };
+        let migrations = match migrations::GuestIndices::new(&pre) {
+            Err(_) => Vec::new(),
+            Ok(indices) => {
+                let ask = |store: &mut Store<State>| indices.load(&mut *store, &instance)?.call_all(store);
+                ask(&mut store).map_err(|error| LoadError::Export { export: "migrations", error })?
+            }
+        };
+        let migrations = migrations
+            .into_iter()
+            .map(|step| Migration { version: step.version, name: step.name, sql: step.sql })
+            .collect();
+        Ok(Self { pre, http, description, migrations })
+    }
+
+    /// Whether it answers HTTP requests.
+    #[must_use]
+    pub fn answers_http(&self) -> bool {
+        self.http.is_some()
+    }
+}
+
+/// A store for one instance of the service.
+pub(crate) fn new_store(engine: &Engine, context: Arc<ServiceContext>) -> Store<State> {
+    let mut store = Store::new(engine.wasmtime(), State::new(context));
+    store.limiter(|state| &mut state.memory);
+    store.epoch_deadline_callback(|mut context| context.data_mut().tick());
+    store.set_hostcall_fuel(bulkhead_types::limits::HOST_CALL_BYTES_MAX);
+    store
+}
+
+/// What runs while a component is asked what it is.
+fn loading() -> Running {
+    Running {
+        trace_id: String::new(),
+        route: String::new(),
+        principal: None,
+        peer: String::new(),
+        deadline: Instant::now() + LOAD_TIMEOUT,
+        lease_until: None,
+        joined: false,
+        calls: Calls::None,
+        called_in_recovery: false,
+        log_lines: 0,
+    }
+}

@@ -1,0 +1,124 @@
+//! What a store holds for the handler that runs in it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead_store::{Reader, StatementError};
+use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+use crate::bindings::bulkhead::service::types::Principal;
+use crate::hold::{Calls, Hold, LostMembers};
+use crate::job::Failure;
+use crate::service::{ServiceContext, ServiceDatabase};
+
+/// What belongs to the worker and not to the instance: it goes from one instance to the next.
+#[derive(Default)]
+pub(crate) struct WorkerParts {
+    /// The read-only connection, once it was used.
+    pub(crate) reader: Option<Reader>,
+    pub(crate) hold: Hold,
+    /// Members whose batch was lost while a handler ran.
+    pub(crate) lost: LostMembers,
+}
+
+/// The handler that runs now.
+pub(crate) struct Running {
+    pub(crate) trace_id: String,
+    pub(crate) route: String,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) peer: String,
+    pub(crate) deadline: Instant,
+    /// Until when the lease may be held, once it is.
+    pub(crate) lease_until: Option<Instant>,
+    pub(crate) joined: bool,
+    pub(crate) calls: Calls,
+    /// It called another service while it was run again under the lease.
+    pub(crate) called_in_recovery: bool,
+    pub(crate) log_lines: u32,
+}
+
+/// The data of a `wasmtime::Store`.
+pub(crate) struct State {
+    pub(crate) context: Arc<ServiceContext>,
+    pub(crate) worker: WorkerParts,
+    /// None while a component is loaded: it then has no database, and can call nobody.
+    pub(crate) running: Option<Running>,
+    pub(crate) memory: MemoryLimit,
+}
+
+impl State {
+    pub(crate) fn new(context: Arc<ServiceContext>) -> Self {
+        let maximum = usize::try_from(context.limits.memory).unwrap_or(usize::MAX);
+        Self {
+            context,
+            worker: WorkerParts::default(),
+            running: None,
+            memory: MemoryLimit { maximum, bytes: 0 },
+        }
+    }
+
+    /// The database and the handler, or why there is none.
+    pub(crate) fn database(
+        &mut self,
+    ) -> Result<(&ServiceDatabase, &mut WorkerParts, &mut Running, Duration), StatementError> {
+        let Some(database) = &self.context.database else {
+            return Err(StatementError::NotAllowed("the manifest gives this service no database".into()));
+        };
+        let Some(running) = &mut self.running else {
+            return Err(StatementError::NotAllowed("there is no database while a component is loaded".into()));
+        };
+        Ok((database, &mut self.worker, running, self.context.limits.lease_hold))
+    }
+
+    /// Called at each tick while the guest runs.
+    pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        let now = Instant::now();
+        if let Some(running) = &self.running {
+            if now >= running.deadline {
+                return Err(Expired(Failure::Deadline).into());
+            }
+            if running.lease_until.is_some_and(|until| now >= until) {
+                return Err(Expired(Failure::LeaseHeld).into());
+            }
+        }
+        let lost = self.worker.hold.commit_carried_when_due();
+        self.worker.lost.extend(lost);
+        Ok(UpdateDeadline::Continue(1))
+    }
+}
+
+/// A trap of the host's making: the guest's time is up.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Expired(pub(crate) Failure);
+
+/// Keeps to the service's memory, and knows how much there is.
+pub(crate) struct MemoryLimit {
+    maximum: usize,
+    pub(crate) bytes: usize,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.maximum;
+        if allowed {
+            self.bytes = desired;
+        }
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        _desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // The pool's own limit on elements holds.
+        Ok(true)
+    }
+}

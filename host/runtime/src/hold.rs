@@ -1,0 +1,151 @@
+//! What a worker holds of its service's writer lease, and the members that it answers when the batch is durable.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead_store::{Commit, Ended, Fate, Lease, StatementError, UnitOfWork, Writer};
+
+use crate::job::{Failure, Job, Outcome};
+
+/// A job whose unit of work is in the open batch, with the outcome that leaves when it is durable.
+pub(crate) struct Member {
+    pub(crate) job: Job,
+    pub(crate) outcome: Outcome,
+    pub(crate) calls: Calls,
+}
+
+/// What calls a handler made to other services: whether it can be run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Calls {
+    /// None: it can be run again under the lease.
+    #[default]
+    None,
+    /// GET and HEAD: it can be run again, but not under the lease.
+    Reading,
+    /// Others: it can't.
+    Effective,
+}
+
+/// What a worker holds while a handler runs, and between two.
+#[derive(Default)]
+pub(crate) enum Hold {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The lease, with the open batch of earlier handlers; this one has not joined it. It is committed as soon as it is due,
+    /// or before anything that may take long.
+    Carried(Lease<Member>),
+    /// The lease, for a handler that is run again; the batch waits for it.
+    Reserved(Lease<Member>),
+    /// The unit of work of this handler, and when it joined.
+    Joined(UnitOfWork<Member>),
+}
+
+/// Those whose batch was lost, to be run again as soon as the worker is free.
+pub(crate) type LostMembers = Vec<Member>;
+
+impl Hold {
+    /// Joins the unit of work, or is in it already. The lease is held until `now + lease_hold` at most, and not beyond `deadline`.
+    pub(crate) fn join(
+        &mut self,
+        writer: &Arc<Writer<Member>>,
+        deadline: Instant,
+        lease_hold: Duration,
+    ) -> Result<Joined<'_>, StatementError> {
+        let mut newly = None;
+        if !matches!(self, Self::Joined(_)) {
+            let lease = match std::mem::take(self) {
+                Self::Carried(lease) | Self::Reserved(lease) => lease,
+                _ => writer.acquire(deadline).map_err(|_| StatementError::Busy)?,
+            };
+            let until = deadline.min(Instant::now() + lease_hold);
+            match lease.begin(until) {
+                Ok(unit) => *self = Self::Joined(unit),
+                Err((lease, error)) => {
+                    // No batch is open, so it is nothing to keep but the lease itself.
+                    drop(lease);
+                    return Err(error);
+                }
+            }
+            newly = Some(until);
+        }
+        match self {
+            Self::Joined(unit) => Ok(Joined { unit, until: newly }),
+            _ => Err(StatementError::Other("the unit of work could not be joined".into())),
+        }
+    }
+
+    /// Commits what is carried, if anything is: before something that may take long.
+    pub(crate) fn commit_carried(&mut self) -> LostMembers {
+        match std::mem::take(self) {
+            Self::Carried(mut lease) => commit(&mut lease),
+            other => {
+                *self = other;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Commits what is carried if it is due.
+    pub(crate) fn commit_carried_when_due(&mut self) -> LostMembers {
+        let due = match self {
+            Self::Carried(lease) => lease.is_due(),
+            _ => false,
+        };
+        if due { self.commit_carried() } else { Vec::new() }
+    }
+}
+
+/// See [`Hold::join`].
+pub(crate) struct Joined<'h> {
+    pub(crate) unit: &'h mut UnitOfWork<Member>,
+    /// Until when the lease may be held, if it was taken just now.
+    pub(crate) until: Option<Instant>,
+}
+
+/// Commits the open batch and answers its members; gives those that are to be run again.
+pub(crate) fn commit(lease: &mut Lease<Member>) -> LostMembers {
+    match lease.commit() {
+        Commit::Durable(members) => {
+            for member in members {
+                (member.job.reply)(member.outcome);
+            }
+            Vec::new()
+        }
+        Commit::Lost { members, .. } => members,
+        Commit::Unknown { members, reason } => {
+            for member in members {
+                (member.job.reply)(Err(Failure::OutcomeUnknown(reason.clone())));
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// Answers a member that was run again.
+pub(crate) fn settle(member: Member, fate: Fate) {
+    let outcome = match fate {
+        Fate::Durable => member.outcome,
+        // The culprit has the failure of its own; a neighbour whose commit failed twice is told to try again.
+        Fate::Lost(loss) => Err(loss.into()),
+        Fate::Unknown(reason) => Err(Failure::OutcomeUnknown(reason)),
+    };
+    (member.job.reply)(outcome);
+}
+
+/// What a unit of work's end makes of its handler's outcome.
+pub(crate) fn settle_unit(outcome: Outcome, ended: &Ended<Member>) -> Outcome {
+    match ended {
+        Ended::Kept { position } => outcome.map(|mut answer| {
+            answer.position = Some(*position);
+            answer
+        }),
+        Ended::RolledBack => outcome,
+        Ended::ForeignKeys => Err(Failure::Constraint { name: String::new() }),
+        Ended::Lost { loss, .. } => Err(match outcome {
+            // A trap at the deadline is what the operator should read, not the loss that came with it.
+            Err(failure @ (Failure::Deadline | Failure::LeaseHeld)) => failure,
+            _ => loss.clone().into(),
+        }),
+    }
+}

@@ -1,0 +1,90 @@
+//! A request on its way through a service, and what comes back.
+
+use std::time::Instant;
+
+use bulkhead_store::Loss;
+
+use crate::bindings::bulkhead::service::types::Request;
+
+/// One request for a service. It is kept until its answer is durable, so that it can be run again.
+pub struct Job {
+    /// The request.
+    pub request: Request,
+    /// When it must be answered; a job that is taken later is not run.
+    pub deadline: Instant,
+    /// Where the answer goes.
+    pub reply: Reply,
+}
+
+/// Takes the outcome of a job, once.
+pub type Reply = Box<dyn FnOnce(Outcome) + Send>;
+
+/// How a job ended.
+pub type Outcome = Result<Answer, Failure>;
+
+/// What a handler answered, checked.
+#[derive(Debug)]
+pub struct Answer {
+    /// 200 to 599.
+    pub status: http::StatusCode,
+    /// What the handler gave, without what is the host's to say.
+    pub headers: http::HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Where the service's log stands after it, if it joined a unit of work that was kept: the sequence of an event.
+    pub position: Option<u64>,
+}
+
+/// Why there is no answer of the handler's. What an operator reads is in the fields; what a client reads, in
+/// [`crate::Problem`].
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// The guest trapped.
+    #[error("the handler trapped: {0}")]
+    Trap(String),
+    /// The guest answered what can't be sent.
+    #[error("the handler's response can't be sent: {0}")]
+    InvalidResponse(String),
+    /// The host could not run it.
+    #[error("the host failed: {0}")]
+    Host(String),
+    /// COMMIT failed, and nobody can tell what became of it.
+    #[error("the outcome of the commit is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// The request's deadline passed.
+    #[error("the request's deadline passed")]
+    Deadline,
+    /// The handler held the writer lease for too long.
+    #[error("the handler held the writer lease for longer than limits.lease_hold")]
+    LeaseHeld,
+    /// The database is full.
+    #[error("the database has no room left")]
+    StorageFull,
+    /// A deferred foreign key, or a statement that rolled the transaction back.
+    #[error("the constraint {name:?} was violated")]
+    Constraint {
+        /// As SQLite names it; empty for a foreign key.
+        name: String,
+    },
+    /// The batch was lost, and the handler can't be run again.
+    #[error("the batch was lost")]
+    Lost,
+    /// The queue is full.
+    #[error("the queue is full")]
+    QueueFull,
+    /// The service is stopping.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+impl From<Loss> for Failure {
+    fn from(loss: Loss) -> Self {
+        match loss {
+            Loss::StorageFull => Self::StorageFull,
+            Loss::Interrupted => Self::LeaseHeld,
+            Loss::RolledBack(constraint) => Self::Constraint { name: constraint.name },
+            Loss::Commit(_) => Self::Lost,
+            Loss::Other(reason) => Self::Host(reason),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Problem documents (RFC 9457): the one mapping from what went wrong to what a client reads.
+
+use serde_json::{Map, Value, json};
+
+use crate::job::Failure;
+
+/// Seconds after which a client may try again what was refused for want of room.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// What a client is told. `code` is stable, `detail` is for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// For programs: never changes its meaning.
+    pub code: &'static str,
+    /// The same for every occurrence.
+    pub title: &'static str,
+    /// This occurrence, and what to do.
+    pub detail: String,
+    /// Seconds for the `Retry-After` header.
+    pub retry_after: Option<u32>,
+}
+
+impl Problem {
+    /// A problem that is not to be tried again.
+    pub fn new(status: u16, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, title, detail: detail.into(), retry_after: None }
+    }
+
+    /// 503: for want of room or time, and not for good.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        let problem = Self::new(503, "unavailable", "Try again", detail);
+        Self { retry_after: Some(RETRY_AFTER_SECONDS), ..problem }
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn to_json(&self, trace_id: &str) -> Vec<u8> {
+        let mut document = Map::new();
+        let members = [
+            ("type", json!(format!("/.well-known/bulkhead/problems#{}", self.code))),
+            ("title", json!(self.title)),
+            ("status", json!(self.status)),
+            ("detail", json!(self.detail)),
+            ("code", json!(self.code)),
+            ("trace_id", json!(trace_id)),
+        ];
+        for (name, value) in members {
+            document.insert(name.to_owned(), value);
+        }
+        Value::Object(document).to_string().into_bytes()
+    }
+}
+
+impl From<&Failure> for Problem {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Trap(_) | Failure::InvalidResponse(_) | Failure::Host(_) => Self::new(
+                500,
+                "internal",
+                "The service failed",
+                "the service failed while it handled this request; nothing that it wrote was kept",
+            ),
+            Failure::OutcomeUnknown(_) => Self::new(
+                500,
+                "outcome-unknown",
+                "The outcome is unknown",
+                "the database failed in the commit; look whether the change is there before you try again",
+            ),
+            Failure::Deadline => Self::new(
+                504,
+                "deadline-exceeded",
+                "The deadline passed",
+                "the service did not finish in time; nothing that it wrote was kept",
+            ),
+            Failure::LeaseHeld => Self::new(
+                504,
+                "deadline-exceeded",
+                "The deadline passed",
+                "the service wrote for longer than it may; nothing that it wrote was kept",
+            ),
+            Failure::StorageFull => Self::new(
+                507,
+                "storage-full",
+                "The service has no room left",
+                "the service's database is full; nothing was written",
+            ),
+            Failure::Constraint { name } => Self::new(
+                409,
+                "conflict",
+                "A constraint refused the change",
+                if name.is_empty() {
+                    "a foreign key points to what is not there; nothing was written".to_owned()
+                } else {
+                    format!("the constraint {name} refused it; nothing was written")
+                },
+            ),
+            Failure::Lost => Self::unavailable("the change could not be committed and was not made"),
+            Failure::QueueFull => Self::unavailable("the service has as many requests waiting as it takes"),
+            Failure::Stopping => Self::unavailable("the host is stopping"),
+        }
+    }
+}

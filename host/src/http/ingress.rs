@@ -1,0 +1,166 @@
+//! The life of a request, from its headers to its answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bulkhead_runtime::{Answer, Failure, Header, Job, Principal, Problem, Queues, Request, Surroundings};
+use bulkhead_types::limits::PATH_MAX;
+use bulkhead_types::{Position, TraceId};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::body;
+use super::problems::{allow, own, problem_response};
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
+static POSITION: HeaderName = HeaderName::from_static("bulkhead-position");
+
+/// What every request needs.
+pub(super) struct Ingress {
+    surroundings: Arc<Surroundings>,
+    /// Every route with its service, the longest first.
+    routes: Vec<(String, Target)>,
+    local_principal: Option<Principal>,
+    pub(super) stopping: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Target {
+    service: Arc<str>,
+    /// The id of the service's event log, if it has a database.
+    log: Option<Arc<str>>,
+    queues: Queues,
+}
+
+impl Ingress {
+    pub(super) fn new(
+        surroundings: Arc<Surroundings>,
+        logs: &std::collections::BTreeMap<String, String>,
+        local_principal: Option<Principal>,
+    ) -> Self {
+        let mut routes = Vec::new();
+        for (name, queues) in &surroundings.directory {
+            let log = logs.get(name).map(|log| Arc::from(log.as_str()));
+            let target = Target { service: Arc::from(name.as_str()), log, queues: queues.clone() };
+            routes.extend(queues.routes().iter().map(|route| (route.clone(), target.clone())));
+        }
+        routes.sort_by_key(|(route, _)| std::cmp::Reverse(route.len()));
+        Self { surroundings, routes, local_principal, stopping: AtomicBool::new(false) }
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(&self, peer: IpAddr, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
+        let random = self.surroundings.random.as_ref();
+        let given = request.headers().get(&TRACEPARENT).and_then(|value| value.to_str().ok());
+        let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(|| TraceId::new(random));
+        let trace_id = trace.to_string();
+
+        let ready = !self.stopping.load(Ordering::Relaxed);
+        let mut response = match own(request.method(), request.uri().path(), ready) {
+            Some(Ok(response)) => response,
+            Some(Err((problem, methods))) => {
+                let mut response = problem_response(&problem, &trace_id);
+                allow(&mut response, methods);
+                response
+            }
+            None => self
+                .route(peer, request, &trace_id)
+                .await
+                .unwrap_or_else(|problem| problem_response(&problem, &trace_id)),
+        };
+        if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
+            response.headers_mut().insert(&TRACERESPONSE, value);
+        }
+        response
+    }
+
+    /// Finds the service, reads the body, and waits for the answer. Nobody waits here for a lease or a commit: workers do.
+    async fn route(
+        &self,
+        peer: IpAddr,
+        request: http::Request<Incoming>,
+        trace_id: &str,
+    ) -> Result<Response<Full<Bytes>>, Problem> {
+        let (parts, incoming) = request.into_parts();
+        let path = parts.uri.path();
+        if path.len() > PATH_MAX {
+            return Err(Problem::new(
+                414,
+                "uri-too-long",
+                "The path is too long",
+                format!("the path has more than {PATH_MAX} bytes"),
+            ));
+        }
+        let (route, target) = self
+            .routes
+            .iter()
+            .find(|(route, _)| bulkhead_runtime::route_matches(route, path))
+            .ok_or_else(|| Problem::new(404, "not-found", "Not found", "no service has a route to this path"))?;
+
+        let body = body::read(incoming, target.queues.body).await?;
+        // From the last byte of the request on.
+        let deadline = Instant::now() + target.queues.request_timeout;
+        let (answer, answered) = oneshot::channel();
+        let job = Job {
+            request: Request {
+                method: parts.method.as_str().to_owned(),
+                path: path.to_owned(),
+                query: parts.uri.query().map(str::to_owned),
+                route: route.clone(),
+                headers: passed_on(&parts.headers),
+                body,
+                principal: self.local_principal.clone().filter(|_| peer.is_loopback()),
+                peer: peer.to_string(),
+                caller: None,
+                trace_id: trace_id.to_owned(),
+            },
+            deadline,
+            reply: Box::new(move |outcome| {
+                // A client that went away does not undo what was committed.
+                let _ = answer.send(outcome);
+            }),
+        };
+        target.queues.submit(job).map_err(|failure| Problem::from(&failure))?;
+        // A job that was taken is answered, by its deadline or when a COMMIT that had begun has ended. One whose reply was
+        // dropped was in the queue of a service that stopped.
+        match answered.await.unwrap_or(Err(Failure::Stopping)) {
+            Ok(answer) => Ok(response(answer, target)),
+            Err(failure) => Err(Problem::from(&failure)),
+        }
+    }
+}
+
+/// The headers that a service gets to see: no credentials, nothing of the connection's, nothing that only the host may say.
+fn passed_on(headers: &HeaderMap) -> Vec<Header> {
+    const HELD_BACK: [HeaderName; 8] =
+        [AUTHORIZATION, COOKIE, CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            !HELD_BACK.contains(name)
+                && !name.as_str().starts_with("bulkhead-")
+                && !matches!(name.as_str(), "keep-alive" | "proxy-authorization" | "proxy-connection")
+        })
+        .map(|(name, value)| Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() })
+        .collect()
+}
+
+fn response(answer: Answer, target: &Target) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    if let (Some(sequence), Some(log)) = (answer.position, &target.log) {
+        let position = Position { service: target.service.to_string(), log: log.to_string(), sequence };
+        if let Ok(value) = HeaderValue::try_from(position.to_string()) {
+            response.headers_mut().insert(&POSITION, value);
+        }
+    }
+    response
+}

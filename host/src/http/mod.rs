@@ -1,0 +1,13 @@
+//! HTTP: from a connection to a job in a service's queue, and back.
+
+mod body;
+mod ingress;
+mod problems;
+mod server;
+
+pub use server::{Server, serve};
+
+/// What the paths of the host's own begin with. No service can have them.
+pub const HOST_PATHS: &str = "/.well-known/bulkhead";
+/// Other names of `live` and `ready`.
+pub const HEALTH_ALIASES: [&str; 2] = ["/healthz", "/readyz"];

@@ -1,0 +1,59 @@
+//! Answers of the host's own: problem documents, their page, and health.
+
+use bulkhead_runtime::Problem;
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+
+use super::{HEALTH_ALIASES, HOST_PATHS};
+
+/// What the problem codes mean: what `type` of a problem document leads to.
+const PAGE: &str = include_str!("problems.md");
+
+/// The response for a problem.
+pub(super) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(problem.to_json(trace_id))));
+    *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The host's own paths; `None` for any other.
+pub(super) fn own(
+    method: &Method,
+    path: &str,
+    ready: bool,
+) -> Option<Result<Response<Full<Bytes>>, (Problem, &'static str)>> {
+    let name = match path.strip_prefix(HOST_PATHS) {
+        Some(name) => name,
+        None if HEALTH_ALIASES.contains(&path) => path,
+        None => return None,
+    };
+    let (status, kind, body) = match name {
+        "/live" | "/healthz" => (StatusCode::OK, "text/plain; charset=utf-8", "live\n"),
+        "/ready" | "/readyz" if ready => (StatusCode::OK, "text/plain; charset=utf-8", "ready\n"),
+        "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "stopping\n"),
+        "/problems" => (StatusCode::OK, "text/markdown; charset=utf-8", PAGE),
+        _ => return Some(Err((Problem::new(404, "not-found", "Not found", "the host has no such page"), ""))),
+    };
+    if method != Method::GET && method != Method::HEAD {
+        let problem = Problem::new(405, "method-not-allowed", "Method not allowed", "this page is only read");
+        return Some(Err((problem, "GET, HEAD")));
+    }
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    Some(Ok(response))
+}
+
+/// Names the methods that there are.
+pub(super) fn allow(response: &mut Response<Full<Bytes>>, methods: &'static str) {
+    if !methods.is_empty() {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    }
+}

@@ -1,0 +1,103 @@
+//! Accepting connections, and letting go of them.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bulkhead_runtime::{Principal, Surroundings};
+use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::sync::Semaphore;
+
+use super::ingress::Ingress;
+
+/// How long to wait after the system gave no connection for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// A listener that is bound, and what it leads to.
+pub struct Server {
+    listener: TcpListener,
+    ingress: Arc<Ingress>,
+}
+
+impl Server {
+    /// `logs` has the ids of the services' event logs, for the positions that answers of writes carry.
+    #[must_use]
+    pub fn new(
+        listener: TcpListener,
+        surroundings: Arc<Surroundings>,
+        logs: &BTreeMap<String, String>,
+        local_principal: Option<Principal>,
+    ) -> Self {
+        Self { listener, ingress: Arc::new(Ingress::new(surroundings, logs, local_principal)) }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// Serves until `stop` is ready; then takes no more connections, answers the open requests, and returns.
+///
+/// # Errors
+///
+/// When the listener can't be used.
+pub async fn serve(server: Server, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    let Server { listener, ingress } = server;
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let permit = tokio::select! {
+            permit = Arc::clone(&room).acquire_owned() => permit,
+            () = &mut stop => break,
+        };
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "no connection could be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        let _ = stream.set_nodelay(true);
+        let ingress = Arc::clone(&ingress);
+        let service = service_fn(move |request| {
+            let ingress = Arc::clone(&ingress);
+            async move { Ok::<_, Infallible>(ingress.answer(peer.ip(), request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_READ_TIMEOUT)
+            .max_buf_size(HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A connection that breaks has nobody left to tell.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    ingress.stopping.store(true, Ordering::Relaxed);
+    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still open when the time to drain was over");
+    }
+    Ok(())
+}

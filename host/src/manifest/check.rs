@@ -1,0 +1,75 @@
+//! What is wrong between the services of a manifest: routes that two have, events that two publish, calls that go round.
+
+use std::collections::BTreeMap;
+
+use super::{Manifest, Mistake};
+
+pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
+    let mut add = |line, message| mistakes.push(Mistake { line, message });
+    let mut routes: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut publishers: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, service) in &manifest.services {
+        for route in &service.spec.routes {
+            if let Some(other) = routes.insert(route, name) {
+                add(service.line, format!("service.{name}.routes: {route} is a route of {other} already; remove one"));
+            }
+        }
+        for kind in &service.spec.grants.publishes {
+            if let Some(other) = publishers.insert(kind, name) {
+                add(
+                    service.line,
+                    format!("service.{name}.publishes: {kind} is published by {other} already; an event has one owner"),
+                );
+            }
+        }
+        for called in &service.spec.grants.calls {
+            if !manifest.services.contains_key(called) {
+                let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                add(
+                    service.line,
+                    format!("service.{name}.calls: there is no service {called:?}; there are {names}"),
+                );
+            }
+        }
+    }
+    if let Some(cycle) = find_cycle(manifest) {
+        let line = cycle.first().and_then(|name| manifest.services.get(*name)).map_or(1, |service| service.line);
+        add(
+            line,
+            format!(
+                "the services call each other in a circle, {}, so they could wait for each other for ever; make one of the calls \
+                 an event",
+                cycle.join(" → ")
+            ),
+        );
+    }
+}
+
+/// A circle of calls, its first service once more at its end.
+fn find_cycle(manifest: &Manifest) -> Option<Vec<&str>> {
+    /// Follows the calls of the last service of `path`.
+    fn follow<'m>(manifest: &'m Manifest, path: &mut Vec<&'m str>, done: &mut Vec<&'m str>) -> bool {
+        let Some(service) = path.last().and_then(|name| manifest.services.get(*name)) else { return false };
+        for called in &service.spec.grants.calls {
+            if let Some(start) = path.iter().position(|name| name == called) {
+                path.drain(..start);
+                path.push(called);
+                return true;
+            }
+            if done.iter().any(|name| name == called) {
+                continue;
+            }
+            path.push(called);
+            if follow(manifest, path, done) {
+                return true;
+            }
+            done.extend(path.pop());
+        }
+        false
+    }
+    let mut done = Vec::new();
+    manifest.services.keys().find_map(|name| {
+        let mut path = vec![name.as_str()];
+        follow(manifest, &mut path, &mut done).then_some(path)
+    })
+}

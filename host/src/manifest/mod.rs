@@ -1,0 +1,143 @@
+//! `bulkhead.toml`: what an application is made of, and what each service may do.
+//!
+//! A manifest is read whole, and everything that is wrong with it is reported at once, each with its line and what to do.
+
+mod check;
+mod read;
+mod section;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use bulkhead_runtime::{Principal, ServiceSpec};
+
+/// An application.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// The application's name.
+    pub name: String,
+    /// Where to listen for HTTP.
+    pub listen: SocketAddr,
+    /// The data folder: the databases, the cache of compiled components, the lock.
+    pub data: PathBuf,
+    /// Who a request from this machine is taken to be from, while nobody's credentials are checked.
+    pub local_principal: Option<Principal>,
+    /// The services by name.
+    pub services: BTreeMap<String, ServiceEntry>,
+}
+
+/// A service.
+#[derive(Debug, Clone)]
+pub struct ServiceEntry {
+    /// The line that its section begins at.
+    pub line: usize,
+    /// Where its component comes from.
+    pub source: Source,
+    /// The database's file, relative to the data folder.
+    pub database: Option<PathBuf>,
+    /// What the runtime is to know of it.
+    pub spec: ServiceSpec,
+}
+
+/// Where a component comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The folder of a crate, which `bulkhead build` builds.
+    Crate(PathBuf),
+    /// A component.
+    File(PathBuf),
+}
+
+impl Source {
+    /// The component's file. That of a crate is `target/components/NAME.wasm`, in the target folder of its workspace.
+    #[must_use]
+    pub fn component(&self, service: &str) -> PathBuf {
+        match self {
+            Self::File(path) => path.clone(),
+            Self::Crate(folder) => components_folder(folder).join(format!("{service}.wasm")),
+        }
+    }
+}
+
+/// Where the components of the crate in `folder` are put. The workspace is the nearest folder above with a `Cargo.lock`: asking
+/// cargo would take longer than the rest of a start.
+#[must_use]
+pub fn components_folder(folder: &Path) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from).unwrap_or_else(|| {
+        let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let root = absolute.ancestors().find(|above| above.join("Cargo.lock").exists());
+        root.unwrap_or(folder).join("target")
+    });
+    target.join("components")
+}
+
+/// Something that is wrong with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// From 1.
+    pub line: usize,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+/// All that is wrong with a manifest.
+#[derive(Debug, thiserror::Error)]
+pub struct ManifestError {
+    /// The file.
+    pub path: PathBuf,
+    /// In the order of the lines. Never empty.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.mistakes.len();
+        let plural = if count == 1 { "mistake" } else { "mistakes" };
+        write!(f, "read {}: {count} {plural}", self.path.display())?;
+        for mistake in &self.mistakes {
+            write!(f, "\n  {}:{}: {}", self.path.display(), mistake.line, mistake.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, at once.
+    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+        let failed = |mistakes| ManifestError { path: path.to_owned(), mistakes };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let message = format!(
+                "the file can't be read: {error}; run in the folder that has it, or name it with --manifest"
+            );
+            failed(vec![Mistake { line: 1, message }])
+        })?;
+        Self::parse(path, &text).map_err(failed)
+    }
+
+    /// Reads a manifest's text, as if it stood in the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, at once.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Vec<Mistake>> {
+        let (manifest, mut mistakes) = read::read(path, text);
+        if let Some(manifest) = &manifest {
+            check::check(manifest, &mut mistakes);
+        }
+        mistakes.sort_by_key(|mistake| mistake.line);
+        match manifest {
+            Some(manifest) if mistakes.is_empty() => Ok(manifest),
+            _ => Err(mistakes),
+        }
+    }
+}

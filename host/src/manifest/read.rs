@@ -1,0 +1,259 @@
+//! From the text to the manifest, entry by entry.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+
+use bulkhead_runtime::{Grants, InstancePolicy, Limits, Principal, ServiceSpec};
+use bulkhead_types::limits;
+use toml::de::DeTable;
+
+use super::section::{Report, Section};
+use super::{Manifest, Mistake, ServiceEntry, Source};
+
+/// Where the host listens when the manifest does not say.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+/// The data folder when the manifest does not say, beside the manifest.
+const DATA_DEFAULT: &str = "data";
+/// The most requests that a queue may be given room for.
+const QUEUE_MAX: usize = 1_000_000;
+/// The most bytes that a body may be allowed.
+const BODY_MAX: u64 = 64 * 1024 * 1024;
+
+/// Reads what can be read; `None` when too little of it stands.
+pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) {
+    let mut report = Report::new(text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        report.add(&error.span().unwrap_or(0..0), format!("this is not TOML: {}", error.message()));
+    }
+    if !report.mistakes.is_empty() {
+        return (None, report.mistakes);
+    }
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut top = Section::new("", document.span(), document.get_ref());
+
+    let application = top.table("application", &mut report);
+    if application.is_none() && !document.get_ref().contains_key("application") {
+        report.add(&(0..0), "there is no [application]; add it with name = \"…\"".to_owned());
+    }
+    let mut manifest = Manifest {
+        path: path.to_owned(),
+        name: String::new(),
+        listen: LISTEN_DEFAULT,
+        data: folder.join(DATA_DEFAULT),
+        local_principal: None,
+        services: BTreeMap::new(),
+    };
+    if let Some(application) = application {
+        read_application(application, &folder, &mut manifest, &mut report);
+    }
+    match top.table("service", &mut report) {
+        Some(services) => {
+            for (name, entry) in services.entries() {
+                check_name(&name, &entry.span, &mut report);
+                if let Some(section) = entry.table(&mut report)
+                    && let Some(service) = read_service(name.clone(), section, &folder, &manifest.data, &mut report)
+                {
+                    manifest.services.insert(name, service);
+                }
+            }
+        }
+        None => report.add(&(0..0), "there is no service; add [service.NAME] with its source".to_owned()),
+    }
+    for (name, entry) in top.entries() {
+        if name != "application" && name != "service" {
+            report.add(&entry.span, format!("[{name}] is not known; there are [application] and [service.NAME]"));
+        }
+    }
+    (Some(manifest), report.mistakes)
+}
+
+fn read_application(
+    mut section: Section<'_, '_>,
+    folder: &Path,
+    manifest: &mut Manifest,
+    report: &mut Report<'_>,
+) {
+    if let Some((name, _)) = section.required_string("name", "name = \"shop\"", report) {
+        manifest.name = name.to_owned();
+    }
+    if let Some((listen, span)) = section.string("listen", report) {
+        match listen.parse() {
+            Ok(address) => manifest.listen = address,
+            Err(_) => report.add(
+                &span,
+                format!("application.listen: {listen:?} is no address with a port; write for example \"127.0.0.1:8080\""),
+            ),
+        }
+    }
+    if let Some((data, _)) = section.string("data", report) {
+        manifest.data = folder.join(data);
+    }
+    if let Some(mut local) = section.table("local_principal", report) {
+        let subject = local.required_string("subject", "subject = \"00000000-0000-7000-8000-000000000001\"", report);
+        let roles = local.strings("roles", report).into_iter().map(|(role, _)| role).collect();
+        local.finish(report);
+        manifest.local_principal = subject.map(|(subject, _)| Principal { subject: subject.to_owned(), roles });
+    }
+    section.finish(report);
+}
+
+fn check_name(name: &str, span: &Range<usize>, report: &mut Report<'_>) {
+    let good = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+        && name.len() <= 40;
+    if !good {
+        report.add(
+            span,
+            format!(
+                "service.{name}: a service's name has 1 to 40 lower-case letters, digits and hyphens, and begins with a letter"
+            ),
+        );
+    }
+}
+
+fn read_service(
+    name: String,
+    mut section: Section<'_, '_>,
+    folder: &Path,
+    data: &Path,
+    report: &mut Report<'_>,
+) -> Option<ServiceEntry> {
+    let line = report.line(&section.span);
+    let example = format!("source = \"components/{name}\"");
+    let source = section.required_string("source", &example, report).map(|(source, _)| {
+        let path = folder.join(source);
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            Source::File(path)
+        } else {
+            Source::Crate(path)
+        }
+    });
+    let mut routes = Vec::new();
+    for (route, span) in section.strings("routes", report) {
+        match check_route(&route) {
+            Ok(()) => routes.push(route),
+            Err(message) => report.add(&span, format!("service.{name}.routes: {message}")),
+        }
+    }
+    let database = section.string("database", report).and_then(|(url, span)| {
+        database_file(url, folder, data)
+            .map_err(|message| report.add(&span, format!("service.{name}.database: {message}")))
+            .ok()
+    });
+    let grants = Grants {
+        publishes: section.strings("publishes", report).into_iter().map(|(kind, _)| kind).collect(),
+        calls: section.strings("calls", report).into_iter().map(|(called, _)| called).collect(),
+    };
+    let instances = match section.string("instances", report) {
+        None => InstancePolicy::default(),
+        Some(("reused", _)) => InstancePolicy::Reused,
+        Some(("fresh", _)) => InstancePolicy::Fresh,
+        Some((other, span)) => {
+            report.add(&span, format!("service.{name}.instances is \"reused\" or \"fresh\", and not {other:?}"));
+            InstancePolicy::default()
+        }
+    };
+    let limits = section.table("limits", report).map(|limits| read_limits(limits, report)).unwrap_or_default();
+    let config = section.table("config", report).map(|config| read_config(&config, report)).unwrap_or_default();
+    let secrets = section.table("secrets", report).map(|secrets| read_secrets(&secrets, report)).unwrap_or_default();
+    section.finish(report);
+    let spec = ServiceSpec { name, routes, grants, config, secrets, limits, instances };
+    Some(ServiceEntry { line, source: source?, database, spec })
+}
+
+fn check_route(route: &str) -> Result<(), String> {
+    let path = route.strip_suffix("/...").unwrap_or(route);
+    if !route.starts_with('/') {
+        return Err(format!("{route:?} begins with /"));
+    }
+    if path.contains("...") || path.bytes().any(|b| matches!(b, b'?' | b'#' | b'{' | b'}' | b'*' | b' ')) {
+        return Err(format!(
+            "{route:?} is a path, or a path and /... for all that is below it, for example \"/notes/...\""
+        ));
+    }
+    if path.starts_with(crate::http::HOST_PATHS) || crate::http::HEALTH_ALIASES.contains(&path) {
+        return Err(format!("{route:?} is the host's own"));
+    }
+    Ok(())
+}
+
+/// The database's path relative to the data folder.
+fn database_file(url: &str, folder: &Path, data: &Path) -> Result<PathBuf, String> {
+    let example = "write for example \"sqlite:data/notes.db\"";
+    let Some(file) = url.strip_prefix("sqlite:").filter(|file| !file.is_empty()) else {
+        return Err(format!("{url:?} is no database; {example}"));
+    };
+    let path = folder.join(file);
+    match path.strip_prefix(data) {
+        Ok(relative) if relative.components().all(|part| matches!(part, Component::Normal(_))) && relative != Path::new("") => {
+            Ok(relative.to_owned())
+        }
+        _ => Err(format!(
+            "{file:?} is not in the data folder {}, which one host holds at a time; {example}",
+            data.display()
+        )),
+    }
+}
+
+fn read_limits(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(memory) = section.bytes("memory", report) {
+        if memory > limits::MEMORY_MAX {
+            let message = format!("{}.memory is at most {} MiB", section.name, limits::MEMORY_MAX >> 20);
+            report.add(&section.span, message);
+        }
+        limits.memory = memory;
+    }
+    limits.storage = section.bytes("storage", report).unwrap_or(limits.storage);
+    if let Some(body) = section.bytes("body", report) {
+        if body > BODY_MAX {
+            report.add(&section.span, format!("{}.body is at most {} MiB", section.name, BODY_MAX >> 20));
+        }
+        limits.body = usize::try_from(body).unwrap_or(usize::MAX);
+    }
+    limits.request_timeout = section.duration("request_timeout", report).unwrap_or(limits.request_timeout);
+    limits.lease_hold = section.duration("lease_hold", report).unwrap_or(limits.lease_hold);
+    limits.queue = section.count("queue", QUEUE_MAX, report).unwrap_or(limits.queue);
+    limits.read_workers = section.count("read_workers", limits::WORKERS_MAX, report).unwrap_or(limits.read_workers);
+    limits.write_workers = section.count("write_workers", limits::WORKERS_MAX, report).unwrap_or(limits.write_workers);
+    section.finish(report);
+    limits
+}
+
+fn read_config(section: &Section<'_, '_>, report: &mut Report<'_>) -> BTreeMap<String, String> {
+    let mut config = BTreeMap::new();
+    for (key, entry) in section.entries() {
+        let text = match entry.value.as_integer() {
+            Some(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+            _ => entry.value.as_bool().map(|value| value.to_string()),
+        };
+        if let Some(text) = text.or_else(|| entry.text(report).map(str::to_owned)) {
+            config.insert(key, text);
+        }
+    }
+    config
+}
+
+/// Secrets come from the environment, so that no manifest holds one. One that is not set, or empty, is none.
+fn read_secrets(section: &Section<'_, '_>, report: &mut Report<'_>) -> BTreeMap<String, String> {
+    let mut secrets = BTreeMap::new();
+    for (key, entry) in section.entries() {
+        let (name, span) = (entry.name.clone(), entry.span.clone());
+        let Some(table) = entry.value.as_table() else {
+            report.add(&span, format!("{name} names where the secret is: write for example {{ env = \"NAME\" }}"));
+            continue;
+        };
+        let mut source = Section::new(name, span, table);
+        if let Some((variable, _)) = source.required_string("env", "{ env = \"NAME\" }", report)
+            && let Ok(value) = std::env::var(variable)
+            && !value.is_empty()
+        {
+            secrets.insert(key, value);
+        }
+        source.finish(report);
+    }
+    secrets
+}

@@ -1,0 +1,94 @@
+use std::path::Path;
+
+use super::{Manifest, Source};
+
+fn parse(text: &str) -> Result<Manifest, String> {
+    Manifest::parse(Path::new("app/bulkhead.toml"), text).map_err(|mistakes| {
+        mistakes.iter().map(|mistake| format!("{}: {}\n", mistake.line, mistake.message)).collect()
+    })
+}
+
+const GOOD: &str = r#"
+[application]
+name = "notes"
+listen = "127.0.0.1:8081"
+
+[service.note]
+source = "components/note"
+routes = ["/notes/..."]
+database = "sqlite:data/note.db"
+publishes = ["note.written"]
+
+[service.note.limits]
+memory = "32MiB"
+request_timeout = "500ms"
+queue = 7
+
+[service.note.config]
+greeting = "hello"
+cost_kib = 19456
+
+[service.front]
+source = "front.wasm"
+calls = ["note"]
+"#;
+
+#[test]
+fn manifest_is_read_whole() {
+    let manifest = parse(GOOD).unwrap();
+    assert_eq!((manifest.name.as_str(), manifest.listen.port()), ("notes", 8081));
+    let note = &manifest.services["note"];
+    assert_eq!(note.source, Source::Crate("app/components/note".into()));
+    assert_eq!(note.database.as_deref(), Some(Path::new("note.db")));
+    assert_eq!(note.spec.limits.memory, 32 << 20);
+    assert_eq!(note.spec.limits.request_timeout.as_millis(), 500);
+    assert_eq!(note.spec.limits.queue, 7);
+    assert_eq!(note.spec.config["cost_kib"], "19456");
+    let front = &manifest.services["front"];
+    assert_eq!(front.source, Source::File("app/front.wasm".into()));
+    assert!(front.database.is_none());
+}
+
+#[test]
+fn every_mistake_is_reported_with_its_line() {
+    let text = GOOD
+        .replace("\"127.0.0.1:8081\"", "8081")
+        .replace("\"/notes/...\"", "\"notes\"")
+        .replace("sqlite:data", "postgres:data")
+        .replace("\"32MiB\"", "32")
+        .replace("queue = 7", "quue = 7")
+        .replace("[\"note\"]", "[\"nobody\"]");
+    let report = parse(&text).unwrap_err();
+    for expected in [
+        "4: application.listen is a string, and this is a number",
+        "8: service.note.routes: \"notes\" begins with /",
+        "9: service.note.database: \"postgres:data/note.db\" is no database",
+        "13: service.note.limits.memory has its unit with it",
+        "15: [service.note.limits] has an entry `quue` that is not known",
+        "21: service.front.calls: there is no service \"nobody\"; there are front, note",
+    ] {
+        assert!(report.contains(expected), "{expected}\nis not in\n{report}");
+    }
+    assert_eq!(report.lines().count(), 6, "{report}");
+}
+
+#[test]
+fn mistakes_between_services_are_reported() {
+    for (from, to, expected) in [
+        ("publishes = [\"note.written\"]", "calls = [\"front\"]", "in a circle, front → note → front"),
+        ("calls = [\"note\"]", "calls = [\"front\"]", "in a circle, front → front"),
+        ("calls = [\"note\"]", "routes = [\"/notes/...\"]", "/notes/... is a route of front already"),
+        ("calls = [\"note\"]", "publishes = [\"note.written\"]", "note.written is published by front already"),
+        ("sqlite:data/note.db", "sqlite:elsewhere/note.db", "is not in the data folder"),
+        ("sqlite:data/note.db", "sqlite:data/../note.db", "is not in the data folder"),
+        ("\"/notes/...\"", "\"/.well-known/bulkhead/x\"", "is the host's own"),
+        ("[service.note]", "[service.Note]", "a service's name has"),
+        ("name = \"notes\"", "", "[application] lacks `name`"),
+        ("[application]", "[aplication]", "there is no [application]"),
+        ("\"500ms\"", "\"500 parsecs\"", "is no duration"),
+    ] {
+        let report = parse(&GOOD.replace(from, to)).unwrap_err();
+        assert!(report.contains(expected), "{to}: {report}");
+    }
+    assert!(parse("a = ").unwrap_err().contains("this is not TOML"));
+}

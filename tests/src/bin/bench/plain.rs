@@ -1,0 +1,277 @@
+//! What the host is measured against: a native server on hyper and rusqlite, as a careful programmer writes it.
+//!
+//! Reads run on the network's threads, each with a connection and prepared statements of its own. Writes are one transaction each, with
+//! one event row, at full durability, on two blocking connections. The schema is the product service's own migration.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use bulkhead_tests::paths;
+
+const WRITERS: usize = 2;
+/// A write that finds the other one writing waits for so long at most.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const TIME: &str = "2026-01-01T00:00:00.000Z";
+
+thread_local! {
+    static READER: RefCell<Option<Connection>> = const { RefCell::new(None) };
+}
+
+struct Shop {
+    database: PathBuf,
+    writers: [Mutex<Connection>; WRITERS],
+    turn: AtomicUsize,
+}
+
+#[derive(Serialize)]
+struct Product {
+    id: String,
+    category_id: String,
+    name: String,
+    description: String,
+    price: String,
+    sku: String,
+    stock_quantity: i64,
+    images: Vec<Image>,
+    rating_count: i64,
+    rating_sum: i64,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+struct Image {
+    id: String,
+    image_url: String,
+    display_order: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewCategory {
+    name: String,
+    slug: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewProduct {
+    category_id: String,
+    name: String,
+    description: String,
+    price: String,
+    sku: String,
+    stock_quantity: i64,
+}
+
+/// Makes the database, prints its address, and serves until it is killed.
+pub(crate) fn serve(database: &Path) {
+    let writers = std::array::from_fn(|_| Mutex::new(open(database)));
+    let connection = open(database);
+    let folder = paths::root().join("components/product/migrations");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).expect("migrations").map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    for file in files {
+        connection.execute_batch(&std::fs::read_to_string(file).expect("a migration")).expect("a migration");
+    }
+    let outbox = "CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, type TEXT NOT NULL, \
+                  subject TEXT NOT NULL, time TEXT NOT NULL, trace_id TEXT NOT NULL, data TEXT NOT NULL) STRICT";
+    connection.execute_batch(outbox).expect("an outbox");
+    let shop = Arc::new(Shop { database: database.to_owned(), writers, turn: AtomicUsize::new(0) });
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(accept(shop));
+}
+
+async fn accept(shop: Arc<Shop>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    println!("listening on http://{}", listener.local_addr().expect("an address"));
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        stream.set_nodelay(true).expect("a socket without delay");
+        let shop = Arc::clone(&shop);
+        tokio::spawn(async move {
+            let service = service_fn(|request| answer(Arc::clone(&shop), request));
+            // A client that goes away is no error.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+fn open(database: &Path) -> Connection {
+    let connection = Connection::open(database).expect("a database");
+    connection.busy_timeout(BUSY_TIMEOUT).expect("a time-out");
+    let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+    connection.execute_batch(pragmas).expect("settings");
+    connection
+}
+
+async fn answer(shop: Arc<Shop>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if head.method == Method::GET {
+        let product = path.strip_prefix("/products/").and_then(|id| read(&shop, id));
+        return Ok(match product {
+            Some(product) => json(200, &product),
+            None => json(404, &"not found"),
+        });
+    }
+    let Ok(body) = body.collect().await else { return Ok(json(400, &"cut off")) };
+    let (body, is_product) = (body.to_bytes(), path == "/products");
+    let write = move || if is_product { write_product(&shop, &body) } else { write_category(&shop, &body) };
+    Ok(tokio::task::spawn_blocking(write).await.expect("a write"))
+}
+
+fn json(status: u16, value: &impl Serialize) -> Response<Full<Bytes>> {
+    let body = serde_json::to_vec(value).expect("JSON");
+    let builder = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+    builder.body(Full::new(body.into())).expect("an answer")
+}
+
+fn read(shop: &Shop, id: &str) -> Option<Product> {
+    let id = id.parse::<Uuid>().ok()?.to_string();
+    READER.with_borrow_mut(|reader| {
+        let reader = reader.get_or_insert_with(|| {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(&shop.database, flags).expect("a reader")
+        });
+        // Both statements see one state.
+        let snapshot = reader.unchecked_transaction().expect("a snapshot");
+        let mut product = snapshot
+            .prepare_cached(
+                "SELECT id, category_id, name, description, price, sku, stock_quantity, rating_count, rating_sum, created_at, \
+                        updated_at FROM product WHERE id = ?1",
+            )
+            .expect("a statement")
+            .query_row([&id], |row| {
+                Ok(Product {
+                    id: row.get(0)?,
+                    category_id: row.get(1)?,
+                    name: row.get(2)?,
+                    description: row.get(3)?,
+                    price: money(row.get(4)?),
+                    sku: row.get(5)?,
+                    stock_quantity: row.get(6)?,
+                    images: Vec::new(),
+                    rating_count: row.get(7)?,
+                    rating_sum: row.get(8)?,
+                    created_at: row.get(9)?,
+                    updated_at: row.get(10)?,
+                })
+            })
+            .optional()
+            .expect("a product or none")?;
+        product.images = snapshot
+            .prepare_cached(
+                "SELECT id, image_url, display_order FROM product_image WHERE product_id = ?1 ORDER BY display_order, id",
+            )
+            .expect("a statement")
+            .query_map([&id], |row| {
+                Ok(Image { id: row.get(0)?, image_url: row.get(1)?, display_order: row.get(2)? })
+            })
+            .and_then(Iterator::collect)
+            .expect("images");
+        Some(product)
+    })
+}
+
+fn write_category(shop: &Shop, body: &[u8]) -> Response<Full<Bytes>> {
+    let Ok(new) = serde_json::from_slice::<NewCategory>(body) else { return json(422, &"not a category") };
+    let id = new_id();
+    let connection = shop.writer();
+    let insert = "INSERT INTO category (id, name, slug) VALUES (?1, ?2, ?3)";
+    connection.execute(insert, params![id, new.name, new.slug]).expect("a category");
+    json(201, &serde_json::json!({ "id": id }))
+}
+
+fn write_product(shop: &Shop, body: &[u8]) -> Response<Full<Bytes>> {
+    let Ok(new) = serde_json::from_slice::<NewProduct>(body) else { return json(422, &"not a product") };
+    let Some(price) = cents(&new.price) else { return json(422, &"not a price") };
+    let product = Product {
+        id: new_id(),
+        category_id: new.category_id,
+        name: new.name,
+        description: new.description,
+        price: new.price,
+        sku: new.sku,
+        stock_quantity: new.stock_quantity,
+        images: Vec::new(),
+        rating_count: 0,
+        rating_sum: 0,
+        created_at: TIME.to_owned(),
+        updated_at: TIME.to_owned(),
+    };
+    let event = serde_json::json!({
+        "id": product.id, "name": product.name, "price": product.price, "sku": product.sku, "category_id": product.category_id,
+    });
+    let mut connection = shop.writer();
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("a transaction");
+    transaction
+        .prepare_cached(
+            "INSERT INTO product (id, category_id, name, description, price, sku, stock_quantity, stock_added, created_at, updated_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?8)",
+        )
+        .expect("a statement")
+        .execute(params![
+            product.id,
+            product.category_id,
+            product.name,
+            product.description,
+            price,
+            product.sku,
+            product.stock_quantity,
+            TIME
+        ])
+        .expect("a product");
+    transaction
+        .prepare_cached(
+            "INSERT INTO outbox (id, type, subject, time, trace_id, data) VALUES (?1, 'product.changed', ?2, ?3, ?4, ?5)",
+        )
+        .expect("a statement")
+        .execute(params![new_id(), product.id, TIME, new_id(), event.to_string()])
+        .expect("an event");
+    transaction.commit().expect("a commit");
+    drop(connection);
+    json(201, &product)
+}
+
+impl Shop {
+    fn writer(&self) -> std::sync::MutexGuard<'_, Connection> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % WRITERS;
+        self.writers[turn].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn new_id() -> String {
+    let milliseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).expect("random numbers");
+    let milliseconds = u64::try_from(milliseconds).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid().to_string()
+}
+
+fn money(cents: i64) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+fn cents(price: &str) -> Option<i64> {
+    let (whole, cents) = price.split_once('.')?;
+    Some(whole.parse::<i64>().ok()? * 100 + cents.parse::<i64>().ok()?)
+}

@@ -1,0 +1,147 @@
+//! Categories: a tree without cycles, addressed by id and by slug.
+
+use bulkhead_tests::Site;
+use bulkhead_tests::shop::{category, id, product, read_all, texts_of};
+use serde_json::{Value, json};
+
+const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
+
+#[test]
+fn a_category_is_read_back_by_id_and_by_slug_as_it_was_made() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let answer = client.post("/categories", &json!({"name": "Garden tools", "slug": "garden-tools"}));
+    let made = answer.expect(201);
+    assert_eq!(answer.header("location"), Some(format!("/categories/{}", id(&made)).as_str()));
+    assert_eq!((&made["name"], &made["slug"]), (&json!("Garden tools"), &json!("garden-tools")));
+    assert_eq!(made["parent_category_id"], Value::Null);
+    for path in [format!("/categories/{}", id(&made)), "/categories/by-slug/garden-tools".to_owned()] {
+        let read = client.get(&path).expect(200);
+        assert_eq!((&read["id"], &read["name"], &read["slug"]), (&made["id"], &made["name"], &made["slug"]));
+    }
+}
+
+#[test]
+fn a_category_shows_its_path_to_the_root_and_its_children() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let food = category(&mut client, "food", None);
+    let bread = category(&mut client, "bread", Some(&food));
+    let rye = category(&mut client, "rye", Some(&bread));
+    let wheat = category(&mut client, "wheat", Some(&bread));
+    let read = client.get(&format!("/categories/{bread}")).expect(200);
+    assert_eq!(read["parent_category_id"], food.as_str());
+    let path = texts_of(read["path"].as_array().unwrap(), "id");
+    assert!(path == [food.clone()] || path == [food.clone(), bread.clone()], "{read}");
+    let mut children = texts_of(read["children"].as_array().unwrap(), "id");
+    children.sort();
+    let mut expected = [rye.clone(), wheat];
+    expected.sort();
+    assert_eq!(children, expected, "{read}");
+    let read = client.get("/categories/by-slug/rye").expect(200);
+    assert_eq!(texts_of(read["path"].as_array().unwrap(), "slug")[..2], ["food", "bread"], "{read}");
+}
+
+#[test]
+fn a_slug_belongs_to_one_category() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    category(&mut client, "food", None);
+    let other = category(&mut client, "other", None);
+    client.post("/categories", &json!({"name": "Food", "slug": "food"})).problem(409, "slug-taken");
+    client.patch(&format!("/categories/{other}"), &json!({"slug": "food"})).problem(409, "slug-taken");
+    client.patch(&format!("/categories/{other}"), &json!({"slug": "other"})).expect(200);
+}
+
+#[test]
+fn a_category_moves_with_patch_but_never_below_itself() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let a = category(&mut client, "a", None);
+    let b = category(&mut client, "b", Some(&a));
+    let c = category(&mut client, "c", Some(&b));
+    for below in [&a, &b, &c] {
+        let answer = client.patch(&format!("/categories/{a}"), &json!({"parent_category_id": below}));
+        answer.any_problem();
+        assert_eq!(answer.status, 409, "{answer}");
+    }
+    assert_eq!(client.get(&format!("/categories/{a}")).expect(200)["parent_category_id"], Value::Null);
+    let moved = client.patch(&format!("/categories/{c}"), &json!({"parent_category_id": a})).expect(200);
+    assert_eq!(moved["parent_category_id"], a.as_str());
+    let root = client.patch(&format!("/categories/{c}"), &json!({"parent_category_id": null})).expect(200);
+    assert_eq!(root["parent_category_id"], Value::Null);
+    let renamed = client.patch(&format!("/categories/{c}"), &json!({"name": "See"})).expect(200);
+    assert_eq!((&renamed["name"], &renamed["slug"]), (&json!("See"), &json!("c")));
+}
+
+#[test]
+fn a_category_that_is_not_empty_is_not_deleted() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let parent = category(&mut client, "parent", None);
+    let child = category(&mut client, "child", Some(&parent));
+    let item = product(&mut client, &child, "1");
+    for held in [&parent, &child] {
+        let answer = client.delete(&format!("/categories/{held}"));
+        answer.any_problem();
+        assert_eq!(answer.status, 409, "{answer}");
+    }
+    client.delete(&format!("/products/{}", id(&item))).expect(204);
+    for free in [&child, &parent] {
+        let answer = client.delete(&format!("/categories/{free}"));
+        assert!(answer.expect(204).is_null());
+        client.get(&format!("/categories/{free}")).problem(404, "not-found");
+        client.delete(&format!("/categories/{free}")).problem(404, "not-found");
+    }
+    assert!(read_all(&mut client, "/categories?", 50).is_empty());
+}
+
+#[test]
+fn all_categories_are_listed_once_page_by_page() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let mut made: Vec<String> =
+        (0..23).map(|number| category(&mut client, &format!("c{number}"), None)).collect();
+    made.sort();
+    for limit in [1, 7, 23, 200] {
+        let mut listed = texts_of(&read_all(&mut client, "/categories?", limit), "id");
+        listed.sort();
+        assert_eq!(listed, made, "limit {limit}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_category_is_said_field_by_field() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let long = "x".repeat(1_000);
+    let table: [(Value, &[&str]); 7] = [
+        (json!({}), &["name"]),
+        (json!({"name": "", "slug": ""}), &["name", "slug"]),
+        (json!({"name": long, "slug": "ok"}), &["name"]),
+        (json!({"name": "ok", "slug": "Not A Slug"}), &["slug"]),
+        (json!({"name": 1, "slug": ["x"], "parent_category_id": 7}), &["name", "slug", "parent_category_id"]),
+        (json!({"name": "ok", "slug": "ok", "colour": "blue", "id": "x"}), &["colour", "id"]),
+        (json!({"name": null, "slug": "ok"}), &["name"]),
+    ];
+    for (body, fields) in table {
+        client.post("/categories", &body).invalid(fields);
+    }
+    let answer =
+        client.post("/categories", &json!({"name": "x", "slug": "x", "parent_category_id": UNKNOWN}));
+    answer.any_problem();
+    assert_eq!(answer.status, 409, "{answer}");
+    assert!(read_all(&mut client, "/categories?", 50).is_empty());
+}
+
+#[test]
+fn unknown_and_malformed_categories_are_404() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    for id in [UNKNOWN, "7", "not-a-uuid", "%00", "01890000-0000-7000-8000-00000000000g"] {
+        client.get(&format!("/categories/{id}")).problem(404, "not-found");
+        client.patch(&format!("/categories/{id}"), &json!({"name": "x"})).problem(404, "not-found");
+        client.delete(&format!("/categories/{id}")).problem(404, "not-found");
+    }
+    client.get("/categories/by-slug/nowhere").problem(404, "not-found");
+}

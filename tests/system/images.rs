@@ -1,0 +1,67 @@
+//! The images of a product.
+
+use bulkhead_tests::Site;
+use bulkhead_tests::shop::{category, id, product, texts_of};
+use serde_json::json;
+
+#[test]
+fn images_are_shown_in_their_order() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let category = category(&mut client, "food", None);
+    let path = format!("/products/{}", id(&product(&mut client, &category, "1")));
+    let images = format!("{path}/images");
+    for (name, order) in [("c", 3), ("a", 1), ("b", 2)] {
+        let url = format!("https://example.com/{name}.png");
+        let answer = client.post(&images, &json!({"image_url": url, "display_order": order}));
+        let made = answer.expect(201);
+        assert_eq!((&made["image_url"], &made["display_order"]), (&json!(url), &json!(order)));
+        assert_eq!(answer.header("location"), Some(format!("{images}/{}", id(&made)).as_str()));
+    }
+    let expected = ["a", "b", "c"].map(|name| format!("https://example.com/{name}.png"));
+    let listed = client.get(&images).expect(200);
+    let listed = listed["items"].as_array().or(listed.as_array()).unwrap().clone();
+    assert_eq!(texts_of(&listed, "image_url"), expected);
+    let shown = client.get(&path).expect(200);
+    assert_eq!(texts_of(shown["images"].as_array().unwrap(), "image_url"), expected);
+
+    let first = format!("{images}/{}", id(&listed[0]));
+    client.delete(&first).expect(204);
+    client.delete(&first).problem(404, "not-found");
+    assert_eq!(client.get(&path).expect(200)["images"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_image_belongs_to_its_product() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let category = category(&mut client, "food", None);
+    let [one, two] =
+        ["1", "2"].map(|sku| format!("/products/{}/images", id(&product(&mut client, &category, sku))));
+    let image = id(&client.post(&one, &json!({"image_url": "https://example.com/1.png"})).expect(201));
+    client.delete(&format!("{two}/{image}")).problem(404, "not-found");
+    client.delete(&format!("{one}/{image}")).expect(204);
+}
+
+#[test]
+fn only_https_addresses_are_taken() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let category = category(&mut client, "food", None);
+    let images = format!("/products/{}/images", id(&product(&mut client, &category, "1")));
+    for url in [
+        "http://example.com/1.png",
+        "ftp://example.com",
+        "javascript:alert(1)",
+        "/1.png",
+        "https://",
+        "",
+        "https:// x",
+    ] {
+        client.post(&images, &json!({"image_url": url})).invalid(&["image_url"]);
+    }
+    client
+        .post(&images, &json!({"image_url": 7, "display_order": "first"}))
+        .invalid(&["image_url", "display_order"]);
+    client.post(&images, &json!({})).invalid(&["image_url"]);
+}

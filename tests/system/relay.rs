@@ -1,0 +1,142 @@
+//! Calls from one service to another: `relay` passes requests on to `hostile`, and tells what came of them.
+
+use bulkhead_tests::{Answer, Client, Manifest, Site, database, shop};
+use http::Method;
+use serde_json::{Value, json};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// Asks the relay to call a service.
+fn relay(client: &mut Client, method: Method, service: &str, path: &str, body: &Value) -> Answer {
+    let path = format!("/relay/{service}?path={}", shop::escape(path));
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let headers = [("traceparent", parent.as_str()), ("content-type", "application/json")];
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    client.send(method, &path, &headers, body.into())
+}
+
+/// The body that the called service answered.
+fn body_of(report: &Value) -> Value {
+    serde_json::from_str(report["body"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn what_a_called_service_did_stands_and_has_the_trace_of_the_request() {
+    let site = Site::guests();
+    let host = site.start();
+    let mut client = host.client();
+    let note = json!({"id": "called", "body": "x"});
+    let report = relay(&mut client, Method::POST, "hostile", "/notes", &note).expect(200);
+    assert_eq!((&report["status"], &body_of(&report)["id"]), (&json!(201), &json!("called")), "{report}");
+    assert_eq!(client.get("/notes/called").expect(200)["id"], "called");
+    let report = relay(&mut client, Method::GET, "hostile", "/notes/called", &Value::Null).expect(200);
+    assert_eq!(report["status"], 200, "{report}");
+    let report = relay(&mut client, Method::GET, "hostile", "/notes/nobody", &Value::Null).expect(200);
+    assert_eq!(report["status"], 404, "{report}");
+    assert_eq!(body_of(&report)["trace_id"], TRACE, "{report}");
+    let connection = database::open(&site.database("hostile"));
+    assert_eq!(database::texts(&connection, "SELECT trace_id FROM _bulkhead_outbox"), [TRACE]);
+}
+
+#[test]
+fn a_trap_in_a_called_service_is_an_answer_to_its_caller() {
+    let site = Site::guests();
+    let host = site.start();
+    let mut client = host.client();
+    for _ in 0..5 {
+        let path = "/hostile/trap?id=culprit";
+        let report = relay(&mut client, Method::POST, "hostile", path, &Value::Null).expect(200);
+        assert_eq!(
+            (&report["status"], &body_of(&report)["code"]),
+            (&json!(500), &json!("internal")),
+            "{report}"
+        );
+    }
+    client.get("/notes/culprit").problem(404, "not-found");
+    client.post("/notes", &json!({"id": "after", "body": "x"})).expect(201);
+}
+
+#[test]
+fn one_deadline_holds_for_a_request_and_its_calls() {
+    // The called service alone would have time enough.
+    let manifest = Manifest::guests()
+        .set("service.relay.limits.request_timeout", "1s")
+        .set("service.hostile.limits.request_timeout", "30s")
+        .set("service.hostile.limits.lease_hold", "30s");
+    let site = Site::new(&manifest);
+    let host = site.start();
+    let mut client = host.client();
+    let answer = relay(&mut client, Method::POST, "hostile", "/hostile/loop?id=culprit", &Value::Null);
+    match answer.status {
+        // The relay's own time is up as well; whether it still gets to say so is a matter of microseconds.
+        200 => {
+            let report = answer.value();
+            assert!(report["error"] == "deadline-exceeded" || report["status"] == 504, "{answer}");
+        }
+        _ => {
+            answer.problem(504, "deadline-exceeded");
+        }
+    }
+    client.get("/notes/culprit").problem(404, "not-found");
+    client.post("/notes", &json!({"id": "after", "body": "x"})).expect(201);
+}
+
+#[test]
+fn a_call_that_the_manifest_does_not_grant_is_refused() {
+    let manifest = Manifest::guests().set("service.relay.calls", vec!["product"]);
+    let site = Site::new(&manifest);
+    let host = site.start();
+    let mut client = host.client();
+    let note = json!({"id": "refused", "body": "x"});
+    for service in ["hostile", "relay", "nobody", "..", "a b"] {
+        let report = relay(&mut client, Method::POST, &shop::escape(service), "/notes", &note).expect(200);
+        assert_eq!(report["error"], "not-allowed", "{service}: {report}");
+    }
+    client.get("/notes/refused").problem(404, "not-found");
+}
+
+#[test]
+fn a_request_that_cannot_be_sent_is_refused_before_it_is() {
+    let manifest = Manifest::guests().set("service.hostile.limits.body", "1KiB");
+    let site = Site::new(&manifest);
+    let host = site.start();
+    let mut client = host.client();
+    let large = json!({"id": "large", "body": "x".repeat(2_000)});
+    let small = json!({"id": "small", "body": "x"});
+    for (path, body) in
+        [("/notes", &large), ("notes", &small), ("", &small), ("http://elsewhere/notes", &small)]
+    {
+        let answer = relay(&mut client, Method::POST, "hostile", path, body);
+        if path.is_empty() {
+            // The relay itself wants a path.
+            answer.invalid(&["path"]);
+        } else {
+            assert_eq!(answer.expect(200)["error"], "invalid-request", "{path}: {answer}");
+        }
+    }
+    assert!(shop::read_all(&mut client, "/notes?", 50).is_empty());
+}
+
+#[test]
+fn a_guest_is_told_who_asks_and_never_the_credentials() {
+    let site = Site::guests();
+    let host = site.start();
+    let headers = [
+        ("cookie", "session=secret"),
+        ("bulkhead-secret", "secret"),
+        ("keep-alive", "timeout=5"),
+        ("x-custom", "kept"),
+    ];
+    let told = host.client().send(Method::GET, "/relay/whoami", &headers, bytes::Bytes::new()).expect(200);
+    assert_eq!(
+        (&told["peer"], &told["method"], &told["route"]),
+        (&json!("127.0.0.1"), &json!("GET"), &json!("/relay/..."))
+    );
+    assert_eq!((&told["caller"], &told["principal"]), (&Value::Null, &Value::Null));
+    assert_eq!(told["trace_id"].as_str().map(str::len), Some(32));
+    let passed: Vec<&str> = told["headers"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(passed.contains(&"x-custom"), "{told}");
+    for kept_back in ["cookie", "authorization", "bulkhead-secret", "keep-alive", "connection"] {
+        assert!(!passed.contains(&kept_back), "{told}");
+    }
+}

@@ -1,0 +1,292 @@
+//! Rules about the tree itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bulkhead_tests::paths;
+
+/// No source file is longer.
+const LINES_MAX: usize = 600;
+
+/// The shop's words, which the host knows nothing of.
+const SHOP_WORDS: [&str; 14] = [
+    "basket",
+    "cart",
+    "categories",
+    "category",
+    "customer",
+    "customers",
+    "order",
+    "orders",
+    "payment",
+    "price",
+    "product",
+    "products",
+    "sku",
+    "skus",
+];
+
+/// Phrases in which such a word means something else.
+const OTHER_MEANINGS: [&str; 5] = ["in order", "order by", "order of", "out of order", "the order"];
+
+/// Files below a folder whose names end so, in the order of their paths. What is built or fetched is not part of the tree.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in
+            std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                if !name.starts_with('.') && name != "target" {
+                    folders.push(path);
+                }
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// A path as people say it.
+fn shown(file: &Path) -> String {
+    file.strip_prefix(paths::root()).unwrap_or(file).display().to_string()
+}
+
+/// Fails with all that was found, and not with the first alone.
+#[track_caller]
+fn nothing_of(found: &[String], rule: &str) {
+    assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn no_source_file_is_too_long() {
+    let found: Vec<String> = files(&paths::root(), ".rs")
+        .iter()
+        .filter(|file| !file.ends_with("src/bindings.rs") || file.ends_with("sdk/src/bindings.rs"))
+        .map(|file| (shown(file), read(file).lines().count()))
+        .filter(|(_, lines)| *lines > LINES_MAX)
+        .map(|(file, lines)| format!("{file}: {lines} lines"))
+        .collect();
+    nothing_of(&found, "split on an idea before 600 lines");
+}
+
+#[test]
+fn the_host_has_no_word_of_the_shop() {
+    let root = paths::root();
+    let sources = files(&root.join("host"), ".rs");
+    let contract = files(&root.join("wit"), ".wit");
+    let mut found = Vec::new();
+    for file in sources.iter().chain(contract.iter().filter(|file| !file.starts_with(root.join("wit/deps"))))
+    {
+        for (number, line) in read(file).lines().enumerate() {
+            for word in shop_words(line) {
+                found.push(format!("{}:{}: {word}: {}", shown(file), number + 1, line.trim()));
+            }
+        }
+    }
+    nothing_of(&found, "the host and its contract serve any application: say it without the shop");
+}
+
+/// The shop's words in a line: whole words, also as parts of names. A comment may take its example from the shop.
+fn shop_words(line: &str) -> Vec<String> {
+    let mut code = line.split("//").next().unwrap_or_default().to_lowercase().replace('_', " ");
+    for phrase in OTHER_MEANINGS {
+        code = code.replace(phrase, "");
+    }
+    let words = code.split(|letter: char| !letter.is_alphanumeric());
+    words.filter(|word| SHOP_WORDS.contains(word)).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shop_word_is_found_and_an_order_of_things_is_not() {
+    assert_eq!(shop_words("let product_id = sku.product; // of a cart"), ["product", "sku", "product"]);
+    assert!(shop_words("\"SELECT x FROM y ORDER BY z\", kept in order").is_empty());
+}
+
+/// The crates of the workspace by name, each with the names of what it depends on, for building, testing or running.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    files(&paths::root(), "Cargo.toml")
+        .iter()
+        .filter_map(|file| {
+            let manifest: toml::Table =
+                read(file).parse().unwrap_or_else(|error| panic!("{}: {error}", shown(file)));
+            let name = manifest.get("package")?.get("name")?.as_str()?.to_owned();
+            Some((name, dependency_names(&manifest)))
+        })
+        .collect()
+}
+
+fn dependency_names(table: &toml::Table) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (key, value) in table {
+        let Some(inner) = value.as_table() else { continue };
+        if key == "dependencies" || key == "dev-dependencies" || key == "build-dependencies" {
+            names.extend(inner.keys().cloned());
+        } else if key == "target" || inner.contains_key("dependencies") {
+            for platform in inner.values().filter_map(toml::Value::as_table) {
+                names.extend(dependency_names(platform));
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn crates_depend_on_one_another_in_one_direction() {
+    let allowed: [(&str, &[&str]); 8] = [
+        ("bulkhead-types", &[]),
+        ("bulkhead-store", &["bulkhead-types"]),
+        ("bulkhead-runtime", &["bulkhead-types", "bulkhead-store"]),
+        ("bulkhead-build", &[]),
+        ("bulkhead-sdk", &[]),
+        ("bulkhead-contracts", &["bulkhead-sdk"]),
+        ("bulkhead-tests", &[]),
+        ("shop-loader", &[]),
+    ];
+    let dependencies = dependencies();
+    let ours: BTreeSet<&String> = dependencies.keys().collect();
+    let mut found = Vec::new();
+    for (name, of) in &dependencies {
+        let allowed_here: Option<&[&str]> =
+            allowed.iter().find(|(crate_name, _)| crate_name == name).map(|(_, of)| *of);
+        for dependency in of.iter().filter(|dependency| ours.contains(dependency)) {
+            let good = match allowed_here {
+                Some(list) => list.contains(&dependency.as_str()),
+                // The host may use all of its parts; what is left are guests.
+                None if name == "bulkhead" => {
+                    dependency.starts_with("bulkhead-") && dependency != "bulkhead-sdk"
+                }
+                None => matches!(dependency.as_str(), "bulkhead-sdk" | "bulkhead-contracts"),
+            };
+            if !good {
+                found.push(format!("{name} depends on {dependency}"));
+            }
+        }
+    }
+    nothing_of(
+        &found,
+        "dependencies go from the host to its parts, and from a guest to the SDK and the contracts",
+    );
+}
+
+#[test]
+fn wasmtime_and_sqlite_are_each_known_to_few_crates() {
+    let users: [(&str, &[&str]); 3] = [
+        ("wasmtime", &["bulkhead", "bulkhead-runtime"]),
+        ("rusqlite", &["bulkhead-store", "bulkhead-tests"]),
+        ("hyper", &["bulkhead", "bulkhead-tests", "shop-loader"]),
+    ];
+    let mut found = Vec::new();
+    for (name, of) in dependencies() {
+        for (library, users) in users {
+            if of.contains(library) && !users.contains(&name.as_str()) {
+                found.push(format!("{name} depends on {library}"));
+            }
+        }
+    }
+    nothing_of(&found, "a library's types stay inside the crate that it is for");
+}
+
+#[test]
+fn sqlite_is_opened_by_the_store_alone() {
+    let root = paths::root();
+    let mut found = Vec::new();
+    for folder in ["host", "components", "data"] {
+        for file in files(&root.join(folder), ".rs") {
+            if !file.starts_with(root.join("host/store")) && read(&file).contains("Connection::open") {
+                found.push(shown(&file));
+            }
+        }
+    }
+    nothing_of(&found, "another way to a database would be a way around the authorizer");
+}
+
+#[test]
+fn each_file_of_the_contract_is_named_after_its_interface() {
+    let mut found = Vec::new();
+    for file in files(&paths::root().join("wit"), ".wit") {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        if file.starts_with(paths::root().join("wit/deps")) || name == "world" {
+            continue;
+        }
+        let text = read(&file);
+        let interfaces: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("interface "))
+            .map(|rest| rest.trim_end_matches(['{', ' ']))
+            .collect();
+        if interfaces != [name.as_str()] {
+            found.push(format!("{} has {interfaces:?}", shown(&file)));
+        }
+    }
+    nothing_of(&found, "one interface per file, of the file's name");
+}
+
+#[test]
+fn each_item_of_the_contract_says_since_when() {
+    let items = ["interface ", "world ", "record ", "enum ", "variant ", "flags ", "resource ", "type "];
+    let mut found = Vec::new();
+    for file in files(&paths::root().join("wit"), ".wit") {
+        if file.starts_with(paths::root().join("wit/deps")) {
+            continue;
+        }
+        let mut since = false;
+        for (number, line) in read(&file).lines().map(str::trim).enumerate() {
+            let function = line.contains(": func(") && !line.starts_with("//");
+            if (function || items.iter().any(|item| line.starts_with(item))) && !since {
+                found.push(format!("{}:{}: {line}", shown(&file), number + 1));
+            }
+            since = line.starts_with("@since(") || (since && line.starts_with("//"));
+        }
+    }
+    nothing_of(&found, "@since stands above each item");
+}
+
+#[test]
+fn no_test_sleeps_or_is_left_out() {
+    let mut found = Vec::new();
+    let this = Path::new(file!()).file_name().unwrap();
+    for file in files(&paths::root(), ".rs").iter().filter(|file| file.file_name() != Some(this)) {
+        let text = read(file);
+        let test = file.starts_with(paths::root().join("tests")) || file.ends_with("tests.rs");
+        for (number, line) in text.lines().enumerate() {
+            if (test && line.contains("sleep(")) || line.trim_start().starts_with("#[ignore") {
+                found.push(format!("{}:{}: {}", shown(file), number + 1, line.trim()));
+            }
+        }
+    }
+    nothing_of(&found, "a test waits for events, and runs");
+}
+
+#[test]
+fn migrations_are_named_by_version_and_deed_and_their_tables_are_strict() {
+    let mut found = Vec::new();
+    for file in files(&paths::root().join("components"), ".sql") {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let (version, deed) = name.split_once("__").unwrap_or((name, ""));
+        let numbered = version.len() == 5
+            && version.starts_with('V')
+            && version[1..].bytes().all(|b| b.is_ascii_digit());
+        if !numbered || !deed.contains('_') {
+            found.push(format!("{}: not named V0001__verb_noun.sql", shown(&file)));
+        }
+        let text: String =
+            read(&file).lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+        for (place, _) in text.match_indices("CREATE TABLE") {
+            let end = text[place..].find(';').map_or(text.len(), |end| place + end);
+            if !text[place..end].contains("STRICT") {
+                found.push(format!("{}: {} is not STRICT", shown(&file), &text[place..end]));
+            }
+        }
+    }
+    nothing_of(&found, "migrations");
+}
