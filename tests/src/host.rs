@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::paths;
@@ -26,22 +27,23 @@ const PROCESS_BOUND: Duration = Duration::from_secs(60);
 pub struct Host {
     process: Process,
     address: SocketAddr,
+    /// What the host runs in stays as long as it runs.
+    _folder: Arc<TempDir>,
 }
 
 impl Host {
     /// Runs `bulkhead up` and waits until it listens. Fails the test with what it wrote where it does not.
     #[track_caller]
-    pub fn start(manifest: &Path, data: &Path, more: &[&str]) -> Host {
+    pub fn start(manifest: &Path, data: &Path, folder: Arc<TempDir>) -> Host {
         let mut arguments = vec!["up", "--manifest", text(manifest), "--data", text(data)];
         arguments.extend(["--listen", "127.0.0.1:0"]);
-        arguments.extend(more);
         let process = Process::spawn(&arguments);
         loop {
             match process.lines.recv_timeout(PROCESS_BOUND) {
                 Ok(line) => {
                     if let Some(address) = line.strip_prefix(READY_LINE) {
                         let address = address.trim().parse().expect("the host prints an address");
-                        return Host { process, address };
+                        return Host { process, address, _folder: folder };
                     }
                 }
                 Err(reason) => panic!("the host does not listen ({reason}); it wrote:\n{}", process.stderr()),
@@ -201,6 +203,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the host wrote:\n{}", self.stderr());
+        }
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();

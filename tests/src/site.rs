@@ -1,6 +1,7 @@
 //! A place to run a host in: a folder of its own with a manifest and a data folder, which goes when the test ends.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -10,7 +11,8 @@ use crate::manifest::Manifest;
 /// A folder with a manifest and a data folder.
 #[derive(Debug)]
 pub struct Site {
-    folder: TempDir,
+    /// It goes when the last host that runs in it has gone as well.
+    folder: Arc<TempDir>,
 }
 
 impl Site {
@@ -32,7 +34,7 @@ impl Site {
     /// A site whose manifest has this very text.
     pub fn of_text(text: &str) -> Site {
         let folder = tempfile::Builder::new().prefix("bulkhead-test-").tempdir().expect("a temporary folder");
-        let site = Site { folder };
+        let site = Site { folder: Arc::new(folder) };
         site.write_manifest(text);
         std::fs::create_dir(site.data()).expect("a data folder can be made");
         site
@@ -66,7 +68,7 @@ impl Site {
     /// Starts a host and waits until it listens.
     #[track_caller]
     pub fn start(&self) -> Host {
-        Host::start(&self.manifest(), &self.data(), &[])
+        Host::start(&self.manifest(), &self.data(), Arc::clone(&self.folder))
     }
 
     /// Runs `bulkhead up` where it is expected to give up by itself.
@@ -87,12 +89,6 @@ impl Site {
             "--listen",
             "127.0.0.1:0",
         ])
-    }
-
-    /// Runs `bulkhead check`.
-    #[track_caller]
-    pub fn check(&self) -> Finished {
-        host::run(&["check", "--manifest", text(&self.manifest()), "--data", text(&self.data())])
     }
 }
 
