@@ -54,16 +54,20 @@ pub(crate) async fn verify(connection: &mut Connection, catalogue: &Catalogue) -
 
 fn compare(catalogue: &Catalogue, products: &[Product], categories: &[Category]) -> Report {
     let mut differences = Vec::new();
+    // The counts first: the rest may be long.
+    let counts =
+        [("products", products.len(), catalogue.items.len()), ("categories", categories.len(), catalogue.tree.len())];
+    for (what, found, expected) in counts {
+        if found != expected {
+            differences.push(format!("{found} {what}, and {expected} in the file"));
+        }
+    }
     compare_categories(catalogue, categories, &mut differences);
     let total = compare_products(catalogue, products, categories, &mut differences);
     Report { products: products.len(), categories: categories.len(), total, differences }
 }
 
 fn compare_categories(catalogue: &Catalogue, categories: &[Category], differences: &mut Vec<String>) {
-    let expected = catalogue.tree.len();
-    if categories.len() != expected {
-        differences.push(format!("{} categories, and {expected} in the file", categories.len()));
-    }
     let slug_of: BTreeMap<&str, &str> = categories.iter().map(|c| (c.id.as_str(), c.slug.as_str())).collect();
     let mut by_slug = BTreeMap::new();
     let mut names = BTreeSet::new();
@@ -106,9 +110,6 @@ fn compare_products(
         if by_sku.insert(product.sku.as_str(), product).is_some() {
             differences.push(format!("product {} was read twice", product.sku));
         }
-    }
-    if products.len() != catalogue.items.len() {
-        differences.push(format!("{} products, and {} in the file", products.len(), catalogue.items.len()));
     }
     if total != catalogue.total {
         differences.push(format!("the prices' sum is {total}, and {} in the file", catalogue.total));

@@ -142,7 +142,7 @@ pub(crate) fn settle_unit(outcome: Outcome, ended: &Ended<Member>) -> Outcome {
         }),
         Ended::RolledBack => outcome,
         Ended::ForeignKeys => Err(Failure::Constraint { name: String::new() }),
-        Ended::Lost { loss, .. } => Err(match outcome {
+        Ended::Failed(loss) | Ended::Lost { loss, .. } => Err(match outcome {
             // A trap at the deadline is what the operator should read, not the loss that came with it.
             Err(failure @ (Failure::Deadline | Failure::LeaseHeld)) => failure,
             _ => loss.clone().into(),

@@ -206,6 +206,38 @@ fn lost_batch_runs_the_neighbours_again_and_drops_the_culprit() {
     }
 }
 
+/// SQLite undoes no more than the statement when one row finds the database full. The guest must not go on from there: what it
+/// wrote before goes, and its neighbours stand without being run again.
+#[test]
+fn unit_that_filled_the_database_is_rolled_back_and_its_neighbours_stand() {
+    let world = world_with(1 << 20);
+    let lease = add(&world, None, "a");
+    let mut unit = world.begin(Some(lease));
+    let mut result = Ok(());
+    for i in 0..10_000 {
+        let row = [Value::Text(format!("n{i}")), Value::Text("x".repeat(10_000))];
+        result = unit.execute("INSERT INTO note VALUES (?1, ?2)", &row).map(drop);
+        if result.is_err() {
+            break;
+        }
+    }
+    assert_eq!(result, Err(StatementError::StorageFull));
+    assert!(matches!(unit.execute("DELETE FROM note", &[]), Err(StatementError::Lost(_))));
+    let (mut lease, ended) = unit.finish(true);
+    match ended {
+        Ended::Failed(Loss::StorageFull) => {
+            lease.push("culprit");
+            assert_eq!(durable(lease.commit()), ["a", "culprit"]);
+        }
+        Ended::Lost { loss: Loss::StorageFull, neighbours } => {
+            assert_eq!(neighbours, ["a"]);
+            recover(lease, neighbours, honest, |_, fate| assert_eq!(fate, Fate::Durable));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.notes(), ["a"]);
+}
+
 /// A second culprit among the neighbours: each of the rest is run in a batch of its own.
 #[test]
 fn batch_lost_again_is_run_one_by_one() {

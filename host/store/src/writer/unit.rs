@@ -3,7 +3,8 @@
 //! SQLite ends the whole transaction, not the savepoint, when a write is interrupted, on SQLITE_FULL, IOERR and NOMEM, and by
 //! `OR ROLLBACK` and `RAISE(ROLLBACK)`. A guest that ignored the error and wrote on would then write, and commit, outside any unit
 //! of work. So the transaction is looked at before each statement and after each error: once it is gone the unit is *lost* and
-//! runs nothing more.
+//! runs nothing more. A unit whose statement met a full database or its deadline is lost too, where SQLite undid no more
+//! than the statement: but then its neighbours stand.
 
 use std::time::Instant;
 
@@ -57,6 +58,8 @@ pub enum Ended<M> {
     RolledBack,
     /// Rolled back, because it left foreign keys that COMMIT would have refused.
     ForeignKeys,
+    /// Rolled back, because a statement of its own failed in a way that it can't go on from. Its neighbours stand.
+    Failed(Loss),
     /// The whole batch is gone, with the units of work of these neighbours, in their order.
     Lost {
         /// Why.
@@ -131,17 +134,17 @@ impl<M> UnitOfWork<M> {
         }
     }
 
-    /// Whether the batch is gone under it.
-    #[must_use]
-    pub fn loss(&self) -> Option<&Loss> {
-        self.lost.as_ref()
-    }
-
     /// Ends it: released into the batch when `keep`, else rolled back.
     pub fn finish(mut self, keep: bool) -> (Lease<M>, Ended<M>) {
         // One more look: the transaction may have ended without an error that this unit saw.
         let _ = self.check();
-        let ended = if self.lost.is_some() { None } else { self.leave_savepoint(keep) };
+        let ended = match self.lost.clone() {
+            None => self.leave_savepoint(keep),
+            Some(loss) if self.lease.session().is_open() => {
+                self.leave_savepoint(false).map(|_| Ended::Failed(loss))
+            }
+            Some(_) => None,
+        };
         let ended = ended.unwrap_or_else(|| {
             let loss = self.lost.take().unwrap_or_else(|| Loss::Other("the transaction ended".into()));
             let session = self.lease.session();
@@ -171,7 +174,7 @@ impl<M> UnitOfWork<M> {
         };
         match left {
             Err(error) => {
-                self.lost = Some(error.into());
+                self.lost.get_or_insert(error.into());
                 None
             }
             Ok(()) if dangling => Some(Ended::ForeignKeys),
@@ -199,10 +202,11 @@ impl<M> UnitOfWork<M> {
     }
 
     fn look<T>(&mut self, result: Result<T, StatementError>) -> Result<T, StatementError> {
-        if let Err(error) = &result
-            && !self.lease.session().is_open()
-        {
-            self.lost = Some(error.clone().into());
+        if let Err(error) = &result {
+            let final_error = matches!(error, StatementError::StorageFull | StatementError::Interrupted);
+            if final_error || !self.lease.session().is_open() {
+                self.lost = Some(error.clone().into());
+            }
         }
         result
     }
