@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -57,8 +57,11 @@ impl Application {
         let cache = ComponentCache::open(&folder.path().join("cache"));
         let (engine, queues) = (engine(manifest)?, all_queues(manifest));
         let directory = queues.iter().map(|(name, (queues, _))| (name.clone(), queues.clone())).collect();
-        let surroundings =
-            Arc::new(Surroundings { clock: Box::new(SystemClock), random: Box::new(SystemRandom), directory });
+        let surroundings = Arc::new(Surroundings {
+            clock: Box::new(SystemClock),
+            random: Box::new(SystemRandom),
+            directory,
+        });
 
         let mut wrong = Vec::new();
         let mut loaded = Vec::new();
@@ -201,8 +204,7 @@ fn load(
         };
         vec![format!("read its component {}: {error}; {remedy}", path.display())]
     })?;
-    let imports =
-        check_imports(&bytes).map_err(|error| vec![format!("load {}: {error}", path.display())])?;
+    let imports = check_imports(&bytes).map_err(|error| vec![format!("load {}: {error}", path.display())])?;
     let component = Component::load(engine, cache, &bytes, &entry.spec, surroundings)
         .map_err(|error| vec![format!("load {}: {error}", path.display())])?;
     let wrong = missing_grants(entry, &imports, &component);
@@ -226,7 +228,11 @@ fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component
         lacks("has migrations", "database", database);
     }
     if imports.imports("bulkhead:service/services") && spec.grants.calls.is_empty() {
-        lacks("imports bulkhead:service/services", "calls", "calls = [\"…\"] with the services that it calls".to_owned());
+        lacks(
+            "imports bulkhead:service/services",
+            "calls",
+            "calls = [\"…\"] with the services that it calls".to_owned(),
+        );
     }
     if let Some(description) = &component.description {
         for kind in &description.publishes {

@@ -29,11 +29,14 @@ enum Outcome {
 
 /// Small enough that the quota is met soon (and the memory, before the lease is held for too long), and room for all honest notes.
 fn site() -> Site {
-    Site::new(&Manifest::guests().set("service.hostile.limits.storage", "8MiB")
-        .set("service.hostile.limits.memory", "8MiB")
-        // On a busy machine an honest write may stand still for a while: it must not be taken for a culprit.
-        .set("service.hostile.limits.lease_hold", "500ms")
-        .set("service.hostile.limits.request_timeout", "10s"))
+    Site::new(
+        &Manifest::guests()
+            .set("service.hostile.limits.storage", "8MiB")
+            .set("service.hostile.limits.memory", "8MiB")
+            // On a busy machine an honest write may stand still for a while: it must not be taken for a culprit.
+            .set("service.hostile.limits.lease_hold", "500ms")
+            .set("service.hostile.limits.request_timeout", "10s"),
+    )
 }
 
 /// Does something among honest writes, a few times, and checks what came of all of it.

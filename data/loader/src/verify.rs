@@ -55,8 +55,10 @@ pub(crate) async fn verify(connection: &mut Connection, catalogue: &Catalogue) -
 fn compare(catalogue: &Catalogue, products: &[Product], categories: &[Category]) -> Report {
     let mut differences = Vec::new();
     // The counts first: the rest may be long.
-    let counts =
-        [("products", products.len(), catalogue.items.len()), ("categories", categories.len(), catalogue.tree.len())];
+    let counts = [
+        ("products", products.len(), catalogue.items.len()),
+        ("categories", categories.len(), catalogue.tree.len()),
+    ];
     for (what, found, expected) in counts {
         if found != expected {
             differences.push(format!("{found} {what}, and {expected} in the file"));

@@ -1,6 +1,11 @@
 //! The one `bindgen!`: the host's side of `wit/`.
 
-#![allow(missing_docs, unreachable_pub, clippy::all, reason = "the code is generated from wit/, which has the documentation")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "the code is generated from wit/, which has the documentation"
+)]
 
 wasmtime::component::bindgen!({
     path: "../../wit",

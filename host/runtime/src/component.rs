@@ -69,8 +69,7 @@ impl Component {
         let pre = linker.instantiate_pre(&component).map_err(LoadError::Link)?;
         let http = http_handler::GuestIndices::new(&pre).ok();
 
-        let mut store =
-            new_store(engine, ServiceContext::new(spec.clone(), None, Arc::clone(surroundings)));
+        let mut store = new_store(engine, ServiceContext::new(spec.clone(), None, Arc::clone(surroundings)));
         store.data_mut().running = Some(loading());
         store.set_epoch_deadline(1);
         let _ticking = engine.running();
@@ -78,7 +77,8 @@ impl Component {
         let description = match describe::GuestIndices::new(&pre) {
             Err(_) => None,
             Ok(indices) => {
-                let ask = |store: &mut Store<State>| indices.load(&mut *store, &instance)?.call_describe(store);
+                let ask =
+                    |store: &mut Store<State>| indices.load(&mut *store, &instance)?.call_describe(store);
                 Some(ask(&mut store).map_err(|error| LoadError::Export { export: "describe", error })?)
             }
         };

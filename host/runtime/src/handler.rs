@@ -65,7 +65,9 @@ impl State {
             return Err(StatementError::NotAllowed("the manifest gives this service no database".into()));
         };
         let Some(running) = &mut self.running else {
-            return Err(StatementError::NotAllowed("there is no database while a component is loaded".into()));
+            return Err(StatementError::NotAllowed(
+                "there is no database while a component is loaded".into(),
+            ));
         };
         Ok((database, &mut self.worker, running, self.context.limits.lease_hold))
     }

@@ -3,8 +3,8 @@
 //! Reads (GET, HEAD) never wait behind the rest: each kind has a queue and workers of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -197,7 +197,11 @@ impl Queues {
     /// The route of the manifest that `path` falls under, the most specific one.
     #[must_use]
     pub fn route_of(&self, path: &str) -> Option<&str> {
-        self.routes.iter().map(String::as_str).filter(|route| route_matches(route, path)).max_by_key(|r| r.len())
+        self.routes
+            .iter()
+            .map(String::as_str)
+            .filter(|route| route_matches(route, path))
+            .max_by_key(|r| r.len())
     }
 }
 
@@ -258,10 +262,8 @@ impl Service {
     ) -> std::io::Result<Self> {
         let (readers, writers) = (spec.limits.read_workers, spec.limits.write_workers);
         let context = ServiceContext::new(spec, database, Arc::clone(surroundings));
-        let kinds = [
-            ("read", &queues.reads, ends.reads, readers),
-            ("write", &queues.writes, ends.writes, writers),
-        ];
+        let kinds =
+            [("read", &queues.reads, ends.reads, readers), ("write", &queues.writes, ends.writes, writers)];
         let (mut workers, mut stops) = (Vec::new(), Vec::new());
         for (kind, sender, queue, count) in kinds {
             for number in 0..count {

@@ -85,7 +85,11 @@ impl Worker {
                 return None;
             }
             let carries = matches!(self.parts.hold, Hold::Carried(_));
-            let work = if carries { self.queue.try_recv().ok() } else { Some(self.queue.recv().unwrap_or(Work::Stop)) };
+            let work = if carries {
+                self.queue.try_recv().ok()
+            } else {
+                Some(self.queue.recv().unwrap_or(Work::Stop))
+            };
             match work {
                 Some(Work::Job(job)) => return Some(job),
                 Some(Work::Stop) => self.stopped = true,
@@ -130,8 +134,11 @@ impl Worker {
             return;
         }
         lease.push(Member { job, outcome, calls: run.calls });
-        if lease.stays_open(!self.queue.is_empty()) {
-            if !lease.others_wait() {
+        let more = !self.queue.is_empty();
+        if lease.stays_open(more) {
+            // Within a batch the lease stays with a thread that has work for it: passing it costs a switch of threads. One who
+            // waits is next when the batch is committed.
+            if more {
                 self.parts.hold = Hold::Carried(lease);
                 return;
             }
@@ -248,7 +255,13 @@ impl Worker {
             Err(error) => {
                 tracing::error!(service = self.context.name, error = format!("{error:#}"), "no instance");
                 let outcome = Err(Failure::Host(format!("instantiate the component: {error:#}")));
-                return Run { outcome, keep: false, calls: Calls::None, called_in_recovery: false, spoilt: true };
+                return Run {
+                    outcome,
+                    keep: false,
+                    calls: Calls::None,
+                    called_in_recovery: false,
+                    spoilt: true,
+                };
             }
         };
         let request = &job.request;
@@ -295,8 +308,8 @@ impl Worker {
             .unwrap_or_default();
         let name = self.context.name.as_str();
         let (trace_id, route) = (request.trace_id.as_str(), request.route.as_str());
-        if let Some(left_out) =
-            running.and_then(|running| running.log_lines.checked_sub(bulkhead_types::limits::LOG_LINES_MAX + 1))
+        if let Some(left_out) = running
+            .and_then(|running| running.log_lines.checked_sub(bulkhead_types::limits::LOG_LINES_MAX + 1))
         {
             tracing::warn!(service = name, trace_id, route, lines = left_out + 1, "log lines were left out");
         }
@@ -350,8 +363,7 @@ impl Worker {
         if instance.uses == 1 {
             instance.settled_bytes = bytes;
         }
-        let worn =
-            instance.uses >= INSTANCE_USES_MAX || bytes > instance.settled_bytes + INSTANCE_GROWTH_MAX;
+        let worn = instance.uses >= INSTANCE_USES_MAX || bytes > instance.settled_bytes + INSTANCE_GROWTH_MAX;
         if !run.spoilt && !worn && self.context.instances == InstancePolicy::Reused {
             self.instance = Some(instance);
         }

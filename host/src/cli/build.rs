@@ -13,7 +13,9 @@ pub(super) fn run(manifest: &Path, services: &[String]) -> anyhow::Result<()> {
     for name in services {
         match manifest.services.get(name).map(|entry| &entry.source) {
             Some(Source::Crate(_)) => {}
-            Some(Source::File(file)) => bail!("build {name}: its source {} is a component already", file.display()),
+            Some(Source::File(file)) => {
+                bail!("build {name}: its source {} is a component already", file.display())
+            }
             None => {
                 let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
                 bail!("build {name}: {} has no such service; it has {names}", manifest.path.display());

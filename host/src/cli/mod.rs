@@ -79,10 +79,11 @@ impl ApplicationArgs {
 /// Runs the command that the arguments say. Status 1 when it failed, 2 when the arguments are wrong.
 pub fn run() -> ExitCode {
     let command = Command::parse();
-    let result = telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
-        Verb::Up { application } => up::run(application),
-        Verb::Build { manifest, services } => build::run(&manifest.manifest, &services),
-    });
+    let result =
+        telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
+            Verb::Up { application } => up::run(application),
+            Verb::Build { manifest, services } => build::run(&manifest.manifest, &services),
+        });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -92,7 +93,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the reason for a failure goes to the one who called, whatever the log's format")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the reason for a failure goes to the one who called, whatever the log's format"
+)]
 fn report(error: &anyhow::Error) {
     eprintln!("error: failed to {error:#}");
 }

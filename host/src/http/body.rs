@@ -19,7 +19,12 @@ pub(super) async fn read(mut body: Incoming, maximum: usize) -> Result<Vec<u8>, 
         let mut seen: usize = 0;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| {
-                Problem::new(400, "malformed-request", "Malformed request", "the body ended before its end, or is framed wrongly")
+                Problem::new(
+                    400,
+                    "malformed-request",
+                    "Malformed request",
+                    "the body ended before its end, or is framed wrongly",
+                )
             })?;
             let Ok(data) = frame.into_data() else { continue };
             seen = seen.saturating_add(data.len());

@@ -9,7 +9,9 @@ use bulkhead_runtime::{Answer, Failure, Header, Job, Principal, Problem, Queues,
 use bulkhead_types::limits::PATH_MAX;
 use bulkhead_types::{Position, TraceId};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -56,7 +58,11 @@ impl Ingress {
     }
 
     /// Answers one request.
-    pub(super) async fn answer(&self, peer: IpAddr, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(super) async fn answer(
+        &self,
+        peer: IpAddr,
+        request: http::Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
         let random = self.surroundings.random.as_ref();
         let given = request.headers().get(&TRACEPARENT).and_then(|value| value.to_str().ok());
         let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(|| TraceId::new(random));
@@ -98,11 +104,10 @@ impl Ingress {
                 format!("the path has more than {PATH_MAX} bytes"),
             ));
         }
-        let (route, target) = self
-            .routes
-            .iter()
-            .find(|(route, _)| bulkhead_runtime::route_matches(route, path))
-            .ok_or_else(|| Problem::new(404, "not-found", "Not found", "no service has a route to this path"))?;
+        let (route, target) =
+            self.routes.iter().find(|(route, _)| bulkhead_runtime::route_matches(route, path)).ok_or_else(
+                || Problem::new(404, "not-found", "Not found", "no service has a route to this path"),
+            )?;
 
         let body = body::read(incoming, target.queues.body).await?;
         // From the last byte of the request on.

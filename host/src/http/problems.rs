@@ -14,7 +14,8 @@ const PAGE: &str = include_str!("problems.md");
 /// The response for a problem.
 pub(super) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(problem.to_json(trace_id))));
-    *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if let Some(seconds) = problem.retry_after {
@@ -39,7 +40,9 @@ pub(super) fn own(
         "/ready" | "/readyz" if ready => (StatusCode::OK, "text/plain; charset=utf-8", "ready\n"),
         "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "stopping\n"),
         "/problems" => (StatusCode::OK, "text/markdown; charset=utf-8", PAGE),
-        _ => return Some(Err((Problem::new(404, "not-found", "Not found", "the host has no such page"), ""))),
+        _ => {
+            return Some(Err((Problem::new(404, "not-found", "Not found", "the host has no such page"), "")));
+        }
     };
     if method != Method::GET && method != Method::HEAD {
         let problem = Problem::new(405, "method-not-allowed", "Method not allowed", "this page is only read");

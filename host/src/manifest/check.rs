@@ -11,14 +11,19 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
     for (name, service) in &manifest.services {
         for route in &service.spec.routes {
             if let Some(other) = routes.insert(route, name) {
-                add(service.line, format!("service.{name}.routes: {route} is a route of {other} already; remove one"));
+                add(
+                    service.line,
+                    format!("service.{name}.routes: {route} is a route of {other} already; remove one"),
+                );
             }
         }
         for kind in &service.spec.grants.publishes {
             if let Some(other) = publishers.insert(kind, name) {
                 add(
                     service.line,
-                    format!("service.{name}.publishes: {kind} is published by {other} already; an event has one owner"),
+                    format!(
+                        "service.{name}.publishes: {kind} is published by {other} already; an event has one owner"
+                    ),
                 );
             }
         }
@@ -33,7 +38,8 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
         }
     }
     if let Some(cycle) = find_cycle(manifest) {
-        let line = cycle.first().and_then(|name| manifest.services.get(*name)).map_or(1, |service| service.line);
+        let line =
+            cycle.first().and_then(|name| manifest.services.get(*name)).map_or(1, |service| service.line);
         add(
             line,
             format!(

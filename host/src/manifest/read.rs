@@ -54,7 +54,8 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
             for (name, entry) in services.entries() {
                 check_name(&name, &entry.span, &mut report);
                 if let Some(section) = entry.table(&mut report)
-                    && let Some(service) = read_service(name.clone(), section, &folder, &manifest.data, &mut report)
+                    && let Some(service) =
+                        read_service(name.clone(), section, &folder, &manifest.data, &mut report)
                 {
                     manifest.services.insert(name, service);
                 }
@@ -64,7 +65,10 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
     }
     for (name, entry) in top.entries() {
         if name != "application" && name != "service" {
-            report.add(&entry.span, format!("[{name}] is not known; there are [application] and [service.NAME]"));
+            report.add(
+                &entry.span,
+                format!("[{name}] is not known; there are [application] and [service.NAME]"),
+            );
         }
     }
     (Some(manifest), report.mistakes)
@@ -92,10 +96,12 @@ fn read_application(
         manifest.data = folder.join(data);
     }
     if let Some(mut local) = section.table("local_principal", report) {
-        let subject = local.required_string("subject", "subject = \"00000000-0000-7000-8000-000000000001\"", report);
+        let subject =
+            local.required_string("subject", "subject = \"00000000-0000-7000-8000-000000000001\"", report);
         let roles = local.strings("roles", report).into_iter().map(|(role, _)| role).collect();
         local.finish(report);
-        manifest.local_principal = subject.map(|(subject, _)| Principal { subject: subject.to_owned(), roles });
+        manifest.local_principal =
+            subject.map(|(subject, _)| Principal { subject: subject.to_owned(), roles });
     }
     section.finish(report);
 }
@@ -152,13 +158,19 @@ fn read_service(
         Some(("reused", _)) => InstancePolicy::Reused,
         Some(("fresh", _)) => InstancePolicy::Fresh,
         Some((other, span)) => {
-            report.add(&span, format!("service.{name}.instances is \"reused\" or \"fresh\", and not {other:?}"));
+            report.add(
+                &span,
+                format!("service.{name}.instances is \"reused\" or \"fresh\", and not {other:?}"),
+            );
             InstancePolicy::default()
         }
     };
-    let limits = section.table("limits", report).map(|limits| read_limits(limits, report)).unwrap_or_default();
-    let config = section.table("config", report).map(|config| read_config(&config, report)).unwrap_or_default();
-    let secrets = section.table("secrets", report).map(|secrets| read_secrets(&secrets, report)).unwrap_or_default();
+    let limits =
+        section.table("limits", report).map(|limits| read_limits(limits, report)).unwrap_or_default();
+    let config =
+        section.table("config", report).map(|config| read_config(&config, report)).unwrap_or_default();
+    let secrets =
+        section.table("secrets", report).map(|secrets| read_secrets(&secrets, report)).unwrap_or_default();
     section.finish(report);
     let spec = ServiceSpec { name, routes, grants, config, secrets, limits, instances };
     Some(ServiceEntry { line, source: source?, database, spec })
@@ -188,7 +200,10 @@ fn database_file(url: &str, folder: &Path, data: &Path) -> Result<PathBuf, Strin
     };
     let path = folder.join(file);
     match path.strip_prefix(data) {
-        Ok(relative) if relative.components().all(|part| matches!(part, Component::Normal(_))) && relative != Path::new("") => {
+        Ok(relative)
+            if relative.components().all(|part| matches!(part, Component::Normal(_)))
+                && relative != Path::new("") =>
+        {
             Ok(relative.to_owned())
         }
         _ => Err(format!(
@@ -217,8 +232,10 @@ fn read_limits(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Limits 
     limits.request_timeout = section.duration("request_timeout", report).unwrap_or(limits.request_timeout);
     limits.lease_hold = section.duration("lease_hold", report).unwrap_or(limits.lease_hold);
     limits.queue = section.count("queue", QUEUE_MAX, report).unwrap_or(limits.queue);
-    limits.read_workers = section.count("read_workers", limits::WORKERS_MAX, report).unwrap_or(limits.read_workers);
-    limits.write_workers = section.count("write_workers", limits::WORKERS_MAX, report).unwrap_or(limits.write_workers);
+    limits.read_workers =
+        section.count("read_workers", limits::WORKERS_MAX, report).unwrap_or(limits.read_workers);
+    limits.write_workers =
+        section.count("write_workers", limits::WORKERS_MAX, report).unwrap_or(limits.write_workers);
     section.finish(report);
     limits
 }
@@ -243,7 +260,10 @@ fn read_secrets(section: &Section<'_, '_>, report: &mut Report<'_>) -> BTreeMap<
     for (key, entry) in section.entries() {
         let (name, span) = (entry.name.clone(), entry.span.clone());
         let Some(table) = entry.value.as_table() else {
-            report.add(&span, format!("{name} names where the secret is: write for example {{ env = \"NAME\" }}"));
+            report.add(
+                &span,
+                format!("{name} names where the secret is: write for example {{ env = \"NAME\" }}"),
+            );
             continue;
         };
         let mut source = Section::new(name, span, table);

@@ -72,7 +72,11 @@ impl<'s, 'i> Section<'s, 'i> {
         entry.table(report)
     }
 
-    pub(super) fn string(&mut self, key: &'static str, report: &mut Report<'_>) -> Option<(&'s str, Range<usize>)> {
+    pub(super) fn string(
+        &mut self,
+        key: &'static str,
+        report: &mut Report<'_>,
+    ) -> Option<(&'s str, Range<usize>)> {
         let entry = self.take(key)?;
         let text = entry.text(report)?;
         Some((text, entry.span))
@@ -92,10 +96,17 @@ impl<'s, 'i> Section<'s, 'i> {
         self.string(key, report)
     }
 
-    pub(super) fn strings(&mut self, key: &'static str, report: &mut Report<'_>) -> Vec<(String, Range<usize>)> {
+    pub(super) fn strings(
+        &mut self,
+        key: &'static str,
+        report: &mut Report<'_>,
+    ) -> Vec<(String, Range<usize>)> {
         let Some(entry) = self.take(key) else { return Vec::new() };
         let Some(array) = entry.value.as_array() else {
-            report.add(&entry.span, format!("{} is a list of strings, and this is {}", entry.name, kind(entry.value)));
+            report.add(
+                &entry.span,
+                format!("{} is a list of strings, and this is {}", entry.name, kind(entry.value)),
+            );
             return Vec::new();
         };
         let mut strings = Vec::new();
@@ -118,7 +129,8 @@ impl<'s, 'i> Section<'s, 'i> {
         match humantime::parse_duration(text) {
             Ok(duration) if !duration.is_zero() => Some(duration),
             Ok(_) => {
-                report.add(&entry.span, format!("{} is more than nothing, for example \"100ms\"", entry.name));
+                report
+                    .add(&entry.span, format!("{} is more than nothing, for example \"100ms\"", entry.name));
                 None
             }
             Err(error) => {
@@ -138,7 +150,8 @@ impl<'s, 'i> Section<'s, 'i> {
         match ByteSize::from_str(text) {
             Ok(size) if size.as_u64() > 0 => Some(size.as_u64()),
             Ok(_) => {
-                report.add(&entry.span, format!("{} is more than nothing, for example \"64MiB\"", entry.name));
+                report
+                    .add(&entry.span, format!("{} is more than nothing, for example \"64MiB\"", entry.name));
                 None
             }
             Err(_) => {
@@ -213,7 +226,10 @@ impl<'s, 'i> Entry<'s, 'i> {
         match self.value.as_str() {
             Some(text) if text.bytes().any(|byte| byte.is_ascii_alphabetic()) => Some(text),
             _ => {
-                report.add(&self.span, format!("{} has its unit with it: write for example {example}", self.name));
+                report.add(
+                    &self.span,
+                    format!("{} has its unit with it: write for example {example}", self.name),
+                );
                 None
             }
         }

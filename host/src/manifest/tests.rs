@@ -78,7 +78,11 @@ fn mistakes_between_services_are_reported() {
         ("publishes = [\"note.written\"]", "calls = [\"front\"]", "in a circle, front → note → front"),
         ("calls = [\"note\"]", "calls = [\"front\"]", "in a circle, front → front"),
         ("calls = [\"note\"]", "routes = [\"/notes/...\"]", "/notes/... is a route of front already"),
-        ("calls = [\"note\"]", "publishes = [\"note.written\"]", "note.written is published by front already"),
+        (
+            "calls = [\"note\"]",
+            "publishes = [\"note.written\"]",
+            "note.written is published by front already",
+        ),
         ("sqlite:data/note.db", "sqlite:elsewhere/note.db", "is not in the data folder"),
         ("sqlite:data/note.db", "sqlite:data/../note.db", "is not in the data folder"),
         ("\"/notes/...\"", "\"/.well-known/bulkhead/x\"", "is the host's own"),

@@ -169,10 +169,12 @@ fn refuse_always(action: &AuthAction<'_>) -> Option<String> {
         {
             Some(format!("table {table_name} is the host's"))
         }
-        AuthAction::Function { function_name } if contains(&FORBIDDEN_FUNCTIONS, function_name) => Some(format!(
-            "function {function_name} is not to be had: time and randomness come from the host, by its clock and random \
+        AuthAction::Function { function_name } if contains(&FORBIDDEN_FUNCTIONS, function_name) => {
+            Some(format!(
+                "function {function_name} is not to be had: time and randomness come from the host, by its clock and random \
              interfaces"
-        )),
+            ))
+        }
         AuthAction::Pragma { pragma_name, pragma_value } => {
             // With a value, `data_version` and the like read all the same; nothing on the list can be set.
             let _ = pragma_value;
@@ -188,7 +190,9 @@ fn refuse_always(action: &AuthAction<'_>) -> Option<String> {
         | AuthAction::CreateTempTable { .. }
         | AuthAction::CreateTempTrigger { .. }
         | AuthAction::CreateTempView { .. } => Some("temporary objects would outlive the handler".into()),
-        AuthAction::Unknown { code, .. } => Some(format!("action {code} of SQLite's is not known to the host")),
+        AuthAction::Unknown { code, .. } => {
+            Some(format!("action {code} of SQLite's is not known to the host"))
+        }
         _ => None,
     }
 }
@@ -212,7 +216,9 @@ fn refuse_in_handler(action: &AuthAction<'_>, is_search_table: impl Fn(&str) -> 
                 ));
             }
             // `sqlite_sequence` and the schema itself.
-            table_name.starts_with("sqlite_").then(|| format!("table {table_name} is SQLite's: the schema changes by migrations alone"))
+            table_name
+                .starts_with("sqlite_")
+                .then(|| format!("table {table_name} is SQLite's: the schema changes by migrations alone"))
         }
         _ => Some("the schema changes by migrations alone".into()),
     }
@@ -243,7 +249,9 @@ fn refuse_in_migration(action: &AuthAction<'_>) -> Option<String> {
         AuthAction::CreateVtable { module_name, .. }
             if !contains(&["fts5", "fts5vocab", "rtree"], module_name) =>
         {
-            Some(format!("virtual tables of module {module_name} are not to be had; there are fts5 and rtree"))
+            Some(format!(
+                "virtual tables of module {module_name} are not to be had; there are fts5 and rtree"
+            ))
         }
         _ => None,
     }

@@ -155,8 +155,7 @@ mod tests {
         let path = folder.path().join("a.db");
         let database = Database::open(Settings { path: path.clone(), storage: 1 << 30 }).unwrap();
         let gate = Arc::<SnapshotGate>::default();
-        let checkpointer =
-            Checkpointer::with_sizes(&database, Arc::clone(&gate), 1 << 16, 1 << 18).unwrap();
+        let checkpointer = Checkpointer::with_sizes(&database, Arc::clone(&gate), 1 << 16, 1 << 18).unwrap();
         let writer = database.open_writer().unwrap().connection;
         writer.execute_batch("CREATE TABLE t (v BLOB) STRICT").unwrap();
         let soon = || Instant::now() + Duration::from_secs(60);
@@ -171,8 +170,14 @@ mod tests {
                 while told.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
                     // One snapshot begins before the other ends. At a closed gate this one ends first, or nobody would.
                     let (first, second) = readers.split_at_mut(1);
-                    let (a, b) = if turn % 2 == 0 { (&mut first[0], &mut second[0]) } else { (&mut second[0], &mut first[0]) };
-                    if a.query(Instant::now() + Duration::from_millis(20), "SELECT count(*) FROM t", &[]).is_err() {
+                    let (a, b) = if turn % 2 == 0 {
+                        (&mut first[0], &mut second[0])
+                    } else {
+                        (&mut second[0], &mut first[0])
+                    };
+                    if a.query(Instant::now() + Duration::from_millis(20), "SELECT count(*) FROM t", &[])
+                        .is_err()
+                    {
                         b.end();
                         a.query(soon(), "SELECT count(*) FROM t", &[]).unwrap();
                     }

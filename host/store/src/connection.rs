@@ -74,9 +74,7 @@ impl Database {
 
     pub(crate) fn open_reader(&self) -> Result<Guarded, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        open(&self.settings, flags, |connection| {
-            connection.pragma_update(None, "query_only", true)
-        })
+        open(&self.settings, flags, |connection| connection.pragma_update(None, "query_only", true))
     }
 }
 
@@ -84,7 +82,8 @@ fn open_writable(settings: &Settings) -> Result<Guarded, StoreError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     open(settings, flags, |connection| {
-        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         debug_assert_eq!(mode, "wal");
         // FULL: the log is synced before COMMIT returns. A lower level would let a power cut take back an answer.
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -110,6 +109,8 @@ fn open(
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        // A plan must not hang on the values that are bound: SQLite would prepare a cached statement anew at every run.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         for (limit, value) in LIMITS {

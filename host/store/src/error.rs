@@ -147,7 +147,8 @@ pub(crate) fn classify(error: &rusqlite::Error, denied: Option<String>) -> State
     if let Some(reason) = denied {
         return StatementError::NotAllowed(reason);
     }
-    let (rusqlite::Error::SqliteFailure(code, _) | rusqlite::Error::SqlInputError { error: code, .. }) = error
+    let (rusqlite::Error::SqliteFailure(code, _) | rusqlite::Error::SqlInputError { error: code, .. }) =
+        error
     else {
         return match error {
             rusqlite::Error::MultipleStatement => {

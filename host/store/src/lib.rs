@@ -28,8 +28,8 @@ pub use checkpoint::{Checkpointer, SnapshotGate};
 pub use connection::{Database, Settings};
 pub use error::{Constraint, ConstraintKind, PublishError, StatementError, StoreError};
 pub use folder::{DataFolder, FileIdentity};
-pub use outbox::NewEvent;
 pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome};
+pub use outbox::NewEvent;
 pub use snapshot::Reader;
 pub use value::{Outcome, ResultSet, Value};
 pub use writer::{

@@ -29,7 +29,9 @@ pub struct Migration {
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// The versions are not 1, 2, 3, ….
-    #[error("the component's migrations are numbered 1, 2, 3, … without a gap, and number {place} is V{found:04}; renumber it")]
+    #[error(
+        "the component's migrations are numbered 1, 2, 3, … without a gap, and number {place} is V{found:04}; renumber it"
+    )]
     Gap {
         /// The place in the list, from 1.
         place: u32,
@@ -150,7 +152,10 @@ fn run(
 }
 
 /// Those that are not applied yet, once the applied ones are found unchanged.
-fn pending<'m>(connection: &Connection, migrations: &'m [Migration]) -> Result<&'m [Migration], MigrationError> {
+fn pending<'m>(
+    connection: &Connection,
+    migrations: &'m [Migration],
+) -> Result<&'m [Migration], MigrationError> {
     for (place, migration) in (1..).zip(migrations) {
         if migration.version != place {
             return Err(MigrationError::Gap { place, found: migration.version });
@@ -272,7 +277,8 @@ mod tests {
     #[test]
     fn table_with_children_can_be_rebuilt() {
         with_database(|database| {
-            let rebuild = "CREATE TABLE parent_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT) STRICT;
+            let rebuild =
+                "CREATE TABLE parent_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT) STRICT;
                 INSERT INTO parent_new (id, name) SELECT id, name FROM parent;
                 DROP TABLE parent; ALTER TABLE parent_new RENAME TO parent;";
             database.migrate(&[migration(1, CREATE), migration(2, rebuild)], "now").unwrap();

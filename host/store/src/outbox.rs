@@ -40,7 +40,9 @@ impl NewEvent<'_> {
             )));
         }
         if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(self.data) {
-            return Err(PublishError::Invalid(format!("the data of an event are JSON, and these are not: {error}")));
+            return Err(PublishError::Invalid(format!(
+                "the data of an event are JSON, and these are not: {error}"
+            )));
         }
         Ok(())
     }

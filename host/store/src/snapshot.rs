@@ -32,7 +32,12 @@ impl Reader {
     /// # Errors
     ///
     /// [`StatementError::Busy`] when a checkpoint held new snapshots back until `deadline`, otherwise as the statement fails.
-    pub fn query(&mut self, deadline: Instant, sql: &str, parameters: &[Value]) -> Result<ResultSet, StatementError> {
+    pub fn query(
+        &mut self,
+        deadline: Instant,
+        sql: &str,
+        parameters: &[Value],
+    ) -> Result<ResultSet, StatementError> {
         if self.open.is_none() {
             let ticket = self.gate.enter(deadline).ok_or(StatementError::Busy)?;
             self.host_statement("/*bulkhead*/BEGIN")?;

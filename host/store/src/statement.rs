@@ -100,7 +100,8 @@ fn run<T>(
         return Err(StatementError::Invalid(format!("a statement may not begin with {HOST_MARK}")));
     }
     let _entered = guard.enter(Mode::Handler, Some(deadline));
-    let result = prepare(connection, access, sql, parameters).and_then(|mut statement| finish(&mut statement));
+    let result =
+        prepare(connection, access, sql, parameters).and_then(|mut statement| finish(&mut statement));
     result.map_err(|failure| match failure {
         Failure::Sqlite(error) => classify(&error, guard.take_denied()),
         Failure::Statement(error) => error,
@@ -130,7 +131,12 @@ fn prepare<'c>(
     Ok(statement)
 }
 
-fn read_row(row: &Row<'_>, width: usize, columns: &[String], bytes: &mut usize) -> Result<Vec<Value>, Failure> {
+fn read_row(
+    row: &Row<'_>,
+    width: usize,
+    columns: &[String],
+    bytes: &mut usize,
+) -> Result<Vec<Value>, Failure> {
     let mut values = Vec::with_capacity(width);
     for (index, column) in columns.iter().enumerate() {
         let value = match row.get_ref(index).map_err(Failure::Sqlite)? {

@@ -32,7 +32,10 @@ pub trait Random: Send + Sync {
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
-    #[expect(clippy::expect_used, reason = "a system without randomness can't make an id or a key: stop at once")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a system without randomness can't make an id or a key: stop at once"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
     }

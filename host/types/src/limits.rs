@@ -23,7 +23,8 @@ pub const STORAGE_DEFAULT: u64 = 1024 * MIB as u64;
 /// Threads of a service that answer GET and HEAD.
 pub const READ_WORKERS_DEFAULT: usize = 2;
 /// Threads of a service that answer everything else. They take turns at the writer lease, so more help only handlers that
-/// call or compute before they write.
+/// call or compute before they write: loading the shop's catalogue, 2 took 1.0 times as long as 1 (and 1.2 times while a waiting
+/// thread was given the lease within a batch). Two, so that one handler that computes does not hold up all writes.
 pub const WRITE_WORKERS_DEFAULT: usize = 2;
 /// The most threads of either kind.
 pub const WORKERS_MAX: usize = 64;
@@ -45,8 +46,9 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Handlers in one batch: one COMMIT makes all of them durable.
 pub const BATCH_MEMBERS_MAX: usize = 256;
-/// Time that a batch stays open for further handlers.
-pub const BATCH_AGE_MAX: Duration = Duration::from_millis(1);
+/// Time that a batch stays open for further handlers. Loading the shop's catalogue over 32 connections, two shared cores: at
+/// 2 ms 1.15 times the rate at 1 ms, at 4 ms no more than at 2 ms.
+pub const BATCH_AGE_MAX: Duration = Duration::from_millis(2);
 /// Lost batches, among `BATCH_LOSS_WINDOW` units of work, after which a service runs unbatched for a while.
 pub const BATCH_LOSSES_MAX: u32 = 3;
 /// Units of work over which lost batches are counted, and for which a service then runs unbatched.

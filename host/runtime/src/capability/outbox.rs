@@ -27,8 +27,14 @@ impl Host for State {
         let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid().to_string();
         let time = rfc3339(now);
         let trace_id = self.running.as_ref().map(|running| running.trace_id.clone()).unwrap_or_default();
-        let event =
-            NewEvent { id: &id, kind: &kind, subject: &subject, time: &time, trace_id: &trace_id, data: &data };
+        let event = NewEvent {
+            id: &id,
+            kind: &kind,
+            subject: &subject,
+            time: &time,
+            trace_id: &trace_id,
+            data: &data,
+        };
         let published = join(self).map_err(PublishError::from).and_then(|unit| unit.publish(&event));
         Ok(published.map(|()| id).map_err(Into::into))
     }

@@ -83,7 +83,10 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
             headers: answer
                 .headers
                 .iter()
-                .map(|(name, value)| Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() })
+                .map(|(name, value)| Header {
+                    name: name.as_str().to_owned(),
+                    value: value.as_bytes().to_vec(),
+                })
                 .collect(),
             body: answer.body,
         }),
@@ -139,7 +142,9 @@ fn check(request: &OutgoingRequest, target: &Queues) -> Result<(), Error> {
         || request.path.contains('?')
         || target_form.parse::<http::uri::PathAndQuery>().is_err()
     {
-        return invalid("the path begins with / and has no ?, and path and query have only characters of a URI");
+        return invalid(
+            "the path begins with / and has no ?, and path and query have only characters of a URI",
+        );
     }
     for header in &request.headers {
         if http::HeaderName::from_bytes(header.name.as_bytes()).is_err()

@@ -67,7 +67,9 @@ impl<M> Session<M> {
     }
 
     pub(super) fn guarded(&self) -> Result<&Guarded, StatementError> {
-        self.guarded.as_ref().ok_or_else(|| StatementError::Other("the database could not be opened again".into()))
+        self.guarded
+            .as_ref()
+            .ok_or_else(|| StatementError::Other("the database could not be opened again".into()))
     }
 
     /// Whether a transaction is open, as SQLite sees it.
@@ -129,7 +131,9 @@ impl<M> Session<M> {
         let connection = &self.guarded().map_err(|error| error.to_string())?.connection;
         let run = || {
             if self.was_written() {
-                connection.prepare_cached("/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1")?.execute([number])?;
+                connection
+                    .prepare_cached("/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1")?
+                    .execute([number])?;
             }
             connection.prepare_cached("/*bulkhead*/COMMIT")?.execute([]).map(drop)
         };

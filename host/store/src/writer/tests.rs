@@ -327,7 +327,8 @@ fn service_that_keeps_losing_batches_runs_unbatched_for_a_while() {
         let _ = unit.execute("INSERT INTO refused VALUES (1)", &[]);
         (lease, _) = unit.finish(true);
     }
-    let shared = (0..bulkhead_types::limits::BATCH_LOSS_WINDOW + 10).filter(|_| lease.stays_open(true)).count();
+    let shared =
+        (0..bulkhead_types::limits::BATCH_LOSS_WINDOW + 10).filter(|_| lease.stays_open(true)).count();
     assert_eq!(shared, 11);
 }
 
@@ -420,12 +421,16 @@ fn cached_statements_keep_to_who_prepared_them() {
 fn results_and_parameters_have_limits_and_are_utf8() {
     let world = world();
     let mut unit = world.begin(None);
-    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) SELECT i FROM n";
+    let many =
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) SELECT i FROM n";
     assert!(matches!(unit.query(many, &[]), Err(StatementError::Limit { what: "rows of a result", .. })));
     let large = "SELECT zeroblob(5000000) UNION ALL SELECT zeroblob(5000000)";
     assert!(matches!(unit.query(large, &[]), Err(StatementError::Limit { what: "bytes of a result", .. })));
     let huge = format!("SELECT '{}'", "x".repeat(200_000));
-    assert!(matches!(unit.query(&huge, &[]), Err(StatementError::Limit { what: "bytes of a statement", .. })));
+    assert!(matches!(
+        unit.query(&huge, &[]),
+        Err(StatementError::Limit { what: "bytes of a statement", .. })
+    ));
     assert!(matches!(unit.query("SELECT zeroblob(9000000)", &[]), Err(StatementError::Limit { .. })));
     assert!(matches!(unit.query("SELECT CAST(x'FF' AS TEXT)", &[]), Err(StatementError::InvalidValue(_))));
     assert!(matches!(unit.query("SELECT ?1, ?2", &[Value::Null]), Err(StatementError::InvalidValue(_))));

@@ -127,8 +127,8 @@ fn grow() -> usize {
 }
 
 fn flood() -> Response {
-    let message = "x".repeat(100_000);
-    for _ in 0..10_000 {
+    let message = "x".repeat(20_000);
+    for _ in 0..1_000 {
         bulkhead_sdk::log::info(&message, &[]);
     }
     Response::new(201)

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -119,7 +120,13 @@ fn open(database: &Path) -> Connection {
     connection.busy_timeout(BUSY_TIMEOUT).expect("a time-out");
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
     connection.execute_batch(pragmas).expect("settings");
+    steady_plans(&connection);
     connection
+}
+
+/// Without it, SQLite prepares some cached statements anew at every run: the host sets it, so this server has it too.
+fn steady_plans(connection: &Connection) {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).expect("a setting");
 }
 
 async fn answer(shop: Arc<Shop>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -149,7 +156,9 @@ fn read(shop: &Shop, id: &str) -> Option<Product> {
     READER.with_borrow_mut(|reader| {
         let reader = reader.get_or_insert_with(|| {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            Connection::open_with_flags(&shop.database, flags).expect("a reader")
+            let reader = Connection::open_with_flags(&shop.database, flags).expect("a reader");
+            steady_plans(&reader);
+            reader
         });
         // Both statements see one state.
         let snapshot = reader.unchecked_transaction().expect("a snapshot");
