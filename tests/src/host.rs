@@ -201,6 +201,7 @@ impl Process {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "a test that failed shows what its host had to say")]
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {

@@ -129,6 +129,10 @@ pub struct Surroundings {
 pub type Directory = BTreeMap<String, Queues>;
 
 /// What stands in a queue.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are jobs: boxing them would cost each an allocation"
+)]
 pub(crate) enum Work {
     /// A request.
     Job(Job),

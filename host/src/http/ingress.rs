@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::body;
-use super::problems::{allow, own, problem_response};
+use super::problems::{own, problem_response};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
@@ -69,13 +69,8 @@ impl Ingress {
         let trace_id = trace.to_string();
 
         let ready = !self.stopping.load(Ordering::Relaxed);
-        let mut response = match own(request.method(), request.uri().path(), ready) {
-            Some(Ok(response)) => response,
-            Some(Err((problem, methods))) => {
-                let mut response = problem_response(&problem, &trace_id);
-                allow(&mut response, methods);
-                response
-            }
+        let mut response = match own(request.method(), request.uri().path(), ready, &trace_id) {
+            Some(response) => response,
             None => self
                 .route(peer, request, &trace_id)
                 .await

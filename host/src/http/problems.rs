@@ -24,12 +24,8 @@ pub(super) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
     response
 }
 
-/// The host's own paths; `None` for any other.
-pub(super) fn own(
-    method: &Method,
-    path: &str,
-    ready: bool,
-) -> Option<Result<Response<Full<Bytes>>, (Problem, &'static str)>> {
+/// The answer of one of the host's own paths; `None` for any other path.
+pub(super) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> Option<Response<Full<Bytes>>> {
     let name = match path.strip_prefix(HOST_PATHS) {
         Some(name) => name,
         None if HEALTH_ALIASES.contains(&path) => path,
@@ -41,22 +37,19 @@ pub(super) fn own(
         "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "stopping\n"),
         "/problems" => (StatusCode::OK, "text/markdown; charset=utf-8", PAGE),
         _ => {
-            return Some(Err((Problem::new(404, "not-found", "Not found", "the host has no such page"), "")));
+            let problem = Problem::new(404, "not-found", "Not found", "the host has no such page");
+            return Some(problem_response(&problem, trace_id));
         }
     };
     if method != Method::GET && method != Method::HEAD {
-        let problem = Problem::new(405, "method-not-allowed", "Method not allowed", "this page is only read");
-        return Some(Err((problem, "GET, HEAD")));
+        let problem =
+            Problem::new(405, "method-not-allowed", "Method not allowed", "this page takes GET, HEAD");
+        let mut response = problem_response(&problem, trace_id);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Some(response);
     }
     let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    Some(Ok(response))
-}
-
-/// Names the methods that there are.
-pub(super) fn allow(response: &mut Response<Full<Bytes>>, methods: &'static str) {
-    if !methods.is_empty() {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-    }
+    Some(response)
 }

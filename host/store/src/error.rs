@@ -129,7 +129,7 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
         /// Why.
-        source: crate::MigrationError,
+        source: Box<crate::MigrationError>,
     },
 }
 

@@ -123,8 +123,10 @@ impl Database {
     /// See [`MigrationError`]; the database is then as it was.
     pub fn migrate(&self, migrations: &[Migration], now: &str) -> Result<Outcome, StoreError> {
         let opened = self.open_writer()?;
-        run(&opened.connection, &opened.guard, migrations, now)
-            .map_err(|source| StoreError::Migration { path: self.path().to_owned(), source })
+        run(&opened.connection, &opened.guard, migrations, now).map_err(|source| StoreError::Migration {
+            path: self.path().to_owned(),
+            source: Box::new(source),
+        })
     }
 }
 

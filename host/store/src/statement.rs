@@ -35,7 +35,7 @@ pub(crate) fn query(
     parameters: &[Value],
 ) -> Result<ResultSet, StatementError> {
     run(connection, guard, access, deadline, sql, parameters, |statement| {
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let width = columns.len();
         let mut bytes = 0;
         let mut rows = Vec::new();

@@ -152,8 +152,11 @@ fn position_is_that_of_the_last_event_or_where_the_log_stood() {
     assert_eq!(positions, [0, 1, 2, 2]);
 }
 
+/// Whether a batch was lost by what it should be.
+type IsExpected = fn(&Loss) -> bool;
+
 /// Each way in which SQLite ends the whole transaction: what the guest runs, and what the batch is lost by.
-fn ways_to_lose() -> Vec<(&'static str, fn(&Loss) -> bool)> {
+fn ways_to_lose() -> Vec<(&'static str, IsExpected)> {
     fn rolled_back(kind: ConstraintKind) -> impl Fn(&Loss) -> bool {
         move |loss| matches!(loss, Loss::RolledBack(constraint) if constraint.kind == kind)
     }
