@@ -1,6 +1,6 @@
 //! Problem documents (RFC 9457): the one mapping from what went wrong to what a client reads.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::job::Failure;
 
@@ -37,20 +37,29 @@ impl Problem {
     /// The document.
     #[must_use]
     pub fn to_json(&self, trace_id: &str) -> Vec<u8> {
-        let mut document = Map::new();
-        let members = [
-            ("type", json!(format!("/.well-known/bulkhead/problems#{}", self.code))),
-            ("title", json!(self.title)),
-            ("status", json!(self.status)),
-            ("detail", json!(self.detail)),
-            ("code", json!(self.code)),
-            ("trace_id", json!(trace_id)),
-        ];
-        for (name, value) in members {
-            document.insert(name.to_owned(), value);
-        }
-        Value::Object(document).to_string().into_bytes()
+        let document = Document {
+            kind: format!("/.well-known/bulkhead/problems#{}", self.code),
+            title: self.title,
+            status: self.status,
+            detail: &self.detail,
+            code: self.code,
+            trace_id,
+        };
+        // A document of strings and a number always has a JSON form.
+        serde_json::to_vec(&document).unwrap_or_default()
     }
+}
+
+/// The members in the order of the standard, then Bulkhead's own.
+#[derive(Serialize)]
+struct Document<'p> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'p str,
+    status: u16,
+    detail: &'p str,
+    code: &'p str,
+    trace_id: &'p str,
 }
 
 impl From<&Failure> for Problem {
