@@ -179,16 +179,15 @@ fn garbage_on_the_socket_is_400_or_a_closed_connection_and_harms_nobody() {
 fn oversize_headers_and_paths_are_refused() {
     let host = Site::product().start();
     let head = "GET /products HTTP/1.1\r\nhost: x\r\n";
-    let one = format!("{head}x-large: {}\r\n\r\n", "x".repeat(200_000));
+    let one = format!("{head}x-large: {}\r\n\r\n", "x".repeat(400_000));
     let many: String = (0..5_000).map(|number| format!("x-header-{number}: {number}\r\n")).collect();
     for request in [one, format!("{head}{many}\r\n")] {
         let answer = raw::exchange(host.address(), request.as_bytes()).expect("an answer");
         assert_eq!(answer.status, 431, "{answer}");
-        // The HTTP library may answer this by itself, before there is a request that could be answered with a document.
-        if !answer.body.is_empty() {
-            answer.problem(431, "headers-too-large");
-        }
     }
+    // Those two the HTTP library answers by itself: there is no request yet that could be answered with a document.
+    let large = format!("{head}x-large: {}\r\n\r\n", "x".repeat(100_000));
+    raw::exchange(host.address(), large.as_bytes()).expect("an answer").problem(431, "headers-too-large");
     let path = format!("GET /products/{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(20_000));
     let answer = raw::exchange(host.address(), path.as_bytes()).expect("an answer");
     answer.problem(414, "uri-too-long");

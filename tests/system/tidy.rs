@@ -290,3 +290,28 @@ fn migrations_are_named_by_version_and_deed_and_their_tables_are_strict() {
     }
     nothing_of(&found, "migrations");
 }
+
+/// `type` of a problem document leads to a place on the host's page: each code that the host or the SDK answers with has one.
+#[test]
+fn each_problem_code_is_on_the_page() {
+    let page = read(&paths::root().join("host/src/http/problems.html"));
+    let folders = ["host/src/http", "host/runtime/src", "components/sdk/src"];
+    let mut codes = BTreeSet::new();
+    for file in folders.iter().flat_map(|folder| files(&paths::root().join(folder), ".rs")) {
+        let text = read(&file);
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        // A problem is made with its status and its code, one after the other.
+        for call in text.split("new(").skip(1) {
+            let mut arguments = call.split(',').map(str::trim);
+            let status = arguments.next().and_then(|status| status.parse::<u16>().ok());
+            let code = arguments.next().and_then(|code| code.strip_prefix('"')?.strip_suffix('"'));
+            if let (Some(400..=599), Some(code)) = (status, code) {
+                codes.insert(code.to_owned());
+            }
+        }
+    }
+    assert!(codes.len() > 15, "the codes were not found: {codes:?}");
+    let missing: Vec<String> =
+        codes.into_iter().filter(|code| !page.contains(&format!("id=\"{code}\""))).collect();
+    nothing_of(&missing, "each problem code has a place on the host's page");
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bulkhead_runtime::{Answer, Failure, Header, Job, Principal, Problem, Queues, Request, Surroundings};
-use bulkhead_types::limits::PATH_MAX;
+use bulkhead_types::limits::{HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{Position, TraceId};
 use bytes::Bytes;
 use http::header::{
@@ -97,6 +97,16 @@ impl Ingress {
                 "uri-too-long",
                 "The path is too long",
                 format!("the path has more than {PATH_MAX} bytes"),
+            ));
+        }
+        let header_bytes: usize =
+            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if header_bytes > HEADERS_MAX {
+            return Err(Problem::new(
+                431,
+                "headers-too-large",
+                "The headers are too large",
+                format!("the headers have more than {HEADERS_MAX} bytes"),
             ));
         }
         let (route, target) =

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use super::{HEALTH_ALIASES, HOST_PATHS};
 
 /// What the problem codes mean: what `type` of a problem document leads to.
-const PAGE: &str = include_str!("problems.md");
+const PAGE: &str = include_str!("problems.html");
 
 /// The response for a problem.
 pub(super) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
@@ -35,7 +35,7 @@ pub(super) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> O
         "/live" | "/healthz" => (StatusCode::OK, "text/plain; charset=utf-8", "live\n"),
         "/ready" | "/readyz" if ready => (StatusCode::OK, "text/plain; charset=utf-8", "ready\n"),
         "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "stopping\n"),
-        "/problems" => (StatusCode::OK, "text/markdown; charset=utf-8", PAGE),
+        "/problems" => (StatusCode::OK, "text/html; charset=utf-8", PAGE),
         _ => {
             let problem = Problem::new(404, "not-found", "Not found", "the host has no such page");
             return Some(problem_response(&problem, trace_id));

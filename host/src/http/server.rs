@@ -20,6 +20,10 @@ use super::ingress::Ingress;
 /// How long to wait after the system gave no connection for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
+/// Bytes that a connection's buffer may grow to. Headers beyond `HEADERS_MAX` but within this are answered with a problem document;
+/// beyond it hyper answers 431 by itself.
+const READ_BUFFER_BYTES: usize = 4 * HEADERS_MAX;
+
 /// A listener that is bound, and what it leads to.
 pub struct Server {
     listener: TcpListener,
@@ -85,7 +89,7 @@ pub async fn serve(server: Server, stop: impl Future<Output = ()>) -> std::io::R
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_READ_TIMEOUT)
-            .max_buf_size(HEADERS_MAX)
+            .max_buf_size(READ_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

@@ -29,7 +29,7 @@ pub const WRITE_WORKERS_DEFAULT: usize = 2;
 /// The most threads of either kind.
 pub const WORKERS_MAX: usize = 64;
 
-/// Bytes of a request's line and headers together. Then: 431.
+/// Bytes of a request's headers together. Then: 431.
 pub const HEADERS_MAX: usize = 64 * KIB;
 /// Bytes of a request's path. Then: 414.
 pub const PATH_MAX: usize = 8 * KIB;
