@@ -20,7 +20,7 @@ use crate::manifest::{Manifest, ServiceEntry, Source};
 
 /// How often the write-ahead logs are looked at.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(200);
-/// Instances beyond one for each worker: those that a load asks, and those being replaced.
+/// Instances beyond one for each worker: those that a load asks what they are.
 const SPARE_INSTANCES: usize = 8;
 
 /// Everything that keeps an application from starting.
@@ -175,8 +175,8 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
     let limits = manifest.services.values().map(|entry| &entry.spec.limits);
     let workers: usize = limits.clone().map(|limits| limits.read_workers + limits.write_workers).sum();
     let memory = limits.map(|limits| limits.memory).max().unwrap_or(limits::MEMORY_DEFAULT);
-    // Each worker has an instance, and for a moment a second one while it is replaced.
-    let instances = u32::try_from(workers * 2 + SPARE_INSTANCES).unwrap_or(u32::MAX);
+    // A worker has one instance at a time.
+    let instances = u32::try_from(workers + SPARE_INSTANCES).unwrap_or(u32::MAX);
     Engine::new(instances, memory).map_err(|error| {
         StartError(vec![format!(
             "reserve address space for {instances} instances: {error:#}; lower limits.read_workers or limits.write_workers"
@@ -219,7 +219,8 @@ fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component
         wrong.push(format!("the component {uses}, and the manifest gives it no `{grant}`; add {example}"));
     };
     let database = format!("database = \"sqlite:data/{}.db\"", spec.name);
-    for interface in ["bulkhead:service/snapshot", "bulkhead:service/transaction"] {
+    for interface in ["bulkhead:service/snapshot", "bulkhead:service/transaction", "bulkhead:service/outbox"]
+    {
         if imports.imports(interface) && entry.database.is_none() {
             lacks(&format!("imports {interface}"), "database", database.clone());
         }
@@ -266,7 +267,7 @@ fn open(
         tracing::info!(service = entry.spec.name, applied = ?outcome.applied, version = outcome.version, "migrated");
     }
     let opened = ServiceDatabase::open(Arc::clone(&database))?;
-    let checkpointer = Checkpointer::open(&database, Arc::clone(&opened.gate))?;
+    let checkpointer = Checkpointer::open(&database)?;
     Ok((opened, checkpointer))
 }
 

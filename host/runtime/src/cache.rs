@@ -81,9 +81,16 @@ fn prepare(folder: &Path) -> Result<(), String> {
         .mode(0o700)
         .create(folder)
         .map_err(|error| format!("the folder can't be made: {error}"))?;
-    let metadata = fs::metadata(folder).map_err(|error| error.to_string())?;
-    if metadata.mode() & 0o022 != 0 {
-        return Err("others may write to the folder: chmod 700 it".to_owned());
+    // Not by way of a link, and owned by who makes files in it.
+    let metadata = fs::symlink_metadata(folder).map_err(|error| error.to_string())?;
+    let probe = folder.join(format!("{}.probe", std::process::id()));
+    let owner = fs::File::create(&probe).and_then(|file| file.metadata()).map(|file| file.uid());
+    let _ = fs::remove_file(&probe);
+    let owner = owner.map_err(|error| format!("no file can be made in the folder: {error}"))?;
+    if !metadata.is_dir() || metadata.uid() != owner || metadata.mode() & 0o022 != 0 {
+        return Err(
+            "the folder is to be this user's own, and nobody else may write to it: remove it".to_owned()
+        );
     }
     Ok(())
 }

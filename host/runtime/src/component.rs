@@ -12,7 +12,6 @@ use crate::cache::ComponentCache;
 use crate::capability;
 use crate::engine::Engine;
 use crate::handler::{Running, State};
-use crate::hold::Calls;
 use crate::service::{ServiceContext, ServiceSpec, Surroundings};
 
 /// Time for `describe` and `migrations.all`.
@@ -70,7 +69,7 @@ impl Component {
         let http = http_handler::GuestIndices::new(&pre).ok();
 
         let mut store = new_store(engine, ServiceContext::new(spec.clone(), None, Arc::clone(surroundings)));
-        store.data_mut().running = Some(loading());
+        store.data_mut().running = Some(Running::new(Instant::now() + LOAD_TIMEOUT));
         store.set_epoch_deadline(1);
         let _ticking = engine.running();
         let instance = pre.instantiate(&mut store).map_err(LoadError::Link)?;
@@ -110,20 +109,4 @@ pub(crate) fn new_store(engine: &Engine, context: Arc<ServiceContext>) -> Store<
     store.epoch_deadline_callback(|mut context| context.data_mut().tick());
     store.set_hostcall_fuel(bulkhead_types::limits::HOST_CALL_BYTES_MAX);
     store
-}
-
-/// What runs while a component is asked what it is.
-fn loading() -> Running {
-    Running {
-        trace_id: String::new(),
-        route: String::new(),
-        principal: None,
-        peer: String::new(),
-        deadline: Instant::now() + LOAD_TIMEOUT,
-        lease_until: None,
-        joined: false,
-        calls: Calls::None,
-        called_in_recovery: false,
-        log_lines: 0,
-    }
 }

@@ -37,6 +37,24 @@ pub(crate) struct Running {
     pub(crate) log_lines: u32,
 }
 
+impl Running {
+    /// Guest code that runs for no request: until `deadline`.
+    pub(crate) fn new(deadline: Instant) -> Self {
+        Self {
+            trace_id: String::new(),
+            route: String::new(),
+            principal: None,
+            peer: String::new(),
+            deadline,
+            lease_until: None,
+            joined: false,
+            calls: Calls::None,
+            called_in_recovery: false,
+            log_lines: 0,
+        }
+    }
+}
+
 /// The data of a `wasmtime::Store`.
 pub(crate) struct State {
     pub(crate) context: Arc<ServiceContext>,

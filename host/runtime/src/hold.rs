@@ -54,20 +54,25 @@ impl Hold {
     ) -> Result<Joined<'_>, StatementError> {
         let mut newly = None;
         if !matches!(self, Self::Joined(_)) {
-            let lease = match std::mem::take(self) {
-                Self::Carried(lease) | Self::Reserved(lease) => lease,
-                _ => writer.acquire(deadline).map_err(|_| StatementError::Busy)?,
+            let (lease, reserved) = match std::mem::take(self) {
+                Self::Reserved(lease) => (lease, true),
+                Self::Carried(lease) => (lease, false),
+                _ => (writer.acquire(deadline).map_err(|_| StatementError::Busy)?, false),
             };
-            let until = deadline.min(Instant::now() + lease_hold);
-            match lease.begin(until) {
-                Ok(unit) => *self = Self::Joined(unit),
+            match lease.begin() {
+                Ok(mut unit) => {
+                    // From here on: opening the batch may have cut the log back.
+                    let until = deadline.min(Instant::now() + lease_hold);
+                    unit.end_at(until);
+                    newly = Some(until);
+                    *self = Self::Joined(unit);
+                }
                 Err((lease, error)) => {
-                    // No batch is open, so it is nothing to keep but the lease itself.
-                    drop(lease);
+                    // One that is run again keeps the lease, for those that come after it.
+                    *self = if reserved { Self::Reserved(lease) } else { Self::Nothing };
                     return Err(error);
                 }
             }
-            newly = Some(until);
         }
         match self {
             Self::Joined(unit) => Ok(Joined { unit, until: newly }),

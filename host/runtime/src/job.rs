@@ -14,6 +14,8 @@ pub struct Job {
     pub deadline: Instant,
     /// Where the answer goes.
     pub reply: Reply,
+    /// It was run before, and lost its batch.
+    pub again: bool,
 }
 
 /// Takes the outcome of a job, once.

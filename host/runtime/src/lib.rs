@@ -32,5 +32,5 @@ pub use job::{Answer, Failure, Job, Outcome, Reply};
 pub use problem::Problem;
 pub use service::{
     Directory, Grants, InstancePolicy, Limits, QueueEnds, Queues, Service, ServiceDatabase, ServiceSpec,
-    Surroundings, queues, route_matches,
+    Surroundings, queues, route_matches, route_rank,
 };

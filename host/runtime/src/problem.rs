@@ -107,7 +107,9 @@ impl From<&Failure> for Problem {
             ),
             Failure::Lost => Self::unavailable("the change could not be committed and was not made"),
             Failure::QueueFull => Self::unavailable("the service has as many requests waiting as it takes"),
-            Failure::Stopping => Self::unavailable("the host is stopping"),
+            Failure::Stopping => {
+                Self::unavailable("the service is stopping or starting anew; nothing was done")
+            }
         }
     }
 }

@@ -3,12 +3,13 @@
 //! Reads (GET, HEAD) never wait behind the rest: each kind has a queue and workers of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bulkhead_store::{Database, SnapshotGate, StoreError, Writer, WriterOptions};
+use bulkhead_store::{Database, StoreError, Writer, WriterOptions};
 use bulkhead_types::{Clock, Random, limits};
 use flume::{Receiver, Sender, TrySendError};
 
@@ -99,8 +100,6 @@ pub struct ServiceDatabase {
     pub database: Arc<Database>,
     /// The writer.
     pub(crate) writer: Arc<Writer<Member>>,
-    /// What snapshots pass.
-    pub gate: Arc<SnapshotGate>,
 }
 
 impl ServiceDatabase {
@@ -111,7 +110,7 @@ impl ServiceDatabase {
     /// When SQLite can't.
     pub fn open(database: Arc<Database>) -> Result<Self, StoreError> {
         let writer = Writer::open(Arc::clone(&database), WriterOptions::default())?;
-        Ok(Self { database, writer, gate: Arc::default() })
+        Ok(Self { database, writer })
     }
 }
 
@@ -209,6 +208,12 @@ impl Queues {
     }
 }
 
+/// Of two routes that a path falls under, the one of higher rank holds: a path before what is below one, then the longer.
+#[must_use]
+pub fn route_rank(route: &str) -> (bool, usize) {
+    (!route.ends_with("/..."), route.len())
+}
+
 /// Whether `path` falls under `route`: `/notes` is that path alone, `/notes/...` it and all below it.
 #[must_use]
 pub fn route_matches(route: &str, path: &str) -> bool {
@@ -228,6 +233,8 @@ pub(crate) struct ServiceContext {
     pub(crate) instances: InstancePolicy,
     pub(crate) database: Option<ServiceDatabase>,
     pub(crate) surroundings: Arc<Surroundings>,
+    /// Raised when units of work that handlers thought kept are gone: instances from before may remember what never happened.
+    pub(crate) lost: AtomicU64,
 }
 
 impl ServiceContext {
@@ -237,7 +244,8 @@ impl ServiceContext {
         surroundings: Arc<Surroundings>,
     ) -> Arc<Self> {
         let ServiceSpec { name, routes: _, grants, config, secrets, limits, instances } = spec;
-        Arc::new(Self { name, grants, config, secrets, limits, instances, database, surroundings })
+        let lost = AtomicU64::new(0);
+        Arc::new(Self { name, grants, config, secrets, limits, instances, database, surroundings, lost })
     }
 }
 
@@ -271,11 +279,11 @@ impl Service {
         let (mut workers, mut stops) = (Vec::new(), Vec::new());
         for (kind, sender, queue, count) in kinds {
             for number in 0..count {
-                let worker =
-                    Worker::new(engine.clone(), Arc::clone(&component), Arc::clone(&context), queue.clone());
+                let (engine, component) = (engine.clone(), Arc::clone(&component));
+                let (context, queue) = (Arc::clone(&context), queue.clone());
                 let thread = thread::Builder::new().name(format!("{}-{kind}-{number}", context.name));
                 stops.push(sender.clone());
-                workers.push(thread.spawn(move || worker.run())?);
+                workers.push(thread.spawn(move || work(&engine, &component, &context, &queue))?);
             }
         }
         Ok(Self { stopping: Arc::clone(&queues.stopping), stops, workers })
@@ -293,6 +301,17 @@ impl Service {
                 tracing::error!("a worker had panicked");
             }
         }
+    }
+}
+
+/// Runs a worker until it is told to stop.
+///
+/// A panic of the host's own code would be a mistake; it must not cost a service a thread. What the worker held goes with it: its
+/// lease rolls an open batch back, and the replies that are dropped tell their clients that nothing was done.
+fn work(engine: &Engine, component: &Arc<Component>, context: &Arc<ServiceContext>, queue: &Receiver<Work>) {
+    let run = || Worker::new(engine.clone(), Arc::clone(component), Arc::clone(context), queue.clone()).run();
+    while panic::catch_unwind(AssertUnwindSafe(run)).is_err() {
+        tracing::error!(service = context.name, "a worker panicked and is started anew");
     }
 }
 

@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bulkhead_store::{Ended, Lease, recover};
-use bulkhead_types::limits::{INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX};
+use bulkhead_types::limits::{HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, RESPONSE_HEADERS_MAX};
 use flume::Receiver;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use wasmtime::Store;
@@ -31,6 +32,8 @@ struct Instance {
     uses: u32,
     /// Bytes of memory after the first use.
     settled_bytes: usize,
+    /// What `ServiceContext::lost` was when it was made.
+    lost: u64,
 }
 
 /// How a handler left.
@@ -124,6 +127,10 @@ impl Worker {
     /// A unit of work ended: its member waits for COMMIT, or its batch was lost.
     fn after_unit(&mut self, mut lease: Lease<Member>, ended: Ended<Member>, job: Job, run: Run) {
         let outcome = settle_unit(run.outcome, &ended);
+        if !matches!(ended, Ended::Kept { .. }) {
+            // Its memory may remember what never happened.
+            self.instance = None;
+        }
         if let Ended::Lost { loss, neighbours } = ended {
             tracing::warn!(
                 service = self.context.name, trace_id = job.request.trace_id, %loss,
@@ -189,13 +196,16 @@ impl Worker {
 
     /// Runs the members of a lost batch again: see `bulkhead_store::recover`. One that called others is not run under the lease.
     fn recover(&mut self, mut lease: Lease<Member>, members: Vec<Member>) {
+        // What the members' instances remember, here and in other workers, is of a run that never happened.
+        self.context.lost.fetch_add(1, Ordering::AcqRel);
         let mut runnable = Vec::new();
         for member in members {
             match member.calls {
+                Calls::Reading if member.job.again => (member.job.reply)(Err(Failure::Lost)),
                 Calls::None => runnable.push(member),
                 Calls::Reading => {
                     let deadline = Instant::now() + self.context.limits.request_timeout;
-                    self.again.push_back(Job { deadline, ..member.job });
+                    self.again.push_back(Job { deadline, again: true, ..member.job });
                 }
                 Calls::Effective => (member.job.reply)(Err(Failure::Lost)),
             }
@@ -217,11 +227,16 @@ impl Worker {
         // Its own deadline may have passed while it waited for the culprit, which is no fault of its own.
         let deadline = Instant::now() + self.context.limits.request_timeout;
         let run = self.run_handler(&member.job, deadline);
-        let outcome = if run.called_in_recovery { Err(Failure::Lost) } else { run.outcome };
-        let keep = run.keep && !run.called_in_recovery;
+        // What it may not do under the lease, call others or compute for long, it is to be asked for again.
+        let unfit = run.called_in_recovery || matches!(run.outcome, Err(Failure::LeaseHeld));
+        let outcome = if unfit { Err(Failure::Lost) } else { run.outcome };
+        let keep = run.keep && !unfit;
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(unit) => {
                 let (lease, ended) = unit.finish(keep);
+                if !matches!(ended, Ended::Kept { .. }) {
+                    self.instance = None;
+                }
                 member.outcome = settle_unit(outcome, &ended);
                 (lease, Some(ended))
             }
@@ -229,7 +244,7 @@ impl Worker {
                 member.outcome = outcome;
                 (lease, None)
             }
-            // The lease was given up because no batch could be begun.
+            // `run_handler` gives back what it was given: a lease in one of the forms above.
             Hold::Nothing => {
                 member.outcome = outcome;
                 (self.reacquire(), None)
@@ -250,7 +265,14 @@ impl Worker {
 
     /// Calls the handler. What it holds of the lease is in `self.parts.hold`, before and after.
     fn run_handler(&mut self, job: &Job, deadline: Instant) -> Run {
-        let mut instance = match self.instance.take().map_or_else(|| self.instantiate(), Ok) {
+        let lost = self.context.lost.load(Ordering::Acquire);
+        let warm = self.instance.take().filter(|instance| instance.lost == lost);
+        if warm.is_none() {
+            // Making an instance may take long, and runs code of the guest's.
+            let lost = self.parts.hold.commit_carried();
+            self.parts.lost.extend(lost);
+        }
+        let mut instance = match warm.map_or_else(|| self.instantiate(deadline), Ok) {
             Ok(instance) => instance,
             Err(error) => {
                 tracing::error!(service = self.context.name, error = format!("{error:#}"), "no instance");
@@ -267,17 +289,15 @@ impl Worker {
         let request = &job.request;
         let state = instance.store.data_mut();
         state.worker = std::mem::take(&mut self.parts);
+        // A handler that is run again has the lease from its beginning.
+        let reserved = matches!(state.worker.hold, Hold::Reserved(_));
         state.running = Some(Running {
             trace_id: request.trace_id.clone(),
             route: request.route.clone(),
             principal: request.principal.clone(),
             peer: request.peer.clone(),
-            deadline,
-            lease_until: None,
-            joined: false,
-            calls: Calls::None,
-            called_in_recovery: false,
-            log_lines: 0,
+            lease_until: reserved.then(|| Instant::now() + self.context.limits.lease_hold),
+            ..Running::new(deadline)
         });
         instance.store.set_epoch_deadline(1);
         let result = {
@@ -347,14 +367,18 @@ impl Worker {
         Run { outcome, keep, calls, called_in_recovery, spoilt: trapped || (joined && !keep) }
     }
 
-    fn instantiate(&self) -> wasmtime::Result<Instance> {
+    fn instantiate(&self, deadline: Instant) -> wasmtime::Result<Instance> {
+        let lost = self.context.lost.load(Ordering::Acquire);
         let mut store = new_store(&self.engine, Arc::clone(&self.context));
+        // A start function runs within the request's time, with no database and nobody to call.
+        store.data_mut().running = Some(Running::new(deadline));
         store.set_epoch_deadline(1);
+        let _ticking = self.engine.running();
         let instance = self.component.pre.instantiate(&mut store)?;
         let indices = self.component.http.as_ref();
         let indices = indices.ok_or_else(|| wasmtime::Error::msg("it exports no http-handler"))?;
         let http = indices.load(&mut store, &instance)?;
-        Ok(Instance { store, http, uses: 0, settled_bytes: 0 })
+        Ok(Instance { store, http, uses: 0, settled_bytes: 0, lost })
     }
 
     fn keep_or_drop(&mut self, mut instance: Instance, run: &Run) {
@@ -376,6 +400,13 @@ fn check(response: Response) -> Result<Answer, String> {
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))
         .ok_or_else(|| format!("the status is {}", response.status))?;
+    // A map of too many headers panics.
+    let bytes: usize = response.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+    if response.headers.len() > RESPONSE_HEADERS_MAX || bytes > HEADERS_MAX {
+        return Err(format!(
+            "it has more than {RESPONSE_HEADERS_MAX} headers or {HEADERS_MAX} bytes of them"
+        ));
+    }
     let mut headers = HeaderMap::with_capacity(response.headers.len());
     for header in response.headers {
         if is_hosts(&header.name) {

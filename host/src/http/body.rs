@@ -5,6 +5,9 @@ use bulkhead_types::limits::{BODY_DISCARD_MAX, BODY_READ_TIMEOUT};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
+/// Bytes that are set aside on the word of `Content-Length` alone.
+const RESERVED_BYTES_MAX: usize = 64 * 1024;
+
 /// The whole body, at most `maximum` bytes.
 ///
 /// A body over the limit is read on and thrown away, up to a bound: a client that is still sending would otherwise see a broken
@@ -15,7 +18,9 @@ pub(super) async fn read(mut body: Incoming, maximum: usize) -> Result<Vec<u8>, 
     }
     let expected = body.size_hint().lower();
     let reading = async {
-        let mut kept = Vec::with_capacity(usize::try_from(expected).unwrap_or(usize::MAX).min(maximum));
+        let mut kept = Vec::with_capacity(
+            usize::try_from(expected).unwrap_or(usize::MAX).min(maximum).min(RESERVED_BYTES_MAX),
+        );
         let mut seen: usize = 0;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| {

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bulkhead_runtime::{Answer, Failure, Header, Job, Principal, Problem, Queues, Request, Surroundings};
-use bulkhead_types::limits::{HEADERS_MAX, PATH_MAX};
+use bulkhead_types::limits::{ANSWER_GRACE, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{Position, TraceId};
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -27,7 +28,7 @@ static POSITION: HeaderName = HeaderName::from_static("bulkhead-position");
 /// What every request needs.
 pub(super) struct Ingress {
     surroundings: Arc<Surroundings>,
-    /// Every route with its service, the longest first.
+    /// Every route with its service, that of the highest rank first.
     routes: Vec<(String, Target)>,
     local_principal: Option<Principal>,
     pub(super) stopping: AtomicBool,
@@ -53,7 +54,9 @@ impl Ingress {
             let target = Target { service: Arc::from(name.as_str()), log, queues: queues.clone() };
             routes.extend(queues.routes().iter().map(|route| (route.clone(), target.clone())));
         }
-        routes.sort_by_key(|(route, _)| std::cmp::Reverse(route.len()));
+        routes.sort_by_key(|(route, _): &(String, Target)| {
+            std::cmp::Reverse(bulkhead_runtime::route_rank(route))
+        });
         Self { surroundings, routes, local_principal, stopping: AtomicBool::new(false) }
     }
 
@@ -126,25 +129,42 @@ impl Ingress {
                 route: route.clone(),
                 headers: passed_on(&parts.headers),
                 body,
-                principal: self.local_principal.clone().filter(|_| peer.is_loopback()),
+                principal: self.local_principal.clone().filter(|_| is_local(peer, &parts.headers)),
                 peer: peer.to_string(),
                 caller: None,
                 trace_id: trace_id.to_owned(),
             },
             deadline,
+            again: false,
             reply: Box::new(move |outcome| {
                 // A client that went away does not undo what was committed.
                 let _ = answer.send(outcome);
             }),
         };
         target.queues.submit(job).map_err(|failure| Problem::from(&failure))?;
-        // A job that was taken is answered, by its deadline or when a COMMIT that had begun has ended. One whose reply was
-        // dropped was in the queue of a service that stopped.
-        match answered.await.unwrap_or(Err(Failure::Stopping)) {
+        // A job that was taken is answered by its deadline, or when a COMMIT that had begun has ended. One whose reply was dropped
+        // had no effect: its service stopped before it, or started its worker anew.
+        let patience = tokio::time::timeout_at((deadline + ANSWER_GRACE).into(), answered);
+        let outcome = match patience.await {
+            Ok(answered) => answered.unwrap_or(Err(Failure::Stopping)),
+            Err(_) => Err(Failure::OutcomeUnknown("there was no answer long after the deadline".into())),
+        };
+        match outcome {
             Ok(answer) => Ok(response(answer, target)),
             Err(failure) => Err(Problem::from(&failure)),
         }
     }
+}
+
+/// Whether a request is from this machine, and not by way of it: no proxy passed it on, and no page of another site has its own
+/// name lead here.
+fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
+    const PASSED_ON: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.parse::<Authority>().map_or_else(|_| String::new(), |host| host.host().to_owned());
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let names_this_machine = name == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    peer.is_loopback() && names_this_machine && !PASSED_ON.iter().any(|name| headers.contains_key(*name))
 }
 
 /// The headers that a service gets to see: no credentials, nothing of the connection's, nothing that only the host may say.
@@ -173,4 +193,33 @@ fn response(answer: Answer, target: &Target) -> Response<Full<Bytes>> {
         }
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::is_local;
+
+    #[test]
+    fn request_is_local_by_its_peer_its_host_and_its_way() {
+        for (peer, headers, expected) in [
+            ("127.0.0.1", vec![("host", "localhost:8080")], true),
+            ("127.0.0.1", vec![("host", "127.0.0.1")], true),
+            ("::1", vec![("host", "[::1]:8080")], true),
+            ("192.0.2.1", vec![("host", "localhost")], false),
+            ("127.0.0.1", vec![("host", "evil.example:8080")], false),
+            ("127.0.0.1", vec![], false),
+            ("127.0.0.1", vec![("host", "localhost"), ("x-forwarded-for", "192.0.2.1")], false),
+        ] {
+            let peer: IpAddr = peer.parse().unwrap();
+            let map: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+                .collect();
+            assert_eq!(is_local(peer, &map), expected, "{peer} {headers:?}");
+        }
+    }
 }

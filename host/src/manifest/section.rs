@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bulkhead_types::limits::DURATION_MAX;
 use bytesize::ByteSize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -127,10 +128,12 @@ impl<'s, 'i> Section<'s, 'i> {
         let entry = self.take(key)?;
         let text = entry.with_unit("\"2s\" or \"100ms\"", report)?;
         match humantime::parse_duration(text) {
-            Ok(duration) if !duration.is_zero() => Some(duration),
+            Ok(duration) if !duration.is_zero() && duration <= DURATION_MAX => Some(duration),
             Ok(_) => {
-                report
-                    .add(&entry.span, format!("{} is more than nothing, for example \"100ms\"", entry.name));
+                report.add(
+                    &entry.span,
+                    format!("{} is more than nothing and at most an hour, for example \"100ms\"", entry.name),
+                );
                 None
             }
             Err(error) => {

@@ -90,6 +90,7 @@ fn mistakes_between_services_are_reported() {
         ("name = \"notes\"", "", "[application] lacks `name`"),
         ("[application]", "[aplication]", "there is no [application]"),
         ("\"500ms\"", "\"500 parsecs\"", "is no duration"),
+        ("\"500ms\"", "\"18446744073709551615s\"", "at most an hour"),
     ] {
         let report = parse(&GOOD.replace(from, to)).unwrap_err();
         assert!(report.contains(expected), "{to}: {report}");

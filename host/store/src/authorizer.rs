@@ -28,7 +28,7 @@ pub(crate) enum Mode {
 }
 
 /// Functions whose result a replay could not repeat, or that tell of a neighbour in the same batch, or that reach outside.
-const FORBIDDEN_FUNCTIONS: [&str; 17] = [
+pub(crate) const FORBIDDEN_FUNCTIONS: [&str; 17] = [
     "random",
     "randomblob",
     "date",
@@ -89,8 +89,15 @@ impl Guard {
             let nanoseconds = deadline.saturating_duration_since(self.epoch).as_nanos();
             self.deadline.store(u64::try_from(nanoseconds).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
+        // What an earlier statement was refused, and got over, is not told of this one.
+        drop(self.take_denied());
         self.mode.store(mode as u8, Ordering::Relaxed);
         Entered(self)
+    }
+
+    /// Until the returned value is dropped, statements are the host's again; then those of the mode that was.
+    pub(crate) fn pause(&self) -> Paused<'_> {
+        Paused { guard: self, mode: self.mode.swap(Mode::Host as u8, Ordering::Relaxed) }
     }
 
     /// Takes what the authorizer refused since it was last asked.
@@ -150,7 +157,19 @@ impl Drop for Entered<'_> {
     }
 }
 
-fn is_host_table(name: &str) -> bool {
+/// See [`Guard::pause`].
+pub(crate) struct Paused<'g> {
+    guard: &'g Guard,
+    mode: u8,
+}
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.guard.mode.store(self.mode, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn is_host_table(name: &str) -> bool {
     name.get(..HOST_TABLE_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(HOST_TABLE_PREFIX))
 }
 
@@ -169,15 +188,18 @@ fn refuse_always(action: &AuthAction<'_>) -> Option<String> {
         {
             Some(format!("table {table_name} is the host's"))
         }
+        // It walks whole trees in one step, and tells of the host's tables.
+        AuthAction::Read { table_name, .. } if table_name.eq_ignore_ascii_case("dbstat") => {
+            Some("table dbstat is not to be had".into())
+        }
         AuthAction::Function { function_name } if contains(&FORBIDDEN_FUNCTIONS, function_name) => {
             Some(format!(
                 "function {function_name} is not to be had: time and randomness come from the host, by its clock and random \
              interfaces"
             ))
         }
-        AuthAction::Pragma { pragma_name, pragma_value } => {
-            // With a value, `data_version` and the like read all the same; nothing on the list can be set.
-            let _ = pragma_value;
+        // With a value, those on the list read all the same: nothing on it can be set.
+        AuthAction::Pragma { pragma_name, .. } => {
             (!contains(&ALLOWED_PRAGMAS, pragma_name)).then(|| format!("PRAGMA {pragma_name} is the host's"))
         }
         AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => {

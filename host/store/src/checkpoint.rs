@@ -1,19 +1,25 @@
-//! Moving the write-ahead log into the database, off the write path.
+//! Moving the write-ahead log into the database, off the write path, and cutting the log back.
 //!
-//! SQLite can begin the log anew only at a moment when no reader needs it. Readers that overlap without a gap would have it
-//! grow for ever: so beyond a size, new snapshots wait at a gate until a checkpoint has cut the log back.
+//! A background thread moves pages without hindering anybody. But SQLite begins the log anew only at a moment when every page
+//! was moved and no reader needs the log: under writes that never pause, or readers that overlap without a gap, that moment
+//! never comes. So beyond a size the next one to open a batch cuts the log: it holds the writer lease, so nothing is written
+//! meanwhile, and new snapshots wait at a gate until the open ones have ended, or a bound has passed.
+//!
+//! Nobody waits here for SQLite's own locks: the gate is closed only under the lease, and the wait at it is bounded.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{WAL_BYTES_MAX, WAL_CHECKPOINT_BYTES};
+use rusqlite::Connection;
 
-use crate::connection::Guarded;
+use crate::connection::{BUSY_TIMEOUT, Guarded};
 use crate::{Database, StoreError};
 
-/// How long a checkpoint waits at the closed gate for the snapshots that are open.
-const GATE_CLOSED_MAX: Duration = Duration::from_secs(1);
+/// How long a cut waits for the snapshots that are open. If one lasts longer, the next batch but a few tries again.
+const GATE_CLOSED_MAX: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 struct GateState {
@@ -23,9 +29,11 @@ struct GateState {
 
 /// What every snapshot of a service passes.
 #[derive(Debug, Default)]
-pub struct SnapshotGate {
+pub(crate) struct SnapshotGate {
     state: Mutex<GateState>,
     changed: Condvar,
+    /// The log has grown beyond its size: the next one to open a batch is to cut it.
+    cut_wanted: AtomicBool,
 }
 
 impl SnapshotGate {
@@ -38,6 +46,25 @@ impl SnapshotGate {
         }
         state.inside += 1;
         Some(GateTicket(Arc::clone(self)))
+    }
+
+    /// Cuts the log back if that is wanted. To be called under the lease, on the writer's connection, with no batch open.
+    pub(crate) fn cut_log_if_wanted(&self, connection: &Connection) {
+        if !self.cut_wanted.load(Ordering::Relaxed) || !self.cut_wanted.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let cut = || {
+            // With a reader left, SQLite would wait for it by polling: rather try again later.
+            connection.busy_timeout(Duration::ZERO)?;
+            let blocked =
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            blocked
+        };
+        match self.closed(cut) {
+            Ok(blocked) => tracing::debug!(blocked, "the write-ahead log was cut back"),
+            Err(error) => tracing::warn!(%error, "the write-ahead log could not be cut back"),
+        }
     }
 
     /// Runs `work` while no snapshot is open, or with those that did not end in time.
@@ -87,16 +114,12 @@ impl Checkpointer {
     /// # Errors
     ///
     /// When SQLite can't.
-    pub fn open(database: &Database, gate: Arc<SnapshotGate>) -> Result<Self, StoreError> {
-        Self::with_sizes(database, gate, WAL_CHECKPOINT_BYTES, WAL_BYTES_MAX)
+    pub fn open(database: &Database) -> Result<Self, StoreError> {
+        Self::with_sizes(database, WAL_CHECKPOINT_BYTES, WAL_BYTES_MAX)
     }
 
-    fn with_sizes(
-        database: &Database,
-        gate: Arc<SnapshotGate>,
-        begin_at: u64,
-        cut_at: u64,
-    ) -> Result<Self, StoreError> {
+    fn with_sizes(database: &Database, begin_at: u64, cut_at: u64) -> Result<Self, StoreError> {
+        let gate = Arc::clone(database.gate());
         let guarded = database.open_writer()?;
         let page_bytes = guarded
             .connection
@@ -117,86 +140,83 @@ impl Checkpointer {
         if std::fs::metadata(&self.log_path).map_or(0, |file| file.len()) < self.begin_at {
             return Ok(());
         }
-        let (frames, moved) = self.checkpoint("PASSIVE")?;
-        // A log whose every frame was moved begins anew by itself once no reader is left in it: no need for the gate.
-        if frames > moved && frames * self.page_bytes >= self.cut_at {
-            self.gate.closed(|| self.checkpoint("TRUNCATE"))?;
-        }
-        Ok(())
-    }
-
-    /// Frames in the log, and how many of them are in the database now.
-    fn checkpoint(&self, mode: &str) -> Result<(u64, u64), StoreError> {
-        self.guarded
+        let frames = self
+            .guarded
             .connection
-            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-                Ok((row.get::<_, i64>(1)?.max(0).unsigned_abs(), row.get::<_, i64>(2)?.max(0).unsigned_abs()))
-            })
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1))
             .map_err(|source| StoreError::Sqlite {
                 action: "checkpoint",
                 path: self.log_path.clone(),
                 source,
-            })
+            })?;
+        if frames.max(0).unsigned_abs() * self.page_bytes >= self.cut_at {
+            self.gate.cut_wanted.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::{Duration, Instant};
 
-    use super::{Checkpointer, SnapshotGate};
-    use crate::{Database, Reader, Settings};
+    use super::Checkpointer;
+    use crate::{Database, Migration, Reader, Settings, Value, Writer, WriterOptions};
 
-    /// Two readers that overlap without a gap hold the log for ever, unless new snapshots wait.
+    /// Writes that never pause, beside checkpoints and two readers that overlap without a gap: each alone would have the log grow
+    /// for ever.
     #[test]
-    fn log_is_cut_back_under_overlapping_readers() {
+    fn log_is_bounded_under_writes_without_a_pause_and_overlapping_readers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let database = Database::open(Settings { path: path.clone(), storage: 1 << 30 }).unwrap();
-        let gate = Arc::<SnapshotGate>::default();
-        let checkpointer = Checkpointer::with_sizes(&database, Arc::clone(&gate), 1 << 16, 1 << 18).unwrap();
-        let writer = database.open_writer().unwrap().connection;
-        writer.execute_batch("CREATE TABLE t (v BLOB) STRICT").unwrap();
+        let create = "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB) STRICT; INSERT INTO t VALUES (1, x'')";
+        let step = Migration { version: 1, name: "create_t".into(), sql: create.into() };
+        database.migrate(&[step], "now").unwrap();
+        let writer = Writer::<()>::open(Arc::clone(&database), WriterOptions::default()).unwrap();
+        let checkpointer = Checkpointer::with_sizes(&database, 1 << 16, 1 << 18).unwrap();
         let soon = || Instant::now() + Duration::from_secs(60);
-
-        let (tell, told) = std::sync::mpsc::channel::<()>();
-        let overlapping = {
-            let (database, gate) = (Arc::clone(&database), Arc::clone(&gate));
-            std::thread::spawn(move || {
-                let mut readers: Vec<Reader> =
-                    (0..2).map(|_| Reader::open(&database, Arc::clone(&gate)).unwrap()).collect();
-                let mut turn = 0;
-                while told.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-                    // One snapshot begins before the other ends. At a closed gate this one ends first, or nobody would.
-                    let (first, second) = readers.split_at_mut(1);
-                    let (a, b) = if turn % 2 == 0 {
-                        (&mut first[0], &mut second[0])
-                    } else {
-                        (&mut second[0], &mut first[0])
-                    };
-                    if a.query(Instant::now() + Duration::from_millis(20), "SELECT count(*) FROM t", &[])
-                        .is_err()
-                    {
-                        b.end();
-                        a.query(soon(), "SELECT count(*) FROM t", &[]).unwrap();
-                    }
-                    b.end();
-                    turn += 1;
-                }
-            })
-        };
+        let done = AtomicBool::new(false);
         let wal = path.with_extension("db-wal");
-        let mut largest_after_cut = u64::MAX;
-        for _ in 0..60 {
-            writer.execute("INSERT INTO t VALUES (zeroblob(65536))", []).unwrap();
-            checkpointer.tick().unwrap();
-            largest_after_cut = largest_after_cut.min(std::fs::metadata(&wal).unwrap().len());
-        }
-        drop(tell);
-        overlapping.join().unwrap();
-        // 60 rows are 4 MB of log; without the gate it holds them all at the end.
-        let length = std::fs::metadata(&wal).unwrap().len();
-        assert!(length < 2 << 20, "the log has {length} bytes");
+
+        let largest = std::thread::scope(|scope| {
+            let over = &done;
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    checkpointer.tick().unwrap();
+                }
+            });
+            scope.spawn(|| {
+                let mut readers = [Reader::open(&database).unwrap(), Reader::open(&database).unwrap()];
+                let count = "SELECT count(*) FROM t";
+                while !done.load(Ordering::Relaxed) {
+                    // One snapshot begins before the other ends. At a closed gate the other ends first, or nobody would.
+                    let [first, second] = &mut readers;
+                    if first.query(Instant::now() + Duration::from_millis(5), count, &[]).is_ok() {
+                        second.end();
+                    } else {
+                        second.end();
+                        first.query(soon(), count, &[]).unwrap();
+                    }
+                    readers.reverse();
+                }
+            });
+            let mut largest = 0;
+            for _ in 0..400 {
+                let mut unit = writer.acquire(soon()).unwrap().begin().map_err(|(_, error)| error).unwrap();
+                unit.end_at(soon());
+                unit.execute("UPDATE t SET v = ?1 WHERE id = 1", &[Value::Blob(vec![7; 1 << 16])]).unwrap();
+                let (mut lease, _) = unit.finish(true);
+                lease.push(());
+                lease.commit();
+                largest = largest.max(std::fs::metadata(&wal).map_or(0, |file| file.len()));
+            }
+            done.store(true, Ordering::Relaxed);
+            largest
+        });
+        // 400 times 64 KiB are 26 MB of log; it is cut from 256 KiB on.
+        assert!(largest < 13 << 20, "the log had {largest} bytes");
     }
 }

@@ -10,10 +10,11 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::authorizer::Guard;
-use crate::{StoreError, system};
+use crate::checkpoint::SnapshotGate;
+use crate::{StoreError, functions, system};
 
 /// How long a connection waits for another's lock. Only the checkpoint ever competes with the writer.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Kibibytes of pages that a connection keeps. Small: there is one for each worker, and the system caches the file.
 const CACHE_KIB: i64 = 2048;
 
@@ -32,6 +33,7 @@ pub struct Database {
     settings: Settings,
     /// The id of the event log in it.
     log: String,
+    gate: Arc<SnapshotGate>,
 }
 
 /// A connection with its guard.
@@ -53,7 +55,7 @@ impl Database {
             path: settings.path.clone(),
             source,
         })?;
-        Ok(Arc::new(Self { settings, log }))
+        Ok(Arc::new(Self { settings, log, gate: Arc::default() }))
     }
 
     /// The file.
@@ -66,6 +68,10 @@ impl Database {
     #[must_use]
     pub fn log(&self) -> &str {
         &self.log
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<SnapshotGate> {
+        &self.gate
     }
 
     pub(crate) fn open_writer(&self) -> Result<Guarded, StoreError> {
@@ -106,7 +112,9 @@ fn open(
         configure(&connection)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // A sort or a temporary table goes to a file, and not to the host's memory, beyond the cache's size: one statement could
+        // otherwise take all of it.
+        connection.pragma_update(None, "temp_store", "FILE")?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         // A plan must not hang on the values that are bound: SQLite would prepare a cached statement anew at every run.
@@ -117,6 +125,7 @@ fn open(
             connection.set_limit(limit, value)?;
         }
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        functions::forbid(&connection)?;
         let guard = Guard::install(&mut connection)?;
         guard.learn_search_tables(&connection)?;
         Ok(guard)

@@ -1,7 +1,7 @@
 //! The data folder: held by one host, and in it no file that two services share.
 
-use std::fs::{File, TryLockError};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::StoreError;
@@ -26,7 +26,11 @@ impl DataFolder {
             source,
             remedy: "give a folder that this user may write to with --data",
         };
-        std::fs::create_dir_all(path).map_err(|error| failed("make the data folder", path, error))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| failed("make the data folder", path, error))?;
         let file = path.join("bulkhead.lock");
         let lock = File::options()
             .create(true)
@@ -63,7 +67,8 @@ impl FileIdentity {
     /// When the file can't be opened or made.
     pub fn of(path: &Path) -> Result<Self, StoreError> {
         let open = || {
-            let file = File::options().create(true).write(true).truncate(false).open(path)?;
+            // The log and its index get the same mode from SQLite.
+            let file = File::options().create(true).write(true).truncate(false).mode(0o600).open(path)?;
             file.metadata()
         };
         let metadata = open().map_err(|source| StoreError::File {

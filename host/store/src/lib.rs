@@ -16,6 +16,7 @@ mod checkpoint;
 mod connection;
 mod error;
 mod folder;
+mod functions;
 mod migrations;
 mod outbox;
 mod snapshot;
@@ -24,7 +25,7 @@ mod system;
 mod value;
 mod writer;
 
-pub use checkpoint::{Checkpointer, SnapshotGate};
+pub use checkpoint::Checkpointer;
 pub use connection::{Database, Settings};
 pub use error::{Constraint, ConstraintKind, PublishError, StatementError, StoreError};
 pub use folder::{DataFolder, FileIdentity};

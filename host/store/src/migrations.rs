@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use bulkhead_types::HOST_TABLE_PREFIX;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
-use crate::authorizer::{Guard, Mode};
+use crate::authorizer::{Guard, Mode, is_host_table};
 use crate::error::sqlite_message;
-use crate::{Database, StoreError};
+use crate::{Database, StoreError, system};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +101,14 @@ pub enum MigrationError {
         table: String,
         /// The table that it points to.
         parent: String,
+    },
+    /// After the steps something has, or points to, a name of the host's.
+    #[error(
+        "after the migrations there is {name}: names that begin with {HOST_TABLE_PREFIX} are the host's; choose another"
+    )]
+    HostName {
+        /// The name.
+        name: String,
     },
     /// The host's own part failed.
     #[error("{0}")]
@@ -217,8 +226,30 @@ fn apply(
         )?;
         applied.push(version);
     }
+    check_host_names(connection)?;
     check_foreign_keys(connection)?;
     Ok(applied)
+}
+
+/// The authorizer is not told the new name of a renamed table, nor which table a foreign key points to.
+fn check_host_names(connection: &Connection) -> Result<(), MigrationError> {
+    let taken = |sql: &str| {
+        let mut statement = connection.prepare(sql)?;
+        let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+        names
+            .collect::<rusqlite::Result<Vec<_>>>()
+            .map(|names| names.into_iter().find(|name| is_host_table(name)))
+    };
+    let own = system::TABLE_NAMES.map(|name| format!("'{name}'")).join(", ");
+    let object = taken(&format!("SELECT name FROM sqlite_schema WHERE name NOT IN ({own})"))?;
+    let on = taken(&format!("SELECT tbl_name FROM sqlite_schema WHERE name NOT IN ({own})"))?;
+    let parent = taken(
+        "SELECT key.\"table\" FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key WHERE child.type = 'table'",
+    )?;
+    match object.or(on).or(parent) {
+        Some(name) => Err(MigrationError::HostName { name }),
+        None => Ok(()),
+    }
 }
 
 fn check_foreign_keys(connection: &Connection) -> Result<(), MigrationError> {
@@ -310,6 +341,13 @@ mod tests {
                 ("INSERT INTO parent VALUES (2, 'b'); SELECT FROM", "syntax error"),
                 ("INSERT OR ROLLBACK INTO parent VALUES (1, 'b')", "UNIQUE constraint failed"),
                 ("INSERT INTO parent VALUES (random(), 'b')", "function random"),
+                ("CREATE TABLE t (a, b DEFAULT (random())); INSERT INTO t (a) VALUES (1)", "function random"),
+                (
+                    "CREATE TABLE t (a, b DEFAULT CURRENT_TIMESTAMP); INSERT INTO t (a) VALUES (1)",
+                    "current_timestamp",
+                ),
+                ("ALTER TABLE child RENAME TO _bulkhead_child", "are the host's"),
+                ("CREATE TABLE t (a REFERENCES _bulkhead_outbox (sequence))", "are the host's"),
             ] {
                 let error = database.migrate(&[migration(1, CREATE), migration(2, sql)], "now").unwrap_err();
                 assert!(error.to_string().contains(message), "{sql}: {error}");

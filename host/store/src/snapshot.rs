@@ -23,8 +23,8 @@ impl Reader {
     /// # Errors
     ///
     /// When SQLite can't.
-    pub fn open(database: &Database, gate: Arc<SnapshotGate>) -> Result<Self, StoreError> {
-        Ok(Self { guarded: database.open_reader()?, gate, open: None })
+    pub fn open(database: &Database) -> Result<Self, StoreError> {
+        Ok(Self { guarded: database.open_reader()?, gate: Arc::clone(database.gate()), open: None })
     }
 
     /// Runs one reading statement in the snapshot, which begins here if there is none.
@@ -40,6 +40,10 @@ impl Reader {
     ) -> Result<ResultSet, StatementError> {
         if self.open.is_none() {
             let ticket = self.gate.enter(deadline).ok_or(StatementError::Busy)?;
+            if !self.guarded.connection.is_autocommit() {
+                // The last snapshot could not be ended.
+                self.host_statement("/*bulkhead*/ROLLBACK")?;
+            }
             self.host_statement("/*bulkhead*/BEGIN")?;
             self.open = Some(ticket);
         }
@@ -50,7 +54,7 @@ impl Reader {
     /// Ends the snapshot, if there is one.
     pub fn end(&mut self) {
         if self.open.is_some() {
-            // Nothing was written, so this can't fail in a way that matters; if it does, `is_autocommit` tells.
+            // Nothing was written, so this can't fail in a way that matters; if it does, the next snapshot tries once more.
             let ended = self.host_statement("/*bulkhead*/COMMIT");
             if let Err(error) = ended {
                 tracing::error!(%error, "a snapshot could not be ended");

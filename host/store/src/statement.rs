@@ -37,19 +37,52 @@ pub(crate) fn query(
     run(connection, guard, access, deadline, sql, parameters, |statement| {
         let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let width = columns.len();
-        let mut bytes = 0;
-        let mut rows = Vec::new();
-        let mut cursor = statement.raw_query();
-        while let Some(row) = cursor.next().map_err(Failure::Sqlite)? {
-            if rows.len() == RESULT_ROWS_MAX {
-                return Err(limit("rows of a result", RESULT_ROWS_MAX));
+        let read = |statement: &mut CachedStatement<'_>| {
+            let mut bytes = 0;
+            let mut rows = Vec::new();
+            let mut cursor = statement.raw_query();
+            while let Some(row) = cursor.next().map_err(Failure::Sqlite)? {
+                if rows.len() == RESULT_ROWS_MAX {
+                    return Err(limit("rows of a result", RESULT_ROWS_MAX));
+                }
+                let values = read_row(row, width, &columns, &mut bytes)?;
+                rows.push(values);
             }
-            let values = read_row(row, width, &columns, &mut bytes)?;
-            rows.push(values);
-        }
-        drop(cursor);
+            drop(cursor);
+            Ok(rows)
+        };
+        // A write with RETURNING has written everything before it gives its first row. If its rows can't be read it is undone.
+        let rows = if statement.readonly() {
+            read(statement)
+        } else {
+            undone_on_error(connection, guard, || read(statement))
+        }?;
         Ok(ResultSet { columns, rows })
     })
+}
+
+/// Runs `work` in a savepoint of its own.
+fn undone_on_error<T>(
+    connection: &Connection,
+    guard: &Guard,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let host = |sql: &str| {
+        let _as_host = guard.pause();
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map_err(Failure::Sqlite)
+    };
+    host("/*bulkhead*/SAVEPOINT statement")?;
+    let result = work();
+    if result.is_err() && !connection.is_autocommit() {
+        host("/*bulkhead*/ROLLBACK TO statement")?;
+    }
+    if !connection.is_autocommit() {
+        host("/*bulkhead*/RELEASE statement")?;
+    }
+    result
 }
 
 /// Runs a statement to its end and drops its rows.

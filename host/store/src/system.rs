@@ -1,5 +1,6 @@
 //! The host's own tables in a service's database. A guest can name none of them.
 
+use bulkhead_types::{Random as _, SystemRandom};
 use rusqlite::{Connection, OptionalExtension};
 
 /// Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
@@ -29,6 +30,9 @@ CREATE TABLE IF NOT EXISTS _bulkhead_migration (
 ) STRICT;
 ";
 
+/// The tables, and what SQLite makes with them.
+pub(crate) const TABLE_NAMES: [&str; 3] = ["_bulkhead_meta", "_bulkhead_outbox", "_bulkhead_migration"];
+
 /// Makes what is missing, and gives the id of the log.
 pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<String> {
     let read = "SELECT log FROM _bulkhead_meta";
@@ -42,9 +46,12 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<String> {
     if complete && let Some(log) = connection.query_row(read, [], |row| row.get(0)).optional()? {
         return Ok(log);
     }
+    let mut log = [0; 16];
+    SystemRandom.fill(&mut log);
+    let log = format!("{:032x}", u128::from_be_bytes(log));
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE; {TABLES}
-         INSERT OR IGNORE INTO _bulkhead_meta (id, log, batch) VALUES (1, lower(hex(randomblob(16))), 0);
+         INSERT OR IGNORE INTO _bulkhead_meta (id, log, batch) VALUES (1, '{log}', 0);
          COMMIT"
     ))?;
     connection.query_row(read, [], |row| row.get(0))

@@ -54,6 +54,13 @@ pub const BATCH_LOSSES_MAX: u32 = 3;
 /// Units of work over which lost batches are counted, and for which a service then runs unbatched.
 pub const BATCH_LOSS_WINDOW: u32 = 256;
 
+/// Headers of an answer of a service. Then its handler has failed: 500.
+pub const RESPONSE_HEADERS_MAX: usize = 128;
+/// Time beyond a request's deadline that its client waits for a COMMIT, or for others to be run again. Then: 500 `outcome-unknown`.
+pub const ANSWER_GRACE: Duration = Duration::from_secs(30);
+/// The longest time that a manifest may give for anything.
+pub const DURATION_MAX: Duration = Duration::from_secs(3600);
+
 /// Rows of a result. Then: `limit-exceeded`.
 pub const RESULT_ROWS_MAX: usize = 10_000;
 /// Bytes of the values of a result. Then: `limit-exceeded`.

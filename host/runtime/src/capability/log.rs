@@ -33,6 +33,11 @@ impl Host for State {
 /// The message and the fields (as a JSON object), within the limit on a line.
 fn cut(mut message: String, fields: &[Field]) -> (String, String) {
     message.truncate(message.floor_char_boundary(LOG_LINE_BYTES_MAX));
+    if message.contains(char::is_control) {
+        // A line stays a line: nobody forges another one, or moves the cursor of who reads it.
+        message = message.escape_debug().to_string();
+        message.truncate(message.floor_char_boundary(LOG_LINE_BYTES_MAX));
+    }
     let mut left = LOG_LINE_BYTES_MAX - message.len();
     let mut kept = serde_json::Map::new();
     for field in fields {

@@ -67,6 +67,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
             trace_id: running.trace_id.clone(),
         },
         deadline,
+        again: false,
         reply: Box::new(move |outcome| {
             // One who no longer waits has been told of its own deadline.
             let _ = answer.send(outcome);

@@ -1,7 +1,5 @@
 //! `snapshot`: the last committed state, by the worker's own read-only connection.
 
-use std::sync::Arc;
-
 use bulkhead_store::{Reader, StatementError};
 
 use super::sql::parameters;
@@ -27,7 +25,7 @@ fn read(
     let reader = match &mut worker.reader {
         Some(reader) => reader,
         empty => {
-            let opened = Reader::open(&database.database, Arc::clone(&database.gate));
+            let opened = Reader::open(&database.database);
             empty.insert(opened.map_err(|error| StatementError::Other(error.to_string()))?)
         }
     };

@@ -115,14 +115,14 @@ impl<M> Lease<M> {
         self.session.as_mut().expect("a lease has its session until it is dropped")
     }
 
-    /// Begins a unit of work: a savepoint in the open batch, or in a new one. Its statements end at `deadline`.
+    /// Begins a unit of work: a savepoint in the open batch, or in a new one. See [`UnitOfWork::end_at`].
     ///
     /// # Errors
     ///
     /// Why no batch could be opened; nothing was done, and nothing was lost.
-    pub fn begin(mut self, deadline: Instant) -> Result<UnitOfWork<M>, (Self, StatementError)> {
+    pub fn begin(mut self) -> Result<UnitOfWork<M>, (Self, StatementError)> {
         match self.session().begin_batch() {
-            Ok(()) => Ok(UnitOfWork::begin(self, deadline)),
+            Ok(()) => Ok(UnitOfWork::begin(self)),
             Err(error) => Err((self, error)),
         }
     }

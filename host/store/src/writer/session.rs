@@ -85,6 +85,8 @@ impl<M> Session<M> {
         if self.guarded.is_none() {
             self.number = self.reopen().map_err(|error| StatementError::Other(error.to_string()))?;
         }
+        let guarded = self.guarded()?;
+        self.database.gate().cut_log_if_wanted(&guarded.connection);
         // IMMEDIATE: all that is read in the transaction is read under the write lock, so units of work are serializable.
         self.host("/*bulkhead*/BEGIN IMMEDIATE")?;
         let connection = &self.guarded()?.connection;

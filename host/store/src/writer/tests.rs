@@ -46,10 +46,16 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
+fn begin(lease: Lease<&'static str>) -> UnitOfWork<&'static str> {
+    let mut unit = lease.begin().map_err(|(_, error)| error).unwrap();
+    unit.end_at(soon());
+    unit
+}
+
 impl World {
     fn begin(&self, lease: Option<Lease<&'static str>>) -> UnitOfWork<&'static str> {
         let lease = lease.unwrap_or_else(|| self.writer.acquire(soon()).unwrap());
-        lease.begin(soon()).map_err(|(_, error)| error).unwrap()
+        begin(lease)
     }
 
     /// The notes that another process would see, without the one of the schema.
@@ -87,7 +93,7 @@ fn write(unit: &mut UnitOfWork<&'static str>, id: &str) {
 
 /// Runs an honest member: writes its note, and keeps it.
 fn honest(lease: Lease<&'static str>, id: &mut &'static str) -> Recovered<&'static str> {
-    let mut unit = lease.begin(soon()).map_err(|(_, error)| error).unwrap();
+    let mut unit = begin(lease);
     write(&mut unit, id);
     let (lease, ended) = unit.finish(true);
     (lease, Some(ended))
@@ -188,9 +194,9 @@ fn lost_batch_runs_the_neighbours_again_and_drops_the_culprit() {
         let lease = add(&world, None, "a");
         let lease = add(&world, Some(lease), "b");
         let deadline = Instant::now() + Duration::from_secs(if sql.contains("i < 0") { 0 } else { 60 });
-        let mut unit = lease.begin(soon()).map_err(|(_, error)| error).unwrap();
+        let mut unit = begin(lease);
         write(&mut unit, "before");
-        unit.deadline_for_test(deadline);
+        unit.end_at(deadline);
         assert!(unit.execute(sql, &[]).is_err(), "{sql}");
         let after = unit.execute("INSERT INTO note VALUES ('after', 'x')", &[]);
         assert!(matches!(after, Err(StatementError::Lost(_))), "{sql}: {after:?}");
@@ -250,7 +256,7 @@ fn batch_lost_again_is_run_one_by_one() {
         if *member != "culprit" {
             return honest(lease, member);
         }
-        let mut unit = lease.begin(soon()).map_err(|(_, error)| error).unwrap();
+        let mut unit = begin(lease);
         write(&mut unit, "culprit");
         let _ = unit.execute("INSERT INTO refused VALUES (1)", &[]);
         let (lease, ended) = unit.finish(true);
@@ -361,6 +367,7 @@ fn handlers_can_not_do_what_is_the_hosts() {
         ("SELECT datetime('now')", "function datetime"),
         ("SELECT CURRENT_TIMESTAMP", "function current_timestamp"),
         ("SELECT load_extension('x')", "load_extension"),
+        ("SELECT * FROM dbstat", "table dbstat"),
         ("INSERT INTO note_search (note_search) VALUES ('optimize')", "search index"),
         ("INSERT INTO note_search (rowid, body) VALUES (7, 'x')", "search index"),
         ("DELETE FROM note_search", "search index"),
@@ -398,12 +405,44 @@ fn handlers_can_not_do_what_is_the_hosts() {
     assert_eq!(world.notes(), ["a"]);
 }
 
+/// A write that gives rows has written all before it gives the first.
+#[test]
+fn write_whose_rows_can_not_be_read_is_undone() {
+    let world = world();
+    let mut unit = world.begin(None);
+    write(&mut unit, "a");
+    let many = "INSERT INTO note WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) \
+                SELECT 'n' || i, 'x' FROM n RETURNING id";
+    assert!(matches!(unit.query(many, &[]), Err(StatementError::Limit { .. })));
+    let not_utf8 = "INSERT INTO note VALUES ('b', 'x') RETURNING CAST(x'FF' AS TEXT)";
+    assert!(matches!(unit.query(not_utf8, &[]), Err(StatementError::InvalidValue(_))));
+    let two = "INSERT INTO note VALUES ('c', 'x'), ('d', 'y') RETURNING id";
+    assert_eq!(unit.query(two, &[]).unwrap().rows.len(), 2);
+    let (mut lease, _) = unit.finish(true);
+    lease.commit();
+    assert_eq!(world.notes(), ["a", "c", "d"]);
+}
+
+#[test]
+fn rowid_of_the_newest_insert_is_the_units_own() {
+    let world = world();
+    let lease = add(&world, None, "a");
+    let mut unit = world.begin(Some(lease));
+    let update = "UPDATE note SET body = 'x'";
+    assert_eq!(unit.execute(update, &[]).unwrap().last_insert_rowid, 0);
+    let insert = "INSERT INTO reply VALUES (77, 'a')";
+    assert_eq!(unit.execute(insert, &[]).unwrap().last_insert_rowid, 77);
+    unit.publish(&NewEvent { id: "e", kind: "k", subject: "s", time: "now", trace_id: "t", data: "{}" })
+        .unwrap();
+    assert_eq!(unit.execute(update, &[]).unwrap().last_insert_rowid, 77);
+}
+
 /// The cache holds statements by their text; a statement that the host prepared with its own rights must not come out of it
 /// for a guest, nor one that was prepared in a transaction for a snapshot.
 #[test]
 fn cached_statements_keep_to_who_prepared_them() {
     let world = world();
-    let mut reader = Reader::open(&world.database, Arc::default()).unwrap();
+    let mut reader = Reader::open(&world.database).unwrap();
     for _ in 0..2 {
         let mut unit = world.begin(None);
         unit.execute("UPDATE note SET body = 'x' WHERE id = ?1", &[Value::Text("there".into())]).unwrap();
@@ -450,7 +489,7 @@ fn results_and_parameters_have_limits_and_are_utf8() {
 #[test]
 fn snapshot_stays_as_it_was_until_it_ends() {
     let world = world();
-    let mut reader = Reader::open(&world.database, Arc::default()).unwrap();
+    let mut reader = Reader::open(&world.database).unwrap();
     let count = |reader: &mut Reader| match reader.query(soon(), "SELECT count(*) FROM note", &[]) {
         Ok(result) => result.rows[0][0].clone(),
         Err(error) => panic!("{error}"),

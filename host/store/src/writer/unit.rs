@@ -8,6 +8,7 @@
 
 use std::time::Instant;
 
+use bulkhead_types::limits::LEASE_HOLD_DEFAULT;
 use rusqlite::ffi;
 
 use super::lease::Lease;
@@ -79,14 +80,25 @@ pub struct UnitOfWork<M> {
 }
 
 impl<M> UnitOfWork<M> {
-    pub(super) fn begin(lease: Lease<M>, deadline: Instant) -> Self {
+    pub(super) fn begin(lease: Lease<M>) -> Self {
+        let deadline = Instant::now() + LEASE_HOLD_DEFAULT;
         let mut unit = Self { lease, deadline, lost: None, published: None };
-        let result = unit.lease.session().host("/*bulkhead*/SAVEPOINT unit");
+        let session = unit.lease.session();
+        if let Ok(guarded) = session.guarded() {
+            // That of a neighbour is nothing that this unit may see.
+            set_last_insert_rowid(&guarded.connection, 0);
+        }
+        let result = session.host("/*bulkhead*/SAVEPOINT unit");
         if let Err(error) = result {
             // With nothing to roll back to, the unit must not run: that costs its neighbours the batch.
             unit.lost = Some(error.into());
         }
         unit
+    }
+
+    /// Has statements be interrupted at `deadline`, in place of [`LEASE_HOLD_DEFAULT`] after the beginning.
+    pub fn end_at(&mut self, deadline: Instant) {
+        self.deadline = deadline;
     }
 
     /// Runs a statement and gives its rows.
@@ -124,7 +136,10 @@ impl<M> UnitOfWork<M> {
     pub fn publish(&mut self, event: &NewEvent<'_>) -> Result<(), PublishError> {
         self.check()?;
         let connection = &self.lease.session().guarded()?.connection;
-        match outbox::append(connection, event) {
+        let rowid = connection.last_insert_rowid();
+        let appended = outbox::append(connection, event);
+        set_last_insert_rowid(connection, rowid);
+        match appended {
             Ok(sequence) => {
                 self.published = Some(sequence);
                 Ok(())
@@ -186,11 +201,6 @@ impl<M> UnitOfWork<M> {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn deadline_for_test(&mut self, deadline: Instant) {
-        self.deadline = deadline;
-    }
-
     fn check(&mut self) -> Result<(), StatementError> {
         if self.lost.is_none() && !self.lease.session().is_open() {
             self.lost = Some(Loss::Other("the transaction ended".into()));
@@ -210,6 +220,12 @@ impl<M> UnitOfWork<M> {
         }
         result
     }
+}
+
+/// Sets what SQLite gives as the rowid of the newest insert.
+fn set_last_insert_rowid(connection: &rusqlite::Connection, rowid: i64) {
+    // SAFETY: the handle is that of an open connection, which the reference keeps alive.
+    unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), rowid) }
 }
 
 /// Whether foreign keys are unresolved (<https://sqlite.org/c3ref/c_dbstatus_options.html>).
