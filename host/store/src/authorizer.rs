@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use bulkhead_types::HOST_TABLE_PREFIX;
-use rusqlite::Connection;
+use bulkhead_types::limits::SQLITE_MEMORY_MAX;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::{Connection, ffi};
 
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(crate) enum Mode {
 }
 
 /// Functions whose result a replay could not repeat, or that tell of a neighbour in the same batch, or that reach outside.
-pub(crate) const FORBIDDEN_FUNCTIONS: [&str; 17] = [
+const FORBIDDEN_FUNCTIONS: [&str; 17] = [
     "random",
     "randomblob",
     "date",
@@ -79,7 +80,7 @@ impl Guard {
         let asked = Arc::clone(&guard);
         connection.authorizer(Some(move |context: AuthContext<'_>| asked.authorize(&context)))?;
         let asked = Arc::clone(&guard);
-        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || asked.is_late()))?;
+        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || asked.is_over()))?;
         Ok(guard)
     }
 
@@ -115,9 +116,15 @@ impl Guard {
         Ok(())
     }
 
-    fn is_late(&self) -> bool {
+    /// Whether a guest's statement is to end: its time is up, or SQLite has more memory than it should.
+    fn is_over(&self) -> bool {
         let deadline = self.deadline.load(Ordering::Relaxed);
-        deadline != u64::MAX && self.epoch.elapsed().as_nanos() >= u128::from(deadline)
+        if deadline == u64::MAX {
+            return false;
+        }
+        // SAFETY: the call takes nothing, and SQLite makes it safe from any thread.
+        let memory = unsafe { ffi::sqlite3_memory_used() };
+        memory > SQLITE_MEMORY_MAX || self.epoch.elapsed().as_nanos() >= u128::from(deadline)
     }
 
     fn authorize(&self, context: &AuthContext<'_>) -> Authorization {

@@ -16,7 +16,6 @@ mod checkpoint;
 mod connection;
 mod error;
 mod folder;
-mod functions;
 mod migrations;
 mod outbox;
 mod snapshot;

@@ -341,11 +341,8 @@ mod tests {
                 ("INSERT INTO parent VALUES (2, 'b'); SELECT FROM", "syntax error"),
                 ("INSERT OR ROLLBACK INTO parent VALUES (1, 'b')", "UNIQUE constraint failed"),
                 ("INSERT INTO parent VALUES (random(), 'b')", "function random"),
-                ("CREATE TABLE t (a, b DEFAULT (random())); INSERT INTO t (a) VALUES (1)", "function random"),
-                (
-                    "CREATE TABLE t (a, b DEFAULT CURRENT_TIMESTAMP); INSERT INTO t (a) VALUES (1)",
-                    "current_timestamp",
-                ),
+                ("CREATE TABLE t (a, b DEFAULT (random()))", "function random"),
+                ("CREATE TABLE t (a, b DEFAULT CURRENT_TIMESTAMP)", "CURRENT_TIMESTAMP"),
                 ("ALTER TABLE child RENAME TO _bulkhead_child", "are the host's"),
                 ("CREATE TABLE t (a REFERENCES _bulkhead_outbox (sequence))", "are the host's"),
             ] {

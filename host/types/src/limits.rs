@@ -69,6 +69,10 @@ pub const RESULT_BYTES_MAX: usize = 8 * MIB;
 pub const STATEMENT_BYTES_MAX: usize = 100_000;
 /// Bytes of one value or row, as SQLite counts them. Then: `limit-exceeded`.
 pub const VALUE_BYTES_MAX: usize = 8 * MIB;
+/// Bytes that SQLite may have in all before guests' statements are interrupted: a sort in a unit of work can take any amount.
+pub const SQLITE_MEMORY_MAX: i64 = 512 * MIB as i64;
+/// Bytes beyond which SQLite gets no memory: the statement that asks fails.
+pub const SQLITE_MEMORY_HARD_MAX: i64 = 1024 * MIB as i64;
 /// Statements that a connection keeps prepared.
 pub const STATEMENTS_CACHED: usize = 128;
 /// Bytes of an event's type and of its subject. Then: `invalid`.
