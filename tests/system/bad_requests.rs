@@ -66,6 +66,18 @@ fn a_body_of_another_shape_is_422_and_writes_nothing() {
 }
 
 #[test]
+fn a_query_that_nothing_reads_is_told_with_the_errors_of_the_body_and_after_the_path() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    client.post("/categories?colour=blue", &json!({"size": 1})).invalid(&["colour", "name", "size"]);
+    client.get("/products/7?colour=blue").problem(404, "not-found");
+    client.patch("/products/7?colour=blue", &json!({})).problem(404, "not-found");
+    let name = "x".repeat(5_000);
+    client.get(&format!("/categories?{name}=1")).invalid(&[&name[..100]]);
+    client.post("/categories", &json!({"name": "a", &name: 1})).invalid(&[&name[..100]]);
+}
+
+#[test]
 fn a_key_that_stands_twice_is_refused() {
     let host = Site::product().start();
     let body = Bytes::from_static(br#"{"name": "a", "name": "b", "slug": "a"}"#);

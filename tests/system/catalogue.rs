@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use bulkhead_tests::shop::{category, product};
 use bulkhead_tests::{Host, Site, database, paths};
 
 /// Runs the loader against a host.
@@ -36,7 +37,10 @@ fn the_real_catalogue_is_loaded_read_back_to_the_cent_and_loaded_again_without_h
     let loaded = database::row_counts(&site.database("product"));
     let again = said(&loader(&host, &[]));
     assert!(again.contains("products: 0 created, 12710 were there already"), "{again}");
-    assert!(said(&loader(&host, &["--if-empty"])).contains("nothing to load"));
+    assert!(
+        said(&loader(&host, &["--if-empty"]))
+            .contains("the shop has 12710 of 12710 products: nothing to load")
+    );
     assert_eq!(database::row_counts(&site.database("product")), loaded);
     host.stop();
 
@@ -46,6 +50,21 @@ fn the_real_catalogue_is_loaded_read_back_to_the_cent_and_loaded_again_without_h
     assert_eq!(database::number(&connection, events), 12_710);
     let host = site.start();
     said(&loader(&host, &["--verify"]));
+}
+
+#[test]
+fn a_load_that_was_broken_off_is_told_and_not_taken_up_unasked() {
+    let site = Site::product();
+    let host = site.start();
+    let mut client = host.client();
+    let category = category(&mut client, "food", None);
+    for sku in ["27334", "27479", "not-in-the-file"] {
+        product(&mut client, &category, sku);
+    }
+    let before = database::row_counts(&site.database("product"));
+    let text = said(&loader(&host, &["--if-empty"]));
+    assert_eq!(text.trim(), "the shop has 2 of 12710 products: make load adds the rest");
+    assert_eq!(database::row_counts(&site.database("product")), before);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Categories: a tree without cycles, addressed by id and by slug.
 
-use bulkhead_tests::Site;
 use bulkhead_tests::shop::{category, id, product, read_all, texts_of};
+use bulkhead_tests::{Site, database};
 use serde_json::{Value, json};
 
 const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
@@ -75,6 +75,88 @@ fn a_category_moves_with_patch_but_never_below_itself() {
 }
 
 #[test]
+fn a_slug_that_is_made_from_a_name_gets_a_number_where_it_is_taken() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let mut slug_of = |name: &str| {
+        let made = client.post("/categories", &json!({"name": name})).expect(201);
+        made["slug"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        ["Rye bread", "RYE BREAD", "Rye, bread!"].map(&mut slug_of),
+        ["rye-bread", "rye-bread-2", "rye-bread-3"]
+    );
+    let long = "x".repeat(200);
+    assert_eq!(slug_of(&long), long);
+    assert_eq!(slug_of(&long), format!("{}-2", "x".repeat(196)));
+    for number in 4..=100 {
+        assert_eq!(slug_of("Rye bread"), format!("rye-bread-{number}"));
+    }
+    client.post("/categories", &json!({"name": "Rye bread"})).problem(409, "slug-taken");
+    // A slug that the client chose stays what it is.
+    client.post("/categories", &json!({"name": "x", "slug": "rye-bread"})).problem(409, "slug-taken");
+}
+
+#[test]
+fn the_tree_of_categories_has_a_greatest_depth() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let mut line: Vec<String> = Vec::new();
+    for level in 1..=32 {
+        line.push(category(&mut client, &format!("level-{level}"), line.last().map(String::as_str)));
+    }
+    let too_deep = json!({"name": "x", "slug": "x", "parent_category_id": line[31]});
+    let problem = client.post("/categories", &too_deep).problem(409, "category-too-deep");
+    assert_eq!(problem["constraint"], "category.parent_category_id");
+
+    // A category brings what is below it along.
+    let top = category(&mut client, "top", None);
+    category(&mut client, "below", Some(&top));
+    let mut move_to =
+        |parent: &str| client.patch(&format!("/categories/{top}"), &json!({"parent_category_id": parent}));
+    move_to(&line[31]).problem(409, "category-too-deep");
+    move_to(&line[30]).problem(409, "category-too-deep");
+    move_to(&line[29]).expect(200);
+    let leaf = client.get("/categories/by-slug/below").expect(200);
+    assert_eq!(leaf["path"].as_array().unwrap().len(), 31);
+    client
+        .patch(&format!("/categories/{}", line[0]), &json!({"parent_category_id": leaf["id"]}))
+        .problem(409, "category-cycle");
+    client.get(&format!("/products?category={}", line[0])).expect(200);
+}
+
+#[test]
+fn a_category_has_so_many_children_and_no_more() {
+    let site = Site::product();
+    let host = site.start();
+    let mut client = host.client();
+    let parent = category(&mut client, "parent", None);
+    let other = category(&mut client, "other", None);
+    let child = category(&mut client, "child", Some(&parent));
+    host.stop();
+
+    let connection = database::open_to_break(&site.database("product"));
+    let insert = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) \
+                  INSERT INTO category (id, name, slug, parent_category_id) \
+                  SELECT printf('01890000-0000-7000-8000-%012d', i), 'c', 'c-' || i, ?1 FROM n";
+    connection.execute(insert, [&parent]).unwrap();
+    drop(connection);
+
+    let host = site.start();
+    let mut client = host.client();
+    let path = format!("/categories/{parent}");
+    assert_eq!(client.get(&path).expect(200)["children"].as_array().unwrap().len(), 1_000);
+    let below = json!({"parent_category_id": parent});
+    let one_more = json!({"name": "x", "slug": "x", "parent_category_id": parent});
+    client.post("/categories", &one_more).problem(409, "too-many-children");
+    client.patch(&format!("/categories/{other}"), &below).problem(409, "too-many-children");
+    // It stands there already, and is not counted twice.
+    client.patch(&format!("/categories/{child}"), &below).expect(200);
+    client.delete(&format!("/categories/{child}")).expect(204);
+    client.post("/categories", &one_more).expect(201);
+}
+
+#[test]
 fn a_category_that_is_not_empty_is_not_deleted() {
     let host = Site::product().start();
     let mut client = host.client();
@@ -115,10 +197,11 @@ fn what_is_wrong_with_a_category_is_said_field_by_field() {
     let host = Site::product().start();
     let mut client = host.client();
     let long = "x".repeat(1_000);
-    let table: [(Value, &[&str]); 7] = [
+    let table: [(Value, &[&str]); 8] = [
         (json!({}), &["name"]),
         (json!({"name": "", "slug": ""}), &["name", "slug"]),
         (json!({"name": long, "slug": "ok"}), &["name"]),
+        (json!({"name": "two\nlines", "slug": "ok"}), &["name"]),
         (json!({"name": "ok", "slug": "Not A Slug"}), &["slug"]),
         (json!({"name": 1, "slug": ["x"], "parent_category_id": 7}), &["name", "slug", "parent_category_id"]),
         (json!({"name": "ok", "slug": "ok", "colour": "blue", "id": "x"}), &["colour", "id"]),

@@ -127,6 +127,7 @@ misdeeds! {
     an_endless_loop_is_ended: "loop" => Outcome::Problem(504, "deadline-exceeded");
     an_endless_write_statement_is_ended_and_its_neighbours_run_again: "endless-write" => Outcome::Problem(504, "deadline-exceeded");
     an_endless_read_statement_is_ended: "endless-read" => Outcome::Problem(504, "deadline-exceeded");
+    a_sort_that_outgrows_its_memory_is_ended: "sort-memory" => Outcome::Problem(504, "deadline-exceeded");
     a_guest_that_ignores_the_loss_of_its_unit_of_work_writes_nothing_more: "ignore-error" => Outcome::Refused;
     a_rollback_raised_in_sql_takes_only_its_own_write: "raise-rollback" => Outcome::Refused;
     a_full_quota_takes_only_the_write_that_met_it: "fill" => Outcome::Problem(507, "storage-full");
@@ -134,6 +135,7 @@ misdeeds! {
     memory_beyond_the_limit_is_not_to_be_had: "grow-memory" => Outcome::Problem(500, "internal");
     a_stack_that_is_too_deep_traps: "deep-stack" => Outcome::Problem(500, "internal");
     an_answer_that_is_none_is_an_internal_error: "bad-response" => Outcome::Problem(500, "internal");
+    an_answer_with_too_many_headers_is_an_internal_error: "many-headers" => Outcome::Problem(500, "internal");
     text_that_is_not_utf8_is_refused: "bad-utf8" => Outcome::Told("invalid-value");
     an_event_that_the_manifest_does_not_grant_is_refused: "publish-undeclared" => Outcome::Told("not-allowed");
     an_event_that_is_no_json_is_refused: "publish-malformed" => Outcome::Told("invalid");

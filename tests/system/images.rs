@@ -16,7 +16,9 @@ fn images_are_shown_in_their_order() {
         let answer = client.post(&images, &json!({"image_url": url, "display_order": order}));
         let made = answer.expect(201);
         assert_eq!((&made["image_url"], &made["display_order"]), (&json!(url), &json!(order)));
-        assert_eq!(answer.header("location"), Some(format!("{images}/{}", id(&made)).as_str()));
+        let location = format!("{images}/{}", id(&made));
+        assert_eq!(answer.header("location"), Some(location.as_str()));
+        assert_eq!(client.get(&location).expect(200), made);
     }
     let expected = ["a", "b", "c"].map(|name| format!("https://example.com/{name}.png"));
     let listed = client.get(&images).expect(200);
@@ -39,8 +41,46 @@ fn an_image_belongs_to_its_product() {
     let [one, two] =
         ["1", "2"].map(|sku| format!("/products/{}/images", id(&product(&mut client, &category, sku))));
     let image = id(&client.post(&one, &json!({"image_url": "https://example.com/1.png"})).expect(201));
+    client.get(&format!("{two}/{image}")).problem(404, "not-found");
+    client.get(&format!("{one}/7")).problem(404, "not-found");
     client.delete(&format!("{two}/{image}")).problem(404, "not-found");
     client.delete(&format!("{one}/{image}")).expect(204);
+}
+
+#[test]
+fn an_image_without_a_place_comes_last_also_behind_the_last_place() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let category = category(&mut client, "food", None);
+    let images = format!("/products/{}/images", id(&product(&mut client, &category, "1")));
+    let mut add = |place: serde_json::Value| {
+        let mut body = json!({"image_url": "https://example.com/1.png"});
+        if !place.is_null() {
+            body["display_order"] = place;
+        }
+        client.post(&images, &body).expect(201)
+    };
+    assert_eq!(add(json!(null))["display_order"], 0);
+    assert_eq!(add(json!(null))["display_order"], 1);
+    assert_eq!(add(json!(1_000_000))["display_order"], 1_000_000);
+    let last = add(json!(null));
+    assert_eq!(last["display_order"], 1_000_000);
+    let listed = client.get(&images).expect(200)["items"].as_array().unwrap().clone();
+    assert_eq!(texts_of(&listed, "id").last(), Some(&id(&last)));
+}
+
+#[test]
+fn a_product_has_so_many_images_and_no_more() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let category = category(&mut client, "food", None);
+    let images = format!("/products/{}/images", id(&product(&mut client, &category, "1")));
+    let body = json!({"image_url": "https://example.com/1.png"});
+    for _ in 0..100 {
+        client.post(&images, &body).expect(201);
+    }
+    let problem = client.post(&images, &body).problem(409, "too-many-images");
+    assert_eq!(problem["constraint"], "product_image.product_id");
 }
 
 #[test]

@@ -109,6 +109,40 @@ fn a_search_takes_any_text_and_never_as_a_query_language() {
 }
 
 #[test]
+fn an_accent_is_found_however_it_is_written() {
+    let site = Site::product();
+    let host = site.start();
+    let mut client = host.client();
+    let category = category(&mut client, "all", None);
+    make(&mut client, &category, "composed", &json!({"name": "Cr\u{e8}me br\u{fb}l\u{e9}e"}));
+    make(&mut client, &category, "decomposed", &json!({"name": "Cre\u{300}me bru\u{302}le\u{301}e"}));
+    make(&mut client, &category, "plain", &json!({"name": "Creme brulee"}));
+    for typed in [
+        "cr\u{e8}me br\u{fb}l\u{e9}e",
+        "cre\u{300}me bru\u{302}le\u{301}e",
+        "creme brulee",
+        "br\u{fb}l",
+        "bru\u{302}l",
+        "BRU\u{302}",
+    ] {
+        let query = format!("q={}", bulkhead_tests::shop::escape(typed));
+        assert_eq!(skus(&mut client, &query), ["composed", "decomposed", "plain"], "{typed}");
+    }
+}
+
+#[test]
+fn a_blank_search_is_no_filter_and_one_without_words_finds_nothing() {
+    let (_site, host) = small_shop();
+    let mut client = host.client();
+    for blank in ["q=", "q=%20%20", "q=%09&sort=name"] {
+        assert_eq!(skus(&mut client, blank).len(), 5, "{blank}");
+    }
+    for wordless in ["q=-", "q=%22%2A"] {
+        assert!(skus(&mut client, wordless).is_empty(), "{wordless}");
+    }
+}
+
+#[test]
 fn search_follows_a_change_of_name() {
     let (_site, host) = small_shop();
     let mut client = host.client();

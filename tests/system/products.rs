@@ -206,6 +206,24 @@ fn a_price_is_an_exact_decimal_text_within_its_bounds() {
 }
 
 #[test]
+fn a_name_and_a_sku_are_one_line_without_white_space_around_it() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let category = category(&mut client, "food", None);
+    let path = format!("/products/{}", id(&product(&mut client, &category, "1")));
+    for text in ["two\nlines", "a\tb", " a", "a ", "a\u{2028}b"] {
+        let mut body = product_body(&category, text);
+        body["name"] = json!(text);
+        client.post("/products", &body).invalid(&["name", "sku"]);
+        client.patch(&path, &json!({"name": text, "sku": text})).invalid(&["name", "sku"]);
+    }
+    for sku in [".", ".."] {
+        client.post("/products", &product_body(&category, sku)).invalid(&["sku"]);
+    }
+    client.get("/products/by-sku/%0a").problem(404, "not-found");
+}
+
+#[test]
 fn everything_wrong_with_a_product_is_said_at_once() {
     let host = Site::product().start();
     let mut client = host.client();

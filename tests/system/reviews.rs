@@ -18,12 +18,15 @@ fn a_customer_reviews_a_product_once_and_may_take_it_back() {
     let location = format!("{reviews}/{}", id(&review));
     assert_eq!(answer.header("location"), Some(location.as_str()));
     assert_eq!((&review["rating"], &review["comment"]), (&json!(4), &json!("Good.")));
+    assert_eq!(client.get(&location).expect(200), review);
+    client.get(&format!("{reviews}/7")).problem(404, "not-found");
     client.post(&reviews, &json!({"rating": 5})).problem(409, "review-exists");
     let listed = read_all(&mut client, &format!("{reviews}?"), 50);
     assert_eq!(texts_of(&listed, "id"), [id(&review)]);
     assert_ne!(client.get(&path).expect(200)["rating"], unrated["rating"]);
     client.delete(&location).expect(204);
     client.delete(&location).problem(404, "not-found");
+    client.get(&location).problem(404, "not-found");
     assert_eq!(client.get(&path).expect(200)["rating"], unrated["rating"]);
     client.post(&reviews, &json!({"rating": 5})).expect(201);
 }

@@ -3,7 +3,7 @@
 use std::thread;
 
 use bulkhead_tests::Site;
-use bulkhead_tests::shop::{category, id, product};
+use bulkhead_tests::shop::{category, id, product, product_body};
 use serde_json::json;
 
 #[test]
@@ -45,6 +45,20 @@ fn stock_never_goes_below_zero() {
     client.post(&stock, &json!({})).invalid(&["delta"]);
     client.post(&stock, &json!({"delta": 1, "reason": "gift"})).invalid(&["reason"]);
     assert_eq!(client.get(&stock).expect(200)["available"], 10);
+}
+
+#[test]
+fn stock_has_a_most_that_a_change_does_not_pass() {
+    let host = Site::product().start();
+    let mut client = host.client();
+    let category = category(&mut client, "food", None);
+    let mut body = product_body(&category, "1");
+    body["stock_quantity"] = json!(1_000_000_000);
+    let stock = format!("/products/{}/stock", id(&client.post("/products", &body).expect(201)));
+    let problem = client.post(&stock, &json!({"delta": 1})).problem(409, "too-much-stock");
+    assert_eq!(problem["constraint"], "product.stock_quantity");
+    client.post(&stock, &json!({"delta": -1})).expect(200);
+    client.post(&stock, &json!({"delta": 1})).expect(200);
 }
 
 #[test]

@@ -44,7 +44,7 @@ macro_rules! ids {
         impl FromStr for $name {
             type Err = IdError;
 
-            /// Takes the form with hyphens alone, so that a thing has one address.
+            /// Takes the form with hyphens alone, in lower or upper case; it is written in lower case.
             fn from_str(text: &str) -> Result<Self, IdError> {
                 let id = if text.len() == 36 { Uuid::parse_str(text).ok() } else { None };
                 id.map(Self).ok_or(IdError)

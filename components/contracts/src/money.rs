@@ -17,7 +17,7 @@ pub struct Money {
 
 /// 9999999.99.
 const CENTS_MAX: i64 = 999_999_999;
-/// Of `9999999`.
+/// Digits before the point: those of `9999999`. Leading zeros count, as in the schema's pattern.
 const WHOLE_DIGITS_MAX: usize = 7;
 
 /// Why something is no amount.
@@ -25,7 +25,7 @@ const WHOLE_DIGITS_MAX: usize = 7;
 pub enum MoneyError {
     /// The text is not digits with at most two behind a point.
     Malformed,
-    /// It is above 9999999.99 or below zero.
+    /// It is above 9999999.99, below zero, or written with more than seven digits before the point.
     OutOfRange,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for MoneyError {
             Self::Malformed => {
                 "must be a decimal number with at most two digits behind the point, such as \"19.99\""
             }
-            Self::OutOfRange => "must be from 0.00 to 9999999.99",
+            Self::OutOfRange => "must be from 0.00 to 9999999.99, with at most 7 digits before the point",
         })
     }
 }
@@ -99,7 +99,7 @@ impl fmt::Display for Money {
 impl FromStr for Money {
     type Err = MoneyError;
 
-    /// Takes digits, and behind a point one or two more: `5`, `5.5`, `5.50`. No sign, no exponent, no white space.
+    /// Takes one to seven digits, and behind a point one or two more: `5`, `5.5`, `5.50`. No sign, no exponent, no white space.
     fn from_str(text: &str) -> Result<Self, MoneyError> {
         let (whole, fraction) =
             text.split_once('.').map_or((text, None), |(whole, rest)| (whole, Some(rest)));
@@ -107,7 +107,6 @@ impl FromStr for Money {
         if !digits(whole) || fraction.is_some_and(|fraction| !digits(fraction) || fraction.len() > 2) {
             return Err(MoneyError::Malformed);
         }
-        let whole = whole.trim_start_matches('0');
         if whole.len() > WHOLE_DIGITS_MAX {
             return Err(MoneyError::OutOfRange);
         }
@@ -155,6 +154,7 @@ mod tests {
             ("5.5", 550),
             ("19.99", 1999),
             ("007.01", 701),
+            ("0000001", 100),
             ("9999999.99", CENTS_MAX),
         ] {
             assert_eq!(text.parse::<Money>().map(Money::cents), Ok(cents), "{text}");
@@ -168,7 +168,7 @@ mod tests {
         {
             assert_eq!(text.parse::<Money>(), Err(MoneyError::Malformed), "{text}");
         }
-        for text in ["10000000", "10000000.00", "99999999999999999999.99"] {
+        for text in ["10000000", "10000000.00", "99999999999999999999.99", "00000001", "00000000.00"] {
             assert_eq!(text.parse::<Money>(), Err(MoneyError::OutOfRange), "{text}");
         }
     }

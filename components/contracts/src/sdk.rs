@@ -30,7 +30,11 @@ ids!(
 
 impl Schema for Money {
     fn schema() -> Json {
-        json!({"type": "string", "pattern": r"^[0-9]{1,7}(\.[0-9]{1,2})?$"})
+        json!({
+            "type": "string",
+            "pattern": r"^[0-9]{1,7}(\.[0-9]{1,2})?$",
+            "description": "A decimal with at most 7 digits before the point and 2 behind it.",
+        })
     }
 }
 
@@ -106,6 +110,13 @@ mod tests {
         assert!(matches!(money.parameter(), Value::Integer(1999)));
         assert_eq!(Money::from_value(Value::Integer(1999)), Ok(money));
         assert!(Money::from_value(Value::Integer(-1)).is_err());
+    }
+
+    #[test]
+    fn money_says_how_many_digits_it_takes() {
+        let schema = Money::schema();
+        assert!(schema["pattern"].as_str().expect("a pattern").contains("{1,7}"));
+        assert!(Money::from_text("00000001").expect_err("too long").contains("7 digits"));
     }
 
     #[test]

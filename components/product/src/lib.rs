@@ -5,7 +5,8 @@
 //! - [`http`]: the handlers, a file per resource.
 //! - [`events`]: what is published.
 //!
-//! Invariants: SQL stands in `store` alone; every change of a product or a category publishes its state in the same unit of work;
+//! Invariants: SQL stands in `store` alone; creating or changing a product or a category publishes its state in the same unit of work, and
+//! deleting a product that it is gone (changes of stock, images and reviews publish nothing, nor does deleting a category);
 //! available + reserved + sold = added, by a CHECK of the table.
 
 pub mod events;

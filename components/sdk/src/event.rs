@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::call::CallError;
 use crate::database::{PublishError, Transaction};
+use crate::problem::Problem;
 use crate::sql::Error;
 use crate::time::Timestamp;
-use crate::wit::bulkhead::service::types;
+use crate::wit::bulkhead::service::{outbox, types};
 pub use crate::wit::exports::bulkhead::service::event_handler::HandleError;
 
 /// An event's payload.
@@ -72,8 +74,92 @@ impl From<Error> for HandleError {
     }
 }
 
+/// An event that is wrong, or that the manifest does not grant, is so the next time too.
 impl From<PublishError> for HandleError {
     fn from(PublishError(error): PublishError) -> Self {
-        HandleError::Retry(format!("publishing failed: {error}"))
+        let text = format!("publishing failed: {error}");
+        match error {
+            outbox::Error::NotAllowed(_) | outbox::Error::Invalid(_) => HandleError::Reject(text),
+            _ => HandleError::Retry(text),
+        }
+    }
+}
+
+/// A call that is wrong, or that the manifest does not grant, is so the next time too.
+impl From<CallError> for HandleError {
+    fn from(error: CallError) -> Self {
+        let text = format!("a call failed: {error}");
+        match error {
+            CallError::NotAllowed(_) | CallError::LeaseHeld | CallError::InvalidRequest(_) => {
+                HandleError::Reject(text)
+            }
+            _ => HandleError::Retry(text),
+        }
+    }
+}
+
+/// What a client would have to change (4xx) is wrong the next time too; what the service failed at may be better then.
+impl From<Problem> for HandleError {
+    fn from(problem: Problem) -> Self {
+        let text = problem.to_string();
+        if (400..500).contains(&problem.status()) {
+            HandleError::Reject(text)
+        } else {
+            HandleError::Retry(text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_rejected(error: impl Into<HandleError>) -> bool {
+        matches!(error.into(), HandleError::Reject(_))
+    }
+
+    #[test]
+    fn what_is_wrong_the_next_time_too_is_rejected_and_all_else_tried_again() {
+        let text = String::new;
+        for (error, rejected) in [
+            (outbox::Error::NotAllowed(text()), true),
+            (outbox::Error::Invalid(text()), true),
+            (outbox::Error::StorageFull, false),
+            (outbox::Error::Busy, false),
+            (outbox::Error::Lost(text()), false),
+            (outbox::Error::Other(text()), false),
+        ] {
+            assert_eq!(is_rejected(PublishError(error.clone())), rejected, "{error}");
+        }
+        for (error, rejected) in [
+            (CallError::NotAllowed(text()), true),
+            (CallError::LeaseHeld, true),
+            (CallError::InvalidRequest(text()), true),
+            (CallError::QueueFull, false),
+            (CallError::DeadlineExceeded, false),
+            (CallError::Unavailable(text()), false),
+            (CallError::Other(text()), false),
+        ] {
+            assert_eq!(is_rejected(error.clone()), rejected, "{error}");
+        }
+        for (problem, rejected) in [
+            (Problem::not_found("no"), true),
+            (Problem::conflict("conflict", "no"), true),
+            (Problem::internal("no"), false),
+            (Problem::unavailable("no"), false),
+        ] {
+            assert_eq!(is_rejected(problem.clone()), rejected, "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_became_of_an_event_says_what_the_operator_needs() {
+        let problem = Problem::internal("no such table: note");
+        let HandleError::Retry(text) = problem.into() else { panic!("it was rejected") };
+        assert!(text.starts_with("internal: ") && text.ends_with("no such table: note"), "{text}");
+        let HandleError::Reject(text) = Problem::invalid_field("name", "is missing").into() else {
+            panic!("it is to be tried again")
+        };
+        assert!(text.ends_with("name is missing"), "{text}");
     }
 }

@@ -45,6 +45,8 @@ pub trait Extract: Sized {
     const WRITES: bool = false;
     /// It reads the query. Where no argument does, a query is an error.
     const READS_QUERY: bool = false;
+    /// How many of the route's path parameters it takes: [`Path`] takes all, anything else none.
+    const PATH_PARAMETERS: usize = 0;
 
     /// Takes it from the request.
     fn extract(context: &Context<'_>) -> Result<Self>;
@@ -73,6 +75,9 @@ pub struct Path<T>(pub T);
 
 /// What [`Path`] can hold.
 pub trait FromPath: Sized {
+    /// How many parameters it is made of.
+    const PARAMETERS: usize;
+
     /// Reads it; none where a part is malformed or missing.
     fn from_path(captures: &Captures<'_>) -> Option<Self>;
 
@@ -85,6 +90,8 @@ fn capture<T: FromText>(captures: &Captures<'_>, position: usize) -> Option<T> {
 }
 
 impl<T: FromText> FromPath for T {
+    const PARAMETERS: usize = 1;
+
     fn from_path(captures: &Captures<'_>) -> Option<Self> {
         capture(captures, 0)
     }
@@ -95,6 +102,8 @@ impl<T: FromText> FromPath for T {
 }
 
 impl<A: FromText, B: FromText> FromPath for (A, B) {
+    const PARAMETERS: usize = 2;
+
     fn from_path(captures: &Captures<'_>) -> Option<Self> {
         Some((capture(captures, 0)?, capture(captures, 1)?))
     }
@@ -105,6 +114,8 @@ impl<A: FromText, B: FromText> FromPath for (A, B) {
 }
 
 impl<T: FromPath> Extract for Path<T> {
+    const PATH_PARAMETERS: usize = T::PARAMETERS;
+
     fn extract(context: &Context<'_>) -> Result<Self> {
         T::from_path(&context.captures)
             .map(Path)
@@ -232,8 +243,8 @@ impl Extract for Request {
 pub trait Handler<Arguments>: Send + Sync + 'static {
     /// An argument may write.
     const WRITES: bool;
-    /// An argument reads the query.
-    const READS_QUERY: bool;
+    /// How many path parameters its [`Path`] takes.
+    const PATH_PARAMETERS: usize;
 
     /// Answers.
     fn call(&self, context: &Context<'_>) -> Result<Response>;
@@ -256,6 +267,27 @@ fn collect<T>(extracted: Result<T>, problem: &mut Option<Problem>) -> Option<T> 
     }
 }
 
+/// What the one [`Path`] of a handler takes. A second one, which would read the same parameters again, does not compile.
+const fn of_one_path(mut counts: &[usize]) -> usize {
+    let mut found = 0;
+    while let [count, rest @ ..] = counts {
+        assert!(
+            *count == 0 || found == 0,
+            "a handler takes one Path: that of two parameters is a Path of a pair"
+        );
+        found += *count;
+        counts = rest;
+    }
+    found
+}
+
+/// Where nothing reads the query, each parameter is unknown. Told together with what else is wrong.
+fn check_unread_query(request: &Request) -> Option<Problem> {
+    let mut errors = Errors::default();
+    QueryReader::new(request.query.as_deref(), &mut errors).finish();
+    (!errors.is_empty()).then(|| Problem::invalid(errors))
+}
+
 macro_rules! handlers {
     ($( ($($name:ident $value:ident),*) )+) => { $(
         impl<F, R, $($name),*> Handler<($($name,)*)> for F
@@ -265,11 +297,12 @@ macro_rules! handlers {
             $($name: Extract,)*
         {
             const WRITES: bool = false $(|| $name::WRITES)*;
-            const READS_QUERY: bool = false $(|| $name::READS_QUERY)*;
+            const PATH_PARAMETERS: usize = of_one_path(&[$($name::PATH_PARAMETERS),*]);
 
-            fn call(&self, _context: &Context<'_>) -> Result<Response> {
-                let mut problem = None;
-                $( let $value = collect($name::extract(_context), &mut problem); )*
+            fn call(&self, context: &Context<'_>) -> Result<Response> {
+                let reads_query = false $(|| $name::READS_QUERY)*;
+                let mut problem = if reads_query { None } else { check_unread_query(context.request) };
+                $( let $value = collect($name::extract(context), &mut problem); )*
                 match (problem, ($($value,)*)) {
                     (None, ($(Some($value),)*)) => self($($value),*)?.into_response(),
                     (problem, _) => Err(problem.unwrap_or_else(|| Problem::internal("an argument is missing"))),

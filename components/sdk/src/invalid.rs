@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 /// At most so many errors are listed; a body with more has its further ones left out.
 pub const ERRORS_MAX: usize = 100;
+/// So many characters of a name that the client chose are given back to it; the rest is cut.
+pub const NAME_CHARACTERS_MAX: usize = 100;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +36,13 @@ impl Errors {
         self.push(field, message.into());
     }
 
-    /// Adds an error at a field of the object that is being read.
+    /// Adds an error at a field of the object that is being read. A long name is cut: it may be the client's.
     pub fn add_at(&mut self, name: &str, message: impl Into<String>) {
         let mut field = self.field();
         if !field.is_empty() {
             field.push('.');
         }
-        field.push_str(name);
+        field.extend(name.chars().take(NAME_CHARACTERS_MAX));
         self.push(field, message.into());
     }
 
@@ -110,6 +112,13 @@ mod tests {
         errors.add("is empty");
         let fields: Vec<String> = errors.into_found().into_iter().map(|error| error.field).collect();
         assert_eq!(fields, ["items[3].quantity", "items[3].colour", ""]);
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let mut errors = Errors::default();
+        errors.add_at(&"ä".repeat(10_000), "is unknown");
+        assert_eq!(errors.into_found()[0].field, "ä".repeat(NAME_CHARACTERS_MAX));
     }
 
     #[test]

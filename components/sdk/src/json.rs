@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use crate::invalid::NAME_CHARACTERS_MAX;
+
 /// How deeply lists and objects may be nested in a body. A deeper one is malformed. A guest's stack is 128 KiB.
 pub const DEPTH_MAX: usize = 32;
 
@@ -130,7 +132,10 @@ impl<'de> Visitor<'de> for Seed {
         }
         match duplicate(&fields) {
             None => Ok(Node::Object(fields)),
-            Some(key) => Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object"))),
+            Some(key) => {
+                let shown: String = key.chars().take(NAME_CHARACTERS_MAX).collect();
+                Err(A::Error::custom(format_args!("the key {shown:?} stands twice in one object")))
+            }
         }
     }
 }

@@ -35,8 +35,9 @@
 //!
 //! What holds:
 //! - a handler of GET cannot write, and only [`Transaction`] publishes: by type;
-//! - every error of a request is found before its handler runs, and told at once;
-//! - the text of an SQL error never reaches a client.
+//! - what the types of the arguments say is checked before the handler runs, and all that is wrong is told at once, up to
+//!   [`ERRORS_MAX`](invalid::ERRORS_MAX) errors;
+//! - the text of an SQL error never reaches a client: of a constraint that refused a write it learns the kind and the name.
 //!
 //! Left out on purpose: middleware (what every request needs, the host does), async (one request at a time runs in an
 //! instance), and other bodies than JSON (take [`Request`] for those).

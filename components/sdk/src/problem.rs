@@ -4,6 +4,7 @@
 //! take the second, and it never leaves the service.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
@@ -194,6 +195,17 @@ impl Problem {
             response = response.with_header(name, value);
         }
         response
+    }
+}
+
+/// For the operator: with what the log alone is to have, and never for a client.
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.0.code, self.0.detail)?;
+        for error in &self.0.errors {
+            write!(formatter, "; {} {}", error.field, error.message)?;
+        }
+        self.0.for_the_operator.iter().try_for_each(|text| write!(formatter, "; {text}"))
     }
 }
 

@@ -69,8 +69,10 @@ pub enum Found<'r, 'p, T> {
 }
 
 impl<T> Router<T> {
-    /// Adds a route. The path's parameters stand in braces, each a whole part.
-    pub fn add(&mut self, method: &'static str, path: &'static str, route: T) {
+    /// Adds a route. The path's parameters stand in braces, each a whole part. False where the path, however its parameters are
+    /// named, has a route of this method already: then nothing is added.
+    #[must_use]
+    pub fn add(&mut self, method: &'static str, path: &'static str, route: T) -> bool {
         let mut node = &mut self.root;
         for part in parts(path) {
             node = if part.starts_with('{') {
@@ -83,11 +85,15 @@ impl<T> Router<T> {
                 });
                 match node.literals.get_mut(position) {
                     Some((_, child)) => child,
-                    None => return,
+                    None => return false,
                 }
             };
         }
+        if node.routes.iter().any(|(taken, _)| *taken == method) {
+            return false;
+        }
         node.routes.push((method, route));
+        true
     }
 
     /// Finds a route. HEAD finds that of GET.
@@ -160,7 +166,7 @@ mod tests {
             ("GET", "/products/{id}/stock"),
             ("DELETE", "/products/{id}/images/{image_id}"),
         ] {
-            router.add(method, path, path);
+            assert!(router.add(method, path, path), "{method} {path}");
         }
         router
     }
@@ -175,6 +181,14 @@ mod tests {
             Found::OtherMethods(allow) => allow,
             Found::Nothing => "nothing".to_owned(),
         }
+    }
+
+    #[test]
+    fn a_method_and_a_path_have_one_route_whatever_their_parameters_are_called() {
+        let mut router = router();
+        assert!(!router.add("GET", "/products", "again"));
+        assert!(!router.add("GET", "/products/{product_id}", "again"));
+        assert!(router.add("PUT", "/products/{product_id}", "another"));
     }
 
     #[test]

@@ -3,10 +3,8 @@
 use crate::database::Transaction;
 use crate::event::{Event, HandleError, Received, Subscription};
 use crate::extract::{Context, Handler, Request, RouteDescription};
-use crate::invalid::Errors;
 use crate::migration::Migration;
 use crate::problem::{Problem, Result};
-use crate::record::QueryReader;
 use crate::response::Response;
 use crate::router::{Found, Router, parameter_names};
 use crate::wit::bulkhead::service::types;
@@ -17,7 +15,7 @@ use crate::wit::exports::bulkhead::service::migrations::Migration as MigrationRe
 #[derive(Default)]
 pub struct Service {
     summary: &'static str,
-    router: Router<Route>,
+    router: Router<Box<Call>>,
     /// In the order of their definition.
     descriptions: Vec<RouteEntry>,
     subscriptions: Vec<Subscription>,
@@ -26,11 +24,6 @@ pub struct Service {
 }
 
 type Call = dyn Fn(&Context<'_>) -> Result<Response> + Send + Sync;
-
-struct Route {
-    reads_query: bool,
-    call: Box<Call>,
-}
 
 struct RouteEntry {
     method: &'static str,
@@ -103,6 +96,8 @@ impl Service {
         self
     }
 
+    /// A route that can't work is refused when the service is made, so it shows when the component is loaded and in every native
+    /// test: one whose path has not the parameters that its handler takes, and one that is there already.
     fn route<A, H: Handler<A>>(
         mut self,
         method: &'static str,
@@ -110,8 +105,15 @@ impl Service {
         summary: &'static str,
         handler: H,
     ) -> Self {
+        let parameters = parameter_names(path).count();
+        if parameters != H::PATH_PARAMETERS {
+            let taken = H::PATH_PARAMETERS;
+            refuse(method, path, &format!("has {parameters} path parameters, and its handler takes {taken}"));
+        }
         let call = Box::new(move |context: &Context<'_>| handler.call(context));
-        self.router.add(method, path, Route { reads_query: H::READS_QUERY, call });
+        if !self.router.add(method, path, call) {
+            refuse(method, path, "is there already");
+        }
         self.descriptions.push(RouteEntry { method, path, summary, describe: H::describe });
         self
     }
@@ -128,16 +130,7 @@ impl Service {
 
     fn answer(&self, request: &Request) -> Result<Response> {
         match self.router.find(&request.method, &request.path) {
-            Found::Route(route, captures) => {
-                if !route.reads_query && request.query.as_deref().is_some_and(|query| !query.is_empty()) {
-                    let mut errors = Errors::default();
-                    QueryReader::new(request.query.as_deref(), &mut errors).finish();
-                    if !errors.is_empty() {
-                        return Err(Problem::invalid(errors));
-                    }
-                }
-                (route.call)(&Context { request, captures })
-            }
+            Found::Route(call, captures) => call(&Context { request, captures }),
             Found::OtherMethods(allow) => Err(Problem::method_not_allowed(allow)),
             Found::Nothing => Err(Problem::not_found("there is nothing at this path")),
         }
@@ -169,6 +162,14 @@ impl Service {
     pub fn migrations(&self) -> Vec<MigrationRecord> {
         self.migrations.iter().map(Migration::record).collect()
     }
+}
+
+#[expect(
+    clippy::panic,
+    reason = "no request has part in it: it happens at once, at load and in every test, or never"
+)]
+fn refuse(method: &str, path: &str, why: &str) -> ! {
+    panic!("the route {method} {path} {why}")
 }
 
 impl RouteEntry {

@@ -76,7 +76,7 @@ fn service() -> Service {
         .patch("/orders/{id}", "Changes.", |Path(_): Path<Uuid>, Body(changes): Body<Changes>| {
             Ok(echo(changes))
         })
-        .delete("/orders/{id}", "Deletes.", |_principal: Principal| Ok(NoContent))
+        .delete("/orders/{id}", "Deletes.", |_: Principal, Path(_): Path<Uuid>| Ok(NoContent))
         .put("/orders", "Replaces.", |Query(_): Query<Filter>, Body(_): Body<NewOrder>| Ok(NoContent))
         .get("/fails", "Fails.", || Err::<Response, _>(Problem::internal("secret")))
 }
@@ -172,6 +172,15 @@ fn every_error_of_a_query_is_told_at_once_and_with_those_of_the_body() {
         ["minimum must be a whole number from 0 to 9", "items is missing"]
     );
     assert_eq!(errors("GET", &format!("/orders/{ID}?x=1"), ""), ["x is not a known query parameter"]);
+    assert_eq!(
+        errors("POST", "/orders?x=1&y", r#"{"z": 1}"#),
+        [
+            "x is not a known query parameter",
+            "y is not a known query parameter",
+            "items is missing",
+            "z is not a known field"
+        ]
+    );
 }
 
 #[test]
@@ -217,6 +226,9 @@ fn other_paths_methods_and_ids_have_their_problems() {
         ("GET", "/nothing", 404, "not-found"),
         ("GET", "/orders/7", 404, "not-found"),
         ("GET", "/orders/%ff", 404, "not-found"),
+        ("GET", "/orders/7?x=1", 404, "not-found"),
+        ("PATCH", "/orders/7?x=1", 404, "not-found"),
+        ("DELETE", &format!("/orders/{ID}?x=1"), 401, "unauthenticated"),
         ("DELETE", "/orders", 405, "method-not-allowed"),
         ("OPTIONS", "/orders", 405, "method-not-allowed"),
         ("DELETE", &format!("/orders/{ID}"), 401, "unauthenticated"),
@@ -281,6 +293,25 @@ fn the_description_says_what_a_route_takes_and_gives() {
         .map(|parameter| (parameter.name.as_str(), parameter.required))
         .collect();
     assert_eq!(required, [("colour", false), ("minimum", true), ("limit", false)]);
+}
+
+#[test]
+#[should_panic(expected = "the route GET /a/{id}/{part} has 2 path parameters, and its handler takes 1")]
+fn a_path_with_more_parameters_than_its_handler_takes_is_refused() {
+    let _ = Service::new("").get("/a/{id}/{part}", "", |Path(_): Path<Uuid>| Ok(NoContent));
+}
+
+#[test]
+#[should_panic(expected = "the route GET /a has 0 path parameters, and its handler takes 2")]
+fn a_path_with_fewer_parameters_than_its_handler_takes_is_refused() {
+    let _ = Service::new("").get("/a", "", |Path(_): Path<(Uuid, Uuid)>| Ok(NoContent));
+}
+
+#[test]
+#[should_panic(expected = "the route GET /a/{name} is there already")]
+fn a_route_that_is_there_already_is_refused() {
+    let handler = |Path(_): Path<Uuid>| Ok(NoContent);
+    let _ = Service::new("").get("/a/{id}", "", handler).get("/a/{name}", "", handler);
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Schema for Uuid {
 }
 
 impl FromText for Uuid {
-    /// Takes the form with hyphens alone, so that a thing has one address.
+    /// Takes the form with hyphens alone, in lower or upper case; it is written in lower case.
     fn from_text(text: &str) -> Result<Self, String> {
         let id = if text.len() == 36 { Uuid::parse_str(text).ok() } else { None };
         id.ok_or_else(|| "must be a UUID".to_owned())

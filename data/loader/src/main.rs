@@ -37,7 +37,7 @@ struct Arguments {
     /// How many connections load at the same time.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     connections: u16,
-    /// Do nothing where the shop has a product already.
+    /// Load nothing where the shop has a product already: only say how many of the file's it has.
     #[arg(long, conflicts_with = "verify")]
     if_empty: bool,
     /// Load nothing: read everything back and compare it with the file. The exit status is 1 where they differ.
@@ -60,6 +60,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is said of a shop that is not empty. A run that was broken off is not taken up unasked: what is missing may have been
+/// deleted on purpose.
+fn presence(count: usize, all: usize) -> String {
+    let rest = if count == all { "nothing to load" } else { "make load adds the rest" };
+    format!("the shop has {count} of {all} products: {rest}")
+}
+
 /// One thread is enough: it leaves the other cores to the shop.
 #[tokio::main(flavor = "current_thread")]
 async fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -74,10 +81,22 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(if report.differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     if arguments.if_empty && shop::has_products(&mut Connection::new(arguments.url.clone())).await? {
-        writeln!(out, "the shop has products already: nothing to load")?;
+        let count = shop::count_products(&mut Connection::new(arguments.url.clone()), &catalogue).await?;
+        writeln!(out, "{}", presence(count, catalogue.items.len()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let outcome = load::load(&mut connections, &catalogue).await?;
     write!(out, "{outcome}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shop_that_is_not_empty_is_told_what_it_lacks() {
+        assert_eq!(presence(7, 12_710), "the shop has 7 of 12710 products: make load adds the rest");
+        assert_eq!(presence(12_710, 12_710), "the shop has 12710 of 12710 products: nothing to load");
+    }
 }

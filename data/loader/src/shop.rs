@@ -1,11 +1,14 @@
 //! What the loader reads and writes of the shop's API.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use anyhow::Result;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::Catalogue;
 use crate::client::Connection;
 
 /// The most that a page may hold.
@@ -62,16 +65,31 @@ pub(crate) async fn has_products(connection: &mut Connection) -> Result<bool> {
     Ok(!page.items.is_empty())
 }
 
-/// Reads a whole list, page by page, and hands each page's items on.
+/// How many of these products the shop has. It reads no further than to the last of them.
+pub(crate) async fn count_products(connection: &mut Connection, catalogue: &Catalogue) -> Result<usize> {
+    let mut missing: HashSet<&str> = catalogue.items.iter().map(|item| item.sku.as_str()).collect();
+    read_all(connection, "/products", |page: Vec<Product>| {
+        for product in page {
+            missing.remove(product.sku.as_str());
+        }
+        if missing.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .await?;
+    Ok(catalogue.items.len() - missing.len())
+}
+
+/// Reads a list, page by page, and hands each page's items on, until it ends or enough is read.
 pub(crate) async fn read_all<T: DeserializeOwned>(
     connection: &mut Connection,
     list: &str,
-    mut take: impl FnMut(Vec<T>),
+    mut take: impl FnMut(Vec<T>) -> ControlFlow<()>,
 ) -> Result<()> {
     let mut path: Cow<'_, str> = format!("{list}?limit={PAGE_LIMIT}").into();
     loop {
         let page: Page<T> = connection.get(&path).await?.read()?;
-        take(page.items);
+        if take(page.items).is_break() {
+            return Ok(());
+        }
         let Some(cursor) = page.next_cursor else { return Ok(()) };
         path = format!("{list}?limit={PAGE_LIMIT}&cursor={}", escape(&cursor)).into();
     }

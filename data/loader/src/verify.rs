@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::ControlFlow;
 
 use anyhow::{Context as _, Result};
 use rust_decimal::Decimal;
@@ -43,12 +44,18 @@ impl fmt::Display for Report {
 /// Reads all products and categories back and compares them with the catalogue.
 pub(crate) async fn verify(connection: &mut Connection, catalogue: &Catalogue) -> Result<Report> {
     let (mut products, mut categories) = (Vec::new(), Vec::new());
-    shop::read_all(connection, "/products", |page: Vec<Product>| products.extend(page))
-        .await
-        .context("failed to read the products back")?;
-    shop::read_all(connection, "/categories", |page: Vec<Category>| categories.extend(page))
-        .await
-        .context("failed to read the categories back")?;
+    shop::read_all(connection, "/products", |page: Vec<Product>| {
+        products.extend(page);
+        ControlFlow::Continue(())
+    })
+    .await
+    .context("failed to read the products back")?;
+    shop::read_all(connection, "/categories", |page: Vec<Category>| {
+        categories.extend(page);
+        ControlFlow::Continue(())
+    })
+    .await
+    .context("failed to read the categories back")?;
     Ok(compare(catalogue, &products, &categories))
 }
 

@@ -2,21 +2,22 @@
 
 use bulkhead_contracts::CategoryId;
 use bulkhead_sdk::{
-    Body, Change, Created, Json, NoContent, Page, Patch, Path, Problem, Query, Read, Result, Snapshot, Text,
+    Body, Change, Created, Json, NoContent, Page, Patch, Path, Problem, Query, Read, Result, Snapshot,
     Transaction, body, new_id, reply,
 };
 
 use super::ListQuery;
 use crate::events::category_changed;
-use crate::rules::category::{Slug, makes_cycle};
+use crate::rules::category::{CHILDREN_MAX, DEPTH_MAX, Misplaced, Slug, check_place};
+use crate::rules::line::Name;
 use crate::store::category::{self, Category};
 
 body! {
     /// A category to create.
     pub struct NewCategory {
         /// What it is called.
-        pub name: Text<1, 200>,
-        /// Its name in addresses; made from the name where absent.
+        pub name: Name,
+        /// Its name in addresses; made from the name where absent, with a number behind it where another category has it.
         pub slug: Option<Slug>,
         /// What it belongs to; at the top where absent.
         pub parent_category_id: Option<CategoryId>,
@@ -27,7 +28,7 @@ body! {
     /// What to change of a category. The slug does not follow the name.
     pub struct CategoryPatch {
         /// What it is called.
-        pub name: Change<Text<1, 200>>,
+        pub name: Change<Name>,
         /// Its name in addresses; unique.
         pub slug: Change<Slug>,
         /// What it belongs to; null moves it to the top.
@@ -55,6 +56,23 @@ reply! {
 
 fn no_such_category() -> Problem {
     Problem::not_found("there is no such category")
+}
+
+fn misplaced(why: Misplaced) -> Problem {
+    match why {
+        Misplaced::Cycle => {
+            Problem::conflict("category-cycle", "a category cannot belong to itself or to one below it")
+        }
+        Misplaced::TooDeep => Problem::conflict(
+            "category-too-deep",
+            format!("categories stand at most {DEPTH_MAX} levels deep, with all that is below them"),
+        ),
+        Misplaced::TooManyChildren => Problem::conflict(
+            "too-many-children",
+            format!("at most {CHILDREN_MAX} categories belong to one category"),
+        ),
+    }
+    .with("constraint", "category.parent_category_id")
 }
 
 fn detail(read: &impl Read, category: Category) -> Result<CategoryDetail> {
@@ -88,9 +106,20 @@ pub(super) fn create(
     Body(new): Body<NewCategory>,
     transaction: Transaction,
 ) -> Result<Created<CategoryDetail>> {
-    let slug = new.slug.or_else(|| Slug::from_name(&new.name)).ok_or_else(|| {
-        Problem::invalid_field("slug", "is missing, and the name has no letters that one could be made from")
-    })?;
+    let slug = match new.slug {
+        Some(slug) => slug,
+        None => {
+            let slug = Slug::from_name(new.name.as_str()).ok_or_else(|| {
+                let why = "is missing, and the name has no letters that one could be made from";
+                Problem::invalid_field("slug", why)
+            })?;
+            // Where none is free, the unique slug refuses it as it does a slug that the client chose.
+            category::free_slug(&transaction, &slug)?.unwrap_or(slug)
+        }
+    };
+    if let Some(parent) = new.parent_category_id {
+        check_place(category::place_below(&transaction, parent, None)?, 1).map_err(misplaced)?;
+    }
     let category = Category {
         id: new_id().into(),
         name: new.name.into_string(),
@@ -123,14 +152,8 @@ pub(super) fn change(
         Patch::Absent => {}
         Patch::Null => category.parent_category_id = None,
         Patch::Value(parent) => {
-            let way = category::way_to(&transaction, parent)?;
-            if makes_cycle(id, way.iter().map(|ancestor| ancestor.id)) {
-                return Err(Problem::conflict(
-                    "category-cycle",
-                    "a category cannot belong to itself or to one below it",
-                )
-                .with("constraint", "category.parent_category_id"));
-            }
+            let place = category::place_below(&transaction, parent, Some(id))?;
+            check_place(place, category::height(&transaction, id)?).map_err(misplaced)?;
             category.parent_category_id = Some(parent);
         }
     }

@@ -7,7 +7,7 @@ use bulkhead_sdk::{
 };
 
 use super::{ListQuery, no_such_product};
-use crate::rules::image::{HttpsUrl, IMAGES_MAX};
+use crate::rules::image::{DISPLAY_ORDER_MAX, HttpsUrl, IMAGES_MAX};
 use crate::store::image::{self, Image};
 use crate::store::product;
 
@@ -17,8 +17,12 @@ body! {
         /// An https URL.
         pub image_url: HttpsUrl,
         /// Images are shown in this order; behind the last one where absent.
-        pub display_order: Option<Integer<0, 1_000_000>>,
+        pub display_order: Option<Integer<0, DISPLAY_ORDER_MAX>>,
     }
+}
+
+fn no_such_image() -> Problem {
+    Problem::not_found("there is no such image of this product")
 }
 
 pub(super) fn list(
@@ -34,6 +38,13 @@ pub(super) fn list(
     Page::new(rows, query.limit, &scope, |image| -> image::Key { (image.display_order, image.id) }).map(Json)
 }
 
+pub(super) fn by_id(
+    Path((product_id, id)): Path<(ProductId, ImageId)>,
+    snapshot: Snapshot,
+) -> Result<Json<Image>> {
+    image::by_id(&snapshot, product_id, id)?.map(Json).ok_or_else(no_such_image)
+}
+
 pub(super) fn create(
     Path(product_id): Path<ProductId>,
     Body(new): Body<NewImage>,
@@ -44,13 +55,14 @@ pub(super) fn create(
         return Err(Problem::conflict(
             "too-many-images",
             format!("a product has at most {IMAGES_MAX} images"),
-        ));
+        )
+        .with("constraint", "product_image.product_id"));
     }
     let image = Image {
         id: new_id().into(),
         product_id,
         image_url: new.image_url.into_string(),
-        display_order: new.display_order.map_or(next_order, Integer::get),
+        display_order: new.display_order.map_or(next_order.min(DISPLAY_ORDER_MAX), Integer::get),
     };
     image::insert(&transaction, &image)?;
     Ok(Created { location: format!("/products/{product_id}/images/{}", image.id), body: image })
@@ -60,9 +72,5 @@ pub(super) fn delete(
     Path((product_id, id)): Path<(ProductId, ImageId)>,
     transaction: Transaction,
 ) -> Result<NoContent> {
-    if image::delete(&transaction, product_id, id)? {
-        Ok(NoContent)
-    } else {
-        Err(Problem::not_found("there is no such image of this product"))
-    }
+    if image::delete(&transaction, product_id, id)? { Ok(NoContent) } else { Err(no_such_image()) }
 }

@@ -48,8 +48,10 @@ pub fn service() -> Service {
         .post("/products/{id}/stock", "Adds stock to a product, or takes it out.", stock::change)
         .get("/products/{id}/images", "Lists a product's images.", images::list)
         .post("/products/{id}/images", "Adds an image to a product.", images::create)
+        .get("/products/{id}/images/{image_id}", "Gives an image.", images::by_id)
         .delete("/products/{id}/images/{image_id}", "Deletes an image.", images::delete)
         .get("/products/{id}/reviews", "Lists a product's reviews, the newest first.", reviews::list)
         .post("/products/{id}/reviews", "Reviews a product, once.", reviews::create)
+        .get("/products/{id}/reviews/{review_id}", "Gives a review.", reviews::by_id)
         .delete("/products/{id}/reviews/{review_id}", "Deletes a review.", reviews::delete)
 }

@@ -11,6 +11,7 @@ use bulkhead_sdk::{
 
 use super::no_such_product;
 use crate::events::product_changed;
+use crate::rules::line::{Name, Sku};
 use crate::rules::search::full_text_query;
 use crate::rules::stock::STOCK_MAX;
 use crate::store::product::{self, Product, ProductDetail, RatingSummary};
@@ -24,7 +25,8 @@ query! {
     pub struct ProductsQuery {
         /// Products of this category and of all below it.
         pub category: Option<CategoryId>,
-        /// Words that name or description have; the last one may go on. Without a letter or digit it finds nothing.
+        /// Words that name or description have; the last one may go on. Blank is no filter; without a letter or digit it finds
+        /// nothing.
         pub q: Option<Text<0, 200>>,
         /// Products that cost at least so much.
         pub min_price: Option<Money>,
@@ -47,13 +49,13 @@ body! {
         /// The category that it belongs to.
         pub category_id: CategoryId,
         /// What it is called.
-        pub name: Text<1, 200>,
+        pub name: Name,
         /// More about it; may be empty.
         pub description: Text<0, DESCRIPTION_MAX> = Text::default(),
         /// What one costs.
         pub price: Money,
         /// The stock-keeping unit; unique.
-        pub sku: Text<1, 100>,
+        pub sku: Sku,
         /// What is available at first.
         pub stock_quantity: Integer<0, STOCK_MAX> = Integer::clamped(0),
     }
@@ -65,13 +67,13 @@ body! {
         /// The category that it belongs to.
         pub category_id: Change<CategoryId>,
         /// What it is called.
-        pub name: Change<Text<1, 200>>,
+        pub name: Change<Name>,
         /// More about it; may be empty.
         pub description: Change<Text<0, DESCRIPTION_MAX>>,
         /// What one costs.
         pub price: Change<Money>,
         /// The stock-keeping unit; unique.
-        pub sku: Change<Text<1, 100>>,
+        pub sku: Change<Sku>,
         /// Refused: stock changes by `POST /products/{id}/stock`.
         pub stock_quantity: StockIsElsewhere,
     }
@@ -99,7 +101,8 @@ impl FromJson for StockIsElsewhere {
 }
 
 pub(super) fn list(Query(query): Query<ProductsQuery>, snapshot: Snapshot) -> Result<Json<Page<Product>>> {
-    let full_text = query.q.as_deref().map(full_text_query);
+    let typed = query.q.as_deref().filter(|typed| !typed.trim().is_empty());
+    let full_text = typed.map(full_text_query);
     if full_text == Some(None) {
         return Ok(Json(Page::empty()));
     }
@@ -118,8 +121,8 @@ pub(super) fn by_id(Path(id): Path<ProductId>, snapshot: Snapshot) -> Result<Jso
     product::by_id(&snapshot, id)?.map(Json).ok_or_else(no_such_product)
 }
 
-pub(super) fn by_sku(Path(sku): Path<Text<1, 100>>, snapshot: Snapshot) -> Result<Json<ProductDetail>> {
-    product::by_sku(&snapshot, &sku)?.map(Json).ok_or_else(no_such_product)
+pub(super) fn by_sku(Path(sku): Path<Sku>, snapshot: Snapshot) -> Result<Json<ProductDetail>> {
+    product::by_sku(&snapshot, sku.as_str())?.map(Json).ok_or_else(no_such_product)
 }
 
 pub(super) fn create(
@@ -165,10 +168,10 @@ pub(super) fn change(
     if !is_empty {
         let changed = Product {
             category_id: patch.category_id.0.unwrap_or(before.category_id),
-            name: patch.name.0.map_or(before.name, Text::into_string),
+            name: patch.name.0.map_or(before.name, Name::into_string),
             description: patch.description.0.map_or(before.description, Text::into_string),
             price: patch.price.0.unwrap_or(before.price),
-            sku: patch.sku.0.map_or(before.sku, Text::into_string),
+            sku: patch.sku.0.map_or(before.sku, Sku::into_string),
             updated_at: now(),
             ..before
         };

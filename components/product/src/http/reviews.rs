@@ -21,6 +21,10 @@ body! {
     }
 }
 
+fn no_such_review() -> Problem {
+    Problem::not_found("there is no such review of this product")
+}
+
 pub(super) fn list(
     Path(product_id): Path<ProductId>,
     Query(query): Query<ListQuery>,
@@ -35,6 +39,13 @@ pub(super) fn list(
         (review.created_at.to_string(), review.id)
     })
     .map(Json)
+}
+
+pub(super) fn by_id(
+    Path((product_id, id)): Path<(ProductId, ReviewId)>,
+    snapshot: Snapshot,
+) -> Result<Json<Review>> {
+    review::by_id(&snapshot, product_id, id)?.map(Json).ok_or_else(no_such_review)
 }
 
 pub(super) fn create(
@@ -62,9 +73,8 @@ pub(super) fn delete(
     Path((product_id, id)): Path<(ProductId, ReviewId)>,
     transaction: Transaction,
 ) -> Result<NoContent> {
-    let author = review::author(&transaction, product_id, id)?
-        .ok_or_else(|| Problem::not_found("there is no such review of this product"))?;
-    if !may_delete(&principal, author) {
+    let review = review::by_id(&transaction, product_id, id)?.ok_or_else(no_such_review)?;
+    if !may_delete(&principal, review.user_id_ref) {
         return Err(Problem::forbidden("a review is deleted by its author or an admin"));
     }
     review::delete(&transaction, id)?;

@@ -62,10 +62,11 @@ pub(super) fn change(
                 .with("available", stock.available)
                 .with("constraint", "product.stock_quantity")
         }
-        Refusal::TooMuch => Problem::invalid_field(
-            "delta",
-            format!("would make more than {STOCK_MAX} of the product available"),
-        ),
+        Refusal::TooMuch => {
+            Problem::conflict("too-much-stock", format!("at most {STOCK_MAX} of a product can be available"))
+                .with("available", stock.available)
+                .with("constraint", "product.stock_quantity")
+        }
     })?;
     stock.added += delta;
     product::update_stock(&transaction, &stock, now())?;

@@ -77,7 +77,7 @@ fn every_wrong_filter_is_told() {
 
 #[test]
 fn a_search_without_words_finds_nothing() {
-    for target in ["/products?q=", "/products?q=%22%2A", "/products?q=-&sort=name"] {
+    for target in ["/products?q=%22%2A", "/products?q=-&sort=name"] {
         assert_eq!(
             send("GET", target, &Value::Null),
             (200, json!({"items": [], "next_cursor": null})),
@@ -109,7 +109,7 @@ fn the_description_names_what_is_published_and_every_schema_is_json() {
     let description = service().description();
     assert_eq!(description.publishes, ["category.changed", "product.changed", "product.deleted"]);
     assert!(description.subscribes.is_empty());
-    assert_eq!(description.routes.len(), 20);
+    assert_eq!(description.routes.len(), 22);
     for route in &description.routes {
         let parameters =
             route.path_parameters.iter().chain(&route.query_parameters).map(|parameter| &parameter.schema);

@@ -1,13 +1,21 @@
-//! Slugs, and the tree of categories.
+//! Slugs, and the shape of the tree of categories.
 
 use std::fmt;
 use std::str::FromStr;
 
-use bulkhead_contracts::CategoryId;
 use bulkhead_sdk::serde_json::json;
 
 /// The longest slug, in characters.
 pub const SLUG_MAX: usize = 200;
+/// Where a slug that was made from a name is taken, the numbers from 2 up to this one are tried behind it.
+pub const SLUG_NUMBER_MAX: i64 = 100;
+/// What is left of [`SLUG_MAX`] before a hyphen and a number.
+const SLUG_STEM_MAX: usize = SLUG_MAX - "-100".len();
+
+/// How many levels the tree has at most: a category is answered with its whole way to the root.
+pub const DEPTH_MAX: i64 = 32;
+/// What may belong to one category: a category is answered with all its children.
+pub const CHILDREN_MAX: i64 = 1000;
 
 /// A name for addresses: words of lower-case letters and digits, joined by single hyphens, 200 characters at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +44,18 @@ impl Slug {
         slug.truncate(SLUG_MAX);
         let slug = slug.trim_end_matches('-');
         (!slug.is_empty()).then(|| Self(slug.to_owned()))
+    }
+
+    /// What comes before the hyphen and the number where this slug is taken: short enough for both.
+    pub fn stem(&self) -> Self {
+        let mut stem = self.0.clone();
+        stem.truncate(SLUG_STEM_MAX);
+        Self(stem.trim_end_matches('-').to_owned())
+    }
+
+    /// This slug with a number behind it.
+    pub fn numbered(&self, number: i64) -> Self {
+        Self(format!("{self}-{number}"))
     }
 
     /// The text.
@@ -97,15 +117,43 @@ fn fold(character: char) -> &'static str {
     }
 }
 
-/// A category would be its own ancestor: it stands on the way from the root to its new parent (the parent included).
-pub fn makes_cycle(category: CategoryId, way_to_new_parent: impl IntoIterator<Item = CategoryId>) -> bool {
-    way_to_new_parent.into_iter().any(|ancestor| ancestor == category)
+/// Where a category is to stand: what its new parent is like without it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The parent's level: 1 at the top.
+    pub parent_depth: i64,
+    /// What else belongs to the parent.
+    pub siblings: i64,
+    /// The category itself is the parent, or above it.
+    pub is_below_itself: bool,
+}
+
+/// Why a category can't stand at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misplaced {
+    /// It would be its own ancestor.
+    Cycle,
+    /// It, or what is below it, would be deeper than [`DEPTH_MAX`].
+    TooDeep,
+    /// Its parent has [`CHILDREN_MAX`] already.
+    TooManyChildren,
+}
+
+/// Whether a category can stand at a place. The height is the number of levels that it brings along: 1 without children.
+pub fn check_place(place: Place, height: i64) -> Result<(), Misplaced> {
+    if place.is_below_itself {
+        Err(Misplaced::Cycle)
+    } else if place.parent_depth.saturating_add(height) > DEPTH_MAX {
+        Err(Misplaced::TooDeep)
+    } else if place.siblings >= CHILDREN_MAX {
+        Err(Misplaced::TooManyChildren)
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use bulkhead_sdk::Uuid;
-
     use super::*;
 
     #[test]
@@ -146,11 +194,34 @@ mod tests {
     }
 
     #[test]
-    fn a_category_cannot_come_below_itself() {
-        let [root, middle, leaf] = [1, 2, 3].map(|number| CategoryId::from(Uuid::from_u128(number)));
-        assert!(makes_cycle(root, [root, middle, leaf]));
-        assert!(makes_cycle(leaf, [root, middle, leaf]));
-        assert!(!makes_cycle(leaf, [root, middle]));
-        assert!(!makes_cycle(leaf, []));
+    fn a_slug_with_a_number_is_a_slug_however_long_it_was() {
+        let cut = format!("{}-b", "a".repeat(SLUG_STEM_MAX - 1));
+        for text in ["food", "food-2", &cut, &"a".repeat(SLUG_MAX)] {
+            let slug: Slug = text.parse().expect(text);
+            for number in [2, SLUG_NUMBER_MAX] {
+                let numbered = slug.stem().numbered(number);
+                assert_eq!(numbered.to_string().parse(), Ok(numbered), "{text}");
+            }
+        }
+        let food: Slug = "food".parse().expect("a slug");
+        assert_eq!(food.stem().numbered(2).to_string(), "food-2");
+    }
+
+    #[test]
+    fn a_place_is_neither_below_itself_nor_too_deep_nor_too_crowded() {
+        let place = Place { parent_depth: 1, siblings: 0, is_below_itself: false };
+        let table = [
+            (place, 1, Ok(())),
+            (Place { is_below_itself: true, ..place }, 1, Err(Misplaced::Cycle)),
+            (Place { parent_depth: DEPTH_MAX - 1, ..place }, 1, Ok(())),
+            (Place { parent_depth: DEPTH_MAX, ..place }, 1, Err(Misplaced::TooDeep)),
+            (Place { parent_depth: DEPTH_MAX - 1, ..place }, 2, Err(Misplaced::TooDeep)),
+            (place, i64::MAX, Err(Misplaced::TooDeep)),
+            (Place { siblings: CHILDREN_MAX - 1, ..place }, 1, Ok(())),
+            (Place { siblings: CHILDREN_MAX, ..place }, 1, Err(Misplaced::TooManyChildren)),
+        ];
+        for (place, height, expected) in table {
+            assert_eq!(check_place(place, height), expected, "{place:?} {height}");
+        }
     }
 }

@@ -11,6 +11,9 @@ pub const URL_MAX: usize = 2000;
 /// A product may have so many images: a single product is answered with all of them.
 pub const IMAGES_MAX: i64 = 100;
 
+/// The last place in the order of display. What comes behind it stands there too: then ids decide, and the newest comes last.
+pub const DISPLAY_ORDER_MAX: i64 = 1_000_000;
+
 /// An absolute URL (RFC 3986) of the scheme https, with a host and without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpsUrl(String);

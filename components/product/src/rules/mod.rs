@@ -2,6 +2,7 @@
 
 pub mod category;
 pub mod image;
+pub mod line;
 pub mod review;
 pub mod search;
 pub mod stock;

@@ -5,9 +5,13 @@ const WORDS_MAX: usize = 16;
 
 /// The query: every word must be found, the last one may go on. Each word is quoted, so that no operator can be typed. None
 /// where there is no word.
+///
+/// Words are split at white space alone. What else divides them is left to the index's own tokenizer, which reads a quoted word
+/// as a phrase: it knows, for one, that an accent that stands as a character of its own belongs to its letter.
 pub fn full_text_query(typed: &str) -> Option<String> {
-    let words = typed.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
-    let words: Vec<String> = words.take(WORDS_MAX).map(|word| format!("\"{word}\"")).collect();
+    let words = typed.split_whitespace().filter(|word| word.contains(char::is_alphanumeric));
+    let words: Vec<String> =
+        words.take(WORDS_MAX).map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
     (!words.is_empty()).then(|| format!("{}*", words.join(" ")))
 }
 
@@ -20,9 +24,10 @@ mod tests {
         for (typed, query) in [
             ("potato", "\"potato\"*"),
             ("sweet  pot", "\"sweet\" \"pot\"*"),
-            ("\"a\" OR b*", "\"a\" \"OR\" \"b\"*"),
-            ("name:x NEAR(y)", "\"name\" \"x\" \"NEAR\" \"y\"*"),
+            ("\"a\" OR b*", "\"\"\"a\"\"\" \"OR\" \"b*\"*"),
+            ("name:x - NEAR(y)", "\"name:x\" \"NEAR(y)\"*"),
             ("crème", "\"crème\"*"),
+            ("cre\u{300}me bru\u{302}le\u{301}e", "\"cre\u{300}me\" \"bru\u{302}le\u{301}e\"*"),
         ] {
             assert_eq!(full_text_query(typed).as_deref(), Some(query));
         }

@@ -4,6 +4,8 @@ use bulkhead_contracts::CategoryId;
 use bulkhead_sdk::sql::Error;
 use bulkhead_sdk::{ConstraintKind, Limit, Problem, Read, Result, Transaction, params, row};
 
+use crate::rules::category::{Place, SLUG_NUMBER_MAX, Slug};
+
 row! {
     /// A category.
     pub struct Category {
@@ -50,6 +52,52 @@ pub fn way_to(read: &impl Read, id: CategoryId) -> Result<Vec<Category>, Error> 
          ) SELECT id, name, slug, parent_category_id FROM way ORDER BY height DESC",
         &params![id],
     )
+}
+
+/// Where a category would stand below this parent; none for the category is one that is not there yet. An unknown parent has
+/// the depth 0: the foreign key refuses it.
+pub fn place_below(
+    read: &impl Read,
+    parent: CategoryId,
+    category: Option<CategoryId>,
+) -> Result<Place, Error> {
+    let (parent_depth, is_below_itself, siblings) = read.query_one(
+        "WITH RECURSIVE way (id, parent_category_id) AS ( \
+           SELECT id, parent_category_id FROM category WHERE id = ?1 \
+           UNION ALL \
+           SELECT category.id, category.parent_category_id \
+             FROM way JOIN category ON category.id = way.parent_category_id \
+         ) SELECT count(*), count(*) FILTER (WHERE id = ?2) > 0, \
+           (SELECT count(*) FROM category WHERE parent_category_id = ?1 AND id IS NOT ?2) FROM way",
+        &params![parent, category],
+    )?;
+    Ok(Place { parent_depth, siblings, is_below_itself })
+}
+
+/// How many levels stand from this category down, itself included.
+pub fn height(read: &impl Read, id: CategoryId) -> Result<i64, Error> {
+    let (height,) = read.query_one(
+        "WITH RECURSIVE tree (id, level) AS ( \
+           VALUES (?1, 1) \
+           UNION ALL \
+           SELECT category.id, tree.level + 1 FROM tree JOIN category ON category.parent_category_id = tree.id \
+         ) SELECT max(level) FROM tree",
+        &params![id],
+    )?;
+    Ok(height)
+}
+
+/// The first of the slug itself and of `stem-2`, `stem-3`, … that no category has; none where all that are tried are taken.
+pub fn free_slug(read: &impl Read, slug: &Slug) -> Result<Option<Slug>, Error> {
+    let stem = slug.stem();
+    let free: Option<(i64,)> = read.query_optional(
+        "WITH RECURSIVE tried (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM tried WHERE number < ?3) \
+         SELECT number FROM tried WHERE NOT EXISTS ( \
+           SELECT 1 FROM category WHERE slug = CASE number WHEN 1 THEN ?1 ELSE ?2 || '-' || number END \
+         ) LIMIT 1",
+        &params![slug, stem, SLUG_NUMBER_MAX],
+    )?;
+    Ok(free.map(|(number,)| if number == 1 { slug.clone() } else { stem.numbered(number) }))
 }
 
 /// What belongs to this category, by slug.

@@ -45,6 +45,14 @@ pub fn list(
     Ok(images?)
 }
 
+/// The image of this product with this id.
+pub fn by_id(read: &impl Read, product_id: ProductId, id: ImageId) -> Result<Option<Image>, Error> {
+    read.query_optional(
+        "SELECT id, product_id, image_url, display_order FROM product_image WHERE id = ?1 AND product_id = ?2",
+        &params![id, product_id],
+    )
+}
+
 /// How many images a product has, and the number that comes behind the last one's `display_order`.
 pub fn count_and_next_order(read: &impl Read, product_id: ProductId) -> Result<(i64, i64), Error> {
     read.query_one(

@@ -51,13 +51,13 @@ pub fn list(
     Ok(reviews?)
 }
 
-/// Who wrote a review of this product; none where it has none of that id.
-pub fn author(read: &impl Read, product_id: ProductId, id: ReviewId) -> Result<Option<UserId>, Error> {
-    let row: Option<(UserId,)> = read.query_optional(
-        "SELECT user_id_ref FROM product_review WHERE id = ?1 AND product_id = ?2",
+/// The review of this product with this id.
+pub fn by_id(read: &impl Read, product_id: ProductId, id: ReviewId) -> Result<Option<Review>, Error> {
+    read.query_optional(
+        "SELECT id, product_id, user_id_ref, rating, comment, created_at FROM product_review \
+         WHERE id = ?1 AND product_id = ?2",
         &params![id, product_id],
-    )?;
-    Ok(row.map(|(author,)| author))
+    )
 }
 
 /// Adds a review: 404 where there is no such product, 409 where the customer has one already.

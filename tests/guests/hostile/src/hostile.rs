@@ -41,6 +41,7 @@ pub fn misbehave(
         "log-flood" => Ok(flood()),
         "endless-write" => endless_write(&transaction),
         "endless-read" => endless_read(&transaction),
+        "sort-memory" => sort_memory(&transaction),
         "ignore-error" => Ok(ignore_error(&query.id)),
         "raise-rollback" => Ok(raise_rollback(&query.id)),
         "fill" => Ok(fill(&query.id)),
@@ -48,6 +49,7 @@ pub fn misbehave(
         "forbidden" => forbidden(&query, &snapshot, &transaction),
         "bad-utf8" => outcome(transaction.query("SELECT CAST(x'FF' AS TEXT)", &[]).map(drop)),
         "bad-response" => Ok(Response::new(42)),
+        "many-headers" => Ok(many_headers()),
         "bad-header" => Ok(Response::new(201).with_header("x-note", "one\r\nx-injected: two")),
         "bad-header-name" => Ok(Response::new(201).with_header("x note\n", "one")),
         "own-position" => Ok(Response::new(201).with_header("bulkhead-position", "forged:1")),
@@ -150,6 +152,21 @@ fn endless_read(transaction: &Transaction) -> Result<Response> {
         &[],
     )?;
     Ok(Response::new(201))
+}
+
+/// Sorts more and more text, which SQLite keeps in memory, without end.
+fn sort_memory(transaction: &Transaction) -> Result<Response> {
+    transaction.query(
+        "SELECT i FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+         SELECT i, printf('%01000000d', i) AS t FROM n) ORDER BY t",
+        &[],
+    )?;
+    Ok(Response::new(201))
+}
+
+/// Answers with more headers than any server takes.
+fn many_headers() -> Response {
+    (0..25_000).fold(Response::new(201), |response, _| response.with_header("a", "x"))
 }
 
 /// Loses the batch by a conflict that rolls everything back, takes no notice, writes on and says that all is well.
