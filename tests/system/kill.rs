@@ -9,7 +9,7 @@ use bulkhead_tests::{Client, Random, Site, database, shop};
 use http::Method;
 
 const KILLS: u64 = 20;
-const WRITERS: u64 = 4;
+const WRITERS: u64 = 16;
 /// The host is killed after so many acknowledgements at most, and a moment of a few commits' length more.
 const ACKNOWLEDGED_MAX: u64 = 400;
 const MOMENT_MAX_MICROS: u64 = 5_000;

@@ -69,7 +69,7 @@ impl Component {
         let http = http_handler::GuestIndices::new(&pre).ok();
 
         let mut store = new_store(engine, ServiceContext::new(spec.clone(), None, Arc::clone(surroundings)));
-        store.data_mut().running = Some(Running::new(Instant::now() + LOAD_TIMEOUT));
+        store.data_mut().running = Some(Running::starting(Instant::now() + LOAD_TIMEOUT));
         store.set_epoch_deadline(1);
         let _ticking = engine.running();
         let instance = pre.instantiate(&mut store).map_err(LoadError::Link)?;

@@ -23,6 +23,8 @@ pub(crate) struct WorkerParts {
 
 /// The handler that runs now.
 pub(crate) struct Running {
+    /// It is no handler: a component is asked what it is, or an instance starts.
+    pub(crate) starting: bool,
     pub(crate) trace_id: String,
     pub(crate) route: String,
     pub(crate) principal: Option<Principal>,
@@ -38,9 +40,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Guest code that runs for no request: until `deadline`.
-    pub(crate) fn new(deadline: Instant) -> Self {
+    /// Guest code that runs for no request, until `deadline`: it has no database and can call nobody.
+    pub(crate) fn starting(deadline: Instant) -> Self {
         Self {
+            starting: true,
             trace_id: String::new(),
             route: String::new(),
             principal: None,
@@ -59,7 +62,7 @@ impl Running {
 pub(crate) struct State {
     pub(crate) context: Arc<ServiceContext>,
     pub(crate) worker: WorkerParts,
-    /// None while a component is loaded: it then has no database, and can call nobody.
+    /// None between two handlers.
     pub(crate) running: Option<Running>,
     pub(crate) memory: MemoryLimit,
 }

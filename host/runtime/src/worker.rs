@@ -267,11 +267,6 @@ impl Worker {
     fn run_handler(&mut self, job: &Job, deadline: Instant) -> Run {
         let lost = self.context.lost.load(Ordering::Acquire);
         let warm = self.instance.take().filter(|instance| instance.lost == lost);
-        if warm.is_none() {
-            // Making an instance may take long, and runs code of the guest's.
-            let lost = self.parts.hold.commit_carried();
-            self.parts.lost.extend(lost);
-        }
         let mut instance = match warm.map_or_else(|| self.instantiate(deadline), Ok) {
             Ok(instance) => instance,
             Err(error) => {
@@ -297,7 +292,8 @@ impl Worker {
             principal: request.principal.clone(),
             peer: request.peer.clone(),
             lease_until: reserved.then(|| Instant::now() + self.context.limits.lease_hold),
-            ..Running::new(deadline)
+            starting: false,
+            ..Running::starting(deadline)
         });
         instance.store.set_epoch_deadline(1);
         let result = {
@@ -367,14 +363,21 @@ impl Worker {
         Run { outcome, keep, calls, called_in_recovery, spoilt: trapped || (joined && !keep) }
     }
 
-    fn instantiate(&self, deadline: Instant) -> wasmtime::Result<Instance> {
+    /// A new instance. Its start function, if it has one, runs within the request's time; what the worker carries is committed
+    /// when it is due, as while a handler runs.
+    fn instantiate(&mut self, deadline: Instant) -> wasmtime::Result<Instance> {
         let lost = self.context.lost.load(Ordering::Acquire);
         let mut store = new_store(&self.engine, Arc::clone(&self.context));
-        // A start function runs within the request's time, with no database and nobody to call.
-        store.data_mut().running = Some(Running::new(deadline));
+        let state = store.data_mut();
+        state.running = Some(Running::starting(deadline));
+        state.worker = std::mem::take(&mut self.parts);
         store.set_epoch_deadline(1);
-        let _ticking = self.engine.running();
-        let instance = self.component.pre.instantiate(&mut store)?;
+        let started = {
+            let _ticking = self.engine.running();
+            self.component.pre.instantiate(&mut store)
+        };
+        self.parts = std::mem::take(&mut store.data_mut().worker);
+        let instance = started?;
         let indices = self.component.http.as_ref();
         let indices = indices.ok_or_else(|| wasmtime::Error::msg("it exports no http-handler"))?;
         let http = indices.load(&mut store, &instance)?;

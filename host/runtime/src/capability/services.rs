@@ -22,7 +22,7 @@ impl Host for State {
 
 fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<IncomingResponse, Error> {
     let context = std::sync::Arc::clone(&state.context);
-    let Some(running) = &mut state.running else {
+    let Some(running) = state.running.as_mut().filter(|running| !running.starting) else {
         return Err(Error::NotAllowed("nobody can be called while a component is loaded".into()));
     };
     let granted = context.grants.calls.iter().any(|name| name == service);
