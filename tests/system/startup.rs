@@ -6,6 +6,14 @@ use std::path::PathBuf;
 use bulkhead_tests::{Manifest, Site, database, host};
 
 #[test]
+fn an_application_with_a_local_principal_listens_to_its_own_machine_alone() {
+    let site = Site::product();
+    let manifest = site.manifest();
+    let arguments = ["up", "--manifest", manifest.to_str().unwrap(), "--listen", "0.0.0.0:0"];
+    host::run(&arguments).says(1, &["0.0.0.0", "local_principal", "127.0.0.1", "bulkhead.toml"]);
+}
+
+#[test]
 fn a_second_start_serves_what_the_first_one_stored() {
     let site = Site::guests();
     let host = site.start();

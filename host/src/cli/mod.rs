@@ -72,6 +72,14 @@ impl ApplicationArgs {
         let mut manifest = Manifest::read(&self.manifest.manifest)?;
         manifest.data = self.data.unwrap_or(manifest.data);
         manifest.listen = self.listen.unwrap_or(manifest.listen);
+        if manifest.local_principal.is_some() && !manifest.listen.ip().is_loopback() {
+            anyhow::bail!(
+                "listen on {}: application.local_principal is for a host that only its own machine can reach; listen on \
+                 127.0.0.1, or remove it from {}",
+                manifest.listen,
+                manifest.path.display()
+            );
+        }
         Ok(manifest)
     }
 }
