@@ -31,12 +31,6 @@ impl ComponentCache {
         Self { folder: usable.is_ok().then(|| folder.to_owned()) }
     }
 
-    /// A cache that keeps nothing.
-    #[must_use]
-    pub fn none() -> Self {
-        Self { folder: None }
-    }
-
     pub(crate) fn load(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
         let wasmtime = engine.wasmtime();
         let Some(folder) = &self.folder else {

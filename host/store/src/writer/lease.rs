@@ -132,11 +132,6 @@ impl<M> Lease<M> {
         self.session().members.push(member);
     }
 
-    /// Whether a batch is open, and how long it has been.
-    pub fn batch_age(&mut self) -> Option<Duration> {
-        self.session().batch.as_ref().map(|batch| batch.opened_at.elapsed())
-    }
-
     /// Whether the open batch is too old or too large to take another unit of work.
     pub fn is_due(&mut self) -> bool {
         let options = self.writer.options;
