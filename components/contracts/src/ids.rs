@@ -58,6 +58,8 @@ ids! {
     UserId
     /// Of a user's address.
     AddressId
+    /// Of a user's preference.
+    PreferenceId
     /// Of a category.
     CategoryId
     /// Of a product.

@@ -3,7 +3,7 @@
 //! A payload's fields never change once they are released: what another service needs anew goes into a new version. Each has a
 //! golden file under `golden/`, which a test compares both ways.
 //!
-//! With the feature `sdk` the types also are values and events of the guest SDK; without it, nothing of the guest side is built.
+//! With the feature `sdk` the types also are values and events of the guest SDK, and there are the roles of the shop; without it, nothing of the guest side is built.
 
 mod ids;
 mod money;
@@ -12,7 +12,9 @@ mod sdk;
 pub mod v1;
 
 pub use ids::{
-    AddressId, CategoryId, IdError, ImageId, OrderId, OrderItemId, PaymentId, ProductId, ReviewId,
-    ShippingId, UserId,
+    AddressId, CategoryId, IdError, ImageId, OrderId, OrderItemId, PaymentId, PreferenceId, ProductId,
+    ReviewId, ShippingId, UserId,
 };
 pub use money::{Money, MoneyError};
+#[cfg(feature = "sdk")]
+pub use sdk::{Admin, Customer};

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use bulkhead_sdk::json::Node;
 use bulkhead_sdk::serde_json::{Value as Json, json};
-use bulkhead_sdk::{Column, Errors, Event, FromJson, FromText, Parameter, Schema, Value, text_value};
+use bulkhead_sdk::{Column, Errors, Event, FromJson, FromText, Parameter, Schema, Value, roles, text_value};
 
 use crate::{
-    AddressId, CategoryId, ImageId, Money, OrderId, OrderItemId, PaymentId, ProductId, ReviewId, ShippingId,
-    UserId, v1,
+    AddressId, CategoryId, ImageId, Money, OrderId, OrderItemId, PaymentId, PreferenceId, ProductId,
+    ReviewId, ShippingId, UserId, v1,
 };
 
 macro_rules! ids {
@@ -22,6 +22,7 @@ ids!(
     OrderId,
     OrderItemId,
     PaymentId,
+    PreferenceId,
     ProductId,
     ReviewId,
     ShippingId,
@@ -99,6 +100,13 @@ events!(
     UserChanged,
     UserDeleted,
 );
+
+roles! {
+    /// Runs the shop.
+    pub Admin = "admin"
+    /// Buys in it, and sees their own data alone.
+    pub Customer = "customer"
+}
 
 #[cfg(test)]
 mod tests {

@@ -67,6 +67,13 @@ impl Transaction {
         Ok(outbox::publish(E::TYPE, &event.subject(), &data(event)?)?)
     }
 
+    /// Takes the data out of every event of this subject that the service has published before, and gives how many it were: for
+    /// personal data that must go from the log as well. Consumers that have not passed them yet pass over them, so publish the
+    /// subject's end in the same unit of work.
+    pub fn compact(&self, subject: &str) -> Result<u64, PublishError> {
+        Ok(outbox::compact(subject)?)
+    }
+
     /// Sets a durable timer: at the time or soon after, the service's event handler gets this event, once.
     pub fn schedule<E: Event>(&self, event: &E, due: Timestamp) -> Result<String, PublishError> {
         Ok(outbox::schedule(E::TYPE, &event.subject(), &data(event)?, &due.to_string())?)

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::access::Access;
 use crate::database::{Snapshot, Transaction};
 use crate::encoding::percent_decode;
 use crate::invalid::Errors;
@@ -13,7 +14,7 @@ use crate::record::{FromQuery, QueryParameter, QueryReader};
 use crate::response::{Reply, Response};
 use crate::router::Captures;
 use crate::value::{FromJson, FromText};
-pub use crate::wit::bulkhead::service::types::{Principal, Request};
+pub use crate::wit::bulkhead::service::types::Request;
 
 /// A request on its way to a handler.
 #[derive(Debug)]
@@ -37,6 +38,10 @@ pub struct RouteDescription {
     pub status: u16,
     /// The answer's schema.
     pub response_schema: Option<Value>,
+    /// Whom it answers.
+    pub access: Access,
+    /// It computes for long: see [`Compute`].
+    pub computes: bool,
 }
 
 /// An argument of a handler.
@@ -66,6 +71,30 @@ impl Extract for Transaction {
 
     fn extract(_: &Context<'_>) -> Result<Self> {
         Ok(Transaction(()))
+    }
+}
+
+/// The right to compute for long, milliseconds and more, such as to hash a password. The route of a handler that takes it has a
+/// queue and workers of its own, which give way to all others: so what is quick does not wait behind it. A function that computes
+/// for long had better take a reference to it, so that no other handler calls it.
+#[derive(Debug)]
+pub struct Compute(());
+
+impl Compute {
+    /// For native tests of what computes.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn in_a_test() -> Self {
+        Self(())
+    }
+}
+
+impl Extract for Compute {
+    fn extract(_: &Context<'_>) -> Result<Self> {
+        Ok(Self(()))
+    }
+
+    fn describe(description: &mut RouteDescription) {
+        description.computes = true;
     }
 }
 
@@ -197,36 +226,6 @@ impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().find(|header| header.name == name)?;
         std::str::from_utf8(&header.value).ok()
-    }
-}
-
-/// Who asks: 401 where the request came without credentials.
-impl Extract for Principal {
-    fn extract(context: &Context<'_>) -> Result<Self> {
-        context.request.principal.clone().ok_or_else(Problem::unauthenticated)
-    }
-}
-
-/// Who asks, if known.
-impl Extract for Option<Principal> {
-    fn extract(context: &Context<'_>) -> Result<Self> {
-        Ok(context.request.principal.clone())
-    }
-}
-
-impl Principal {
-    /// It has this role.
-    pub fn has_role(&self, role: &str) -> bool {
-        self.roles.iter().any(|held| held == role)
-    }
-
-    /// 403 where it has not this role.
-    pub fn require_role(&self, role: &str) -> Result<()> {
-        if self.has_role(role) {
-            Ok(())
-        } else {
-            Err(Problem::forbidden(format!("this needs the role {role}")))
-        }
     }
 }
 

@@ -45,6 +45,7 @@
 // The macros name this crate as their users do.
 extern crate self as bulkhead_sdk;
 
+pub mod access;
 pub mod bounded;
 pub mod call;
 pub mod component;
@@ -77,12 +78,13 @@ pub use serde;
 pub use serde_json;
 pub use uuid::{self, Uuid};
 
+pub use access::{Access, Principal};
 pub use bounded::{Change, Integer, List, Patch, Text};
 pub use call::{Answer, Call, CallError};
 pub use config::{config, secret};
 pub use database::{FromRow, PublishError, Read, Row, Snapshot, Transaction};
 pub use event::{Event, HandleError, Received};
-pub use extract::{Body, Extract, Handler, Path, Principal, Query, Request};
+pub use extract::{Body, Compute, Extract, Handler, Path, Query, Request};
 pub use invalid::{Errors, FieldError};
 pub use migration::Migration;
 pub use page::{Cursor, Limit, Page};

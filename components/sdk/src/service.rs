@@ -204,6 +204,8 @@ impl RouteEntry {
             request_schema: description.request_schema.map(|schema| schema.to_string()),
             status: description.status,
             response_schema: description.response_schema.map(|schema| schema.to_string()),
+            access: description.access,
+            computes: description.computes,
         }
     }
 }

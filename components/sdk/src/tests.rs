@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::wit::bulkhead::service::types::Header;
 use crate::{
-    Body, Change, Created, Integer, Json, Limit, List, NoContent, Patch, Path, Principal, Problem, Query,
-    Request, Response, Result, Service, Text, Transaction, Uuid, body, choice, query, reply,
+    Access, Body, Change, Compute, Created, Integer, Json, Limit, List, NoContent, Patch, Path, Principal,
+    Problem, Query, Request, Response, Result, Service, Text, Transaction, Uuid, body, choice, query, reply,
 };
 
 choice! {
@@ -55,6 +55,10 @@ query! {
     }
 }
 
+crate::roles! {
+    pub Staff = "staff" | "admin"
+}
+
 reply! {
     pub struct Echo {
         pub text: String,
@@ -77,6 +81,7 @@ fn service() -> Service {
             Ok(echo(changes))
         })
         .delete("/orders/{id}", "Deletes.", |_: Principal, Path(_): Path<Uuid>| Ok(NoContent))
+        .post("/close", "Closes.", |_: Staff, _: Compute, Query(_): Query<Filter>| Ok(NoContent))
         .put("/orders", "Replaces.", |Query(_): Query<Filter>, Body(_): Body<NewOrder>| Ok(NoContent))
         .get("/fails", "Fails.", || Err::<Response, _>(Problem::internal("secret")))
 }
@@ -245,6 +250,46 @@ fn other_paths_methods_and_ids_have_their_problems() {
             .iter()
             .any(|header| header.name == "allow" && header.value == b"GET, HEAD, POST, PUT")
     );
+}
+
+/// A request of somebody with these roles.
+fn as_role(roles: &[&str], method: &str, target: &str) -> Request {
+    let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+    let principal = Principal { subject: "someone".to_owned(), roles, expires_at: None };
+    Request { principal: Some(principal), ..request(method, target, "") }
+}
+
+#[test]
+fn a_role_is_asked_for_before_anything_else_is_told() {
+    for (roles, status, code) in [
+        (None, 401, "unauthenticated"),
+        (Some(&[] as &[&str]), 403, "forbidden"),
+        (Some(&["other"]), 403, "forbidden"),
+        (Some(&["other", "staff"]), 422, "invalid"),
+        (Some(&["admin"]), 422, "invalid"),
+    ] {
+        let request = match roles {
+            Some(roles) => as_role(roles, "POST", "/close?x=1"),
+            None => request("POST", "/close?x=1", ""),
+        };
+        let response = service().handle(&request);
+        let problem: Value = serde_json::from_slice(&response.body).expect("JSON");
+        assert_eq!((response.status, &problem["code"]), (status, &json!(code)), "{roles:?}");
+    }
+    assert_eq!(service().handle(&as_role(&["staff"], "POST", "/close?minimum=1")).status, 204);
+}
+
+#[test]
+fn the_description_says_whom_a_route_answers_and_which_computes() {
+    let routes = service().description().routes;
+    let find = |method: &str, path: &str| {
+        let route = routes.iter().find(|route| route.method == method && route.path == path);
+        route.map(|route| (route.access.clone(), route.computes)).expect("a route")
+    };
+    assert!(matches!(find("GET", "/orders"), (Access::Public, false)));
+    assert!(matches!(find("DELETE", "/orders/{id}"), (Access::Authenticated, false)));
+    let (access, computes) = find("POST", "/close");
+    assert!(matches!(access, Access::Roles(roles) if roles == ["staff", "admin"]) && computes);
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn read_application(
         let roles = local.strings("roles", report).into_iter().map(|(role, _)| role).collect();
         local.finish(report);
         manifest.local_principal =
-            subject.map(|(subject, _)| Principal { subject: subject.to_owned(), roles });
+            subject.map(|(subject, _)| Principal { subject: subject.to_owned(), roles, expires_at: None });
     }
     section.finish(report);
 }

@@ -3,8 +3,8 @@
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX};
 use rusqlite::Connection;
 
-use crate::PublishError;
 use crate::error::classify;
+use crate::{PublishError, StatementError};
 
 /// An event to be published.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +60,19 @@ pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> Result<i6
             .insert((event.id, event.kind, event.subject, event.time, event.trace_id, event.data))
     };
     insert().map_err(|error| PublishError::Statement(classify(&error, None)))
+}
+
+/// Takes the data out of every event of a subject, and gives how many had any. Each keeps its place: a consumer's position, which
+/// names its sequence and its id, holds.
+pub(crate) fn compact(connection: &Connection, subject: &str) -> Result<u64, StatementError> {
+    let update = || {
+        connection
+            .prepare_cached(
+                "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '' WHERE subject = ?1 AND data <> ''",
+            )?
+            .execute([subject])
+    };
+    update().map(|count| count as u64).map_err(|error| classify(&error, None))
 }
 
 /// The sequence of the last event, 0 before the first.

@@ -12,15 +12,19 @@ CREATE TABLE IF NOT EXISTS _bulkhead_meta (
     batch INTEGER NOT NULL -- the number of the last batch that was committed: tells after a failed COMMIT whether it was durable
 ) STRICT;
 CREATE TABLE IF NOT EXISTS _bulkhead_outbox (
-    -- Append only: what the service published, in the order of its units of work.
+    -- Append only, but for the data that compaction takes out: what the service published, in the order of its units of work.
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, -- a UUIDv7
     type TEXT NOT NULL,
     subject TEXT NOT NULL,
     time TEXT NOT NULL, -- RFC 3339, UTC
     trace_id TEXT NOT NULL,
-    data TEXT NOT NULL -- JSON
+    data TEXT NOT NULL -- JSON; empty where it was compacted
 ) STRICT;
+CREATE INDEX IF NOT EXISTS _bulkhead_outbox_by_subject ON _bulkhead_outbox (
+    -- What a subject's compaction looks for.
+    subject
+);
 CREATE TABLE IF NOT EXISTS _bulkhead_migration (
     -- Append only: the migrations that were applied, each with what it was then.
     version INTEGER PRIMARY KEY,
@@ -38,8 +42,8 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<String> {
     let read = "SELECT log FROM _bulkhead_meta";
     // A database that is complete is not written to: so a second start needs no sync.
     let complete: bool = connection.query_row(
-        "SELECT count(*) = 3 FROM sqlite_schema WHERE type = 'table'
-         AND name IN ('_bulkhead_meta', '_bulkhead_outbox', '_bulkhead_migration')",
+        "SELECT count(*) = 4 FROM sqlite_schema
+         WHERE name IN ('_bulkhead_meta', '_bulkhead_outbox', '_bulkhead_outbox_by_subject', '_bulkhead_migration')",
         [],
         |row| row.get(0),
     )?;

@@ -39,6 +39,7 @@ mod tests {
         let principal = |subject: &str, roles: &[&str]| Principal {
             subject: subject.to_owned(),
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            expires_at: None,
         };
         assert!(may_delete(&principal(&author.to_string(), &["customer"]), author));
         assert!(may_delete(&principal("someone", &["customer", "admin"]), author));

@@ -39,6 +39,11 @@ impl Host for State {
         Ok(published.map(|()| id).map_err(Into::into))
     }
 
+    fn compact(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
+        let compacted = join(self).and_then(|unit| unit.compact(&subject));
+        Ok(compacted.map_err(|error| PublishError::from(error).into()))
+    }
+
     fn schedule(
         &mut self,
         _kind: String,

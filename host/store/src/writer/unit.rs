@@ -149,6 +149,17 @@ impl<M> UnitOfWork<M> {
         }
     }
 
+    /// Takes the data out of every event of `subject` that is in the log, and gives how many had any.
+    ///
+    /// # Errors
+    ///
+    /// When the rows could not be written.
+    pub fn compact(&mut self, subject: &str) -> Result<u64, StatementError> {
+        self.check()?;
+        let compacted = outbox::compact(&self.lease.session().guarded()?.connection, subject);
+        self.look(compacted)
+    }
+
     /// Ends it: released into the batch when `keep`, else rolled back.
     pub fn finish(mut self, keep: bool) -> (Lease<M>, Ended<M>) {
         // One more look: the transaction may have ended without an error that this unit saw.
