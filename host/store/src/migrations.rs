@@ -240,7 +240,7 @@ fn check_host_names(connection: &Connection) -> Result<(), MigrationError> {
             .collect::<rusqlite::Result<Vec<_>>>()
             .map(|names| names.into_iter().find(|name| is_host_table(name)))
     };
-    let own = system::TABLE_NAMES.map(|name| format!("'{name}'")).join(", ");
+    let own = system::names_in_sql();
     let object = taken(&format!("SELECT name FROM sqlite_schema WHERE name NOT IN ({own})"))?;
     let on = taken(&format!("SELECT tbl_name FROM sqlite_schema WHERE name NOT IN ({own})"))?;
     let parent = taken(

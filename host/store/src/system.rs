@@ -34,16 +34,21 @@ CREATE TABLE IF NOT EXISTS _bulkhead_migration (
 ) STRICT;
 ";
 
-/// The tables, and what SQLite makes with them.
-pub(crate) const TABLE_NAMES: [&str; 3] = ["_bulkhead_meta", "_bulkhead_outbox", "_bulkhead_migration"];
+/// The names of the tables and of their indexes.
+pub(crate) const NAMES: [&str; 4] =
+    ["_bulkhead_meta", "_bulkhead_outbox", "_bulkhead_outbox_by_subject", "_bulkhead_migration"];
+
+/// [`NAMES`] as SQL has a list of texts.
+pub(crate) fn names_in_sql() -> String {
+    NAMES.map(|name| format!("'{name}'")).join(", ")
+}
 
 /// Makes what is missing, and gives the id of the log.
 pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<String> {
     let read = "SELECT log FROM _bulkhead_meta";
     // A database that is complete is not written to: so a second start needs no sync.
     let complete: bool = connection.query_row(
-        "SELECT count(*) = 4 FROM sqlite_schema
-         WHERE name IN ('_bulkhead_meta', '_bulkhead_outbox', '_bulkhead_outbox_by_subject', '_bulkhead_migration')",
+        &format!("SELECT count(*) = {} FROM sqlite_schema WHERE name IN ({})", NAMES.len(), names_in_sql()),
         [],
         |row| row.get(0),
     )?;
