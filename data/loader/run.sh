@@ -9,6 +9,20 @@ set -eu
 target=$1
 url=$2
 host=$$
+data=${BULKHEAD_DATA:-data}
+file=$data/admin.password
+
+# The administrator's password: that of the environment, or one that is made up once and kept for its owner alone.
+if [ -z "${SHOP_ADMIN_PASSWORD:-}" ]; then
+    if [ ! -s "$file" ]; then
+        mkdir -p "$data"
+        (umask 077 && head -c 18 /dev/urandom | base64 | tr '+/' '-_' >"$file.new" && mv "$file.new" "$file")
+        echo "made up a password for the administrator: $(cat "$file")"
+    fi
+    SHOP_ADMIN_PASSWORD=$(cat "$file")
+    echo "the administrator is admin@shop.example, with the password in $file"
+fi
+export SHOP_ADMIN_PASSWORD
 
 {
     # A host that can't start (its port is taken, say) is gone by then; the loader must not find another one in its place.

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use bulkhead_build::{Imports, check_imports};
 use bulkhead_runtime::{
-    Component, ComponentCache, Engine, Queues, Service, ServiceDatabase, Surroundings, queues,
+    Component, ComponentCache, Description, Engine, Queues, Service, ServiceDatabase, Surroundings, queues,
 };
-use bulkhead_store::{Checkpointer, DataFolder, Database, FileIdentity, Settings};
+use bulkhead_store::{AfterPublish, Checkpointer, DataFolder, Database, FileIdentity, Settings};
 use bulkhead_types::{Clock as _, SystemClock, SystemRandom, limits, rfc3339};
 
+use crate::identity::{Identity, Revocations};
 use crate::manifest::{Manifest, ServiceEntry, Source};
 
 /// How often the write-ahead logs are looked at.
@@ -39,6 +40,7 @@ pub struct Application {
     surroundings: Arc<Surroundings>,
     /// The id of each service's event log.
     logs: BTreeMap<String, String>,
+    identity: Option<Identity>,
     services: Vec<Service>,
     checkpoints: Checkpoints,
     /// Held until the last connection is closed.
@@ -54,36 +56,30 @@ impl Application {
     pub fn start(manifest: &Manifest) -> Result<Self, StartError> {
         let folder = DataFolder::lock(&manifest.data)?;
         let databases = database_files(manifest, folder.path())?;
-        let cache = ComponentCache::open(&folder.path().join("cache"));
-        let (engine, queues) = (engine(manifest)?, all_queues(manifest));
-        let directory = queues.iter().map(|(name, (queues, _))| (name.clone(), queues.clone())).collect();
-        let surroundings = Arc::new(Surroundings {
-            clock: Box::new(SystemClock),
-            random: Box::new(SystemRandom),
-            directory,
-        });
+        let Loaded { engine, queues, surroundings, components: loaded } = load_all(manifest)?;
 
         let mut wrong = Vec::new();
-        let mut loaded = Vec::new();
-        for (name, entry) in &manifest.services {
-            match load(&engine, &cache, name, entry, &surroundings) {
-                Ok(component) => loaded.push((entry, component)),
-                Err(errors) => wrong.extend(at(manifest, entry, errors)),
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(StartError(wrong));
-        }
-
         let mut opened = BTreeMap::new();
         let mut checkpointers = Vec::new();
+        let mut revocations = None;
         for (entry, component) in &loaded {
             let Some(path) = databases.get(&entry.spec.name) else { continue };
-            match open(path, entry, component) {
-                Ok((database, checkpointer)) => {
-                    checkpointers.push(checkpointer);
-                    opened.insert(entry.spec.name.clone(), database);
-                }
+            let opening = migrated(path, entry, component).and_then(|database| {
+                let revoked_by = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
+                let after_publish =
+                    match revoked_by.filter(|kind| entry.spec.grants.publishes.contains(*kind)) {
+                        Some(kind) => {
+                            let revoked = Revocations::open(&database, kind, Arc::clone(&surroundings))?;
+                            revocations = Some(Arc::clone(&revoked));
+                            Box::new(move || revoked.follow()) as AfterPublish
+                        }
+                        None => Box::new(|| {}) as AfterPublish,
+                    };
+                checkpointers.push(Checkpointer::open(&database)?);
+                ServiceDatabase::open(database, after_publish)
+            });
+            match opening {
+                Ok(database) => drop(opened.insert(entry.spec.name.clone(), database)),
                 Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
             }
         }
@@ -112,7 +108,9 @@ impl Application {
             services.push(service.map_err(failed)?);
         }
         let checkpoints = Checkpoints::start(checkpointers).map_err(failed)?;
-        Ok(Self { surroundings, logs, services, checkpoints, _folder: folder })
+        let identity =
+            manifest.auth.as_ref().map(|auth| Identity::new(Arc::clone(&surroundings), auth, revocations));
+        Ok(Self { surroundings, logs, identity, services, checkpoints, _folder: folder })
     }
 
     /// The way to the services, and to the clock and the randomness that they see.
@@ -127,6 +125,11 @@ impl Application {
         &self.logs
     }
 
+    /// The check of requests' tokens, for the one who serves; none where the manifest has no `auth`.
+    pub(crate) fn take_identity(&mut self) -> Option<Identity> {
+        self.identity.take()
+    }
+
     /// Answers what was taken, and ends every thread. The last connection to a database cuts its log back.
     pub fn stop(self) {
         for service in self.services {
@@ -134,6 +137,47 @@ impl Application {
         }
         self.checkpoints.stop();
     }
+}
+
+/// What the components of an application say of themselves, by service. Nothing runs, and no database is opened.
+///
+/// # Errors
+///
+/// As for [`Application::start`], where the components are wrong.
+pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, StartError> {
+    let Loaded { components, .. } = load_all(manifest)?;
+    let described = components
+        .into_iter()
+        .filter_map(|(entry, component)| Some((entry.spec.name.clone(), component.description?)));
+    Ok(described.collect())
+}
+
+/// Components that are loaded and checked, with what they are to run in.
+struct Loaded<'m> {
+    engine: Engine,
+    queues: BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)>,
+    surroundings: Arc<Surroundings>,
+    components: Vec<(&'m ServiceEntry, Component)>,
+}
+
+fn load_all(manifest: &Manifest) -> Result<Loaded<'_>, StartError> {
+    let cache = ComponentCache::open(&manifest.data.join("cache"));
+    let (engine, queues) = (engine(manifest)?, all_queues(manifest));
+    let directory = queues.iter().map(|(name, (queues, _))| (name.clone(), queues.clone())).collect();
+    let surroundings =
+        Arc::new(Surroundings { clock: Box::new(SystemClock), random: Box::new(SystemRandom), directory });
+    let mut wrong = Vec::new();
+    let mut components = Vec::new();
+    for (name, entry) in &manifest.services {
+        match load(&engine, &cache, name, entry, &surroundings) {
+            Ok(component) => components.push((entry, component)),
+            Err(errors) => wrong.extend(at(manifest, entry, errors)),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(StartError(wrong));
+    }
+    Ok(Loaded { engine, queues, surroundings, components })
 }
 
 /// Messages about a service, with the place of its section.
@@ -173,7 +217,10 @@ fn database_files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<String,
 
 fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
     let limits = manifest.services.values().map(|entry| &entry.spec.limits);
-    let workers: usize = limits.clone().map(|limits| limits.read_workers + limits.write_workers).sum();
+    let workers: usize = limits
+        .clone()
+        .map(|limits| limits.read_workers + limits.write_workers + limits.compute_workers)
+        .sum();
     let memory = limits.map(|limits| limits.memory).max().unwrap_or(limits::MEMORY_DEFAULT);
     // A worker has one instance at a time.
     let instances = u32::try_from(workers + SPARE_INSTANCES).unwrap_or(u32::MAX);
@@ -255,20 +302,18 @@ fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component
 }
 
 /// Opens a service's database and brings it to the component's schema.
-fn open(
+fn migrated(
     path: &Path,
     entry: &ServiceEntry,
     component: &Component,
-) -> Result<(ServiceDatabase, Checkpointer), bulkhead_store::StoreError> {
+) -> Result<Arc<Database>, bulkhead_store::StoreError> {
     let settings = Settings { path: path.to_owned(), storage: entry.spec.limits.storage };
     let database = Database::open(settings)?;
     let outcome = database.migrate(&component.migrations, &rfc3339(SystemClock.now()))?;
     if !outcome.applied.is_empty() {
         tracing::info!(service = entry.spec.name, applied = ?outcome.applied, version = outcome.version, "migrated");
     }
-    let opened = ServiceDatabase::open(Arc::clone(&database))?;
-    let checkpointer = Checkpointer::open(&database)?;
-    Ok((opened, checkpointer))
+    Ok(database)
 }
 
 /// The thread that moves the write-ahead logs into the databases.

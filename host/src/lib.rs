@@ -6,5 +6,6 @@
 pub mod application;
 pub mod cli;
 pub mod http;
+mod identity;
 pub mod manifest;
 mod telemetry;

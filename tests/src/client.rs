@@ -21,6 +21,8 @@ const ANSWER_BOUND: Duration = Duration::from_secs(60);
 pub struct Client {
     address: SocketAddr,
     runtime: Runtime,
+    /// Sent with every request that has no `authorization` of its own.
+    token: Option<String>,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -28,7 +30,24 @@ impl Client {
     /// A client that connects when it is first used.
     pub fn new(address: SocketAddr) -> Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Client { address, runtime: runtime.expect("a runtime can be made"), sender: None }
+        Client { address, runtime: runtime.expect("a runtime can be made"), token: None, sender: None }
+    }
+
+    /// The same, with a token in every request.
+    #[must_use]
+    pub fn with_token(self, token: &str) -> Client {
+        Client { token: Some(token.to_owned()), ..self }
+    }
+
+    /// The token that it sends.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// PUT of a JSON document.
+    #[track_caller]
+    pub fn put(&mut self, path: &str, body: &Value) -> Answer {
+        self.json(Method::PUT, path, body)
     }
 
     /// GET.
@@ -82,9 +101,13 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        let own = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        if let Some(token) = self.token.as_deref().filter(|_| !own) {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
         let request = request.header(header::HOST, self.address.to_string());
         let request = request.body(Full::new(body)).expect("the test's request is well-formed");
-        let Client { address, runtime, sender } = self;
+        let Client { address, runtime, sender, .. } = self;
         let exchange = async {
             let (mut used, head, body) = exchange(*address, sender.take(), request).await?;
             let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
@@ -159,6 +182,12 @@ impl Answer {
             Ok(value) => value,
             Err(error) => panic!("{self}: the body is no JSON: {error}"),
         }
+    }
+
+    /// Checks the status, where the body is no JSON.
+    #[track_caller]
+    pub fn expect_status(&self, status: u16) {
+        assert_eq!(self.status, status, "{self}");
     }
 
     /// Checks the status, and gives the body.

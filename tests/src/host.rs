@@ -13,14 +13,17 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::paths;
 use crate::site::text;
+use crate::{paths, shop};
 
 /// What a host prints, followed by its address, when it takes requests.
 const READY_LINE: &str = "listening on http://";
 
 /// A host that needs longer than this to start or to end fails the test: a bound for a wait, not a measure.
 const PROCESS_BOUND: Duration = Duration::from_secs(60);
+
+/// The password that every host is given for the shop's administrator.
+pub const ADMIN_PASSWORD: &str = "tests-only-admin-password";
 
 /// A running host. It is killed when it is dropped.
 #[derive(Debug)]
@@ -59,6 +62,23 @@ impl Host {
     /// A new client with a connection of its own.
     pub fn client(&self) -> Client {
         Client::new(self.address)
+    }
+
+    /// A new client that is logged in as the administrator of the shop.
+    #[track_caller]
+    pub fn admin(&self) -> Client {
+        let mut client = self.client();
+        let token = shop::log_in(&mut client, shop::ADMIN_EMAIL, ADMIN_PASSWORD);
+        client.with_token(&token)
+    }
+
+    /// A new client that is logged in as a new customer with this first name.
+    #[track_caller]
+    pub fn customer(&self, first_name: &str) -> Customer {
+        let mut client = self.client();
+        let user = shop::register(&mut client, first_name);
+        let token = shop::log_in(&mut client, user["email"].as_str().expect("an email"), shop::PASSWORD);
+        Customer { id: shop::id(&user), client: client.with_token(&token) }
     }
 
     /// What it has written to standard error so far.
@@ -106,6 +126,15 @@ impl Host {
         assert_eq!(finished.status.code(), Some(0), "the host did not end well:\n{}", finished.stderr);
         finished
     }
+}
+
+/// A customer of the shop.
+#[derive(Debug)]
+pub struct Customer {
+    /// Their id.
+    pub id: String,
+    /// A client that is logged in as them.
+    pub client: Client,
 }
 
 /// A process that has ended.
@@ -156,6 +185,7 @@ impl Process {
                 command.env_remove(name);
             }
         }
+        command.env("SHOP_ADMIN_PASSWORD", ADMIN_PASSWORD);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the host can be run");
         let (sender, lines) = channel();

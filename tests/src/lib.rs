@@ -21,9 +21,10 @@ pub mod random;
 pub mod raw;
 pub mod shop;
 pub mod site;
+pub mod token;
 
 pub use client::{Answer, Client};
-pub use host::{Finished, Host};
+pub use host::{Customer, Finished, Host};
 pub use manifest::Manifest;
 pub use random::Random;
 pub use site::Site;

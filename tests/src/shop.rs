@@ -4,6 +4,36 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 
+/// The administrator, as the shop's manifest has it.
+pub const ADMIN_EMAIL: &str = "admin@shop.example";
+/// The administrator's id.
+pub const ADMIN_ID: &str = "00000000-0000-7000-8000-000000000001";
+/// The password of every customer that tests make.
+pub const PASSWORD: &str = "tests-only-password";
+
+/// Logs in, and gives the token.
+#[track_caller]
+pub fn log_in(client: &mut Client, email: &str, password: &str) -> String {
+    let session = client.post("/sessions", &json!({"email": email, "password": password})).expect(201);
+    session["token"].as_str().unwrap_or_else(|| panic!("no token: {session}")).to_owned()
+}
+
+/// Registers a customer with an email of their own, and gives them as the shop answered.
+#[track_caller]
+pub fn register(client: &mut Client, first_name: &str) -> Value {
+    let email = format!("{}@tests.example", uuid::Uuid::from_u64_pair(random(), random()).simple());
+    client.post("/users", &user_body(&email, first_name)).expect(201)
+}
+
+/// What registers a customer.
+pub fn user_body(email: &str, first_name: &str) -> Value {
+    json!({"email": email, "password": PASSWORD, "first_name": first_name, "last_name": "Tester"})
+}
+
+fn random() -> u64 {
+    getrandom::u64().expect("random numbers")
+}
+
 /// Creates a category, and gives its id.
 #[track_caller]
 pub fn category(client: &mut Client, slug: &str, parent: Option<&str>) -> String {

@@ -21,9 +21,9 @@ impl Site {
         Site::of_text(&manifest.text())
     }
 
-    /// A site with the product service of the shop.
-    pub fn product() -> Site {
-        Site::new(&Manifest::product())
+    /// A site with the shop.
+    pub fn shop() -> Site {
+        Site::new(&Manifest::shop())
     }
 
     /// A site with the guests that misbehave.

@@ -13,9 +13,9 @@ const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
 #[test]
 fn a_body_that_is_no_json_is_400_and_writes_nothing() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let made = format!("/products/{}", id(&product(&mut client, &category, "1")));
     let before = database::row_counts(&site.database("product"));
@@ -51,9 +51,9 @@ fn a_body_that_is_no_json_is_400_and_writes_nothing() {
 
 #[test]
 fn a_body_of_another_shape_is_422_and_writes_nothing() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let before = database::row_counts(&site.database("product"));
     for body in [json!([]), json!("text"), json!(7), json!(null), json!(true), json!([{"name": "x"}])] {
         for path in ["/products", "/categories"] {
@@ -67,8 +67,8 @@ fn a_body_of_another_shape_is_422_and_writes_nothing() {
 
 #[test]
 fn a_query_that_nothing_reads_is_told_with_the_errors_of_the_body_and_after_the_path() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     client.post("/categories?colour=blue", &json!({"size": 1})).invalid(&["colour", "name", "size"]);
     client.get("/products/7?colour=blue").problem(404, "not-found");
     client.patch("/products/7?colour=blue", &json!({})).problem(404, "not-found");
@@ -79,17 +79,17 @@ fn a_query_that_nothing_reads_is_told_with_the_errors_of_the_body_and_after_the_
 
 #[test]
 fn a_key_that_stands_twice_is_refused() {
-    let host = Site::product().start();
+    let host = Site::shop().start();
     let body = Bytes::from_static(br#"{"name": "a", "name": "b", "slug": "a"}"#);
-    let answer = host.client().send(Method::POST, "/categories", &JSON, body);
+    let answer = host.admin().send(Method::POST, "/categories", &JSON, body);
     answer.any_problem();
     assert!(matches!(answer.status, 400 | 422), "{answer}");
 }
 
 #[test]
 fn a_body_of_another_type_is_415() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let body = Bytes::from(json!({"name": "x", "slug": "x"}).to_string());
     let none: &[(&str, &str)] = &[];
     for headers in [
@@ -109,7 +109,7 @@ fn a_body_of_another_type_is_415() {
 
 #[test]
 fn a_body_over_the_limit_is_413_and_its_client_gets_to_see_it() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
     let before = database::row_counts(&site.database("product"));
     let size = 10 * 1024 * 1024;
@@ -137,16 +137,16 @@ fn a_body_over_the_limit_is_413_and_its_client_gets_to_see_it() {
 
     // A body at the limit is only wrong in what it says.
     body = format!("{{\"name\": \"{}\"}}", "x".repeat(1024 * 1024 - 12)).into_bytes();
-    let answer = host.client().send(Method::POST, "/products", &JSON, body.into());
+    let answer = host.admin().send(Method::POST, "/products", &JSON, body.into());
     assert_eq!(answer.status, 422, "{}", answer.status);
     assert_eq!(database::row_counts(&site.database("product")), before);
 }
 
 #[test]
 fn the_limit_of_the_body_is_the_manifests() {
-    let site = Site::new(&Manifest::product().set("service.product.limits.body", "1KiB"));
+    let site = Site::new(&Manifest::shop().set("service.product.limits.body", "1KiB"));
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let body = json!({"name": "x", "slug": "x".repeat(2_000)}).to_string();
     client.send(Method::POST, "/categories", &JSON, body.into()).problem(413, "payload-too-large");
     client.post("/categories", &json!({"name": "x", "slug": "x"})).expect(201);
@@ -154,9 +154,9 @@ fn the_limit_of_the_body_is_the_manifests() {
 
 #[test]
 fn garbage_on_the_socket_is_400_or_a_closed_connection_and_harms_nobody() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut bystander = host.client();
+    let mut bystander = host.admin();
     bystander.get("/products").expect(200);
     let binary: Vec<u8> = (0..=255).cycle().take(10_000).collect();
     let table: [&[u8]; 12] = [
@@ -189,7 +189,7 @@ fn garbage_on_the_socket_is_400_or_a_closed_connection_and_harms_nobody() {
 
 #[test]
 fn oversize_headers_and_paths_are_refused() {
-    let host = Site::product().start();
+    let host = Site::shop().start();
     let head = "GET /products HTTP/1.1\r\nhost: x\r\n";
     let one = format!("{head}x-large: {}\r\n\r\n", "x".repeat(400_000));
     let many: String = (0..5_000).map(|number| format!("x-header-{number}: {number}\r\n")).collect();
@@ -203,12 +203,12 @@ fn oversize_headers_and_paths_are_refused() {
     let path = format!("GET /products/{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(20_000));
     let answer = raw::exchange(host.address(), path.as_bytes()).expect("an answer");
     answer.problem(414, "uri-too-long");
-    host.client().get("/products").expect(200);
+    host.admin().get("/products").expect(200);
 }
 
 #[test]
 fn a_client_that_goes_away_half_way_leaves_nothing_behind() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
     let before = database::row_counts(&site.database("product"));
     let body = json!({"name": "half", "slug": "half"}).to_string();
@@ -221,14 +221,14 @@ fn a_client_that_goes_away_half_way_leaves_nothing_behind() {
         stream.write_all(&request.as_bytes()[..end]).unwrap();
         raw::hang_up(&stream);
     }
-    host.client().get("/categories/by-slug/half").problem(404, "not-found");
+    host.admin().get("/categories/by-slug/half").problem(404, "not-found");
     assert_eq!(database::row_counts(&site.database("product")), before);
     host.stop();
 }
 
 #[test]
 fn a_client_that_is_too_slow_is_let_go_and_others_do_not_wait_for_it() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
     let address = host.address();
     thread::scope(|scope| {
@@ -247,7 +247,7 @@ fn a_client_that_is_too_slow_is_let_go_and_others_do_not_wait_for_it() {
                 assert_eq!(answer.status, 408, "{answer}");
             }
         });
-        let mut client = host.client();
+        let mut client = host.admin();
         for number in 0..20 {
             category(&mut client, &format!("c{number}"), None);
         }
@@ -257,8 +257,8 @@ fn a_client_that_is_too_slow_is_let_go_and_others_do_not_wait_for_it() {
 
 #[test]
 fn a_path_that_no_service_has_is_404() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     for path in [
         "/",
         "/nothing",
@@ -279,7 +279,7 @@ fn a_path_that_no_service_has_is_404() {
 
 #[test]
 fn no_header_value_of_a_client_is_an_internal_error() {
-    let host = Site::product().start();
+    let host = Site::shop().start();
     let weird = b"GET /products HTTP/1.1\r\nhost: x\r\nx-bytes: \xff\xfe\x80\r\ntraceparent: \xff\r\nauthorization: \xff\r\n\r\n";
     let answer = raw::exchange(host.address(), weird).expect("an answer");
     assert!(answer.status < 500, "{answer}");

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use bulkhead_tests::shop::{category, product};
-use bulkhead_tests::{Host, Site, database, paths};
+use bulkhead_tests::{Host, Site, database, host, paths};
 
 /// Runs the loader against a host.
 fn loader(host: &Host, arguments: &[&str]) -> Output {
@@ -12,6 +12,7 @@ fn loader(host: &Host, arguments: &[&str]) -> Output {
         .args(["--url", &url, "--products"])
         .arg(paths::root().join("data/products.csv"))
         .args(arguments)
+        .env("SHOP_ADMIN_PASSWORD", host::ADMIN_PASSWORD)
         .output()
         .unwrap()
 }
@@ -26,7 +27,7 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn the_real_catalogue_is_loaded_read_back_to_the_cent_and_loaded_again_without_harm() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
     let first = said(&loader(&host, &[]));
     assert!(first.contains("categories: 1884 created, 0 were there already"), "{first}");
@@ -54,9 +55,9 @@ fn the_real_catalogue_is_loaded_read_back_to_the_cent_and_loaded_again_without_h
 
 #[test]
 fn a_load_that_was_broken_off_is_told_and_not_taken_up_unasked() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     for sku in ["27334", "27479", "not-in-the-file"] {
         product(&mut client, &category, sku);
@@ -69,7 +70,7 @@ fn a_load_that_was_broken_off_is_told_and_not_taken_up_unasked() {
 
 #[test]
 fn a_difference_from_the_file_is_found() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
     let output = loader(&host, &["--verify"]);
     assert_eq!(output.status.code(), Some(1));

@@ -8,8 +8,8 @@ const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
 
 #[test]
 fn a_category_is_read_back_by_id_and_by_slug_as_it_was_made() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let answer = client.post("/categories", &json!({"name": "Garden tools", "slug": "garden-tools"}));
     let made = answer.expect(201);
     assert_eq!(answer.header("location"), Some(format!("/categories/{}", id(&made)).as_str()));
@@ -23,8 +23,8 @@ fn a_category_is_read_back_by_id_and_by_slug_as_it_was_made() {
 
 #[test]
 fn a_category_shows_its_path_to_the_root_and_its_children() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let food = category(&mut client, "food", None);
     let bread = category(&mut client, "bread", Some(&food));
     let rye = category(&mut client, "rye", Some(&bread));
@@ -44,8 +44,8 @@ fn a_category_shows_its_path_to_the_root_and_its_children() {
 
 #[test]
 fn a_slug_belongs_to_one_category() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     category(&mut client, "food", None);
     let other = category(&mut client, "other", None);
     client.post("/categories", &json!({"name": "Food", "slug": "food"})).problem(409, "slug-taken");
@@ -55,8 +55,8 @@ fn a_slug_belongs_to_one_category() {
 
 #[test]
 fn a_category_moves_with_patch_but_never_below_itself() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let a = category(&mut client, "a", None);
     let b = category(&mut client, "b", Some(&a));
     let c = category(&mut client, "c", Some(&b));
@@ -76,8 +76,8 @@ fn a_category_moves_with_patch_but_never_below_itself() {
 
 #[test]
 fn a_slug_that_is_made_from_a_name_gets_a_number_where_it_is_taken() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let mut slug_of = |name: &str| {
         let made = client.post("/categories", &json!({"name": name})).expect(201);
         made["slug"].as_str().unwrap().to_owned()
@@ -99,8 +99,8 @@ fn a_slug_that_is_made_from_a_name_gets_a_number_where_it_is_taken() {
 
 #[test]
 fn the_tree_of_categories_has_a_greatest_depth() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let mut line: Vec<String> = Vec::new();
     for level in 1..=32 {
         line.push(category(&mut client, &format!("level-{level}"), line.last().map(String::as_str)));
@@ -127,9 +127,9 @@ fn the_tree_of_categories_has_a_greatest_depth() {
 
 #[test]
 fn a_category_has_so_many_children_and_no_more() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let parent = category(&mut client, "parent", None);
     let other = category(&mut client, "other", None);
     let child = category(&mut client, "child", Some(&parent));
@@ -143,7 +143,7 @@ fn a_category_has_so_many_children_and_no_more() {
     drop(connection);
 
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let path = format!("/categories/{parent}");
     assert_eq!(client.get(&path).expect(200)["children"].as_array().unwrap().len(), 1_000);
     let below = json!({"parent_category_id": parent});
@@ -158,8 +158,8 @@ fn a_category_has_so_many_children_and_no_more() {
 
 #[test]
 fn a_category_that_is_not_empty_is_not_deleted() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let parent = category(&mut client, "parent", None);
     let child = category(&mut client, "child", Some(&parent));
     let item = product(&mut client, &child, "1");
@@ -180,8 +180,8 @@ fn a_category_that_is_not_empty_is_not_deleted() {
 
 #[test]
 fn all_categories_are_listed_once_page_by_page() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let mut made: Vec<String> =
         (0..23).map(|number| category(&mut client, &format!("c{number}"), None)).collect();
     made.sort();
@@ -194,8 +194,8 @@ fn all_categories_are_listed_once_page_by_page() {
 
 #[test]
 fn what_is_wrong_with_a_category_is_said_field_by_field() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let long = "x".repeat(1_000);
     let table: [(Value, &[&str]); 8] = [
         (json!({}), &["name"]),
@@ -219,8 +219,8 @@ fn what_is_wrong_with_a_category_is_said_field_by_field() {
 
 #[test]
 fn unknown_and_malformed_categories_are_404() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     for id in [UNKNOWN, "7", "not-a-uuid", "%00", "01890000-0000-7000-8000-00000000000g"] {
         client.get(&format!("/categories/{id}")).problem(404, "not-found");
         client.patch(&format!("/categories/{id}"), &json!({"name": "x"})).problem(404, "not-found");

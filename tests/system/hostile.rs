@@ -286,7 +286,7 @@ fn a_trap_tells_its_client_nothing_and_its_operator_all_under_one_trace_id() {
 
 #[test]
 fn a_full_service_leaves_its_neighbour_alone() {
-    let manifest = Manifest::product()
+    let manifest = Manifest::shop()
         .and(Manifest::guests().only(&["hostile"]))
         .set("service.hostile.limits.storage", "1MiB");
     let site = Site::new(&manifest);
@@ -299,7 +299,7 @@ fn a_full_service_leaves_its_neighbour_alone() {
                 client.send(Method::POST, &path, &[], bytes::Bytes::new()).problem(504, "deadline-exceeded");
             });
         }
-        let mut client = host.client();
+        let mut client = host.admin();
         let category = shop::category(&mut client, "all", None);
         for number in 0..50 {
             shop::product(&mut client, &category, &number.to_string());

@@ -6,8 +6,8 @@ use serde_json::json;
 
 #[test]
 fn images_are_shown_in_their_order() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let path = format!("/products/{}", id(&product(&mut client, &category, "1")));
     let images = format!("{path}/images");
@@ -35,8 +35,8 @@ fn images_are_shown_in_their_order() {
 
 #[test]
 fn an_image_belongs_to_its_product() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let [one, two] =
         ["1", "2"].map(|sku| format!("/products/{}/images", id(&product(&mut client, &category, sku))));
@@ -49,8 +49,8 @@ fn an_image_belongs_to_its_product() {
 
 #[test]
 fn an_image_without_a_place_comes_last_also_behind_the_last_place() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let images = format!("/products/{}/images", id(&product(&mut client, &category, "1")));
     let mut add = |place: serde_json::Value| {
@@ -71,8 +71,8 @@ fn an_image_without_a_place_comes_last_also_behind_the_last_place() {
 
 #[test]
 fn a_product_has_so_many_images_and_no_more() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let images = format!("/products/{}/images", id(&product(&mut client, &category, "1")));
     let body = json!({"image_url": "https://example.com/1.png"});
@@ -85,8 +85,8 @@ fn a_product_has_so_many_images_and_no_more() {
 
 #[test]
 fn only_https_addresses_are_taken() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let images = format!("/products/{}/images", id(&product(&mut client, &category, "1")));
     for url in [

@@ -16,13 +16,13 @@ const MOMENT_MAX_MICROS: u64 = 5_000;
 
 #[test]
 fn what_was_acknowledged_is_there_after_each_of_20_kills_and_nothing_by_half() {
-    let site = Site::product();
+    let site = Site::shop();
     let mut random = Random::new();
     let mut acknowledged = BTreeSet::new();
     let mut sent = 0;
     let category = {
         let host = site.start();
-        let category = shop::category(&mut host.client(), "everything", None);
+        let category = shop::category(&mut host.admin(), "everything", None);
         host.stop();
         category
     };
@@ -31,7 +31,7 @@ fn what_was_acknowledged_is_there_after_each_of_20_kills_and_nothing_by_half() {
         let (sender, acknowledgements) = channel();
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                let (client, sender, category) = (host.client(), sender.clone(), category.clone());
+                let (client, sender, category) = (host.admin(), sender.clone(), category.clone());
                 thread::spawn(move || {
                     write_until_it_ends(client, &sender, &category, &format!("{kill}-{writer}"))
                 })
@@ -47,7 +47,7 @@ fn what_was_acknowledged_is_there_after_each_of_20_kills_and_nothing_by_half() {
         assert!(skus.len() >= before, "kill {kill}: the writers ended before the host was killed");
 
         let host = site.start();
-        let mut client = host.client();
+        let mut client = host.admin();
         for sku in &skus {
             assert_eq!(client.get(&format!("/products/by-sku/{sku}")).expect(200)["sku"], sku.as_str());
         }

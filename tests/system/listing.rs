@@ -19,9 +19,9 @@ fn make(client: &mut Client, category: &str, sku: &str, change: &Value) -> Strin
 
 /// A shop with a small tree and five products.
 fn small_shop() -> (Site, Host) {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let food = category(&mut client, "food", None);
     let bread = category(&mut client, "bread", Some(&food));
     let rye = category(&mut client, "rye", Some(&bread));
@@ -53,7 +53,7 @@ fn skus(client: &mut Client, query: &str) -> Vec<String> {
 #[test]
 fn filters_narrow_the_list_alone_and_together() {
     let (_site, host) = small_shop();
-    let mut client = host.client();
+    let mut client = host.admin();
     let mut id_of = |slug: &str| id(&client.get(&format!("/categories/by-slug/{slug}")).expect(200));
     let [food, bread, rye, tools] = ["food", "bread", "rye", "tools"].map(&mut id_of);
     let table: [(String, &[&str]); 16] = [
@@ -82,7 +82,7 @@ fn filters_narrow_the_list_alone_and_together() {
 #[test]
 fn a_search_takes_any_text_and_never_as_a_query_language() {
     let (_site, host) = small_shop();
-    let mut client = host.client();
+    let mut client = host.admin();
     for text in [
         "\"",
         "\"bread",
@@ -110,9 +110,9 @@ fn a_search_takes_any_text_and_never_as_a_query_language() {
 
 #[test]
 fn an_accent_is_found_however_it_is_written() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let category = category(&mut client, "all", None);
     make(&mut client, &category, "composed", &json!({"name": "Cr\u{e8}me br\u{fb}l\u{e9}e"}));
     make(&mut client, &category, "decomposed", &json!({"name": "Cre\u{300}me bru\u{302}le\u{301}e"}));
@@ -133,7 +133,7 @@ fn an_accent_is_found_however_it_is_written() {
 #[test]
 fn a_blank_search_is_no_filter_and_one_without_words_finds_nothing() {
     let (_site, host) = small_shop();
-    let mut client = host.client();
+    let mut client = host.admin();
     for blank in ["q=", "q=%20%20", "q=%09&sort=name"] {
         assert_eq!(skus(&mut client, blank).len(), 5, "{blank}");
     }
@@ -145,7 +145,7 @@ fn a_blank_search_is_no_filter_and_one_without_words_finds_nothing() {
 #[test]
 fn search_follows_a_change_of_name() {
     let (_site, host) = small_shop();
-    let mut client = host.client();
+    let mut client = host.admin();
     let apple = id(&client.get("/products/by-sku/apple").expect(200));
     client
         .patch(&format!("/products/{apple}"), &json!({"name": "Pear", "description": "Green."}))
@@ -158,7 +158,7 @@ fn search_follows_a_change_of_name() {
 #[test]
 fn each_sort_gives_its_order() {
     let (_site, host) = small_shop();
-    let mut client = host.client();
+    let mut client = host.admin();
     let table = [
         ("name", ["apple", "knife", "roll", "crisp", "loaf"]),
         ("price", ["roll", "apple", "crisp", "loaf", "knife"]),
@@ -175,7 +175,7 @@ fn each_sort_gives_its_order() {
 #[test]
 fn sorting_by_time_goes_by_time_and_then_by_id() {
     let (_site, host) = small_shop();
-    let mut client = host.client();
+    let mut client = host.admin();
     let keys = |items: &[Value]| -> Vec<(String, String)> {
         texts_of(items, "created_at").into_iter().zip(texts_of(items, "id")).collect()
     };
@@ -191,9 +191,9 @@ fn sorting_by_time_goes_by_time_and_then_by_id() {
 
 #[test]
 fn prices_sort_as_numbers() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let category = category(&mut client, "all", None);
     for (sku, price) in [("c", "10.00"), ("a", "9.00"), ("d", "100.00"), ("b", "9.90")] {
         make(&mut client, &category, sku, &json!({"price": price}));
@@ -204,9 +204,9 @@ fn prices_sort_as_numbers() {
 
 #[test]
 fn pages_neither_repeat_nor_miss_an_item_while_others_insert() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let category = category(&mut client, "all", None);
     let mut random = Random::new();
     // Few different names and prices, so that the pages end among equal ones.
@@ -219,7 +219,7 @@ fn pages_neither_repeat_nor_miss_an_item_while_others_insert() {
     let changes: Vec<Value> = (0..2_000).map(|_| change()).collect();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let mut inserting = host.client();
+        let mut inserting = host.admin();
         let (done, category, changes) = (&done, &category, &changes);
         scope.spawn(move || {
             for (number, change) in changes.iter().enumerate() {
@@ -251,9 +251,9 @@ fn pages_neither_repeat_nor_miss_an_item_while_others_insert() {
 
 #[test]
 fn list_after_its_last_page_has_no_cursor_and_an_empty_list_none_either() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     assert_eq!(client.get("/products").expect(200), json!({"items": [], "next_cursor": null}));
     let category = category(&mut client, "all", None);
     for number in 0..4 {
@@ -267,9 +267,9 @@ fn list_after_its_last_page_has_no_cursor_and_an_empty_list_none_either() {
 
 #[test]
 fn a_cursor_whose_item_was_deleted_still_leads_on() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let category = category(&mut client, "all", None);
     for number in 0..6 {
         make(&mut client, &category, &number.to_string(), &json!({"name": number.to_string()}));
@@ -285,7 +285,7 @@ fn a_cursor_whose_item_was_deleted_still_leads_on() {
 #[test]
 fn query_parameters_that_cannot_be_are_named() {
     let (_site, host) = small_shop();
-    let mut client = host.client();
+    let mut client = host.admin();
     let table: [(&str, &[&str]); 13] = [
         ("limit=0", &["limit"]),
         ("limit=201", &["limit"]),

@@ -12,6 +12,7 @@ mod bad_requests;
 mod catalogue;
 mod categories;
 mod hostile;
+mod identity;
 mod images;
 mod kill;
 mod listing;

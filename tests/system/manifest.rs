@@ -56,7 +56,7 @@ fn each_mistake_is_named() {
         ("service.product.database", "postgres:shop".into(), "sqlite:"),
     ];
     for (path, value, word) in table {
-        let finished = Site::new(&Manifest::product().set(path, value.clone())).fail_to_start();
+        let finished = Site::new(&Manifest::shop().set(path, value.clone())).fail_to_start();
         assert_eq!(finished.status.code(), Some(1), "{path} = {value} was taken: {}", finished.stderr);
         finished.says(1, &[word]);
     }
@@ -71,7 +71,7 @@ fn a_syntax_error_is_shown_with_its_line() {
 
 #[test]
 fn two_services_with_one_route_are_refused() {
-    let manifest = Manifest::product()
+    let manifest = Manifest::shop()
         .and(Manifest::guests().only(&["hostile"]))
         .set("service.hostile.routes", vec!["/notes/...", "/hostile/...", "/products/..."]);
     Site::new(&manifest).fail_to_start().says(1, &["/products/...", "product", "hostile"]);

@@ -9,8 +9,8 @@ const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
 
 #[test]
 fn a_product_is_read_back_by_id_and_by_sku_as_it_was_made() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let body = product_body(&category, "SKU-1/ä b");
     let answer = client.post("/products", &body);
@@ -35,8 +35,8 @@ fn a_product_is_read_back_by_id_and_by_sku_as_it_was_made() {
 
 #[test]
 fn ids_are_version_7_and_grow() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let ids: Vec<String> =
         (0..20).map(|sku| id(&product(&mut client, &category, &sku.to_string()))).collect();
@@ -49,9 +49,9 @@ fn ids_are_version_7_and_grow() {
 
 #[test]
 fn each_write_says_its_position_and_puts_one_event_into_the_log() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let made = client.post("/products", &product_body(&category, "1"));
     let path = format!("/products/{}", id(&made.expect(201)));
@@ -77,8 +77,8 @@ fn each_write_says_its_position_and_puts_one_event_into_the_log() {
 
 #[test]
 fn a_sku_belongs_to_one_product() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let first = product(&mut client, &category, "1");
     let second = product(&mut client, &category, "2");
@@ -89,8 +89,8 @@ fn a_sku_belongs_to_one_product() {
 
 #[test]
 fn a_product_changes_only_where_patch_says_so() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let food = category(&mut client, "food", None);
     let other = category(&mut client, "other", None);
     let made = product(&mut client, &food, "1");
@@ -116,8 +116,8 @@ fn a_product_changes_only_where_patch_says_so() {
 
 #[test]
 fn stock_changes_by_its_own_resource_and_never_by_patch() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let path = format!("/products/{}", id(&product(&mut client, &category, "1")));
     client.patch(&path, &json!({"stock_quantity": 5})).invalid(&["stock_quantity"]);
@@ -127,9 +127,9 @@ fn stock_changes_by_its_own_resource_and_never_by_patch() {
 
 #[test]
 fn an_unknown_category_is_a_conflict() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let path = format!("/products/{}", id(&product(&mut client, &category, "1")));
     for answer in [
@@ -144,8 +144,8 @@ fn an_unknown_category_is_a_conflict() {
 
 #[test]
 fn a_deleted_product_is_gone_and_its_sku_is_free() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let path = format!("/products/{}", id(&product(&mut client, &category, "1")));
     client.post(&format!("{path}/images"), &json!({"image_url": "https://example.com/1.png"})).expect(201);
@@ -168,9 +168,9 @@ fn a_deleted_product_is_gone_and_its_sku_is_free() {
 
 #[test]
 fn a_price_is_an_exact_decimal_text_within_its_bounds() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     for (number, price) in
         ["0.00", "0.01", "0.10", "9999999.99", "19.90", "1234567.89"].into_iter().enumerate()
@@ -207,8 +207,8 @@ fn a_price_is_an_exact_decimal_text_within_its_bounds() {
 
 #[test]
 fn a_name_and_a_sku_are_one_line_without_white_space_around_it() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let path = format!("/products/{}", id(&product(&mut client, &category, "1")));
     for text in ["two\nlines", "a\tb", " a", "a ", "a\u{2028}b"] {
@@ -225,8 +225,8 @@ fn a_name_and_a_sku_are_one_line_without_white_space_around_it() {
 
 #[test]
 fn everything_wrong_with_a_product_is_said_at_once() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     client.post("/products", &json!({})).invalid(&["category_id", "name", "price", "sku"]);
     let wrong = json!({
@@ -248,8 +248,8 @@ fn everything_wrong_with_a_product_is_said_at_once() {
 
 #[test]
 fn unknown_and_malformed_products_are_404() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     for id in [UNKNOWN, "7", "not-a-uuid", "by-sku", "..%2f..", "01890000-0000-7000-8000-00000000000g"] {
         client.get(&format!("/products/{id}")).problem(404, "not-found");
         client.patch(&format!("/products/{id}"), &json!({"name": "x"})).problem(404, "not-found");
@@ -263,8 +263,8 @@ fn unknown_and_malformed_products_are_404() {
 
 #[test]
 fn a_method_that_a_path_does_not_have_is_405_with_those_it_has() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let made = id(&product(&mut client, &category, "1"));
     let table: [(Method, String, &[&str]); 5] = [

@@ -18,8 +18,8 @@ fn trace_of(client: &mut Client, traceparent: &str) -> String {
 
 #[test]
 fn a_host_that_listens_is_live_and_ready() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     for path in ["/.well-known/bulkhead/live", "/.well-known/bulkhead/ready", "/healthz", "/readyz"] {
         assert_eq!(client.get(path).status, 200, "{path}");
     }
@@ -27,9 +27,9 @@ fn a_host_that_listens_is_live_and_ready() {
 
 #[test]
 fn the_trace_of_a_request_is_that_of_its_answer_its_problem_and_its_event() {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
-    let mut client = host.client();
+    let mut client = host.admin();
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let response = trace_of(&mut client, &parent);
     let parts: Vec<&str> = response.split('-').collect();
@@ -48,8 +48,8 @@ fn the_trace_of_a_request_is_that_of_its_answer_its_problem_and_its_event() {
 
 #[test]
 fn a_request_without_a_good_trace_gets_a_new_one() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let mut seen = BTreeSet::new();
     for traceparent in [
         "",
@@ -71,8 +71,8 @@ fn a_request_without_a_good_trace_gets_a_new_one() {
 
 #[test]
 fn answers_of_writes_have_positions_that_grow_and_answers_of_reads_have_none() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let mut seen = BTreeSet::new();
     for number in 0..5 {
         let answer = client.post("/categories", &json!({"name": "x", "slug": format!("x{number}")}));
@@ -87,8 +87,8 @@ fn answers_of_writes_have_positions_that_grow_and_answers_of_reads_have_none() {
 
 #[test]
 fn head_gives_the_headers_of_get_without_its_body() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let get = client.get("/products");
     let head = client.send(Method::HEAD, "/products", &[], Bytes::new());
     assert_eq!((head.status, head.body.len()), (get.status, 0), "{head}");
@@ -97,7 +97,7 @@ fn head_gives_the_headers_of_get_without_its_body() {
 
 #[test]
 fn requests_on_one_connection_are_answered_in_their_order() {
-    let host = Site::product().start();
+    let host = Site::shop().start();
     let mut stream = bulkhead_tests::raw::open(host.address());
     let requests: String = ["/products", "/nowhere", "/categories", "/products/7"]
         .map(|path| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))

@@ -6,14 +6,6 @@ use std::path::PathBuf;
 use bulkhead_tests::{Manifest, Site, database, host};
 
 #[test]
-fn an_application_with_a_local_principal_listens_to_its_own_machine_alone() {
-    let site = Site::product();
-    let manifest = site.manifest();
-    let arguments = ["up", "--manifest", manifest.to_str().unwrap(), "--listen", "0.0.0.0:0"];
-    host::run(&arguments).says(1, &["0.0.0.0", "local_principal", "127.0.0.1", "bulkhead.toml"]);
-}
-
-#[test]
 fn a_second_start_serves_what_the_first_one_stored() {
     let site = Site::guests();
     let host = site.start();
@@ -35,7 +27,7 @@ fn usage_errors_end_with_status_2() {
 
 #[test]
 fn a_missing_manifest_is_named() {
-    let site = Site::product();
+    let site = Site::shop();
     std::fs::remove_file(site.manifest()).unwrap();
     site.fail_to_start().says(1, &["bulkhead.toml"]);
 }
@@ -50,12 +42,10 @@ fn a_file_that_is_no_component_is_refused_by_name() {
         ("cut", b"\0asm\x0d\0\x01\0\x07"),
     ];
     for (name, content) in table {
-        let site = Site::product();
+        let site = Site::shop();
         let file = site.path(&format!("{name}.wasm"));
         std::fs::write(&file, content).unwrap();
-        site.write_manifest(
-            &Manifest::product().set("service.product.source", file.to_str().unwrap()).text(),
-        );
+        site.write_manifest(&Manifest::shop().set("service.product.source", file.to_str().unwrap()).text());
         site.fail_to_start().says(1, &["product", &format!("{name}.wasm")]);
         site.fail_to_start().says(1, &["product", &format!("{name}.wasm")]);
     }
@@ -63,13 +53,13 @@ fn a_file_that_is_no_component_is_refused_by_name() {
 
 #[test]
 fn a_source_that_is_not_there_is_named() {
-    let manifest = Manifest::product().set("service.product.source", "nowhere.wasm");
+    let manifest = Manifest::shop().set("service.product.source", "nowhere.wasm");
     Site::new(&manifest).fail_to_start().says(1, &["product", "nowhere.wasm"]);
 }
 
 #[test]
 fn a_component_that_lacks_a_grant_is_refused_by_its_name() {
-    let manifest = Manifest::product().set("service.product.publishes", Vec::<String>::new());
+    let manifest = Manifest::shop().set("service.product.publishes", Vec::<String>::new());
     let site = Site::new(&manifest);
     site.fail_to_start().says(1, &["product.changed", "publishes", "service.product"]);
     site.fail_to_start().says(1, &["product.changed", "publishes", "service.product"]);
@@ -77,7 +67,7 @@ fn a_component_that_lacks_a_grant_is_refused_by_its_name() {
 
 #[test]
 fn an_edited_migration_is_refused_by_version_and_name() {
-    let site = Site::product();
+    let site = Site::shop();
     site.start().stop();
     let file = site.database("product");
     let name = {
@@ -93,7 +83,7 @@ fn an_edited_migration_is_refused_by_version_and_name() {
 
 #[test]
 fn a_database_of_a_later_version_is_refused() {
-    let site = Site::product();
+    let site = Site::shop();
     site.start().stop();
     let connection = database::open_to_break(&site.database("product"));
     connection
@@ -109,7 +99,7 @@ fn a_database_of_a_later_version_is_refused() {
 
 #[test]
 fn a_database_file_that_is_no_database_is_named() {
-    let site = Site::product();
+    let site = Site::shop();
     std::fs::write(site.database("product"), "this is a letter to my aunt, and not a database. ".repeat(100))
         .unwrap();
     site.fail_to_start().says(1, &["product.db"]);
@@ -119,7 +109,7 @@ fn a_database_file_that_is_no_database_is_named() {
 fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let site = Site::product();
+    let site = Site::shop();
     let (manifest, data) = (site.manifest(), site.data());
     let finished = host::run(&[
         "up",
@@ -135,7 +125,7 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn a_data_folder_that_cannot_be_written_is_named() {
-    let site = Site::product();
+    let site = Site::shop();
     let file = site.path("a-regular-file");
     std::fs::write(&file, "").unwrap();
     site.fail_to_start_in(&file.join("data")).says(1, &["a-regular-file", "--data"]);
@@ -144,7 +134,7 @@ fn a_data_folder_that_cannot_be_written_is_named() {
 
 #[test]
 fn a_data_folder_that_another_host_holds_is_refused_and_free_again_after_it() {
-    let site = Site::product();
+    let site = Site::shop();
     let first = site.start();
     site.fail_to_start().says(1, &["data", "another host", "--data"]);
     first.client().get("/products").expect(200);
@@ -154,7 +144,7 @@ fn a_data_folder_that_another_host_holds_is_refused_and_free_again_after_it() {
 
 /// The product service and a guest, with the second one's database file at this path.
 fn two_services(second_database: &str) -> Site {
-    let manifest = Manifest::product()
+    let manifest = Manifest::shop()
         .and(Manifest::guests().only(&["hostile"]))
         .set("service.hostile.database", format!("sqlite:data/{second_database}"));
     Site::new(&manifest)

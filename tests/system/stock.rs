@@ -8,8 +8,8 @@ use serde_json::json;
 
 #[test]
 fn stock_changes_by_a_difference_and_is_accounted_for() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let path = format!("/products/{}", id(&product(&mut client, &category, "1")));
     let stock = format!("{path}/stock");
@@ -31,8 +31,8 @@ fn stock_changes_by_a_difference_and_is_accounted_for() {
 
 #[test]
 fn stock_never_goes_below_zero() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let stock = format!("/products/{}/stock", id(&product(&mut client, &category, "1")));
     let answer = client.post(&stock, &json!({"delta": -11}));
@@ -49,8 +49,8 @@ fn stock_never_goes_below_zero() {
 
 #[test]
 fn stock_has_a_most_that_a_change_does_not_pass() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let mut body = product_body(&category, "1");
     body["stock_quantity"] = json!(1_000_000_000);
@@ -63,14 +63,14 @@ fn stock_has_a_most_that_a_change_does_not_pass() {
 
 #[test]
 fn of_many_buyers_at_once_only_as_many_as_there_are_pieces_get_one() {
-    let host = Site::product().start();
-    let mut client = host.client();
+    let host = Site::shop().start();
+    let mut client = host.admin();
     let category = category(&mut client, "food", None);
     let stock = format!("/products/{}/stock", id(&product(&mut client, &category, "1")));
     let bought: usize = thread::scope(|scope| {
         let buyers: Vec<_> = (0..8)
             .map(|_| {
-                let (mut client, stock) = (host.client(), &stock);
+                let (mut client, stock) = (host.admin(), &stock);
                 scope.spawn(move || {
                     (0..5)
                         .map(|_| client.post(stock, &json!({"delta": -1})))

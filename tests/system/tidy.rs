@@ -295,7 +295,7 @@ fn migrations_are_named_by_version_and_deed_and_their_tables_are_strict() {
 #[test]
 fn each_problem_code_is_on_the_page() {
     let page = read(&paths::root().join("host/src/http/problems.html"));
-    let folders = ["host/src/http", "host/runtime/src", "components/sdk/src"];
+    let folders = ["host/src/http", "host/src/identity", "host/runtime/src", "components/sdk/src"];
     let mut codes = BTreeSet::new();
     for file in folders.iter().flat_map(|folder| files(&paths::root().join(folder), ".rs")) {
         let text = read(&file);

@@ -1,5 +1,5 @@
-//! The clock, the randomness and the log of the host, and what stands in for them where a service is compiled natively for its unit
-//! tests: there the clock and the randomness are the machine's, and log lines go nowhere.
+//! The clock, the randomness, the settings and the log of the host, and what stands in for them where a service is compiled natively
+//! for its unit tests: there the clock and the randomness are the machine's, nothing is set, and log lines go nowhere.
 
 use crate::wit::bulkhead::service::log;
 
@@ -38,6 +38,28 @@ pub(crate) fn random_bytes(length: usize) -> Vec<u8> {
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn random_bytes(length: usize) -> Vec<u8> {
     std::iter::repeat_with(random_u64).flat_map(u64::to_le_bytes).take(length).collect()
+}
+
+/// A setting.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn config(key: &str) -> Option<String> {
+    crate::wit::bulkhead::service::config::get(key)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn config(_: &str) -> Option<String> {
+    None
+}
+
+/// A secret.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn secret(key: &str) -> Option<String> {
+    crate::wit::bulkhead::service::config::get_secret(key)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn secret(_: &str) -> Option<String> {
+    None
 }
 
 /// Writes a line to the log.

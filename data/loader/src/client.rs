@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -84,7 +84,8 @@ impl Answer {
             }
         }
         text.push_str(match self.status.as_u16() {
-            401 | 403 => ". This shop wants a token for writes, which the loader does not have",
+            401 => ". Is it this shop's administrator? (SHOP_ADMIN_PASSWORD or --password-file, and --email)",
+            403 => ". Who logged in may not do that: name the shop's administrator with --email",
             404 | 405 => ". Is it a shop that listens there? (another address: --url URL)",
             422 => ". The loader and the shop are of different versions: build both anew",
             503 | 504 => ". It is overloaded: run the loader again, with fewer --connections",
@@ -119,12 +120,21 @@ struct FieldError {
 /// A connection that is opened at first use, and again after it broke.
 pub(crate) struct Connection {
     address: Address,
+    /// `Authorization`, once somebody is logged in.
+    authorization: Option<HeaderValue>,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Connection {
     pub(crate) fn new(address: Address) -> Connection {
-        Connection { address, sender: None }
+        Connection { address, authorization: None, sender: None }
+    }
+
+    /// The same, with a token in every request.
+    pub(crate) fn with_token(self, token: &str) -> Result<Connection> {
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("the token is no token")?;
+        value.set_sensitive(true);
+        Ok(Connection { authorization: Some(value), ..self })
     }
 
     /// Asks for a resource.
@@ -182,6 +192,9 @@ impl Connection {
             .uri(path)
             .header(HOST, self.address.header.clone())
             .body(Full::new(body))?;
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         if method == Method::POST {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }

@@ -7,6 +7,7 @@
 mod catalogue;
 mod client;
 mod load;
+mod login;
 mod names;
 mod progress;
 mod shop;
@@ -34,6 +35,12 @@ struct Arguments {
     /// The file to load.
     #[arg(long, default_value = "data/products.csv")]
     products: PathBuf,
+    /// Who loads: the shop's administrator. The password is taken from the variable SHOP_ADMIN_PASSWORD, or else from the file.
+    #[arg(long, default_value = "admin@shop.example")]
+    email: String,
+    /// A file with the administrator's password; `make run` keeps it there.
+    #[arg(long, default_value = "data/admin.password")]
+    password_file: PathBuf,
     /// How many connections load at the same time.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     connections: u16,
@@ -71,8 +78,6 @@ fn presence(count: usize, all: usize) -> String {
 #[tokio::main(flavor = "current_thread")]
 async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let catalogue = Catalogue::read(&arguments.products)?;
-    let mut connections: Vec<Connection> =
-        (0..arguments.connections).map(|_| Connection::new(arguments.url.clone())).collect();
     client::wait_until_ready(&arguments.url, Duration::from_secs(arguments.wait)).await?;
     let mut out = std::io::stdout();
     if arguments.verify {
@@ -85,6 +90,11 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
         writeln!(out, "{}", presence(count, catalogue.items.len()))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let password = login::password(&arguments.password_file)?;
+    let token =
+        login::log_in(&mut Connection::new(arguments.url.clone()), &arguments.email, &password).await?;
+    let connection = |_| Connection::new(arguments.url.clone()).with_token(&token);
+    let mut connections = (0..arguments.connections).map(connection).collect::<Result<Vec<_>>>()?;
     let outcome = load::load(&mut connections, &catalogue).await?;
     write!(out, "{outcome}")?;
     Ok(ExitCode::SUCCESS)

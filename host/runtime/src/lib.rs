@@ -15,6 +15,7 @@ mod bindings;
 mod cache;
 mod capability;
 mod component;
+mod compute;
 mod engine;
 mod handler;
 mod hold;
@@ -24,7 +25,7 @@ mod service;
 mod worker;
 
 pub use bindings::bulkhead::service::types::{Header, Principal, Request};
-pub use bindings::exports::bulkhead::service::describe::{Description, Parameter, Route};
+pub use bindings::exports::bulkhead::service::describe::{Access, Description, Parameter, Route};
 pub use cache::ComponentCache;
 pub use component::{Component, LoadError};
 pub use engine::Engine;

@@ -1,20 +1,22 @@
-//! A service: what it is given, its two queues, and its worker threads.
+//! A service: what it is given, its queues, and its worker threads.
 //!
-//! Reads (GET, HEAD) never wait behind the rest: each kind has a queue and workers of its own.
+//! Reads (GET, HEAD) never wait behind the rest, and neither of them behind handlers that compute for long: each kind has a queue and
+//! workers of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bulkhead_store::{Database, StoreError, Writer, WriterOptions};
+use bulkhead_store::{AfterPublish, Database, StoreError, Writer, WriterOptions};
 use bulkhead_types::{Clock, Random, limits};
 use flume::{Receiver, Sender, TrySendError};
 
 use crate::capability::is_read;
 use crate::component::Component;
+use crate::compute::{ComputeRoutes, give_way};
 use crate::engine::Engine;
 use crate::hold::Member;
 use crate::job::{Failure, Job};
@@ -48,6 +50,8 @@ pub struct Limits {
     pub read_workers: usize,
     /// Threads for the rest.
     pub write_workers: usize,
+    /// Threads for what computes for long.
+    pub compute_workers: usize,
 }
 
 impl Default for Limits {
@@ -61,6 +65,7 @@ impl Default for Limits {
             body: limits::BODY_DEFAULT,
             read_workers: limits::READ_WORKERS_DEFAULT,
             write_workers: limits::WRITE_WORKERS_DEFAULT,
+            compute_workers: limits::COMPUTE_WORKERS_DEFAULT,
         }
     }
 }
@@ -108,8 +113,8 @@ impl ServiceDatabase {
     /// # Errors
     ///
     /// When SQLite can't.
-    pub fn open(database: Arc<Database>) -> Result<Self, StoreError> {
-        let writer = Writer::open(Arc::clone(&database), WriterOptions::default())?;
+    pub fn open(database: Arc<Database>, after_publish: AfterPublish) -> Result<Self, StoreError> {
+        let writer = Writer::open(Arc::clone(&database), WriterOptions::default(), after_publish)?;
         Ok(Self { database, writer })
     }
 }
@@ -144,6 +149,9 @@ pub(crate) enum Work {
 pub struct Queues {
     reads: Sender<Work>,
     writes: Sender<Work>,
+    computations: Sender<Work>,
+    /// Set when the service starts.
+    compute_routes: Arc<OnceLock<ComputeRoutes>>,
     stopping: Arc<AtomicBool>,
     routes: Arc<[String]>,
     /// Bytes that a body may have.
@@ -156,6 +164,7 @@ pub struct Queues {
 pub struct QueueEnds {
     reads: Receiver<Work>,
     writes: Receiver<Work>,
+    computations: Receiver<Work>,
 }
 
 /// The queues of a service.
@@ -163,19 +172,22 @@ pub struct QueueEnds {
 pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
     let (reads, read_end) = flume::bounded(spec.limits.queue);
     let (writes, write_end) = flume::bounded(spec.limits.queue);
+    let (computations, computation_end) = flume::bounded(spec.limits.queue);
     let queues = Queues {
         reads,
         writes,
+        computations,
+        compute_routes: Arc::default(),
         stopping: Arc::default(),
         routes: spec.routes.clone().into(),
         body: spec.limits.body,
         request_timeout: spec.limits.request_timeout,
     };
-    (queues, QueueEnds { reads: read_end, writes: write_end })
+    (queues, QueueEnds { reads: read_end, writes: write_end, computations: computation_end })
 }
 
 impl Queues {
-    /// Puts a job into the queue for its method. It is answered through its reply, later.
+    /// Puts a job into the queue for its route or its method. It is answered through its reply, later.
     ///
     /// # Errors
     ///
@@ -184,7 +196,14 @@ impl Queues {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
         }
-        let queue = if is_read(&job.request.method) { &self.reads } else { &self.writes };
+        let (method, path) = (&job.request.method, &job.request.path);
+        let queue = if self.compute_routes.get().is_some_and(|routes| routes.has(method, path)) {
+            &self.computations
+        } else if is_read(method) {
+            &self.reads
+        } else {
+            &self.writes
+        };
         queue.try_send(Work::Job(job)).map_err(|error| match error {
             TrySendError::Full(_) => Failure::QueueFull,
             TrySendError::Disconnected(_) => Failure::Stopping,
@@ -272,18 +291,31 @@ impl Service {
         queues: &Queues,
         ends: QueueEnds,
     ) -> std::io::Result<Self> {
-        let (readers, writers) = (spec.limits.read_workers, spec.limits.write_workers);
+        let compute_routes = ComputeRoutes::of(component.description.as_ref());
+        let Limits { read_workers, write_workers, compute_workers, .. } = spec.limits;
+        let compute_workers = if compute_routes.is_empty() { 0 } else { compute_workers };
+        // A service is started once for its queues.
+        let _ = queues.compute_routes.set(compute_routes);
         let context = ServiceContext::new(spec, database, Arc::clone(surroundings));
-        let kinds =
-            [("read", &queues.reads, ends.reads, readers), ("write", &queues.writes, ends.writes, writers)];
+        let kinds = [
+            (Kind::Read, &queues.reads, ends.reads, read_workers),
+            (Kind::Write, &queues.writes, ends.writes, write_workers),
+            (Kind::Compute, &queues.computations, ends.computations, compute_workers),
+        ];
         let (mut workers, mut stops) = (Vec::new(), Vec::new());
         for (kind, sender, queue, count) in kinds {
             for number in 0..count {
                 let (engine, component) = (engine.clone(), Arc::clone(&component));
                 let (context, queue) = (Arc::clone(&context), queue.clone());
-                let thread = thread::Builder::new().name(format!("{}-{kind}-{number}", context.name));
+                let name = format!("{}-{}-{number}", context.name, kind.name());
+                let thread = thread::Builder::new().name(name);
                 stops.push(sender.clone());
-                workers.push(thread.spawn(move || work(&engine, &component, &context, &queue))?);
+                workers.push(thread.spawn(move || {
+                    if kind == Kind::Compute {
+                        give_way();
+                    }
+                    work(&engine, &component, &context, &queue);
+                })?);
             }
         }
         Ok(Self { stopping: Arc::clone(&queues.stopping), stops, workers })
@@ -300,6 +332,24 @@ impl Service {
             if worker.join().is_err() {
                 tracing::error!("a worker had panicked");
             }
+        }
+    }
+}
+
+/// What a worker takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    Write,
+    Compute,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Compute => "compute",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: a file for each verb.
 
 mod build;
+mod describe;
 mod up;
 
 use std::net::SocketAddr;
@@ -28,6 +29,14 @@ enum Verb {
     Up {
         #[command(flatten)]
         application: ApplicationArgs,
+    },
+    /// Print what the components say of themselves: routes, whom they answer, events
+    Describe {
+        #[command(flatten)]
+        application: ApplicationArgs,
+        /// All of it, with the schemas, as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Build the components of the services whose source is a crate
     Build {
@@ -72,14 +81,6 @@ impl ApplicationArgs {
         let mut manifest = Manifest::read(&self.manifest.manifest)?;
         manifest.data = self.data.unwrap_or(manifest.data);
         manifest.listen = self.listen.unwrap_or(manifest.listen);
-        if manifest.local_principal.is_some() && !manifest.listen.ip().is_loopback() {
-            anyhow::bail!(
-                "listen on {}: application.local_principal is for a host that only its own machine can reach; listen on \
-                 127.0.0.1, or remove it from {}",
-                manifest.listen,
-                manifest.path.display()
-            );
-        }
         Ok(manifest)
     }
 }
@@ -90,6 +91,7 @@ pub fn run() -> ExitCode {
     let result =
         telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
             Verb::Up { application } => up::run(application),
+            Verb::Describe { application, json } => describe::run(application, json),
             Verb::Build { manifest, services } => build::run(&manifest.manifest, &services),
         });
     match result {

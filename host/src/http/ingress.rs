@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bulkhead_runtime::{Answer, Failure, Header, Job, Principal, Problem, Queues, Request, Surroundings};
+use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Queues, Request, Surroundings};
 use bulkhead_types::limits::{ANSWER_GRACE, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{Position, TraceId};
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -20,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::body;
 use super::problems::{own, problem_response};
+use crate::identity::Identity;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
@@ -30,7 +30,7 @@ pub(super) struct Ingress {
     surroundings: Arc<Surroundings>,
     /// Every route with its service, that of the highest rank first.
     routes: Vec<(String, Target)>,
-    local_principal: Option<Principal>,
+    identity: Option<Identity>,
     pub(super) stopping: AtomicBool,
 }
 
@@ -46,7 +46,7 @@ impl Ingress {
     pub(super) fn new(
         surroundings: Arc<Surroundings>,
         logs: &std::collections::BTreeMap<String, String>,
-        local_principal: Option<Principal>,
+        identity: Option<Identity>,
     ) -> Self {
         let mut routes = Vec::new();
         for (name, queues) in &surroundings.directory {
@@ -57,7 +57,7 @@ impl Ingress {
         routes.sort_by_key(|(route, _): &(String, Target)| {
             std::cmp::Reverse(bulkhead_runtime::route_rank(route))
         });
-        Self { surroundings, routes, local_principal, stopping: AtomicBool::new(false) }
+        Self { surroundings, routes, identity, stopping: AtomicBool::new(false) }
     }
 
     /// Answers one request.
@@ -117,7 +117,13 @@ impl Ingress {
                 || Problem::new(404, "not-found", "Not found", "no service has a route to this path"),
             )?;
 
-        let body = body::read(incoming, target.queues.body).await?;
+        let principal = match &self.identity {
+            Some(identity) => identity.of(&parts.headers).await,
+            None => Ok(None),
+        };
+        // Read in any case: who is still sending would not get to see the answer.
+        let body = body::read(incoming, target.queues.body).await;
+        let (principal, body) = (principal?, body?);
         // From the last byte of the request on.
         let deadline = Instant::now() + target.queues.request_timeout;
         let (answer, answered) = oneshot::channel();
@@ -129,7 +135,7 @@ impl Ingress {
                 route: route.clone(),
                 headers: passed_on(&parts.headers),
                 body,
-                principal: self.local_principal.clone().filter(|_| is_local(peer, &parts.headers)),
+                principal,
                 peer: peer.to_string(),
                 caller: None,
                 trace_id: trace_id.to_owned(),
@@ -154,17 +160,6 @@ impl Ingress {
             Err(failure) => Err(Problem::from(&failure)),
         }
     }
-}
-
-/// Whether a request is from this machine, and not by way of it: no proxy passed it on, and no page of another site has its own
-/// name lead here.
-fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
-    const PASSED_ON: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.parse::<Authority>().map_or_else(|_| String::new(), |host| host.host().to_owned());
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let names_this_machine = name == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    peer.is_loopback() && names_this_machine && !PASSED_ON.iter().any(|name| headers.contains_key(*name))
 }
 
 /// The headers that a service gets to see: no credentials, nothing of the connection's, nothing that only the host may say.
@@ -193,33 +188,4 @@ fn response(answer: Answer, target: &Target) -> Response<Full<Bytes>> {
         }
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::IpAddr;
-
-    use http::{HeaderMap, HeaderName, HeaderValue};
-
-    use super::is_local;
-
-    #[test]
-    fn request_is_local_by_its_peer_its_host_and_its_way() {
-        for (peer, headers, expected) in [
-            ("127.0.0.1", vec![("host", "localhost:8080")], true),
-            ("127.0.0.1", vec![("host", "127.0.0.1")], true),
-            ("::1", vec![("host", "[::1]:8080")], true),
-            ("192.0.2.1", vec![("host", "localhost")], false),
-            ("127.0.0.1", vec![("host", "evil.example:8080")], false),
-            ("127.0.0.1", vec![], false),
-            ("127.0.0.1", vec![("host", "localhost"), ("x-forwarded-for", "192.0.2.1")], false),
-        ] {
-            let peer: IpAddr = peer.parse().unwrap();
-            let map: HeaderMap = headers
-                .iter()
-                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-                .collect();
-            assert_eq!(is_local(peer, &map), expected, "{peer} {headers:?}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bulkhead_runtime::{Principal, Surroundings};
+use bulkhead_runtime::Surroundings;
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,6 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::Semaphore;
 
 use super::ingress::Ingress;
+use crate::identity::Identity;
 
 /// How long to wait after the system gave no connection for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -33,13 +34,13 @@ pub struct Server {
 impl Server {
     /// `logs` has the ids of the services' event logs, for the positions that answers of writes carry.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         listener: TcpListener,
         surroundings: Arc<Surroundings>,
         logs: &BTreeMap<String, String>,
-        local_principal: Option<Principal>,
+        identity: Option<Identity>,
     ) -> Self {
-        Self { listener, ingress: Arc::new(Ingress::new(surroundings, logs, local_principal)) }
+        Self { listener, ingress: Arc::new(Ingress::new(surroundings, logs, identity)) }
     }
 
     /// Where it listens.

@@ -1,4 +1,5 @@
-//! What is wrong between the services of a manifest: routes that two have, events that two publish, calls that go round.
+//! What is wrong between the services of a manifest: routes that two have, events that two publish, calls that go round,
+//! keys and revocations that nobody has.
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,21 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
                     format!("service.{name}.calls: there is no service {called:?}; there are {names}"),
                 );
             }
+        }
+    }
+    if let Some(auth) = &manifest.auth {
+        if !manifest.services.contains_key(&auth.service) {
+            let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let message =
+                format!("application.auth.keys: there is no service {:?}; there are {names}", auth.service);
+            add(auth.line, message);
+        }
+        let revoker = auth.revoked_by.as_deref().filter(|kind| !publishers.contains_key(kind));
+        if let Some(kind) = revoker {
+            let message = format!(
+                "application.auth.revoked_by: no service publishes {kind}; add it to the publishes of one that does"
+            );
+            add(auth.line, message);
         }
     }
     if let Some(cycle) = find_cycle(manifest) {

@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use bulkhead_runtime::{Principal, ServiceSpec};
+use bulkhead_runtime::ServiceSpec;
 
 /// An application.
 #[derive(Debug, Clone)]
@@ -26,10 +26,27 @@ pub struct Manifest {
     pub listen: SocketAddr,
     /// The data folder: the databases, the cache of compiled components, the lock.
     pub data: PathBuf,
-    /// Who a request from this machine is taken to be from, while nobody's credentials are checked.
-    pub local_principal: Option<Principal>,
+    /// How requests' tokens are checked; without it no request has a principal.
+    pub auth: Option<Auth>,
     /// The services by name.
     pub services: BTreeMap<String, ServiceEntry>,
+}
+
+/// How requests' tokens are checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The line that it stands at.
+    pub line: usize,
+    /// The service that has the public keys.
+    pub service: String,
+    /// The path that it serves them at, as a JSON Web Key Set.
+    pub path: String,
+    /// The `iss` of a good token.
+    pub issuer: String,
+    /// What the `aud` of a good token names.
+    pub audience: String,
+    /// The type of event that ends the tokens of its subject.
+    pub revoked_by: Option<String>,
 }
 
 /// A service.

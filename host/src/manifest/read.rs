@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use bulkhead_runtime::{Grants, InstancePolicy, Limits, Principal, ServiceSpec};
+use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec};
 use bulkhead_types::limits;
 use toml::de::DeTable;
 
 use super::section::{Report, Section};
-use super::{Manifest, Mistake, ServiceEntry, Source};
+use super::{Auth, Manifest, Mistake, ServiceEntry, Source};
 
 /// Where the host listens when the manifest does not say.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
         name: String::new(),
         listen: LISTEN_DEFAULT,
         data: folder.join(DATA_DEFAULT),
-        local_principal: None,
+        auth: None,
         services: BTreeMap::new(),
     };
     if let Some(application) = application {
@@ -95,15 +95,39 @@ fn read_application(
     if let Some((data, _)) = section.string("data", report) {
         manifest.data = folder.join(data);
     }
-    if let Some(mut local) = section.table("local_principal", report) {
-        let subject =
-            local.required_string("subject", "subject = \"00000000-0000-7000-8000-000000000001\"", report);
-        let roles = local.strings("roles", report).into_iter().map(|(role, _)| role).collect();
-        local.finish(report);
-        manifest.local_principal =
-            subject.map(|(subject, _)| Principal { subject: subject.to_owned(), roles, expires_at: None });
+    if let Some(auth) = section.table("auth", report) {
+        manifest.auth = read_auth(auth, report);
     }
     section.finish(report);
+}
+
+fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Auth> {
+    let line = report.line(&section.span);
+    let example = "keys = \"user:/.well-known/jwks.json\"";
+    let keys = section.required_string("keys", example, report).and_then(|(keys, span)| {
+        let parts =
+            keys.split_once(':').filter(|(_, path)| path.starts_with('/') && !path.contains(['?', '#', ' ']));
+        if parts.is_none() {
+            let message = format!(
+                "application.auth.keys: {keys:?} is no service with a path of it; write for example {example}"
+            );
+            report.add(&span, message);
+        }
+        parts
+    });
+    let issuer = section.required_string("issuer", "issuer = \"shop\"", report);
+    let audience = section.required_string("audience", "audience = \"shop\"", report);
+    let revoked_by = section.string("revoked_by", report).map(|(kind, _)| kind.to_owned());
+    section.finish(report);
+    let ((service, path), (issuer, _), (audience, _)) = (keys?, issuer?, audience?);
+    Some(Auth {
+        line,
+        service: service.to_owned(),
+        path: path.to_owned(),
+        issuer: issuer.to_owned(),
+        audience: audience.to_owned(),
+        revoked_by,
+    })
 }
 
 fn check_name(name: &str, span: &Range<usize>, report: &mut Report<'_>) {
@@ -236,6 +260,8 @@ fn read_limits(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Limits 
         section.count("read_workers", limits::WORKERS_MAX, report).unwrap_or(limits.read_workers);
     limits.write_workers =
         section.count("write_workers", limits::WORKERS_MAX, report).unwrap_or(limits.write_workers);
+    limits.compute_workers =
+        section.count("compute_workers", limits::WORKERS_MAX, report).unwrap_or(limits.compute_workers);
     section.finish(report);
     limits
 }

@@ -175,7 +175,8 @@ mod tests {
         let create = "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB) STRICT; INSERT INTO t VALUES (1, x'')";
         let step = Migration { version: 1, name: "create_t".into(), sql: create.into() };
         database.migrate(&[step], "now").unwrap();
-        let writer = Writer::<()>::open(Arc::clone(&database), WriterOptions::default()).unwrap();
+        let writer =
+            Writer::<()>::open(Arc::clone(&database), WriterOptions::default(), Box::new(|| {})).unwrap();
         let checkpointer = Checkpointer::with_sizes(&database, 1 << 16, 1 << 18).unwrap();
         let soon = || Instant::now() + Duration::from_secs(60);
         let done = AtomicBool::new(false);

@@ -92,6 +92,14 @@ pub enum PublishError {
 /// Why the store can't do what the host asks of it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// The event log can't be read.
+    #[error("read the event log of {}: {source}", path.display())]
+    Log {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: StatementError,
+    },
     /// SQLite refused.
     #[error("{action} {}: {source}", path.display())]
     Sqlite {

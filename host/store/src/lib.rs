@@ -29,9 +29,10 @@ pub use connection::{Database, Settings};
 pub use error::{Constraint, ConstraintKind, PublishError, StatementError, StoreError};
 pub use folder::{DataFolder, FileIdentity};
 pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome};
-pub use outbox::NewEvent;
+pub use outbox::{LogReader, NewEvent, Published};
 pub use snapshot::Reader;
 pub use value::{Outcome, ResultSet, Value};
 pub use writer::{
-    Busy, Commit, Ended, Fate, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions, recover,
+    AfterPublish, Busy, Commit, Ended, Fate, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions,
+    recover,
 };

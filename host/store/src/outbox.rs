@@ -1,10 +1,11 @@
-//! The event log: rows that are written in the unit of work that they tell of.
+//! The event log: rows that are written in the unit of work that they tell of, and read by whoever follows the log.
 
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX};
 use rusqlite::Connection;
 
+use crate::connection::Guarded;
 use crate::error::classify;
-use crate::{PublishError, StatementError};
+use crate::{Database, PublishError, StatementError, StoreError};
 
 /// An event to be published.
 #[derive(Debug, Clone, Copy)]
@@ -80,4 +81,64 @@ pub(crate) fn head(connection: &Connection) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("/*bulkhead*/SELECT coalesce(max(sequence), 0) FROM _bulkhead_outbox")?
         .query_row([], |row| row.get(0))
+}
+
+/// What a follower of the log is told of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Its place in the log.
+    pub sequence: i64,
+    /// Its type.
+    pub kind: String,
+    /// The entity that it is about.
+    pub subject: String,
+    /// RFC 3339, UTC.
+    pub time: String,
+}
+
+/// Reads a log on a connection of its own, without its data.
+pub struct LogReader {
+    guarded: Guarded,
+}
+
+impl LogReader {
+    /// Opens a connection of its own.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite can't.
+    pub fn open(database: &Database) -> Result<Self, StoreError> {
+        Ok(Self { guarded: database.open_reader()? })
+    }
+
+    /// Hands on every event behind `sequence`, the newest first, until `wanted` is false of one or there are no more.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn newest_first(
+        &self,
+        sequence: i64,
+        mut wanted: impl FnMut(Published) -> bool,
+    ) -> Result<(), StatementError> {
+        let mut read = || {
+            let mut statement = self.guarded.connection.prepare_cached(
+                "/*bulkhead*/SELECT sequence, type, subject, time FROM _bulkhead_outbox WHERE sequence > ?1 ORDER BY sequence DESC",
+            )?;
+            let mut rows = statement.query([sequence])?;
+            while let Some(row) = rows.next()? {
+                let event = Published {
+                    sequence: row.get(0)?,
+                    kind: row.get(1)?,
+                    subject: row.get(2)?,
+                    time: row.get(3)?,
+                };
+                if !wanted(event) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|error| classify(&error, None))
+    }
 }

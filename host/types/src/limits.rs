@@ -14,7 +14,7 @@ pub const MEMORY_MAX: u64 = 256 * MIB as u64;
 pub const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 /// Time that a handler may hold its service's writer lease. Then it is ended, rolled back and answered 504.
 pub const LEASE_HOLD_DEFAULT: Duration = Duration::from_millis(100);
-/// Requests that wait in a service's queue for reads, and as many in that for the rest. Then: 503 with `Retry-After`.
+/// Requests that wait in a service's queue for reads, as many in that for the rest, and as many in that for what computes for long. Then: 503 with `Retry-After`.
 pub const QUEUE_DEFAULT: usize = 1024;
 /// Bytes of a request's body. Then: 413.
 pub const BODY_DEFAULT: usize = MIB;
@@ -26,7 +26,11 @@ pub const READ_WORKERS_DEFAULT: usize = 2;
 /// call or compute before they write: loading the shop's catalogue, 2 took 1.0 times as long as 1 (and 1.2 times while a waiting
 /// thread was given the lease within a batch). Two, so that one handler that computes does not hold up all writes.
 pub const WRITE_WORKERS_DEFAULT: usize = 2;
-/// The most threads of either kind.
+/// Threads of a service that run handlers which compute for long; only a service that describes such routes has any.
+pub const COMPUTE_WORKERS_DEFAULT: usize = 2;
+/// How much those threads give way to the others (`nice`: 0 not at all, 19 most).
+pub const COMPUTE_NICE: i32 = 10;
+/// The most threads of a kind.
 pub const WORKERS_MAX: usize = 64;
 
 /// Bytes of a request's headers together. Then: 431.
@@ -101,3 +105,18 @@ pub const LOG_LINE_BYTES_MAX: usize = 8 * KIB;
 pub const LOG_LINES_MAX: u32 = 100;
 /// How often running guests are asked whether their time is up.
 pub const EPOCH_TICK: Duration = Duration::from_millis(1);
+
+/// Bytes of a token. Then: 401.
+pub const TOKEN_BYTES_MAX: usize = 8 * KIB;
+/// By how much the clocks of those who make tokens and of this host may be apart.
+pub const TOKEN_LEEWAY: Duration = Duration::from_secs(10);
+/// The longest that a token may still be valid for. Then: 401. A subject that was revoked is remembered for as long.
+pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Tokens that are remembered to be good. What is beyond is checked anew: the signature takes some 50 µs.
+pub const TOKENS_CACHED: usize = 4096;
+/// Time between two fetches of the key set. A token that names an unknown key waits for the next.
+pub const KEYS_FETCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Age from which the key set is fetched anew: for so long a key that its service has taken back still counts.
+pub const KEYS_AGE_MAX: Duration = Duration::from_secs(60);
+/// Time that a request waits for a key set. Then: 503.
+pub const KEYS_WAIT_MAX: Duration = Duration::from_secs(5);

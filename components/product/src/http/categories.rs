@@ -1,6 +1,6 @@
 //! `/categories`.
 
-use bulkhead_contracts::CategoryId;
+use bulkhead_contracts::{Admin, CategoryId};
 use bulkhead_sdk::{
     Body, Change, Created, Json, NoContent, Page, Patch, Path, Problem, Query, Read, Result, Snapshot,
     Transaction, body, new_id, reply,
@@ -103,6 +103,7 @@ pub(super) fn by_slug(Path(slug): Path<Slug>, snapshot: Snapshot) -> Result<Json
 }
 
 pub(super) fn create(
+    _: Admin,
     Body(new): Body<NewCategory>,
     transaction: Transaction,
 ) -> Result<Created<CategoryDetail>> {
@@ -133,6 +134,7 @@ pub(super) fn create(
 }
 
 pub(super) fn change(
+    _: Admin,
     Path(id): Path<CategoryId>,
     Body(patch): Body<CategoryPatch>,
     transaction: Transaction,
@@ -164,6 +166,6 @@ pub(super) fn change(
     detail(&transaction, category).map(Json)
 }
 
-pub(super) fn delete(Path(id): Path<CategoryId>, transaction: Transaction) -> Result<NoContent> {
+pub(super) fn delete(_: Admin, Path(id): Path<CategoryId>, transaction: Transaction) -> Result<NoContent> {
     if category::delete(&transaction, id)? { Ok(NoContent) } else { Err(no_such_category()) }
 }

@@ -1,6 +1,6 @@
 //! `/products/{id}/images`.
 
-use bulkhead_contracts::{ImageId, ProductId};
+use bulkhead_contracts::{Admin, ImageId, ProductId};
 use bulkhead_sdk::{
     Body, Created, Integer, Json, NoContent, Page, Path, Problem, Query, Result, Snapshot, Transaction, body,
     new_id,
@@ -46,6 +46,7 @@ pub(super) fn by_id(
 }
 
 pub(super) fn create(
+    _: Admin,
     Path(product_id): Path<ProductId>,
     Body(new): Body<NewImage>,
     transaction: Transaction,
@@ -69,6 +70,7 @@ pub(super) fn create(
 }
 
 pub(super) fn delete(
+    _: Admin,
     Path((product_id, id)): Path<(ProductId, ImageId)>,
     transaction: Transaction,
 ) -> Result<NoContent> {

@@ -1,4 +1,5 @@
-//! The handlers, a file per resource. Who may call them is decided elsewhere: until authentication is there, writes are open.
+//! The handlers, a file per resource. Each takes whom it answers as its first argument: an [`Admin`](bulkhead_contracts::Admin) what
+//! changes the catalogue, a [`Customer`](bulkhead_contracts::Customer) a review; reading is for everybody, but for the stock.
 
 mod categories;
 mod images;

@@ -1,7 +1,7 @@
 //! `/products`.
 
 use bulkhead_contracts::v1::ProductDeleted;
-use bulkhead_contracts::{CategoryId, Money, ProductId};
+use bulkhead_contracts::{Admin, CategoryId, Money, ProductId};
 use bulkhead_sdk::json::Node;
 use bulkhead_sdk::serde_json::{self, json};
 use bulkhead_sdk::{
@@ -126,6 +126,7 @@ pub(super) fn by_sku(Path(sku): Path<Sku>, snapshot: Snapshot) -> Result<Json<Pr
 }
 
 pub(super) fn create(
+    _: Admin,
     Body(new): Body<NewProduct>,
     transaction: Transaction,
 ) -> Result<Created<ProductDetail>> {
@@ -149,6 +150,7 @@ pub(super) fn create(
 }
 
 pub(super) fn change(
+    _: Admin,
     Path(id): Path<ProductId>,
     Body(patch): Body<ProductPatch>,
     transaction: Transaction,
@@ -181,7 +183,7 @@ pub(super) fn change(
     product::by_id(&transaction, id)?.map(Json).ok_or_else(no_such_product)
 }
 
-pub(super) fn delete(Path(id): Path<ProductId>, transaction: Transaction) -> Result<NoContent> {
+pub(super) fn delete(_: Admin, Path(id): Path<ProductId>, transaction: Transaction) -> Result<NoContent> {
     if !product::delete(&transaction, id)? {
         return Err(no_such_product());
     }

@@ -1,6 +1,6 @@
 //! `/products/{id}/reviews`.
 
-use bulkhead_contracts::{ProductId, ReviewId, UserId};
+use bulkhead_contracts::{Customer, ProductId, ReviewId, UserId};
 use bulkhead_sdk::{
     Body, Created, Integer, Json, NoContent, Page, Path, Principal, Problem, Query, Result, Snapshot, Text,
     Transaction, body, new_id, now,
@@ -49,7 +49,7 @@ pub(super) fn by_id(
 }
 
 pub(super) fn create(
-    principal: Principal,
+    Customer(principal): Customer,
     Path(product_id): Path<ProductId>,
     Body(new): Body<NewReview>,
     transaction: Transaction,

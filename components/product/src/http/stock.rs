@@ -1,6 +1,6 @@
 //! `/products/{id}/stock`.
 
-use bulkhead_contracts::ProductId;
+use bulkhead_contracts::{Admin, ProductId};
 use bulkhead_sdk::json::Node;
 use bulkhead_sdk::{
     Body, Errors, FromJson, Integer, Json, Path, Problem, Result, Schema, Snapshot, Transaction, body, now,
@@ -45,11 +45,12 @@ impl FromJson for Delta {
     }
 }
 
-pub(super) fn get(Path(id): Path<ProductId>, snapshot: Snapshot) -> Result<Json<Stock>> {
+pub(super) fn get(_: Admin, Path(id): Path<ProductId>, snapshot: Snapshot) -> Result<Json<Stock>> {
     product::stock(&snapshot, id)?.map(Json).ok_or_else(no_such_product)
 }
 
 pub(super) fn change(
+    _: Admin,
     Path(id): Path<ProductId>,
     Body(change): Body<StockChange>,
     transaction: Transaction,

@@ -1,14 +1,19 @@
 //! What the service answers before it needs its database, and what it says of itself. The rest is tested over HTTP, with a host.
 
-use bulkhead_sdk::Request;
 use bulkhead_sdk::serde_json::{self, Value, json};
 use bulkhead_sdk::wit::bulkhead::service::types::Header;
+use bulkhead_sdk::{Principal, Request};
 
 use super::service;
 
 const ID: &str = "0198f3a1-7c3e-7d52-8a07-2f3c1d9b4e60";
 
 fn send(method: &str, target: &str, body: &Value) -> (u16, Value) {
+    send_as(Some(&["admin", "customer"]), method, target, body)
+}
+
+/// Sends a request of somebody with these roles, or of nobody.
+fn send_as(roles: Option<&[&str]>, method: &str, target: &str, body: &Value) -> (u16, Value) {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let response = service().handle(&Request {
         method: method.to_owned(),
@@ -17,7 +22,11 @@ fn send(method: &str, target: &str, body: &Value) -> (u16, Value) {
         route: "/products/...".to_owned(),
         headers: vec![Header { name: "content-type".to_owned(), value: b"application/json".to_vec() }],
         body: body.to_string().into_bytes(),
-        principal: None,
+        principal: roles.map(|roles| Principal {
+            subject: ID.to_owned(),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            expires_at: None,
+        }),
         peer: "127.0.0.1".to_owned(),
         caller: None,
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
@@ -93,9 +102,33 @@ fn a_category_whose_name_gives_no_slug_needs_one() {
 }
 
 #[test]
-fn a_review_needs_a_principal() {
-    let (status, problem) = send("POST", &format!("/products/{ID}/reviews"), &json!({"rating": 5}));
-    assert_eq!((status, &problem["code"]), (401, &json!("unauthenticated")));
+fn what_is_not_for_everybody_is_refused_before_anything_else_is_told() {
+    let (one, image, review) =
+        (format!("/products/{ID}"), format!("/products/{ID}/images/{ID}"), format!("/products/{ID}/reviews"));
+    for (method, target, role, other) in [
+        ("POST", "/categories", "admin", "customer"),
+        ("PATCH", &format!("/categories/{ID}"), "admin", "customer"),
+        ("DELETE", &format!("/categories/{ID}"), "admin", "customer"),
+        ("POST", "/products", "admin", "customer"),
+        ("PATCH", &one, "admin", "customer"),
+        ("DELETE", &one, "admin", "customer"),
+        ("GET", &format!("{one}/stock"), "admin", "customer"),
+        ("POST", &format!("{one}/stock"), "admin", "customer"),
+        ("POST", &format!("{one}/images"), "admin", "customer"),
+        ("DELETE", &image, "admin", "customer"),
+        ("POST", &review, "customer", "admin"),
+    ] {
+        // All of it is wrong: what is told is who may ask.
+        let target = format!("{target}?x=1");
+        let body = json!({"colour": "red"});
+        let refused = |roles: Option<&[&str]>| {
+            let (status, problem) = send_as(roles, method, &target, &body);
+            (status, problem["code"].as_str().unwrap_or_default().to_owned())
+        };
+        assert_eq!(refused(None), (401, "unauthenticated".to_owned()), "{method} {target}");
+        assert_eq!(refused(Some(&[other])), (403, "forbidden".to_owned()), "{method} {target}");
+        assert_eq!(refused(Some(&[role])), (422, "invalid".to_owned()), "{method} {target}");
+    }
 }
 
 #[test]

@@ -40,9 +40,13 @@ struct Queue<M> {
     next_ticket: u64,
 }
 
+/// Called under the lease when events became durable, before any answer that rests on them leaves. It must be quick.
+pub type AfterPublish = Box<dyn Fn() + Send + Sync>;
+
 /// The one writer of a service's database. `M` is what is kept of a unit of work until it is durable.
 pub struct Writer<M> {
     options: WriterOptions,
+    after_publish: AfterPublish,
     queue: Mutex<Queue<M>>,
     freed: Condvar,
     waiting: AtomicUsize,
@@ -54,11 +58,16 @@ impl<M> Writer<M> {
     /// # Errors
     ///
     /// When SQLite can't.
-    pub fn open(database: Arc<Database>, options: WriterOptions) -> Result<Arc<Self>, StoreError> {
+    pub fn open(
+        database: Arc<Database>,
+        options: WriterOptions,
+        after_publish: AfterPublish,
+    ) -> Result<Arc<Self>, StoreError> {
         let session = Session::open(database)?;
         let queue = Queue { free: Some(Box::new(session)), tickets: VecDeque::new(), next_ticket: 0 };
         Ok(Arc::new(Self {
             options,
+            after_publish,
             queue: Mutex::new(queue),
             freed: Condvar::new(),
             waiting: AtomicUsize::new(0),
@@ -113,6 +122,16 @@ impl<M> Lease<M> {
     #[expect(clippy::expect_used, reason = "the session is taken where the lease itself is consumed")]
     pub(super) fn session(&mut self) -> &mut Session<M> {
         self.session.as_mut().expect("a lease has its session until it is dropped")
+    }
+
+    /// Tells of events that have become durable, if any have since it told the last time. An event whose COMMIT nobody could tell the
+    /// outcome of is told of with the next.
+    pub(super) fn tell_of_events(&mut self) {
+        let session = self.session();
+        if session.head > session.told {
+            session.told = session.head;
+            (self.writer.after_publish)();
+        }
     }
 
     /// Begins a unit of work: a savepoint in the open batch, or in a new one. See [`UnitOfWork::end_at`].

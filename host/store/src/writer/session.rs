@@ -28,6 +28,8 @@ pub(super) struct Session<M> {
     pub(super) number: i64,
     /// The sequence of the last event that is durable or in the open batch.
     pub(super) head: i64,
+    /// The sequence up to which `after_publish` was told.
+    pub(super) told: i64,
     pub(super) losses: Losses,
     #[cfg(test)]
     pub(super) fault: Option<super::commit::Fault>,
@@ -42,6 +44,7 @@ impl<M> Session<M> {
             members: Vec::new(),
             number: 0,
             head: 0,
+            told: 0,
             losses: Losses::default(),
             #[cfg(test)]
             fault: None,

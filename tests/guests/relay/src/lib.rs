@@ -1,8 +1,10 @@
-//! A guest for the system tests: it passes requests on to other services, and tells what it is told about its caller.
+//! A guest for the system tests: it passes requests on to other services, tells what it is told about its caller, and serves the key
+//! set that it was given.
 
 use bulkhead_sdk::serde_json::json;
 use bulkhead_sdk::{
-    Call, CallError, Path, Query, Read as _, Request, Response, Result, Service, Text, Transaction, query,
+    Call, CallError, NoContent, Path, Problem, Query, Read as _, Request, Response, Result, Service,
+    Snapshot, Text, Transaction, migration, params, query,
 };
 
 query! {
@@ -82,8 +84,9 @@ fn relay(service: &str, target: &str, method: Option<&str>, request: Request) ->
 }
 
 fn whoami(request: Request) -> Result<Response> {
-    let principal =
-        request.principal.map(|principal| json!({"subject": principal.subject, "roles": principal.roles}));
+    let principal = request.principal.map(|principal| {
+        json!({"subject": principal.subject, "roles": principal.roles, "expires_at": principal.expires_at})
+    });
     Ok(report(&json!({
         "method": request.method,
         "route": request.route,
@@ -95,9 +98,35 @@ fn whoami(request: Request) -> Result<Response> {
     })))
 }
 
+/// Keeps the body, whatever it is, as the key set.
+fn set_keys(request: Request, transaction: Transaction) -> Result<NoContent> {
+    let document = String::from_utf8_lossy(&request.body).into_owned();
+    transaction.execute(
+        "INSERT INTO key_set (id, document) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+        &params![document],
+    )?;
+    Ok(NoContent)
+}
+
+/// Serves what was kept, and traps where that says so.
+#[expect(clippy::panic, reason = "a service that is down, for a test")]
+fn keys(snapshot: Snapshot) -> Result<Response> {
+    let row: Option<(String,)> = snapshot.query_optional("SELECT document FROM key_set", &[])?;
+    match row {
+        Some((document,)) if document == "trap" => panic!("told to"),
+        Some((document,)) => {
+            Ok(Response::new(200).with_header("content-type", "application/json").with_body(document))
+        }
+        None => Err(Problem::not_found("there is no key set")),
+    }
+}
+
 /// The service.
 pub fn service() -> Service {
     Service::new("Passes requests on.")
+        .migration(migration!("../migrations/V0001__create_key_set.sql"))
+        .get("/relay/keys", "Serves a key set.", keys)
+        .put("/relay/keys", "Takes a key set.", set_keys)
         .get("/relay/whoami", "Tells what it is told about its caller.", whoami)
         .get("/relay/{service}", "Passes a GET on.", read)
         .post("/relay/{service}", "Passes a request on.", write)

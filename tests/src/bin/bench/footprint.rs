@@ -11,7 +11,7 @@ const STARTS: usize = 7;
 
 /// Measures and prints.
 pub(crate) fn run() {
-    let site = Site::product();
+    let site = Site::shop();
     println!();
     println!("| what | measured |");
     println!("| --- | ---: |");

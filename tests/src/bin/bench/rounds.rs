@@ -82,7 +82,7 @@ fn this_program() -> Command {
 
 /// Measures and prints.
 pub(crate) fn run(rounds: u32, seconds: f64) {
-    let site = Site::product();
+    let site = Site::shop();
     let host = site.start();
     let plain = Plain::start(&site.path("plain.db"));
     let mut ours = Target::fill(host.address(), site.path("host-ids"));

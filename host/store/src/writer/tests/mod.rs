@@ -1,7 +1,9 @@
 //! The unit of work, group commit, and every way to lose a batch.
 
+mod log;
+
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::commit::{Commit, Fault};
@@ -26,6 +28,8 @@ struct World {
     path: PathBuf,
     database: Arc<Database>,
     writer: Arc<Writer<&'static str>>,
+    /// The subjects that a follower of the log was told of, in the order in which it was.
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 fn world_with(storage: u64) -> World {
@@ -36,8 +40,9 @@ fn world_with(storage: u64) -> World {
     database.migrate(&[schema], "2026-01-01T00:00:00.000Z").unwrap();
     // A test that the machine holds up for some milliseconds is no other test.
     let options = WriterOptions { batch_age: Duration::from_secs(60), ..WriterOptions::default() };
-    let writer = Writer::open(Arc::clone(&database), options).unwrap();
-    World { _folder: folder, path, database, writer }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let writer = Writer::open(Arc::clone(&database), options, log::follow(&database, &told)).unwrap();
+    World { _folder: folder, path, database, writer, told }
 }
 
 fn world() -> World {
@@ -69,10 +74,20 @@ impl World {
     }
 
     fn events(&self) -> Vec<String> {
+        self.log().into_iter().map(|(subject, _)| subject).collect()
+    }
+
+    /// Subject and data of each event.
+    fn log(&self) -> Vec<(String, String)> {
         let connection = rusqlite::Connection::open(&self.path).unwrap();
         let mut statement =
-            connection.prepare("SELECT subject FROM _bulkhead_outbox ORDER BY sequence").unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+            connection.prepare("SELECT subject, data FROM _bulkhead_outbox ORDER BY sequence").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
     }
 }
 

@@ -1,0 +1,150 @@
+//! Email addresses.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bulkhead_sdk::serde_json::json;
+
+/// The longest address, in characters: what fits between the angle brackets of a path of RFC 5321 (section 4.5.3.1.3).
+const EMAIL_MAX: usize = 254;
+/// The longest part of a domain, in characters.
+const LABEL_MAX: usize = 63;
+
+/// A valid email address as HTML defines it (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address): what browsers
+/// take, which leaves out of RFC 5322 what nobody types, such as comments and quotes. At most 254 characters, all of them ASCII.
+/// It is kept as it was typed; two that differ in upper and lower case alone are the same.
+#[derive(Clone)]
+pub struct Email(String);
+
+bulkhead_sdk::text_value!(
+    Email,
+    json!({
+        "type": "string",
+        "format": "email",
+        "maxLength": EMAIL_MAX,
+        "pattern": "^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\
+                    (\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",
+    })
+);
+
+impl Email {
+    /// In lower case: one form for all that are the same.
+    pub fn to_lower_case(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
+    /// As it was typed.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl PartialEq for Email {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for Email {}
+
+/// Hidden: it is personal, and not for the log.
+impl fmt::Debug for Email {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Email(..)")
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl FromStr for Email {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() > EMAIL_MAX {
+            return Err("must have at most 254 characters");
+        }
+        let (local, domain) = text.split_once('@').ok_or("must be an email address")?;
+        let local_is_one = !local.is_empty()
+            && local.bytes().all(|b| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b));
+        if local_is_one && domain.split('.').all(is_label) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be an email address")
+        }
+    }
+}
+
+/// A part of a domain: letters, digits and, but at its ends, hyphens.
+fn is_label(label: &str) -> bool {
+    label.len() <= LABEL_MAX
+        && label.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && label.ends_with(|last: char| last.is_ascii_alphanumeric())
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_browsers_take_is_taken_as_it_was_typed() {
+        for text in [
+            "ada@shop.example",
+            "Ada.Lovelace+shop@Shop.Example",
+            "a@b",
+            "!#$%&'*+/=?^_`{|}~-@a-b.c",
+            "..a..@127.0.0.1",
+            &format!("{}@example.com", "a".repeat(EMAIL_MAX - "@example.com".len())),
+            &format!("a@{}.example", "b".repeat(LABEL_MAX)),
+        ] {
+            assert_eq!(text.parse::<Email>().expect(text).into_string(), text);
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for text in [
+            "",
+            "@",
+            "ada",
+            "ada@",
+            "@shop.example",
+            "ada@shop@example",
+            "ada lovelace@shop.example",
+            " ada@shop.example",
+            "ada@shop.example\n",
+            "ada@-shop.example",
+            "ada@shop-.example",
+            "ada@shop..example",
+            "ada@shop.example.",
+            "ada@sh_op.example",
+            "\"ada\"@shop.example",
+            "ada@[127.0.0.1]",
+            "ädä@shop.example",
+            "ada@schöp.example",
+            &format!("a@{}.example", "b".repeat(LABEL_MAX + 1)),
+            &format!("{}@example.com", "a".repeat(EMAIL_MAX)),
+        ] {
+            assert!(text.parse::<Email>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn upper_and_lower_case_are_the_same_address() {
+        let [one, other, third] = ["Ada@Shop.example", "aDA@shop.EXAMPLE", "ada@shop.example.com"]
+            .map(|text| text.parse::<Email>().expect(text));
+        assert_eq!(one, other);
+        assert_eq!(one.to_lower_case(), other.to_lower_case());
+        assert_ne!(one, third);
+    }
+
+    #[test]
+    fn an_address_does_not_show_itself_to_the_log() {
+        let email: Email = "ada@shop.example".parse().expect("an address");
+        assert!(!format!("{email:?}").contains("ada"));
+    }
+}

@@ -1,0 +1,92 @@
+//! Text of one line: names, and the parts of an address. They stand in lists and on labels, where a line break or a space that
+//! nobody sees does harm.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bulkhead_sdk::json::Node;
+use bulkhead_sdk::serde_json::{Value, json};
+use bulkhead_sdk::{Errors, FromJson, Schema};
+
+/// 1 to `LENGTH_MAX` characters on one line, without white space at the ends.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Line<const LENGTH_MAX: usize>(String);
+
+impl<const LENGTH_MAX: usize> Line<LENGTH_MAX> {
+    /// The text.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+/// Hidden: it is personal, and not for the log.
+impl<const LENGTH_MAX: usize> fmt::Debug for Line<LENGTH_MAX> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Line(..)")
+    }
+}
+
+impl<const LENGTH_MAX: usize> FromStr for Line<LENGTH_MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() || text.chars().count() > LENGTH_MAX {
+            return Err(format!("must have 1 to {LENGTH_MAX} characters"));
+        }
+        if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
+            return Err("must not begin or end with white space".to_owned());
+        }
+        // The line and the paragraph separator of Unicode break lines, but are no control characters.
+        if text.contains(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')) {
+            return Err("must not contain line breaks or other control characters".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The pattern leaves control characters to the service: how they are written differs between the dialects of patterns.
+impl<const LENGTH_MAX: usize> Schema for Line<LENGTH_MAX> {
+    fn schema() -> Value {
+        json!({"type": "string", "minLength": 1, "maxLength": LENGTH_MAX, "pattern": r"^\S(.*\S)?$"})
+    }
+}
+
+impl<const LENGTH_MAX: usize> FromJson for Line<LENGTH_MAX> {
+    fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
+        match node {
+            Node::Text(text) => text.parse().map_err(|message: String| errors.add(message)).ok(),
+            other => bulkhead_sdk::value::expected("a string", &other, errors),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_one_line_is_taken_as_it_is() {
+        for text in ["a", "a  b", "O'Hara-Ōe", "12/3, Straße ä", "北京", &"ä".repeat(20)] {
+            assert_eq!(text.parse::<Line<20>>().expect(text).into_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_line_is_refused_and_told_why() {
+        for (text, why) in [
+            ("", "characters"),
+            (&*"ä".repeat(21), "characters"),
+            (" ", "white space"),
+            (" a", "white space"),
+            ("a\u{a0}", "white space"),
+            ("a\n", "white space"),
+            ("a\nb", "line breaks"),
+            ("a\tb", "control"),
+            ("a\0b", "control"),
+            ("a\u{85}b", "control"),
+            ("a\u{2028}b", "line breaks"),
+        ] {
+            assert!(text.parse::<Line<20>>().expect_err(text).contains(why), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `bulkhead describe`.
+
+use std::fmt::Write as _;
+
+use bulkhead_runtime::{Access, Description, Parameter, Route};
+use serde_json::{Value, json};
+
+use super::ApplicationArgs;
+use crate::application;
+
+/// Prints what the components of an application say of themselves.
+pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<()> {
+    let manifest = arguments.read()?;
+    let described = application::describe(&manifest)
+        .map_err(|error| anyhow::anyhow!("load the components of {}:\n{error}", manifest.name))?;
+    let text = if as_json {
+        let services = described.iter().map(|(name, description)| (name.clone(), service(description)));
+        format!("{:#}\n", Value::Object(services.collect()))
+    } else {
+        described.iter().map(|(name, description)| table(name, description)).collect::<Vec<_>>().join("\n")
+    };
+    print(&text);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+fn print(text: &str) {
+    print!("{text}");
+}
+
+fn table(name: &str, description: &Description) -> String {
+    let mut text = format!("{name}: {}\n", description.summary);
+    let longest = description.routes.iter().map(|route| route.path.chars().count()).max().unwrap_or_default();
+    for Route { method, path, access, computes, summary, .. } in &description.routes {
+        let computes = if *computes { " It computes for long." } else { "" };
+        let _ = writeln!(text, "  {method:6} {path:longest$}  {:15} {summary}{computes}", whom(access));
+    }
+    for (what, kinds) in [("publishes", &description.publishes), ("subscribes to", &description.subscribes)] {
+        if !kinds.is_empty() {
+            let _ = writeln!(text, "  {what} {}", kinds.join(", "));
+        }
+    }
+    text
+}
+
+/// Whom a route answers, in a word.
+fn whom(access: &Access) -> String {
+    match access {
+        Access::Public => "public".to_owned(),
+        Access::Authenticated => "authenticated".to_owned(),
+        Access::Roles(roles) => roles.join(" or "),
+    }
+}
+
+fn service(description: &Description) -> Value {
+    json!({
+        "summary": description.summary,
+        "routes": description.routes.iter().map(route).collect::<Vec<_>>(),
+        "publishes": description.publishes,
+        "subscribes": description.subscribes,
+    })
+}
+
+fn route(route: &Route) -> Value {
+    let (access, roles) = match &route.access {
+        Access::Public => ("public", None),
+        Access::Authenticated => ("authenticated", None),
+        Access::Roles(roles) => ("roles", Some(roles)),
+    };
+    json!({
+        "method": route.method,
+        "path": route.path,
+        "summary": route.summary,
+        "access": access,
+        "roles": roles,
+        "computes": route.computes,
+        "path_parameters": route.path_parameters.iter().map(parameter).collect::<Vec<_>>(),
+        "query_parameters": route.query_parameters.iter().map(parameter).collect::<Vec<_>>(),
+        "request_schema": route.request_schema.as_deref().map(schema),
+        "status": route.status,
+        "response_schema": route.response_schema.as_deref().map(schema),
+    })
+}
+
+fn parameter(parameter: &Parameter) -> Value {
+    json!({
+        "name": parameter.name,
+        "required": parameter.required,
+        "schema": schema(&parameter.schema),
+        "description": parameter.description,
+    })
+}
+
+/// A schema as JSON; one that is none, as the text that it is.
+fn schema(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}

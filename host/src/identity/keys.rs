@@ -1,0 +1,237 @@
+//! The key set (JWKS, RFC 7517) of the service that signs: fetched when it is needed, and kept while that service is down.
+//!
+//! Invariants: there is one fetch at a time, and none sooner than [`KEYS_FETCH_INTERVAL`] after the last began, whatever keys tokens
+//! name; no request is told that a key is unknown by a set that was fetched before it came.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use bulkhead_runtime::{Job, Problem, Request, Surroundings};
+use bulkhead_types::TraceId;
+use bulkhead_types::limits::{KEYS_AGE_MAX, KEYS_FETCH_INTERVAL, KEYS_WAIT_MAX};
+use jsonwebtoken::DecodingKey;
+use serde::Deserialize;
+use tokio::sync::{Mutex, oneshot};
+
+use super::token;
+
+/// A set of public keys, by id.
+pub(super) struct KeySet {
+    keys: HashMap<String, DecodingKey>,
+    /// As it was served.
+    document: Vec<u8>,
+    /// Another number for another document.
+    pub(super) version: u64,
+}
+
+impl KeySet {
+    pub(super) fn key(&self, id: &str) -> Option<&DecodingKey> {
+        self.keys.get(id)
+    }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    keys: Vec<serde_json::Value>,
+}
+
+/// What is read of a key: the members of RFC 7517 and RFC 8037.
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    crv: String,
+    x: String,
+    kid: String,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+}
+
+/// The keys of a document that are for Ed25519 signatures and have an id; others may stand beside them.
+fn read(document: &[u8]) -> Result<HashMap<String, DecodingKey>, String> {
+    let Document { keys } = serde_json::from_slice(document).map_err(|error| error.to_string())?;
+    let usable = keys.into_iter().filter_map(|key| {
+        let Jwk { kty, crv, x, kid, alg, usage } = serde_json::from_value(key).ok()?;
+        let fits = kty == "OKP"
+            && crv == "Ed25519"
+            && alg.is_none_or(|alg| alg == "EdDSA")
+            && usage.is_none_or(|usage| usage == "sig");
+        if fits { token::public_key(&x).map(|key| (kid, key)) } else { None }
+    });
+    Ok(usable.collect())
+}
+
+/// The newest set, and when its fetch began.
+#[derive(Clone)]
+struct Fetched {
+    set: Arc<KeySet>,
+    began: Instant,
+}
+
+/// Where the keys are from.
+pub(super) struct Keys {
+    surroundings: Arc<Surroundings>,
+    service: String,
+    path: String,
+    newest: RwLock<Option<Fetched>>,
+    /// Held while a fetch runs; when the last one began.
+    last_began: Mutex<Option<Instant>>,
+}
+
+impl Keys {
+    pub(super) fn new(surroundings: Arc<Surroundings>, service: String, path: String) -> Arc<Self> {
+        let (newest, last_began) = (RwLock::new(None), Mutex::new(None));
+        Arc::new(Self { surroundings, service, path, newest, last_began })
+    }
+
+    fn newest(&self) -> Option<Fetched> {
+        self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The set as it is known; one that is old is used once more while another is fetched.
+    pub(super) fn known(self: &Arc<Self>) -> Option<Arc<KeySet>> {
+        let Fetched { set, began } = self.newest()?;
+        if began.elapsed() > KEYS_AGE_MAX {
+            let keys = Arc::clone(self);
+            tokio::spawn(async move {
+                // Whoever holds it is at it already.
+                if let Ok(mut last_began) = keys.last_began.try_lock()
+                    && last_began.is_none_or(|began| began.elapsed() > KEYS_AGE_MAX)
+                {
+                    keys.fetch(&mut last_began).await;
+                }
+            });
+        }
+        Some(set)
+    }
+
+    /// A set that has this key, fetched if need be; none where the service has no such key now.
+    ///
+    /// 503 where the key is not known and the service does not tell.
+    pub(super) async fn with(self: &Arc<Self>, id: &str) -> Result<Option<Arc<KeySet>>, Problem> {
+        let came = Instant::now();
+        if let Some(set) = self.known().filter(|set| set.key(id).is_some()) {
+            return Ok(Some(set));
+        }
+        let asking = async {
+            let mut last_began = self.last_began.lock().await;
+            let tells = |fetched: &Fetched| fetched.began >= came || fetched.set.key(id).is_some();
+            let is_told = self.newest().is_some_and(|newest| tells(&newest));
+            // A fetch that failed meanwhile would fail again.
+            let was_tried = last_began.is_some_and(|began| began >= came);
+            if !is_told && !was_tried {
+                if let Some(began) = *last_began {
+                    tokio::time::sleep_until((began + KEYS_FETCH_INTERVAL).into()).await;
+                }
+                self.fetch(&mut last_began).await;
+            }
+            self.newest().filter(tells)
+        };
+        match tokio::time::timeout(KEYS_WAIT_MAX, asking).await.ok().flatten() {
+            Some(newest) => Ok(Some(newest.set).filter(|set| set.key(id).is_some())),
+            None => Err(Problem::unavailable("the keys that tokens are signed with can't be had now")),
+        }
+    }
+
+    /// Asks the service, and keeps what it had before where it does not tell.
+    async fn fetch(&self, last_began: &mut Option<Instant>) {
+        let began = Instant::now();
+        *last_began = Some(began);
+        let read = match self.ask(began).await {
+            Ok(document) => self.set(document),
+            Err(reason) => Err(reason),
+        };
+        match read {
+            Ok(set) => {
+                let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+                *newest = Some(Fetched { set, began });
+            }
+            Err(reason) => {
+                tracing::warn!(service = self.service, path = self.path, reason, "the key set can't be had");
+            }
+        }
+    }
+
+    /// The set of a document; the one that is known where it is of the same document.
+    fn set(&self, document: Vec<u8>) -> Result<Arc<KeySet>, String> {
+        let newest = self.newest();
+        if let Some(newest) = newest.as_ref().filter(|newest| newest.set.document == document) {
+            return Ok(Arc::clone(&newest.set));
+        }
+        let keys = read(&document)?;
+        let version = newest.map_or(1, |newest| newest.set.version + 1);
+        tracing::info!(service = self.service, keys = keys.len(), "the key set was read");
+        Ok(Arc::new(KeySet { keys, document, version }))
+    }
+
+    /// The document, from the service's own queue.
+    async fn ask(&self, now: Instant) -> Result<Vec<u8>, String> {
+        let queues = self.surroundings.directory.get(&self.service).ok_or("there is no such service")?;
+        let (answer, answered) = oneshot::channel();
+        let deadline = now + queues.request_timeout;
+        let trace_id = TraceId::new(self.surroundings.random.as_ref()).to_string();
+        let job = Job {
+            request: Request {
+                method: "GET".to_owned(),
+                path: self.path.clone(),
+                query: None,
+                route: queues.route_of(&self.path).unwrap_or_default().to_owned(),
+                headers: Vec::new(),
+                body: Vec::new(),
+                principal: None,
+                peer: std::net::Ipv4Addr::LOCALHOST.to_string(),
+                caller: None,
+                trace_id,
+            },
+            deadline,
+            again: false,
+            reply: Box::new(move |outcome| {
+                let _ = answer.send(outcome);
+            }),
+        };
+        queues.submit(job).map_err(|failure| failure.to_string())?;
+        let outcome = tokio::time::timeout_at(deadline.into(), answered).await;
+        let answer = outcome
+            .map_err(|_| "it did not answer in time".to_owned())?
+            .map_err(|_| "it stopped".to_owned())?
+            // Why it failed stands in the log already.
+            .map_err(|failure| Problem::from(&failure).detail)?;
+        if answer.status != http::StatusCode::OK {
+            return Err(format!("it answered {}", answer.status));
+        }
+        Ok(answer.body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn keys_for_other_things_are_passed_over() {
+        // The key of RFC 8037, appendix A.
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let document = serde_json::json!({"keys": [
+            {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "good", "alg": "EdDSA", "use": "sig", "more": 1},
+            {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "plain"},
+            {"kty": "OKP", "crv": "Ed25519", "x": x},
+            {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "encrypts", "use": "enc"},
+            {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "other", "alg": "HS256"},
+            {"kty": "OKP", "crv": "X25519", "x": x, "kid": "agrees"},
+            {"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "kid": "short"},
+            // Any signature fits the point of order 1.
+            {"kty": "OKP", "crv": "Ed25519", "x": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "kid": "weak"},
+            {"kty": "oct", "k": "c2VjcmV0", "kid": "shared", "alg": "HS256"},
+            {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "rsa"},
+            7
+        ]});
+        let keys = read(document.to_string().as_bytes()).unwrap();
+        let mut ids: Vec<&str> = keys.keys().map(String::as_str).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, ["good", "plain"]);
+        for document in ["", "{}", "[]", "{\"keys\": {}}"] {
+            assert!(read(document.as_bytes()).is_err(), "{document}");
+        }
+    }
+}

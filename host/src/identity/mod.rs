@@ -1,0 +1,114 @@
+//! Who a request is from: its token is checked here, once, at the edge, for every service alike.
+//!
+//! The manifest says where the public keys are (a service of the application and a path), and which issuer and audience count. A
+//! request without a token has no principal; one with a token that is not good is answered 401, whatever its route. Services get the
+//! principal and never the token.
+//!
+//! Left out on purpose: sessions, refresh, what roles mean. Those are services' to decide.
+
+mod keys;
+mod revocation;
+mod token;
+
+use std::sync::Arc;
+
+use bulkhead_runtime::{Principal, Problem, Surroundings};
+use bulkhead_types::limits::TOKENS_CACHED;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use quick_cache::sync::Cache;
+
+use self::keys::{KeySet, Keys};
+pub(crate) use self::revocation::Revocations;
+use self::token::{Claims, Invalid, Rules};
+use crate::manifest::Auth;
+
+/// A token that was found good.
+#[derive(Clone)]
+struct Good {
+    claims: Arc<Claims>,
+    /// The version of the key set that it was checked with.
+    version: u64,
+}
+
+/// The check of tokens.
+pub(crate) struct Identity {
+    surroundings: Arc<Surroundings>,
+    keys: Arc<Keys>,
+    rules: Rules,
+    revocations: Option<Arc<Revocations>>,
+    /// Tokens that were found good: a signature takes as long to check as the rest of a read.
+    good: Cache<String, Good>,
+}
+
+impl Identity {
+    pub(crate) fn new(
+        surroundings: Arc<Surroundings>,
+        auth: &Auth,
+        revocations: Option<Arc<Revocations>>,
+    ) -> Self {
+        let keys = Keys::new(Arc::clone(&surroundings), auth.service.clone(), auth.path.clone());
+        let rules = Rules::new(&auth.issuer, &auth.audience);
+        Self { surroundings, keys, rules, revocations, good: Cache::new(TOKENS_CACHED) }
+    }
+
+    /// The principal of a request; none where it has no token.
+    pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
+        let Some(token) = bearer(headers)? else { return Ok(None) };
+        let claims = self.claims(token).await?;
+        if self.revocations.as_ref().is_some_and(|revocations| revocations.has(&claims.subject)) {
+            return Err(refused(Invalid::Revoked));
+        }
+        Ok(Some(Principal {
+            subject: claims.subject.clone(),
+            roles: claims.roles.clone(),
+            expires_at: Some(claims.expires_at),
+        }))
+    }
+
+    async fn claims(&self, token: &str) -> Result<Arc<Claims>, Problem> {
+        let now = self.surroundings.clock.now().as_secs();
+        if let Some(set) = self.keys.known()
+            && let Some(good) = self.good.get(token).filter(|good| good.version == set.version)
+        {
+            if token::is_expired(good.claims.expires_at, now) {
+                self.good.remove(token);
+                return Err(refused(Invalid::Expired));
+            }
+            return Ok(good.claims);
+        }
+        let id = token::key_id(token).map_err(refused)?;
+        let set = self.keys.with(&id).await?;
+        let claims = self.check(token, set.as_deref(), &id, now).map_err(refused)?;
+        Ok(claims)
+    }
+
+    fn check(&self, token: &str, set: Option<&KeySet>, id: &str, now: u64) -> Result<Arc<Claims>, Invalid> {
+        let (set, key) = set.and_then(|set| Some((set, set.key(id)?))).ok_or(Invalid::Key)?;
+        let claims = Arc::new(self.rules.check(token, key, now)?);
+        let good = Good { claims: Arc::clone(&claims), version: set.version };
+        self.good.insert(token.to_owned(), good);
+        Ok(claims)
+    }
+}
+
+/// The token of a request (RFC 6750, section 2.1); none where there is no `Authorization`.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let parts = value.to_str().ok().and_then(|value| value.trim().split_once(' '));
+    let token =
+        parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    match token {
+        Some(token) if !token.is_empty() && values.next().is_none() => Ok(Some(token)),
+        _ => Err(invalid_token("there is one header Authorization: Bearer TOKEN, or none".to_owned())),
+    }
+}
+
+fn refused(why: Invalid) -> Problem {
+    invalid_token(format!("the token is refused: {why}"))
+}
+
+fn invalid_token(detail: String) -> Problem {
+    Problem::new(401, "invalid-token", "The token is not valid", detail)
+}

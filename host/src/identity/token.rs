@@ -1,0 +1,196 @@
+//! Checking a token: a JWT (RFC 7519) in the compact form of a JWS (RFC 7515), signed with Ed25519 (`EdDSA`, RFC 8037).
+//!
+//! What a token may be is decided here and not by the token: one algorithm, a key that the key set names, an issuer, an audience, a
+//! subject, and an end that is not far away.
+
+use bulkhead_types::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY, TOKEN_LIFETIME_MAX};
+use ed25519_dalek::{Signature, VerifyingKey};
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::signature::Verifier;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+
+/// What the subjects of the host's own principals begin with: no token can have one.
+const HOST_SUBJECTS: &str = "service:";
+
+/// Why a token is refused. The texts are for whoever sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Invalid {
+    #[error("it is longer than {TOKEN_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("it is no JWT that is signed with EdDSA and names its key")]
+    Form,
+    #[error("its key is not in the key set")]
+    Key,
+    #[error("its signature is not that of its key")]
+    Signature,
+    #[error("its issuer is another")]
+    Issuer,
+    #[error("its audience is another")]
+    Audience,
+    #[error(
+        "it lacks a claim, or has one of another form: iss, aud, sub, exp and, if it has them, nbf and roles"
+    )]
+    Claims,
+    #[error("it has expired: get another")]
+    Expired,
+    #[error("it is not valid yet")]
+    NotYet,
+    #[error("it is valid for more than {} hours", TOKEN_LIFETIME_MAX.as_secs() / 3600)]
+    TooLongLived,
+    #[error("its subject is gone")]
+    Revoked,
+}
+
+/// What a good token says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Claims {
+    pub(super) subject: String,
+    pub(super) roles: Vec<String>,
+    /// Seconds since 1970.
+    pub(super) expires_at: u64,
+}
+
+#[derive(Deserialize)]
+struct RawClaims {
+    sub: String,
+    exp: NumericDate,
+    nbf: Option<NumericDate>,
+    /// As RFC 9068 has it.
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+/// Seconds since 1970, maybe with a fraction (RFC 7519, section 2).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumericDate {
+    Whole(u64),
+    Fraction(f64),
+}
+
+impl NumericDate {
+    fn seconds(&self) -> u64 {
+        match self {
+            Self::Whole(seconds) => *seconds,
+            // A negative time is 0, one beyond all bounds is the last.
+            Self::Fraction(seconds) => *seconds as u64,
+        }
+    }
+}
+
+/// What a token must be.
+pub(super) struct Rules {
+    validation: Validation,
+}
+
+impl Rules {
+    pub(super) fn new(issuer: &str, audience: &str) -> Self {
+        // The second of two hosts in one process finds it installed.
+        let _ = PROVIDER.install_default();
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub"]);
+        // The times are compared below, with the clock that the rest of the host has.
+        validation.validate_exp = false;
+        Self { validation }
+    }
+
+    /// Checks a token against the key that it names, and against `now`, in seconds since 1970.
+    pub(super) fn check(&self, token: &str, key: &DecodingKey, now: u64) -> Result<Claims, Invalid> {
+        let decoded = jsonwebtoken::decode::<RawClaims>(token, key, &self.validation);
+        let claims = decoded.map_err(|error| invalid(&error))?.claims;
+        let expires_at = claims.exp.seconds();
+        check_times(expires_at, claims.nbf.map(|nbf| nbf.seconds()), now)?;
+        if claims.sub.is_empty() || claims.sub.starts_with(HOST_SUBJECTS) {
+            return Err(Invalid::Claims);
+        }
+        Ok(Claims { subject: claims.sub, roles: claims.roles, expires_at })
+    }
+}
+
+fn check_times(expires_at: u64, not_before: Option<u64>, now: u64) -> Result<(), Invalid> {
+    let (leeway, lifetime) = (TOKEN_LEEWAY.as_secs(), TOKEN_LIFETIME_MAX.as_secs());
+    if is_expired(expires_at, now) {
+        return Err(Invalid::Expired);
+    }
+    if not_before.is_some_and(|time| time > now.saturating_add(leeway)) {
+        return Err(Invalid::NotYet);
+    }
+    // Later, a revocation might be forgotten before it.
+    if expires_at > now.saturating_add(lifetime + leeway) {
+        return Err(Invalid::TooLongLived);
+    }
+    Ok(())
+}
+
+/// Whether a token is over.
+pub(super) fn is_expired(expires_at: u64, now: u64) -> bool {
+    expires_at.saturating_add(TOKEN_LEEWAY.as_secs()) <= now
+}
+
+/// The id of the key that a token says it is signed with. Nothing of it is checked yet.
+pub(super) fn key_id(token: &str) -> Result<String, Invalid> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Invalid::TooLong);
+    }
+    let header = jsonwebtoken::decode_header(token).map_err(|_| Invalid::Form)?;
+    // What `crit` names must be understood, and nothing of it is (RFC 7515, section 4.1.11).
+    let plain = header.crit.is_none() && header.enc.is_none() && header.zip.is_none();
+    match header.kid {
+        Some(id) if header.alg == Algorithm::EdDSA && plain => Ok(id),
+        _ => Err(Invalid::Form),
+    }
+}
+
+fn invalid(error: &Error) -> Invalid {
+    match error.kind() {
+        ErrorKind::InvalidSignature => Invalid::Signature,
+        ErrorKind::InvalidIssuer => Invalid::Issuer,
+        ErrorKind::InvalidAudience => Invalid::Audience,
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) | ErrorKind::Json(_) => {
+            Invalid::Claims
+        }
+        _ => Invalid::Form,
+    }
+}
+
+/// A public key from the `x` of a JWK: none where it is no point of the curve, or one of those that any signature fits.
+pub(super) fn public_key(x: &str) -> Option<DecodingKey> {
+    let key = DecodingKey::from_ed_components(x).ok()?;
+    let point = ed25519_key(&key).ok()?;
+    (!point.is_weak()).then_some(key)
+}
+
+fn ed25519_key(key: &DecodingKey) -> Result<VerifyingKey, Error> {
+    let bytes = <&[u8; 32]>::try_from(key.try_get_as_bytes()?).map_err(|_| ErrorKind::InvalidEddsaKey)?;
+    VerifyingKey::from_bytes(bytes).map_err(|_| ErrorKind::InvalidEddsaKey.into())
+}
+
+/// The cryptography under the library: Ed25519 alone, and nothing is signed.
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
+    verifier_factory: |algorithm, key| match algorithm {
+        Algorithm::EdDSA => Ok(Box::new(Ed25519(ed25519_key(key)?))),
+        _ => Err(ErrorKind::UnsupportedAlgorithm.into()),
+    },
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+struct Ed25519(VerifyingKey);
+
+impl Verifier<Vec<u8>> for Ed25519 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), jsonwebtoken::signature::Error> {
+        let refused = |_| jsonwebtoken::signature::Error::new();
+        let signature = Signature::from_slice(signature).map_err(refused)?;
+        self.0.verify_strict(message, &signature).map_err(refused)
+    }
+}
+
+impl JwtVerifier for Ed25519 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EdDSA
+    }
+}

@@ -1,0 +1,92 @@
+//! The log: who follows it is told of every event, once it is durable and before its answer leaves; and compaction.
+
+use std::sync::{Arc, Mutex};
+
+use super::{add, begin, durable, honest, world, write};
+use crate::outbox::LogReader;
+use crate::writer::commit::{Commit, Fault};
+use crate::writer::{AfterPublish, recover};
+use crate::{Database, Value};
+
+/// Reads what is new in the log each time that it is told of events.
+pub(super) fn follow(database: &Database, told: &Arc<Mutex<Vec<String>>>) -> AfterPublish {
+    let log = Mutex::new((LogReader::open(database).unwrap(), 0));
+    let told = Arc::clone(told);
+    Box::new(move || {
+        let mut log = log.lock().unwrap();
+        let (mut new, behind) = (Vec::new(), log.1);
+        log.0
+            .newest_first(behind, |event| {
+                new.push(event);
+                true
+            })
+            .unwrap();
+        log.1 = new.first().map_or(behind, |event| event.sequence);
+        told.lock().unwrap().extend(new.into_iter().rev().map(|event| event.subject));
+    })
+}
+
+#[test]
+fn a_follower_is_told_when_the_batch_is_durable_and_not_before() {
+    let world = world();
+    let lease = add(&world, None, "a");
+    let mut lease = add(&world, Some(lease), "b");
+    assert!(world.told().is_empty());
+    assert_eq!(durable(lease.commit()), ["a", "b"]);
+    assert_eq!(world.told(), ["a", "b"]);
+    let mut unit = begin(lease);
+    unit.execute("UPDATE note SET body = 'c'", &[]).unwrap();
+    let (mut lease, _) = unit.finish(true);
+    drop(lease.commit());
+    assert_eq!(world.told(), ["a", "b"], "nothing was published");
+}
+
+#[test]
+fn a_follower_is_not_told_of_what_was_rolled_back() {
+    let world = world();
+    let mut unit = world.begin(None);
+    write(&mut unit, "never");
+    let (lease, _) = unit.finish(false);
+    let mut lease = add(&world, Some(lease), "a");
+    drop(lease.commit());
+    assert_eq!(world.told(), ["a"]);
+}
+
+#[test]
+fn a_follower_is_told_once_of_what_a_failing_commit_left() {
+    let world = world();
+    let mut lease = add(&world, None, "a");
+    lease.session().fault = Some(Fault::AfterDurable);
+    assert_eq!(durable(lease.commit()), ["a"]);
+    assert_eq!(world.told(), ["a"]);
+    lease = add(&world, Some(lease), "b");
+    lease.session().fault = Some(Fault::BeforeDurable);
+    let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
+    assert_eq!(world.told(), ["a"]);
+    recover(lease, members, honest, |_, _| {});
+    assert_eq!(world.told(), ["a", "b"]);
+}
+
+#[test]
+fn compaction_takes_the_data_of_one_subject_and_leaves_every_place() {
+    let world = world();
+    let lease = add(&world, None, "a");
+    let mut lease = add(&world, Some(lease), "b");
+    drop(lease.commit());
+    let mut unit = begin(lease);
+    assert_eq!(unit.compact("a"), Ok(1));
+    assert_eq!(unit.compact("a"), Ok(0));
+    assert_eq!(unit.compact("nobody"), Ok(0));
+    let (mut lease, _) = unit.finish(true);
+    drop(lease.commit());
+    assert_eq!(world.log(), [("a".to_owned(), String::new()), ("b".to_owned(), "{}".to_owned())]);
+
+    // It is the guest's unit of work that it belongs to.
+    let mut unit = begin(lease);
+    assert_eq!(unit.compact("b"), Ok(1));
+    unit.execute("DELETE FROM note WHERE id = ?1", &[Value::Text("b".into())]).unwrap();
+    let (lease, _) = unit.finish(false);
+    drop(lease);
+    assert_eq!(world.log()[1].1, "{}");
+    assert_eq!(world.notes(), ["a", "b"]);
+}
