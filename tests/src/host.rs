@@ -37,10 +37,11 @@ pub struct Host {
 impl Host {
     /// Runs `bulkhead up` and waits until it listens. Fails the test with what it wrote where it does not.
     #[track_caller]
-    pub fn start(manifest: &Path, data: &Path, folder: Arc<TempDir>) -> Host {
-        let mut arguments = vec!["up", "--manifest", text(manifest), "--data", text(data)];
-        arguments.extend(["--listen", "127.0.0.1:0"]);
-        let process = Process::spawn(&arguments);
+    pub fn start(manifest: &Path, data: &Path, arguments: &[&str], folder: Arc<TempDir>) -> Host {
+        let mut all = vec!["up", "--manifest", text(manifest), "--data", text(data)];
+        all.extend(["--listen", "127.0.0.1:0"]);
+        all.extend(arguments);
+        let process = Process::spawn(&all);
         loop {
             match process.lines.recv_timeout(PROCESS_BOUND) {
                 Ok(line) => {

@@ -68,7 +68,13 @@ impl Site {
     /// Starts a host and waits until it listens.
     #[track_caller]
     pub fn start(&self) -> Host {
-        Host::start(&self.manifest(), &self.data(), Arc::clone(&self.folder))
+        self.start_with(&[])
+    }
+
+    /// The same with further arguments.
+    #[track_caller]
+    pub fn start_with(&self, arguments: &[&str]) -> Host {
+        Host::start(&self.manifest(), &self.data(), arguments, Arc::clone(&self.folder))
     }
 
     /// Runs `bulkhead up` where it is expected to give up by itself.

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its helper functions too"
 )]
 
+mod access;
 mod bad_requests;
 mod catalogue;
 mod categories;
@@ -21,6 +22,7 @@ mod products;
 mod protocol;
 mod relay;
 mod reviews;
+mod secrecy;
 mod shutdown;
 mod startup;
 mod stock;

@@ -28,8 +28,8 @@ pub enum LoadError {
         "link it: {0:#}; build it again against the host's wit/ with `bulkhead build`, or run the host that it was built for"
     )]
     Link(wasmtime::Error),
-    /// An export trapped or is of another form.
-    #[error("ask its {export}: {error:#}")]
+    /// An export trapped or is of another form. Why it trapped, a guest of the SDK has logged.
+    #[error("ask its {export}: {}; if it trapped, what it logged before says why", error.root_cause())]
     Export {
         /// The interface.
         export: &'static str,

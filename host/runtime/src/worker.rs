@@ -347,7 +347,8 @@ impl Worker {
             Err(error) => (
                 Err(match error.downcast_ref::<Expired>() {
                     Some(Expired(failure)) => failure.clone(),
-                    None => Failure::Trap(format!("{error:#}")),
+                    // Without the frames above it: components have no names for them.
+                    None => Failure::Trap(error.root_cause().to_string()),
                 }),
                 false,
             ),

@@ -103,6 +103,8 @@ fn open_writable(settings: &Settings) -> Result<Guarded, StoreError> {
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         // What the savepoints of a batch keep would go to a file: 1.3 times as long for a durable write. See `Guard` for its bound.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // What is deleted is overwritten: who asks to be forgotten is, in the file as well (and in the log once that is cut).
+        let _: bool = connection.pragma_update_and_check(None, "secure_delete", true, |row| row.get(0))?;
         let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let pages = i64::try_from(settings.storage).unwrap_or(i64::MAX) / page_size.max(512);
         connection.pragma_update(None, "max_page_count", pages.clamp(1, i64::from(u32::MAX - 1)))

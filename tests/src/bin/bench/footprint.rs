@@ -47,6 +47,7 @@ fn start(site: &Site) -> (f64, Host) {
 /// Runs the loader, and gives what it says of its speed.
 fn load(host: &Host) -> String {
     let output = Command::new(paths::program("shop-loader"))
+        .env("SHOP_ADMIN_PASSWORD", bulkhead_tests::host::ADMIN_PASSWORD)
         .args(["--url", &format!("http://{}", host.address()), "--products"])
         .arg(paths::root().join("data/products.csv"))
         .output()

@@ -42,6 +42,8 @@ impl Kind {
 struct Shared {
     kind: Kind,
     host: String,
+    /// Sent with each request, where there is any.
+    token: String,
     category: String,
     products: Vec<String>,
     run: u64,
@@ -52,7 +54,10 @@ impl Shared {
     /// The next request: products in turn, or a product that was never there.
     fn next(&self) -> Request<Full<Bytes>> {
         let number = self.asked.replace(self.asked.get() + 1);
-        let builder = Request::builder().header(header::HOST, &self.host);
+        let mut builder = Request::builder().header(header::HOST, &self.host);
+        if !self.token.is_empty() {
+            builder = builder.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        }
         let request = match self.kind {
             Kind::Get => builder
                 .uri(format!("/products/{}", self.products[number % self.products.len()]))
@@ -77,6 +82,7 @@ pub(crate) fn run(kind: Kind, address: SocketAddr, ids: &Path, connections: usiz
     let shared = Rc::new(Shared {
         kind,
         host: address.to_string(),
+        token: lines.next().expect("a token, or an empty line"),
         category: lines.next().expect("a category"),
         products: lines.collect(),
         run: getrandom::u64().expect("random numbers"),

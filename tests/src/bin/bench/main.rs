@@ -13,6 +13,7 @@
 )]
 
 mod footprint;
+mod identity;
 mod load;
 mod plain;
 mod rounds;
@@ -36,9 +37,11 @@ struct Arguments {
     seconds: f64,
 }
 
-/// The parts that run as processes of their own.
+/// The parts, of which two run as processes of their own.
 #[derive(Subcommand)]
 enum Part {
+    /// Measures only what tokens and logins cost.
+    Identity,
     /// Serves products without a host.
     #[command(hide = true)]
     Plain {
@@ -52,7 +55,7 @@ enum Part {
         kind: load::Kind,
         /// Who is asked.
         address: SocketAddr,
-        /// A file with the id of the category and then those of products, a line each.
+        /// A file with the token to send, which may be empty, the id of the category and then those of products, a line each.
         ids: PathBuf,
         /// On how many connections.
         connections: usize,
@@ -64,6 +67,7 @@ enum Part {
 fn main() {
     let arguments = Arguments::parse();
     match arguments.part {
+        Some(Part::Identity) => identity::run(arguments.rounds, arguments.seconds),
         Some(Part::Plain { database }) => plain::serve(&database),
         Some(Part::Load { kind, address, ids, connections, seconds }) => {
             println!("{}", load::run(kind, address, &ids, connections, seconds));
@@ -71,6 +75,7 @@ fn main() {
         None => {
             rounds::run(arguments.rounds, arguments.seconds);
             footprint::run();
+            identity::run(arguments.rounds, arguments.seconds);
         }
     }
 }

@@ -17,36 +17,60 @@ const MEASUREMENTS: [(Kind, usize); 4] = [(Kind::Get, 64), (Kind::Get, 1), (Kind
 /// One of the two servers.
 struct Target {
     address: SocketAddr,
+    /// The administrator's token, where the server wants one for writes.
+    token: String,
+    things: Things,
     ids: PathBuf,
     rates: [Vec<f64>; MEASUREMENTS.len()],
 }
 
+/// What a server was filled with.
+pub(crate) struct Things {
+    category: String,
+    products: Vec<String>,
+}
+
+impl Things {
+    /// Fills a server with a category and products.
+    pub(crate) fn make(client: &mut Client) -> Things {
+        let category = shop::category(client, "everything", None);
+        let product = |number| shop::id(&shop::product(client, &category, &format!("first-{number}")));
+        let products = (0..PRODUCTS).map(product).collect();
+        Things { category, products }
+    }
+
+    /// Writes the file that the load takes.
+    pub(crate) fn write(&self, file: &Path, token: &str) {
+        let text = format!("{token}\n{}\n{}", self.category, self.products.join("\n"));
+        std::fs::write(file, text).expect("the ids can be written");
+    }
+}
+
 impl Target {
-    /// Fills a server with a category and products, and writes their ids into a file for the load.
-    fn fill(address: SocketAddr, ids: PathBuf) -> Target {
-        let mut client = Client::new(address);
-        let category = shop::category(&mut client, "everything", None);
-        let mut lines = vec![category.clone()];
-        for number in 0..PRODUCTS {
-            lines.push(shop::id(&shop::product(&mut client, &category, &format!("first-{number}"))));
-        }
-        std::fs::write(&ids, lines.join("\n")).expect("the ids can be written");
-        Target { address, ids, rates: Default::default() }
+    fn fill(mut client: Client, address: SocketAddr, ids: PathBuf) -> Target {
+        let token = client.token().unwrap_or_default().to_owned();
+        Target { address, token, things: Things::make(&mut client), ids, rates: Default::default() }
     }
 
     fn measure(&mut self, which: usize, seconds: f64) {
         let (kind, connections) = MEASUREMENTS[which];
-        let output = this_program()
-            .args(["load", kind.name(), &self.address.to_string()])
-            .arg(&self.ids)
-            .args([connections.to_string(), seconds.to_string()])
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("the load runs");
-        assert!(output.status.success(), "the load failed");
-        let rate = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a rate");
-        self.rates[which].push(rate);
+        // Reads are everybody's, and come without a token.
+        self.things.write(&self.ids, if kind == Kind::Get { "" } else { &self.token });
+        self.rates[which].push(load(kind, self.address, &self.ids, connections, seconds));
     }
+}
+
+/// Runs the load in a process of its own, and gives the answers per second.
+pub(crate) fn load(kind: Kind, address: SocketAddr, ids: &Path, connections: usize, seconds: f64) -> f64 {
+    let output = this_program()
+        .args(["load", kind.name(), &address.to_string()])
+        .arg(ids)
+        .args([connections.to_string(), seconds.to_string()])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("the load runs");
+    assert!(output.status.success(), "the load failed");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a rate")
 }
 
 /// A child that is killed when it is dropped.
@@ -85,8 +109,8 @@ pub(crate) fn run(rounds: u32, seconds: f64) {
     let site = Site::shop();
     let host = site.start();
     let plain = Plain::start(&site.path("plain.db"));
-    let mut ours = Target::fill(host.address(), site.path("host-ids"));
-    let mut native = Target::fill(plain.address, site.path("plain-ids"));
+    let mut ours = Target::fill(host.admin(), host.address(), site.path("host-ids"));
+    let mut native = Target::fill(Client::new(plain.address), plain.address, site.path("plain-ids"));
     for round in 0..rounds {
         println!("round {} of {rounds}", round + 1);
         for which in 0..MEASUREMENTS.len() {
