@@ -157,7 +157,8 @@ impl Finished {
         for text in texts {
             assert!(self.stderr.contains(text), "{text:?} is not in:\n{}", self.stderr);
         }
-        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        // A guest that panics logs where, in another form.
+        assert!(!self.stderr.contains("panicked at"), "{}", self.stderr);
     }
 }
 

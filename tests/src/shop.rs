@@ -62,6 +62,14 @@ pub fn product(client: &mut Client, category: &str, sku: &str) -> Value {
     client.post("/products", &product_body(category, sku)).expect(201)
 }
 
+/// A problem document without the id of its trace: what is left is the same for all who are told the same.
+#[track_caller]
+pub fn untraced(mut problem: Value) -> Value {
+    let trace = problem.as_object_mut().and_then(|members| members.remove("trace_id"));
+    assert!(trace.is_some(), "no trace id: {problem}");
+    problem
+}
+
 /// The id of a resource.
 #[track_caller]
 pub fn id(resource: &Value) -> String {

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod addresses;
 mod bad_requests;
 mod catalogue;
 mod categories;
@@ -18,12 +19,15 @@ mod images;
 mod kill;
 mod listing;
 mod manifest;
+mod preferences;
 mod products;
 mod protocol;
 mod relay;
 mod reviews;
 mod secrecy;
+mod sessions;
 mod shutdown;
 mod startup;
 mod stock;
 mod tidy;
+mod users;

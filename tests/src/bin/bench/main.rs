@@ -41,7 +41,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Part {
     /// Measures only what tokens and logins cost.
-    Identity,
+    Identity {
+        /// Refused logins of each of the two kinds whose times are compared.
+        #[arg(long, default_value_t = identity::TRIES)]
+        tries: usize,
+    },
     /// Serves products without a host.
     #[command(hide = true)]
     Plain {
@@ -67,7 +71,7 @@ enum Part {
 fn main() {
     let arguments = Arguments::parse();
     match arguments.part {
-        Some(Part::Identity) => identity::run(arguments.rounds, arguments.seconds),
+        Some(Part::Identity { tries }) => identity::run(arguments.rounds, arguments.seconds, tries),
         Some(Part::Plain { database }) => plain::serve(&database),
         Some(Part::Load { kind, address, ids, connections, seconds }) => {
             println!("{}", load::run(kind, address, &ids, connections, seconds));
@@ -75,7 +79,7 @@ fn main() {
         None => {
             rounds::run(arguments.rounds, arguments.seconds);
             footprint::run();
-            identity::run(arguments.rounds, arguments.seconds);
+            identity::run(arguments.rounds, arguments.seconds, identity::TRIES);
         }
     }
 }
