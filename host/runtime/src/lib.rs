@@ -18,6 +18,7 @@ mod component;
 mod compute;
 mod engine;
 mod handler;
+mod header;
 mod hold;
 mod job;
 mod problem;
@@ -29,6 +30,7 @@ pub use bindings::exports::bulkhead::service::describe::{Access, Description, Pa
 pub use cache::ComponentCache;
 pub use component::{Component, LoadError};
 pub use engine::Engine;
+pub use header::is_hosts;
 pub use job::{Answer, Failure, Job, Outcome, Reply};
 pub use problem::Problem;
 pub use service::{

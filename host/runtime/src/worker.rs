@@ -17,10 +17,10 @@ use wasmtime::Store;
 
 use crate::bindings::bulkhead::service::types::{Effects, Response};
 use crate::bindings::exports::bulkhead::service::http_handler::Guest;
-use crate::capability::is_hosts;
 use crate::component::{Component, new_store};
 use crate::engine::Engine;
 use crate::handler::{Expired, Running, State, WorkerParts};
+use crate::header::is_hosts;
 use crate::hold::{Calls, Hold, Member, commit, settle, settle_unit};
 use crate::job::{Answer, Failure, Job, Outcome};
 use crate::service::{InstancePolicy, ServiceContext, Work};

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Queues, Request, Surroundings};
+use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Queues, Request, Surroundings, is_hosts};
 use bulkhead_types::limits::{ANSWER_GRACE, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{Position, TraceId};
 use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -164,15 +161,9 @@ impl Ingress {
 
 /// The headers that a service gets to see: no credentials, nothing of the connection's, nothing that only the host may say.
 fn passed_on(headers: &HeaderMap) -> Vec<Header> {
-    const HELD_BACK: [HeaderName; 8] =
-        [AUTHORIZATION, COOKIE, CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
     headers
         .iter()
-        .filter(|(name, _)| {
-            !HELD_BACK.contains(name)
-                && !name.as_str().starts_with("bulkhead-")
-                && !matches!(name.as_str(), "keep-alive" | "proxy-authorization" | "proxy-connection")
-        })
+        .filter(|(name, _)| !is_hosts(name.as_str()))
         .map(|(name, value)| Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() })
         .collect()
 }

@@ -12,7 +12,7 @@ mod transaction;
 
 use wasmtime::component::{HasSelf, Linker};
 
-pub(crate) use services::{is_hosts, is_read};
+pub(crate) use services::is_read;
 
 use crate::bindings::Service;
 use crate::handler::State;

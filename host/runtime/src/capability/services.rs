@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::bindings::bulkhead::service::services::{Error, Host, IncomingResponse, OutgoingRequest};
 use crate::bindings::bulkhead::service::types::{Header, Request};
 use crate::handler::State;
+use crate::header::is_hosts;
 use crate::hold::{Calls, Hold};
 use crate::job::{Failure, Job};
 use crate::problem::Problem;
@@ -58,7 +59,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
             route: target.route_of(&request.path).unwrap_or_default().to_owned(),
             path: request.path,
             query: request.query,
-            headers: request.headers.into_iter().filter(|header| !is_hosts(&header.name)).collect(),
+            headers: request.headers.into_iter().filter(|header| passes(&header.name)).collect(),
             body: request.body,
             // The original request's principal, and never more.
             principal: running.principal.clone(),
@@ -107,29 +108,14 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
     }
 }
 
+/// Whether a header of a guest's goes with its call: the name of the machine is not the guest's to say either.
+fn passes(name: &str) -> bool {
+    !is_hosts(name) && !name.eq_ignore_ascii_case("host")
+}
+
 /// Whether a method only reads: such a request goes to a service's readers, and may be made again.
 pub(crate) fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD")
-}
-
-/// Headers that are the host's to set, or that mean something only between two ends of a connection.
-pub(crate) fn is_hosts(name: &str) -> bool {
-    const NAMES: [&str; 12] = [
-        "authorization",
-        "connection",
-        "content-length",
-        "cookie",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    let begins = name.get(.."bulkhead-".len()).is_some_and(|start| start.eq_ignore_ascii_case("bulkhead-"));
-    begins || NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 fn check(request: &OutgoingRequest, target: &Queues) -> Result<(), Error> {
