@@ -237,6 +237,38 @@ fn keys_are_kept_while_their_service_is_down_and_asked_for_once_a_second_at_most
         .problem(401, "invalid-token");
 }
 
+/// Whoever names an unknown key and goes away must not take the fetch along that others wait for.
+#[test]
+fn a_client_that_goes_away_ends_no_fetch_that_others_wait_for() {
+    let (site, first, second) = (site(), Signer::new("first"), Signer::new("second"));
+    let host = site.start();
+    serve(&host, &key_set(&[&first]));
+    let mut client = host.client();
+    ask(&mut client, &format!("Bearer {}", first.token(&claims("someone")))).expect(200);
+    serve(&host, &key_set(&[&first, &second]));
+    let unknown = Signer::new("third").token(&claims("someone"));
+    let request = format!(
+        "GET /relay/whoami HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {unknown}\r\n\r\n",
+        host.address()
+    );
+    let (done, address) = (std::sync::atomic::AtomicBool::new(false), host.address());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..300 {
+                if done.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                let mut stream = std::net::TcpStream::connect(address).unwrap();
+                std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+            }
+        });
+        let authorization = format!("Bearer {}", second.token(&claims("someone")));
+        let answer = ask(&mut client, &authorization);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        answer.expect(200);
+    });
+}
+
 /// The answer that tells of the end leaves after the host knows of it: there is no moment in which the token still counts.
 #[test]
 fn whoever_was_told_that_a_subject_is_gone_finds_its_tokens_refused() {

@@ -156,6 +156,9 @@ fn everything_wrong_with_a_preference_is_said_at_once() {
         {
             client.put(path, &json!({"value": value})).invalid(&["value"]);
         }
+        for control in ["\u{0}", "a\u{7}b", "\u{85}"] {
+            client.put(path, &json!({"value": control})).invalid(&["value"]);
+        }
         client.put(path, &json!({})).invalid(&["value"]);
         client.put(path, &json!({"value": 7, "id": UNKNOWN, "key": "x"})).invalid(&["value", "id", "key"]);
         let headers = [("content-type", "application/json")];

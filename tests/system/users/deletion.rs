@@ -1,5 +1,7 @@
 //! Deleting a user: what is theirs goes with them, the log forgets them, and their tokens are over.
 
+use std::path::{Path, PathBuf};
+
 use bulkhead_tests::shop::{PASSWORD, log_in, user_body};
 use bulkhead_tests::{Answer, Client, Customer, Host, Site, database};
 use http::Method;
@@ -183,5 +185,46 @@ fn the_email_of_a_deleted_user_is_free_and_who_takes_it_is_another_user() {
         host.client().with_token(&old).get(&path).problem(401, "invalid-token");
         host.kill();
         host = site.start();
+    }
+}
+
+#[test]
+fn after_an_orderly_end_no_file_holds_what_a_deleted_user_was() {
+    let site = site();
+    let host = site.start();
+    let mut client = host.client();
+    let [email, name, former, line, value] = [
+        "zenobia-9317@tests.example",
+        "Zenobia",
+        "Septimia-Bathzabbai",
+        "77 Palmyra Colonnade",
+        "sun-yellow-of-Emesa",
+    ];
+    let made = client.post("/users", &user_body(email, name)).expect(201);
+    let path = format!("/users/{}", made["id"].as_str().unwrap());
+    let mut own = host.client().with_token(&log_in(&mut client, email, PASSWORD));
+    let address = json!({"address_line1": line, "city": "Homs", "postal_code": "1", "country": "SY"});
+    own.post(&format!("{path}/addresses"), &address).expect(201);
+    own.put(&format!("{path}/preferences/theme"), &json!({"value": value})).expect(201);
+    own.patch(&path, &json!({"last_name": former})).expect(200);
+    own.patch(&path, &json!({"last_name": "Z"})).expect(200);
+    assert_eq!(log_in_status(&host, email, "wrong password"), 401);
+    let hash = rows(&site, "SELECT password_hash FROM user").remove(0);
+
+    let holds = |file: &Path, text: &str| {
+        std::fs::read(file).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes())
+    };
+    let found = |text: &str| -> Vec<PathBuf> {
+        let files = std::fs::read_dir(site.data()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|file| file.is_file() && holds(file, text)).collect()
+    };
+    let texts = [email, name, former, line, value, hash.as_str()];
+    for text in texts {
+        assert!(!found(text).is_empty(), "{text:?} is not where it is looked for");
+    }
+    own.delete(&path).expect(204);
+    host.stop();
+    for text in texts {
+        assert!(found(text).is_empty(), "{text:?} is still in {:?}", found(text));
     }
 }
