@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::manifest::Manifest;
 
 /// The administrator, as the shop's manifest has it.
 pub const ADMIN_EMAIL: &str = "admin@shop.example";
@@ -10,6 +11,17 @@ pub const ADMIN_EMAIL: &str = "admin@shop.example";
 pub const ADMIN_ID: &str = "00000000-0000-7000-8000-000000000001";
 /// The password of every customer that tests make.
 pub const PASSWORD: &str = "tests-only-password";
+
+/// The shop's manifest with the user service alone, which starts faster.
+pub fn users_alone() -> Manifest {
+    unhurried(Manifest::shop().only(&["user"]))
+}
+
+/// Gives the user service more time than any busy machine needs, for tests that are not about deadlines.
+pub fn unhurried(manifest: Manifest) -> Manifest {
+    let limits = "service.user.limits";
+    manifest.set(&format!("{limits}.request_timeout"), "30s").set(&format!("{limits}.lease_hold"), "10s")
+}
 
 /// Logs in, and gives the token.
 #[track_caller]

@@ -3,19 +3,14 @@
 use std::sync::Barrier;
 use std::thread;
 
-use bulkhead_tests::shop::{id, read_all, read_page, texts_of, untraced};
-use bulkhead_tests::{Client, Host, Manifest, Random, Site, database};
+use bulkhead_tests::shop::{id, read_all, read_page, texts_of, untraced, users_alone};
+use bulkhead_tests::{Client, Host, Random, Site, database};
 use http::Method;
 use serde_json::{Value, json};
 
 const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
 /// A user has so many at most.
 const ADDRESSES_MAX: usize = 50;
-
-/// A shop with the user service alone, which starts faster.
-fn site() -> Site {
-    Site::new(&Manifest::shop().only(&["user"]))
-}
 
 /// An address; without a wish whether it is the default where that is none.
 fn body(line: &str, is_default: Option<bool>) -> Value {
@@ -37,7 +32,7 @@ struct Book {
 
 impl Book {
     fn new() -> Book {
-        let site = site();
+        let site = Site::new(&users_alone());
         let host = site.start();
         let customer = host.customer("Ada");
         let path = format!("/users/{}/addresses", customer.id);

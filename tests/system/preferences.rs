@@ -3,8 +3,8 @@
 use std::sync::Barrier;
 use std::thread;
 
-use bulkhead_tests::shop::{escape, id, read_all, read_page, texts_of, untraced};
-use bulkhead_tests::{Manifest, Site, database};
+use bulkhead_tests::shop::{escape, id, read_all, read_page, texts_of, untraced, users_alone};
+use bulkhead_tests::{Site, database};
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
@@ -13,9 +13,8 @@ const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
 /// A user has so many at most.
 const PREFERENCES_MAX: usize = 200;
 
-/// A shop with the user service alone, which starts faster.
 fn site() -> Site {
-    Site::new(&Manifest::shop().only(&["user"]))
+    Site::new(&users_alone())
 }
 
 #[test]

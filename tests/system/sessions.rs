@@ -5,22 +5,17 @@ mod failures;
 mod keys;
 
 use bulkhead_tests::host::ADMIN_PASSWORD;
-use bulkhead_tests::shop::{self, ADMIN_EMAIL, ADMIN_ID, PASSWORD, id, untraced, user_body};
+use bulkhead_tests::shop::{self, ADMIN_EMAIL, ADMIN_ID, PASSWORD, id, untraced, user_body, users_alone};
 use bulkhead_tests::token::{now, part};
-use bulkhead_tests::{Answer, Client, Host, Manifest, Site, database};
+use bulkhead_tests::{Answer, Client, Host, Site, database};
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
 const KEYS: &str = "/.well-known/jwks.json";
 
-/// The shop's manifest with the user service alone, which starts faster.
-fn manifest() -> Manifest {
-    Manifest::shop().only(&["user"])
-}
-
 fn site() -> Site {
-    Site::new(&manifest())
+    Site::new(&users_alone())
 }
 
 /// Logs in, or tries to.
@@ -213,7 +208,7 @@ fn the_administrator_logs_in_and_is_no_user_of_the_database() {
 fn without_the_secret_nobody_is_the_administrator() {
     let mut table = toml::Table::new();
     table.insert("env".to_owned(), "A_VARIABLE_THAT_NOBODY_SETS".into());
-    let site = Site::new(&manifest().set("service.user.secrets.admin_password", table));
+    let site = Site::new(&users_alone().set("service.user.secrets.admin_password", table));
     let host = site.start();
     for password in ["", ADMIN_PASSWORD, PASSWORD, "A_VARIABLE_THAT_NOBODY_SETS"] {
         log_in(&mut host.client(), ADMIN_EMAIL, password).problem(401, "invalid-credentials");
@@ -222,7 +217,7 @@ fn without_the_secret_nobody_is_the_administrator() {
     host.client().post("/users", &user_body(ADMIN_EMAIL, "Eve")).problem(409, "email-taken");
     host.stop();
     // Once the secret is set, there is one.
-    site.write_manifest(&manifest().text());
+    site.write_manifest(&users_alone().text());
     let host = site.start();
     log_in(&mut host.client(), ADMIN_EMAIL, ADMIN_PASSWORD).expect(201);
 }
@@ -271,7 +266,7 @@ fn a_hash_is_made_anew_by_the_first_login_after_its_cost_has_changed() {
     ];
     let mut last = adas;
     for (setting, value, cost) in costs {
-        site.write_manifest(&manifest().set(setting, value).text());
+        site.write_manifest(&users_alone().set(setting, value).text());
         let host = site.start();
         let mut client = host.client();
         assert_eq!(hash(ada), last, "not by the start");
@@ -306,10 +301,10 @@ fn a_setting_that_cannot_be_used_is_refused_at_the_start_by_its_name() {
         ("signing_key_hours", 0.into()),
         ("admin_email", "nobody".into()),
     ];
-    let mut all = manifest();
+    let mut all = users_alone();
     for (key, value) in &table {
         let path = format!("service.user.config.{key}");
-        site.write_manifest(&manifest().set(&path, value.clone()).text());
+        site.write_manifest(&users_alone().set(&path, value.clone()).text());
         let finished = site.fail_to_start();
         finished.says(1, &[key, "user"]);
         assert!(!finished.stderr.contains(ADMIN_PASSWORD), "{}", finished.stderr);
@@ -319,9 +314,9 @@ fn a_setting_that_cannot_be_used_is_refused_at_the_start_by_its_name() {
     site.write_manifest(&all.text());
     site.fail_to_start().says(1, &table.each_ref().map(|(key, _)| *key));
     // A password without an address would be nobody's.
-    site.write_manifest(&manifest().without("service.user.config.admin_email").text());
+    site.write_manifest(&users_alone().without("service.user.config.admin_email").text());
     site.fail_to_start().says(1, &["admin_email", "admin_password"]);
-    site.write_manifest(&manifest().text());
+    site.write_manifest(&users_alone().text());
     let host = site.start();
     shop::register(&mut host.client(), "Ada");
 }

@@ -9,16 +9,15 @@ use std::thread;
 use bulkhead_tests::shop::{
     self, PASSWORD, escape, id, log_in, read_all, read_page, texts_of, untraced, user_body,
 };
-use bulkhead_tests::{Host, Manifest, Site, database};
+use bulkhead_tests::{Host, Site, database};
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
 const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
 
-/// A shop with the user service alone, which starts faster.
 fn site() -> Site {
-    Site::new(&Manifest::shop().only(&["user"]))
+    Site::new(&shop::users_alone())
 }
 
 /// Rows of the database, as text; empty where there are none.
@@ -37,11 +36,11 @@ fn users_and_events(site: &Site) -> [Vec<String>; 2] {
     [rows(site, users), rows(site, events)]
 }
 
-/// The events about a subject: their types and data.
+/// The events about a subject: their types and data; null where that was taken out.
 #[track_caller]
 fn events_of(site: &Site, subject: &str) -> Vec<(String, Value)> {
-    let events = "SELECT json_array(subject, type, json(data)) FROM _bulkhead_outbox \
-                  WHERE data <> '' ORDER BY sequence";
+    let events = "SELECT json_array(subject, type, iif(data = '', NULL, json(data))) \
+                  FROM _bulkhead_outbox ORDER BY sequence";
     let events = rows(site, events).into_iter().map(|event| serde_json::from_str(&event).unwrap());
     let events = events.filter(|event: &[Value; 3]| event[0] == subject);
     events.map(|[_, kind, data]| (kind.as_str().unwrap().to_owned(), data)).collect()
@@ -346,6 +345,8 @@ fn a_patch_changes_what_it_names_and_publishes_id_and_first_name_alone() {
     let mut expected = own.get(&path).expect(200);
     let old_email = expected["email"].as_str().unwrap().to_owned();
     let mut events = events_of(&site, &ada.id);
+    let other = shop::register(&mut admin, "Bo");
+    assert_eq!(log_in_status(&host, &old_email, "wrong password"), 401);
     for (number, (field, value)) in [
         ("first_name", "Augusta"),
         ("last_name", "O'Hara-\u{14c}e"),
@@ -364,10 +365,19 @@ fn a_patch_changes_what_it_names_and_publishes_id_and_first_name_alone() {
         expected["updated_at"] = changed["updated_at"].clone();
         assert_eq!(changed, expected);
         assert_eq!(own.get(&path).expect(200), expected);
+        // The latest state is enough: it alone has data.
+        events.last_mut().unwrap().1 = Value::Null;
         let event = json!({"id": ada.id, "first_name": expected["first_name"]});
         events.push(("user.changed".to_owned(), event));
         assert_eq!(events_of(&site, &ada.id), events);
     }
+    let others = json!({"id": id(&other), "first_name": "Bo"});
+    assert_eq!(events_of(&site, &id(&other)), [("user.changed".to_owned(), others)]);
+    let failures = rows(&site, "SELECT email FROM login_failure");
+    assert!(
+        failures.is_empty(),
+        "the old email is no longer theirs, and nothing is kept of it: {failures:?}"
+    );
     assert_eq!(log_in_status(&host, &old_email, PASSWORD), 401);
     assert_eq!(log_in_status(&host, "augusta@tests.example", PASSWORD), 201);
     // The old one is anybody's now.

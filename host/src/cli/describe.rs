@@ -1,7 +1,9 @@
 //! `bulkhead describe`.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
+use anyhow::Context as _;
 use bulkhead_runtime::{Access, Description, Parameter, Route};
 use serde_json::{Value, json};
 
@@ -19,13 +21,11 @@ pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<(
     } else {
         described.iter().map(|(name, description)| table(name, description)).collect::<Vec<_>>().join("\n")
     };
-    print(&text);
-    Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "it is what was asked for")]
-fn print(text: &str) {
-    print!("{text}");
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads it has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("print the description"),
+    }
 }
 
 fn table(name: &str, description: &Description) -> String {

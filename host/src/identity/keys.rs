@@ -76,12 +76,12 @@ pub(super) struct Keys {
     path: String,
     newest: RwLock<Option<Fetched>>,
     /// Held while a fetch runs; when the last one began.
-    last_began: Mutex<Option<Instant>>,
+    last_began: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Keys {
     pub(super) fn new(surroundings: Arc<Surroundings>, service: String, path: String) -> Arc<Self> {
-        let (newest, last_began) = (RwLock::new(None), Mutex::new(None));
+        let (newest, last_began) = (RwLock::new(None), Arc::default());
         Arc::new(Self { surroundings, service, path, newest, last_began })
     }
 
@@ -114,28 +114,29 @@ impl Keys {
         if let Some(set) = self.known().filter(|set| set.key(id).is_some()) {
             return Ok(Some(set));
         }
-        // A task of its own: a client that goes away ends no fetch, which others wait for.
-        let asking = tokio::spawn(Arc::clone(self).fetched_for(id.to_owned(), came));
-        match tokio::time::timeout(KEYS_WAIT_MAX, asking).await {
-            Ok(Ok(Some(set))) => Ok(Some(set).filter(|set| set.key(id).is_some())),
-            _ => Err(Problem::unavailable("the keys that tokens are signed with can't be had now")),
-        }
-    }
-
-    /// A set that tells of this key: it has it, or was fetched after `came`. None where the fetch failed.
-    async fn fetched_for(self: Arc<Self>, id: String, came: Instant) -> Option<Arc<KeySet>> {
-        let mut last_began = self.last_began.lock().await;
-        let tells = |fetched: &Fetched| fetched.began >= came || fetched.set.key(&id).is_some();
-        let is_told = self.newest().is_some_and(|newest| tells(&newest));
-        // A fetch that failed meanwhile would fail again.
-        let was_tried = last_began.is_some_and(|began| began >= came);
-        if !is_told && !was_tried {
-            if let Some(began) = *last_began {
-                tokio::time::sleep_until((began + KEYS_FETCH_INTERVAL).into()).await;
+        let tells = |fetched: &Fetched| fetched.began >= came || fetched.set.key(id).is_some();
+        let asking = async {
+            let mut last_began = Arc::clone(&self.last_began).lock_owned().await;
+            let is_told = self.newest().is_some_and(|newest| tells(&newest));
+            // A fetch that failed meanwhile would fail again.
+            let was_tried = last_began.is_some_and(|began| began >= came);
+            if !is_told && !was_tried {
+                let keys = Arc::clone(self);
+                // A task of its own: a client that goes away ends no fetch, which others wait for.
+                let fetching = tokio::spawn(async move {
+                    if let Some(began) = *last_began {
+                        tokio::time::sleep_until((began + KEYS_FETCH_INTERVAL).into()).await;
+                    }
+                    keys.fetch(&mut last_began).await;
+                });
+                let _ = fetching.await;
             }
-            self.fetch(&mut last_began).await;
+            self.newest().filter(tells)
+        };
+        match tokio::time::timeout(KEYS_WAIT_MAX, asking).await.ok().flatten() {
+            Some(newest) => Ok(Some(newest.set).filter(|set| set.key(id).is_some())),
+            None => Err(Problem::unavailable("the keys that tokens are signed with can't be had now")),
         }
-        self.newest().filter(tells).map(|newest| newest.set)
     }
 
     /// Asks the service, and keeps what it had before where it does not tell.

@@ -22,9 +22,9 @@ CREATE TABLE IF NOT EXISTS _bulkhead_outbox (
     data TEXT NOT NULL -- JSON; empty where it was compacted
 ) STRICT;
 CREATE INDEX IF NOT EXISTS _bulkhead_outbox_by_subject ON _bulkhead_outbox (
-    -- What a subject's compaction looks for.
+    -- What a subject's compaction looks for: however long its history, what was compacted before is not looked at again.
     subject
-);
+) WHERE data <> '';
 CREATE TABLE IF NOT EXISTS _bulkhead_migration (
     -- Append only: the migrations that were applied, each with what it was then.
     version INTEGER PRIMARY KEY,

@@ -3,18 +3,18 @@
 use std::net::SocketAddr;
 
 use bulkhead_tests::host::ADMIN_PASSWORD;
-use bulkhead_tests::shop::{ADMIN_EMAIL, PASSWORD};
+use bulkhead_tests::shop::{ADMIN_EMAIL, PASSWORD, users_alone};
 use bulkhead_tests::{Answer, Client, Site, database, raw};
 use serde_json::json;
 
-use super::{log_in, manifest, register, rows, site};
+use super::{log_in, register, rows, site};
 
 const ADA: &str = "ada@tests.example";
 const BO: &str = "bo@tests.example";
 
 /// A shop where three logins may fail.
 fn strict_site() -> Site {
-    Site::new(&manifest().set("service.user.config.login_failures", 3))
+    Site::new(&users_alone().set("service.user.config.login_failures", 3))
 }
 
 #[track_caller]
@@ -178,7 +178,7 @@ fn who_waits_as_long_as_told_may_log_in_and_what_is_over_is_cleared_away() {
 
 #[test]
 fn many_failures_at_once_are_all_counted() {
-    let site = Site::new(&manifest().set("service.user.config.login_failures", 1000));
+    let site = Site::new(&users_alone().set("service.user.config.login_failures", 1000));
     let host = site.start();
     std::thread::scope(|scope| {
         for _ in 0..8 {

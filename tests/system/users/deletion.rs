@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bulkhead_tests::shop::{PASSWORD, log_in, user_body};
-use bulkhead_tests::{Answer, Client, Customer, Host, Site, database};
+use bulkhead_tests::shop::{PASSWORD, log_in, unhurried, user_body};
+use bulkhead_tests::{Answer, Client, Customer, Host, Manifest, Site, database};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -126,7 +126,7 @@ fn is_over(host: &Host, customer: &Customer) {
 
 #[test]
 fn the_token_of_a_deleted_user_is_refused_at_once_and_after_a_crash() {
-    let site = Site::shop();
+    let site = Site::new(&unhurried(Manifest::shop()));
     let mut host = site.start();
     let [mut ada, bo, mut cy] = ["Ada", "Bo", "Cy"].map(|name| host.customer(name));
     let adas_second = log_in_again(&host, &mut ada);

@@ -3,8 +3,8 @@
 use std::sync::Barrier;
 use std::thread;
 
-use bulkhead_tests::shop::{PASSWORD, id, log_in, untraced, user_body};
-use bulkhead_tests::{Answer, Client, Manifest, Site};
+use bulkhead_tests::shop::{PASSWORD, id, log_in, untraced, user_body, users_alone};
+use bulkhead_tests::{Answer, Client, Site};
 use serde_json::json;
 
 use super::{UNKNOWN, log_in_status, rows, site, users_and_events};
@@ -115,7 +115,7 @@ fn a_change_of_password_that_is_refused_changes_nothing() {
 #[test]
 fn of_two_changes_at_once_from_one_password_exactly_one_counts() {
     // Long enough to hash that both are at it at the same time.
-    let manifest = Manifest::shop().only(&["user"]).set("service.user.config.argon2_memory_kib", 4096);
+    let manifest = users_alone().set("service.user.config.argon2_memory_kib", 4096);
     let site = Site::new(&manifest);
     let host = site.start();
     let mut client = host.client();

@@ -90,6 +90,9 @@ pub(super) fn change(
     if patch.email.0.as_ref().is_some_and(|email| settings().is_reserved(email)) {
         return Err(email_taken());
     }
+    if patch.email.0.is_some() {
+        login_failure::forget_email(&transaction, &before.email.to_ascii_lowercase())?;
+    }
     let changed = User {
         email: patch.email.0.map_or(before.email, Email::into_string),
         first_name: patch.first_name.0.map_or(before.first_name, Line::into_string),
@@ -98,7 +101,10 @@ pub(super) fn change(
         ..before
     };
     user::update(&transaction, &changed)?;
-    transaction.publish(&user_changed(&changed))?;
+    let event = user_changed(&changed);
+    // The latest state is enough; and whoever changes much can still be forgotten within a moment.
+    transaction.compact(&event.subject())?;
+    transaction.publish(&event)?;
     Ok(Json(changed))
 }
 
