@@ -7,7 +7,7 @@ use bulkhead_store::Migration;
 use wasmtime::Store;
 use wasmtime::component::{InstancePre, Linker};
 
-use crate::bindings::exports::bulkhead::service::{describe, http_handler, migrations};
+use crate::bindings::exports::bulkhead::service::{describe, event_handler, http_handler, migrations};
 use crate::cache::ComponentCache;
 use crate::capability;
 use crate::engine::Engine;
@@ -42,6 +42,7 @@ pub enum LoadError {
 pub struct Component {
     pub(crate) pre: InstancePre<State>,
     pub(crate) http: Option<http_handler::GuestIndices>,
+    pub(crate) events: Option<event_handler::GuestIndices>,
     /// What it is, if it says so.
     pub description: Option<describe::Description>,
     /// The schema of its database.
@@ -67,6 +68,7 @@ impl Component {
         capability::link(&mut linker).map_err(LoadError::Link)?;
         let pre = linker.instantiate_pre(&component).map_err(LoadError::Link)?;
         let http = http_handler::GuestIndices::new(&pre).ok();
+        let events = event_handler::GuestIndices::new(&pre).ok();
 
         let mut store = new_store(engine, ServiceContext::new(spec.clone(), None, Arc::clone(surroundings)));
         store.data_mut().running = Some(Running::starting(Instant::now() + LOAD_TIMEOUT));
@@ -92,13 +94,19 @@ impl Component {
             .into_iter()
             .map(|step| Migration { version: step.version, name: step.name, sql: step.sql })
             .collect();
-        Ok(Self { pre, http, description, migrations })
+        Ok(Self { pre, http, events, description, migrations })
     }
 
     /// Whether it answers HTTP requests.
     #[must_use]
     pub fn answers_http(&self) -> bool {
         self.http.is_some()
+    }
+
+    /// Whether it takes events.
+    #[must_use]
+    pub fn takes_events(&self) -> bool {
+        self.events.is_some()
     }
 }
 

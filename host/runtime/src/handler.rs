@@ -14,6 +14,8 @@ use crate::service::{ServiceContext, ServiceDatabase};
 /// What belongs to the worker and not to the instance: it goes from one instance to the next.
 #[derive(Default)]
 pub(crate) struct WorkerParts {
+    /// The service's database, as it was when the handler began.
+    pub(crate) database: Option<Arc<ServiceDatabase>>,
     /// The read-only connection, once it was used.
     pub(crate) reader: Option<Reader>,
     pub(crate) hold: Hold,
@@ -81,11 +83,11 @@ impl State {
     /// The database and the handler, or why there is none.
     pub(crate) fn database(
         &mut self,
-    ) -> Result<(&ServiceDatabase, &mut WorkerParts, &mut Running, Duration), StatementError> {
-        let Some(database) = &self.context.database else {
+    ) -> Result<(Arc<ServiceDatabase>, &mut WorkerParts, &mut Running, Duration), StatementError> {
+        let Some(database) = self.worker.database.clone() else {
             return Err(StatementError::NotAllowed("the manifest gives this service no database".into()));
         };
-        let Some(running) = &mut self.running else {
+        let Some(running) = self.running.as_mut().filter(|running| !running.starting) else {
             return Err(StatementError::NotAllowed(
                 "there is no database while a component is loaded".into(),
             ));

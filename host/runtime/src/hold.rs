@@ -7,11 +7,42 @@ use bulkhead_store::{Commit, Ended, Fate, Lease, StatementError, UnitOfWork, Wri
 
 use crate::job::{Failure, Job, Outcome};
 
-/// A job whose unit of work is in the open batch, with the outcome that leaves when it is durable.
-pub(crate) struct Member {
+/// Whose unit of work is in the open batch.
+#[expect(clippy::large_enum_variant, reason = "as in a queue, nearly all are requests")]
+pub(crate) enum Member {
+    /// A request, with the outcome that leaves when it is durable.
+    Request(RequestMember),
+    /// An event, or what the host itself writes: it is not run again when the batch is lost, since its lane goes back to the position
+    /// that is durable. Told whether it is.
+    Event(Settle),
+}
+
+/// Told whether a unit of work became durable.
+pub(crate) type Settle = Box<dyn FnOnce(bool) + Send>;
+
+/// A job with its outcome.
+pub(crate) struct RequestMember {
     pub(crate) job: Job,
     pub(crate) outcome: Outcome,
     pub(crate) calls: Calls,
+}
+
+impl Member {
+    /// It is durable.
+    fn answer(self) {
+        match self {
+            Self::Request(member) => (member.job.reply)(member.outcome),
+            Self::Event(settle) => settle(true),
+        }
+    }
+
+    /// It failed, or nobody can tell.
+    pub(crate) fn fail(self, failure: Failure) {
+        match self {
+            Self::Request(member) => (member.job.reply)(Err(failure)),
+            Self::Event(settle) => settle(false),
+        }
+    }
 }
 
 /// What calls a handler made to other services: whether it can be run again.
@@ -113,14 +144,14 @@ pub(crate) fn commit(lease: &mut Lease<Member>) -> LostMembers {
     match lease.commit() {
         Commit::Durable(members) => {
             for member in members {
-                (member.job.reply)(member.outcome);
+                member.answer();
             }
             Vec::new()
         }
         Commit::Lost { members, .. } => members,
         Commit::Unknown { members, reason } => {
             for member in members {
-                (member.job.reply)(Err(Failure::OutcomeUnknown(reason.clone())));
+                member.fail(Failure::OutcomeUnknown(reason.clone()));
             }
             Vec::new()
         }
@@ -129,13 +160,12 @@ pub(crate) fn commit(lease: &mut Lease<Member>) -> LostMembers {
 
 /// Answers a member that was run again.
 pub(crate) fn settle(member: Member, fate: Fate) {
-    let outcome = match fate {
-        Fate::Durable => member.outcome,
+    match fate {
+        Fate::Durable => member.answer(),
         // The culprit has the failure of its own; a neighbour whose commit failed twice is told to try again.
-        Fate::Lost(loss) => Err(loss.into()),
-        Fate::Unknown(reason) => Err(Failure::OutcomeUnknown(reason)),
-    };
-    (member.job.reply)(outcome);
+        Fate::Lost(loss) => member.fail(loss.into()),
+        Fate::Unknown(reason) => member.fail(Failure::OutcomeUnknown(reason)),
+    }
 }
 
 /// What a unit of work's end makes of its handler's outcome.

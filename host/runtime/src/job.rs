@@ -16,6 +16,8 @@ pub struct Job {
     pub reply: Reply,
     /// It was run before, and lost its batch.
     pub again: bool,
+    /// What the client knows the request by, if it said so: the effects of all requests with it are those of one.
+    pub idempotency_key: Option<String>,
 }
 
 /// Takes the outcome of a job, once.
@@ -35,6 +37,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Where the service's log stands after it, if it joined a unit of work that was kept: the sequence of an event.
     pub position: Option<u64>,
+    /// It is the answer that an earlier request with the same idempotency key got.
+    pub replayed: bool,
 }
 
 /// Why there is no answer of the handler's. What an operator reads is in the fields; what a client reads, in
@@ -71,6 +75,9 @@ pub enum Failure {
     /// The batch was lost, and the handler can't be run again.
     #[error("the batch was lost")]
     Lost,
+    /// The idempotency key was used with another request.
+    #[error("the idempotency key was used with another request")]
+    KeyReused,
     /// The queue is full.
     #[error("the queue is full")]
     QueueFull,

@@ -16,12 +16,21 @@ mod cache;
 mod capability;
 mod component;
 mod compute;
+mod deferred;
+mod delivery;
+mod dispatcher;
+mod edge;
 mod engine;
+mod event_log;
 mod handler;
 mod header;
 mod hold;
+mod idempotency;
+mod instance;
 mod job;
+mod lane;
 mod problem;
+mod runner;
 mod service;
 mod worker;
 
@@ -29,11 +38,15 @@ pub use bindings::bulkhead::service::types::{Header, Principal, Request};
 pub use bindings::exports::bulkhead::service::describe::{Access, Description, Parameter, Route};
 pub use cache::ComponentCache;
 pub use component::{Component, LoadError};
+pub use deferred::Deferred;
+pub use dispatcher::{Deliveries, DispatchError, Logs, follow};
+pub use edge::{Counts, Edge, EdgeSpec};
 pub use engine::Engine;
+pub use event_log::{Bell, EmbeddedLog, EventLog};
 pub use header::is_hosts;
 pub use job::{Answer, Failure, Job, Outcome, Reply};
 pub use problem::Problem;
 pub use service::{
-    Directory, Grants, InstancePolicy, Limits, QueueEnds, Queues, Service, ServiceDatabase, ServiceSpec,
+    Consumer, Directory, Grants, InstancePolicy, Limits, QueueEnds, Queues, Service, ServiceDatabase, ServiceSpec,
     Surroundings, queues, route_matches, route_rank,
 };

@@ -105,6 +105,12 @@ impl From<&Failure> for Problem {
                     format!("the constraint {name} refused it; nothing was written")
                 },
             ),
+            Failure::KeyReused => Self::new(
+                422,
+                "idempotency-key-reused",
+                "The idempotency key was used before",
+                "another request was made with this Idempotency-Key; give each request a key of its own, and repeat one unchanged",
+            ),
             Failure::Lost => Self::unavailable("the change could not be committed and was not made"),
             Failure::QueueFull => Self::unavailable("the service has as many requests waiting as it takes"),
             Failure::Stopping => {

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bulkhead_store::{AfterPublish, Database, StoreError, Writer, WriterOptions};
+use bulkhead_store::{AfterCommit, Database, StoreError, Writer, WriterOptions};
 use bulkhead_types::{Clock, Random, limits};
 use flume::{Receiver, Sender, TrySendError};
 
@@ -20,6 +20,7 @@ use crate::compute::{ComputeRoutes, give_way};
 use crate::engine::Engine;
 use crate::hold::Member;
 use crate::job::{Failure, Job};
+use crate::runner::Runner;
 use crate::worker::Worker;
 
 /// What the manifest lets a service do.
@@ -29,6 +30,10 @@ pub struct Grants {
     pub publishes: BTreeSet<String>,
     /// The services that it may call.
     pub calls: BTreeSet<String>,
+    /// The types of event that it takes from others.
+    pub subscribes: BTreeSet<String>,
+    /// The types of timer that it may set, and takes.
+    pub timers: BTreeSet<String>,
 }
 
 /// The bounds of one service.
@@ -113,8 +118,8 @@ impl ServiceDatabase {
     /// # Errors
     ///
     /// When SQLite can't.
-    pub fn open(database: Arc<Database>, after_publish: AfterPublish) -> Result<Self, StoreError> {
-        let writer = Writer::open(Arc::clone(&database), WriterOptions::default(), after_publish)?;
+    pub fn open(database: Arc<Database>, after_commit: AfterCommit) -> Result<Self, StoreError> {
+        let writer = Writer::open(Arc::clone(&database), WriterOptions::default(), after_commit)?;
         Ok(Self { database, writer })
     }
 }
@@ -250,7 +255,8 @@ pub(crate) struct ServiceContext {
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) limits: Limits,
     pub(crate) instances: InstancePolicy,
-    pub(crate) database: Option<ServiceDatabase>,
+    /// Changes when a service is rebuilt from the logs: whoever begins to handle something takes what is there then.
+    database: RwLock<Option<Arc<ServiceDatabase>>>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// Raised when units of work that handlers thought kept are gone: instances from before may remember what never happened.
     pub(crate) lost: AtomicU64,
@@ -259,12 +265,23 @@ pub(crate) struct ServiceContext {
 impl ServiceContext {
     pub(crate) fn new(
         spec: ServiceSpec,
-        database: Option<ServiceDatabase>,
+        database: Option<Arc<ServiceDatabase>>,
         surroundings: Arc<Surroundings>,
     ) -> Arc<Self> {
+        let database = RwLock::new(database);
         let ServiceSpec { name, routes: _, grants, config, secrets, limits, instances } = spec;
         let lost = AtomicU64::new(0);
         Arc::new(Self { name, grants, config, secrets, limits, instances, database, surroundings, lost })
+    }
+
+    /// The database, as it is now.
+    pub(crate) fn database(&self) -> Option<Arc<ServiceDatabase>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another database in the place of the one that is there.
+    pub(crate) fn replace_database(&self, database: Arc<ServiceDatabase>) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
     }
 }
 
@@ -274,6 +291,8 @@ pub struct Service {
     /// The queue of each worker.
     stops: Vec<Sender<Work>>,
     workers: Vec<JoinHandle<()>>,
+    component: Arc<Component>,
+    context: Arc<ServiceContext>,
 }
 
 impl Service {
@@ -286,7 +305,7 @@ impl Service {
         engine: &Engine,
         component: Arc<Component>,
         spec: ServiceSpec,
-        database: Option<ServiceDatabase>,
+        database: Option<Arc<ServiceDatabase>>,
         surroundings: &Arc<Surroundings>,
         queues: &Queues,
         ends: QueueEnds,
@@ -318,7 +337,13 @@ impl Service {
                 })?);
             }
         }
-        Ok(Self { stopping: Arc::clone(&queues.stopping), stops, workers })
+        Ok(Self { stopping: Arc::clone(&queues.stopping), stops, workers, component, context })
+    }
+
+    /// What its events are delivered by.
+    #[must_use]
+    pub fn consumer(&self) -> Consumer {
+        Consumer { component: Arc::clone(&self.component), context: Arc::clone(&self.context) }
     }
 
     /// Takes no more jobs, answers those in the queues, and ends the threads.
@@ -333,6 +358,32 @@ impl Service {
                 tracing::error!("a worker had panicked");
             }
         }
+    }
+}
+
+/// A service, as its lanes know it.
+#[derive(Clone)]
+pub struct Consumer {
+    pub(crate) component: Arc<Component>,
+    pub(crate) context: Arc<ServiceContext>,
+}
+
+impl Consumer {
+    /// The service's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.context.name
+    }
+
+    /// The database, as it is now.
+    #[must_use]
+    pub fn database(&self) -> Option<Arc<ServiceDatabase>> {
+        self.context.database()
+    }
+
+    /// Has the service work with another database from the next request on.
+    pub fn replace_database(&self, database: Arc<ServiceDatabase>) {
+        self.context.replace_database(database);
     }
 }
 
@@ -359,7 +410,10 @@ impl Kind {
 /// A panic of the host's own code would be a mistake; it must not cost a service a thread. What the worker held goes with it: its
 /// lease rolls an open batch back, and the replies that are dropped tell their clients that nothing was done.
 fn work(engine: &Engine, component: &Arc<Component>, context: &Arc<ServiceContext>, queue: &Receiver<Work>) {
-    let run = || Worker::new(engine.clone(), Arc::clone(component), Arc::clone(context), queue.clone()).run();
+    let run = || {
+        let runner = Runner::new(engine.clone(), Arc::clone(component), Arc::clone(context));
+        Worker::new(runner, queue.clone()).run();
+    };
     while panic::catch_unwind(AssertUnwindSafe(run)).is_err() {
         tracing::error!(service = context.name, "a worker panicked and is started anew");
     }

@@ -14,10 +14,9 @@ use crate::manifest::Manifest;
 pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
     let manifest = arguments.read()?;
     let listener = listen(&manifest)?;
-    let mut application = Application::start(&manifest)
+    let application = Application::start(&manifest)
         .map_err(|error| anyhow::anyhow!("start the application {}:\n{error}", manifest.name))?;
-    let identity = application.take_identity();
-    let server = Server::new(listener, application.surroundings(), application.logs(), identity);
+    let server = Server::new(listener, &application);
     let address = server.address().context("find the listener's address")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

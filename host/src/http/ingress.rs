@@ -14,12 +14,16 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
+use super::after::Positions;
 use super::body;
 use super::problems::{own, problem_response};
+use super::same_key::{self, Keys};
+use crate::application::Application;
 use crate::identity::Identity;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
+static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 static POSITION: HeaderName = HeaderName::from_static("bulkhead-position");
 
 /// What every request needs.
@@ -28,6 +32,8 @@ pub(super) struct Ingress {
     /// Every route with its service, that of the highest rank first.
     routes: Vec<(String, Target)>,
     identity: Option<Identity>,
+    positions: Positions,
+    keys: Keys,
     pub(super) stopping: AtomicBool,
 }
 
@@ -40,21 +46,19 @@ struct Target {
 }
 
 impl Ingress {
-    pub(super) fn new(
-        surroundings: Arc<Surroundings>,
-        logs: &std::collections::BTreeMap<String, String>,
-        identity: Option<Identity>,
-    ) -> Self {
+    pub(super) fn new(application: &Application) -> Self {
+        let (surroundings, logs) = (application.surroundings(), application.logs());
         let mut routes = Vec::new();
         for (name, queues) in &surroundings.directory {
-            let log = logs.get(name).map(|log| Arc::from(log.as_str()));
+            let log = logs.get(name).map(|(database, _)| Arc::from(database.log()));
             let target = Target { service: Arc::from(name.as_str()), log, queues: queues.clone() };
             routes.extend(queues.routes().iter().map(|route| (route.clone(), target.clone())));
         }
         routes.sort_by_key(|(route, _): &(String, Target)| {
             std::cmp::Reverse(bulkhead_runtime::route_rank(route))
         });
-        Self { surroundings, routes, identity, stopping: AtomicBool::new(false) }
+        let (identity, positions) = (application.take_identity(), Positions::new(application));
+        Self { surroundings, routes, identity, positions, keys: Keys::default(), stopping: AtomicBool::new(false) }
     }
 
     /// Answers one request.
@@ -123,6 +127,15 @@ impl Ingress {
         let (principal, body) = (principal?, body?);
         // From the last byte of the request on.
         let deadline = Instant::now() + target.queues.request_timeout;
+        let positions = self.positions.of(&parts.headers)?;
+        let idempotency_key = same_key::key_of(&parts.method, &parts.headers)?;
+        self.positions.wait(&target.service, &positions, deadline).await?;
+        let subject = principal.as_ref().map_or("", |principal| principal.subject.as_str());
+        // Held until the answer is there: it leaves after the commit, so the next with this key finds it.
+        let _held = match &idempotency_key {
+            Some(key) => Some(self.keys.hold(&target.service, subject, key, deadline).await?),
+            None => None,
+        };
         let (answer, answered) = oneshot::channel();
         let job = Job {
             request: Request {
@@ -139,6 +152,7 @@ impl Ingress {
             },
             deadline,
             again: false,
+            idempotency_key,
             reply: Box::new(move |outcome| {
                 // A client that went away does not undo what was committed.
                 let _ = answer.send(outcome);
@@ -172,6 +186,9 @@ fn response(answer: Answer, target: &Target) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
+    if answer.replayed {
+        response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
+    }
     if let (Some(sequence), Some(log)) = (answer.position, &target.log) {
         let position = Position { service: target.service.to_string(), log: log.to_string(), sequence };
         if let Ok(value) = HeaderValue::try_from(position.to_string()) {

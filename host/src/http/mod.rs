@@ -1,8 +1,10 @@
 //! HTTP: from a connection to a job in a service's queue, and back.
 
+mod after;
 mod body;
 mod ingress;
 mod problems;
+mod same_key;
 mod server;
 
 pub use server::{Server, serve};

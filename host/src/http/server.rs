@@ -1,13 +1,11 @@
 //! Accepting connections, and letting go of them.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bulkhead_runtime::Surroundings;
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,7 +14,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::Semaphore;
 
 use super::ingress::Ingress;
-use crate::identity::Identity;
+use crate::application::Application;
 
 /// How long to wait after the system gave no connection for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -32,15 +30,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// `logs` has the ids of the services' event logs, for the positions that answers of writes carry.
+    /// What reaches `listener` is answered by the application's services.
     #[must_use]
-    pub(crate) fn new(
-        listener: TcpListener,
-        surroundings: Arc<Surroundings>,
-        logs: &BTreeMap<String, String>,
-        identity: Option<Identity>,
-    ) -> Self {
-        Self { listener, ingress: Arc::new(Ingress::new(surroundings, logs, identity)) }
+    pub fn new(listener: TcpListener, application: &Application) -> Self {
+        Self { listener, ingress: Arc::new(Ingress::new(application)) }
     }
 
     /// Where it listens.

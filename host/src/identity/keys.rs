@@ -191,6 +191,7 @@ impl Keys {
             },
             deadline,
             again: false,
+            idempotency_key: None,
             reply: Box::new(move |outcome| {
                 let _ = answer.send(outcome);
             }),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{Manifest, Mistake};
 
 pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
+    super::edges::check(manifest, mistakes);
     let mut add = |line, message| mistakes.push(Mistake { line, message });
     let mut routes: BTreeMap<&str, &str> = BTreeMap::new();
     let mut publishers: BTreeMap<&str, &str> = BTreeMap::new();
@@ -52,6 +53,16 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             );
             add(auth.line, message);
         }
+    }
+    if !manifest.admin.ip().is_loopback() {
+        add(
+            1,
+            format!(
+                "application.admin: {} can be reached from other machines; operators reach the host on this one: write for example \
+                 \"127.0.0.1:9090\"",
+                manifest.admin
+            ),
+        );
     }
     if let Some(cycle) = find_cycle(manifest) {
         let line =

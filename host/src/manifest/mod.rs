@@ -3,6 +3,8 @@
 //! A manifest is read whole, and everything that is wrong with it is reported at once, each with its line and what to do.
 
 mod check;
+mod data;
+mod edges;
 mod read;
 mod section;
 #[cfg(test)]
@@ -14,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bulkhead_runtime::ServiceSpec;
+use bulkhead_store::ReplicaSpec;
 
 /// An application.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub struct Manifest {
     pub name: String,
     /// Where to listen for HTTP.
     pub listen: SocketAddr,
+    /// Where operators reach the host. On this machine alone.
+    pub admin: SocketAddr,
     /// The data folder: the databases, the cache of compiled components, the lock.
     pub data: PathBuf,
     /// How requests' tokens are checked; without it no request has a principal.
@@ -60,6 +65,23 @@ pub struct ServiceEntry {
     pub database: Option<PathBuf>,
     /// What the runtime is to know of it.
     pub spec: ServiceSpec,
+    /// The copies that it keeps of others' data.
+    pub replicas: Vec<ReplicaSpec>,
+    /// What it owns, by name.
+    pub entities: BTreeMap<String, Entity>,
+    /// It owns nothing: all that it has can be made anew from the logs.
+    pub rebuildable: bool,
+}
+
+/// What a service owns and others may keep copies of: what the consistency check compares them with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    /// The line that it stands at.
+    pub line: usize,
+    /// A SELECT on the owner's database: a row for each, with the columns as replicas have them. The key is `id`.
+    pub select: String,
+    /// The type of event that tells that one is gone.
+    pub deleted: Option<String>,
 }
 
 /// Where a component comes from.

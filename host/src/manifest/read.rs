@@ -1,6 +1,6 @@
 //! From the text to the manifest, entry by entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -9,11 +9,14 @@ use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec};
 use bulkhead_types::limits;
 use toml::de::DeTable;
 
+use super::data::{read_entities, read_replicas};
 use super::section::{Report, Section};
 use super::{Auth, Manifest, Mistake, ServiceEntry, Source};
 
 /// Where the host listens when the manifest does not say.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+/// Where operators reach the host when the manifest does not say.
+const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 /// The data folder when the manifest does not say, beside the manifest.
 const DATA_DEFAULT: &str = "data";
 /// The most requests that a queue may be given room for.
@@ -42,6 +45,7 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
         path: path.to_owned(),
         name: String::new(),
         listen: LISTEN_DEFAULT,
+        admin: ADMIN_DEFAULT,
         data: folder.join(DATA_DEFAULT),
         auth: None,
         services: BTreeMap::new(),
@@ -83,15 +87,8 @@ fn read_application(
     if let Some((name, _)) = section.required_string("name", "name = \"shop\"", report) {
         manifest.name = name.to_owned();
     }
-    if let Some((listen, span)) = section.string("listen", report) {
-        match listen.parse() {
-            Ok(address) => manifest.listen = address,
-            Err(_) => report.add(
-                &span,
-                format!("application.listen: {listen:?} is no address with a port; write for example \"127.0.0.1:8080\""),
-            ),
-        }
-    }
+    manifest.listen = read_address(&mut section, "listen", LISTEN_DEFAULT, report);
+    manifest.admin = read_address(&mut section, "admin", ADMIN_DEFAULT, report);
     if let Some((data, _)) = section.string("data", report) {
         manifest.data = folder.join(data);
     }
@@ -99,6 +96,22 @@ fn read_application(
         manifest.auth = read_auth(auth, report);
     }
     section.finish(report);
+}
+
+fn read_address(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    default: SocketAddr,
+    report: &mut Report<'_>,
+) -> SocketAddr {
+    let Some((text, span)) = section.string(key, report) else { return default };
+    text.parse().unwrap_or_else(|_| {
+        report.add(
+            &span,
+            format!("application.{key}: {text:?} is no address with a port; write for example \"{default}\""),
+        );
+        default
+    })
 }
 
 fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Auth> {
@@ -173,10 +186,21 @@ fn read_service(
             .map_err(|message| report.add(&span, format!("service.{name}.database: {message}")))
             .ok()
     });
-    let grants = Grants {
-        publishes: section.strings("publishes", report).into_iter().map(|(kind, _)| kind).collect(),
-        calls: section.strings("calls", report).into_iter().map(|(called, _)| called).collect(),
+    let mut names = |key, report: &mut Report<'_>| -> BTreeSet<String> {
+        section.strings(key, report).into_iter().map(|(name, _)| name).collect()
     };
+    let (publishes, calls) = (names("publishes", report), names("calls", report));
+    // What it takes of its own and does not publish are its timers.
+    let own = format!("{name}.");
+    let (timers, subscribes) = names("subscribes", report)
+        .into_iter()
+        .partition(|kind| kind.starts_with(&own) && !publishes.contains(kind));
+    let grants = Grants { publishes, calls, subscribes, timers };
+    let rebuildable = section.boolean("rebuildable", report).unwrap_or(false);
+    let replicas =
+        section.table("replica", report).map(|replicas| read_replicas(&replicas, report)).unwrap_or_default();
+    let entities =
+        section.table("entity", report).map(|entities| read_entities(&entities, report)).unwrap_or_default();
     let instances = match section.string("instances", report) {
         None => InstancePolicy::default(),
         Some(("reused", _)) => InstancePolicy::Reused,
@@ -197,7 +221,7 @@ fn read_service(
         section.table("secrets", report).map(|secrets| read_secrets(&secrets, report)).unwrap_or_default();
     section.finish(report);
     let spec = ServiceSpec { name, routes, grants, config, secrets, limits, instances };
-    Some(ServiceEntry { line, source: source?, database, spec })
+    Some(ServiceEntry { line, source: source?, database, spec, replicas, entities, rebuildable })
 }
 
 fn check_route(route: &str) -> Result<(), String> {

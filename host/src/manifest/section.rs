@@ -123,6 +123,19 @@ impl<'s, 'i> Section<'s, 'i> {
         strings
     }
 
+    /// True or false.
+    pub(super) fn boolean(&mut self, key: &'static str, report: &mut Report<'_>) -> Option<bool> {
+        let entry = self.take(key)?;
+        let value = entry.value.as_bool();
+        if value.is_none() {
+            report.add(
+                &entry.span,
+                format!("{} is true or false, and this is {}", entry.name, kind(entry.value)),
+            );
+        }
+        value
+    }
+
     /// A duration with its unit, such as `"2s"`.
     pub(super) fn duration(&mut self, key: &'static str, report: &mut Report<'_>) -> Option<Duration> {
         let entry = self.take(key)?;

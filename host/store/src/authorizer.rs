@@ -16,6 +16,8 @@ use bulkhead_types::limits::SQLITE_MEMORY_MAX;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, ffi};
 
+use crate::replica;
+
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -62,6 +64,8 @@ pub(crate) struct Guard {
     denied: Mutex<Option<String>>,
     /// The names, in lower case, of the tables that only a trigger may write to.
     search_tables: RwLock<HashSet<String>>,
+    /// The names, in lower case, of the replicas: the host alone writes to them.
+    replicas: RwLock<HashSet<String>>,
 }
 
 /// SQLite virtual machine steps between two looks at the clock: tens of microseconds.
@@ -76,6 +80,7 @@ impl Guard {
             epoch: Instant::now(),
             denied: Mutex::default(),
             search_tables: RwLock::default(),
+            replicas: RwLock::default(),
         });
         let asked = Arc::clone(&guard);
         connection.authorizer(Some(move |context: AuthContext<'_>| asked.authorize(&context)))?;
@@ -106,13 +111,15 @@ impl Guard {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Learns which tables are FTS5 tables. To be called whenever the schema may have changed.
-    pub(crate) fn learn_search_tables(&self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Learns which tables are FTS5 tables and which are replicas. To be called whenever the schema may have changed.
+    pub(crate) fn learn_tables(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare(
             "SELECT lower(name) FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'",
         )?;
         let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         *self.search_tables.write().unwrap_or_else(PoisonError::into_inner) = names;
+        let replicas = replica::names(connection)?.into_iter().collect();
+        *self.replicas.write().unwrap_or_else(PoisonError::into_inner) = replicas;
         Ok(())
     }
 
@@ -127,10 +134,17 @@ impl Guard {
         memory > SQLITE_MEMORY_MAX || self.epoch.elapsed().as_nanos() >= u128::from(deadline)
     }
 
+    fn is_replica(&self, table: &str) -> bool {
+        let replicas = self.replicas.read().unwrap_or_else(PoisonError::into_inner);
+        !replicas.is_empty() && replicas.contains(&table.to_ascii_lowercase())
+    }
+
     fn authorize(&self, context: &AuthContext<'_>) -> Authorization {
         let mode = self.mode.load(Ordering::Relaxed);
         let refused = if mode == Mode::Host as u8 {
             None
+        } else if let Some(name) = changed_table(&context.action).filter(|name| self.is_replica(name)) {
+            Some(format!("table {name} is a replica: its owner's events alone change it"))
         } else if mode == Mode::Migration as u8 {
             refuse_in_migration(&context.action)
         } else {
@@ -182,6 +196,23 @@ pub(crate) fn is_host_table(name: &str) -> bool {
 
 fn contains(list: &[&str], name: &str) -> bool {
     list.iter().any(|entry| entry.eq_ignore_ascii_case(name))
+}
+
+/// The table whose rows or schema an action changes.
+fn changed_table<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
+    match action {
+        AuthAction::Insert { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::Delete { table_name }
+        | AuthAction::CreateTable { table_name }
+        | AuthAction::DropTable { table_name }
+        | AuthAction::AlterTable { table_name, .. }
+        | AuthAction::CreateIndex { table_name, .. }
+        | AuthAction::DropIndex { table_name, .. }
+        | AuthAction::CreateTrigger { table_name, .. }
+        | AuthAction::DropTrigger { table_name, .. } => Some(table_name),
+        _ => None,
+    }
 }
 
 /// The rules that handlers and migrations share: names, functions and pragmas.

@@ -176,7 +176,7 @@ mod tests {
         let step = Migration { version: 1, name: "create_t".into(), sql: create.into() };
         database.migrate(&[step], "now").unwrap();
         let writer =
-            Writer::<()>::open(Arc::clone(&database), WriterOptions::default(), Box::new(|| {})).unwrap();
+            Writer::<()>::open(Arc::clone(&database), WriterOptions::default(), Box::new(|_| {})).unwrap();
         let checkpointer = Checkpointer::with_sizes(&database, 1 << 16, 1 << 18).unwrap();
         let soon = || Instant::now() + Duration::from_secs(60);
         let done = AtomicBool::new(false);

@@ -30,11 +30,9 @@ pub struct Settings {
 }
 
 /// A service's database: the way to its connections.
-#[derive(Debug)]
 pub struct Database {
     settings: Settings,
-    /// The id of the event log in it.
-    log: String,
+    identity: system::Identity,
     gate: Arc<SnapshotGate>,
 }
 
@@ -57,12 +55,12 @@ impl Database {
             ffi::sqlite3_hard_heap_limit64(SQLITE_MEMORY_HARD_MAX);
         });
         let opened = open_writable(&settings)?;
-        let log = system::prepare(&opened.connection).map_err(|source| StoreError::Sqlite {
+        let identity = system::prepare(&opened.connection).map_err(|source| StoreError::Sqlite {
             action: "prepare the host's tables in",
             path: settings.path.clone(),
             source,
         })?;
-        Ok(Arc::new(Self { settings, log, gate: Arc::default() }))
+        Ok(Arc::new(Self { settings, identity, gate: Arc::default() }))
     }
 
     /// The file.
@@ -74,20 +72,41 @@ impl Database {
     /// The id of the event log: 32 hexadecimal digits, made with the database.
     #[must_use]
     pub fn log(&self) -> &str {
-        &self.log
+        &self.identity.log
+    }
+
+    /// What idempotent requests are hashed with.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.identity.secret
     }
 
     pub(crate) fn gate(&self) -> &Arc<SnapshotGate> {
         &self.gate
     }
 
+    /// The most bytes that guests may fill.
+    pub(crate) fn storage(&self) -> u64 {
+        self.settings.storage
+    }
+
     pub(crate) fn open_writer(&self) -> Result<Guarded, StoreError> {
-        open_writable(&self.settings)
+        self.taught(open_writable(&self.settings)?)
+    }
+
+    /// A connection whose guard knows the tables.
+    fn taught(&self, opened: Guarded) -> Result<Guarded, StoreError> {
+        opened.guard.learn_tables(&opened.connection).map_err(|source| StoreError::Sqlite {
+            action: "read the schema of",
+            path: self.settings.path.clone(),
+            source,
+        })?;
+        Ok(opened)
     }
 
     pub(crate) fn open_reader(&self) -> Result<Guarded, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        open(&self.settings, flags, |connection| connection.pragma_update(None, "query_only", true))
+        let query_only = |connection: &Connection| connection.pragma_update(None, "query_only", true);
+        self.taught(open(&self.settings, flags, query_only)?)
     }
 }
 
@@ -105,10 +124,15 @@ fn open_writable(settings: &Settings) -> Result<Guarded, StoreError> {
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         // What is deleted is overwritten: who asks to be forgotten is, in the file as well (and in the log once that is cut).
         let _: bool = connection.pragma_update_and_check(None, "secure_delete", true, |row| row.get(0))?;
-        let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        let pages = i64::try_from(settings.storage).unwrap_or(i64::MAX) / page_size.max(512);
-        connection.pragma_update(None, "max_page_count", pages.clamp(1, i64::from(u32::MAX - 1)))
+        set_quota(connection, settings.storage)
     })
+}
+
+/// Bounds the file.
+pub(crate) fn set_quota(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page_size.max(512);
+    connection.pragma_update(None, "max_page_count", pages.clamp(1, i64::from(u32::MAX - 1)))
 }
 
 fn open(
@@ -133,9 +157,7 @@ fn open(
             connection.set_limit(limit, value)?;
         }
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-        let guard = Guard::install(&mut connection)?;
-        guard.learn_search_tables(&connection)?;
-        Ok(guard)
+        Guard::install(&mut connection)
     })()
     .map_err(failed)?;
     Ok(Guarded { connection, guard })

@@ -131,6 +131,16 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// A replica can't be made.
+    #[error("make the replica {name} in {}: {why}", path.display())]
+    Replica {
+        /// The database.
+        path: PathBuf,
+        /// The replica.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// A migration was refused or failed.
     #[error("migrate {}: {source}", path.display())]
     Migration {

@@ -16,11 +16,15 @@ mod checkpoint;
 mod connection;
 mod error;
 mod folder;
+mod idempotency;
+mod inbox;
 mod migrations;
 mod outbox;
+mod replica;
 mod snapshot;
 mod statement;
 mod system;
+mod timer;
 mod value;
 mod writer;
 
@@ -29,10 +33,13 @@ pub use connection::{Database, Settings};
 pub use error::{Constraint, ConstraintKind, PublishError, StatementError, StoreError};
 pub use folder::{DataFolder, FileIdentity};
 pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome};
-pub use outbox::{LogReader, NewEvent, Published};
+pub use idempotency::{KeptAnswer, Known, RequestKey};
+pub use inbox::{Cursor, InboxReader, Parked, ParkedState};
+pub use outbox::{Damage, LogReader, Logged, NewEvent};
+pub use replica::{ApplyError, ColumnType, ReplicaSpec, is_replica_name};
 pub use snapshot::Reader;
 pub use value::{Outcome, ResultSet, Value};
 pub use writer::{
-    AfterPublish, Busy, Commit, Ended, Fate, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions,
+    AfterCommit, Busy, Commit, Ended, Fate, Happened, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions,
     recover,
 };

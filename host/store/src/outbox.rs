@@ -1,7 +1,11 @@
 //! The event log: rows that are written in the unit of work that they tell of, and read by whoever follows the log.
+//!
+//! Each row has a digest, so that the consistency check can tell an event that was altered in the file from one as it was published:
+//! 16 bytes of SHA-256 over what compaction leaves, and 16 over the data.
 
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
+use sha2::{Digest as _, Sha256};
 
 use crate::connection::Guarded;
 use crate::error::classify;
@@ -25,7 +29,7 @@ pub struct NewEvent<'e> {
 }
 
 impl NewEvent<'_> {
-    fn check(&self) -> Result<(), PublishError> {
+    pub(crate) fn check(&self) -> Result<(), PublishError> {
         for (what, text) in [("type", self.kind), ("subject", self.subject)] {
             if text.is_empty() || text.len() > EVENT_NAME_BYTES_MAX {
                 return Err(PublishError::Invalid(format!(
@@ -49,31 +53,46 @@ impl NewEvent<'_> {
     }
 }
 
-/// Appends an event, and gives its sequence.
-pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> Result<i64, PublishError> {
-    event.check()?;
-    let insert = || {
-        connection
-            .prepare_cached(
-                "/*bulkhead*/INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .insert((event.id, event.kind, event.subject, event.time, event.trace_id, event.data))
-    };
-    insert().map_err(|error| PublishError::Statement(classify(&error, None)))
+/// Appends an event that was checked, and gives its sequence.
+pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(
+            "/*bulkhead*/INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .insert((
+            event.id,
+            event.kind,
+            event.subject,
+            event.time,
+            event.trace_id,
+            event.data,
+            digest(event),
+        ))
+}
+
+/// Of what compaction leaves, then of the data. Every part is preceded by its length, so that no two events have the same bytes.
+fn digest(event: &NewEvent<'_>) -> [u8; 32] {
+    let mut head = Sha256::new();
+    for part in [event.id, event.kind, event.subject, event.time, event.trace_id] {
+        head.update((part.len() as u64).to_le_bytes());
+        head.update(part);
+    }
+    let (head, data) = (head.finalize(), Sha256::digest(event.data));
+    let mut digest = [0; 32];
+    for (byte, value) in digest.iter_mut().zip(head.iter().take(16).chain(data.iter().take(16))) {
+        *byte = *value;
+    }
+    digest
 }
 
 /// Takes the data out of every event of a subject, and gives how many had any. Each keeps its place: a consumer's position, which
 /// names its sequence and its id, holds.
-pub(crate) fn compact(connection: &Connection, subject: &str) -> Result<u64, StatementError> {
-    let update = || {
-        connection
-            .prepare_cached(
-                "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '' WHERE subject = ?1 AND data <> ''",
-            )?
-            .execute([subject])
-    };
-    update().map(|count| count as u64).map_err(|error| classify(&error, None))
+pub(crate) fn compact(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("/*bulkhead*/UPDATE _bulkhead_outbox SET data = '' WHERE subject = ?1 AND data <> ''")?
+        .execute([subject])
+        .map(|count| count as u64)
 }
 
 /// The sequence of the last event, 0 before the first.
@@ -83,20 +102,52 @@ pub(crate) fn head(connection: &Connection) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
-/// What a follower of the log is told of an event.
+/// An event of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
+pub struct Logged {
     /// Its place in the log.
     pub sequence: i64,
+    /// A UUIDv7.
+    pub id: String,
     /// Its type.
     pub kind: String,
     /// The entity that it is about.
     pub subject: String,
-    /// RFC 3339, UTC.
+    /// When it was published: RFC 3339, UTC.
     pub time: String,
+    /// The trace that it was published under.
+    pub trace_id: String,
+    /// JSON; empty where it was compacted.
+    pub data: String,
 }
 
-/// Reads a log on a connection of its own, without its data.
+impl Logged {
+    /// Reads the columns `sequence, id, type, subject, time, trace_id, data`.
+    pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            sequence: row.get(0)?,
+            id: row.get(1)?,
+            kind: row.get(2)?,
+            subject: row.get(3)?,
+            time: row.get(4)?,
+            trace_id: row.get(5)?,
+            data: row.get(6)?,
+        })
+    }
+}
+
+/// An event that is not as it was published, or that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The place in the log.
+    pub sequence: i64,
+    /// The event's id as it stands there; empty where there is no event.
+    pub id: String,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
+/// Reads a log on a connection of its own.
 pub struct LogReader {
     guarded: Guarded,
 }
@@ -111,7 +162,111 @@ impl LogReader {
         Ok(Self { guarded: database.open_reader()? })
     }
 
-    /// Hands on every event behind `sequence`, the newest first, until `wanted` is false of one or there are no more.
+    /// At most `count` events from `sequence` on, in their order.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn read(&self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
+        let read = || {
+            self.guarded
+                .connection
+                .prepare_cached(
+                    "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
+                     WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2",
+                )?
+                .query_map((sequence, count), Logged::from_row)?
+                .collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| classify(&error, None))
+    }
+
+    /// The sequence of the last event, 0 before the first.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn head(&self) -> Result<i64, StatementError> {
+        head(&self.guarded.connection).map_err(|error| classify(&error, None))
+    }
+
+    /// The newest events first, of one type or subject or of all: at most `count`, before the sequence `before`.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn newest(
+        &self,
+        (kind, subject): (Option<&str>, Option<&str>),
+        before: i64,
+        count: u32,
+    ) -> Result<Vec<Logged>, StatementError> {
+        let read = || {
+            self.guarded
+                .connection
+                .prepare_cached(
+                    "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
+                     WHERE sequence < ?1 AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR subject = ?3)
+                     ORDER BY sequence DESC LIMIT ?4",
+                )?
+                .query_map((before, kind, subject, count), Logged::from_row)?
+                .collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| classify(&error, None))
+    }
+
+    /// Every event that is not as it was published, and every gap: sequences are given without one.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn damages(&self) -> Result<Vec<Damage>, StatementError> {
+        let read = || {
+            let mut statement = self.guarded.connection.prepare_cached(
+                "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data, digest FROM _bulkhead_outbox
+                 ORDER BY sequence",
+            )?;
+            let mut rows = statement.query([])?;
+            let (mut damages, mut next) = (Vec::new(), 1);
+            while let Some(row) = rows.next()? {
+                // What was put there by hand may be text that is none.
+                let sequence: i64 = row.get(0)?;
+                let Ok(event) = Logged::from_row(row) else {
+                    damages.push(Damage { sequence, id: String::new(), what: "is not readable" });
+                    next = sequence + 1;
+                    continue;
+                };
+                let recorded: Vec<u8> = row.get(7)?;
+                damages.extend((next..sequence).map(|missing| Damage {
+                    sequence: missing,
+                    id: String::new(),
+                    what: "is missing",
+                }));
+                next = sequence + 1;
+                let found = digest(&NewEvent {
+                    id: &event.id,
+                    kind: &event.kind,
+                    subject: &event.subject,
+                    time: &event.time,
+                    trace_id: &event.trace_id,
+                    data: &event.data,
+                });
+                let compared = if event.data.is_empty() { 16 } else { 32 };
+                if !recorded.is_empty() && recorded.get(..compared) != found.get(..compared) {
+                    damages.push(Damage {
+                        sequence,
+                        id: event.id,
+                        what: "is not as it was published",
+                    });
+                }
+            }
+            Ok(damages)
+        };
+        read().map_err(|error: rusqlite::Error| classify(&error, None))
+    }
+
+    /// Hands on every event behind `sequence`, the newest first and without its data, until `wanted` is false of one or there are no
+    /// more.
     ///
     /// # Errors
     ///
@@ -119,21 +274,16 @@ impl LogReader {
     pub fn newest_first(
         &self,
         sequence: i64,
-        mut wanted: impl FnMut(Published) -> bool,
+        mut wanted: impl FnMut(Logged) -> bool,
     ) -> Result<(), StatementError> {
         let mut read = || {
             let mut statement = self.guarded.connection.prepare_cached(
-                "/*bulkhead*/SELECT sequence, type, subject, time FROM _bulkhead_outbox WHERE sequence > ?1 ORDER BY sequence DESC",
+                "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, '' FROM _bulkhead_outbox
+                 WHERE sequence > ?1 ORDER BY sequence DESC",
             )?;
             let mut rows = statement.query([sequence])?;
             while let Some(row) = rows.next()? {
-                let event = Published {
-                    sequence: row.get(0)?,
-                    kind: row.get(1)?,
-                    subject: row.get(2)?,
-                    time: row.get(3)?,
-                };
-                if !wanted(event) {
+                if !wanted(Logged::from_row(row)?) {
                     break;
                 }
             }

@@ -63,6 +63,10 @@ impl Reader {
         }
     }
 
+    pub(crate) fn connection(&self) -> &rusqlite::Connection {
+        &self.guarded.connection
+    }
+
     fn host_statement(&self, sql: &str) -> Result<(), StatementError> {
         let run = || self.guarded.connection.prepare_cached(sql)?.execute([]);
         run().map(drop).map_err(|error| crate::error::classify(&error, None))

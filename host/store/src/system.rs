@@ -1,10 +1,15 @@
 //! The host's own tables in a service's database. A guest can name none of them.
+//!
+//! Their schema has a version of its own, SQLite's `user_version`, which no guest can set: a database of an earlier host is brought
+//! forward when it is opened.
 
 use bulkhead_types::{Random as _, SystemRandom};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-/// Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
-const TABLES: &str = "
+/// What makes each version of the schema from the one before. A step never changes once it was released.
+const STEPS: [&str; 2] = [
+    // Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
+    "
 CREATE TABLE IF NOT EXISTS _bulkhead_meta (
     -- One row, made with the database.
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -32,36 +37,135 @@ CREATE TABLE IF NOT EXISTS _bulkhead_migration (
     sha256 TEXT NOT NULL, -- of the SQL, in hexadecimal
     applied_at TEXT NOT NULL -- RFC 3339, UTC
 ) STRICT;
-";
+",
+    "
+-- Of the event as it was published, or as compaction left it; empty in events from before there were digests. See `outbox.rs`.
+ALTER TABLE _bulkhead_outbox ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
+-- What the keys and bodies of idempotent requests are hashed with.
+ALTER TABLE _bulkhead_meta ADD COLUMN secret BLOB NOT NULL DEFAULT x'';
+CREATE TABLE _bulkhead_cursor (
+    -- One row for each producer: up to where this service has taken its log. Moved in the unit of work of what it took.
+    producer TEXT PRIMARY KEY,
+    log TEXT NOT NULL, -- the id of the producer's log
+    sequence INTEGER NOT NULL, -- of the last event that was taken or passed over; 0 before the first
+    event_id TEXT NOT NULL -- the id of that event; empty before the first
+) STRICT, WITHOUT ROWID;
+CREATE TABLE _bulkhead_parked (
+    -- An event that could not be taken yet. Its life: `parked`, tried again with backoff until it is taken (the row goes) or has
+    -- failed too often: `dead`, until somebody has it tried again or drops it. The event itself stays in the producer's log, or
+    -- in _bulkhead_timer where the producer is this service: personal data have no second place to be taken out of.
+    producer TEXT NOT NULL,
+    sequence INTEGER NOT NULL, -- in the producer's log, or the id of the timer
+    id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('parked', 'dead')),
+    attempts INTEGER NOT NULL, -- how often it was tried; 0 while it only waits behind another of its subject
+    next_ms INTEGER NOT NULL, -- when it is tried next, in milliseconds since 1970
+    since_ms INTEGER NOT NULL, -- when it was parked
+    reason TEXT NOT NULL, -- why the last attempt failed
+    PRIMARY KEY (producer, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX _bulkhead_parked_by_subject ON _bulkhead_parked (
+    -- Whether a later event of the subject has to wait, and which is the first.
+    producer, subject, sequence
+) WHERE state = 'parked';
+CREATE INDEX _bulkhead_parked_due ON _bulkhead_parked (
+    -- What is to be tried next.
+    next_ms
+) WHERE state = 'parked';
+CREATE TABLE _bulkhead_timer (
+    -- An event that the service set for later. It goes when it was taken, or dropped from the dead letters.
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL, -- a UUIDv7
+    type TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    time TEXT NOT NULL, -- when it was set: RFC 3339, UTC
+    trace_id TEXT NOT NULL,
+    data TEXT NOT NULL, -- JSON
+    due_ms INTEGER NOT NULL, -- in milliseconds since 1970
+    parked INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)) -- it has a row in _bulkhead_parked
+) STRICT;
+CREATE INDEX _bulkhead_timer_due ON _bulkhead_timer (
+    -- Those that are due, the earliest first.
+    due_ms, sequence
+) WHERE parked = 0;
+CREATE TABLE _bulkhead_idempotency (
+    -- The answer of a POST with an Idempotency-Key, written in its unit of work; goes after a day.
+    key BLOB PRIMARY KEY, -- keyed hash of the caller and the key
+    request BLOB NOT NULL, -- keyed hash of the method, the path, the query and the body
+    created_ms INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    headers TEXT NOT NULL, -- a JSON list of pairs
+    body BLOB NOT NULL,
+    position INTEGER NOT NULL -- what Bulkhead-Position told
+) STRICT, WITHOUT ROWID;
+CREATE INDEX _bulkhead_idempotency_by_age ON _bulkhead_idempotency (
+    -- Those that are a day old.
+    created_ms
+);
+CREATE TABLE _bulkhead_replica (
+    -- The replicas that were made and filled. The table of one is named as it is.
+    name TEXT PRIMARY KEY,
+    spec TEXT NOT NULL -- the owner, the types and the columns that it was made with, as JSON
+) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The names of the tables and of their indexes.
-pub(crate) const NAMES: [&str; 4] =
-    ["_bulkhead_meta", "_bulkhead_outbox", "_bulkhead_outbox_by_subject", "_bulkhead_migration"];
+const NAMES: [&str; 13] = [
+    "_bulkhead_meta",
+    "_bulkhead_outbox",
+    "_bulkhead_outbox_by_subject",
+    "_bulkhead_migration",
+    "_bulkhead_cursor",
+    "_bulkhead_parked",
+    "_bulkhead_parked_by_subject",
+    "_bulkhead_parked_due",
+    "_bulkhead_timer",
+    "_bulkhead_timer_due",
+    "_bulkhead_idempotency",
+    "_bulkhead_idempotency_by_age",
+    "_bulkhead_replica",
+];
 
 /// [`NAMES`] as SQL has a list of texts.
 pub(crate) fn names_in_sql() -> String {
     NAMES.map(|name| format!("'{name}'")).join(", ")
 }
 
-/// Makes what is missing, and gives the id of the log.
-pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<String> {
-    let read = "SELECT log FROM _bulkhead_meta";
+/// What the host's tables say of a database.
+pub(crate) struct Identity {
+    /// The id of the event log.
+    pub(crate) log: String,
+    /// What idempotent requests are hashed with.
+    pub(crate) secret: Vec<u8>,
+}
+
+/// Brings the host's tables to this version, and reads what they say.
+pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<Identity> {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = version as usize;
     // A database that is complete is not written to: so a second start needs no sync.
-    let complete: bool = connection.query_row(
-        &format!("SELECT count(*) = {} FROM sqlite_schema WHERE name IN ({})", NAMES.len(), names_in_sql()),
-        [],
-        |row| row.get(0),
-    )?;
-    if complete && let Some(log) = connection.query_row(read, [], |row| row.get(0)).optional()? {
-        return Ok(log);
+    if version < STEPS.len() {
+        let mut random = [0; 48];
+        SystemRandom.fill(&mut random);
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let (log, secret) = random.split_at(16);
+        let steps = STEPS.get(version..).unwrap_or_default().concat();
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {steps}
+             INSERT OR IGNORE INTO _bulkhead_meta (id, log, batch) VALUES (1, '{}', 0);
+             UPDATE _bulkhead_meta SET secret = x'{}' WHERE secret = x'';
+             PRAGMA user_version = {};
+             COMMIT",
+            hex(log),
+            hex(secret),
+            STEPS.len()
+        ))?;
     }
-    let mut log = [0; 16];
-    SystemRandom.fill(&mut log);
-    let log = format!("{:032x}", u128::from_be_bytes(log));
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES}
-         INSERT OR IGNORE INTO _bulkhead_meta (id, log, batch) VALUES (1, '{log}', 0);
-         COMMIT"
-    ))?;
-    connection.query_row(read, [], |row| row.get(0))
+    connection.query_row("SELECT log, secret FROM _bulkhead_meta", [], |row| {
+        Ok(Identity { log: row.get(0)?, secret: row.get(1)? })
+    })
 }

@@ -46,3 +46,9 @@ impl Random for SystemRandom {
 pub fn rfc3339(since_epoch: Duration) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch).to_string()
 }
+
+/// The time since 1970 that a text in the form of RFC 3339 says, in UTC (`Z`); `None` for any other text, and for times before 1970.
+#[must_use]
+pub fn from_rfc3339(text: &str) -> Option<Duration> {
+    humantime::parse_rfc3339(text).ok()?.duration_since(UNIX_EPOCH).ok()
+}

@@ -7,7 +7,7 @@ pub mod limits;
 mod position;
 mod trace;
 
-pub use clock::{Clock, Random, SystemClock, SystemRandom, rfc3339};
+pub use clock::{Clock, Random, SystemClock, SystemRandom, from_rfc3339, rfc3339};
 pub use position::Position;
 pub use trace::TraceId;
 

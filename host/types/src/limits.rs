@@ -120,3 +120,30 @@ pub const KEYS_FETCH_INTERVAL: Duration = Duration::from_secs(1);
 pub const KEYS_AGE_MAX: Duration = Duration::from_secs(60);
 /// Time that a request waits for a key set. Then: 503.
 pub const KEYS_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Bytes beyond a service's quota that the host's own rows of events may fill: so an event can be parked when the guest has no room.
+pub const HOST_RESERVE_BYTES: u64 = 16 * MIB as u64;
+/// Parked events and dead letters that are listed at once.
+pub const PARKED_LISTED_MAX: usize = 1000;
+/// Timers of a service that have not rung. Then: `invalid`.
+pub const TIMERS_MAX: i64 = 1_000_000;
+/// Time for which the answer of a request with an idempotency key is kept.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of an idempotency key. Then: 400.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Bytes of an answer that is kept for an idempotency key. A larger one is answered and the key stays free.
+pub const IDEMPOTENCY_ANSWER_BYTES_MAX: usize = MIB;
+/// Requests that wait at a time for a position, or for another with their idempotency key. Then: 503.
+pub const WAITERS_MAX: usize = 4096;
+/// Positions that a request may name in `Bulkhead-After`. Then: 400.
+pub const AFTER_TOKENS_MAX: usize = 16;
+/// Events that a lane reads of a log at a time.
+pub const LANE_EVENTS: u32 = 512;
+/// Events that a lane passes over before it makes its position durable for their sake alone.
+pub const LANE_SKIPPED_MAX: i64 = 4096;
+/// Attempts after which a parked event is a dead letter: the backoff between them adds up to some 10 minutes.
+pub const ATTEMPTS_MAX: u32 = 12;
+/// The time after the first failed attempt; it doubles with each further one, with jitter of up to a half.
+pub const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// The longest time between two attempts.
+pub const RETRY_MAX: Duration = Duration::from_secs(120);

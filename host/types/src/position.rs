@@ -1,6 +1,7 @@
 //! Where a service's log stands, as a client is told.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A place in the log of one service: what it published up to and with `sequence`.
 ///
@@ -19,5 +20,39 @@ pub struct Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}.{}", self.service, self.log, self.sequence)
+    }
+}
+
+/// A text is no position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no position")]
+pub struct NoPosition;
+
+impl FromStr for Position {
+    type Err = NoPosition;
+
+    fn from_str(text: &str) -> Result<Self, NoPosition> {
+        let (service, rest) = text.split_once(':').ok_or(NoPosition)?;
+        let (log, sequence) = rest.split_once('.').ok_or(NoPosition)?;
+        let digits = !sequence.is_empty() && sequence.bytes().all(|byte| byte.is_ascii_digit());
+        let sequence = sequence.parse().ok().filter(|_| digits).ok_or(NoPosition)?;
+        if service.is_empty() || log.len() != 32 {
+            return Err(NoPosition);
+        }
+        Ok(Self { service: service.to_owned(), log: log.to_owned(), sequence })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Position;
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else() {
+        let text = "product:000102030405060708090a0b0c0d0e0f.17";
+        assert_eq!(text.parse::<Position>().map(|position| position.to_string()), Ok(text.to_owned()));
+        for other in ["", "product", "product:", "product:0.1", &text.replace(".17", "."), &text.replace(".17", ".-1"), &text.replace("product", "")] {
+            assert!(other.parse::<Position>().is_err(), "{other}");
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! `outbox`: events, written in the unit of work.
 
-use bulkhead_store::{NewEvent, PublishError, StatementError};
+use bulkhead_store::{NewEvent, PublishError, StatementError, UnitOfWork};
 use bulkhead_types::rfc3339;
 
 use super::transaction::join;
 use crate::bindings::bulkhead::service::outbox::{Error, Host};
 use crate::handler::State;
+use crate::hold::Member;
 
 impl Host for State {
     fn publish(
@@ -19,24 +20,7 @@ impl Host for State {
                 "the manifest does not let this service publish {kind}: add it to `publishes`"
             ))));
         }
-        let surroundings = &self.context.surroundings;
-        let now = surroundings.clock.now();
-        let mut random = [0; 10];
-        surroundings.random.fill(&mut random);
-        let milliseconds = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid().to_string();
-        let time = rfc3339(now);
-        let trace_id = self.running.as_ref().map(|running| running.trace_id.clone()).unwrap_or_default();
-        let event = NewEvent {
-            id: &id,
-            kind: &kind,
-            subject: &subject,
-            time: &time,
-            trace_id: &trace_id,
-            data: &data,
-        };
-        let published = join(self).map_err(PublishError::from).and_then(|unit| unit.publish(&event));
-        Ok(published.map(|()| id).map_err(Into::into))
+        Ok(write(self, &kind, &subject, &data, |unit, event| unit.publish(event)))
     }
 
     fn compact(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
@@ -46,13 +30,44 @@ impl Host for State {
 
     fn schedule(
         &mut self,
-        _kind: String,
-        _subject: String,
-        _data: String,
-        _due: String,
+        kind: String,
+        subject: String,
+        data: String,
+        due: String,
     ) -> wasmtime::Result<Result<String, Error>> {
-        Ok(Err(Error::NotAllowed("this host delivers no events, so a timer would never ring".into())))
+        let grants = &self.context.grants;
+        if !grants.timers.contains(&kind) {
+            return Ok(Err(Error::NotAllowed(format!(
+                "the manifest does not let this service set a timer of the type {kind}: its name begins with the service's own and a \
+                 dot; add it to `subscribes`, and not to `publishes`"
+            ))));
+        }
+        let Some(due) = bulkhead_types::from_rfc3339(&due) else {
+            return Ok(Err(Error::Invalid(format!("{due:?} is no time: write RFC 3339, in UTC"))));
+        };
+        Ok(write(self, &kind, &subject, &data, |unit, event| unit.schedule(event, due)))
     }
+}
+
+/// Writes an event in the unit of work, and gives its id.
+fn write(
+    state: &mut State,
+    kind: &str,
+    subject: &str,
+    data: &str,
+    write: impl FnOnce(&mut UnitOfWork<Member>, &NewEvent<'_>) -> Result<(), PublishError>,
+) -> Result<String, Error> {
+    let surroundings = &state.context.surroundings;
+    let now = surroundings.clock.now();
+    let mut random = [0; 10];
+    surroundings.random.fill(&mut random);
+    let milliseconds = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid().to_string();
+    let time = rfc3339(now);
+    let trace_id = state.running.as_ref().map(|running| running.trace_id.clone()).unwrap_or_default();
+    let event = NewEvent { id: &id, kind, subject, time: &time, trace_id: &trace_id, data };
+    let written = join(state).map_err(PublishError::from).and_then(|unit| write(unit, &event));
+    written.map(|()| id).map_err(Into::into)
 }
 
 impl From<PublishError> for Error {

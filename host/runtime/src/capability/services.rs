@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use bulkhead_types::limits::IDEMPOTENCY_KEY_BYTES_MAX;
+
 use crate::bindings::bulkhead::service::services::{Error, Host, IncomingResponse, OutgoingRequest};
 use crate::bindings::bulkhead::service::types::{Header, Request};
 use crate::handler::State;
@@ -49,6 +51,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         reader.end();
     }
     let reads = is_read(&request.method);
+    let idempotency_key = idempotency_key(&request);
     running.calls = running.calls.max(if reads { Calls::Reading } else { Calls::Effective });
 
     let deadline = running.deadline.min(Instant::now() + target.request_timeout);
@@ -69,6 +72,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         },
         deadline,
         again: false,
+        idempotency_key,
         reply: Box::new(move |outcome| {
             // One who no longer waits has been told of its own deadline.
             let _ = answer.send(outcome);
@@ -106,6 +110,13 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         Err(flume::RecvTimeoutError::Timeout) => Err(Error::DeadlineExceeded),
         Err(flume::RecvTimeoutError::Disconnected) => Err(Error::Unavailable(format!("{service} stopped"))),
     }
+}
+
+/// The key of a POST, as one from outside may have.
+fn idempotency_key(request: &OutgoingRequest) -> Option<String> {
+    let header = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("idempotency-key"))?;
+    let key = String::from_utf8(header.value.clone()).ok()?;
+    (request.method == "POST" && (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())).then_some(key)
 }
 
 /// Whether a header of a guest's goes with its call: the name of the machine is not the guest's to say either.

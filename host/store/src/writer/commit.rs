@@ -51,7 +51,7 @@ impl<M> Lease<M> {
             Ok(()) => {
                 session.batch = None;
                 session.number = if wrote { number } else { session.number };
-                self.tell_of_events();
+                self.tell();
                 Commit::Durable(members)
             }
             Err(reason) => match session.reopen() {
@@ -59,7 +59,7 @@ impl<M> Lease<M> {
                     session.number = found;
                     tracing::warn!(%reason, durable = found == number, "a commit failed");
                     if found == number {
-                        self.tell_of_events();
+                        self.tell();
                         Commit::Durable(members)
                     } else {
                         session.losses.note();

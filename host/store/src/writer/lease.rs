@@ -40,13 +40,22 @@ struct Queue<M> {
     next_ticket: u64,
 }
 
-/// Called under the lease when events became durable, before any answer that rests on them leaves. It must be quick.
-pub type AfterPublish = Box<dyn Fn() + Send + Sync>;
+/// What has become durable since the last time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Happened {
+    /// The sequence of the last event, if there are new ones.
+    pub head: Option<i64>,
+    /// Timers were set.
+    pub timers: bool,
+}
+
+/// Called under the lease when events or timers became durable, before any answer that rests on them leaves. It must be quick.
+pub type AfterCommit = Box<dyn Fn(Happened) + Send + Sync>;
 
 /// The one writer of a service's database. `M` is what is kept of a unit of work until it is durable.
 pub struct Writer<M> {
     options: WriterOptions,
-    after_publish: AfterPublish,
+    after_commit: AfterCommit,
     queue: Mutex<Queue<M>>,
     freed: Condvar,
     waiting: AtomicUsize,
@@ -61,13 +70,13 @@ impl<M> Writer<M> {
     pub fn open(
         database: Arc<Database>,
         options: WriterOptions,
-        after_publish: AfterPublish,
+        after_commit: AfterCommit,
     ) -> Result<Arc<Self>, StoreError> {
         let session = Session::open(database)?;
         let queue = Queue { free: Some(Box::new(session)), tickets: VecDeque::new(), next_ticket: 0 };
         Ok(Arc::new(Self {
             options,
-            after_publish,
+            after_commit,
             queue: Mutex::new(queue),
             freed: Condvar::new(),
             waiting: AtomicUsize::new(0),
@@ -124,13 +133,15 @@ impl<M> Lease<M> {
         self.session.as_mut().expect("a lease has its session until it is dropped")
     }
 
-    /// Tells of events that have become durable, if any have since it told the last time. An event whose COMMIT nobody could tell the
-    /// outcome of is told of with the next.
-    pub(super) fn tell_of_events(&mut self) {
+    /// Tells of events and timers that have become durable, if any have since it told the last time. An event whose COMMIT nobody
+    /// could tell the outcome of is told of with the next.
+    pub(super) fn tell(&mut self) {
         let session = self.session();
-        if session.head > session.told {
-            session.told = session.head;
-            (self.writer.after_publish)();
+        let timers = std::mem::take(&mut session.timers);
+        let head = (session.head > session.told).then_some(session.head);
+        session.told = session.head;
+        if timers || head.is_some() {
+            (self.writer.after_commit)(Happened { head, timers });
         }
     }
 

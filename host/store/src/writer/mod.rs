@@ -20,6 +20,6 @@ mod tests;
 mod unit;
 
 pub use commit::Commit;
-pub use lease::{AfterPublish, Busy, Lease, Writer, WriterOptions};
+pub use lease::{AfterCommit, Busy, Happened, Lease, Writer, WriterOptions};
 pub use recover::{Fate, Recovered, recover};
 pub use unit::{Ended, Loss, UnitOfWork};

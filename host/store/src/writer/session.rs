@@ -28,8 +28,10 @@ pub(super) struct Session<M> {
     pub(super) number: i64,
     /// The sequence of the last event that is durable or in the open batch.
     pub(super) head: i64,
-    /// The sequence up to which `after_publish` was told.
+    /// The sequence up to which `after_commit` was told.
     pub(super) told: i64,
+    /// Timers were set that it was not told of.
+    pub(super) timers: bool,
     pub(super) losses: Losses,
     #[cfg(test)]
     pub(super) fault: Option<super::commit::Fault>,
@@ -45,6 +47,7 @@ impl<M> Session<M> {
             number: 0,
             head: 0,
             told: 0,
+            timers: false,
             losses: Losses::default(),
             #[cfg(test)]
             fault: None,

@@ -12,6 +12,7 @@ use bulkhead_types::limits::LEASE_HOLD_DEFAULT;
 use rusqlite::ffi;
 
 use super::lease::Lease;
+use crate::error::classify;
 use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
 use crate::{Constraint, Outcome, PublishError, ResultSet, StatementError, Value};
@@ -77,12 +78,14 @@ pub struct UnitOfWork<M> {
     lost: Option<Loss>,
     /// The sequence of the last event that this unit published.
     published: Option<i64>,
+    /// It set a timer.
+    timer: bool,
 }
 
 impl<M> UnitOfWork<M> {
     pub(super) fn begin(lease: Lease<M>) -> Self {
         let deadline = Instant::now() + LEASE_HOLD_DEFAULT;
-        let mut unit = Self { lease, deadline, lost: None, published: None };
+        let mut unit = Self { lease, deadline, lost: None, published: None, timer: false };
         let session = unit.lease.session();
         if let Ok(guarded) = session.guarded() {
             // That of a neighbour is nothing that this unit may see.
@@ -128,25 +131,45 @@ impl<M> UnitOfWork<M> {
         self.look(result)
     }
 
+    /// Runs statements of the host's own in the unit of work. To the guest nothing was inserted by them.
+    pub(crate) fn as_host<T>(
+        &mut self,
+        run: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StatementError> {
+        self.check()?;
+        let connection = &self.lease.session().guarded()?.connection;
+        let rowid = connection.last_insert_rowid();
+        let result = run(connection).map_err(|error| classify(&error, None));
+        set_last_insert_rowid(connection, rowid);
+        self.look(result)
+    }
+
+    /// The most bytes that guests may fill.
+    pub(crate) fn storage(&mut self) -> u64 {
+        self.lease.session().database.storage()
+    }
+
+    /// A timer was set, which [`super::Happened`] is to tell of if the unit of work is kept.
+    pub(crate) fn note_timer(&mut self) {
+        self.timer = true;
+    }
+
+    /// Where the log stands, if nothing else is published.
+    pub fn position(&mut self) -> u64 {
+        let head = self.lease.session().head;
+        self.published.unwrap_or(head).unsigned_abs()
+    }
+
     /// Appends an event to the log.
     ///
     /// # Errors
     ///
     /// When the event can't be, or the row could not be written.
     pub fn publish(&mut self, event: &NewEvent<'_>) -> Result<(), PublishError> {
-        self.check()?;
-        let connection = &self.lease.session().guarded()?.connection;
-        let rowid = connection.last_insert_rowid();
-        let appended = outbox::append(connection, event);
-        set_last_insert_rowid(connection, rowid);
-        match appended {
-            Ok(sequence) => {
-                self.published = Some(sequence);
-                Ok(())
-            }
-            Err(PublishError::Statement(error)) => Ok(self.look(Err(error))?),
-            Err(invalid) => Err(invalid),
-        }
+        event.check()?;
+        let sequence = self.as_host(|connection| outbox::append(connection, event))?;
+        self.published = Some(sequence);
+        Ok(())
     }
 
     /// Takes the data out of every event of `subject` that is in the log, and gives how many had any.
@@ -155,9 +178,7 @@ impl<M> UnitOfWork<M> {
     ///
     /// When the rows could not be written.
     pub fn compact(&mut self, subject: &str) -> Result<u64, StatementError> {
-        self.check()?;
-        let compacted = outbox::compact(&self.lease.session().guarded()?.connection, subject);
-        self.look(compacted)
+        self.as_host(|connection| outbox::compact(connection, subject))
     }
 
     /// Ends it: released into the batch when `keep`, else rolled back.
@@ -186,7 +207,7 @@ impl<M> UnitOfWork<M> {
 
     /// `None` when that failed, and the batch is lost.
     fn leave_savepoint(&mut self, keep: bool) -> Option<Ended<M>> {
-        let published = self.published;
+        let (published, timer) = (self.published, self.timer);
         let session = self.lease.session();
         // Deferred keys would fail only at COMMIT, and with no culprit. They are those of this unit of work: every earlier one
         // left none.
@@ -207,6 +228,7 @@ impl<M> UnitOfWork<M> {
             Ok(()) if !keep => Some(Ended::RolledBack),
             Ok(()) => {
                 session.head = published.unwrap_or(session.head);
+                session.timers |= timer;
                 Some(Ended::Kept { position: session.head.unsigned_abs() })
             }
         }

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use super::{add, begin, durable, honest, world, write};
 use crate::outbox::LogReader;
 use crate::writer::commit::{Commit, Fault};
-use crate::writer::{AfterPublish, recover};
+use crate::writer::{AfterCommit, recover};
 use crate::{Database, Value};
 
 /// Reads what is new in the log each time that it is told of events.
-pub(super) fn follow(database: &Database, told: &Arc<Mutex<Vec<String>>>) -> AfterPublish {
+pub(super) fn follow(database: &Database, told: &Arc<Mutex<Vec<String>>>) -> AfterCommit {
     let log = Mutex::new((LogReader::open(database).unwrap(), 0));
     let told = Arc::clone(told);
-    Box::new(move || {
+    Box::new(move |_| {
         let mut log = log.lock().unwrap();
         let (mut new, behind) = (Vec::new(), log.1);
         log.0

@@ -209,7 +209,7 @@ fn lost_batch_runs_the_neighbours_again_and_drops_the_culprit() {
     for (sql, is_expected) in ways_to_lose() {
         // So large that it is a statement of FTS5's own that finds the database full: else only the guest's statement is undone, see
         // below.
-        let world = world_with((4 << 20) + 4096);
+        let world = world_with((4 << 20) + 14 * 4096);
         let lease = add(&world, None, "a");
         let lease = add(&world, Some(lease), "b");
         let deadline = Instant::now() + Duration::from_secs(if sql.contains("i < 0") { 0 } else { 60 });

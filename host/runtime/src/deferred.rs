@@ -1,0 +1,269 @@
+//! What a service takes later: its timers that have become due, and its parked events.
+//!
+//! One thread for each service. A timer's row, or the row of a parked event, goes in the unit of work that takes it, and only while
+//! it is as it was when it was read: so each has its effect once, whoever else looks at it meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, StatementError};
+use flume::{Receiver, Sender};
+
+use crate::delivery::{Delivery, Written, parked};
+use crate::edge::Edge;
+use crate::event_log::EventLog;
+use crate::instance::NotTaken;
+use crate::runner::Runner;
+
+/// Timers that are taken at a time.
+const TIMERS_AT_A_TIME: u32 = 64;
+/// The longest wait: what is due is asked of the wall clock, which may be set.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// The wait after something failed for want of the disk or the lease.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The way to a service's deferred work.
+pub struct Deferred {
+    wake: Sender<()>,
+    woken: Receiver<()>,
+}
+
+impl Default for Deferred {
+    fn default() -> Self {
+        let (wake, woken) = flume::bounded(1);
+        Self { wake, woken }
+    }
+}
+
+impl Deferred {
+    /// Something has become due, or will be earlier than was known.
+    pub fn wake(&self) {
+        let _ = self.wake.try_send(());
+    }
+}
+
+/// An edge with a log of its own to read parked events from.
+pub(crate) type Source = (Arc<Edge>, Box<dyn EventLog>);
+
+pub(crate) struct DeferredWork {
+    deferred: Arc<Deferred>,
+    runner: Runner,
+    inbox: InboxReader,
+    /// By producer.
+    sources: BTreeMap<String, Source>,
+    stop: Arc<AtomicBool>,
+}
+
+impl DeferredWork {
+    pub(crate) fn new(
+        deferred: Arc<Deferred>,
+        runner: Runner,
+        inbox: InboxReader,
+        sources: BTreeMap<String, Source>,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Self { deferred, runner, inbox, sources, stop }
+    }
+
+    /// Takes what is due until it is told to stop.
+    pub(crate) fn run(mut self) {
+        while !self.stop.load(Ordering::Acquire) {
+            let wait = match self.take_due() {
+                Ok(Some(wait)) => wait.min(WAIT_MAX),
+                Ok(None) => WAIT_MAX,
+                Err(error) => {
+                    tracing::warn!(service = self.runner.context.name, why = error.to_string(), "timers wait");
+                    PAUSE
+                }
+            };
+            let _ = self.deferred.woken.recv_timeout(wait);
+        }
+    }
+
+    /// Takes all that is due, and says how long until the next is.
+    fn take_due(&mut self) -> Result<Option<Duration>, StatementError> {
+        loop {
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(None);
+            }
+            let now = self.runner.context.surroundings.clock.now();
+            let (timers, next_timer) = self.inbox.due_timers(now, TIMERS_AT_A_TIME)?;
+            let count = timers.len();
+            for (place, timer) in timers.iter().enumerate() {
+                self.take_timer(timer, place + 1 < count)?;
+                self.runner.run_again_alone();
+            }
+            self.runner.commit_carried();
+            let (parked, next_parked) = self.inbox.next_parked(now)?;
+            if let Some(parked) = &parked {
+                self.try_again(parked)?;
+                self.runner.commit_carried();
+                self.runner.run_again_alone();
+            }
+            if count == 0 && parked.is_none() {
+                let next = [next_timer, next_parked].into_iter().flatten().min();
+                return Ok(next.map(|next| next.saturating_sub(now)));
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.runner.context.name
+    }
+
+    fn take_timer(&mut self, timer: &Logged, more: bool) -> Result<(), StatementError> {
+        let name = self.name().to_owned();
+        let delivery =
+            Delivery { event: timer, producer: &name, attempt: 1, handled: true, replicas: Vec::new() };
+        let why = match self.runner.deliver(&delivery) {
+            Ok(()) => {
+                let settle = self.settle(None);
+                match self.runner.write(|unit| unit.take_timer(timer.sequence, false), settle, more) {
+                    Written::Kept | Written::Moved => return Ok(()),
+                    Written::Unavailable(why) => return Err(StatementError::Other(why)),
+                    Written::Failed(why) => NotTaken::Retry(why),
+                }
+            }
+            Err(why) => self.undo(why),
+        };
+        let row = parked(&self.runner.context.surroundings, timer, &name, 1, &why);
+        self.tell(&row);
+        let settle = self.settle(None);
+        let written = self.runner.write(
+            |unit| {
+                unit.park(&row)?;
+                unit.mark_timer_parked(timer.sequence)
+            },
+            settle,
+            false,
+        );
+        finished(written)
+    }
+
+    fn try_again(&mut self, row: &Parked) -> Result<(), StatementError> {
+        let name = self.name().to_owned();
+        let own = row.producer == name;
+        let event = if own {
+            self.inbox.timer(row.sequence)?
+        } else {
+            match self.sources.get_mut(&row.producer) {
+                Some((_, log)) => log.read(row.sequence, 1)?.into_iter().find(|event| event.sequence == row.sequence),
+                None => None,
+            }
+        };
+        let edge = self.sources.get(&row.producer).map(|(edge, _)| Arc::clone(edge));
+        let attempts = row.attempts + 1;
+        // One that was compacted meanwhile is passed over, as it would be by its lane.
+        if event.as_ref().is_some_and(|event| event.id == row.id && event.data.is_empty()) {
+            let settle = self.settle(None);
+            return finished(self.runner.write(|unit| unit.unpark(row), settle, false));
+        }
+        let Some(event) = event.filter(|event| event.id == row.id) else {
+            let why = NotTaken::Reject(match &edge {
+                None if !own => format!("the manifest has this service take nothing of {} any more", row.producer),
+                _ => "the event is no longer in the log".to_owned(),
+            });
+            return self.park_again(row, attempts, &why);
+        };
+        let spec = edge.as_ref().map(|edge| &edge.spec);
+        let delivery = Delivery {
+            event: &event,
+            producer: &row.producer,
+            attempt: attempts,
+            handled: own || spec.is_some_and(|spec| spec.types.contains(&event.kind)),
+            replicas: spec.map_or_else(Vec::new, |spec| {
+                spec.replicas.iter().filter(|replica| replica.takes(&event.kind)).collect()
+            }),
+        };
+        if let Some(edge) = &edge
+            && row.attempts > 0
+        {
+            edge.counts.retried.fetch_add(1, Ordering::Relaxed);
+        }
+        let why = match self.runner.deliver(&delivery) {
+            Ok(()) => {
+                let settle = self.settle(edge.clone());
+                let written = self.runner.write(
+                    |unit| Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?)),
+                    settle,
+                    false,
+                );
+                match written {
+                    Written::Kept | Written::Moved => return Ok(()),
+                    Written::Unavailable(why) => return Err(StatementError::Other(why)),
+                    Written::Failed(why) => NotTaken::Retry(why),
+                }
+            }
+            Err(why) => self.undo(why),
+        };
+        if let (Some(edge), NotTaken::Reject(_)) = (&edge, &why) {
+            edge.counts.dead.fetch_add(1, Ordering::Relaxed);
+        }
+        self.park_again(row, attempts, &why)
+    }
+
+    fn park_again(&mut self, row: &Parked, attempts: u32, why: &NotTaken) -> Result<(), StatementError> {
+        let event = Logged {
+            sequence: row.sequence,
+            id: row.id.clone(),
+            kind: row.kind.clone(),
+            subject: row.subject.clone(),
+            time: String::new(),
+            trace_id: row.trace_id.clone(),
+            data: String::new(),
+        };
+        let again = parked(&self.runner.context.surroundings, &event, &row.producer, attempts, why);
+        self.tell(&again);
+        let settle = self.settle(None);
+        let written = self.runner.write(
+            |unit| {
+                // Only if it is still as it was read: an operator may have dropped it meanwhile.
+                let there = unit.unpark(row)?;
+                if there {
+                    unit.park(&Parked { since: row.since, ..again })?;
+                }
+                Ok(there)
+            },
+            settle,
+            false,
+        );
+        finished(written)
+    }
+
+    fn undo(&mut self, why: NotTaken) -> NotTaken {
+        match (why, self.runner.undo()) {
+            (NotTaken::Retry(_), Some(loss)) => NotTaken::Retry(loss.to_string()),
+            (why, _) => why,
+        }
+    }
+
+    fn tell(&self, row: &Parked) {
+        tracing::warn!(
+            service = self.name(), producer = row.producer, trace_id = row.trace_id, event = row.id, kind = row.kind,
+            attempts = row.attempts, reason = row.reason, dead = row.state == ParkedState::Dead, "an event was not taken"
+        );
+    }
+
+    /// What is told when it is durable or lost: whatever it is, there is something to look at again.
+    fn settle(&self, delivered: Option<Arc<Edge>>) -> crate::hold::Settle {
+        let deferred = Arc::clone(&self.deferred);
+        Box::new(move |kept| {
+            if let Some(edge) = delivered.filter(|_| kept) {
+                edge.counts.delivered.fetch_add(1, Ordering::Relaxed);
+            }
+            if !kept {
+                deferred.wake();
+            }
+        })
+    }
+}
+
+/// What is not there as it was read is looked at again; what failed is tried again later.
+fn finished(written: Written) -> Result<(), StatementError> {
+    match written {
+        Written::Kept | Written::Moved => Ok(()),
+        Written::Failed(why) | Written::Unavailable(why) => Err(StatementError::Other(why)),
+    }
+}

@@ -1,0 +1,181 @@
+//! Having one event take effect: the replicas that it keeps, then the service's handler, in one unit of work.
+
+use std::time::{Duration, Instant};
+
+use bulkhead_store::{ApplyError, Ended, Logged, Loss, Parked, ParkedState, ReplicaSpec, StatementError, UnitOfWork};
+use bulkhead_types::limits::{ATTEMPTS_MAX, RETRY_FIRST, RETRY_MAX};
+
+use crate::bindings::bulkhead::service::types::Event;
+use crate::hold::{Hold, Member, Settle};
+use crate::instance::NotTaken;
+use crate::runner::Runner;
+use crate::service::Surroundings;
+
+/// An event, on its way to a consumer.
+pub(crate) struct Delivery<'a> {
+    pub(crate) event: &'a Logged,
+    pub(crate) producer: &'a str,
+    /// 1 for the first.
+    pub(crate) attempt: u32,
+    /// The consumer's handler gets it.
+    pub(crate) handled: bool,
+    /// Those that are kept by it.
+    pub(crate) replicas: Vec<&'a ReplicaSpec>,
+}
+
+/// What a unit of work of the host's own came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is in the batch.
+    Kept,
+    /// The position, the timer or the parked event was not as the caller believed: nothing was done.
+    Moved,
+    /// It failed, for this reason: nothing was done. Where the whole batch is gone, its members were told.
+    Failed(String),
+    /// The lease was not to be had in time, or the database can't be written to now.
+    Unavailable(String),
+}
+
+impl Runner {
+    /// Has an event take effect, in a unit of work that is still open when this returns: for the caller to write into it what marks the
+    /// event as taken.
+    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>) -> Result<(), NotTaken> {
+        let deadline = Instant::now() + self.context.limits.request_timeout;
+        if !delivery.replicas.is_empty() {
+            let unit = self.open_unit(deadline).map_err(|error| NotTaken::Retry(error.to_string()))?;
+            for replica in &delivery.replicas {
+                match unit.apply(replica, delivery.event) {
+                    Ok(()) => {}
+                    Err(ApplyError::Malformed(why)) => return Err(NotTaken::Reject(why)),
+                    Err(ApplyError::Statement(error)) => return Err(NotTaken::Retry(error.to_string())),
+                }
+            }
+        }
+        if delivery.handled {
+            let event = delivery.event;
+            let event = Event {
+                id: event.id.clone(),
+                source: delivery.producer.to_owned(),
+                type_: event.kind.clone(),
+                subject: event.subject.clone(),
+                time: event.time.clone(),
+                trace_id: event.trace_id.clone(),
+                data: event.data.clone(),
+                attempt: delivery.attempt,
+            };
+            self.run_event(&event, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// The open unit of work, or a new one.
+    fn open_unit(&mut self, deadline: Instant) -> Result<&mut UnitOfWork<Member>, StatementError> {
+        self.look_for_database();
+        let Some(database) = self.parts.database.clone() else {
+            return Err(StatementError::Other("the service has no database".into()));
+        };
+        let hold = self.context.limits.lease_hold;
+        Ok(self.parts.hold.join(&database.writer, deadline, hold)?.unit)
+    }
+
+    /// Rolls back what is open.
+    pub(crate) fn undo(&mut self) -> Option<Loss> {
+        let unit = self.take_unit()?;
+        let (lease, ended) = unit.finish(false);
+        match ended {
+            Ended::Lost { loss, neighbours } => {
+                tracing::warn!(service = self.context.name, %loss, neighbours = neighbours.len(), "a batch was lost");
+                self.instance = None;
+                self.recover(lease, neighbours);
+                Some(loss)
+            }
+            // The lease stays here: what comes next is written at once.
+            ended => {
+                self.parts.hold = Hold::Carried(lease);
+                match ended {
+                    Ended::Failed(loss) => Some(loss),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// Ends the unit of work that is open (or opens one): `mark` writes what marks the event as taken or parked, and says whether it was
+    /// where its caller believed. `more` is true where the caller has further work at hand.
+    pub(crate) fn write(
+        &mut self,
+        mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
+        settle: Settle,
+        more: bool,
+    ) -> Written {
+        let deadline = Instant::now() + self.context.limits.request_timeout;
+        let marked = match self.open_unit(deadline) {
+            Ok(unit) => mark(unit),
+            Err(error) => return Written::Unavailable(error.to_string()),
+        };
+        let Some(unit) = self.take_unit() else {
+            return Written::Unavailable("the unit of work could not be joined".into());
+        };
+        let keep = matches!(marked, Ok(true));
+        let (lease, ended) = unit.finish(keep);
+        let written = match (&marked, &ended) {
+            (_, Ended::Lost { loss, .. } | Ended::Failed(loss)) => Written::Failed(loss.to_string()),
+            (_, Ended::ForeignKeys) => Written::Failed("a foreign key points to what is not there".into()),
+            (Err(error), _) => Written::Failed(error.to_string()),
+            (Ok(false), _) => Written::Moved,
+            (Ok(true), _) => Written::Kept,
+        };
+        if written == Written::Kept {
+            self.join_batch(lease, Member::Event(settle), more);
+        } else {
+            self.instance = None;
+            if let Ended::Lost { neighbours, .. } = ended {
+                self.recover(lease, neighbours);
+            } else {
+                self.parts.hold = Hold::Carried(lease);
+            }
+        }
+        written
+    }
+}
+
+/// The row of an event that was not taken.
+pub(crate) fn parked(
+    surroundings: &Surroundings,
+    event: &Logged,
+    producer: &str,
+    attempts: u32,
+    why: &NotTaken,
+) -> Parked {
+    let now = surroundings.clock.now();
+    let (state, reason) = match why {
+        NotTaken::Reject(reason) => (ParkedState::Dead, reason.clone()),
+        NotTaken::Retry(reason) if attempts >= ATTEMPTS_MAX => {
+            (ParkedState::Dead, format!("{reason} (after {attempts} attempts)"))
+        }
+        NotTaken::Retry(reason) => (ParkedState::Parked, reason.clone()),
+    };
+    Parked {
+        producer: producer.to_owned(),
+        sequence: event.sequence,
+        id: event.id.clone(),
+        kind: event.kind.clone(),
+        subject: event.subject.clone(),
+        trace_id: event.trace_id.clone(),
+        state,
+        attempts,
+        next: now + backoff(surroundings, attempts),
+        since: now,
+        reason,
+    }
+}
+
+/// The time from one attempt to the next: it doubles, up to a bound, and up to a half of it is chance, so that what failed together is not
+/// tried together.
+fn backoff(surroundings: &Surroundings, attempts: u32) -> Duration {
+    let doubled = RETRY_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(RETRY_MAX);
+    let mut chance = [0; 1];
+    surroundings.random.fill(&mut chance);
+    let [chance] = chance;
+    doubled / 2 + doubled.mul_f64(f64::from(chance) / 510.0)
+}

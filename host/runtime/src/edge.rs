@@ -1,0 +1,162 @@
+//! An edge, from a producer to a consumer: what is known of it outside its lane.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bulkhead_store::ReplicaSpec;
+use flume::{Receiver, Sender};
+use tokio::sync::watch;
+
+/// What the manifest says of an edge.
+#[derive(Debug, Clone, Default)]
+pub struct EdgeSpec {
+    /// Whose log.
+    pub producer: String,
+    /// Who takes it.
+    pub consumer: String,
+    /// The types of event that the consumer's handler gets.
+    pub types: BTreeSet<String>,
+    /// The replicas that it keeps of the producer's data.
+    pub replicas: Vec<ReplicaSpec>,
+}
+
+/// How often things have happened on an edge since the host started.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Events that took effect.
+    pub delivered: AtomicU64,
+    /// Attempts after the first.
+    pub retried: AtomicU64,
+    /// Events that were parked.
+    pub parked: AtomicU64,
+    /// Events that became dead letters.
+    pub dead: AtomicU64,
+}
+
+/// An edge. Its lane works on it; everybody else looks.
+pub struct Edge {
+    /// What it is.
+    pub spec: EdgeSpec,
+    /// What has happened.
+    pub counts: Counts,
+    /// The sequence up to which everything that the consumer takes has durably been taken or parked.
+    applied: watch::Sender<i64>,
+    /// The lane's memory of its position, or of what is parked, may be wrong.
+    stale: AtomicBool,
+    /// There are parked events or dead letters, or were since the host started.
+    troubled: AtomicBool,
+    /// Why the lane stands still for good.
+    stopped: Mutex<Option<String>>,
+    /// The lane takes nothing behind this sequence.
+    hold_at: AtomicI64,
+    wake: Sender<()>,
+    woken: Receiver<()>,
+}
+
+impl Edge {
+    /// An edge without a lane yet.
+    #[must_use]
+    pub fn new(spec: EdgeSpec) -> Self {
+        let (wake, woken) = flume::bounded(1);
+        Self {
+            spec,
+            counts: Counts::default(),
+            applied: watch::Sender::new(0),
+            stale: AtomicBool::new(false),
+            troubled: AtomicBool::new(false),
+            stopped: Mutex::default(),
+            hold_at: AtomicI64::new(i64::MAX),
+            wake,
+            woken,
+        }
+    }
+
+    /// Whether the consumer takes events of this type.
+    pub(crate) fn takes(&self, kind: &str) -> bool {
+        self.spec.types.contains(kind) || self.spec.replicas.iter().any(|replica| replica.takes(kind))
+    }
+
+    /// The sequence up to which the consumer has durably taken the log.
+    #[must_use]
+    pub fn applied(&self) -> i64 {
+        *self.applied.borrow()
+    }
+
+    /// Tells of each change of [`Self::applied`].
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<i64> {
+        self.applied.subscribe()
+    }
+
+    /// Why the lane stands still, if it does: the log and the position don't fit each other.
+    #[must_use]
+    pub fn stopped(&self) -> Option<String> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn stop(&self, why: String) {
+        tracing::error!(producer = self.spec.producer, consumer = self.spec.consumer, why, "an edge has stopped");
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    pub(crate) fn go_on(&self) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether there are parked events or dead letters, or were since the host started.
+    #[must_use]
+    pub fn is_troubled(&self) -> bool {
+        self.troubled.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_trouble(&self) {
+        self.troubled.store(true, Ordering::Release);
+    }
+
+    /// Has the lane take nothing behind `sequence` until [`Self::release`].
+    pub fn hold_at(&self, sequence: i64) {
+        self.hold_at.store(sequence, Ordering::Release);
+        self.wake();
+    }
+
+    /// Lets the lane go on.
+    pub fn release(&self) {
+        self.hold_at(i64::MAX);
+    }
+
+    pub(crate) fn held_at(&self) -> i64 {
+        self.hold_at.load(Ordering::Acquire)
+    }
+
+    /// Has the lane read its position and what is parked anew.
+    pub fn refresh(&self) {
+        self.stale.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(crate) fn take_stale(&self) -> bool {
+        self.stale.swap(false, Ordering::AcqRel)
+    }
+
+    /// Everything up to `sequence` is taken, durably.
+    pub(crate) fn set_applied(&self, sequence: i64) {
+        self.applied.send_if_modified(|applied| {
+            let grows = sequence > *applied;
+            *applied = sequence.max(*applied);
+            grows
+        });
+    }
+
+    pub(crate) fn waker(&self) -> Sender<()> {
+        self.wake.clone()
+    }
+
+    pub(crate) fn woken(&self) -> &Receiver<()> {
+        &self.woken
+    }
+
+    pub(crate) fn wake(&self) {
+        let _ = self.wake.try_send(());
+    }
+}

@@ -1,0 +1,108 @@
+//! Idempotency keys: a POST whose key has an answer gets that answer, and what a handler answers is kept in its unit of work.
+
+use std::sync::Arc;
+
+use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
+use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::hold::Member;
+use crate::instance::Run;
+use crate::job::{Answer, Failure, Job, Outcome};
+use crate::runner::Runner;
+use crate::service::{ServiceContext, ServiceDatabase};
+
+/// What a job's key is in a service's database. The caller is who asks, and by way of which service.
+fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
+    let key = job.idempotency_key.as_deref()?;
+    let request = &job.request;
+    let subject = request.principal.as_ref().map_or("", |principal| principal.subject.as_str());
+    let caller = format!("{subject}\n{}", request.caller.as_deref().unwrap_or_default());
+    let query = request.query.as_deref().unwrap_or_default();
+    let parts: [&[u8]; 4] =
+        [request.method.as_bytes(), request.path.as_bytes(), query.as_bytes(), &request.body];
+    Some(RequestKey::new(&database.database, &caller, key, &parts))
+}
+
+/// The answer that the job's key has; none where it has no key, or its key no answer.
+pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> {
+    job.idempotency_key.as_ref()?;
+    runner.look_for_database();
+    let database = runner.parts.database.clone()?;
+    let key = request_key(&database, job)?;
+    // A neighbour of the batch that is carried may have the key: what is committed is what counts.
+    runner.commit_carried();
+    let failed = |reason: String| Some(Err(Failure::Host(format!("look for the idempotency key: {reason}"))));
+    let reader = match &mut runner.parts.reader {
+        Some(reader) => reader,
+        empty => match Reader::open(&database.database) {
+            Ok(reader) => empty.insert(reader),
+            Err(error) => return failed(error.to_string()),
+        },
+    };
+    match reader.known(&key, runner.context.surroundings.clock.now()) {
+        Ok(Known::No) => None,
+        Ok(Known::OtherRequest) => Some(Err(Failure::KeyReused)),
+        Ok(Known::Answer(kept)) => Some(replay(kept).ok_or(Failure::Host("a kept answer can't be read".into()))),
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+/// Keeps the answer in the unit of work, if the job has a key and the unit is to be kept. Where the key has an answer by now, the unit
+/// is not: the client is to ask again.
+pub(crate) fn remember(
+    context: &Arc<ServiceContext>,
+    unit: &mut UnitOfWork<Member>,
+    job: &Job,
+    run: &mut Run,
+) {
+    let Ok(answer) = &run.outcome else { return };
+    if !run.keep || job.idempotency_key.is_none() {
+        return;
+    }
+    let Some(key) = context.database().and_then(|database| request_key(&database, job)) else { return };
+    let Some(kept) = kept(answer, unit.position()) else { return };
+    match unit.remember(&key, &kept, context.surroundings.clock.now()) {
+        Ok(true) => {}
+        Ok(false) => {
+            run.keep = false;
+            run.outcome = Err(Failure::Lost);
+        }
+        // The unit of work is gone, or it is not: without its record it must not be kept.
+        Err(error) => {
+            run.keep = false;
+            run.outcome = Err(Failure::Host(format!("keep the answer for its idempotency key: {error}")));
+        }
+    }
+}
+
+/// The answer as it is kept; none for one that is not to be: because it says so (`Cache-Control: no-store`, as what carries
+/// credentials does) or is too large.
+fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
+    let no_store = answer
+        .headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("no-store")));
+    if no_store || answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
+        return None;
+    }
+    let headers: Vec<(&str, &str)> = answer
+        .headers
+        .iter()
+        .map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect::<Option<_>>()?;
+    let headers = serde_json::to_string(&headers).ok()?;
+    Some(KeptAnswer { status: answer.status.as_u16(), headers, body: answer.body.clone(), position })
+}
+
+fn replay(kept: KeptAnswer) -> Option<Answer> {
+    let pairs: Vec<(String, String)> = serde_json::from_str(&kept.headers).ok()?;
+    let mut headers = HeaderMap::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        headers.append(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+    }
+    let status = StatusCode::from_u16(kept.status).ok()?;
+    Some(Answer { status, headers, body: kept.body, position: Some(kept.position), replayed: true })
+}

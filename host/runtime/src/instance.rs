@@ -1,0 +1,296 @@
+//! A component's instance, and one run of a handler on it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bulkhead_types::limits::{HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, RESPONSE_HEADERS_MAX};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use wasmtime::Store;
+
+use crate::bindings::bulkhead::service::types::{Effects, Event, Principal, Response};
+use crate::bindings::exports::bulkhead::service::event_handler::{self, HandleError};
+use crate::bindings::exports::bulkhead::service::http_handler;
+use crate::component::new_store;
+use crate::handler::{Expired, Running, State};
+use crate::header::is_hosts;
+use crate::hold::{Calls, Hold};
+use crate::job::{Answer, Failure, Job, Outcome};
+use crate::runner::Runner;
+use crate::service::InstancePolicy;
+
+/// An instance with its store.
+pub(crate) struct Instance {
+    store: Store<State>,
+    http: Option<http_handler::Guest>,
+    events: Option<event_handler::Guest>,
+    uses: u32,
+    /// Bytes of memory after the first use.
+    settled_bytes: usize,
+    /// What `ServiceContext::lost` was when it was made.
+    lost: u64,
+}
+
+/// How a request's handler left.
+pub(crate) struct Run {
+    pub(crate) outcome: Outcome,
+    /// What the handler wishes for its unit of work.
+    pub(crate) keep: bool,
+    pub(crate) calls: Calls,
+    pub(crate) called_in_recovery: bool,
+    /// The instance must not serve again.
+    spoilt: bool,
+}
+
+/// Why an event was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// It is to be tried again.
+    Retry(String),
+    /// It will never work.
+    Reject(String),
+}
+
+impl Runner {
+    /// Calls the handler of a request. What this thread holds of the lease is in `self.parts.hold`, before and after.
+    pub(crate) fn run_handler(&mut self, job: &Job, deadline: Instant) -> Run {
+        let mut instance = match self.warm_instance(deadline) {
+            Ok(instance) => instance,
+            Err(error) => {
+                let outcome = Err(Failure::Host(format!("instantiate the component: {error:#}")));
+                return Run {
+                    outcome,
+                    keep: false,
+                    calls: Calls::None,
+                    called_in_recovery: false,
+                    spoilt: true,
+                };
+            }
+        };
+        let request = &job.request;
+        let running = Running {
+            trace_id: request.trace_id.clone(),
+            route: request.route.clone(),
+            principal: request.principal.clone(),
+            peer: request.peer.clone(),
+            ..Running::starting(deadline)
+        };
+        let Some(http) = &instance.http else {
+            let outcome = Err(Failure::Host("it exports no http-handler".into()));
+            return Run { outcome, keep: false, calls: Calls::None, called_in_recovery: false, spoilt: true };
+        };
+        self.enter(&mut instance.store, running);
+        let result = {
+            let _ticking = self.engine.running();
+            http.call_handle(&mut instance.store, request)
+        };
+        let running = self.leave(&mut instance.store);
+        let run = self.judge(result, running, request);
+        self.keep_or_drop(instance, run.spoilt);
+        run
+    }
+
+    /// Calls the handler of an event. What this thread holds of the lease is in `self.parts.hold`, before and after.
+    pub(crate) fn run_event(&mut self, event: &Event, deadline: Instant) -> Result<(), NotTaken> {
+        let mut instance = self
+            .warm_instance(deadline)
+            .map_err(|error| NotTaken::Retry(format!("instantiate the component: {error:#}")))?;
+        let name = self.context.name.clone();
+        let running = Running {
+            trace_id: event.trace_id.clone(),
+            route: event.type_.clone(),
+            principal: Some(Principal {
+                subject: format!("service:{name}"),
+                roles: Vec::new(),
+                expires_at: None,
+            }),
+            ..Running::starting(deadline)
+        };
+        let Some(events) = &instance.events else {
+            return Err(NotTaken::Reject("the component exports no event-handler".into()));
+        };
+        self.enter(&mut instance.store, running);
+        let result = {
+            let _ticking = self.engine.running();
+            events.call_handle(&mut instance.store, event)
+        };
+        let running = self.leave(&mut instance.store);
+        self.tell_of_left_out_lines(running.as_ref(), &event.trace_id, &event.type_);
+        let taken = match result {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(HandleError::Retry(reason))) => Err(NotTaken::Retry(reason)),
+            Ok(Err(HandleError::Reject(reason))) => Err(NotTaken::Reject(reason)),
+            Err(error) => Err(NotTaken::Retry(failure_of(&error).to_string())),
+        };
+        // Of an event that was not taken nothing is kept, and an instance may remember what never happened.
+        self.keep_or_drop(instance, taken.is_err());
+        taken
+    }
+
+    /// Has what runs next in `store` run for `running`.
+    fn enter(&mut self, store: &mut Store<State>, running: Running) {
+        self.look_for_database();
+        let lease_hold = self.context.limits.lease_hold;
+        let state = store.data_mut();
+        state.worker = std::mem::take(&mut self.parts);
+        // A handler that is run again has the lease from its beginning, and one of an event that a replica is kept by.
+        let holds = matches!(state.worker.hold, Hold::Reserved(_) | Hold::Joined(_));
+        let joined = matches!(state.worker.hold, Hold::Joined(_));
+        state.running = Some(Running {
+            lease_until: holds.then(|| Instant::now() + lease_hold),
+            joined,
+            starting: false,
+            ..running
+        });
+        store.set_epoch_deadline(1);
+    }
+
+    fn leave(&mut self, store: &mut Store<State>) -> Option<Running> {
+        let state = store.data_mut();
+        self.parts = std::mem::take(&mut state.worker);
+        if let Some(reader) = &mut self.parts.reader {
+            reader.end();
+        }
+        state.running.take()
+    }
+
+    /// Takes the service's database as it is now. A reader of another one is closed.
+    pub(crate) fn look_for_database(&mut self) {
+        let database = self.context.database();
+        let same = match (&self.parts.database, &database) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if !same {
+            self.parts.reader = None;
+            self.parts.database = database;
+        }
+    }
+
+    fn warm_instance(&mut self, deadline: Instant) -> wasmtime::Result<Instance> {
+        let lost = self.context.lost.load(Ordering::Acquire);
+        let warm = self.instance.take().filter(|instance| instance.lost == lost);
+        let instance = warm.map_or_else(|| self.instantiate(deadline), Ok);
+        if let Err(error) = &instance {
+            tracing::error!(service = self.context.name, error = format!("{error:#}"), "no instance");
+        }
+        instance
+    }
+
+    fn tell_of_left_out_lines(&self, running: Option<&Running>, trace_id: &str, route: &str) {
+        if let Some(left_out) = running.and_then(|running| running.log_lines.checked_sub(LOG_LINES_MAX + 1)) {
+            let name = self.context.name.as_str();
+            tracing::warn!(service = name, trace_id, route, lines = left_out + 1, "log lines were left out");
+        }
+    }
+
+    /// What the handler's return makes of the request.
+    fn judge(
+        &self,
+        result: wasmtime::Result<Response>,
+        running: Option<Running>,
+        request: &crate::Request,
+    ) -> Run {
+        let (joined, calls, called_in_recovery) = running
+            .as_ref()
+            .map(|running| (running.joined, running.calls, running.called_in_recovery))
+            .unwrap_or_default();
+        let name = self.context.name.as_str();
+        let (trace_id, route) = (request.trace_id.as_str(), request.route.as_str());
+        self.tell_of_left_out_lines(running.as_ref(), trace_id, route);
+        let (outcome, keep) = match result {
+            Ok(response) => {
+                let effects = response.effects;
+                match check(response) {
+                    Ok(answer) => {
+                        let keep = match effects {
+                            Effects::ByStatus => answer.status.as_u16() < 400,
+                            Effects::Commit => true,
+                            Effects::Discard => false,
+                        };
+                        (Ok(answer), keep)
+                    }
+                    Err(reason) => (Err(Failure::InvalidResponse(reason)), false),
+                }
+            }
+            Err(error) => (Err(failure_of(&error)), false),
+        };
+        let trapped = match &outcome {
+            Err(failure) => {
+                tracing::error!(service = name, trace_id, route, %failure, "a request failed");
+                !matches!(failure, Failure::InvalidResponse(_))
+            }
+            Ok(_) => false,
+        };
+        // An instance whose writes were rolled back may remember what never happened.
+        Run { outcome, keep, calls, called_in_recovery, spoilt: trapped || (joined && !keep) }
+    }
+
+    /// A new instance. Its start function, if it has one, runs within the request's time; what the worker carries is committed
+    /// when it is due, as while a handler runs.
+    fn instantiate(&mut self, deadline: Instant) -> wasmtime::Result<Instance> {
+        let lost = self.context.lost.load(Ordering::Acquire);
+        let mut store = new_store(&self.engine, Arc::clone(&self.context));
+        let state = store.data_mut();
+        state.running = Some(Running::starting(deadline));
+        state.worker = std::mem::take(&mut self.parts);
+        store.set_epoch_deadline(1);
+        let started = {
+            let _ticking = self.engine.running();
+            self.component.pre.instantiate(&mut store)
+        };
+        self.parts = std::mem::take(&mut store.data_mut().worker);
+        let instance = started?;
+        let http = self.component.http.as_ref().map(|http| http.load(&mut store, &instance)).transpose()?;
+        let events = self.component.events.as_ref().map(|events| events.load(&mut store, &instance)).transpose()?;
+        Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, lost })
+    }
+
+    fn keep_or_drop(&mut self, mut instance: Instance, spoilt: bool) {
+        let bytes = instance.store.data().memory.bytes;
+        instance.uses += 1;
+        if instance.uses == 1 {
+            instance.settled_bytes = bytes;
+        }
+        let worn = instance.uses >= INSTANCE_USES_MAX || bytes > instance.settled_bytes + INSTANCE_GROWTH_MAX;
+        if !spoilt && !worn && self.context.instances == InstancePolicy::Reused {
+            self.instance = Some(instance);
+        }
+    }
+}
+
+/// Why a guest trapped.
+fn failure_of(error: &wasmtime::Error) -> Failure {
+    match error.downcast_ref::<Expired>() {
+        Some(Expired(failure)) => failure.clone(),
+        // Without the frames above it: components have no names for them.
+        None => Failure::Trap(error.root_cause().to_string()),
+    }
+}
+
+/// Checks a response, and drops what is the host's to say.
+fn check(response: Response) -> Result<Answer, String> {
+    let status = StatusCode::from_u16(response.status)
+        .ok()
+        .filter(|status| (200..600).contains(&status.as_u16()))
+        .ok_or_else(|| format!("the status is {}", response.status))?;
+    // A map of too many headers panics.
+    let bytes: usize = response.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+    if response.headers.len() > RESPONSE_HEADERS_MAX || bytes > HEADERS_MAX {
+        return Err(format!(
+            "it has more than {RESPONSE_HEADERS_MAX} headers or {HEADERS_MAX} bytes of them"
+        ));
+    }
+    let mut headers = HeaderMap::with_capacity(response.headers.len());
+    for header in response.headers {
+        if is_hosts(&header.name) {
+            continue;
+        }
+        let name = HeaderName::from_bytes(header.name.as_bytes())
+            .map_err(|_| format!("the header name {:?} is none", header.name))?;
+        let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(header.value))
+            .map_err(|_| format!("the header {name} has a value that can't be sent"))?;
+        headers.append(name, value);
+    }
+    Ok(Answer { status, headers, body: response.body, position: None, replayed: false })
+}

@@ -1,0 +1,400 @@
+//! The lane of an edge: a thread that takes a producer's log, event by event, into a consumer's units of work.
+//!
+//! Invariants:
+//!
+//! - The row of the position is the truth. It moves from the very event at which this lane believes it to be, in the unit of work of
+//!   the event that it moves to; where it is elsewhere (a batch was lost, say), nothing is done, and the lane begins from the row.
+//!   So the lane never needs to know what became of its batches, and an event that is in effect is never taken again.
+//! - Before it goes on, the lane finds the last event that it took or passed over at its place in the log, by its id. Where another
+//!   is there, or none, or the log has another id, the lane stops: it neither skips nor repeats.
+//! - A failing event does not hold the lane up: the commit that moves the position past it parks it, and later events of its subject
+//!   behind it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, StatementError};
+use bulkhead_types::limits::{LANE_EVENTS, LANE_SKIPPED_MAX};
+
+use crate::deferred::Deferred;
+use crate::delivery::{Delivery, Written, parked};
+use crate::edge::Edge;
+use crate::event_log::EventLog;
+use crate::hold::Settle;
+use crate::instance::NotTaken;
+use crate::runner::Runner;
+
+/// How long a lane waits before it tries again what failed for want of the disk or the lease.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What an event is told that waits behind another of its subject.
+const BEHIND: &str = "an earlier event of its subject is parked";
+
+pub(crate) struct Lane {
+    edge: Arc<Edge>,
+    log: Box<dyn EventLog>,
+    runner: Runner,
+    inbox: InboxReader,
+    deferred: Arc<Deferred>,
+    stop: Arc<AtomicBool>,
+    /// Where the row of the position is, as this lane believes.
+    cursor: Cursor,
+    /// The last event that was taken or passed over: behind the row, where events were passed over.
+    seen: (i64, String),
+    /// Subjects that have, or had, a parked event.
+    held: HashSet<String>,
+    /// The event under which a batch was lost: it goes into a batch of its own.
+    alone: i64,
+}
+
+/// Why a lane stops going through what it read.
+enum Halt {
+    /// What was believed is not so: begin from the row.
+    Stale,
+    /// What failed may work later.
+    Pause(String),
+    /// The log and the position don't fit each other.
+    Stopped(String),
+}
+
+impl From<StatementError> for Halt {
+    fn from(error: StatementError) -> Self {
+        Self::Pause(error.to_string())
+    }
+}
+
+impl Lane {
+    pub(crate) fn new(
+        edge: Arc<Edge>,
+        log: Box<dyn EventLog>,
+        runner: Runner,
+        inbox: InboxReader,
+        deferred: Arc<Deferred>,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let cursor = Cursor::default();
+        let (seen, held, alone) = ((0, String::new()), HashSet::new(), 0);
+        Self { edge, log, runner, inbox, deferred, stop, cursor, seen, held, alone }
+    }
+
+    /// Follows the log until it is told to stop.
+    pub(crate) fn run(mut self) {
+        self.edge.refresh();
+        while !self.stop.load(Ordering::Acquire) {
+            match self.go() {
+                Ok(()) => {
+                    let _ = self.edge.woken().recv();
+                }
+                Err(Halt::Stale) => self.edge.refresh(),
+                Err(Halt::Pause(why)) => {
+                    tracing::warn!(
+                        producer = self.edge.spec.producer,
+                        consumer = self.edge.spec.consumer,
+                        why,
+                        "a lane waits"
+                    );
+                    self.edge.refresh();
+                    std::thread::sleep(PAUSE);
+                }
+                Err(Halt::Stopped(why)) => {
+                    self.edge.stop(why);
+                    // Until it is told to stop, or to look again.
+                    while !self.stop.load(Ordering::Acquire) {
+                        let _ = self.edge.woken().recv();
+                        if self.edge.take_stale() {
+                            self.edge.go_on();
+                            self.edge.refresh();
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        self.runner.commit_carried();
+        self.runner.run_again_alone();
+    }
+
+    /// Takes all that there is.
+    fn go(&mut self) -> Result<(), Halt> {
+        loop {
+            if self.edge.take_stale() {
+                self.begin()?;
+            }
+            let events = self.read()?;
+            let Some(last) = events.last() else { break };
+            let (last, end) = (last.sequence, self.edge.held_at());
+            for (place, event) in events.iter().enumerate() {
+                if event.sequence > end || self.stop.load(Ordering::Acquire) {
+                    self.runner.commit_carried();
+                    self.tell_applied();
+                    return Ok(());
+                }
+                let more = place + 1 < events.len() && events.get(place + 1).is_some_and(|next| next.sequence <= end);
+                self.take(event, more)?;
+                self.runner.run_again_alone();
+            }
+            if last - self.cursor.sequence >= LANE_SKIPPED_MAX && self.seen.0 == last {
+                self.pass_over()?;
+            }
+            self.runner.commit_carried();
+        }
+        self.runner.commit_carried();
+        self.tell_applied();
+        Ok(())
+    }
+
+    /// Begins from the row.
+    fn begin(&mut self) -> Result<(), Halt> {
+        self.runner.undo();
+        self.runner.commit_carried();
+        let producer = &self.edge.spec.producer;
+        let log = self.log.id();
+        self.cursor = self
+            .inbox
+            .cursor(producer)?
+            .unwrap_or_else(|| Cursor { log: log.to_owned(), ..Cursor::default() });
+        if self.cursor.log != log {
+            return Err(Halt::Stopped(format!(
+                "the position is in the log {} of {producer}, and the log that is there is {log}: its database was replaced; put the \
+                 right file back, or make this service's database anew",
+                self.cursor.log
+            )));
+        }
+        self.seen = (self.cursor.sequence, self.cursor.event_id.clone());
+        self.held = self.inbox.parked_subjects(producer)?;
+        if self.inbox.counts(producer)? != (0, 0) {
+            self.edge.note_trouble();
+        }
+        self.edge.set_applied(self.cursor.sequence);
+        Ok(())
+    }
+
+    /// The events behind the last that was seen, once that one was found.
+    fn read(&mut self) -> Result<Vec<Logged>, Halt> {
+        let (sequence, id) = &self.seen;
+        let mut events = self.log.read((*sequence).max(1), LANE_EVENTS)?;
+        if *sequence == 0 {
+            return Ok(events);
+        }
+        match events.first() {
+            Some(first) if first.sequence == *sequence && first.id == *id => {
+                events.remove(0);
+                Ok(events)
+            }
+            found => {
+                let found = match found {
+                    Some(first) if first.sequence == *sequence => format!("event {}", first.id),
+                    _ => "no event".to_owned(),
+                };
+                Err(Halt::Stopped(format!(
+                    "the position is at event {id}, number {sequence} of the log of {}, and the log has {found} there: it was restored or \
+                     altered; put the right file back",
+                    self.edge.spec.producer
+                )))
+            }
+        }
+    }
+
+    /// Takes one event, or passes over it.
+    fn take(&mut self, event: &Logged, more: bool) -> Result<(), Halt> {
+        let edge = Arc::clone(&self.edge);
+        let spec = &edge.spec;
+        // What was compacted is gone; what is to be known of its subject's end comes later in the log.
+        if !edge.takes(&event.kind) || event.data.is_empty() {
+            self.seen = (event.sequence, event.id.clone());
+            return Ok(());
+        }
+        if event.sequence == self.alone {
+            self.runner.commit_carried();
+        }
+        if self.held.contains(&event.subject) && self.follows(event, more)? {
+            return Ok(());
+        }
+        let delivery = Delivery {
+            event,
+            producer: &spec.producer,
+            attempt: 1,
+            handled: spec.types.contains(&event.kind),
+            replicas: spec.replicas.iter().filter(|replica| replica.takes(&event.kind)).collect(),
+        };
+        let why = match self.runner.deliver(&delivery) {
+            Ok(()) => match self.mark(event, more, delivered(&edge, event.sequence)) {
+                Written::Kept => return Ok(self.moved(event)),
+                Written::Moved => return Err(Halt::Stale),
+                Written::Unavailable(why) => return Err(Halt::Pause(why)),
+                Written::Failed(why) => NotTaken::Retry(why),
+            },
+            Err(why) => {
+                let loss = self.runner.undo();
+                match (why, loss) {
+                    // What the guest says of it is that its statement failed: the loss says why.
+                    (NotTaken::Retry(_), Some(loss)) => NotTaken::Retry(loss.to_string()),
+                    (why, _) => why,
+                }
+            }
+        };
+        // With the batch the events before this one may be gone: they come first, and this one again, alone.
+        let parked_before = self.alone == event.sequence;
+        self.alone = event.sequence;
+        if !parked_before && self.was_taken_back()? {
+            return Err(Halt::Stale);
+        }
+        self.park(event, 1, &why, more)
+    }
+
+    /// Whether the row is no longer where this lane believes it to be, or may not be: it is looked at once nothing of this lane's is
+    /// in an open batch.
+    fn was_taken_back(&mut self) -> Result<bool, Halt> {
+        self.runner.commit_carried();
+        let row = self.inbox.cursor(&self.edge.spec.producer)?;
+        Ok(row.map_or(0, |row| row.sequence) != self.cursor.sequence)
+    }
+
+    /// Parks an event behind an earlier one of its subject; false where none is parked any more.
+    fn follows(&mut self, event: &Logged, more: bool) -> Result<bool, Halt> {
+        let producer = self.edge.spec.producer.clone();
+        let mut waits = false;
+        let surroundings = Arc::clone(&self.runner.context.surroundings);
+        let mut row = parked(&surroundings, event, &producer, 0, &NotTaken::Retry(BEHIND.into()));
+        row.next = surroundings.clock.now();
+        let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
+        let settle = settled(&self.edge, &self.deferred, event.sequence, |_| {});
+        let written = self.runner.write(
+            |unit| {
+                waits = unit.has_parked(&producer, &event.subject)?;
+                if !waits {
+                    return Ok(false);
+                }
+                unit.park(&row)?;
+                unit.move_cursor(&producer, &from, to)
+            },
+            settle,
+            more,
+        );
+        if !waits && written == Written::Moved {
+            self.held.remove(&event.subject);
+            return Ok(false);
+        }
+        match written {
+            Written::Kept => {
+                self.moved(event);
+                self.edge.counts.parked.fetch_add(1, Ordering::Relaxed);
+                Ok(true)
+            }
+            Written::Moved => Err(Halt::Stale),
+            Written::Failed(why) | Written::Unavailable(why) => Err(Halt::Pause(why)),
+        }
+    }
+
+    /// Parks an event that failed, or makes a dead letter of it.
+    fn park(&mut self, event: &Logged, attempts: u32, why: &NotTaken, more: bool) -> Result<(), Halt> {
+        let producer = self.edge.spec.producer.clone();
+        let row = parked(&self.runner.context.surroundings, event, &producer, attempts, why);
+        tracing::warn!(
+            service = self.edge.spec.consumer, producer, trace_id = event.trace_id, event = event.id, kind = event.kind,
+            reason = row.reason, dead = row.state == ParkedState::Dead, "an event was not taken"
+        );
+        let dead = row.state == ParkedState::Dead;
+        let settle = settled(&self.edge, &self.deferred, event.sequence, move |edge| {
+            let count = if dead { &edge.counts.dead } else { &edge.counts.parked };
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
+        let written = self.runner.write(
+            |unit| {
+                unit.park(&row)?;
+                unit.move_cursor(&producer, &from, to)
+            },
+            settle,
+            more,
+        );
+        match written {
+            Written::Kept => {
+                if !dead {
+                    self.held.insert(event.subject.clone());
+                }
+                Ok(self.moved(event))
+            }
+            Written::Moved => Err(Halt::Stale),
+            Written::Failed(why) | Written::Unavailable(why) => Err(Halt::Pause(why)),
+        }
+    }
+
+    fn mark(&mut self, event: &Logged, more: bool, settle: Settle) -> Written {
+        let (producer, from) = (&self.edge.spec.producer, &self.cursor);
+        self.runner.write(
+            |unit| unit.move_cursor(producer, from, (event.sequence, &event.id)),
+            settle,
+            more,
+        )
+    }
+
+    /// Makes the position durable for the sake of events that were passed over.
+    fn pass_over(&mut self) -> Result<(), Halt> {
+        let (producer, from, to) = (&self.edge.spec.producer, &self.cursor, &self.seen);
+        let edge = Arc::clone(&self.edge);
+        let written = self.runner.write(
+            |unit| unit.move_cursor(producer, from, (to.0, &to.1)),
+            Box::new(move |kept| if !kept { edge.refresh() }),
+            false,
+        );
+        match written {
+            Written::Kept => {
+                (self.cursor.sequence, self.cursor.event_id) = self.seen.clone();
+                Ok(())
+            }
+            Written::Moved => Err(Halt::Stale),
+            Written::Failed(why) | Written::Unavailable(why) => Err(Halt::Pause(why)),
+        }
+    }
+
+    fn moved(&mut self, event: &Logged) {
+        self.seen = (event.sequence, event.id.clone());
+        (self.cursor.sequence, self.cursor.event_id) = self.seen.clone();
+    }
+
+    /// Tells that all is taken up to the last event that was seen, unless something of this lane's still waits for its commit: then the
+    /// lane is woken by that.
+    fn tell_applied(&self) {
+        if self.edge.applied() >= self.cursor.sequence {
+            self.edge.set_applied(self.seen.0);
+        }
+    }
+}
+
+/// An event took effect.
+fn delivered(edge: &Arc<Edge>, sequence: i64) -> Settle {
+    let edge = Arc::clone(edge);
+    Box::new(move |kept| {
+        if kept {
+            edge.counts.delivered.fetch_add(1, Ordering::Relaxed);
+            edge.set_applied(sequence);
+            edge.wake();
+        } else {
+            edge.refresh();
+        }
+    })
+}
+
+/// An event was parked.
+fn settled(
+    edge: &Arc<Edge>,
+    deferred: &Arc<Deferred>,
+    sequence: i64,
+    count: impl FnOnce(&Edge) + Send + 'static,
+) -> Settle {
+    let (edge, deferred) = (Arc::clone(edge), Arc::clone(deferred));
+    Box::new(move |kept| {
+        if kept {
+            count(&edge);
+            // Before the position tells that it was passed.
+            edge.note_trouble();
+            edge.set_applied(sequence);
+            deferred.wake();
+            edge.wake();
+        } else {
+            edge.refresh();
+        }
+    })
+}

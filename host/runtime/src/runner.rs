@@ -1,0 +1,246 @@
+//! Running handlers on a warm instance, and seeing to their units of work.
+//!
+//! Whoever holds the lease when a handler has returned does one of three things: it hands the lease, with the batch open, to
+//! one who waits; it carries the lease into what it runs next, until the batch is due; or it commits. Whatever it
+//! does, nobody's answer leaves before COMMIT, and no batch stays open without somebody who sees to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bulkhead_store::{Ended, Lease, UnitOfWork, recover};
+
+use crate::component::Component;
+use crate::engine::Engine;
+use crate::handler::WorkerParts;
+use crate::hold::{Calls, Hold, Member, RequestMember, commit, settle, settle_unit};
+use crate::idempotency;
+use crate::instance::{Instance, Run};
+use crate::job::{Failure, Job};
+use crate::service::ServiceContext;
+
+/// What a thread runs handlers with.
+pub(crate) struct Runner {
+    pub(crate) engine: Engine,
+    pub(crate) component: Arc<Component>,
+    pub(crate) context: Arc<ServiceContext>,
+    pub(crate) instance: Option<Instance>,
+    pub(crate) parts: WorkerParts,
+    /// Jobs that lost their batch and can't be run under the lease: they go before all others.
+    again: VecDeque<Job>,
+}
+
+impl Runner {
+    pub(crate) fn new(engine: Engine, component: Arc<Component>, context: Arc<ServiceContext>) -> Self {
+        let (parts, again) = (WorkerParts::default(), VecDeque::new());
+        Self { engine, component, context, instance: None, parts, again }
+    }
+
+    /// Whether the lease is carried, with an open batch.
+    pub(crate) fn carries(&self) -> bool {
+        matches!(self.parts.hold, Hold::Carried(_))
+    }
+
+    /// A job to run again before all others.
+    pub(crate) fn next_again(&mut self) -> Option<Job> {
+        self.again.pop_front()
+    }
+
+    /// Runs a job to its answer, or to its place in the open batch. `more` says whether the caller has further work at hand.
+    pub(crate) fn run_job(&mut self, job: Job, more: impl Fn() -> bool) {
+        match idempotency::earlier_answer(self, &job) {
+            None => {}
+            Some(outcome) => {
+                (job.reply)(outcome);
+                return;
+            }
+        }
+        let mut run = self.run_handler(&job, job.deadline);
+        match std::mem::take(&mut self.parts.hold) {
+            Hold::Joined(mut unit) => {
+                idempotency::remember(&self.context, &mut unit, &job, &mut run);
+                let (lease, ended) = unit.finish(run.keep);
+                self.after_request(lease, ended, job, run, more());
+            }
+            // It touched nothing but snapshots: its answer rests on nothing that is not durable.
+            other => {
+                self.parts.hold = other;
+                (job.reply)(run.outcome);
+                let lost = self.parts.hold.commit_carried_when_due();
+                self.parts.lost.extend(lost);
+            }
+        }
+    }
+
+    /// A request's unit of work ended: its member waits for COMMIT, or its batch was lost.
+    fn after_request(&mut self, lease: Lease<Member>, ended: Ended<Member>, job: Job, run: Run, more: bool) {
+        let outcome = settle_unit(run.outcome, &ended);
+        if !matches!(ended, Ended::Kept { .. }) {
+            // Its memory may remember what never happened.
+            self.instance = None;
+        }
+        if let Ended::Lost { loss, neighbours } = ended {
+            tracing::warn!(
+                service = self.context.name, trace_id = job.request.trace_id, %loss,
+                neighbours = neighbours.len(), "a batch was lost"
+            );
+            (job.reply)(outcome);
+            self.recover(lease, neighbours);
+            return;
+        }
+        self.join_batch(lease, Member::Request(RequestMember { job, outcome, calls: run.calls }), more);
+    }
+
+    /// Makes `member` one of the batch whose lease this thread holds, and decides what becomes of the lease.
+    pub(crate) fn join_batch(&mut self, mut lease: Lease<Member>, member: Member, more: bool) {
+        lease.push(member);
+        if lease.stays_open(more) {
+            // Within a batch the lease stays with a thread that has work for it: passing it costs a switch of threads. One who
+            // waits is next when the batch is committed.
+            if more {
+                self.parts.hold = Hold::Carried(lease);
+                return;
+            }
+            match lease.hand_over() {
+                None => return,
+                Some(kept) => lease = kept,
+            }
+        }
+        let lost = commit(&mut lease);
+        if !lost.is_empty() {
+            self.recover(lease, lost);
+        }
+    }
+
+    /// Commits what is carried, and runs those again that lost their batch.
+    pub(crate) fn commit_carried(&mut self) {
+        let lost = self.parts.hold.commit_carried();
+        self.parts.lost.extend(lost);
+        self.recover_lost();
+    }
+
+    /// Runs the jobs that are to be run again by themselves.
+    pub(crate) fn run_again_alone(&mut self) {
+        while let Some(job) = self.next_again() {
+            self.run_job(job, || false);
+            self.recover_lost();
+        }
+    }
+
+    /// Runs those again whose batch was lost while a handler ran.
+    pub(crate) fn recover_lost(&mut self) {
+        if self.parts.lost.is_empty() {
+            return;
+        }
+        let lost = std::mem::take(&mut self.parts.lost);
+        let lease = match std::mem::take(&mut self.parts.hold) {
+            // What is carried now was opened after the loss.
+            Hold::Carried(mut lease) => {
+                let more = commit(&mut lease);
+                self.parts.lost.extend(more);
+                Some(lease)
+            }
+            _ => self.context.database().and_then(|database| {
+                database.writer.acquire(Instant::now() + self.context.limits.request_timeout).ok()
+            }),
+        };
+        match lease {
+            Some(lease) => self.recover(lease, lost),
+            None => {
+                for member in lost {
+                    member.fail(Failure::Lost);
+                }
+            }
+        }
+        self.recover_lost();
+    }
+
+    /// Runs the members of a lost batch again: see `bulkhead_store::recover`. One that called others is not run under the lease, and
+    /// an event not at all: its lane is told.
+    pub(crate) fn recover(&mut self, mut lease: Lease<Member>, members: Vec<Member>) {
+        // What the members' instances remember, here and in other workers, is of a run that never happened.
+        self.context.lost.fetch_add(1, Ordering::AcqRel);
+        let mut runnable = Vec::new();
+        for member in members {
+            let Member::Request(member) = member else {
+                member.fail(Failure::Lost);
+                continue;
+            };
+            match member.calls {
+                Calls::Reading if member.job.again => (member.job.reply)(Err(Failure::Lost)),
+                Calls::None => runnable.push(Member::Request(member)),
+                Calls::Reading => {
+                    let deadline = Instant::now() + self.context.limits.request_timeout;
+                    self.again.push_back(Job { deadline, again: true, ..member.job });
+                }
+                Calls::Effective => (member.job.reply)(Err(Failure::Lost)),
+            }
+        }
+        // The lease may come with a batch that others opened; it is theirs to keep.
+        let lost = commit(&mut lease);
+        self.parts.lost.extend(lost);
+        let lease = recover(lease, runnable, |lease, member| self.run_again(lease, member), settle);
+        drop(lease);
+    }
+
+    /// Runs a member again, under the lease.
+    fn run_again(
+        &mut self,
+        lease: Lease<Member>,
+        member: &mut Member,
+    ) -> (Lease<Member>, Option<Ended<Member>>) {
+        let Member::Request(member) = member else { return (lease, None) };
+        self.parts.hold = Hold::Reserved(lease);
+        // Its own deadline may have passed while it waited for the culprit, which is no fault of its own.
+        let deadline = Instant::now() + self.context.limits.request_timeout;
+        let mut run = self.run_handler(&member.job, deadline);
+        // What it may not do under the lease, call others or compute for long, it is to be asked for again.
+        if run.called_in_recovery || matches!(run.outcome, Err(Failure::LeaseHeld)) {
+            run.outcome = Err(Failure::Lost);
+            run.keep = false;
+        }
+        match std::mem::take(&mut self.parts.hold) {
+            Hold::Joined(mut unit) => {
+                idempotency::remember(&self.context, &mut unit, &member.job, &mut run);
+                let (lease, ended) = unit.finish(run.keep);
+                if !matches!(ended, Ended::Kept { .. }) {
+                    self.instance = None;
+                }
+                member.outcome = settle_unit(run.outcome, &ended);
+                (lease, Some(ended))
+            }
+            Hold::Carried(lease) | Hold::Reserved(lease) => {
+                member.outcome = run.outcome;
+                (lease, None)
+            }
+            // `run_handler` gives back what it was given: a lease in one of the forms above.
+            Hold::Nothing => {
+                member.outcome = run.outcome;
+                (self.reacquire(), None)
+            }
+        }
+    }
+
+    /// The lease once more, however long it takes: others hold it for a bounded time.
+    fn reacquire(&self) -> Lease<Member> {
+        loop {
+            let database = self.context.database();
+            let patience = Instant::now() + self.context.limits.request_timeout;
+            if let Some(Ok(lease)) = database.map(|database| database.writer.acquire(patience)) {
+                return lease;
+            }
+        }
+    }
+
+    /// Takes the open unit of work of what ran last, if it joined one.
+    pub(crate) fn take_unit(&mut self) -> Option<UnitOfWork<Member>> {
+        match std::mem::take(&mut self.parts.hold) {
+            Hold::Joined(unit) => Some(unit),
+            other => {
+                self.parts.hold = other;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The databases of an application: which file is whose, and bringing each to its replicas and its schema.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bulkhead_runtime::Component;
+use bulkhead_store::{Database, FileIdentity, LogReader, Settings, StoreError};
+use bulkhead_types::{Clock as _, SystemClock, rfc3339};
+
+use super::{StartError, at};
+use crate::manifest::{Manifest, ServiceEntry};
+
+/// The file that is in use in the place of the manifest's: a service that was rebuilt has another one, which a file beside it names. That
+/// file is replaced whole, so there is always one answer.
+pub(super) fn active(path: &Path) -> PathBuf {
+    let named = std::fs::read_to_string(pointer(path)).ok();
+    let name = named.as_deref().map(str::trim).filter(|name| !name.is_empty() && !name.contains('/'));
+    name.map_or_else(|| path.to_owned(), |name| path.with_file_name(name))
+}
+
+/// The file that names the one in use.
+pub(super) fn pointer(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".active");
+    name.into()
+}
+
+/// The databases by service. Each is a file of its own, whatever the paths say.
+///
+/// Looking at a file opens and closes it, which would drop SQLite's locks on it in this process: so this is done for all of
+/// them before any is opened.
+pub(super) fn files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<String, PathBuf>, StartError> {
+    let mut files = BTreeMap::new();
+    let mut owners: BTreeMap<FileIdentity, &str> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (name, entry) in &manifest.services {
+        let Some(file) = &entry.database else { continue };
+        let path = active(&folder.join(file));
+        match FileIdentity::of(&path) {
+            Ok(identity) => {
+                if let Some(owner) = owners.insert(identity, name) {
+                    let message = format!(
+                        "database: {} is the same file as the database of service.{owner}; a service's database is its own: \
+                         give each another file",
+                        path.display()
+                    );
+                    wrong.extend(at(manifest, entry, vec![message]));
+                }
+                files.insert(name.clone(), path);
+            }
+            Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
+        }
+    }
+    if wrong.is_empty() { Ok(files) } else { Err(StartError(wrong)) }
+}
+
+/// Opens the databases, with the host's own tables in them.
+pub(super) fn open(
+    manifest: &Manifest,
+    files: &BTreeMap<String, PathBuf>,
+) -> Result<BTreeMap<String, Arc<Database>>, StartError> {
+    let mut wrong = Vec::new();
+    let mut opened = BTreeMap::new();
+    for (name, entry) in &manifest.services {
+        let Some(path) = files.get(name) else { continue };
+        let settings = Settings { path: path.clone(), storage: entry.spec.limits.storage };
+        match Database::open(settings) {
+            Ok(database) => drop(opened.insert(name.clone(), database)),
+            Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
+        }
+    }
+    if wrong.is_empty() { Ok(opened) } else { Err(StartError(wrong)) }
+}
+
+/// Makes a service's replicas, and brings its database to the component's schema.
+pub(super) fn prepare(
+    database: &Database,
+    entry: &ServiceEntry,
+    component: &Component,
+    all: &BTreeMap<String, Arc<Database>>,
+) -> Result<(), StoreError> {
+    let owners = |name: &str| match all.get(name) {
+        Some(owner) => LogReader::open(owner),
+        None => Err(StoreError::Replica {
+            path: database.path().to_owned(),
+            name: name.to_owned(),
+            why: "its owner has no database".to_owned(),
+        }),
+    };
+    database.make_replicas(&entry.replicas, &owners)?;
+    let outcome = database.migrate(&component.migrations, &rfc3339(SystemClock.now()))?;
+    if !outcome.applied.is_empty() {
+        tracing::info!(service = entry.spec.name, applied = ?outcome.applied, version = outcome.version, "migrated");
+    }
+    Ok(())
+}

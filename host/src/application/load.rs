@@ -1,0 +1,151 @@
+//! Loading components: each is read, compiled, asked what it is, and compared with what the manifest grants.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bulkhead_build::{Imports, check_imports};
+use bulkhead_runtime::{Component, ComponentCache, Engine, Queues, Surroundings, queues};
+use bulkhead_types::{SystemClock, SystemRandom, limits};
+
+use super::{StartError, at};
+use crate::manifest::{Manifest, ServiceEntry, Source};
+
+/// Instances beyond one for each thread: those that a load asks what they are, and the threads of a rebuild.
+const SPARE_INSTANCES: usize = 16;
+
+/// Components that are loaded and checked, with what they are to run in.
+pub(super) struct Loaded<'m> {
+    pub(super) engine: Engine,
+    pub(super) queues: BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)>,
+    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) components: Vec<(&'m ServiceEntry, Component)>,
+}
+
+pub(super) fn load_all(manifest: &Manifest) -> Result<Loaded<'_>, StartError> {
+    let cache = ComponentCache::open(&manifest.data.join("cache"));
+    let (engine, queues) = (engine(manifest)?, all_queues(manifest));
+    let directory = queues.iter().map(|(name, (queues, _))| (name.clone(), queues.clone())).collect();
+    let surroundings =
+        Arc::new(Surroundings { clock: Box::new(SystemClock), random: Box::new(SystemRandom), directory });
+    let mut wrong = Vec::new();
+    let mut components = Vec::new();
+    for (name, entry) in &manifest.services {
+        match load(&engine, &cache, name, entry, &surroundings) {
+            Ok(component) => components.push((entry, component)),
+            Err(errors) => wrong.extend(at(manifest, entry, errors)),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(StartError(wrong));
+    }
+    Ok(Loaded { engine, queues, surroundings, components })
+}
+
+fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
+    let limits = manifest.services.values().map(|entry| &entry.spec.limits);
+    let workers: usize = limits
+        .clone()
+        .map(|limits| limits.read_workers + limits.write_workers + limits.compute_workers)
+        .sum();
+    let memory = limits.map(|limits| limits.memory).max().unwrap_or(limits::MEMORY_DEFAULT);
+    // A worker has one instance at a time, and so have a lane and the thread of a service's timers.
+    let lanes = manifest.edges().len() + manifest.services.len();
+    let instances = u32::try_from(workers + lanes + SPARE_INSTANCES).unwrap_or(u32::MAX);
+    Engine::new(instances, memory).map_err(|error| {
+        StartError(vec![format!(
+            "reserve address space for {instances} instances: {error:#}; lower limits.read_workers or limits.write_workers"
+        )])
+    })
+}
+
+fn all_queues(manifest: &Manifest) -> BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)> {
+    manifest.services.iter().map(|(name, entry)| (name.clone(), queues(&entry.spec))).collect()
+}
+
+/// Reads, checks and loads a component; gives all that is wrong with it.
+fn load(
+    engine: &Engine,
+    cache: &ComponentCache,
+    name: &str,
+    entry: &ServiceEntry,
+    surroundings: &Arc<Surroundings>,
+) -> Result<Component, Vec<String>> {
+    let path = entry.source.component(name);
+    let bytes = std::fs::read(&path).map_err(|error| {
+        let remedy = match &entry.source {
+            Source::Crate(_) => format!("build it with `bulkhead build {name}`"),
+            Source::File(_) => "name the component's file in `source`".to_owned(),
+        };
+        vec![format!("read its component {}: {error}; {remedy}", path.display())]
+    })?;
+    let imports = check_imports(&bytes).map_err(|error| vec![format!("load {}: {error}", path.display())])?;
+    let component = Component::load(engine, cache, &bytes, &entry.spec, surroundings)
+        .map_err(|error| vec![format!("load {}: {error}", path.display())])?;
+    let wrong = missing_grants(entry, &imports, &component);
+    if wrong.is_empty() { Ok(component) } else { Err(wrong) }
+}
+
+/// What the component uses and the manifest does not grant, and what the manifest routes to it and it does not have.
+fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<String> {
+    let spec = &entry.spec;
+    let mut wrong = Vec::new();
+    let mut lacks = |uses: &str, grant: &str, example: String| {
+        wrong.push(format!("the component {uses}, and the manifest gives it no `{grant}`; add {example}"));
+    };
+    let database = format!("database = \"sqlite:data/{}.db\"", spec.name);
+    for interface in ["bulkhead:service/snapshot", "bulkhead:service/transaction", "bulkhead:service/outbox"]
+    {
+        if imports.imports(interface) && entry.database.is_none() {
+            lacks(&format!("imports {interface}"), "database", database.clone());
+        }
+    }
+    if !component.migrations.is_empty() && entry.database.is_none() {
+        lacks("has migrations", "database", database);
+    }
+    if imports.imports("bulkhead:service/services") && spec.grants.calls.is_empty() {
+        lacks(
+            "imports bulkhead:service/services",
+            "calls",
+            "calls = [\"…\"] with the services that it calls".to_owned(),
+        );
+    }
+    if let Some(description) = &component.description {
+        for kind in &description.publishes {
+            if !spec.grants.publishes.contains(kind) {
+                lacks(&format!("publishes {kind}"), "publishes", format!("\"{kind}\" to publishes"));
+            }
+        }
+        for kind in &description.subscribes {
+            if !spec.grants.subscribes.contains(kind) && !spec.grants.timers.contains(kind) {
+                lacks(&format!("subscribes to {kind}"), "subscribes", format!("\"{kind}\" to subscribes"));
+            }
+        }
+        let handled = |kind: &&String| !description.subscribes.contains(kind);
+        for kind in spec.grants.subscribes.iter().chain(&spec.grants.timers).filter(handled) {
+            wrong.push(format!(
+                "the manifest has it subscribe to {kind}, and the component has no handler for it; remove it from `subscribes`"
+            ));
+        }
+        if entry.rebuildable {
+            let writes = description.routes.iter().filter(|route| !matches!(route.method.as_str(), "GET" | "HEAD"));
+            for route in writes {
+                wrong.push(format!(
+                    "it is rebuildable, and has the route {} {}, whose effects a rebuild would lose; remove `rebuildable` or the route",
+                    route.method, route.path
+                ));
+            }
+        }
+    }
+    if !(spec.grants.subscribes.is_empty() && spec.grants.timers.is_empty()) && !component.takes_events() {
+        wrong.push(
+            "the manifest has it subscribe to events, and the component exports no bulkhead:service/event-handler".to_owned(),
+        );
+    }
+    if !spec.routes.is_empty() && !component.answers_http() {
+        wrong.push(
+            "routes lead to it, and the component exports no bulkhead:service/http-handler; remove the routes, or export it"
+                .to_owned(),
+        );
+    }
+    wrong
+}

@@ -1,0 +1,142 @@
+//! `Bulkhead-After`: a request waits until its service has applied what another service published, up to a position.
+//!
+//! It waits here, on the network side, and holds no worker. A position that no edge leads from to the service is satisfied: the
+//! service takes nothing of that log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bulkhead_runtime::{Edge, Logs, Problem};
+use bulkhead_store::{InboxReader, LogReader, Parked, ParkedState, StatementError};
+use bulkhead_types::Position;
+use bulkhead_types::limits::{AFTER_TOKENS_MAX, WAITERS_MAX};
+use http::HeaderMap;
+use tokio::sync::Semaphore;
+
+use crate::application::Application;
+
+const HEADER: &str = "bulkhead-after";
+
+/// The edges and logs that positions are of.
+pub(super) struct Positions {
+    logs: Logs,
+    /// By producer and consumer.
+    edges: BTreeMap<(String, String), Arc<Edge>>,
+    room: Semaphore,
+}
+
+impl Positions {
+    pub(super) fn new(application: &Application) -> Self {
+        let key = |edge: &Arc<Edge>| (edge.spec.producer.clone(), edge.spec.consumer.clone());
+        Self {
+            logs: application.logs().clone(),
+            edges: application.edges().iter().map(|edge| (key(edge), Arc::clone(edge))).collect(),
+            room: Semaphore::new(WAITERS_MAX),
+        }
+    }
+
+    /// Reads and checks the positions that a request names.
+    pub(super) fn of(&self, headers: &HeaderMap) -> Result<Vec<Position>, Problem> {
+        let mut positions = Vec::new();
+        for value in headers.get_all(HEADER) {
+            let text = value.to_str().map_err(|_| invalid("it is not text"))?;
+            for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
+                if positions.len() == AFTER_TOKENS_MAX {
+                    return Err(invalid(&format!("there are more than {AFTER_TOKENS_MAX} positions")));
+                }
+                let position: Position = token.parse().map_err(|_| invalid(&format!("{token:?} is no position")))?;
+                let known = self.logs.get(&position.service).filter(|(database, _)| database.log() == position.log);
+                let Some((_, bell)) = known else {
+                    return Err(invalid(&format!("{token:?} is a position in a log that is not here")));
+                };
+                if i64::try_from(position.sequence).map_or(true, |sequence| sequence > bell.head()) {
+                    return Err(invalid(&format!("{token:?} is ahead of its log")));
+                }
+                positions.push(position);
+            }
+        }
+        Ok(positions)
+    }
+
+    /// Waits until `service` has applied everything up to these positions.
+    pub(super) async fn wait(
+        &self,
+        service: &str,
+        positions: &[Position],
+        deadline: Instant,
+    ) -> Result<(), Problem> {
+        for position in positions {
+            let Some(edge) = self.edges.get(&(position.service.clone(), service.to_owned())) else { continue };
+            let sequence = i64::try_from(position.sequence).unwrap_or(i64::MAX);
+            if edge.applied() < sequence {
+                let Ok(_waiter) = self.room.try_acquire() else {
+                    return Err(Problem::unavailable("as many requests wait for a position as the host takes"));
+                };
+                let mut applied = edge.watch();
+                let waiting = applied.wait_for(|applied| *applied >= sequence);
+                match tokio::time::timeout_at(deadline.into(), waiting).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(_)) | Err(_) => return Err(too_long(edge, position)),
+                }
+            }
+            if edge.is_troubled() {
+                self.look_for_parked(service, position, sequence).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A position is passed by an event that was parked too: what it tells of is not applied then.
+    async fn look_for_parked(&self, service: &str, position: &Position, sequence: i64) -> Result<(), Problem> {
+        let (Some((producer, _)), Some((consumer, _))) =
+            (self.logs.get(&position.service).cloned(), self.logs.get(service).cloned())
+        else {
+            return Ok(());
+        };
+        let name = position.service.clone();
+        let look = move || -> Result<Option<Parked>, StatementError> {
+            let failed = |error: bulkhead_store::StoreError| StatementError::Other(error.to_string());
+            let event = LogReader::open(&producer).map_err(failed)?.read(sequence, 1)?;
+            let subject = event.first().map_or("", |event| event.subject.as_str());
+            InboxReader::open(&consumer).map_err(failed)?.held_up(&name, subject, sequence)
+        };
+        let found = tokio::task::spawn_blocking(look).await;
+        match found {
+            Ok(Ok(None)) => Ok(()),
+            Ok(Ok(Some(parked))) => {
+                let what = match parked.state {
+                    ParkedState::Parked => "is parked and tried again later",
+                    ParkedState::Dead => "is a dead letter, which an operator is to look at",
+                };
+                let detail = format!(
+                    "{service} could not apply {}: the event {} {what}",
+                    position.service, parked.id
+                );
+                Err(Problem { retry_after: Some(1), ..Problem::new(503, "event-parked", "An event is parked", detail) })
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, service, "parked events can't be read");
+                Err(Problem::unavailable("what the service has applied can't be told now"))
+            }
+            Err(_) => Err(Problem::unavailable("what the service has applied can't be told now")),
+        }
+    }
+}
+
+fn invalid(why: &str) -> Problem {
+    Problem::new(
+        400,
+        "invalid-position",
+        "The position is not valid",
+        format!("Bulkhead-After has what a header Bulkhead-Position gave: {why}"),
+    )
+}
+
+fn too_long(edge: &Edge, position: &Position) -> Problem {
+    let detail = match edge.stopped() {
+        Some(_) => format!("{} takes no events of {} at present", edge.spec.consumer, position.service),
+        None => format!("{} did not apply {} in time", edge.spec.consumer, position.service),
+    };
+    Problem::new(504, "position-timeout", "The position was not reached", detail)
+}

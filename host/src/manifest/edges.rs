@@ -1,0 +1,119 @@
+//! Who takes events from whom.
+
+use std::collections::BTreeMap;
+
+use bulkhead_runtime::EdgeSpec;
+
+use super::{Manifest, Mistake};
+
+impl Manifest {
+    /// The service that publishes a type of event.
+    #[must_use]
+    pub fn publisher(&self, kind: &str) -> Option<&str> {
+        let publishes = |(_, entry): &(&String, &super::ServiceEntry)| entry.spec.grants.publishes.contains(kind);
+        self.services.iter().find(publishes).map(|(name, _)| name.as_str())
+    }
+
+    /// An edge for each pair of services of which one takes events of the other: by subscription, or for a replica.
+    #[must_use]
+    pub fn edges(&self) -> Vec<EdgeSpec> {
+        let mut edges = BTreeMap::new();
+        for (consumer, entry) in &self.services {
+            for kind in &entry.spec.grants.subscribes {
+                if let Some(producer) = self.publisher(kind) {
+                    edge(&mut edges, producer, consumer).types.insert(kind.clone());
+                }
+            }
+            for replica in &entry.replicas {
+                edge(&mut edges, &replica.owner, consumer).replicas.push(replica.clone());
+            }
+        }
+        edges.into_values().collect()
+    }
+}
+
+fn edge<'e>(
+    edges: &'e mut BTreeMap<(String, String), EdgeSpec>,
+    producer: &str,
+    consumer: &str,
+) -> &'e mut EdgeSpec {
+    edges.entry((producer.to_owned(), consumer.to_owned())).or_insert_with(|| EdgeSpec {
+        producer: producer.to_owned(),
+        consumer: consumer.to_owned(),
+        ..EdgeSpec::default()
+    })
+}
+
+/// What is wrong with subscriptions, replicas and entities.
+pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
+    let mut add = |line, message| mistakes.push(Mistake { line, message });
+    let mut entities: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, service) in &manifest.services {
+        let grants = &service.spec.grants;
+        for kind in &grants.subscribes {
+            match manifest.publisher(kind) {
+                Some(publisher) if publisher == name => add(
+                    service.line,
+                    format!(
+                        "service.{name}.subscribes: {kind} is its own event; a service takes those of others: do in the unit of work that \
+                         publishes it what it is to cause, or set a timer of another type"
+                    ),
+                ),
+                Some(_) => {}
+                None => add(
+                    service.line,
+                    format!(
+                        "service.{name}.subscribes: no service publishes {kind}; add it to the publishes of its owner, or, for a timer, \
+                         begin its name with \"{name}.\""
+                    ),
+                ),
+            }
+        }
+        let uses_events = !(grants.subscribes.is_empty() && grants.timers.is_empty() && service.replicas.is_empty());
+        if uses_events && service.database.is_none() {
+            let message = format!(
+                "service.{name}: a service that takes events keeps its position in its database; add database = \"sqlite:data/{name}.db\""
+            );
+            add(service.line, message);
+        }
+        for replica in &service.replicas {
+            let owner = &replica.owner;
+            let place = format!("service.{name}.replica.{}", replica.name);
+            if owner == name || !manifest.services.contains_key(owner) {
+                let names = manifest.services.keys().filter(|other| *other != name);
+                let names = names.map(String::as_str).collect::<Vec<_>>().join(", ");
+                add(service.line, format!("{place}.owner: {owner:?} is no other service; there are {names}"));
+                continue;
+            }
+            for kind in std::iter::once(&replica.upsert).chain(&replica.delete) {
+                if manifest.publisher(kind) != Some(owner) {
+                    add(service.line, format!("{place}: {owner} does not publish {kind}; add it to its publishes"));
+                }
+            }
+        }
+        for (entity, entry) in &service.entities {
+            if let Some(other) = entities.insert(entity, name) {
+                add(entry.line, format!("service.{name}.entity.{entity}: {other} owns it already; what is owned has one owner"));
+            }
+            let deleted = entry.deleted.as_ref().filter(|kind| manifest.publisher(kind) != Some(name));
+            if let Some(kind) = deleted {
+                add(entry.line, format!("service.{name}.entity.{entity}.deleted: {name} does not publish {kind}"));
+            }
+        }
+        if service.rebuildable {
+            for (what, found) in [
+                ("publishes", !grants.publishes.is_empty()),
+                ("calls", !grants.calls.is_empty()),
+                ("timers in subscribes", !grants.timers.is_empty()),
+                ("entities", !service.entities.is_empty()),
+            ] {
+                if found {
+                    let message = format!(
+                        "service.{name}: a rebuildable service owns nothing, and this one has {what}; remove them, or `rebuildable`"
+                    );
+                    add(service.line, message);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Idempotency keys: the answer of a request, kept in the unit of work that it tells of.
+//!
+//! Only the answer of a kept unit of work is recorded, and in it: so there is an answer for a key exactly when its effects are there.
+//! Two units of work with one key can't both be kept (the key is the primary key). The header is that of the IETF draft
+//! "The Idempotency-Key HTTP Header Field". What a client sent is kept as keyed hashes alone.
+
+use std::time::Duration;
+
+use bulkhead_types::limits::IDEMPOTENCY_KEPT;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rusqlite::{Connection, OptionalExtension as _};
+use sha2::Sha256;
+
+use crate::error::classify;
+use crate::inbox::milliseconds;
+use crate::{Database, Reader, StatementError, UnitOfWork};
+
+/// What a request with a key is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    key: [u8; 32],
+    request: [u8; 32],
+}
+
+impl RequestKey {
+    /// `caller` and `key` are whose key it is and which, `request` the parts that must be the same when it is used again.
+    #[must_use]
+    pub fn new(database: &Database, caller: &str, key: &str, request: &[&[u8]]) -> Self {
+        let secret = database.secret();
+        Self {
+            key: keyed_hash(secret, &[b"key", caller.as_bytes(), key.as_bytes()]),
+            request: keyed_hash(secret, request),
+        }
+    }
+}
+
+/// HMAC-SHA-256 over the parts, each preceded by its length.
+fn keyed_hash(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
+        // It takes keys of any length.
+        return [0; 32];
+    };
+    for part in parts {
+        mac.update(&(part.len() as u64).to_le_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// An answer that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, as a JSON list of pairs.
+    pub headers: String,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Where the log stood after it.
+    pub position: u64,
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing, or nothing any more.
+    No,
+    /// The answer of the same request.
+    Answer(KeptAnswer),
+    /// It was used with another request.
+    OtherRequest,
+}
+
+fn look_up(connection: &Connection, key: &RequestKey, now: Duration) -> rusqlite::Result<Known> {
+    let oldest = milliseconds(now.saturating_sub(IDEMPOTENCY_KEPT));
+    let row = connection
+        .prepare_cached(
+            "/*bulkhead*/SELECT request, status, headers, body, position FROM _bulkhead_idempotency
+             WHERE key = ?1 AND created_ms > ?2",
+        )?
+        .query_row((key.key, oldest), |row| {
+            let answer = KeptAnswer {
+                status: row.get(1)?,
+                headers: row.get(2)?,
+                body: row.get(3)?,
+                position: row.get::<_, i64>(4)?.unsigned_abs(),
+            };
+            Ok((row.get::<_, Vec<u8>>(0)?, answer))
+        })
+        .optional()?;
+    Ok(match row {
+        None => Known::No,
+        Some((request, answer)) if request == key.request => Known::Answer(answer),
+        Some(_) => Known::OtherRequest,
+    })
+}
+
+impl Reader {
+    /// What is known of a key. It is looked for in a snapshot of its own, which begins and ends here.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn known(&mut self, key: &RequestKey, now: Duration) -> Result<Known, StatementError> {
+        self.end();
+        look_up(self.connection(), key, now).map_err(|error| classify(&error, None))
+    }
+}
+
+impl<M> UnitOfWork<M> {
+    /// Keeps the answer of this unit of work: false, and nothing is written, where the key has one already. Answers that are a day
+    /// old go meanwhile, some at a time.
+    ///
+    /// # Errors
+    ///
+    /// When the row could not be written.
+    pub fn remember(
+        &mut self,
+        key: &RequestKey,
+        answer: &KeptAnswer,
+        now: Duration,
+    ) -> Result<bool, StatementError> {
+        self.as_host(|connection| {
+            connection
+                .prepare_cached(
+                    "/*bulkhead*/DELETE FROM _bulkhead_idempotency WHERE key IN (
+                     SELECT key FROM _bulkhead_idempotency WHERE created_ms <= ?1 ORDER BY created_ms LIMIT 8) OR (key = ?2 AND created_ms <= ?1)",
+                )?
+                .execute((milliseconds(now.saturating_sub(IDEMPOTENCY_KEPT)), key.key))?;
+            let inserted = connection
+                .prepare_cached(
+                    "/*bulkhead*/INSERT OR IGNORE INTO _bulkhead_idempotency
+                     (key, request, created_ms, status, headers, body, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute((
+                    key.key,
+                    key.request,
+                    milliseconds(now),
+                    answer.status,
+                    &answer.headers,
+                    &answer.body,
+                    i64::try_from(answer.position).unwrap_or(i64::MAX),
+                ))?;
+            Ok(inserted == 1)
+        })
+    }
+}
