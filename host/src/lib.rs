@@ -3,7 +3,9 @@
 //! This crate puts the parts together: the manifest, HTTP, start and stop, and the command line. What a unit of work is stands
 //! in `bulkhead-store`, how a handler runs in `bulkhead-runtime`, how a component is built in `bulkhead-build`.
 
+pub mod admin;
 pub mod application;
+pub mod check;
 pub mod cli;
 pub mod http;
 mod identity;

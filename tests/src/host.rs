@@ -39,7 +39,7 @@ impl Host {
     #[track_caller]
     pub fn start(manifest: &Path, data: &Path, arguments: &[&str], folder: Arc<TempDir>) -> Host {
         let mut all = vec!["up", "--manifest", text(manifest), "--data", text(data)];
-        all.extend(["--listen", "127.0.0.1:0"]);
+        all.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         all.extend(arguments);
         let process = Process::spawn(&all);
         loop {

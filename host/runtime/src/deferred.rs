@@ -74,7 +74,11 @@ impl DeferredWork {
                 Ok(Some(wait)) => wait.min(WAIT_MAX),
                 Ok(None) => WAIT_MAX,
                 Err(error) => {
-                    tracing::warn!(service = self.runner.context.name, why = error.to_string(), "timers wait");
+                    tracing::warn!(
+                        service = self.runner.context.name,
+                        why = error.to_string(),
+                        "timers wait"
+                    );
                     PAUSE
                 }
             };
@@ -149,7 +153,9 @@ impl DeferredWork {
             self.inbox.timer(row.sequence)?
         } else {
             match self.sources.get_mut(&row.producer) {
-                Some((_, log)) => log.read(row.sequence, 1)?.into_iter().find(|event| event.sequence == row.sequence),
+                Some((_, log)) => {
+                    log.read(row.sequence, 1)?.into_iter().find(|event| event.sequence == row.sequence)
+                }
                 None => None,
             }
         };
@@ -162,7 +168,9 @@ impl DeferredWork {
         }
         let Some(event) = event.filter(|event| event.id == row.id) else {
             let why = NotTaken::Reject(match &edge {
-                None if !own => format!("the manifest has this service take nothing of {} any more", row.producer),
+                None if !own => {
+                    format!("the manifest has this service take nothing of {} any more", row.producer)
+                }
                 _ => "the event is no longer in the log".to_owned(),
             });
             return self.park_again(row, attempts, &why);
@@ -241,8 +249,15 @@ impl DeferredWork {
 
     fn tell(&self, row: &Parked) {
         tracing::warn!(
-            service = self.name(), producer = row.producer, trace_id = row.trace_id, event = row.id, kind = row.kind,
-            attempts = row.attempts, reason = row.reason, dead = row.state == ParkedState::Dead, "an event was not taken"
+            service = self.name(),
+            producer = row.producer,
+            trace_id = row.trace_id,
+            event = row.id,
+            kind = row.kind,
+            attempts = row.attempts,
+            reason = row.reason,
+            dead = row.state == ParkedState::Dead,
+            "an event was not taken"
         );
     }
 

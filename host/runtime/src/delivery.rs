@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{ApplyError, Ended, Logged, Loss, Parked, ParkedState, ReplicaSpec, StatementError, UnitOfWork};
+use bulkhead_store::{
+    ApplyError, Ended, Logged, Loss, Parked, ParkedState, ReplicaSpec, StatementError, UnitOfWork,
+};
 use bulkhead_types::limits::{ATTEMPTS_MAX, RETRY_FIRST, RETRY_MAX};
 
 use crate::bindings::bulkhead::service::types::Event;

@@ -7,13 +7,11 @@ use std::thread::{self, JoinHandle};
 
 use bulkhead_store::{Database, InboxReader, StoreError};
 
+use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork};
 use crate::edge::Edge;
-use crate::engine::Engine;
 use crate::event_log::{Bell, EmbeddedLog, EventLog};
 use crate::lane::Lane;
-use crate::runner::Runner;
-use crate::service::Consumer;
 
 /// The logs of an application, by the service that writes them.
 pub type Logs = BTreeMap<String, (Arc<Database>, Arc<Bell>)>;
@@ -47,7 +45,6 @@ impl Deliveries {
     ///
     /// See [`DispatchError`].
     pub fn start(
-        engine: &Engine,
         consumer: &Consumer,
         edges: &[Arc<Edge>],
         deferred: &Arc<Deferred>,
@@ -57,8 +54,6 @@ impl Deliveries {
         let name = consumer.name();
         let database =
             consumer.database().ok_or_else(|| DispatchError::NoDatabase(name.to_owned()))?.database.clone();
-        let runner =
-            || Runner::new(engine.clone(), Arc::clone(&consumer.component), Arc::clone(&consumer.context));
         let open = |edge: &Edge| -> Result<Option<Box<dyn EventLog>>, StoreError> {
             let Some((producer, bell)) = logs.get(&edge.spec.producer) else { return Ok(None) };
             Ok(Some(Box::new(EmbeddedLog::open(producer, bell)?)))
@@ -76,7 +71,7 @@ impl Deliveries {
             let lane = Lane::new(
                 Arc::clone(edge),
                 log,
-                runner(),
+                consumer.runner(),
                 InboxReader::open(&database)?,
                 Arc::clone(deferred),
                 Arc::clone(&stop),
@@ -86,7 +81,7 @@ impl Deliveries {
         }
         let work = DeferredWork::new(
             Arc::clone(deferred),
-            runner(),
+            consumer.runner(),
             InboxReader::open(&database)?,
             sources,
             Arc::clone(&stop),

@@ -96,7 +96,12 @@ impl Edge {
     }
 
     pub(crate) fn stop(&self, why: String) {
-        tracing::error!(producer = self.spec.producer, consumer = self.spec.consumer, why, "an edge has stopped");
+        tracing::error!(
+            producer = self.spec.producer,
+            consumer = self.spec.consumer,
+            why,
+            "an edge has stopped"
+        );
         *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
@@ -154,6 +159,13 @@ impl Edge {
 
     pub(crate) fn woken(&self) -> &Receiver<()> {
         &self.woken
+    }
+
+    /// Wakes the lane if it has not taken everything up to `head`: for a log whose bell does not ring for it.
+    pub fn wake_for(&self, head: i64) {
+        if self.applied() < head {
+            self.wake();
+        }
     }
 
     pub(crate) fn wake(&self) {

@@ -67,11 +67,7 @@ impl EmbeddedLog {
     ///
     /// When SQLite can't.
     pub fn open(database: &Database, bell: &Arc<Bell>) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: database.log().to_owned(),
-            reader: LogReader::open(database)?,
-            bell: Arc::clone(bell),
-        })
+        Ok(Self { id: database.log().to_owned(), reader: LogReader::open(database)?, bell: Arc::clone(bell) })
     }
 }
 

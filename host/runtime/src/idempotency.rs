@@ -44,7 +44,9 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
     match reader.known(&key, runner.context.surroundings.clock.now()) {
         Ok(Known::No) => None,
         Ok(Known::OtherRequest) => Some(Err(Failure::KeyReused)),
-        Ok(Known::Answer(kept)) => Some(replay(kept).ok_or(Failure::Host("a kept answer can't be read".into()))),
+        Ok(Known::Answer(kept)) => {
+            Some(replay(kept).ok_or(Failure::Host("a kept answer can't be read".into())))
+        }
         Err(error) => failed(error.to_string()),
     }
 }

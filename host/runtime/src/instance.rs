@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bulkhead_types::limits::{HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, RESPONSE_HEADERS_MAX};
+use bulkhead_types::limits::{
+    HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, RESPONSE_HEADERS_MAX,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use wasmtime::Store;
 
@@ -242,7 +244,8 @@ impl Runner {
         self.parts = std::mem::take(&mut store.data_mut().worker);
         let instance = started?;
         let http = self.component.http.as_ref().map(|http| http.load(&mut store, &instance)).transpose()?;
-        let events = self.component.events.as_ref().map(|events| events.load(&mut store, &instance)).transpose()?;
+        let events =
+            self.component.events.as_ref().map(|events| events.load(&mut store, &instance)).transpose()?;
         Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, lost })
     }
 

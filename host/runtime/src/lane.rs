@@ -130,7 +130,8 @@ impl Lane {
                     self.tell_applied();
                     return Ok(());
                 }
-                let more = place + 1 < events.len() && events.get(place + 1).is_some_and(|next| next.sequence <= end);
+                let more = place + 1 < events.len()
+                    && events.get(place + 1).is_some_and(|next| next.sequence <= end);
                 self.take(event, more)?;
                 self.runner.run_again_alone();
             }
@@ -292,8 +293,14 @@ impl Lane {
         let producer = self.edge.spec.producer.clone();
         let row = parked(&self.runner.context.surroundings, event, &producer, attempts, why);
         tracing::warn!(
-            service = self.edge.spec.consumer, producer, trace_id = event.trace_id, event = event.id, kind = event.kind,
-            reason = row.reason, dead = row.state == ParkedState::Dead, "an event was not taken"
+            service = self.edge.spec.consumer,
+            producer,
+            trace_id = event.trace_id,
+            event = event.id,
+            kind = event.kind,
+            reason = row.reason,
+            dead = row.state == ParkedState::Dead,
+            "an event was not taken"
         );
         let dead = row.state == ParkedState::Dead;
         let settle = settled(&self.edge, &self.deferred, event.sequence, move |edge| {
@@ -323,11 +330,7 @@ impl Lane {
 
     fn mark(&mut self, event: &Logged, more: bool, settle: Settle) -> Written {
         let (producer, from) = (&self.edge.spec.producer, &self.cursor);
-        self.runner.write(
-            |unit| unit.move_cursor(producer, from, (event.sequence, &event.id)),
-            settle,
-            more,
-        )
+        self.runner.write(|unit| unit.move_cursor(producer, from, (event.sequence, &event.id)), settle, more)
     }
 
     /// Makes the position durable for the sake of events that were passed over.
@@ -336,7 +339,11 @@ impl Lane {
         let edge = Arc::clone(&self.edge);
         let written = self.runner.write(
             |unit| unit.move_cursor(producer, from, (to.0, &to.1)),
-            Box::new(move |kept| if !kept { edge.refresh() }),
+            Box::new(move |kept| {
+                if !kept {
+                    edge.refresh()
+                }
+            }),
             false,
         );
         match written {

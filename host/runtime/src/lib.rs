@@ -16,6 +16,7 @@ mod cache;
 mod capability;
 mod component;
 mod compute;
+mod consumer;
 mod deferred;
 mod delivery;
 mod dispatcher;
@@ -38,6 +39,7 @@ pub use bindings::bulkhead::service::types::{Header, Principal, Request};
 pub use bindings::exports::bulkhead::service::describe::{Access, Description, Parameter, Route};
 pub use cache::ComponentCache;
 pub use component::{Component, LoadError};
+pub use consumer::Consumer;
 pub use deferred::Deferred;
 pub use dispatcher::{Deliveries, DispatchError, Logs, follow};
 pub use edge::{Counts, Edge, EdgeSpec};
@@ -47,6 +49,6 @@ pub use header::is_hosts;
 pub use job::{Answer, Failure, Job, Outcome, Reply};
 pub use problem::Problem;
 pub use service::{
-    Consumer, Directory, Grants, InstancePolicy, Limits, QueueEnds, Queues, Service, ServiceDatabase, ServiceSpec,
+    Directory, Grants, InstancePolicy, Limits, QueueEnds, Queues, Service, ServiceDatabase, ServiceSpec,
     Surroundings, queues, route_matches, route_rank,
 };

@@ -17,6 +17,7 @@ use flume::{Receiver, Sender, TrySendError};
 use crate::capability::is_read;
 use crate::component::Component;
 use crate::compute::{ComputeRoutes, give_way};
+use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::hold::Member;
 use crate::job::{Failure, Job};
@@ -279,6 +280,21 @@ impl ServiceContext {
         self.database.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The same with another database, and nothing else shared that changes.
+    pub(crate) fn with_database(&self, database: Arc<ServiceDatabase>) -> Arc<Self> {
+        Arc::new(Self {
+            name: self.name.clone(),
+            grants: self.grants.clone(),
+            config: self.config.clone(),
+            secrets: self.secrets.clone(),
+            limits: self.limits.clone(),
+            instances: self.instances,
+            database: RwLock::new(Some(database)),
+            surroundings: Arc::clone(&self.surroundings),
+            lost: AtomicU64::new(0),
+        })
+    }
+
     /// Puts another database in the place of the one that is there.
     pub(crate) fn replace_database(&self, database: Arc<ServiceDatabase>) {
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
@@ -291,8 +307,7 @@ pub struct Service {
     /// The queue of each worker.
     stops: Vec<Sender<Work>>,
     workers: Vec<JoinHandle<()>>,
-    component: Arc<Component>,
-    context: Arc<ServiceContext>,
+    consumer: Consumer,
 }
 
 impl Service {
@@ -337,13 +352,14 @@ impl Service {
                 })?);
             }
         }
-        Ok(Self { stopping: Arc::clone(&queues.stopping), stops, workers, component, context })
+        let consumer = Consumer::new(engine.clone(), component, context);
+        Ok(Self { stopping: Arc::clone(&queues.stopping), stops, workers, consumer })
     }
 
-    /// What its events are delivered by.
+    /// The service, as lanes and operators reach it.
     #[must_use]
     pub fn consumer(&self) -> Consumer {
-        Consumer { component: Arc::clone(&self.component), context: Arc::clone(&self.context) }
+        self.consumer.clone()
     }
 
     /// Takes no more jobs, answers those in the queues, and ends the threads.
@@ -358,32 +374,6 @@ impl Service {
                 tracing::error!("a worker had panicked");
             }
         }
-    }
-}
-
-/// A service, as its lanes know it.
-#[derive(Clone)]
-pub struct Consumer {
-    pub(crate) component: Arc<Component>,
-    pub(crate) context: Arc<ServiceContext>,
-}
-
-impl Consumer {
-    /// The service's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.context.name
-    }
-
-    /// The database, as it is now.
-    #[must_use]
-    pub fn database(&self) -> Option<Arc<ServiceDatabase>> {
-        self.context.database()
-    }
-
-    /// Has the service work with another database from the next request on.
-    pub fn replace_database(&self, database: Arc<ServiceDatabase>) {
-        self.context.replace_database(database);
     }
 }
 

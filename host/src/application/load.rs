@@ -127,7 +127,8 @@ fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component
             ));
         }
         if entry.rebuildable {
-            let writes = description.routes.iter().filter(|route| !matches!(route.method.as_str(), "GET" | "HEAD"));
+            let writes =
+                description.routes.iter().filter(|route| !matches!(route.method.as_str(), "GET" | "HEAD"));
             for route in writes {
                 wrong.push(format!(
                     "it is rebuildable, and has the route {} {}, whose effects a rebuild would lose; remove `rebuildable` or the route",

@@ -5,18 +5,20 @@
 mod checkpoints;
 mod databases;
 mod load;
+mod rebuild;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_runtime::{
-    Bell, Consumer, Deferred, Deliveries, Description, Edge, Engine, Logs, Service, ServiceDatabase, Surroundings,
+    Bell, Consumer, Deferred, Deliveries, Description, Edge, Logs, Service, ServiceDatabase, Surroundings,
     follow,
 };
 use bulkhead_store::{AfterCommit, Checkpointer, DataFolder, Database, LogReader, StoreError};
 
 use self::checkpoints::Checkpoints;
 use self::load::{Loaded, load_all};
+pub use self::rebuild::{RebuildError, Rebuilt};
 use crate::identity::{Identity, Revocations};
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -44,7 +46,6 @@ pub struct Station {
 /// Running services.
 pub struct Application {
     manifest: Manifest,
-    engine: Engine,
     surroundings: Arc<Surroundings>,
     /// Each service's database and bell.
     logs: Logs,
@@ -53,6 +54,8 @@ pub struct Application {
     descriptions: BTreeMap<String, Description>,
     identity: Mutex<Option<Identity>>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
+    /// Held by the one rebuild that runs.
+    rebuilding: Mutex<()>,
     /// Held until the last connection is closed.
     _folder: DataFolder,
 }
@@ -68,7 +71,8 @@ impl Application {
         let files = databases::files(manifest, folder.path())?;
         let Loaded { engine, mut queues, surroundings, components: loaded } = load_all(manifest)?;
         let all = databases::open(manifest, &files)?;
-        let edges: Vec<Arc<Edge>> = manifest.edges().into_iter().map(|spec| Arc::new(Edge::new(spec))).collect();
+        let edges: Vec<Arc<Edge>> =
+            manifest.edges().into_iter().map(|spec| Arc::new(Edge::new(spec))).collect();
 
         let mut wrong = Vec::new();
         let (mut opened, mut logs, mut checkpointers) = (BTreeMap::new(), Logs::new(), Vec::new());
@@ -80,12 +84,13 @@ impl Application {
                 let revoked = revocations_of(manifest, entry, database, &surroundings)?;
                 revocations = revocations.take().or_else(|| revoked.clone());
                 let (bell, deferred) = (Arc::new(Bell::default()), Arc::new(Deferred::default()));
-                bell.ring(LogReader::open(database)?.head().map_err(|source| StoreError::Log {
-                    path: database.path().to_owned(),
-                    source,
-                })?);
+                bell.ring(
+                    LogReader::open(database)?
+                        .head()
+                        .map_err(|source| StoreError::Log { path: database.path().to_owned(), source })?,
+                );
                 logs.insert(name.clone(), (Arc::clone(database), Arc::clone(&bell)));
-                checkpointers.push(Checkpointer::open(database)?);
+                checkpointers.push((name.clone(), Checkpointer::open(database)?));
                 let after = after_commit(bell, Arc::clone(&deferred), revoked);
                 Ok((Arc::new(ServiceDatabase::open(Arc::clone(database), after)?), deferred))
             });
@@ -107,11 +112,19 @@ impl Application {
             if let Some(description) = &component.description {
                 descriptions.insert(name.clone(), description.clone());
             }
-            let service =
-                Service::start(&engine, Arc::new(component), entry.spec.clone(), database, &surroundings, &senders, ends)
-                    .map_err(|error| failed(&format!("start a thread: {error}")))?;
+            let service = Service::start(
+                &engine,
+                Arc::new(component),
+                entry.spec.clone(),
+                database,
+                &surroundings,
+                &senders,
+                ends,
+            )
+            .map_err(|error| failed(&format!("start a thread: {error}")))?;
             if let Some(deferred) = deferred {
-                let station = Station { consumer: service.consumer(), deferred, deliveries: Mutex::default() };
+                let station =
+                    Station { consumer: service.consumer(), deferred, deliveries: Mutex::default() };
                 stations.insert(name.clone(), station);
             }
             services.push(service);
@@ -125,7 +138,6 @@ impl Application {
         }
         let this = Self {
             manifest: manifest.clone(),
-            engine,
             surroundings,
             logs,
             edges,
@@ -133,6 +145,7 @@ impl Application {
             descriptions,
             identity: Mutex::new(identity),
             running: Mutex::new(Some((services, checkpoints))),
+            rebuilding: Mutex::default(),
             _folder: folder,
         };
         for (name, station) in &this.stations {
@@ -144,8 +157,7 @@ impl Application {
     /// Starts the lanes that lead to a service, and its timers.
     fn deliver_to(&self, name: &str, station: &Station) -> Result<(), bulkhead_runtime::DispatchError> {
         let edges: Vec<Arc<Edge>> = self.edges_to(name).cloned().collect();
-        let deliveries =
-            Deliveries::start(&self.engine, &station.consumer, &edges, &station.deferred, &self.logs)?;
+        let deliveries = Deliveries::start(&station.consumer, &edges, &station.deferred, &self.logs)?;
         *station.deliveries.lock().unwrap_or_else(PoisonError::into_inner) = Some(deliveries);
         Ok(())
     }

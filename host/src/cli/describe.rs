@@ -1,13 +1,12 @@
 //! `bulkhead describe`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
-use anyhow::Context as _;
 use bulkhead_runtime::{Access, Description, Parameter, Route};
 use serde_json::{Value, json};
 
 use super::ApplicationArgs;
+use super::output::print;
 use crate::application;
 
 /// Prints what the components of an application say of themselves.
@@ -21,11 +20,7 @@ pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<(
     } else {
         described.iter().map(|(name, description)| table(name, description)).collect::<Vec<_>>().join("\n")
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads it has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("print the description"),
-    }
+    print(&text)
 }
 
 fn table(name: &str, description: &Description) -> String {

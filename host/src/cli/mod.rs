@@ -1,7 +1,15 @@
 //! The command line: a file for each verb.
 
 mod build;
+mod check;
+mod client;
+mod dead_letters;
 mod describe;
+mod events;
+mod output;
+mod ownership;
+mod replay;
+mod status;
 mod up;
 
 use std::net::SocketAddr;
@@ -10,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::client::HostArgs;
 use crate::manifest::Manifest;
 use crate::telemetry::{self, LogFormat};
 
@@ -35,6 +44,60 @@ enum Verb {
         #[command(flatten)]
         application: ApplicationArgs,
         /// All of it, with the schemas, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the page of who owns which data, and who keeps which copies, in Markdown
+    Ownership {
+        #[command(flatten)]
+        application: ApplicationArgs,
+    },
+    /// Say how a running host is: its services, and how far each takes the events of others
+    Status {
+        #[command(flatten)]
+        host: HostArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List events of a service's log, the newest first
+    Events {
+        #[command(flatten)]
+        host: HostArgs,
+        #[command(flatten)]
+        which: events::Which,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List, show, retry or drop events that a service could not take
+    DeadLetters {
+        #[command(subcommand)]
+        action: dead_letters::Action,
+        #[command(flatten)]
+        host: HostArgs,
+        /// As JSON
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// Compare copies with their owners, references with what they refer to, and events with what was published
+    Check {
+        #[command(flatten)]
+        host: HostArgs,
+        /// Bring copies that differ to what their owner has
+        #[arg(long)]
+        repair: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a service that owns nothing anew from the logs, while it serves
+    Replay {
+        /// The service
+        service: String,
+        #[command(flatten)]
+        host: HostArgs,
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
@@ -74,6 +137,9 @@ struct ApplicationArgs {
     /// Where to listen, in place of the manifest's; with port 0 the system chooses one
     #[arg(long, env = "BULKHEAD_LISTEN")]
     listen: Option<SocketAddr>,
+    /// Where operators reach the host, in place of the manifest's
+    #[arg(long, env = "BULKHEAD_ADMIN")]
+    admin: Option<SocketAddr>,
 }
 
 impl ApplicationArgs {
@@ -81,6 +147,7 @@ impl ApplicationArgs {
         let mut manifest = Manifest::read(&self.manifest.manifest)?;
         manifest.data = self.data.unwrap_or(manifest.data);
         manifest.listen = self.listen.unwrap_or(manifest.listen);
+        manifest.admin = self.admin.unwrap_or(manifest.admin);
         Ok(manifest)
     }
 }
@@ -92,6 +159,12 @@ pub fn run() -> ExitCode {
         telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
             Verb::Up { application } => up::run(application),
             Verb::Describe { application, json } => describe::run(application, json),
+            Verb::Ownership { application } => ownership::run(application),
+            Verb::Status { host, json } => status::run(&host, json),
+            Verb::Events { host, which, json } => events::run(&host, &which, json),
+            Verb::DeadLetters { action, host, json } => dead_letters::run(&host, &action, json),
+            Verb::Check { host, repair, json } => check::run(&host, repair, json),
+            Verb::Replay { service, host, json } => replay::run(&host, &service, json),
             Verb::Build { manifest, services } => build::run(&manifest.manifest, &services),
         });
     match result {

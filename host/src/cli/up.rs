@@ -1,23 +1,30 @@
 //! `bulkhead up`.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ApplicationArgs;
+use crate::admin::Admin;
 use crate::application::Application;
-use crate::http::{Server, serve};
-use crate::manifest::Manifest;
+use crate::http::{Listening, serve};
 
 /// Serves until told to stop.
 pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
     let manifest = arguments.read()?;
-    let listener = listen(&manifest)?;
+    let listener = listen(manifest.listen, "--listen or application.listen")?;
+    let admin_listener = listen(manifest.admin, "--admin or application.admin")?;
     let application = Application::start(&manifest)
         .map_err(|error| anyhow::anyhow!("start the application {}:\n{error}", manifest.name))?;
-    let server = Server::new(listener, &application);
+    let application = Arc::new(application);
+    let server = Listening::application(listener, &application);
+    let admin = Admin::new(Arc::clone(&application))
+        .context("write the admin port's token")?
+        .listening(admin_listener);
     let address = server.address().context("find the listener's address")?;
+    let admin_address = admin.address().context("find the admin listener's address")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("network")
@@ -26,7 +33,9 @@ pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        announce(&format!("admin on http://{admin_address}"));
         announce(&format!("listening on http://{address}"));
+        let admin = tokio::spawn(serve(admin, std::future::pending()));
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -34,23 +43,24 @@ pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
             }
             tracing::info!("stopping: open requests are answered first");
         };
-        serve(server, stop).await.with_context(|| format!("serve on {address}"))
+        let served = serve(server, stop).await.with_context(|| format!("serve on {address}"));
+        admin.abort();
+        served
     })?;
     application.stop();
     tracing::info!("stopped");
     Ok(())
 }
 
-fn listen(manifest: &Manifest) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(manifest.listen).with_context(|| {
+fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| {
         format!(
-            "listen on {}: is another process there? Stop it, or choose another address with --listen or application.listen",
-            manifest.listen
+            "listen on {address}: is another process there? Stop it, or choose another address with {option}"
         )
     })
 }
 
-/// Tells the one who started the host that it serves: standard output has this line alone.
+/// Tells the one who started the host that it serves: standard output has these lines alone, the last of them when it takes requests.
 #[expect(clippy::print_stdout, reason = "the line is for whoever started the host, and is no log line")]
 fn announce(line: &str) {
     println!("{line}");

@@ -45,8 +45,10 @@ impl Positions {
                 if positions.len() == AFTER_TOKENS_MAX {
                     return Err(invalid(&format!("there are more than {AFTER_TOKENS_MAX} positions")));
                 }
-                let position: Position = token.parse().map_err(|_| invalid(&format!("{token:?} is no position")))?;
-                let known = self.logs.get(&position.service).filter(|(database, _)| database.log() == position.log);
+                let position: Position =
+                    token.parse().map_err(|_| invalid(&format!("{token:?} is no position")))?;
+                let known =
+                    self.logs.get(&position.service).filter(|(database, _)| database.log() == position.log);
                 let Some((_, bell)) = known else {
                     return Err(invalid(&format!("{token:?} is a position in a log that is not here")));
                 };
@@ -67,11 +69,15 @@ impl Positions {
         deadline: Instant,
     ) -> Result<(), Problem> {
         for position in positions {
-            let Some(edge) = self.edges.get(&(position.service.clone(), service.to_owned())) else { continue };
+            let Some(edge) = self.edges.get(&(position.service.clone(), service.to_owned())) else {
+                continue;
+            };
             let sequence = i64::try_from(position.sequence).unwrap_or(i64::MAX);
             if edge.applied() < sequence {
                 let Ok(_waiter) = self.room.try_acquire() else {
-                    return Err(Problem::unavailable("as many requests wait for a position as the host takes"));
+                    return Err(Problem::unavailable(
+                        "as many requests wait for a position as the host takes",
+                    ));
                 };
                 let mut applied = edge.watch();
                 let waiting = applied.wait_for(|applied| *applied >= sequence);
@@ -88,7 +94,12 @@ impl Positions {
     }
 
     /// A position is passed by an event that was parked too: what it tells of is not applied then.
-    async fn look_for_parked(&self, service: &str, position: &Position, sequence: i64) -> Result<(), Problem> {
+    async fn look_for_parked(
+        &self,
+        service: &str,
+        position: &Position,
+        sequence: i64,
+    ) -> Result<(), Problem> {
         let (Some((producer, _)), Some((consumer, _))) =
             (self.logs.get(&position.service).cloned(), self.logs.get(service).cloned())
         else {
@@ -109,11 +120,12 @@ impl Positions {
                     ParkedState::Parked => "is parked and tried again later",
                     ParkedState::Dead => "is a dead letter, which an operator is to look at",
                 };
-                let detail = format!(
-                    "{service} could not apply {}: the event {} {what}",
-                    position.service, parked.id
-                );
-                Err(Problem { retry_after: Some(1), ..Problem::new(503, "event-parked", "An event is parked", detail) })
+                let detail =
+                    format!("{service} could not apply {}: the event {} {what}", position.service, parked.id);
+                Err(Problem {
+                    retry_after: Some(1),
+                    ..Problem::new(503, "event-parked", "An event is parked", detail)
+                })
             }
             Ok(Err(error)) => {
                 tracing::error!(%error, service, "parked events can't be read");

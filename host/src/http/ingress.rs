@@ -58,7 +58,14 @@ impl Ingress {
             std::cmp::Reverse(bulkhead_runtime::route_rank(route))
         });
         let (identity, positions) = (application.take_identity(), Positions::new(application));
-        Self { surroundings, routes, identity, positions, keys: Keys::default(), stopping: AtomicBool::new(false) }
+        Self {
+            surroundings,
+            routes,
+            identity,
+            positions,
+            keys: Keys::default(),
+            stopping: AtomicBool::new(false),
+        }
     }
 
     /// Answers one request.

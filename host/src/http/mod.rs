@@ -7,7 +7,8 @@ mod problems;
 mod same_key;
 mod server;
 
-pub use server::{Server, serve};
+pub(crate) use problems::{own, problem_response};
+pub use server::{Listening, serve};
 
 /// What the paths of the host's own begin with. No service can have them.
 pub const HOST_PATHS: &str = "/.well-known/bulkhead";

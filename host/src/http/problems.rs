@@ -12,7 +12,7 @@ use super::{HEALTH_ALIASES, HOST_PATHS};
 const PAGE: &str = include_str!("problems.html");
 
 /// The response for a problem.
-pub(super) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
+pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(problem.to_json(trace_id))));
     *response.status_mut() =
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -29,7 +29,7 @@ pub(super) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
 }
 
 /// The answer of one of the host's own paths; `None` for any other path.
-pub(super) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> Option<Response<Full<Bytes>>> {
+pub(crate) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> Option<Response<Full<Bytes>>> {
     let name = match path.strip_prefix(HOST_PATHS) {
         Some(name) => name,
         None if HEALTH_ALIASES.contains(&path) => path,

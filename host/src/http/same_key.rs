@@ -21,7 +21,8 @@ pub(super) fn key_of(method: &Method, headers: &HeaderMap) -> Result<Option<Stri
     }
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let key = value.to_str().ok().map(str::trim).filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    let key =
+        value.to_str().ok().map(str::trim).filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
     match key {
         Some(key) if values.next().is_none() => Ok(Some(key.to_owned())),
         _ => Err(Problem::new(
@@ -73,7 +74,9 @@ impl Keys {
                 held.turn = Some(turn);
                 Ok(held)
             }
-            Err(_) => Err(Problem::unavailable("another request with this Idempotency-Key is still being answered")),
+            Err(_) => {
+                Err(Problem::unavailable("another request with this Idempotency-Key is still being answered"))
+            }
         }
     }
 }

@@ -1,12 +1,17 @@
 //! Accepting connections, and letting go of them.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,17 +28,37 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// beyond it hyper answers 431 by itself.
 const READ_BUFFER_BYTES: usize = 4 * HEADERS_MAX;
 
+/// An answer, later.
+type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+
 /// A listener that is bound, and what it leads to.
-pub struct Server {
+pub struct Listening {
     listener: TcpListener,
-    ingress: Arc<Ingress>,
+    answer: Arc<dyn Fn(IpAddr, Request<Incoming>) -> Answering + Send + Sync>,
+    /// Called when no more connections are taken.
+    draining: Box<dyn FnOnce() + Send>,
 }
 
-impl Server {
+impl Listening {
+    /// Has what reaches `listener` be answered by `answer`.
+    pub fn new(
+        listener: TcpListener,
+        answer: impl Fn(IpAddr, Request<Incoming>) -> Answering + Send + Sync + 'static,
+    ) -> Self {
+        Self { listener, answer: Arc::new(answer), draining: Box::new(|| {}) }
+    }
+
     /// What reaches `listener` is answered by the application's services.
     #[must_use]
-    pub fn new(listener: TcpListener, application: &Application) -> Self {
-        Self { listener, ingress: Arc::new(Ingress::new(application)) }
+    pub fn application(listener: TcpListener, application: &Application) -> Self {
+        let ingress = Arc::new(Ingress::new(application));
+        let stopping = Arc::clone(&ingress);
+        let answer = move |peer, request| -> Answering {
+            let ingress = Arc::clone(&ingress);
+            Box::pin(async move { ingress.answer(peer, request).await })
+        };
+        let draining = Box::new(move || stopping.stopping.store(true, Ordering::Relaxed));
+        Self { listener, answer: Arc::new(answer), draining }
     }
 
     /// Where it listens.
@@ -51,8 +76,8 @@ impl Server {
 /// # Errors
 ///
 /// When the listener can't be used.
-pub async fn serve(server: Server, stop: impl Future<Output = ()>) -> std::io::Result<()> {
-    let Server { listener, ingress } = server;
+pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    let Listening { listener, answer, draining } = listening;
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let graceful = GracefulShutdown::new();
@@ -75,10 +100,10 @@ pub async fn serve(server: Server, stop: impl Future<Output = ()>) -> std::io::R
             () = &mut stop => break,
         };
         let _ = stream.set_nodelay(true);
-        let ingress = Arc::clone(&ingress);
+        let answer = Arc::clone(&answer);
         let service = service_fn(move |request| {
-            let ingress = Arc::clone(&ingress);
-            async move { Ok::<_, Infallible>(ingress.answer(peer.ip(), request).await) }
+            let answering = answer(peer.ip(), request);
+            async move { Ok::<_, Infallible>(answering.await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -93,7 +118,7 @@ pub async fn serve(server: Server, stop: impl Future<Output = ()>) -> std::io::R
         });
     }
     drop(listener);
-    ingress.stopping.store(true, Ordering::Relaxed);
+    draining();
     if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were still open when the time to drain was over");
     }

@@ -28,10 +28,14 @@ pub(super) fn read_replicas(section: &Section<'_, '_>, report: &mut Report<'_>) 
         let (span, qualified) = (replica.span.clone(), replica.name.clone());
         let columns = replica.table("columns", report).map(|columns| read_columns(&columns, report));
         if columns.as_ref().is_none_or(Vec::is_empty) {
-            report.add(&span, format!("[{qualified}] lacks `columns`; write for example columns = {{ id = \"text\" }}"));
+            report.add(
+                &span,
+                format!("[{qualified}] lacks `columns`; write for example columns = {{ id = \"text\" }}"),
+            );
         }
         replica.finish(report);
-        let (Some((owner, _)), Some((upsert, _)), Some((key, key_span)), Some(columns)) = (owner, upsert, key, columns)
+        let (Some((owner, _)), Some((upsert, _)), Some((key, key_span)), Some(columns)) =
+            (owner, upsert, key, columns)
         else {
             continue;
         };
@@ -61,7 +65,10 @@ fn read_columns(section: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<(Stri
             Some(kind) if is_replica_name(&name) => columns.push((name, kind)),
             Some(_) => report.add(
                 &entry.span,
-                format!("{}: a column has lower-case letters, digits and _, and begins with a letter", entry.name),
+                format!(
+                    "{}: a column has lower-case letters, digits and _, and begins with a letter",
+                    entry.name
+                ),
             ),
             None => report.add(
                 &entry.span,

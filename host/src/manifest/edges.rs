@@ -10,7 +10,8 @@ impl Manifest {
     /// The service that publishes a type of event.
     #[must_use]
     pub fn publisher(&self, kind: &str) -> Option<&str> {
-        let publishes = |(_, entry): &(&String, &super::ServiceEntry)| entry.spec.grants.publishes.contains(kind);
+        let publishes =
+            |(_, entry): &(&String, &super::ServiceEntry)| entry.spec.grants.publishes.contains(kind);
         self.services.iter().find(publishes).map(|(name, _)| name.as_str())
     }
 
@@ -69,7 +70,8 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
                 ),
             }
         }
-        let uses_events = !(grants.subscribes.is_empty() && grants.timers.is_empty() && service.replicas.is_empty());
+        let uses_events =
+            !(grants.subscribes.is_empty() && grants.timers.is_empty() && service.replicas.is_empty());
         if uses_events && service.database.is_none() {
             let message = format!(
                 "service.{name}: a service that takes events keeps its position in its database; add database = \"sqlite:data/{name}.db\""
@@ -87,17 +89,28 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             }
             for kind in std::iter::once(&replica.upsert).chain(&replica.delete) {
                 if manifest.publisher(kind) != Some(owner) {
-                    add(service.line, format!("{place}: {owner} does not publish {kind}; add it to its publishes"));
+                    add(
+                        service.line,
+                        format!("{place}: {owner} does not publish {kind}; add it to its publishes"),
+                    );
                 }
             }
         }
         for (entity, entry) in &service.entities {
             if let Some(other) = entities.insert(entity, name) {
-                add(entry.line, format!("service.{name}.entity.{entity}: {other} owns it already; what is owned has one owner"));
+                add(
+                    entry.line,
+                    format!(
+                        "service.{name}.entity.{entity}: {other} owns it already; what is owned has one owner"
+                    ),
+                );
             }
             let deleted = entry.deleted.as_ref().filter(|kind| manifest.publisher(kind) != Some(name));
             if let Some(kind) = deleted {
-                add(entry.line, format!("service.{name}.entity.{entity}.deleted: {name} does not publish {kind}"));
+                add(
+                    entry.line,
+                    format!("service.{name}.entity.{entity}.deleted: {name} does not publish {kind}"),
+                );
             }
         }
         if service.rebuildable {

@@ -131,6 +131,12 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// The service has no database.
+    #[error("{service} has no database")]
+    NoDatabase {
+        /// The service.
+        service: String,
+    },
     /// A replica can't be made.
     #[error("make the replica {name} in {}: {why}", path.display())]
     Replica {

@@ -33,7 +33,9 @@ pub struct Cursor {
 /// The position in a producer's log; none where nothing was ever taken from it.
 pub(crate) fn cursor(connection: &Connection, producer: &str) -> rusqlite::Result<Option<Cursor>> {
     connection
-        .prepare_cached("/*bulkhead*/SELECT log, sequence, event_id FROM _bulkhead_cursor WHERE producer = ?1")?
+        .prepare_cached(
+            "/*bulkhead*/SELECT log, sequence, event_id FROM _bulkhead_cursor WHERE producer = ?1",
+        )?
         .query_row([producer], |row| {
             Ok(Cursor { log: row.get(0)?, sequence: row.get(1)?, event_id: row.get(2)? })
         })
@@ -85,11 +87,13 @@ pub struct Parked {
     pub reason: String,
 }
 
-const COLUMNS: &str = "producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason";
+const COLUMNS: &str =
+    "producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason";
 
 impl Parked {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let milliseconds = |index| row.get::<_, i64>(index).map(|ms| Duration::from_millis(ms.unsigned_abs()));
+        let milliseconds =
+            |index| row.get::<_, i64>(index).map(|ms| Duration::from_millis(ms.unsigned_abs()));
         Ok(Self {
             producer: row.get(0)?,
             sequence: row.get(1)?,
@@ -131,7 +135,10 @@ pub(crate) fn counts(connection: &Connection, producer: &str) -> rusqlite::Resul
 }
 
 /// The parked event that is due, the first of its subject; with it, when the next is due.
-pub(crate) fn next_parked(connection: &Connection, now: Duration) -> rusqlite::Result<(Option<Parked>, Option<Duration>)> {
+pub(crate) fn next_parked(
+    connection: &Connection,
+    now: Duration,
+) -> rusqlite::Result<(Option<Parked>, Option<Duration>)> {
     let first = connection
         .prepare_cached(&format!(
             "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked AS this WHERE state = 'parked' AND NOT EXISTS (
@@ -149,11 +156,7 @@ pub(crate) fn next_parked(connection: &Connection, now: Duration) -> rusqlite::R
 }
 
 /// The parked event or dead letter at this place of a producer's log.
-pub(crate) fn at(
-    connection: &Connection,
-    producer: &str,
-    sequence: i64,
-) -> rusqlite::Result<Option<Parked>> {
+pub(crate) fn at(connection: &Connection, producer: &str, sequence: i64) -> rusqlite::Result<Option<Parked>> {
     connection
         .prepare_cached(&format!(
             "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2"
@@ -168,7 +171,12 @@ impl<M> UnitOfWork<M> {
     /// # Errors
     ///
     /// When the row could not be written.
-    pub fn move_cursor(&mut self, producer: &str, from: &Cursor, to: (i64, &str)) -> Result<bool, StatementError> {
+    pub fn move_cursor(
+        &mut self,
+        producer: &str,
+        from: &Cursor,
+        to: (i64, &str),
+    ) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let moved = connection
                 .prepare_cached(
@@ -282,7 +290,12 @@ impl<M> UnitOfWork<M> {
     /// # Errors
     ///
     /// SQLite's.
-    pub fn drop_dead(&mut self, service: &str, producer: &str, sequence: i64) -> Result<bool, StatementError> {
+    pub fn drop_dead(
+        &mut self,
+        service: &str,
+        producer: &str,
+        sequence: i64,
+    ) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let gone = connection
                 .prepare_cached(

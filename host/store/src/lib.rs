@@ -18,6 +18,7 @@ mod error;
 mod folder;
 mod idempotency;
 mod inbox;
+mod inspect;
 mod migrations;
 mod outbox;
 mod replica;
@@ -32,14 +33,15 @@ pub use checkpoint::Checkpointer;
 pub use connection::{Database, Settings};
 pub use error::{Constraint, ConstraintKind, PublishError, StatementError, StoreError};
 pub use folder::{DataFolder, FileIdentity};
-pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome};
 pub use idempotency::{KeptAnswer, Known, RequestKey};
 pub use inbox::{Cursor, InboxReader, Parked, ParkedState};
+pub use inspect::{Inspector, Reference};
+pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome};
 pub use outbox::{Damage, LogReader, Logged, NewEvent};
 pub use replica::{ApplyError, ColumnType, ReplicaSpec, is_replica_name};
 pub use snapshot::Reader;
 pub use value::{Outcome, ResultSet, Value};
 pub use writer::{
-    AfterCommit, Busy, Commit, Ended, Fate, Happened, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions,
-    recover,
+    AfterCommit, Busy, Commit, Ended, Fate, Happened, Lease, Loss, Recovered, UnitOfWork, Writer,
+    WriterOptions, recover,
 };

@@ -60,15 +60,7 @@ pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> rusqlite:
             "/*bulkhead*/INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .insert((
-            event.id,
-            event.kind,
-            event.subject,
-            event.time,
-            event.trace_id,
-            event.data,
-            digest(event),
-        ))
+        .insert((event.id, event.kind, event.subject, event.time, event.trace_id, event.data, digest(event)))
 }
 
 /// Of what compaction leaves, then of the data. Every part is preceded by its length, so that no two events have the same bytes.
@@ -90,7 +82,9 @@ fn digest(event: &NewEvent<'_>) -> [u8; 32] {
 /// names its sequence and its id, holds.
 pub(crate) fn compact(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
     connection
-        .prepare_cached("/*bulkhead*/UPDATE _bulkhead_outbox SET data = '' WHERE subject = ?1 AND data <> ''")?
+        .prepare_cached(
+            "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '' WHERE subject = ?1 AND data <> ''",
+        )?
         .execute([subject])
         .map(|count| count as u64)
 }
@@ -253,11 +247,7 @@ impl LogReader {
                 });
                 let compared = if event.data.is_empty() { 16 } else { 32 };
                 if !recorded.is_empty() && recorded.get(..compared) != found.get(..compared) {
-                    damages.push(Damage {
-                        sequence,
-                        id: event.id,
-                        what: "is not as it was published",
-                    });
+                    damages.push(Damage { sequence, id: event.id, what: "is not as it was published" });
                 }
             }
             Ok(damages)

@@ -102,7 +102,8 @@ impl ReplicaSpec {
 
     /// The values of a row: what `data` says, with the subject as the key.
     fn values(&self, event: &Logged) -> Result<Vec<Cell>, ApplyError> {
-        let data: Json = serde_json::from_str(&event.data).map_err(|error| malformed(event, &error.to_string()))?;
+        let data: Json =
+            serde_json::from_str(&event.data).map_err(|error| malformed(event, &error.to_string()))?;
         let mut values = Vec::with_capacity(self.columns.len());
         for (name, kind) in &self.columns {
             let value = data.get(name);
@@ -120,7 +121,10 @@ impl ReplicaSpec {
                 (Some(Json::Null), _) if *name != self.key => SqlValue::Null,
                 (None, _) => return Err(malformed(event, &format!("{name} is missing"))),
                 (Some(_), kind) => {
-                    return Err(malformed(event, &format!("{name} is not of the type {}", kind.sql().to_lowercase())));
+                    return Err(malformed(
+                        event,
+                        &format!("{name} is not of the type {}", kind.sql().to_lowercase()),
+                    ));
                 }
             };
             if *name == self.key && !matches!(&cell, SqlValue::Text(text) if *text == event.subject) {
@@ -207,7 +211,10 @@ impl<M> UnitOfWork<M> {
         self.as_host(|connection| {
             let table = quoted(&replica.name);
             connection
-                .prepare_cached(&format!("/*bulkhead*/DELETE FROM {table} WHERE {} = ?1", quoted(&replica.key)))?
+                .prepare_cached(&format!(
+                    "/*bulkhead*/DELETE FROM {table} WHERE {} = ?1",
+                    quoted(&replica.key)
+                ))?
                 .execute([key])?;
             if let Some(row) = row {
                 let names: Vec<String> = replica.columns.iter().map(|(name, _)| quoted(name)).collect();
@@ -241,7 +248,11 @@ impl Database {
     ) -> Result<(), StoreError> {
         let opened = self.open_writer()?;
         let connection = &opened.connection;
-        let failed = |source| StoreError::Sqlite { action: "make the replicas of", path: self.path().to_owned(), source };
+        let failed = |source| StoreError::Sqlite {
+            action: "make the replicas of",
+            path: self.path().to_owned(),
+            source,
+        };
         let there: Vec<(String, String)> = connection
             .prepare("SELECT name, spec FROM _bulkhead_replica")
             .and_then(|mut read| read.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
@@ -273,7 +284,11 @@ impl Database {
         replica: &ReplicaSpec,
         owners: &dyn Fn(&str) -> Result<LogReader, StoreError>,
     ) -> Result<(), StoreError> {
-        let refused = |why: String| StoreError::Replica { path: self.path().to_owned(), name: replica.name.clone(), why };
+        let refused = |why: String| StoreError::Replica {
+            path: self.path().to_owned(),
+            name: replica.name.clone(),
+            why,
+        };
         let failed = |error: rusqlite::Error| refused(crate::error::sqlite_message(&error));
         let taken: Option<String> = connection
             .query_row("SELECT type FROM sqlite_schema WHERE name = ?1", [&replica.name], |row| row.get(0))
@@ -284,7 +299,8 @@ impl Database {
                 "the service has a {kind} of that name; choose another name for the replica, or drop that one by a migration"
             )));
         }
-        let position = inbox::cursor(connection, &replica.owner).map_err(failed)?.map_or(0, |cursor| cursor.sequence);
+        let position =
+            inbox::cursor(connection, &replica.owner).map_err(failed)?.map_or(0, |cursor| cursor.sequence);
         let transaction = connection.unchecked_transaction().map_err(failed)?;
         connection.execute_batch(&replica.create()).map_err(failed)?;
         let mut next = 1;
@@ -295,12 +311,19 @@ impl Database {
             let events = log.read(next, FILL_EVENTS).map_err(|error| refused(error.to_string()))?;
             let Some(last) = events.last() else { break };
             next = last.sequence + 1;
-            for event in events.iter().filter(|event| event.sequence <= position && replica.takes(&event.kind)) {
+            for event in
+                events.iter().filter(|event| event.sequence <= position && replica.takes(&event.kind))
+            {
                 match replica.apply(connection, event) {
                     Ok(()) => {}
                     // It is a dead letter where the service came by it, or would be.
                     Err(ApplyError::Malformed(why)) => {
-                        tracing::warn!(replica = replica.name, event = event.id, why, "an event is left out of a replica");
+                        tracing::warn!(
+                            replica = replica.name,
+                            event = event.id,
+                            why,
+                            "an event is left out of a replica"
+                        );
                     }
                     Err(ApplyError::Statement(error)) => return Err(refused(error.to_string())),
                 }

@@ -29,7 +29,9 @@ pub(crate) fn due(
         .query_map((now, count), Logged::from_row)?
         .collect::<rusqlite::Result<_>>()?;
     let next: Option<i64> = connection
-        .prepare_cached("/*bulkhead*/SELECT min(due_ms) FROM _bulkhead_timer WHERE parked = 0 AND due_ms > ?1")?
+        .prepare_cached(
+            "/*bulkhead*/SELECT min(due_ms) FROM _bulkhead_timer WHERE parked = 0 AND due_ms > ?1",
+        )?
         .query_row([now], |row| row.get(0))?;
     Ok((due, next.map(|due| Duration::from_millis(due.unsigned_abs()))))
 }
@@ -77,7 +79,9 @@ impl<M> UnitOfWork<M> {
             Ok(false)
         })?;
         if full {
-            return Err(PublishError::Invalid(format!("a service has at most {TIMERS_MAX} timers that have not rung")));
+            return Err(PublishError::Invalid(format!(
+                "a service has at most {TIMERS_MAX} timers that have not rung"
+            )));
         }
         self.note_timer();
         Ok(())
@@ -91,7 +95,9 @@ impl<M> UnitOfWork<M> {
     pub fn take_timer(&mut self, sequence: i64, parked: bool) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let gone = connection
-                .prepare_cached("/*bulkhead*/DELETE FROM _bulkhead_timer WHERE sequence = ?1 AND parked = ?2")?
+                .prepare_cached(
+                    "/*bulkhead*/DELETE FROM _bulkhead_timer WHERE sequence = ?1 AND parked = ?2",
+                )?
                 .execute((sequence, parked))?;
             Ok(gone == 1)
         })
@@ -105,7 +111,9 @@ impl<M> UnitOfWork<M> {
     pub fn mark_timer_parked(&mut self, sequence: i64) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let marked = connection
-                .prepare_cached("/*bulkhead*/UPDATE _bulkhead_timer SET parked = 1 WHERE sequence = ?1 AND parked = 0")?
+                .prepare_cached(
+                    "/*bulkhead*/UPDATE _bulkhead_timer SET parked = 1 WHERE sequence = ?1 AND parked = 0",
+                )?
                 .execute([sequence])?;
             Ok(marked == 1)
         })

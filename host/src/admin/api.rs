@@ -1,0 +1,281 @@
+//! The admin API: JSON over HTTP, below `/api`, and `/metrics`.
+
+use std::sync::Arc;
+
+use bulkhead_runtime::{Edge, Problem};
+use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
+use bulkhead_types::rfc3339;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::{Admin, metrics};
+use crate::application::{Application, RebuildError};
+use crate::check;
+
+type Answered = Result<Response<Full<Bytes>>, Problem>;
+
+/// The most events that are listed at once.
+const EVENTS_MAX: u32 = 1000;
+
+pub(super) async fn answer(admin: Arc<Admin>, request: &Request<Incoming>) -> Answered {
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    // What is asked here reads and writes databases: not on a network thread.
+    let work = tokio::task::spawn_blocking(move || route(&admin, &method, &path, &query));
+    work.await
+        .unwrap_or_else(|_| Err(Problem::new(500, "internal", "The host failed", "the host failed at this")))
+}
+
+fn route(admin: &Admin, method: &Method, path: &str, query: &str) -> Answered {
+    let application = admin.application.as_ref();
+    let parameters: Vec<(String, String)> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned();
+            (name.to_owned(), decoded)
+        })
+        .collect();
+    let parameter = |name: &str| {
+        parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    };
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match (method.as_str(), parts.as_slice()) {
+        ("GET", ["metrics"]) => metrics::answer(application, &admin.last_check),
+        ("GET", ["api", "status"]) => json_of(&status(application)?),
+        ("GET", ["api", "events"]) => json_of(&events(application, &parameter)?),
+        ("GET", ["api", "dead-letters"]) => json_of(&dead_letters(application, parameter("service"))?),
+        ("GET", ["api", "dead-letters", service, id]) => json_of(&dead_letter(application, service, id)?),
+        ("POST", ["api", "dead-letters", service, id, "retry"]) => retry(application, service, id),
+        ("DELETE", ["api", "dead-letters", service, id]) => drop_dead(application, service, id),
+        ("POST", ["api", "replay", service]) => replay(application, service),
+        ("POST", ["api", "check"]) => {
+            let report = check::run(application, parameter("repair") == Some("true"));
+            admin.last_check.note(&report);
+            json_of(&json!(report))
+        }
+        ("GET" | "HEAD" | "POST" | "DELETE", _) => {
+            Err(Problem::new(404, "not-found", "Not found", "the admin port has no such page"))
+        }
+        _ => Err(Problem::new(
+            405,
+            "method-not-allowed",
+            "Method not allowed",
+            "the admin port takes GET, POST and DELETE",
+        )),
+    }
+}
+
+fn json_of(value: &Value) -> Answered {
+    let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "an operator's request failed");
+    Problem::new(500, "internal", "The host failed", error.to_string())
+}
+
+fn unknown(what: &str) -> Problem {
+    Problem::new(404, "not-found", "Not found", what.to_owned())
+}
+
+/// The application as it is.
+fn status(application: &Application) -> Result<Value, Problem> {
+    let mut services = Vec::new();
+    for (name, entry) in &application.manifest().services {
+        let mut service =
+            json!({"name": name, "routes": entry.spec.routes, "rebuildable": entry.rebuildable});
+        if let Some((_, bell)) = application.logs().get(name) {
+            service["log_head"] = json!(bell.head());
+        }
+        services.push(service);
+    }
+    let edges: Result<Vec<Value>, Problem> =
+        application.edges().iter().map(|edge| edge_status(application, edge)).collect();
+    Ok(json!({"application": application.manifest().name, "services": services, "edges": edges?}))
+}
+
+fn edge_status(application: &Application, edge: &Edge) -> Result<Value, Problem> {
+    let head = application.logs().get(&edge.spec.producer).map_or(0, |(_, bell)| bell.head());
+    let (parked, dead) = match application.stations().get(&edge.spec.consumer) {
+        Some(station) => {
+            let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
+            inbox.counts(&edge.spec.producer).map_err(|error| failed(&error))?
+        }
+        None => (0, 0),
+    };
+    Ok(json!({
+        "producer": edge.spec.producer,
+        "consumer": edge.spec.consumer,
+        "types": edge.spec.types,
+        "replicas": edge.spec.replicas.iter().map(|replica| replica.name.as_str()).collect::<Vec<_>>(),
+        "applied": edge.applied(),
+        "lag": (head - edge.applied()).max(0),
+        "parked": parked,
+        "dead": dead,
+        "stopped": edge.stopped(),
+    }))
+}
+
+/// Events of a service's log, the newest first.
+fn events<'p>(
+    application: &Application,
+    parameter: &dyn Fn(&str) -> Option<&'p str>,
+) -> Result<Value, Problem> {
+    let invalid = |detail: String| Problem::new(422, "invalid", "Invalid", detail);
+    let names = || application.logs().keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let service =
+        parameter("service").ok_or_else(|| invalid(format!("service is missing: one of {}", names())))?;
+    let (database, _) = application.logs().get(service).ok_or_else(|| {
+        unknown(&format!("there is no service {service:?} with a log; there are {}", names()))
+    })?;
+    let number = |name: &str, default: i64| match parameter(name) {
+        None => Ok(default),
+        Some(text) => text.parse::<i64>().map_err(|_| invalid(format!("{name}: {text:?} is no number"))),
+    };
+    let limit = u32::try_from(number("limit", 50)?).ok().filter(|limit| (1..=EVENTS_MAX).contains(limit));
+    let limit = limit.ok_or_else(|| invalid(format!("limit is from 1 to {EVENTS_MAX}")))?;
+    let before = number("before", i64::MAX)?;
+    let reader = LogReader::open(database).map_err(|error| failed(&error))?;
+    let events = reader
+        .newest((parameter("type"), parameter("subject")), before, limit)
+        .map_err(|error| failed(&error))?;
+    let events: Vec<Value> = events.iter().map(|event| event_document(service, event)).collect();
+    Ok(json!({ "items": events }))
+}
+
+/// An event as CloudEvents 1.0 has it in JSON, with its place in the log (<https://github.com/cloudevents/spec>).
+fn event_document(source: &str, event: &Logged) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": event.id,
+        "source": source,
+        "type": event.kind,
+        "subject": event.subject,
+        "time": event.time,
+        "datacontenttype": "application/json",
+        "data": serde_json::from_str::<Value>(&event.data).unwrap_or(Value::Null),
+        "traceid": event.trace_id,
+        "sequence": event.sequence,
+    })
+}
+
+fn parked_document(service: &str, parked: &Parked) -> Value {
+    json!({
+        "service": service,
+        "id": parked.id,
+        "state": match parked.state { ParkedState::Parked => "parked", ParkedState::Dead => "dead" },
+        "producer": parked.producer,
+        "sequence": parked.sequence,
+        "type": parked.kind,
+        "subject": parked.subject,
+        "attempts": parked.attempts,
+        "since": rfc3339(parked.since),
+        "next_attempt": (parked.state == ParkedState::Parked).then(|| rfc3339(parked.next)),
+        "reason": parked.reason,
+        "trace_id": parked.trace_id,
+    })
+}
+
+/// The parked events and dead letters of a service, or of all.
+fn dead_letters(application: &Application, service: Option<&str>) -> Result<Value, Problem> {
+    if let Some(service) = service.filter(|service| !application.stations().contains_key(*service)) {
+        return Err(unknown(&format!("there is no service {service:?} with a database")));
+    }
+    let mut items = Vec::new();
+    for (name, station) in application.stations() {
+        if service.is_some_and(|service| service != name) {
+            continue;
+        }
+        let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
+        let parked = inbox.parked().map_err(|error| failed(&error))?;
+        items.extend(parked.iter().map(|parked| parked_document(name, parked)));
+    }
+    Ok(json!({ "items": items }))
+}
+
+fn find(application: &Application, service: &str, id: &str) -> Result<Parked, Problem> {
+    let station = application
+        .stations()
+        .get(service)
+        .ok_or_else(|| unknown(&format!("there is no service {service:?} with a database")))?;
+    let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
+    let parked = inbox.parked().map_err(|error| failed(&error))?;
+    parked
+        .into_iter()
+        .find(|parked| parked.id == id)
+        .ok_or_else(|| unknown(&format!("{service} has no parked event or dead letter {id}")))
+}
+
+/// One of them, with its data.
+fn dead_letter(application: &Application, service: &str, id: &str) -> Result<Value, Problem> {
+    let parked = find(application, service, id)?;
+    let mut document = parked_document(service, &parked);
+    let event = if parked.producer == service {
+        let station = application.stations().get(service);
+        let inbox =
+            station.map(|station| station.consumer.inbox()).transpose().map_err(|error| failed(&error))?;
+        inbox.map(|inbox| inbox.timer(parked.sequence)).transpose().map_err(|error| failed(&error))?.flatten()
+    } else if let Some((database, _)) = application.logs().get(&parked.producer) {
+        let reader = LogReader::open(database).map_err(|error| failed(&error))?;
+        let events = reader.read(parked.sequence, 1).map_err(|error| failed(&error))?;
+        events.into_iter().find(|event| event.id == parked.id)
+    } else {
+        None
+    };
+    document["event"] = event.map_or(Value::Null, |event| event_document(&parked.producer, &event));
+    Ok(document)
+}
+
+fn retry(application: &Application, service: &str, id: &str) -> Answered {
+    let parked = find(application, service, id)?;
+    if let Some(station) = application.stations().get(service) {
+        station.consumer.retry_parked(&parked.producer, parked.sequence).map_err(|error| failed(&error))?;
+        for edge in application.edges_to(service) {
+            edge.refresh();
+        }
+        station.deferred.wake();
+    }
+    json_of(&json!({"service": service, "id": id, "state": "parked"}))
+}
+
+fn drop_dead(application: &Application, service: &str, id: &str) -> Answered {
+    let parked = find(application, service, id)?;
+    let dropped = match application.stations().get(service) {
+        Some(station) => {
+            station.consumer.drop_dead(&parked.producer, parked.sequence).map_err(|error| failed(&error))?
+        }
+        None => false,
+    };
+    if !dropped {
+        let detail = "it is parked and tried again by itself; only a dead letter can be dropped";
+        return Err(Problem::new(409, "not-dead", "It is no dead letter", detail));
+    }
+    json_of(&json!({"service": service, "id": id, "state": "dropped"}))
+}
+
+fn replay(application: &Application, service: &str) -> Answered {
+    match application.rebuild(service) {
+        Ok(rebuilt) => json_of(&json!(rebuilt)),
+        Err(error) => Err(match &error {
+            RebuildError::Unknown(_) => unknown(&error.to_string()),
+            RebuildError::OwnsData(_) => {
+                Problem::new(409, "not-rebuildable", "It can't be rebuilt", error.to_string())
+            }
+            RebuildError::Busy => Problem::new(409, "busy", "Another rebuild runs", error.to_string()),
+            _ => failed(&error),
+        }),
+    }
+}

@@ -1,0 +1,156 @@
+//! `/metrics`, in the text format of Prometheus and OpenMetrics: counted when it is asked for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bulkhead_runtime::{Edge, Problem};
+use bulkhead_store::LogReader;
+use bulkhead_types::from_rfc3339;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response};
+use http_body_util::Full;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::application::Application;
+use crate::check::LastCheck;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EdgeLabels {
+    producer: String,
+    consumer: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServiceLabels {
+    service: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReplicaLabels {
+    service: String,
+    replica: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabels {
+    kind: String,
+}
+
+type Seconds<L> = Family<L, Gauge<f64, AtomicU64>>;
+
+pub(super) fn answer(
+    application: &Application,
+    last_check: &LastCheck,
+) -> Result<Response<Full<Bytes>>, Problem> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Problem::new(500, "internal", "The host failed", format!("the metrics can't be told: {error}"))
+    };
+    let text = text(application, last_check).map_err(|error| failed(&error))?;
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    Ok(response)
+}
+
+fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<String> {
+    let mut registry = Registry::with_prefix("bulkhead");
+    let published = Family::<ServiceLabels, Counter>::default();
+    registry.register("events_published", "Events in the service's log", published.clone());
+    for (service, (_, bell)) in application.logs() {
+        let labels = ServiceLabels { service: service.clone() };
+        published.get_or_create(&labels).inc_by(bell.head().unsigned_abs());
+    }
+
+    let counter = |registry: &mut Registry, name: &str, help: &str| {
+        let family = Family::<EdgeLabels, Counter>::default();
+        registry.register(name, help, family.clone());
+        family
+    };
+    let delivered =
+        counter(&mut registry, "events_delivered", "Events that took effect since the host started");
+    let retried = counter(&mut registry, "events_retried", "Attempts after the first since the host started");
+    let parked = Family::<EdgeLabels, Gauge>::default();
+    registry.register("events_parked", "Events that are parked and tried again", parked.clone());
+    let dead = Family::<EdgeLabels, Gauge>::default();
+    registry.register("dead_letters", "Events that are dead letters", dead.clone());
+    let lag = Family::<EdgeLabels, Gauge>::default();
+    registry.register(
+        "edge_lag_events",
+        "Events in the producer's log that the consumer has not taken or passed",
+        lag.clone(),
+    );
+    let late = Seconds::<EdgeLabels>::default();
+    registry.register(
+        "edge_lag_seconds",
+        "Age of the oldest event that the consumer has not taken or passed",
+        late.clone(),
+    );
+    let stopped = Family::<EdgeLabels, Gauge>::default();
+    registry.register(
+        "edge_stopped",
+        "1 where the log and the position do not fit each other",
+        stopped.clone(),
+    );
+    let stale = Seconds::<ReplicaLabels>::default();
+    registry.register(
+        "replica_staleness_seconds",
+        "Age of the oldest event that the replica does not have",
+        stale.clone(),
+    );
+
+    let now = application.surroundings().clock.now();
+    for edge in application.edges() {
+        let labels =
+            EdgeLabels { producer: edge.spec.producer.clone(), consumer: edge.spec.consumer.clone() };
+        delivered.get_or_create(&labels).inc_by(edge.counts.delivered.load(Ordering::Relaxed));
+        retried.get_or_create(&labels).inc_by(edge.counts.retried.load(Ordering::Relaxed));
+        let (parked_now, dead_now) = match application.stations().get(&edge.spec.consumer) {
+            Some(station) => station.consumer.inbox()?.counts(&edge.spec.producer)?,
+            None => (0, 0),
+        };
+        parked.get_or_create(&labels).set(i64::try_from(parked_now).unwrap_or(i64::MAX));
+        dead.get_or_create(&labels).set(i64::try_from(dead_now).unwrap_or(i64::MAX));
+        let (behind, age) = behind(application, edge, now)?;
+        lag.get_or_create(&labels).set(behind);
+        late.get_or_create(&labels).set(age.as_secs_f64());
+        stopped.get_or_create(&labels).set(i64::from(edge.stopped().is_some()));
+        for replica in &edge.spec.replicas {
+            let labels = ReplicaLabels { service: edge.spec.consumer.clone(), replica: replica.name.clone() };
+            stale.get_or_create(&labels).set(age.as_secs_f64());
+        }
+    }
+
+    if let Some(last) = last_check.counts() {
+        let findings = Family::<CheckLabels, Gauge>::default();
+        registry.register("check_findings", "Findings of the last consistency check", findings.clone());
+        for (kind, count) in last {
+            let labels = CheckLabels { kind: kind.to_owned() };
+            findings.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// How many events a consumer has not taken, and how old the oldest of them is.
+fn behind(application: &Application, edge: &Arc<Edge>, now: Duration) -> anyhow::Result<(i64, Duration)> {
+    let Some((database, bell)) = application.logs().get(&edge.spec.producer) else {
+        return Ok((0, Duration::ZERO));
+    };
+    let applied = edge.applied();
+    let behind = (bell.head() - applied).max(0);
+    if behind == 0 {
+        return Ok((0, Duration::ZERO));
+    }
+    let oldest = LogReader::open(database)?.read(applied + 1, 1)?;
+    let time = oldest.first().and_then(|event| from_rfc3339(&event.time));
+    Ok((behind, time.map_or(Duration::ZERO, |time| now.saturating_sub(time))))
+}

@@ -1,0 +1,107 @@
+//! What operators reach, on a port of its own: the state of the application, its metrics, its dead letters, checks and rebuilds.
+//!
+//! The port is on this machine alone. It wants a token, which stands in a file that only its owner reads, and answers no page of
+//! another origin: so neither another user of the machine nor a web page in a browser can use it.
+
+mod api;
+mod metrics;
+mod token;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use bulkhead_runtime::Problem;
+use bulkhead_types::TraceId;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::{HeaderMap, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+pub use self::token::{AdminToken, TOKEN_FILE};
+use crate::application::Application;
+use crate::check::LastCheck;
+use crate::http::{Listening, own, problem_response};
+
+/// What answers on the admin port.
+pub struct Admin {
+    application: Arc<Application>,
+    token: AdminToken,
+    last_check: LastCheck,
+}
+
+impl Admin {
+    /// Makes the token and the way to the application.
+    ///
+    /// # Errors
+    ///
+    /// When the token's file can't be written.
+    pub fn new(application: Arc<Application>) -> std::io::Result<Arc<Self>> {
+        let token = AdminToken::make(&application.manifest().data)?;
+        Ok(Arc::new(Self { application, token, last_check: LastCheck::default() }))
+    }
+
+    /// Has `listener` be answered by this.
+    #[must_use]
+    pub fn listening(self: &Arc<Self>, listener: TcpListener) -> Listening {
+        let this = Arc::clone(self);
+        Listening::new(listener, move |_, request| {
+            let this = Arc::clone(&this);
+            Box::pin(async move { this.answer(request).await })
+        })
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let trace_id = TraceId::new(self.application.surroundings().random.as_ref()).to_string();
+        if let Some(response) = own(request.method(), request.uri().path(), true, &trace_id) {
+            return response;
+        }
+        let answered = match self.check(request.headers()) {
+            Ok(()) => api::answer(self, &request).await,
+            Err(problem) => Err(problem),
+        };
+        answered.unwrap_or_else(|problem| problem_response(&problem, &trace_id))
+    }
+
+    /// Whether a request is from who may: by way of this machine's own name, from no page of another origin, and with the token.
+    fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let host = text(HOST).unwrap_or_default();
+        let origin = text(ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+        if !is_loopback(host) || origin.is_some_and(|origin| origin != host) {
+            let detail = "the admin port answers requests to 127.0.0.1, [::1] and localhost, and no page of another origin";
+            return Err(Problem::new(403, "forbidden", "Forbidden", detail));
+        }
+        let token = text(AUTHORIZATION).and_then(|value| value.split_once(' '));
+        let token =
+            token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        if token.is_some_and(|token| self.token.is(token)) {
+            return Ok(());
+        }
+        let detail = format!(
+            "the admin port wants Authorization: Bearer TOKEN, with the token in {TOKEN_FILE} of the data folder"
+        );
+        Err(Problem::new(401, "invalid-token", "The token is not valid", detail))
+    }
+}
+
+/// Whether a `Host` header names this machine by a name that no other name server can give it.
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    matches!(name.map_or(host, |(name, _)| name), "127.0.0.1" | "localhost" | "[::1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered() {
+        for host in ["127.0.0.1:9090", "localhost:1", "[::1]:9090", "localhost", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["", "example.com", "127.0.0.1.example.com:9090", "localhost.example", "10.0.0.1:9090"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

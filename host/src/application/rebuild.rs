@@ -1,0 +1,252 @@
+//! Making a service that owns nothing anew, from the logs, while it serves.
+//!
+//! A second database is filled by lanes of its own. When they have caught up, the old lanes stop, the new ones take the rest, and a file
+//! that names the database in use is replaced: that is the switch, also for the next start. Then the workers read the new one. Until
+//! the switch nothing of the old one has changed, so a rebuild that ends early, however it ends, leaves the service as it was.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge, ServiceDatabase};
+use bulkhead_store::{Checkpointer, Database, LogReader, Settings, StoreError};
+use bulkhead_types::{Clock as _, SystemClock, rfc3339};
+
+use super::{Application, Station, after_commit, databases};
+use crate::manifest::ServiceEntry;
+
+/// The longest that a rebuild may go without taking an event.
+const STANDSTILL_MAX: Duration = Duration::from_secs(30);
+/// The longest wait between two looks at how far the lanes are.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What a rebuild did.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Rebuilt {
+    /// The service.
+    pub service: String,
+    /// Events that took effect.
+    pub events: u64,
+    /// Events that could not be taken: parked, or dead letters.
+    pub parked: u64,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+/// Why a service is not rebuilt. It serves as before.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// There is no such service.
+    #[error("there is no service {0:?}")]
+    Unknown(String),
+    /// It owns data.
+    #[error(
+        "{0} can't be rebuilt: what it owns is in no log but its own; only a service that the manifest says is `rebuildable` can be"
+    )]
+    OwnsData(String),
+    /// Another rebuild runs.
+    #[error("another rebuild runs; wait for it to end")]
+    Busy,
+    /// The lanes make no progress.
+    #[error("{producer} could not be taken further than event {applied} of {head}: {why}")]
+    Standstill {
+        /// Whose log.
+        producer: String,
+        /// Up to where.
+        applied: i64,
+        /// Where the log ends.
+        head: i64,
+        /// Why, as far as it is known.
+        why: String,
+    },
+    /// A database can't be made, read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The lanes can't be started.
+    #[error(transparent)]
+    Dispatch(#[from] DispatchError),
+    /// A file can't be written.
+    #[error("write {}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl Application {
+    /// Makes a service's database anew from the logs. Blocks until it is done; the service serves meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`RebuildError`].
+    pub fn rebuild(&self, name: &str) -> Result<Rebuilt, RebuildError> {
+        let unknown = || RebuildError::Unknown(name.to_owned());
+        let entry = self.manifest.services.get(name).ok_or_else(unknown)?;
+        let station = self.stations.get(name).ok_or_else(unknown)?;
+        if !entry.rebuildable {
+            return Err(RebuildError::OwnsData(name.to_owned()));
+        }
+        let _only = match self.rebuilding.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(RebuildError::Busy),
+        };
+        let started = Instant::now();
+        let base = self.manifest.data.join(entry.database.as_deref().unwrap_or(Path::new("")));
+        let before = databases::active(&base);
+        let path = base.with_extension(format!("{}.db", SystemClock.now().as_millis()));
+        let filled = Filling::start(self, entry, station, &path);
+        let filling = match filled.and_then(|filling| filling.catch_up(self).map(|()| filling)) {
+            Ok(filling) => filling,
+            Err(error) => {
+                remove(&path);
+                return Err(error);
+            }
+        };
+
+        // From here on the old database takes nothing more; what is left is what came meanwhile.
+        let old = station.deliveries.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(old) = old {
+            old.stop();
+        }
+        let switched = filling.catch_up(self).and_then(|()| {
+            let (rebuilt, database) = filling.finish(name)?;
+            point(&databases::pointer(&base), &path)?;
+            Ok((rebuilt, database))
+        });
+        let switched = match switched {
+            Ok((rebuilt, database)) => {
+                station.consumer.replace_database(database);
+                if let Ok(checkpointer) = self.checkpointer(station)
+                    && let Some((_, checkpoints)) =
+                        &*self.running.lock().unwrap_or_else(PoisonError::into_inner)
+                {
+                    checkpoints.replace(name, checkpointer);
+                }
+                remove(&before);
+                Ok(rebuilt)
+            }
+            Err(error) => {
+                remove(&path);
+                Err(error)
+            }
+        };
+        // On the new database, or on the old one again.
+        self.deliver_to(name, station)?;
+        let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        switched.map(|rebuilt| Rebuilt { milliseconds, ..rebuilt })
+    }
+
+    fn checkpointer(&self, station: &Station) -> Result<Checkpointer, StoreError> {
+        match station.consumer.database() {
+            Some(database) => Checkpointer::open(&database.database),
+            None => Err(StoreError::NoDatabase { service: station.consumer.name().to_owned() }),
+        }
+    }
+}
+
+/// A database that is being filled, by lanes of its own.
+struct Filling {
+    consumer: Consumer,
+    database: Arc<ServiceDatabase>,
+    edges: Vec<Arc<Edge>>,
+    deliveries: Deliveries,
+}
+
+impl Filling {
+    fn start(
+        application: &Application,
+        entry: &ServiceEntry,
+        station: &Station,
+        path: &Path,
+    ) -> Result<Self, RebuildError> {
+        let settings = Settings { path: path.to_owned(), storage: entry.spec.limits.storage };
+        let database = Database::open(settings)?;
+        let logs = &application.logs;
+        let owners = |name: &str| match logs.get(name) {
+            Some((owner, _)) => LogReader::open(owner),
+            None => Err(StoreError::NoDatabase { service: name.to_owned() }),
+        };
+        database.make_replicas(&entry.replicas, &owners)?;
+        database.migrate(station.consumer.migrations(), &rfc3339(SystemClock.now()))?;
+        let after = after_commit(Arc::new(Bell::default()), Arc::clone(&station.deferred), None);
+        let database = Arc::new(ServiceDatabase::open(database, after)?);
+        let consumer = station.consumer.on(Arc::clone(&database));
+        let edges: Vec<Arc<Edge>> = application
+            .edges_to(&entry.spec.name)
+            .map(|edge| Arc::new(Edge::new(edge.spec.clone())))
+            .collect();
+        let deferred = Arc::new(Deferred::default());
+        let deliveries = Deliveries::start(&consumer, &edges, &deferred, logs)?;
+        Ok(Self { consumer, database, edges, deliveries })
+    }
+
+    /// Waits until the lanes have taken all that is in the logs now.
+    fn catch_up(&self, application: &Application) -> Result<(), RebuildError> {
+        for edge in &self.edges {
+            let head = application.logs.get(&edge.spec.producer).map_or(0, |(_, bell)| bell.head());
+            edge.wake_for(head);
+            let (mut applied, mut moved) = (edge.applied(), Instant::now());
+            while edge.applied() < head {
+                std::thread::sleep(LOOK);
+                if edge.applied() > applied {
+                    (applied, moved) = (edge.applied(), Instant::now());
+                }
+                let stopped = edge.stopped();
+                if stopped.is_some() || moved.elapsed() > STANDSTILL_MAX {
+                    return Err(RebuildError::Standstill {
+                        producer: edge.spec.producer.clone(),
+                        applied,
+                        head,
+                        why: stopped.unwrap_or_else(|| "the log says why".to_owned()),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the lanes, and gives the database.
+    fn finish(self, name: &str) -> Result<(Rebuilt, Arc<ServiceDatabase>), RebuildError> {
+        let Self { consumer, database, edges, deliveries } = self;
+        deliveries.stop();
+        let delivered = |edge: &Arc<Edge>| edge.counts.delivered.load(std::sync::atomic::Ordering::Relaxed);
+        let events = edges.iter().map(delivered).sum();
+        let parked = consumer.inbox()?.parked().map_or(0, |parked| parked.len() as u64);
+        Ok((Rebuilt { service: name.to_owned(), events, parked, milliseconds: 0 }, database))
+    }
+}
+
+/// Has the pointer name another database, durably: it is there whole, before and after.
+fn point(pointer: &Path, path: &Path) -> Result<(), RebuildError> {
+    let failed = |source| RebuildError::File { path: pointer.to_owned(), source };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut new = pointer.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    let write = || {
+        let mut file = File::create(&new)?;
+        file.write_all(name.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, pointer)?;
+        File::open(pointer.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(failed)
+}
+
+/// Removes a database with what belongs to it. Who has it open goes on with it.
+fn remove(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        if let Err(error) = std::fs::remove_file(&file)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(file = %file.display(), %error, "a database that is no longer in use could not be removed");
+        }
+    }
+}

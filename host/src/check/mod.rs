@@ -1,0 +1,125 @@
+//! The consistency check: are the copies right, do references lead somewhere, are the logs as they were written?
+//!
+//! - A *replica* is compared with its owner's entity at a common position: the owner is read in one snapshot, which has a place in its
+//!   log; the lane is held at that very place while the replica is read.
+//! - A *reference* (a column `NAME_id_ref`) must lead to an entity NAME of its owner, or to one that its owner said is gone. The column
+//!   is read first: what it had then, the owner had before.
+//! - An *event* must have the digest that it was published with, and no sequence may be missing.
+//! - An *edge* must not stand still.
+
+mod references;
+mod replicas;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use bulkhead_store::LogReader;
+use serde::Serialize;
+
+use crate::application::Application;
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// `replica`, `reference`, `event`, `edge` or `failed`.
+    pub kind: &'static str,
+    /// The service in whose database it is.
+    pub service: String,
+    /// Where: a table, a column, or the log.
+    pub place: String,
+    /// The key of the row, the value, or the event's id.
+    pub key: String,
+    /// What is wrong.
+    pub detail: String,
+    /// It was mended.
+    pub repaired: bool,
+}
+
+/// What a check found, and what it looked at.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// All that is wrong.
+    pub findings: Vec<Finding>,
+    /// Rows of replicas that were compared.
+    pub replica_rows: u64,
+    /// Different values of columns that refer.
+    pub references: u64,
+    /// Events that were looked at.
+    pub events: u64,
+}
+
+impl Report {
+    fn add(&mut self, kind: &'static str, service: &str, place: String, key: String, detail: String) {
+        self.findings.push(Finding {
+            kind,
+            service: service.to_owned(),
+            place,
+            key,
+            detail,
+            repaired: false,
+        });
+    }
+
+    /// Something that could not be looked at.
+    fn failed(&mut self, service: &str, place: String, error: &dyn std::fmt::Display) {
+        self.add("failed", service, place, String::new(), format!("it could not be checked: {error}"));
+    }
+}
+
+/// What the last check found, by kind, for the metrics.
+#[derive(Default)]
+pub struct LastCheck(Mutex<Option<BTreeMap<&'static str, u64>>>);
+
+impl LastCheck {
+    pub(crate) fn note(&self, report: &Report) {
+        let mut counts =
+            BTreeMap::from([("replica", 0), ("reference", 0), ("event", 0), ("edge", 0), ("failed", 0)]);
+        for finding in report.findings.iter().filter(|finding| !finding.repaired) {
+            *counts.entry(finding.kind).or_insert(0) += 1;
+        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(counts);
+    }
+
+    pub(crate) fn counts(&self) -> Option<BTreeMap<&'static str, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Checks the whole application. With `repair`, rows of replicas that differ become what their owner has. Nothing stops meanwhile but a
+/// lane whose replica is being compared.
+#[must_use]
+pub fn run(application: &Application, repair: bool) -> Report {
+    let mut report = Report::default();
+    for edge in application.edges() {
+        if let Some(why) = edge.stopped() {
+            let place = format!("edge from {}", edge.spec.producer);
+            report.add("edge", &edge.spec.consumer, place, edge.spec.producer.clone(), why);
+            continue;
+        }
+        replicas::check(application, edge, repair, &mut report);
+    }
+    references::check(application, &mut report);
+    events(application, &mut report);
+    report
+}
+
+fn events(application: &Application, report: &mut Report) {
+    for (name, (database, _)) in application.logs() {
+        let damages = LogReader::open(database).map_err(|error| error.to_string()).and_then(|log| {
+            Ok((
+                log.head().map_err(|error| error.to_string())?,
+                log.damages().map_err(|error| error.to_string())?,
+            ))
+        });
+        match damages {
+            Ok((head, damages)) => {
+                report.events += head.unsigned_abs();
+                for damage in damages {
+                    let detail = format!("event {} {}", damage.sequence, damage.what);
+                    report.add("event", name, "event log".to_owned(), damage.id, detail);
+                }
+            }
+            Err(error) => report.failed(name, "event log".to_owned(), &error),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Comparing replicas with what their owners hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulkhead_runtime::{Consumer, Edge};
+use bulkhead_store::{Inspector, ReplicaSpec, Value};
+
+use super::{Finding, Report};
+use crate::application::Application;
+
+/// How long a lane may take to the place that the owner was read at.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at how far it is.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Rows by their key.
+type Rows = BTreeMap<String, Vec<Value>>;
+
+/// Compares the replicas that are kept by an edge.
+pub(super) fn check(application: &Application, edge: &Arc<Edge>, repair: bool, report: &mut Report) {
+    if edge.spec.replicas.is_empty() {
+        return;
+    }
+    let consumer = edge.spec.consumer.as_str();
+    let Some(station) = application.stations().get(consumer) else { return };
+    for replica in &edge.spec.replicas {
+        let place = format!("replica {}", replica.name);
+        let compared = compare(application, edge, &station.consumer, replica, repair, report);
+        edge.release();
+        if let Err(error) = compared {
+            report.failed(consumer, place, &error);
+        }
+    }
+}
+
+fn compare(
+    application: &Application,
+    edge: &Edge,
+    consumer: &Consumer,
+    replica: &ReplicaSpec,
+    repair: bool,
+    report: &mut Report,
+) -> Result<(), String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let owner = application.manifest().services.get(&replica.owner);
+    let Some(entity) = owner.and_then(|owner| owner.entities.get(&replica.name)) else {
+        return Err(format!(
+            "the manifest does not say what {} holds to be true: add [service.{}.entity.{}] with its select",
+            replica.owner, replica.owner, replica.name
+        ));
+    };
+    let (Some((owner, _)), Some(copy)) = (application.logs().get(&replica.owner), consumer.database()) else {
+        return Err("there is no database".to_owned());
+    };
+    // The lane stands still from here on; and then goes on up to where the owner was read.
+    edge.hold_at(edge.applied());
+    let snapshot = Inspector::open(owner).map_err(|error| text(&error))?;
+    let head = snapshot.head().map_err(|error| text(&error))?;
+    let truth = rows(&snapshot, &entity.select, replica)?;
+    drop(snapshot);
+    edge.hold_at(head);
+    let started = std::time::Instant::now();
+    while edge.applied() < head {
+        if let Some(why) = edge.stopped() {
+            return Err(why);
+        }
+        if started.elapsed() > PATIENCE {
+            return Err(format!("the lane did not come to event {head} within {} s", PATIENCE.as_secs()));
+        }
+        std::thread::sleep(LOOK);
+    }
+    let columns: Vec<String> = replica.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let select = format!("SELECT {} FROM \"{}\"", columns.join(", "), replica.name);
+    let there = rows(&Inspector::open(&copy.database).map_err(|error| text(&error))?, &select, replica)?;
+    report.replica_rows += truth.len().max(there.len()) as u64;
+
+    for (key, row) in &truth {
+        match there.get(key) {
+            Some(copy) if copy == row => continue,
+            copy => {
+                let detail = copy.map_or_else(
+                    || "it is missing, and its owner has it".to_owned(),
+                    |copy| difference(replica, row, copy),
+                );
+                found(consumer, replica, key, detail, Some(row), repair, report);
+            }
+        }
+    }
+    for key in there.keys().filter(|key| !truth.contains_key(*key)) {
+        found(consumer, replica, key, "its owner has no such row".to_owned(), None, repair, report);
+    }
+    Ok(())
+}
+
+/// Reads rows with the columns of a replica, in its order, by their key.
+fn rows(inspector: &Inspector, select: &str, replica: &ReplicaSpec) -> Result<Rows, String> {
+    let mut found = Vec::new();
+    let columns = inspector.select(select, |row| found.push(row)).map_err(|error| error.to_string())?;
+    let places: Vec<usize> = replica
+        .columns
+        .iter()
+        .map(|(name, _)| {
+            columns.iter().position(|column| column == name).ok_or_else(|| {
+                format!("the entity's select gives no column {name}: add it, or name one so with AS")
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let key = replica.columns.iter().position(|(name, _)| *name == replica.key).unwrap_or_default();
+    let mut rows = Rows::new();
+    for row in found {
+        let row: Vec<Value> =
+            places.iter().map(|place| row.get(*place).cloned().unwrap_or(Value::Null)).collect();
+        if let Some(Value::Text(key)) = row.get(key).cloned() {
+            rows.insert(key, row);
+        }
+    }
+    Ok(rows)
+}
+
+/// Which columns differ.
+fn difference(replica: &ReplicaSpec, truth: &[Value], copy: &[Value]) -> String {
+    let differs =
+        replica.columns.iter().zip(truth.iter().zip(copy)).filter(|(_, (truth, copy))| truth != copy);
+    let columns: Vec<String> = differs
+        .map(|((name, _), (truth, copy))| {
+            format!("{name} is {}, and the owner has {}", shown(copy), shown(truth))
+        })
+        .collect();
+    columns.join("; ")
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Integer(value) => value.to_string(),
+        Value::Real(value) => value.to_string(),
+        Value::Text(text) => format!("{:?}", text.chars().take(80).collect::<String>()),
+        Value::Blob(blob) => format!("{} bytes", blob.len()),
+    }
+}
+
+fn found(
+    consumer: &Consumer,
+    replica: &ReplicaSpec,
+    key: &str,
+    mut detail: String,
+    truth: Option<&[Value]>,
+    repair: bool,
+    report: &mut Report,
+) {
+    let mut repaired = false;
+    if repair {
+        match consumer.repair(replica, key, truth) {
+            Ok(done) => repaired = done,
+            Err(error) => detail.push_str(&format!("; it could not be repaired: {error}")),
+        }
+    }
+    report.findings.push(Finding {
+        kind: "replica",
+        service: consumer.name().to_owned(),
+        place: format!("replica {}", replica.name),
+        key: key.to_owned(),
+        detail,
+        repaired,
+    });
+}

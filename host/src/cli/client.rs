@@ -1,0 +1,88 @@
+//! Asking a running host, by its admin port.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use clap::Args;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::ManifestArg;
+use crate::admin::{AdminToken, TOKEN_FILE};
+use crate::manifest::Manifest;
+
+/// Which host to ask.
+#[derive(Debug, Args)]
+pub(super) struct HostArgs {
+    #[command(flatten)]
+    manifest: ManifestArg,
+    /// The data folder of the host, in place of the manifest's: the admin port's token is in it
+    #[arg(long, env = "BULKHEAD_DATA")]
+    data: Option<PathBuf>,
+    /// The admin port of the host, in place of the manifest's
+    #[arg(long, env = "BULKHEAD_ADMIN")]
+    admin: Option<SocketAddr>,
+}
+
+impl HostArgs {
+    /// Asks, and gives the answer's JSON.
+    pub(super) fn ask(&self, method: Method, path: &str) -> anyhow::Result<Value> {
+        let (data, address) = match (&self.data, self.admin) {
+            (Some(data), Some(address)) => (data.clone(), address),
+            (data, address) => {
+                let manifest = Manifest::read(&self.manifest.manifest)?;
+                (data.clone().unwrap_or(manifest.data), address.unwrap_or(manifest.admin))
+            }
+        };
+        let token = AdminToken::read(&data).with_context(|| {
+            format!(
+                "read {}: is a host running on this data folder? Start it with `bulkhead up`",
+                data.join(TOKEN_FILE).display()
+            )
+        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("start the network")?;
+        let (status, body) =
+            runtime.block_on(exchange(address, method, path, &token)).with_context(|| {
+                format!("ask the host on {address}: does it run, and is this its admin port (--admin)?")
+            })?;
+        let document: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if !(200..300).contains(&status) {
+            let detail = document.get("detail").and_then(Value::as_str).unwrap_or("it does not say why");
+            bail!("do this: the host answered {status}: {detail}");
+        }
+        Ok(document)
+    }
+}
+
+async fn exchange(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    token: &str,
+) -> anyhow::Result<(u16, Bytes)> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, address.to_string())
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    let status = response.status().as_u16();
+    Ok((status, response.into_body().collect().await?.to_bytes()))
+}
+
+/// Percent-encodes all that could mean something in a path or a query.
+pub(super) fn escaped(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

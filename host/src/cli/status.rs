@@ -1,0 +1,26 @@
+//! `bulkhead status`.
+
+use http::Method;
+
+use super::client::HostArgs;
+use super::output::{items, print, print_json, print_table};
+
+pub(super) fn run(host: &HostArgs, json: bool) -> anyhow::Result<()> {
+    let document = host.ask(Method::GET, "/api/status")?;
+    if json {
+        return print_json(&document);
+    }
+    let services = [("SERVICE", "name"), ("EVENTS", "log_head"), ("ROUTES", "routes")];
+    print_table(items(&document, "services"), &services, "there are no services")?;
+    print("\n")?;
+    let edges = [
+        ("FROM", "producer"),
+        ("TO", "consumer"),
+        ("TAKEN", "applied"),
+        ("BEHIND", "lag"),
+        ("PARKED", "parked"),
+        ("DEAD", "dead"),
+        ("STOPPED", "stopped"),
+    ];
+    print_table(items(&document, "edges"), &edges, "no service takes events of another")
+}
