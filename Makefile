@@ -44,6 +44,10 @@ test: setup build ## Run all tests
 bench: build ## Measure against a plain hyper and rusqlite server
 	$(TARGET_DIR)/release/bench
 
+.PHONY: replay
+replay: build ## Send two weeks of real purchases through a shop of its own; with faults: make replay CHAOS=1
+	$(TARGET_DIR)/release/replay $(if $(CHAOS),--chaos) $(ARGS)
+
 .PHONY: lint
 lint: fmt-check ## Check formatting, clippy, and the dependencies' licences and sources
 	@host/build/setup.sh build lint

@@ -19,6 +19,9 @@ use crate::{paths, shop};
 /// What a host prints, followed by its address, when it takes requests.
 const READY_LINE: &str = "listening on http://";
 
+/// What a host prints before that, followed by the address of its admin port, where it has one.
+const ADMIN_LINE: &str = "admin on http://";
+
 /// A host that needs longer than this to start or to end fails the test: a bound for a wait, not a measure.
 const PROCESS_BOUND: Duration = Duration::from_secs(60);
 
@@ -30,6 +33,7 @@ pub const ADMIN_PASSWORD: &str = "tests-only-admin-password";
 pub struct Host {
     process: Process,
     address: SocketAddr,
+    admin_address: Option<SocketAddr>,
     /// What the host runs in stays as long as it runs.
     _folder: Arc<TempDir>,
 }
@@ -42,12 +46,14 @@ impl Host {
         all.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         all.extend(arguments);
         let process = Process::spawn(&all);
+        let mut admin_address = None;
         loop {
             match process.lines.recv_timeout(PROCESS_BOUND) {
                 Ok(line) => {
-                    if let Some(address) = line.strip_prefix(READY_LINE) {
-                        let address = address.trim().parse().expect("the host prints an address");
-                        return Host { process, address, _folder: folder };
+                    if let Some(address) = address_after(ADMIN_LINE, &line) {
+                        admin_address = Some(address);
+                    } else if let Some(address) = address_after(READY_LINE, &line) {
+                        return Host { process, address, admin_address, _folder: folder };
                     }
                 }
                 Err(reason) => panic!("the host does not listen ({reason}); it wrote:\n{}", process.stderr()),
@@ -58,6 +64,16 @@ impl Host {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its admin port listens, if it has one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// How it ended, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.child.try_wait().expect("a child can be asked for")
     }
 
     /// A new client with a connection of its own.
@@ -127,6 +143,12 @@ impl Host {
         assert_eq!(finished.status.code(), Some(0), "the host did not end well:\n{}", finished.stderr);
         finished
     }
+}
+
+/// The address that a line of the host gives, if it begins so.
+fn address_after(beginning: &str, line: &str) -> Option<SocketAddr> {
+    let address = line.strip_prefix(beginning)?.trim();
+    Some(address.parse().expect("the host prints an address"))
 }
 
 /// A customer of the shop.

@@ -1,5 +1,5 @@
-//! What the system tests and the benchmark stand on: the host as a process of its own, a small HTTP client, manifests and a look into
-//! the databases.
+//! What the system tests, the benchmark and the shop replay stand on: the host as a process of its own, a small HTTP client, manifests and
+//! a look into the databases.
 //!
 //! Nothing here links the host: it is run as a user runs it. Nothing sleeps: what must be waited for is an event (a line that
 //! the host prints, an answer, the end of a process), and each wait has a bound. All that a test makes lies in a folder of its

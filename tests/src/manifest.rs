@@ -48,6 +48,11 @@ impl Manifest {
         self
     }
 
+    /// The names of its services.
+    pub fn services(&self) -> Vec<String> {
+        self.table["service"].as_table().expect("services").keys().cloned().collect()
+    }
+
     /// Adds another manifest's services.
     #[must_use]
     pub fn and(mut self, mut other: Manifest) -> Manifest {

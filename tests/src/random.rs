@@ -24,6 +24,11 @@ impl Random {
         Random { state: seed }
     }
 
+    /// The seed of what is still to come: a generator of it gives the same from here on.
+    pub fn seed(&self) -> u64 {
+        self.state
+    }
+
     /// The next number.
     pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -23,6 +23,7 @@ mod preferences;
 mod products;
 mod protocol;
 mod relay;
+mod replay;
 mod reviews;
 mod secrecy;
 mod sessions;
