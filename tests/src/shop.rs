@@ -1,8 +1,12 @@
 //! Short ways to the things of the shop that many tests need.
 
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::manifest::Manifest;
 
 /// The administrator, as the shop's manifest has it.
@@ -72,6 +76,56 @@ pub fn product_body(category: &str, sku: &str) -> Value {
 #[track_caller]
 pub fn product(client: &mut Client, category: &str, sku: &str) -> Value {
     client.post("/products", &product_body(category, sku)).expect(201)
+}
+
+/// What the shop does by itself within this time fails no test: a bound for a wait, not a measure.
+const EVENTUALLY_BOUND: Duration = Duration::from_secs(60);
+
+/// Asks for a path until what is there is as wanted, and gives it: for what events bring about over several services. Where it is enough
+/// that one service has heard of another's write, [`settled`] waits for just that.
+#[track_caller]
+pub fn eventually(client: &mut Client, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let found = client.get(path).expect(200);
+        if wanted(&found) {
+            return found;
+        }
+        assert!(begun.elapsed() < EVENTUALLY_BOUND, "{path} did not become what was waited for: {found}");
+    }
+}
+
+/// The position that a write's answer has.
+#[track_caller]
+pub fn position(answer: &Answer) -> String {
+    answer.header("bulkhead-position").unwrap_or_else(|| panic!("no position: {answer}")).to_owned()
+}
+
+/// GET, answered when the service has applied what was written at this position.
+#[track_caller]
+pub fn get_after(client: &mut Client, path: &str, position: &str) -> Answer {
+    client.send(Method::GET, path, &[("bulkhead-after", position)], Bytes::new())
+}
+
+/// Waits until the order service has heard of the write that was answered so.
+#[track_caller]
+pub fn settled(admin: &mut Client, answer: &Answer) {
+    get_after(admin, "/orders?limit=1", &position(answer)).expect_status(200);
+}
+
+/// What places an order of these products, each with its quantity.
+pub fn order_body(items: &[(&str, u32)], token: &str) -> Value {
+    let items: Vec<Value> = items
+        .iter()
+        .map(|(product, quantity)| json!({"product_id": product, "quantity": quantity}))
+        .collect();
+    json!({
+        "items": items,
+        "shipping": {
+            "recipient_name": "Ada Lovelace", "address_line1": "1 Quay", "city": "Ulm", "postal_code": "89073", "country": "DE",
+        },
+        "payment": {"method": "card", "token": token},
+    })
 }
 
 /// A problem document without the id of its trace: what is left is the same for all who are told the same.

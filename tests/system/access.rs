@@ -22,7 +22,7 @@ const ADDRESS: &str =
     r#"{"address_line1": "1 Quay", "city": "Hamburg", "postal_code": "20095", "country": "DE"}"#;
 
 /// Every route of the shop.
-const TABLE: [Row; 40] = [
+const TABLE: [Row; 49] = [
     // What changes the catalogue is the administrator's, and so is where the stock is; reading is everybody's.
     ("GET", "/categories", NOBODYS, [200, 200, 200, 200]),
     ("POST", "/categories", r#"{"name": "Fresh"}"#, [401, 403, 403, 201]),
@@ -72,6 +72,17 @@ const TABLE: [Row; 40] = [
     ("POST", "/sessions", "LOGIN", [201, 201, 201, 201]),
     ("GET", "/sessions/current", NOBODYS, [401, 200, 200, 200]),
     ("GET", "/.well-known/jwks.json", NOBODYS, [200, 200, 200, 200]),
+    // An order is its customer's and the administrator's, and to anybody else it is not there; shipping is the administrator's, who
+    // must also say whom an order is for.
+    ("GET", "/orders", NOBODYS, [401, 200, 200, 200]),
+    ("POST", "/orders", "NEW ORDER", [401, 201, 201, 422]),
+    ("GET", "/orders/{order}", NOBODYS, [401, 200, 404, 200]),
+    ("GET", "/orders/by-number/{order_number}", NOBODYS, [401, 200, 404, 200]),
+    ("GET", "/orders/{order}/history", NOBODYS, [401, 200, 404, 200]),
+    ("POST", "/orders/{order}/cancel", NOBODYS, [401, 200, 404, 200]),
+    ("POST", "/orders/{declined}/payment", r#"{"method": "card", "token": "tok_ok"}"#, [401, 200, 404, 200]),
+    ("POST", "/orders/{paid}/ship", r#"{"carrier": "Post", "tracking_number": "1"}"#, [401, 403, 403, 200]),
+    ("POST", "/orders/{shipped}/deliver", NOBODYS, [401, 403, 403, 200]),
 ];
 
 /// A shop with what requests need.
@@ -102,6 +113,29 @@ impl Shop {
         shop::product(&mut self.admin, &self.category, &sku)
     }
 
+    /// A product that the order service knows.
+    fn known_product(&mut self) -> String {
+        let sku = self.name();
+        let answer = self.admin.post("/products", &shop::product_body(&self.category, &sku));
+        shop::settled(&mut self.admin, &answer);
+        id(&answer.expect(201))
+    }
+
+    /// A customer's order that is paid with this.
+    fn order(&mut self, owner: &mut Customer, token: &str) -> Value {
+        let product = self.known_product();
+        owner.client.post("/orders", &shop::order_body(&[(&product, 1)], token)).expect(201)
+    }
+
+    /// The same, when its payment has come to this.
+    fn order_with(&mut self, owner: &mut Customer, token: &str, payment_status: &str) -> String {
+        let order = id(&self.order(owner, token));
+        shop::eventually(&mut owner.client, &format!("/orders/{order}"), |order| {
+            order["payment"]["payment_status"] == payment_status
+        });
+        order
+    }
+
     /// The path with fresh things in the places of the names.
     fn fill(&mut self, path: &str, owner: &mut Customer) -> String {
         let mut filled = String::new();
@@ -128,6 +162,16 @@ impl Shop {
                     owner.client.put(&format!("{filled}/theme"), &json!({"value": "a"})).expect(201);
                     "theme".to_owned()
                 }
+                "{order}" => id(&self.order(owner, "tok_ok")),
+                "{order_number}" => self.order(owner, "tok_ok")["order_number"].as_str().unwrap().to_owned(),
+                "{declined}" => self.order_with(owner, "tok_declined", "declined"),
+                "{paid}" => self.order_with(owner, "tok_ok", "captured"),
+                "{shipped}" => {
+                    let order = self.order_with(owner, "tok_ok", "captured");
+                    let carriage = json!({"carrier": "Post", "tracking_number": "1"});
+                    self.admin.post(&format!("/orders/{order}/ship"), &carriage).expect(200);
+                    order
+                }
                 part => part.to_owned(),
             };
             filled = format!("{filled}/{part}");
@@ -139,6 +183,7 @@ impl Shop {
         let name = self.name();
         match body {
             "NEW PRODUCT" => shop::product_body(&self.category, &name).to_string(),
+            "NEW ORDER" => shop::order_body(&[(&self.known_product(), 1)], "tok_ok").to_string(),
             "NEW USER" => shop::user_body(&format!("{name}@tests.example"), "Ada").to_string(),
             "NEW PASSWORD" => {
                 json!({"current_password": shop::PASSWORD, "new_password": "another password"}).to_string()

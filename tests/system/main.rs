@@ -19,6 +19,7 @@ mod images;
 mod kill;
 mod listing;
 mod manifest;
+mod orders;
 mod preferences;
 mod products;
 mod protocol;

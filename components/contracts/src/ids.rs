@@ -72,10 +72,16 @@ ids! {
     OrderId
     /// Of a line of an order.
     OrderItemId
-    /// Of an attempt to pay.
+    /// Of an order's payment.
     PaymentId
     /// Of an order's shipping.
     ShippingId
+}
+
+impl UserId {
+    /// Stands in events for a customer whose account was deleted: of an order that is theirs nothing says any more whose it was. The
+    /// nil UUID, which is nobody's.
+    pub const DELETED: Self = Self(Uuid::nil());
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use bulkhead_sdk::serde_json::{Value as Json, json};
 use bulkhead_sdk::{Column, Errors, Event, FromJson, FromText, Parameter, Schema, Value, roles, text_value};
 
 use crate::{
-    AddressId, CategoryId, ImageId, Money, OrderId, OrderItemId, PaymentId, PreferenceId, ProductId,
-    ReviewId, ShippingId, UserId, v1,
+    AddressId, CategoryId, Country, ImageId, Line, Money, OrderId, OrderItemId, PaymentId, PreferenceId,
+    ProductId, ReviewId, ShippingId, UserId, v1,
 };
 
 macro_rules! ids {
@@ -28,6 +28,30 @@ ids!(
     ShippingId,
     UserId
 );
+
+text_value!(Country, json!({"type": "string", "minLength": 2, "maxLength": 2, "pattern": "^[A-Z]{2}$"}));
+
+/// The pattern leaves control characters to the service: how they are written differs between the dialects of patterns.
+impl<const LENGTH_MAX: usize> Schema for Line<LENGTH_MAX> {
+    fn schema() -> Json {
+        json!({"type": "string", "minLength": 1, "maxLength": LENGTH_MAX, "pattern": r"^\S(.*\S)?$"})
+    }
+}
+
+impl<const LENGTH_MAX: usize> FromJson for Line<LENGTH_MAX> {
+    fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
+        match node {
+            Node::Text(text) => text.parse().map_err(|message: String| errors.add(message)).ok(),
+            other => bulkhead_sdk::value::expected("a string", &other, errors),
+        }
+    }
+}
+
+impl<const LENGTH_MAX: usize> Parameter for Line<LENGTH_MAX> {
+    fn parameter(&self) -> Value {
+        Value::Text(self.as_str().to_owned())
+    }
+}
 
 impl Schema for Money {
     fn schema() -> Json {

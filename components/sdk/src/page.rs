@@ -123,6 +123,11 @@ impl<T> Page<T> {
         Ok(Self { items: rows, next_cursor })
     }
 
+    /// The same page with something made of each item.
+    pub fn map<U>(self, of: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(of).collect(), next_cursor: self.next_cursor }
+    }
+
     /// A page without items.
     pub fn empty() -> Self {
         Self { items: Vec::new(), next_cursor: None }

@@ -1,4 +1,5 @@
-//! Events of the order service. None carries the address or the payment's token.
+//! Events of the order service. None carries the address or the payment's token. Of an order whose customer's account was deleted before
+//! the event, the customer is [`UserId::DELETED`].
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,7 @@ pub struct OrderPaid {
     pub id: OrderId,
     /// The customer.
     pub user_id: UserId,
-    /// The attempt that succeeded.
+    /// The order's payment.
     pub payment_id: PaymentId,
     /// What was taken.
     pub amount: Money,

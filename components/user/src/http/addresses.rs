@@ -1,6 +1,6 @@
 //! `/users/{id}/addresses`.
 
-use bulkhead_contracts::{AddressId, UserId};
+use bulkhead_contracts::{AddressId, AddressLine, City, Country, Line, PostalCode, State, UserId};
 use bulkhead_sdk::{
     Body, Created, Json, NoContent, Page, Problem, Query, Result, Snapshot, Transaction, body, new_id,
 };
@@ -8,8 +8,6 @@ use bulkhead_sdk::{
 use super::ListQuery;
 use super::own::{Own, no_such_user};
 use crate::rules::address::{ADDRESSES_MAX, Candidate, Held, default_after};
-use crate::rules::country::Country;
-use crate::rules::line::Line;
 use crate::store::address::{self, Address};
 use crate::store::user;
 
@@ -17,15 +15,15 @@ body! {
     /// An address.
     pub struct NewAddress {
         /// Street and number, or what stands for them.
-        pub address_line1: Line<200>,
+        pub address_line1: AddressLine,
         /// More of it.
-        pub address_line2: Option<Line<200>>,
+        pub address_line2: Option<AddressLine>,
         /// The city.
-        pub city: Line<100>,
+        pub city: City,
         /// The state or province.
-        pub state: Option<Line<100>>,
+        pub state: Option<State>,
         /// The postal code.
-        pub postal_code: Line<20>,
+        pub postal_code: PostalCode,
         /// By its code of ISO 3166-1 alpha-2, in upper case.
         pub country: Country,
         /// True makes it the default. False gives that up to the oldest other one. Where absent, it is as before; the first address

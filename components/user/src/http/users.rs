@@ -1,7 +1,7 @@
 //! `/users`.
 
 use bulkhead_contracts::v1::UserDeleted;
-use bulkhead_contracts::{Admin, UserId};
+use bulkhead_contracts::{Admin, Line, PERSON_NAME_MAX, UserId};
 use bulkhead_sdk::{
     Body, Change, Compute, Created, Json, NoContent, Page, Query, Result, Snapshot, Transaction, body,
     new_id, now,
@@ -11,14 +11,10 @@ use super::own::{Own, no_such_user};
 use super::{ListQuery, random};
 use crate::events::user_changed;
 use crate::rules::email::Email;
-use crate::rules::line::Line;
 use crate::rules::password::{self, NewPassword};
 use crate::settings::settings;
 use crate::store::login_failure;
 use crate::store::user::{self, User, email_taken};
-
-/// The longest first or last name, in characters.
-const NAME_MAX: usize = 100;
 
 body! {
     /// A user to register.
@@ -28,9 +24,9 @@ body! {
         /// To log in with.
         pub password: NewPassword,
         /// Shown beside reviews.
-        pub first_name: Line<NAME_MAX>,
+        pub first_name: Line<PERSON_NAME_MAX>,
         /// The family name.
-        pub last_name: Line<NAME_MAX>,
+        pub last_name: Line<PERSON_NAME_MAX>,
     }
 }
 
@@ -40,9 +36,9 @@ body! {
         /// Unique without regard to upper and lower case.
         pub email: Change<Email>,
         /// Shown beside reviews.
-        pub first_name: Change<Line<NAME_MAX>>,
+        pub first_name: Change<Line<PERSON_NAME_MAX>>,
         /// The family name.
-        pub last_name: Change<Line<NAME_MAX>>,
+        pub last_name: Change<Line<PERSON_NAME_MAX>>,
     }
 }
 

@@ -3,9 +3,7 @@
 pub mod access;
 pub mod address;
 pub mod admin;
-pub mod country;
 pub mod email;
-pub mod line;
 pub mod login;
 pub mod password;
 pub mod preference;

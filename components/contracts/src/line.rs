@@ -1,18 +1,30 @@
 //! Text of one line: names, and the parts of an address. They stand in lists and on labels, where a line break or a space that
-//! nobody sees does harm.
+//! nobody sees does harm. And how long each part of an address may be, so that what one service takes fits into another.
 
 use std::fmt;
 use std::str::FromStr;
 
-use bulkhead_sdk::json::Node;
-use bulkhead_sdk::serde_json::{Value, json};
-use bulkhead_sdk::{Errors, FromJson, Schema};
+/// The longest first or last name, in characters.
+pub const PERSON_NAME_MAX: usize = 100;
+/// Street and number, or what stands for them.
+pub type AddressLine = Line<200>;
+/// A city.
+pub type City = Line<100>;
+/// A state or province.
+pub type State = Line<100>;
+/// A postal code.
+pub type PostalCode = Line<20>;
 
 /// 1 to `LENGTH_MAX` characters on one line, without white space at the ends.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Line<const LENGTH_MAX: usize>(String);
 
 impl<const LENGTH_MAX: usize> Line<LENGTH_MAX> {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The text.
     pub fn into_string(self) -> String {
         self.0
@@ -41,22 +53,6 @@ impl<const LENGTH_MAX: usize> FromStr for Line<LENGTH_MAX> {
             return Err("must not contain line breaks or other control characters".to_owned());
         }
         Ok(Self(text.to_owned()))
-    }
-}
-
-/// The pattern leaves control characters to the service: how they are written differs between the dialects of patterns.
-impl<const LENGTH_MAX: usize> Schema for Line<LENGTH_MAX> {
-    fn schema() -> Value {
-        json!({"type": "string", "minLength": 1, "maxLength": LENGTH_MAX, "pattern": r"^\S(.*\S)?$"})
-    }
-}
-
-impl<const LENGTH_MAX: usize> FromJson for Line<LENGTH_MAX> {
-    fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
-        match node {
-            Node::Text(text) => text.parse().map_err(|message: String| errors.add(message)).ok(),
-            other => bulkhead_sdk::value::expected("a string", &other, errors),
-        }
     }
 }
 

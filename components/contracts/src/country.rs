@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use bulkhead_sdk::serde_json::json;
-
 /// The officially assigned codes of ISO 3166-1 alpha-2, sorted (https://www.iso.org/obp/ui/#search/code/). A table of its own: the
 /// crate for it brings along every subdivision, and bindings to JavaScript, which a component cannot import.
 const CODES: [&str; 249] = [
@@ -28,11 +26,6 @@ const CODES: [&str; 249] = [
 /// A country by its code of ISO 3166-1 alpha-2, in upper case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Country(&'static str);
-
-bulkhead_sdk::text_value!(
-    Country,
-    json!({"type": "string", "minLength": 2, "maxLength": 2, "pattern": "^[A-Z]{2}$"})
-);
 
 impl fmt::Display for Country {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,87 @@
+//! The number of an order that people use.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bulkhead_sdk::{Timestamp, serde_json::json};
+
+/// The year in which it was ordered and a number that counts that year's orders: `2026-000001`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderNumber(String);
+
+bulkhead_sdk::text_value!(
+    OrderNumber,
+    json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{6,19}$", "description": "The year, and a number within it."})
+);
+
+/// The year of a time.
+pub fn year(time: Timestamp) -> i64 {
+    // Of RFC 3339 the first four digits.
+    time.to_string().get(..4).and_then(|year| year.parse().ok()).unwrap_or_default()
+}
+
+impl OrderNumber {
+    /// The number of the order that is this year's so manieth.
+    pub fn new(year: i64, count: i64) -> Self {
+        Self(format!("{year:04}-{count:06}"))
+    }
+
+    /// The text.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Display for OrderNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl FromStr for OrderNumber {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        match text.split_once('-') {
+            Some((year, count))
+                if year.len() == 4 && digits(year) && (6..=19).contains(&count.len()) && digits(count) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err("must be an order number such as 2026-000001"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_the_year_and_counts_within_it() {
+        for (count, text) in [(1, "2017-000001"), (999_999, "2017-999999"), (1_000_000, "2017-1000000")] {
+            let time: Timestamp = "2017-01-01T11:53:26Z".parse().expect("a time");
+            let number = OrderNumber::new(year(time), count);
+            assert_eq!(number.to_string(), text);
+            assert_eq!(text.parse(), Ok(number));
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in [
+            "",
+            "2017",
+            "2017-",
+            "2017-1",
+            "17-000001",
+            "2017-00000x",
+            "2017-000001-1",
+            " 2017-000001",
+            "٢٠١٧-000001",
+        ] {
+            assert!(text.parse::<OrderNumber>().is_err(), "{text}");
+        }
+    }
+}

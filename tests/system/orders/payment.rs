@@ -1,0 +1,133 @@
+//! Paying: declines, gateways that can't say, paying again, and what is kept of what it is paid with.
+
+use serde_json::{Value, json};
+
+use super::{Market, UNHURRIED};
+
+fn payment(token: &str) -> Value {
+    json!({"method": "voucher", "token": token})
+}
+
+#[test]
+fn after_a_decline_an_order_is_reserved_and_can_be_paid_again() {
+    let mut market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let order = market.place(&mut ada, "tok_declined");
+    market.until_payment(&order, "declined");
+    assert_eq!(market.stands(&order), ["reserved", "declined", "pending"]);
+    let path = format!("/orders/{order}/payment");
+    let declined = ada.client.post(&path, &payment("tok_declined")).expect(200);
+    assert_eq!(declined["payment"]["payment_status"], "declined");
+    assert_eq!(market.stands(&order), ["reserved", "declined", "pending"]);
+    let paid = ada.client.post(&path, &payment("tok_ok")).expect(200);
+    assert_eq!((&paid["status"], &paid["payment"]["payment_status"]), (&json!("paid"), &json!("captured")));
+    assert_eq!(paid["payment"]["payment_method"], "voucher");
+    ada.client.post(&path, &payment("tok_ok")).problem(409, "order-state");
+    assert_eq!(
+        market.history(&order),
+        [
+            "placed: pending",
+            "stock-reserved: reserved",
+            "payment-declined: reserved",
+            "payment-declined: reserved",
+            "payment-captured: paid"
+        ]
+    );
+    assert_eq!(market.facts(&order), ["order.placed", "order.paid"]);
+    let charges = format!("SELECT state FROM gateway_charge WHERE order_id = '{order}' ORDER BY attempt");
+    assert_eq!(market.rows(&charges), ["declined", "declined", "captured"]);
+}
+
+#[test]
+fn a_gateway_that_fails_twice_is_asked_until_it_captures_once() {
+    let mut market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let order = market.place_until(&mut ada, "tok_flaky", "paid");
+    let attempts = format!(
+        "SELECT json_array(attempt, tries, outcome) FROM order_payment_attempt WHERE order_id = '{order}' ORDER BY attempt"
+    );
+    assert_eq!(market.rows(&attempts), [r#"[1,3,"captured"]"#]);
+    assert_eq!(market.facts(&order), ["order.placed", "order.paid"]);
+
+    let again = market.place(&mut ada, "tok_declined");
+    market.until_payment(&again, "declined");
+    let pending = ada.client.post(&format!("/orders/{again}/payment"), &payment("tok_flaky")).expect(200);
+    assert_eq!(
+        (&pending["status"], &pending["payment"]["payment_status"]),
+        (&json!("reserved"), &json!("pending"))
+    );
+    market.until(&again, "paid");
+    let attempts = attempts.replace(&order, &again);
+    assert_eq!(market.rows(&attempts), [r#"[1,1,"declined"]"#, r#"[2,3,"captured"]"#]);
+}
+
+#[test]
+fn a_new_attempt_takes_the_place_of_one_that_is_not_decided_and_money_is_taken_once() {
+    let mut market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let order = market.place(&mut ada, "tok_declined");
+    market.until_payment(&order, "declined");
+    let path = format!("/orders/{order}/payment");
+    ada.client.post(&path, &payment("tok_flaky")).expect(200);
+    // The flaky one may have been captured by its timers meanwhile.
+    let answer = ada.client.post(&path, &payment("tok_ok"));
+    assert!(matches!(answer.status, 200 | 409), "{answer}");
+    market.until(&order, "paid");
+    // Late timers change nothing.
+    let other = market.place_until(&mut ada, "tok_flaky", "paid");
+    for order in [&order, &other] {
+        let captured =
+            format!("SELECT state FROM gateway_charge WHERE order_id = '{order}' AND state = 'captured'");
+        assert_eq!(market.rows(&captured).len(), 1);
+        assert_eq!(market.facts(order), ["order.placed", "order.paid"]);
+    }
+}
+
+#[test]
+fn an_order_is_tried_to_be_paid_20_times_at_most() {
+    let mut market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let order = market.place(&mut ada, "tok_declined");
+    market.until_payment(&order, "declined");
+    let path = format!("/orders/{order}/payment");
+    for _ in 1..20 {
+        ada.client.post(&path, &payment("tok_declined")).expect(200);
+    }
+    ada.client.post(&path, &payment("tok_ok")).problem(409, "too-many-payments");
+    assert_eq!(market.stands(&order), ["reserved", "declined", "pending"]);
+    market.post(&order, "cancel", &Value::Null).expect(200);
+    assert_eq!(market.stands(&order), ["cancelled", "voided", "cancelled"]);
+}
+
+#[test]
+fn a_payment_token_is_gone_when_it_was_used_and_stands_in_no_event() {
+    let mut market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let declined = market.place(&mut ada, "tok_zanzibar");
+    market.until_payment(&declined, "declined");
+    let paid = market.place_until(&mut ada, "tok_ok", "paid");
+    let rejected = {
+        let body = bulkhead_tests::shop::order_body(&[(&market.products[0].clone(), 100)], "tok_zanzibar");
+        bulkhead_tests::shop::id(&ada.client.post("/orders", &body).expect(201))
+    };
+    market.until(&rejected, "rejected");
+    assert!(market.rows("SELECT token FROM order_payment WHERE token IS NOT NULL").is_empty());
+    for order in [&declined, &paid, &rejected] {
+        assert!(!market.order(order).to_string().contains("tok_"));
+    }
+    assert!(market.rows("SELECT data FROM _bulkhead_outbox WHERE data LIKE '%tok!_%' ESCAPE '!'").is_empty());
+    assert!(!market.host.stderr().contains("tok_"));
+}
+
+#[test]
+fn what_is_wrong_with_a_payment_is_said_and_not_repeated() {
+    let mut market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let order = market.place(&mut ada, "tok_declined");
+    market.until_payment(&order, "declined");
+    let wrong = json!({"method": "", "token": "tok zanzibar", "amount": "1.00"});
+    let answer = ada.client.post(&format!("/orders/{order}/payment"), &wrong);
+    let problem = answer.invalid(&["method", "token", "amount"]);
+    assert!(!problem.to_string().contains("zanzibar"));
+    assert_eq!(market.stands(&order), ["reserved", "declined", "pending"]);
+}
