@@ -243,12 +243,8 @@ fn a_call_while_the_lease_is_held_is_refused() {
     let site = site();
     let host = site.start();
     let mut client = host.client();
-    let answer = client.send(
-        Method::POST,
-        &path("lease-then-call?service=product", "culprit"),
-        &[],
-        bytes::Bytes::new(),
-    );
+    let answer =
+        client.send(Method::POST, &path("lease-then-call?service=user", "culprit"), &[], bytes::Bytes::new());
     assert_eq!(answer.any_problem()["error"], "lease-held", "{answer}");
     client.get("/notes/culprit").problem(404, "not-found");
 }

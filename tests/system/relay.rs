@@ -83,7 +83,7 @@ fn one_deadline_holds_for_a_request_and_its_calls() {
 
 #[test]
 fn a_call_that_the_manifest_does_not_grant_is_refused() {
-    let manifest = Manifest::guests().set("service.relay.calls", vec!["product"]);
+    let manifest = Manifest::guests().set("service.relay.calls", vec!["user"]);
     let site = Site::new(&manifest);
     let host = site.start();
     let mut client = host.client();

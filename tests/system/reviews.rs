@@ -2,7 +2,9 @@
 
 use bulkhead_tests::shop::{category, id, product, read_all, texts_of};
 use bulkhead_tests::{Site, database};
-use serde_json::json;
+use serde_json::{Value, json};
+
+use crate::ordering::until;
 
 #[test]
 fn a_customer_reviews_a_product_once_and_may_take_it_back() {
@@ -21,7 +23,9 @@ fn a_customer_reviews_a_product_once_and_may_take_it_back() {
     assert_eq!(answer.header("location"), Some(location.as_str()));
     assert_eq!((&review["rating"], &review["comment"]), (&json!(4), &json!("Good.")));
     assert_eq!(review["user_id_ref"], customer.id.as_str());
-    assert_eq!(client.get(&location).expect(200), review);
+    let mut named = review.clone();
+    named["first_name"] = "Ada".into();
+    assert_eq!(until(&mut client, &location, |review| review["first_name"] == "Ada"), named);
     client.get(&format!("{reviews}/7")).problem(404, "not-found");
     client.post(&reviews, &json!({"rating": 5})).problem(409, "review-exists");
     let listed = read_all(&mut client, &format!("{reviews}?"), 50);
@@ -92,4 +96,55 @@ fn reviews_are_listed_from_the_newest_and_make_up_the_rating() {
     assert!(read_all(&mut client, &format!("/products/{other}/reviews?"), 50).is_empty());
     let summary = client.get(&format!("/products/{rated}")).expect(200)["rating"].to_string();
     assert!(summary.contains("4.33") && summary.contains('3'), "{summary}");
+}
+
+#[test]
+fn a_review_shows_the_first_name_that_its_author_has_now() {
+    let site = Site::shop();
+    let host = site.start();
+    let mut admin = host.admin();
+    let category = category(&mut admin, "food", None);
+    let [first, second] =
+        ["1", "2"].map(|sku| format!("/products/{}/reviews", id(&product(&mut admin, &category, sku))));
+    let mut author = host.customer("Ada");
+    let review = format!("{first}/{}", id(&author.client.post(&first, &json!({"rating": 4})).expect(201)));
+    until(&mut admin, &review, |review| review["first_name"] == "Ada");
+    let listed = read_all(&mut admin, &format!("{first}?"), 50);
+    assert_eq!(texts_of(&listed, "first_name"), ["Ada"]);
+    // The name is known by now, so the answer has it at once.
+    let answered = author.client.post(&second, &json!({"rating": 5})).expect(201);
+    assert_eq!(answered["first_name"], "Ada");
+    let user = format!("/users/{}", author.id);
+    author.client.patch(&user, &json!({"first_name": "Grace"})).expect(200);
+    until(&mut admin, &review, |review| review["first_name"] == "Grace");
+    let listed = read_all(&mut admin, &format!("{second}?"), 50);
+    assert_eq!(texts_of(&listed, "first_name"), ["Grace"]);
+}
+
+#[test]
+fn a_review_outlives_its_author_without_saying_whose_it_was() {
+    let site = Site::shop();
+    let host = site.start();
+    let mut admin = host.admin();
+    let category = category(&mut admin, "food", None);
+    let path = format!("/products/{}", id(&product(&mut admin, &category, "1")));
+    let reviews = format!("{path}/reviews");
+    let mut author = host.customer("Ada");
+    let mut other = host.customer("Bo").client;
+    let written = author.client.post(&reviews, &json!({"rating": 2, "comment": "Dry."})).expect(201);
+    other.post(&reviews, &json!({"rating": 4})).expect(201);
+    let rating = admin.get(&path).expect(200)["rating"].clone();
+    let review = format!("{reviews}/{}", id(&written));
+    author.client.delete(&format!("/users/{}", author.id)).expect(204);
+    let left = until(&mut admin, &review, |review| review["user_id_ref"].is_null());
+    assert_eq!(left["first_name"], Value::Null);
+    assert_eq!((&left["rating"], &left["comment"]), (&json!(2), &json!("Dry.")));
+    assert_eq!(admin.get(&path).expect(200)["rating"], rating);
+    let listed = read_all(&mut admin, &format!("{reviews}?"), 50);
+    assert_eq!(listed.iter().filter(|review| review["user_id_ref"].is_null()).count(), 1);
+    let connection = database::open(&site.database("product"));
+    let names = format!("SELECT count(*) FROM user WHERE id = '{}' OR first_name = 'Ada'", author.id);
+    assert_eq!(database::number(&connection, &names), 0);
+    other.delete(&review).problem(403, "forbidden");
+    admin.delete(&review).expect(204);
 }

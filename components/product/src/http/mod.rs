@@ -9,8 +9,13 @@ mod stock;
 #[cfg(test)]
 mod tests;
 
-use bulkhead_contracts::v1::{CategoryChanged, ProductChanged, ProductDeleted};
+use bulkhead_contracts::v1::{
+    CategoryChanged, OrderCancelled, OrderPlaced, OrderShipped, ProductChanged, ProductDeleted,
+    StockRejected, StockReleased, StockReserved, UserDeleted,
+};
 use bulkhead_sdk::{Cursor, Limit, Problem, Service, migration, query};
+
+use crate::events::{orders, users};
 
 query! {
     /// The query of a list without filters.
@@ -30,9 +35,17 @@ fn no_such_product() -> Problem {
 pub fn service() -> Service {
     Service::new("The catalogue: categories, products with their stock, images and reviews.")
         .migration(migration!("../../migrations/V0001__create_catalogue.sql"))
+        .migration(migration!("../../migrations/V0002__reserve_by_order.sql"))
         .publishes::<CategoryChanged>()
         .publishes::<ProductChanged>()
         .publishes::<ProductDeleted>()
+        .publishes::<StockReserved>()
+        .publishes::<StockRejected>()
+        .publishes::<StockReleased>()
+        .on::<OrderPlaced>(orders::placed)
+        .on::<OrderCancelled>(orders::cancelled)
+        .on::<OrderShipped>(orders::shipped)
+        .on::<UserDeleted>(users::deleted)
         .get("/categories", "Lists the categories by slug.", categories::list)
         .post("/categories", "Creates a category.", categories::create)
         .get("/categories/{id}", "Gives a category with its path and its children.", categories::by_id)

@@ -56,16 +56,19 @@ pub(super) fn create(
 ) -> Result<Created<Review>> {
     let user: UserId =
         principal.subject.parse().map_err(|_| Problem::forbidden("only a user can review a product"))?;
-    let review = Review {
-        id: new_id().into(),
+    let id = new_id().into();
+    let new = review::NewReview {
+        id,
         product_id,
         user_id_ref: user,
         rating: new.rating.get(),
         comment: new.comment.map(Text::into_string),
         created_at: now(),
     };
-    review::insert(&transaction, &review)?;
-    Ok(Created { location: format!("/products/{product_id}/reviews/{}", review.id), body: review })
+    review::insert(&transaction, &new)?;
+    let review = review::by_id(&transaction, product_id, id)?
+        .ok_or_else(|| Problem::internal("a review is not there that was just written"))?;
+    Ok(Created { location: format!("/products/{product_id}/reviews/{id}"), body: review })
 }
 
 pub(super) fn delete(

@@ -140,8 +140,18 @@ fn images_are_https() {
 #[test]
 fn the_description_names_what_is_published_and_every_schema_is_json() {
     let description = service().description();
-    assert_eq!(description.publishes, ["category.changed", "product.changed", "product.deleted"]);
-    assert!(description.subscribes.is_empty());
+    assert_eq!(
+        description.publishes,
+        [
+            "category.changed",
+            "product.changed",
+            "product.deleted",
+            "product.stock-reserved",
+            "product.stock-rejected",
+            "product.stock-released"
+        ]
+    );
+    assert_eq!(description.subscribes, ["order.placed", "order.cancelled", "order.shipped", "user.deleted"]);
     assert_eq!(description.routes.len(), 22);
     for route in &description.routes {
         let parameters =
@@ -156,5 +166,5 @@ fn the_description_names_what_is_published_and_every_schema_is_json() {
 #[test]
 fn the_migrations_are_numbered_from_one() {
     let versions: Vec<u32> = service().migrations().iter().map(|migration| migration.version).collect();
-    assert_eq!(versions, [1]);
+    assert_eq!(versions, [1, 2]);
 }

@@ -3,6 +3,7 @@
 pub mod category;
 pub mod image;
 pub mod line;
+pub mod reservation;
 pub mod review;
 pub mod search;
 pub mod stock;

@@ -9,9 +9,9 @@ pub fn average(count: i64, sum: i64) -> Option<String> {
     Some(format!("{}.{:02}", hundredths / 100, hundredths % 100))
 }
 
-/// A review may be deleted by its author and by an admin.
-pub fn may_delete(principal: &Principal, author: UserId) -> bool {
-    principal.has_role("admin") || principal.subject.parse() == Ok(author)
+/// A review may be deleted by its author, as long as it has one, and by an admin.
+pub fn may_delete(principal: &Principal, author: Option<UserId>) -> bool {
+    principal.has_role("admin") || author.is_some_and(|author| principal.subject.parse() == Ok(author))
 }
 
 #[cfg(test)]
@@ -41,8 +41,12 @@ mod tests {
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             expires_at: None,
         };
-        assert!(may_delete(&principal(&author.to_string(), &["customer"]), author));
-        assert!(may_delete(&principal("someone", &["customer", "admin"]), author));
-        assert!(!may_delete(&principal("someone", &["customer"]), author));
+        assert!(may_delete(&principal(&author.to_string(), &["customer"]), Some(author)));
+        assert!(may_delete(&principal("someone", &["customer", "admin"]), Some(author)));
+        assert!(!may_delete(&principal("someone", &["customer"]), Some(author)));
+        // When the author is gone.
+        assert!(!may_delete(&principal(&author.to_string(), &["customer"]), None));
+        assert!(!may_delete(&principal("", &[]), None));
+        assert!(may_delete(&principal("someone", &["admin"]), None));
     }
 }

@@ -5,4 +5,5 @@ pub mod category;
 pub mod image;
 pub mod product;
 pub mod product_list;
+pub mod reservation;
 pub mod review;

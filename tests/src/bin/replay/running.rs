@@ -36,7 +36,7 @@ pub(crate) struct Place {
 
 impl Place {
     fn start(&self) -> Host {
-        Host::start(&self.manifest, &self.data, &["--admin", "127.0.0.1:0"], Arc::clone(&self.folder))
+        Host::start(&self.manifest, &self.data, &[], Arc::clone(&self.folder))
     }
 }
 

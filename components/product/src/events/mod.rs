@@ -1,4 +1,9 @@
-//! What the service publishes. Both carry the whole state that others keep, so that the latest one is enough.
+//! What the service publishes of its catalogue, and what it does at other services' events: [`orders`], [`users`].
+//!
+//! A product's and a category's event carry the whole state that others keep, so that the latest one is enough.
+
+pub(crate) mod orders;
+pub(crate) mod users;
 
 use bulkhead_contracts::v1::{CategoryChanged, ProductChanged};
 
