@@ -24,6 +24,7 @@ mod preferences;
 mod products;
 mod protocol;
 mod relay;
+mod report;
 mod reservations;
 mod reviews;
 mod secrecy;
