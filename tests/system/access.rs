@@ -22,7 +22,7 @@ const ADDRESS: &str =
     r#"{"address_line1": "1 Quay", "city": "Hamburg", "postal_code": "20095", "country": "DE"}"#;
 
 /// Every route of the shop.
-const TABLE: [Row; 49] = [
+const TABLE: [Row; 52] = [
     // What changes the catalogue is the administrator's, and so is where the stock is; reading is everybody's.
     ("GET", "/categories", NOBODYS, [200, 200, 200, 200]),
     ("POST", "/categories", r#"{"name": "Fresh"}"#, [401, 403, 403, 201]),
@@ -52,6 +52,10 @@ const TABLE: [Row; 49] = [
     ("POST", "/products/{product}/reviews", r#"{"rating": 5}"#, [401, 201, 201, 403]),
     ("GET", "/products/{product}/reviews/{review}", NOBODYS, [200, 200, 200, 200]),
     ("DELETE", "/products/{product}/reviews/{review}", NOBODYS, [401, 204, 403, 204]),
+    // What the shop earns is the administrator's to know.
+    ("GET", "/reports/revenue", NOBODYS, [401, 403, 403, 200]),
+    ("GET", "/reports/best-sellers", NOBODYS, [401, 403, 403, 200]),
+    ("GET", "/reports/orders-by-status", NOBODYS, [401, 403, 403, 200]),
     // Registering, logging in and the keys are everybody's; what is a user's is theirs and the administrator's, and to anybody else
     // it is not there.
     ("GET", "/users", NOBODYS, [401, 403, 403, 200]),

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use bulkhead_tests::Client;
 use bulkhead_tests::shop::{id, product_body};
+use bulkhead_tests::{Client, Customer, Host};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -54,16 +54,40 @@ pub(crate) fn stocked(admin: &mut Client, category: &str, sku: &str, price: &str
 /// Places an order of these products and quantities, to be paid with this token, and gives its id.
 #[track_caller]
 pub(crate) fn place(client: &mut Client, items: &[(&Written, u32)], token: &str) -> String {
-    place_with(client, items, token, &json!({}))
+    place_with(client, items, token, &json!({}), None)
 }
 
-/// The same with further members of the body.
+/// The same by the administrator, for this customer and with this time.
 #[track_caller]
-pub(crate) fn place_with(
+pub(crate) fn place_at(
+    admin: &mut Client,
+    customer: &Written,
+    ordered_at: &str,
+    items: &[(&Written, u32)],
+    token: &str,
+) -> String {
+    let more = json!({"user_id": customer.id, "ordered_at": ordered_at});
+    place_with(admin, items, token, &more, Some(&customer.position))
+}
+
+/// Registers a customer, for others to order for.
+#[track_caller]
+pub(crate) fn registered(host: &Host, first_name: &str) -> Written {
+    let Customer { id, mut client } = host.customer(first_name);
+    // It publishes nothing, so its position is that of all that was published before.
+    let answer = client.put(&format!("/users/{id}/preferences/theme"), &json!({"value": "dark"}));
+    let position = answer.header("bulkhead-position").expect("a write has a position");
+    Written { id, position: position.to_owned() }
+}
+
+/// The same with further members of the body, when the order service has what was written at this position.
+#[track_caller]
+fn place_with(
     client: &mut Client,
     items: &[(&Written, u32)],
     token: &str,
     more: &Value,
+    after: Option<&str>,
 ) -> String {
     let lines: Vec<Value> = items
         .iter()
@@ -83,9 +107,10 @@ pub(crate) fn place_with(
     for (name, value) in more.as_object().expect("members") {
         body[name] = value.clone();
     }
-    // The order service has a copy of the products: it is to have these ones.
+    // The order service has copies of products and users: it is to have these ones.
     let mut headers = vec![("content-type", "application/json")];
-    headers.extend(items.iter().map(|(product, _)| ("bulkhead-after", product.position.as_str())));
+    let products = items.iter().map(|(product, _)| product.position.as_str());
+    headers.extend(products.chain(after).map(|position| ("bulkhead-after", position)));
     id(&client.send(Method::POST, "/orders", &headers, body.to_string().into()).expect(201))
 }
 

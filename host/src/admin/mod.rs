@@ -23,6 +23,9 @@ use crate::application::Application;
 use crate::check::LastCheck;
 use crate::http::{Listening, own, problem_response};
 
+/// The file in the data folder that has the admin port's address.
+pub const ADDRESS_FILE: &str = "admin.address";
+
 /// What answers on the admin port.
 pub struct Admin {
     application: Arc<Application>,
@@ -41,14 +44,19 @@ impl Admin {
         Ok(Arc::new(Self { application, token, last_check: LastCheck::default() }))
     }
 
-    /// Has `listener` be answered by this.
-    #[must_use]
-    pub fn listening(self: &Arc<Self>, listener: TcpListener) -> Listening {
+    /// Has `listener` be answered by this, and writes its address into the data folder, where the command line finds it.
+    ///
+    /// # Errors
+    ///
+    /// When the address can't be told or written.
+    pub fn listening(self: &Arc<Self>, listener: TcpListener) -> std::io::Result<Listening> {
+        let address = listener.local_addr()?.to_string();
+        std::fs::write(self.application.manifest().data.join(ADDRESS_FILE), address)?;
         let this = Arc::clone(self);
-        Listening::new(listener, move |_, request| {
+        Ok(Listening::new(listener, move |_, request| {
             let this = Arc::clone(&this);
             Box::pin(async move { this.answer(request).await })
-        })
+        }))
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {

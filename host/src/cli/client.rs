@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::ManifestArg;
-use crate::admin::{AdminToken, TOKEN_FILE};
+use crate::admin::{ADDRESS_FILE, AdminToken, TOKEN_FILE};
 use crate::manifest::Manifest;
 
 /// Which host to ask.
@@ -24,7 +24,7 @@ pub(super) struct HostArgs {
     /// The data folder of the host, in place of the manifest's: the admin port's token is in it
     #[arg(long, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
-    /// The admin port of the host, in place of the manifest's
+    /// The admin port of the host, in place of the one that the host wrote into its data folder
     #[arg(long, env = "BULKHEAD_ADMIN")]
     admin: Option<SocketAddr>,
 }
@@ -32,12 +32,16 @@ pub(super) struct HostArgs {
 impl HostArgs {
     /// Asks, and gives the answer's JSON.
     pub(super) fn ask(&self, method: Method, path: &str) -> anyhow::Result<Value> {
-        let (data, address) = match (&self.data, self.admin) {
-            (Some(data), Some(address)) => (data.clone(), address),
-            (data, address) => {
-                let manifest = Manifest::read(&self.manifest.manifest)?;
-                (data.clone().unwrap_or(manifest.data), address.unwrap_or(manifest.admin))
-            }
+        let data = match &self.data {
+            Some(data) => data.clone(),
+            None => Manifest::read(&self.manifest.manifest)?.data,
+        };
+        // The host wrote down where it is.
+        let written =
+            std::fs::read_to_string(data.join(ADDRESS_FILE)).ok().and_then(|text| text.trim().parse().ok());
+        let address = match self.admin.or(written) {
+            Some(address) => address,
+            None => Manifest::read(&self.manifest.manifest)?.admin,
         };
         let token = AdminToken::read(&data).with_context(|| {
             format!(

@@ -1,5 +1,6 @@
 //! `bulkhead up`.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -10,19 +11,21 @@ use super::ApplicationArgs;
 use crate::admin::Admin;
 use crate::application::Application;
 use crate::http::{Listening, serve};
+use crate::manifest::Manifest;
 
 /// Serves until told to stop.
 pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
+    let asked = arguments.admin.is_some();
     let manifest = arguments.read()?;
     let listener = listen(manifest.listen, "--listen or application.listen")?;
-    let admin_listener = listen(manifest.admin, "--admin or application.admin")?;
+    let admin_listener = listen_for_operators(&manifest, asked)?;
     let application = Application::start(&manifest)
         .map_err(|error| anyhow::anyhow!("start the application {}:\n{error}", manifest.name))?;
     let application = Arc::new(application);
     let server = Listening::application(listener, &application);
     let admin = Admin::new(Arc::clone(&application))
-        .context("write the admin port's token")?
-        .listening(admin_listener);
+        .and_then(|admin| admin.listening(admin_listener))
+        .context("write the admin port's token and address into the data folder")?;
     let address = server.address().context("find the listener's address")?;
     let admin_address = admin.address().context("find the admin listener's address")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -58,6 +61,19 @@ fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
             "listen on {address}: is another process there? Stop it, or choose another address with {option}"
         )
     })
+}
+
+/// The admin port. One that was asked for must be free; in the place of the manifest's, which another host may have, any other one
+/// does as well: `bulkhead status` and its like find it in the data folder.
+fn listen_for_operators(manifest: &Manifest, asked: bool) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(manifest.admin) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && !asked => {
+            tracing::warn!(address = %manifest.admin, "the admin port is taken by another process; another one is used");
+            listen(SocketAddr::new(manifest.admin.ip(), 0), "--admin or application.admin")
+        }
+        Ok(listener) => Ok(listener),
+        Err(_) => listen(manifest.admin, "--admin or application.admin"),
+    }
 }
 
 /// Tells the one who started the host that it serves: standard output has these lines alone, the last of them when it takes requests.

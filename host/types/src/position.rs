@@ -49,16 +49,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
-        let text = "product:000102030405060708090a0b0c0d0e0f.17";
+        let text = "notes:000102030405060708090a0b0c0d0e0f.17";
         assert_eq!(text.parse::<Position>().map(|position| position.to_string()), Ok(text.to_owned()));
         for other in [
             "",
-            "product",
-            "product:",
-            "product:0.1",
+            "notes",
+            "notes:",
+            "notes:0.1",
             &text.replace(".17", "."),
             &text.replace(".17", ".-1"),
-            &text.replace("product", ""),
+            &text.replace("notes", ""),
         ] {
             assert!(other.parse::<Position>().is_err(), "{other}");
         }

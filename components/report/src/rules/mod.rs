@@ -1,0 +1,7 @@
+//! What the reports count: pure functions, without a database or a clock.
+
+pub mod amount;
+pub mod day;
+pub mod order;
+#[cfg(test)]
+mod tests;
