@@ -11,7 +11,7 @@ mod references;
 mod replicas;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_store::LogReader;
 use serde::Serialize;
@@ -104,8 +104,12 @@ pub fn run(application: &Application, repair: bool) -> Report {
 }
 
 fn events(application: &Application, report: &mut Report) {
-    for (name, (database, _)) in application.logs() {
-        let damages = LogReader::open(database).map_err(|error| error.to_string()).and_then(|log| {
+    for (name, station) in application.stations() {
+        let Some(database) = station.consumer.database().map(|database| Arc::clone(&database.database))
+        else {
+            continue;
+        };
+        let damages = LogReader::open(&database).map_err(|error| error.to_string()).and_then(|log| {
             Ok((
                 log.head().map_err(|error| error.to_string())?,
                 log.damages().map_err(|error| error.to_string())?,

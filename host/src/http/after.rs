@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bulkhead_runtime::{Edge, Logs, Problem};
-use bulkhead_store::{InboxReader, LogReader, Parked, ParkedState, StatementError};
+use bulkhead_runtime::{Consumer, Edge, Logs, Problem};
+use bulkhead_store::{LogReader, Parked, ParkedState, StatementError};
 use bulkhead_types::Position;
 use bulkhead_types::limits::{AFTER_TOKENS_MAX, WAITERS_MAX};
 use http::HeaderMap;
@@ -21,6 +21,7 @@ const HEADER: &str = "bulkhead-after";
 /// The edges and logs that positions are of.
 pub(super) struct Positions {
     logs: Logs,
+    consumers: BTreeMap<String, Consumer>,
     /// By producer and consumer.
     edges: BTreeMap<(String, String), Arc<Edge>>,
     room: Semaphore,
@@ -31,6 +32,11 @@ impl Positions {
         let key = |edge: &Arc<Edge>| (edge.spec.producer.clone(), edge.spec.consumer.clone());
         Self {
             logs: application.logs().clone(),
+            consumers: application
+                .stations()
+                .iter()
+                .map(|(name, station)| (name.clone(), station.consumer.clone()))
+                .collect(),
             edges: application.edges().iter().map(|edge| (key(edge), Arc::clone(edge))).collect(),
             room: Semaphore::new(WAITERS_MAX),
         }
@@ -100,8 +106,8 @@ impl Positions {
         position: &Position,
         sequence: i64,
     ) -> Result<(), Problem> {
-        let (Some((producer, _)), Some((consumer, _))) =
-            (self.logs.get(&position.service).cloned(), self.logs.get(service).cloned())
+        let (Some((producer, _)), Some(consumer)) =
+            (self.logs.get(&position.service).cloned(), self.consumers.get(service).cloned())
         else {
             return Ok(());
         };
@@ -110,7 +116,7 @@ impl Positions {
             let failed = |error: bulkhead_store::StoreError| StatementError::Other(error.to_string());
             let event = LogReader::open(&producer).map_err(failed)?.read(sequence, 1)?;
             let subject = event.first().map_or("", |event| event.subject.as_str());
-            InboxReader::open(&consumer).map_err(failed)?.held_up(&name, subject, sequence)
+            consumer.inbox().map_err(failed)?.held_up(&name, subject, sequence)
         };
         let found = tokio::task::spawn_blocking(look).await;
         match found {

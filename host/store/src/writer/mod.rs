@@ -12,6 +12,7 @@
 //! the lease to one who waits for it.
 
 mod commit;
+mod crash;
 mod lease;
 mod recover;
 mod session;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bulkhead_types::limits::{BATCH_LOSS_WINDOW, BATCH_LOSSES_MAX};
 use rusqlite::Connection;
 
+use super::crash::{self, Moment};
 use crate::connection::Guarded;
 use crate::error::{classify, sqlite_message};
 use crate::{Database, StatementError, StoreError, outbox};
@@ -138,12 +139,21 @@ impl<M> Session<M> {
     pub(super) fn number_and_commit(&self, number: i64) -> Result<(), String> {
         let connection = &self.guarded().map_err(|error| error.to_string())?.connection;
         let run = || {
-            if self.was_written() {
+            let wrote = self.was_written();
+            if wrote {
                 connection
                     .prepare_cached("/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1")?
                     .execute([number])?;
             }
-            connection.prepare_cached("/*bulkhead*/COMMIT")?.execute([]).map(drop)
+            let commit = || connection.prepare_cached("/*bulkhead*/COMMIT")?.execute([]).map(drop);
+            if !wrote {
+                return commit();
+            }
+            let place = crash::next();
+            crash::point(place, Moment::Before);
+            commit()?;
+            crash::point(place, Moment::After);
+            Ok(())
         };
         run().map_err(|error| sqlite_message(&error))
     }
