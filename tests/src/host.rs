@@ -42,10 +42,24 @@ impl Host {
     /// Runs `bulkhead up` and waits until it listens. Fails the test with what it wrote where it does not.
     #[track_caller]
     pub fn start(manifest: &Path, data: &Path, arguments: &[&str], folder: Arc<TempDir>) -> Host {
+        match Host::try_start(manifest, data, arguments, &[], folder) {
+            Ok(host) => host,
+            Err(reason) => panic!("{reason}"),
+        }
+    }
+
+    /// The same with variables of the environment; an error, with what it wrote, where it does not listen.
+    pub fn try_start(
+        manifest: &Path,
+        data: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        folder: Arc<TempDir>,
+    ) -> Result<Host, String> {
         let mut all = vec!["up", "--manifest", text(manifest), "--data", text(data)];
         all.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         all.extend(arguments);
-        let process = Process::spawn(&all);
+        let process = Process::spawn(&all, environment);
         let mut admin_address = None;
         loop {
             match process.lines.recv_timeout(PROCESS_BOUND) {
@@ -53,10 +67,15 @@ impl Host {
                     if let Some(address) = address_after(ADMIN_LINE, &line) {
                         admin_address = Some(address);
                     } else if let Some(address) = address_after(READY_LINE, &line) {
-                        return Host { process, address, admin_address, _folder: folder };
+                        return Ok(Host { process, address, admin_address, _folder: folder });
                     }
                 }
-                Err(reason) => panic!("the host does not listen ({reason}); it wrote:\n{}", process.stderr()),
+                Err(reason) => {
+                    return Err(format!(
+                        "the host does not listen ({reason}); it wrote:\n{}",
+                        process.stderr()
+                    ));
+                }
             }
         }
     }
@@ -187,7 +206,7 @@ impl Finished {
 /// Runs `bulkhead` with these arguments to its end.
 #[track_caller]
 pub fn run(arguments: &[&str]) -> Finished {
-    Process::spawn(arguments).finish()
+    Process::spawn(arguments, &[]).finish()
 }
 
 /// A child process whose output is read as it comes.
@@ -201,7 +220,7 @@ struct Process {
 
 impl Process {
     #[track_caller]
-    fn spawn(arguments: &[&str]) -> Process {
+    fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         let mut command = Command::new(paths::program("bulkhead"));
         // What the developer has set must not change what a test sees.
         for (name, _) in std::env::vars_os() {
@@ -209,7 +228,7 @@ impl Process {
                 command.env_remove(name);
             }
         }
-        command.env("SHOP_ADMIN_PASSWORD", ADMIN_PASSWORD);
+        command.env("SHOP_ADMIN_PASSWORD", ADMIN_PASSWORD).envs(environment.iter().copied());
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the host can be run");
         let (sender, lines) = channel();

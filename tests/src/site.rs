@@ -77,6 +77,26 @@ impl Site {
         Host::start(&self.manifest(), &self.data(), arguments, Arc::clone(&self.folder))
     }
 
+    /// Starts a host that ends itself at a commit: `7:before`, `7:after`. None where it ended before it listened.
+    pub fn start_to_crash(&self, at: &str) -> Option<Host> {
+        let environment = [("BULKHEAD_CRASH_AT_COMMIT", at)];
+        Host::try_start(&self.manifest(), &self.data(), &[], &environment, Arc::clone(&self.folder)).ok()
+    }
+
+    /// A copy of the site as it is now, with a folder of its own. No host may run in it.
+    pub fn copy(&self) -> Site {
+        let copy =
+            Site::of_text(&std::fs::read_to_string(self.manifest()).expect("the manifest can be read"));
+        for entry in std::fs::read_dir(self.data()).expect("the data folder can be read") {
+            let entry = entry.expect("an entry");
+            if entry.file_type().expect("a type").is_file() {
+                std::fs::copy(entry.path(), copy.data().join(entry.file_name()))
+                    .expect("a file can be copied");
+            }
+        }
+        copy
+    }
+
     /// Runs `bulkhead up` where it is expected to give up by itself.
     #[track_caller]
     pub fn fail_to_start(&self) -> Finished {
@@ -93,6 +113,8 @@ impl Site {
             "--data",
             text(data),
             "--listen",
+            "127.0.0.1:0",
+            "--admin",
             "127.0.0.1:0",
         ])
     }
