@@ -7,7 +7,7 @@ use bulkhead_tests::shop::{self, id, order_body, product_body, settled};
 use bulkhead_tests::{Client, Manifest, Site, database, host};
 use bytes::Bytes;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// More commits than any of these ways has.
 const COMMITS_MAX: usize = 60;

@@ -221,7 +221,10 @@ impl Lane {
         };
         let why = match self.runner.deliver(&delivery) {
             Ok(()) => match self.mark(event, more, delivered(&edge, event.sequence)) {
-                Written::Kept => return Ok(self.moved(event)),
+                Written::Kept => {
+                    self.moved(event);
+                    return Ok(());
+                }
                 Written::Moved => return Err(Halt::Stale),
                 Written::Unavailable(why) => return Err(Halt::Pause(why)),
                 Written::Failed(why) => NotTaken::Retry(why),
@@ -321,7 +324,8 @@ impl Lane {
                 if !dead {
                     self.held.insert(event.subject.clone());
                 }
-                Ok(self.moved(event))
+                self.moved(event);
+                Ok(())
             }
             Written::Moved => Err(Halt::Stale),
             Written::Failed(why) | Written::Unavailable(why) => Err(Halt::Pause(why)),

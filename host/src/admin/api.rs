@@ -235,7 +235,10 @@ fn dead_letter(application: &Application, service: &str, id: &str) -> Result<Val
     } else {
         None
     };
-    document["event"] = event.map_or(Value::Null, |event| event_document(&parked.producer, &event));
+    let event = event.map_or(Value::Null, |event| event_document(&parked.producer, &event));
+    if let Some(members) = document.as_object_mut() {
+        members.insert("event".to_owned(), event);
+    }
     Ok(document)
 }
 

@@ -137,7 +137,8 @@ fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component
             }
         }
     }
-    if !(spec.grants.subscribes.is_empty() && spec.grants.timers.is_empty()) && !component.takes_events() {
+    let takes_none = spec.grants.subscribes.is_empty() && spec.grants.timers.is_empty();
+    if !takes_none && !component.takes_events() {
         wrong.push(
             "the manifest has it subscribe to events, and the component exports no bulkhead:service/event-handler".to_owned(),
         );

@@ -70,7 +70,7 @@ impl Inspector {
         let _entered = guard.enter(Mode::Handler, None);
         let mut run = || {
             let mut statement = connection.prepare(sql)?;
-            let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let values = (0..columns.len())
