@@ -95,12 +95,12 @@ fn unknown(what: &str) -> Problem {
 fn status(application: &Application) -> Result<Value, Problem> {
     let mut services = Vec::new();
     for (name, entry) in &application.manifest().services {
-        let mut service =
-            json!({"name": name, "routes": entry.spec.routes, "rebuildable": entry.rebuildable});
-        if let Some((_, bell)) = application.logs().get(name) {
-            service["log_head"] = json!(bell.head());
-        }
-        services.push(service);
+        services.push(json!({
+            "name": name,
+            "routes": entry.spec.routes,
+            "rebuildable": entry.rebuildable,
+            "log_head": application.logs().get(name).map(|(_, bell)| bell.head()),
+        }));
     }
     let edges: Result<Vec<Value>, Problem> =
         application.edges().iter().map(|edge| edge_status(application, edge)).collect();
