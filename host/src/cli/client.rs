@@ -22,10 +22,10 @@ pub(super) struct HostArgs {
     #[command(flatten)]
     manifest: ManifestArg,
     /// The data folder of the host, in place of the manifest's: the admin port's token is in it
-    #[arg(long, env = "BULKHEAD_DATA")]
+    #[arg(long, global = true, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
     /// The admin port of the host, in place of the one that the host wrote into its data folder
-    #[arg(long, env = "BULKHEAD_ADMIN")]
+    #[arg(long, global = true, env = "BULKHEAD_ADMIN")]
     admin: Option<SocketAddr>,
 }
 

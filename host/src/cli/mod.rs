@@ -123,7 +123,7 @@ struct Log {
 #[derive(Debug, Args)]
 struct ManifestArg {
     /// The application's manifest
-    #[arg(long, default_value = "bulkhead.toml", env = "BULKHEAD_MANIFEST")]
+    #[arg(long, global = true, default_value = "bulkhead.toml", env = "BULKHEAD_MANIFEST")]
     manifest: PathBuf,
 }
 
