@@ -13,6 +13,7 @@ mod addresses;
 mod bad_requests;
 mod catalogue;
 mod categories;
+mod events;
 mod hostile;
 mod identity;
 mod images;
