@@ -37,6 +37,7 @@ load: setup-build ## Load the catalogue into a running host: make load URL=http:
 .PHONY: test
 test: setup build ## Run all tests
 	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/bulkhead.toml
+	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/events.toml source sink
 	cargo test --quiet --release --workspace --doc
 	cargo nextest run --release --workspace
 

@@ -12,6 +12,7 @@
     reason = "a harness fails a test by panicking, with the reason in the message"
 )]
 
+pub mod admin;
 pub mod client;
 pub mod database;
 pub mod host;
@@ -23,6 +24,7 @@ pub mod shop;
 pub mod site;
 pub mod token;
 
+pub use admin::Admin;
 pub use client::{Answer, Client};
 pub use host::{Customer, Finished, Host};
 pub use manifest::Manifest;

@@ -25,6 +25,11 @@ impl Manifest {
         Manifest::read(&paths::root().join("tests/guests/bulkhead.toml"))
     }
 
+    /// The guests that publish and take events as a test tells them.
+    pub fn events() -> Manifest {
+        Manifest::read(&paths::root().join("tests/guests/events.toml"))
+    }
+
     /// Reads a manifest and makes it independent of its place: each source becomes the component that was built of it, and each
     /// database a file beside the manifest.
     fn read(file: &Path) -> Manifest {

@@ -14,6 +14,7 @@ mod bad_requests;
 mod catalogue;
 mod categories;
 mod crash;
+mod events;
 mod hostile;
 mod identity;
 mod images;

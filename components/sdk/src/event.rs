@@ -31,6 +31,8 @@ pub struct Received<E> {
     pub source: String,
     /// When it was published; none where the time is not RFC 3339.
     pub time: Option<Timestamp>,
+    /// The trace of the request or event that it was published under: 32 lower-case hexadecimal digits.
+    pub trace_id: String,
     /// 1 for the first attempt.
     pub attempt: u32,
     /// The payload.
@@ -51,9 +53,9 @@ impl Subscription {
             let payload = serde_json::from_str(&event.data).map_err(|error| {
                 HandleError::Reject(format!("the data are not what this type has: {error}"))
             })?;
-            let types::Event { id, source, time, attempt, .. } = event;
+            let types::Event { id, source, time, trace_id, attempt, .. } = event;
             handler(
-                Received { id, source, time: time.parse().ok(), attempt, event: payload },
+                Received { id, source, time: time.parse().ok(), trace_id, attempt, event: payload },
                 Transaction(()),
             )
         };

@@ -1,0 +1,177 @@
+//! A guest for the system tests: it publishes every event that it is told to, and sets timers of its own.
+//!
+//! It says nothing of what it publishes: a test has it try types that the manifest does not grant.
+
+use std::borrow::Cow;
+
+use bulkhead_sdk::serde::{Deserialize, Serialize};
+use bulkhead_sdk::serde_json::{self, Value, json};
+use bulkhead_sdk::wit::bulkhead::service::outbox;
+use bulkhead_sdk::{
+    Event, HandleError, Json, Problem, PublishError, Read as _, Received, Request, Response, Result, Service,
+    Snapshot, Transaction, migration, params, row,
+};
+
+row! {
+    /// A timer that rang.
+    pub struct Rang {
+        /// Its place among those that rang.
+        pub arrival: i64,
+        /// The timer's id.
+        pub event_id: String,
+        /// What it is about.
+        pub subject: String,
+        /// Its number.
+        pub n: i64,
+        /// The attempt that took effect.
+        pub attempt: i64,
+        /// The trace that it was set under.
+        pub trace: String,
+        /// Who rang.
+        pub source: String,
+    }
+}
+
+/// `source.rung`: a timer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(crate = "bulkhead_sdk::serde")]
+pub struct Rung {
+    /// The subject.
+    pub subject: String,
+    /// Its number.
+    pub n: i64,
+    /// So many attempts fail.
+    #[serde(default)]
+    pub failures: u32,
+}
+
+impl Event for Rung {
+    const TYPE: &'static str = "source.rung";
+
+    fn subject(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.subject)
+    }
+}
+
+/// What a body says, one or a list.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "bulkhead_sdk::serde", untagged)]
+enum OneOrMany<T> {
+    Many(Vec<T>),
+    One(T),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(crate = "bulkhead_sdk::serde", deny_unknown_fields)]
+struct NewEvent {
+    #[serde(rename = "type")]
+    event_type: String,
+    subject: String,
+    data: Value,
+    /// Milliseconds from now, for a timer.
+    #[serde(default)]
+    in_ms: i64,
+}
+
+fn read(request: &Request) -> Result<Vec<NewEvent>> {
+    match serde_json::from_slice(&request.body) {
+        Ok(OneOrMany::Many(events)) => Ok(events),
+        Ok(OneOrMany::One(event)) => Ok(vec![event]),
+        Err(error) => Err(Problem::malformed_json(error.to_string())),
+    }
+}
+
+/// The name of an error's variant in WIT, with its text.
+fn refused(error: outbox::Error) -> Problem {
+    let text = error.to_string();
+    let name = match &error {
+        outbox::Error::NotAllowed(_) => "not-allowed",
+        outbox::Error::Invalid(_) => "invalid",
+        outbox::Error::StorageFull => "storage-full",
+        outbox::Error::Busy => "busy",
+        outbox::Error::Lost(_) => "lost",
+        outbox::Error::Other(_) => "other",
+    };
+    Problem::from(PublishError::from(error)).with("error", name).with("why", text)
+}
+
+fn report(status: u16, body: &Value) -> Response {
+    Response::new(status).with_header("content-type", "application/json").with_body(body.to_string())
+}
+
+fn publish(request: Request, _: Transaction) -> Result<Response> {
+    let mut ids = Vec::new();
+    for event in read(&request)? {
+        let data = event.data.to_string();
+        ids.push(outbox::publish(&event.event_type, &event.subject, &data).map_err(refused)?);
+    }
+    Ok(report(201, &json!({"ids": ids})))
+}
+
+fn schedule(request: Request, _: Transaction) -> Result<Response> {
+    let now = bulkhead_sdk::now();
+    let mut ids = Vec::new();
+    for event in read(&request)? {
+        let (data, due) = (event.data.to_string(), now.plus_milliseconds(event.in_ms).to_string());
+        ids.push(outbox::schedule(&event.event_type, &event.subject, &data, &due).map_err(refused)?);
+    }
+    Ok(report(201, &json!({"ids": ids})))
+}
+
+/// Takes the data out of a subject's events. The body is the subject.
+fn compact(request: Request, transaction: Transaction) -> Result<Response> {
+    let subject = String::from_utf8_lossy(&request.body);
+    let compacted = transaction.compact(&subject)?;
+    Ok(report(200, &json!({"compacted": compacted})))
+}
+
+fn rang(snapshot: Snapshot) -> Result<Response> {
+    let all: Vec<Rang> = snapshot.query_all(
+        "SELECT arrival, event_id, subject, n, attempt, trace, source FROM rung ORDER BY arrival",
+        &[],
+    )?;
+    Ok(report(200, &json!({"items": all})))
+}
+
+fn whoami(request: Request) -> Result<Response> {
+    Ok(report(
+        200,
+        &json!({
+            "principal": request.principal.as_ref().map(|principal| &principal.subject),
+            "roles": request.principal.as_ref().map(|principal| &principal.roles),
+            "caller": request.caller,
+            "trace_id": request.trace_id,
+        }),
+    ))
+}
+
+fn ring(received: Received<Rung>, transaction: Transaction) -> core::result::Result<(), HandleError> {
+    let Received { id, source, trace_id, attempt, event, .. } = received;
+    transaction.execute(
+        "INSERT INTO rung (event_id, subject, n, attempt, trace, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        &params![id, event.subject, event.n, i64::from(attempt), trace_id, source],
+    )?;
+    if attempt <= event.failures {
+        return Err(HandleError::Retry(format!("told to fail at attempt {attempt}")));
+    }
+    Ok(())
+}
+
+fn ready() -> Result<Json<bool>> {
+    Ok(Json(true))
+}
+
+/// The service.
+pub fn service() -> Service {
+    Service::new("Publishes what it is told to.")
+        .migration(migration!("../migrations/V0001__create_rung.sql"))
+        .on(ring)
+        .post("/source/events", "Publishes an event, or a list of them in one unit of work.", publish)
+        .post("/source/timers", "Sets a timer, or a list of them in one unit of work.", schedule)
+        .post("/source/compactions", "Takes the data out of a subject's events.", compact)
+        .get("/source/rung", "Lists the timers that rang.", rang)
+        .get("/source/whoami", "Tells what it is told about its caller.", whoami)
+        .get("/source/ready", "Says that it serves.", ready)
+}
+
+bulkhead_sdk::service!(service);

@@ -1,0 +1,154 @@
+//! A handler of events that traps, loops, loses the batch or fills the database: its event is parked, and its neighbours, events and requests
+//! alike, are all there, once.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use bulkhead_tests::{Manifest, database};
+use serde_json::{Value, json};
+
+use super::{Stage, acting, happened, ids_of, manifest, numbers_of, up_to};
+
+/// Threads that write notes meanwhile.
+const WRITERS: u64 = 3;
+/// The culprit is to have failed so often.
+const ATTEMPTS: u64 = 3;
+
+/// The guests, where a handler may hold the lease for a moment only, and the database is small.
+fn tight() -> Manifest {
+    manifest().set("service.sink.limits.lease_hold", "500ms").set("service.sink.limits.storage", "4MiB")
+}
+
+/// Publishes culprits among honest events, while others write notes, and checks what is there in the end.
+fn among_neighbours(act: &str, reason: &str) {
+    let mut stage = Stage::of(&tight());
+    let ended = AtomicBool::new(false);
+    let host = &stage.host;
+    let (mut honest, mut culprits) = (Vec::new(), Vec::new());
+    let mut client = host.client();
+    let admin = &mut stage.admin;
+    let notes: BTreeSet<String> = thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (mut client, ended) = (host.client(), &ended);
+                scope.spawn(move || {
+                    let mut written = Vec::new();
+                    while !ended.load(Ordering::Acquire) {
+                        let id = format!("{writer}-{}", written.len());
+                        client.post(&format!("/sink/notes/{id}"), &json!(null)).expect(201);
+                        written.push(id);
+                    }
+                    written
+                })
+            })
+            .collect();
+        // Whatever fails below, the writers end.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for round in 0..4_u64 {
+                let mut events: Vec<Value> =
+                    (0..20).map(|n| happened(&format!("h{}", n % 4), 5 * round + n / 4)).collect();
+                events.insert(10, acting(&format!("culprit-{round}"), 0, act));
+                let mut ids = super::publish(&mut client, &events);
+                culprits.push(ids.remove(10));
+                honest.extend(ids);
+            }
+            for id in &culprits {
+                let letter = admin.until_state("sink", id, "parked", ATTEMPTS);
+                assert!(letter["reason"].as_str().unwrap().contains(reason), "{letter}");
+            }
+        }));
+        ended.store(true, Ordering::Release);
+        let written = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+        written
+    });
+    let taken = stage.all_taken("sink");
+    assert_eq!(ids_of(&taken), honest, "once, and in the order of the log");
+    assert_eq!(stage.all_taken("witness").len(), honest.len() + culprits.len());
+    let there = stage.client.get("/sink/notes").expect(200);
+    let there: BTreeSet<String> = super::texts(there["items"].as_array().unwrap()).into_iter().collect();
+    assert!(there == notes, "{} notes of {} are there", there.len(), notes.len());
+    let site = stage.stop();
+    let connection = database::open(&site.database("sink"));
+    database::check(&connection);
+    assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_parked"), 4);
+}
+
+#[test]
+fn a_trap_parks_its_event_alone() {
+    among_neighbours("trap", "");
+}
+
+#[test]
+fn an_endless_loop_parks_its_event_alone() {
+    among_neighbours("loop", "");
+}
+
+#[test]
+fn a_lost_batch_parks_the_event_that_lost_it_alone() {
+    among_neighbours("lose-batch", "");
+}
+
+#[test]
+fn a_handler_that_fills_the_database_parks_its_event_alone() {
+    among_neighbours("fill", "");
+}
+
+#[test]
+fn many_lost_batches_in_a_row_cost_no_honest_event() {
+    let mut stage = Stage::of(&tight());
+    let events: Vec<Value> = (0..200)
+        .map(|n| {
+            if n % 4 == 3 { acting(&format!("culprit-{n}"), 0, "lose-batch") } else { happened("honest", n) }
+        })
+        .collect();
+    stage.publish(&events);
+    let expected: Vec<u64> = (0..200).filter(|n| n % 4 != 3).collect();
+    let taken = stage.all_taken("sink");
+    assert_eq!(numbers_of(&taken, "honest"), expected);
+    assert_eq!(taken.len(), expected.len());
+    assert_eq!(stage.admin.edge("source", "sink")["parked"], 50);
+    stage.stop();
+}
+
+#[test]
+fn events_for_a_service_whose_database_is_full_are_parked_and_taken_when_there_is_room_again() {
+    let mut stage = Stage::of(&tight());
+    for size in [60_000, 3_000, 0] {
+        let mut number = 0;
+        loop {
+            let path = format!("/sink/notes/{size}-{number}?bytes={size}");
+            let answer = stage.client.post(&path, &json!(null));
+            if answer.status != 201 {
+                answer.problem(507, "storage-full");
+                break;
+            }
+            number += 1;
+        }
+    }
+    // More than what is left in the pages that are there.
+    let events: Vec<Value> =
+        (0..100).flat_map(|n| (0..10).map(move |s| happened(&format!("s{s}"), n))).collect();
+    let ids = stage.publish(&events);
+    assert_eq!(ids_of(&stage.all_taken("witness")), ids);
+    let edge = stage.admin.until_taken("source", "sink");
+    assert!(edge["parked"].as_u64().unwrap() > 0, "{edge}");
+    stage.client.delete("/sink/notes").expect(204);
+    // Those that wait for their next attempt need not wait any longer.
+    for letter in stage.admin.dead_letters("sink") {
+        if letter["attempts"] != 0 {
+            stage.admin.send(
+                http::Method::POST,
+                &format!("/api/dead-letters/sink/{}/retry", letter["id"].as_str().unwrap()),
+            );
+        }
+    }
+    let taken = stage.taken_when_quiet("sink");
+    for subject in 0..10 {
+        assert_eq!(numbers_of(&taken, &format!("s{subject}")), up_to(100));
+    }
+    stage.stop();
+}

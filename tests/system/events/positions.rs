@@ -1,0 +1,128 @@
+//! A position that the log does not know: that edge alone stops, with the reason, until the right file is put back.
+
+use bulkhead_tests::{Site, database};
+use serde_json::{Value, json};
+
+use super::{Stage, happened, ids_of, numbers_of, up_to};
+
+/// Events up to a position of the sink that is not that of the witness: the last is for the sink's replica alone.
+fn played() -> (Site, Vec<String>) {
+    let mut stage = Stage::new();
+    let published = stage.publish(&(0..5).map(|n| happened("a", n)).collect::<Vec<_>>());
+    let item = json!({"id": "i", "n": 1, "note": null});
+    stage.publish_one(json!({"type": "source.item-changed", "subject": "i", "data": item}));
+    stage.all_taken("sink");
+    stage.all_taken("witness");
+    (stage.stop(), published)
+}
+
+/// Runs statements on a service's file while no host does.
+#[track_caller]
+fn alter(site: &Site, service: &str, statement: &str) {
+    let connection = database::open_to_break(&site.database(service));
+    assert_eq!(connection.execute(statement, ()).unwrap(), 1, "{statement}");
+}
+
+/// The edge to the sink stands still for the reason that is given, and nothing else does; `mend` puts right what was broken.
+#[track_caller]
+fn stops_alone(site: Site, published: &[String], reason: &[&str], mend: impl FnOnce(&Site)) {
+    let mut stage = Stage::on(site);
+    let why = stage.admin.until_stopped("source", "sink");
+    for text in reason {
+        assert!(why.contains(text), "{text:?} is not in: {why}");
+    }
+    assert!(!stage.host.stderr().is_empty());
+    let mut all = published.to_vec();
+    all.extend(stage.publish(&[happened("a", 5), happened("b", 0)]));
+    // Another edge goes on, and the service itself serves.
+    assert_eq!(ids_of(&stage.all_taken("witness")), all);
+    assert_eq!(stage.admin.edge("source", "witness")["stopped"], Value::Null);
+    assert_eq!(ids_of(&stage.taken("sink")), published);
+    stage.client.post("/sink/notes/n", &json!(null)).expect(201);
+    assert_eq!(stage.client.get("/sink/notes").expect(200)["items"], json!(["n"]));
+
+    let findings = stage.admin.findings("edge");
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!((&findings[0]["service"], &findings[0]["key"]), (&json!("sink"), &json!("source")));
+    assert_eq!(findings[0]["detail"], why.as_str());
+    stage.admin.command("check", &[]).says(1, &["finding"]);
+    let edge = "producer=\"source\",consumer=\"sink\"";
+    assert_eq!(stage.admin.metric("bulkhead_edge_stopped", edge), 1.0);
+    let shown = stage.admin.command_json("status", &[]);
+    assert!(shown.to_string().contains("stopped"), "{shown}");
+    let log = stage.host.stop().stderr;
+    assert!(log.contains("an edge has stopped"), "{log}");
+
+    // With the right file back it takes what it has not, once and in order.
+    mend(&stage.site);
+    let mut stage = Stage::on(stage.site);
+    assert_eq!(ids_of(&stage.all_taken("sink")), all);
+    assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(6));
+    assert_eq!(stage.admin.edge("source", "sink")["stopped"], Value::Null);
+    assert_eq!(stage.admin.findings("edge"), Vec::<Value>::new());
+    stage.stop();
+}
+
+#[test]
+fn another_event_at_the_position_stops_the_edge_alone() {
+    let (site, published) = played();
+    let right = database::texts(
+        &database::open(&site.database("source")),
+        "SELECT id FROM _bulkhead_outbox WHERE sequence = 6",
+    );
+    alter(&site, "source", "UPDATE _bulkhead_outbox SET id = 'another' WHERE sequence = 6");
+    stops_alone(site, &published, &["source", &right[0], "another", "number 6"], |site| {
+        alter(site, "source", &format!("UPDATE _bulkhead_outbox SET id = '{}' WHERE sequence = 6", right[0]));
+    });
+}
+
+#[test]
+fn a_position_ahead_of_the_log_stops_the_edge_alone() {
+    let (site, published) = played();
+    alter(&site, "sink", "UPDATE _bulkhead_cursor SET sequence = 1000");
+    stops_alone(site, &published, &["source", "number 1000", "no event"], |site| {
+        alter(site, "sink", "UPDATE _bulkhead_cursor SET sequence = 6");
+    });
+}
+
+#[test]
+fn a_position_in_another_log_stops_the_edge_alone() {
+    let (site, published) = played();
+    let right = database::texts(&database::open(&site.database("sink")), "SELECT log FROM _bulkhead_cursor");
+    alter(&site, "sink", "UPDATE _bulkhead_cursor SET log = 'another'");
+    stops_alone(site, &published, &["source", "another", &right[0], "was replaced"], |site| {
+        alter(site, "sink", &format!("UPDATE _bulkhead_cursor SET log = '{}'", right[0]));
+    });
+}
+
+#[test]
+fn a_log_that_was_restored_from_before_stops_its_edges_and_skips_nothing() {
+    let mut stage = Stage::new();
+    stage.publish(&(0..3).map(|n| happened("a", n)).collect::<Vec<_>>());
+    stage.all_taken("sink");
+    let site = stage.stop();
+    let (file, copy) = (site.database("source"), site.path("copy.db"));
+    std::fs::copy(&file, &copy).unwrap();
+    let mut stage = Stage::on(site);
+    stage.publish(&(3..6).map(|n| happened("a", n)).collect::<Vec<_>>());
+    stage.all_taken("sink");
+    stage.all_taken("witness");
+    let site = stage.stop();
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
+    }
+    std::fs::copy(&copy, &file).unwrap();
+    let mut stage = Stage::on(site);
+    for consumer in ["sink", "witness"] {
+        let why = stage.admin.until_stopped("source", consumer);
+        assert!(why.contains("number 6") && why.contains("no event"), "{why}");
+    }
+    // What is published now takes the numbers of what was lost: it must not be taken for that.
+    stage.publish(&(6..12).map(|n| happened("a", n)).collect::<Vec<_>>());
+    let site = stage.stop();
+    let mut stage = Stage::on(site);
+    let why = stage.admin.until_stopped("source", "sink");
+    assert!(why.contains("number 6"), "{why}");
+    assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(6));
+    stage.stop();
+}

@@ -1,0 +1,171 @@
+//! Durable timers: each rings once, in the order in which they are due, over kills; one that fails is parked.
+
+use bulkhead_tests::{Client, admin::until, database};
+use serde_json::{Value, json};
+
+use super::Stage;
+
+fn timer(subject: &str, n: u64, in_ms: i64) -> Value {
+    failing_timer(subject, n, in_ms, 0)
+}
+
+fn failing_timer(subject: &str, n: u64, in_ms: i64, failures: u32) -> Value {
+    json!({
+        "type": "source.rung",
+        "subject": subject,
+        "data": {"subject": subject, "n": n, "failures": failures},
+        "in_ms": in_ms,
+    })
+}
+
+#[track_caller]
+fn set(client: &mut Client, timers: &[Value]) -> Vec<String> {
+    super::texts(client.post("/source/timers", &json!(timers)).expect(201)["ids"].as_array().unwrap())
+}
+
+#[track_caller]
+fn rung(client: &mut Client) -> Vec<Value> {
+    client.get("/source/rung").expect(200)["items"].as_array().unwrap().clone()
+}
+
+/// Waits until so many have rung.
+#[track_caller]
+fn until_rung(client: &mut Client, count: usize) -> Vec<Value> {
+    until(&format!("{count} timers ring"), || Some(rung(client)).filter(|rung| rung.len() >= count))
+}
+
+fn numbers(rung: &[Value]) -> Vec<u64> {
+    rung.iter().map(|rang| rang["n"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn timers_ring_once_in_the_order_in_which_they_are_due() {
+    let mut stage = Stage::new();
+    let ids = set(
+        &mut stage.client,
+        &[
+            timer("a", 3, 600),
+            timer("a", 1, 200),
+            timer("b", 2, 400),
+            timer("a", 0, -60_000),
+            timer("a", 4, 800),
+        ],
+    );
+    let all = until_rung(&mut stage.client, 5);
+    assert_eq!(numbers(&all), [0, 1, 2, 3, 4]);
+    for rang in &all {
+        assert_eq!((&rang["source"], &rang["attempt"]), (&json!("source"), &json!(1)));
+        assert!(ids.iter().any(|id| rang["event_id"] == id.as_str()), "{rang}");
+    }
+    // None rings again, and none is left.
+    set(&mut stage.client, &[timer("a", 5, 0)]);
+    assert_eq!(numbers(&until_rung(&mut stage.client, 6)), [0, 1, 2, 3, 4, 5]);
+    let site = stage.stop();
+    let connection = database::open(&site.database("source"));
+    assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 0);
+}
+
+#[test]
+fn a_timer_that_is_set_before_a_kill_rings_after_it_once() {
+    let mut stage = Stage::new();
+    set(&mut stage.client, &[timer("a", 1, 1_500), timer("a", 0, 1_000), timer("a", 2, 2_500)]);
+    let Stage { site, host, .. } = stage;
+    host.kill();
+    let mut stage = Stage::on(site);
+    assert_eq!(numbers(&until_rung(&mut stage.client, 2))[..2], [0, 1]);
+    let Stage { site, host, .. } = stage;
+    host.kill();
+    let mut stage = Stage::on(site);
+    assert_eq!(numbers(&until_rung(&mut stage.client, 3)), [0, 1, 2]);
+    stage.stop();
+}
+
+#[test]
+fn timers_ring_once_each_over_kills_while_they_ring() {
+    let mut stage = Stage::new();
+    for kill in 0..5_u64 {
+        let timers: Vec<Value> = (0..40).map(|n| timer(&format!("s{n}"), 40 * kill + n, 0)).collect();
+        set(&mut stage.client, &timers);
+        let Stage { site, host, .. } = stage;
+        host.kill();
+        stage = Stage::on(site);
+    }
+    let mut all = numbers(&until_rung(&mut stage.client, 200));
+    all.sort_unstable();
+    assert_eq!(all, super::up_to(200));
+    stage.stop();
+}
+
+#[test]
+fn a_timer_keeps_the_trace_that_it_was_set_under() {
+    let mut stage = Stage::new();
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let headers = [
+        ("content-type", "application/json"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"),
+    ];
+    let body = json!([timer("a", 0, 0)]).to_string();
+    stage.client.send(http::Method::POST, "/source/timers", &headers, body.into()).expect(201);
+    assert_eq!(until_rung(&mut stage.client, 1)[0]["trace"], trace);
+    stage.stop();
+}
+
+#[test]
+fn a_timer_that_fails_is_parked_with_its_own_service_as_the_producer_and_tried_again() {
+    let mut stage = Stage::new();
+    let ids = set(&mut stage.client, &[failing_timer("a", 0, 0, 3), timer("b", 1, 0)]);
+    let parked = stage.admin.until_state("source", &ids[0], "parked", 1);
+    assert_eq!((&parked["producer"], &parked["type"]), (&json!("source"), &json!("source.rung")));
+    assert!(parked["reason"].as_str().unwrap().contains("told to fail"), "{parked}");
+    let shown = stage.admin.get(&format!("/api/dead-letters/source/{}", ids[0]));
+    assert_eq!(shown["event"]["data"]["n"], 0, "{shown}");
+    let all = until_rung(&mut stage.client, 2);
+    assert_eq!(numbers(&all), [1, 0]);
+    assert_eq!(all[1]["attempt"], 4);
+    assert_eq!(stage.admin.dead_letters("source"), Vec::<Value>::new());
+    let site = stage.stop();
+    let connection = database::open(&site.database("source"));
+    assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 0);
+}
+
+#[test]
+fn a_parked_timer_is_tried_again_after_a_kill() {
+    let mut stage = Stage::new();
+    let ids = set(&mut stage.client, &[failing_timer("a", 0, 0, 2)]);
+    stage.admin.until_state("source", &ids[0], "parked", 1);
+    let Stage { site, host, .. } = stage;
+    host.kill();
+    let mut stage = Stage::on(site);
+    assert_eq!(until_rung(&mut stage.client, 1)[0]["attempt"], 3);
+    stage.stop();
+}
+
+#[test]
+fn a_timer_that_can_never_be_taken_is_a_dead_letter_until_it_is_dropped() {
+    let mut stage = Stage::new();
+    let malformed = json!({"type": "source.rung", "subject": "a", "data": {"n": "no number"}, "in_ms": 0});
+    let id = set(&mut stage.client, &[malformed]).remove(0);
+    let letter = stage.admin.until_state("source", &id, "dead", 1);
+    assert_eq!(letter["producer"], "source");
+    stage.admin.drop_letter("source", &id).expect(200);
+    set(&mut stage.client, &[timer("a", 0, 0)]);
+    assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [0]);
+    let site = stage.stop();
+    let connection = database::open(&site.database("source"));
+    assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 0);
+}
+
+#[test]
+fn a_timer_without_the_grant_is_a_clear_error_and_a_discarded_one_never_rings() {
+    let mut stage = Stage::new();
+    for kind in ["source.other", "source.happened", "sink.rung"] {
+        let other = json!({"type": kind, "subject": "a", "data": {}, "in_ms": 0});
+        let problem =
+            stage.client.post("/source/timers", &json!([timer("a", 0, 0), other])).problem(500, "internal");
+        assert_eq!(problem["error"], "not-allowed", "{problem}");
+        assert!(problem["why"].as_str().unwrap().contains(kind), "{problem}");
+    }
+    set(&mut stage.client, &[timer("a", 1, 0)]);
+    assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [1]);
+    stage.stop();
+}
