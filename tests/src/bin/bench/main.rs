@@ -12,6 +12,7 @@
     reason = "a program for developers: it prints a table, and ends where something is wrong"
 )]
 
+mod events;
 mod footprint;
 mod identity;
 mod load;
@@ -46,6 +47,8 @@ enum Part {
         #[arg(long, default_value_t = identity::TRIES)]
         tries: usize,
     },
+    /// Measures only how fast events are taken.
+    Events,
     /// Serves products without a host.
     #[command(hide = true)]
     Plain {
@@ -72,6 +75,7 @@ fn main() {
     let arguments = Arguments::parse();
     match arguments.part {
         Some(Part::Identity { tries }) => identity::run(arguments.rounds, arguments.seconds, tries),
+        Some(Part::Events) => events::run(arguments.rounds),
         Some(Part::Plain { database }) => plain::serve(&database),
         Some(Part::Load { kind, address, ids, connections, seconds }) => {
             println!("{}", load::run(kind, address, &ids, connections, seconds));
@@ -79,6 +83,7 @@ fn main() {
         None => {
             rounds::run(arguments.rounds, arguments.seconds);
             footprint::run();
+            events::run(arguments.rounds);
             identity::run(arguments.rounds, arguments.seconds, identity::TRIES);
         }
     }
