@@ -7,7 +7,7 @@ use bulkhead_store::{InboxReader, Migration, ReplicaSpec, StatementError, StoreE
 use crate::component::Component;
 use crate::delivery::Written;
 use crate::engine::Engine;
-use crate::hold::Member;
+use crate::hold::{Member, Settle};
 use crate::runner::Runner;
 use crate::service::{ServiceContext, ServiceDatabase};
 
@@ -103,7 +103,7 @@ impl Consumer {
     ) -> Result<bool, String> {
         let mut runner = self.runner();
         let (told, durable) = flume::bounded(1);
-        let settle = Box::new(move |kept| {
+        let settle = Settle::new(move |kept| {
             let _ = told.send(kept);
         });
         let written = runner.write(work, settle, false);

@@ -14,6 +14,7 @@ use flume::{Receiver, Sender};
 use crate::delivery::{Delivery, Written, parked};
 use crate::edge::Edge;
 use crate::event_log::EventLog;
+use crate::hold::Settle;
 use crate::instance::NotTaken;
 use crate::runner::Runner;
 
@@ -70,7 +71,11 @@ impl DeferredWork {
     /// Takes what is due until it is told to stop.
     pub(crate) fn run(mut self) {
         while !self.stop.load(Ordering::Acquire) {
-            let wait = match self.take_due() {
+            let taken = self.take_due();
+            // Nothing is held while this thread waits: not the lease, not the answers of others.
+            self.runner.commit_carried();
+            self.runner.run_again_alone();
+            let wait = match taken {
                 Ok(Some(wait)) => wait.min(WAIT_MAX),
                 Ok(None) => WAIT_MAX,
                 Err(error) => {
@@ -175,15 +180,24 @@ impl DeferredWork {
             });
             return self.park_again(row, attempts, &why);
         };
+        let cursor = self.inbox.cursor(&row.producer)?.map_or(0, |cursor| cursor.sequence);
         let spec = edge.as_ref().map(|edge| &edge.spec);
+        // A replica that a later event of the subject has been applied to must not be put back.
+        let mut replicas = Vec::new();
+        if let (Some(spec), Some((_, log))) = (spec, self.sources.get_mut(&row.producer)) {
+            for replica in spec.replicas.iter().filter(|replica| replica.takes(&event.kind)) {
+                let kinds = [replica.upsert.as_str(), replica.delete.as_deref().unwrap_or_default()];
+                if !log.has_later(&event.subject, kinds, (row.sequence, cursor))? {
+                    replicas.push(replica);
+                }
+            }
+        }
         let delivery = Delivery {
             event: &event,
             producer: &row.producer,
             attempt: attempts,
             handled: own || spec.is_some_and(|spec| spec.types.contains(&event.kind)),
-            replicas: spec.map_or_else(Vec::new, |spec| {
-                spec.replicas.iter().filter(|replica| replica.takes(&event.kind)).collect()
-            }),
+            replicas,
         };
         if let Some(edge) = &edge
             && row.attempts > 0
@@ -206,9 +220,6 @@ impl DeferredWork {
             }
             Err(why) => self.undo(why),
         };
-        if let (Some(edge), NotTaken::Reject(_)) = (&edge, &why) {
-            edge.counts.dead.fetch_add(1, Ordering::Relaxed);
-        }
         self.park_again(row, attempts, &why)
     }
 
@@ -262,9 +273,9 @@ impl DeferredWork {
     }
 
     /// What is told when it is durable or lost: whatever it is, there is something to look at again.
-    fn settle(&self, delivered: Option<Arc<Edge>>) -> crate::hold::Settle {
+    fn settle(&self, delivered: Option<Arc<Edge>>) -> Settle {
         let deferred = Arc::clone(&self.deferred);
-        Box::new(move |kept| {
+        Settle::new(move |kept| {
             if let Some(edge) = delivered.filter(|_| kept) {
                 edge.counts.delivered.fetch_add(1, Ordering::Relaxed);
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bulkhead_store::{
     ApplyError, Ended, Logged, Loss, Parked, ParkedState, ReplicaSpec, StatementError, UnitOfWork,
 };
-use bulkhead_types::limits::{ATTEMPTS_MAX, RETRY_FIRST, RETRY_MAX};
+use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
 
 use crate::bindings::bulkhead::service::types::Event;
 use crate::hold::{Hold, Member, Settle};
@@ -157,6 +157,8 @@ pub(crate) fn parked(
         }
         NotTaken::Retry(reason) => (ParkedState::Parked, reason.clone()),
     };
+    // A guest may say as much as it likes: what is kept is what an operator reads.
+    let reason = reason.get(..reason.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default().to_owned();
     Parked {
         producer: producer.to_owned(),
         sequence: event.sequence,

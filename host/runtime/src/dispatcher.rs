@@ -1,20 +1,18 @@
 //! The dispatcher: a lane for each edge, and for each service a thread for its timers and parked events.
 
 use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use bulkhead_store::{Database, InboxReader, StoreError};
+use bulkhead_store::{InboxReader, StoreError};
 
 use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork};
 use crate::edge::Edge;
-use crate::event_log::{Bell, EmbeddedLog, EventLog};
+use crate::event_log::OpenLog;
 use crate::lane::Lane;
-
-/// The logs of an application, by the service that writes them.
-pub type Logs = BTreeMap<String, (Arc<Database>, Arc<Bell>)>;
 
 /// Why a service's events can't be delivered.
 #[derive(Debug, thiserror::Error)]
@@ -48,16 +46,12 @@ impl Deliveries {
         consumer: &Consumer,
         edges: &[Arc<Edge>],
         deferred: &Arc<Deferred>,
-        logs: &Logs,
+        open: &OpenLog<'_>,
     ) -> Result<Self, DispatchError> {
         let stop = Arc::new(AtomicBool::new(false));
         let name = consumer.name();
         let database =
             consumer.database().ok_or_else(|| DispatchError::NoDatabase(name.to_owned()))?.database.clone();
-        let open = |edge: &Edge| -> Result<Option<Box<dyn EventLog>>, StoreError> {
-            let Some((producer, bell)) = logs.get(&edge.spec.producer) else { return Ok(None) };
-            Ok(Some(Box::new(EmbeddedLog::open(producer, bell)?)))
-        };
         let mut this = Self {
             stop: Arc::clone(&stop),
             edges: edges.to_vec(),
@@ -66,7 +60,8 @@ impl Deliveries {
         };
         let mut sources = BTreeMap::new();
         for edge in edges {
-            let (Some(log), Some(second)) = (open(edge)?, open(edge)?) else { continue };
+            let producer = edge.spec.producer.as_str();
+            let (Some(log), Some(second)) = (open(producer)?, open(producer)?) else { continue };
             sources.insert(edge.spec.producer.clone(), (Arc::clone(edge), second));
             let lane = Lane::new(
                 Arc::clone(edge),
@@ -77,7 +72,17 @@ impl Deliveries {
                 Arc::clone(&stop),
             );
             let thread = thread::Builder::new().name(format!("{}-{name}", edge.spec.producer));
-            this.threads.push(thread.spawn(move || lane.run())?);
+            let edge = Arc::clone(edge);
+            let run = move || {
+                // A panic of the host's own code would be a mistake: it must not look like a lane that has nothing to do.
+                if panic::catch_unwind(AssertUnwindSafe(|| lane.run())).is_err() {
+                    edge.stop(
+                        "its lane panicked; start the host anew, and tell its makers what the log says"
+                            .to_owned(),
+                    );
+                }
+            };
+            this.threads.push(thread.spawn(run)?);
         }
         let work = DeferredWork::new(
             Arc::clone(deferred),
@@ -92,23 +97,27 @@ impl Deliveries {
     }
 
     /// Ends the threads, each when what it runs is done and committed. What is not taken yet is taken by the next that start.
-    pub fn stop(self) {
+    pub fn stop(mut self) {
+        self.tell_to_stop();
+        for thread in std::mem::take(&mut self.threads) {
+            if thread.join().is_err() {
+                tracing::error!("the thread of a service's timers had panicked");
+            }
+        }
+    }
+
+    fn tell_to_stop(&self) {
         self.stop.store(true, Ordering::Release);
         for edge in &self.edges {
             edge.wake();
         }
         self.deferred.wake();
-        for thread in self.threads {
-            if thread.join().is_err() {
-                tracing::error!("a lane had panicked");
-            }
-        }
     }
 }
 
-/// Has the lane of an edge be woken when its producer's log grows. To be called once.
-pub fn follow(edge: &Edge, logs: &Logs) {
-    if let Some((_, bell)) = logs.get(&edge.spec.producer) {
-        bell.follow(edge.waker());
+impl Drop for Deliveries {
+    /// Threads that nobody waits for end as well.
+    fn drop(&mut self) {
+        self.tell_to_stop();
     }
 }

@@ -28,10 +28,6 @@ pub struct Counts {
     pub delivered: AtomicU64,
     /// Attempts after the first.
     pub retried: AtomicU64,
-    /// Events that were parked.
-    pub parked: AtomicU64,
-    /// Events that became dead letters.
-    pub dead: AtomicU64,
 }
 
 /// An edge. Its lane works on it; everybody else looks.

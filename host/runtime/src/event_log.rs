@@ -1,13 +1,13 @@
 //! The seam to another bus: how a consumer reads a producer's log.
 //!
 //! Here the log is a table of the producer's database, in the same process. A broker between machines would be another
-//! implementation of [`EventLog`]: lanes, positions and parked events know no more of a log than this.
+//! implementation of [`EventLog`], given out by another [`OpenLog`]: lanes, positions and parked events know no more of a log than this.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_store::{Database, LogReader, Logged, StatementError, StoreError};
-use flume::Sender;
+use flume::{Sender, TrySendError};
 
 /// A log, as one consumer reads it. Sequences only grow, and an event keeps its sequence and its id for ever.
 pub trait EventLog: Send {
@@ -21,9 +21,24 @@ pub trait EventLog: Send {
     /// When the log can't be read now; the caller tries again.
     fn read(&mut self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError>;
 
-    /// The sequence of the last event that is durable.
-    fn head(&self) -> i64;
+    /// Whether there is an event of one of these types about a subject behind the first of two sequences, up to the second.
+    ///
+    /// # Errors
+    ///
+    /// When the log can't be read now.
+    fn has_later(
+        &mut self,
+        subject: &str,
+        kinds: [&str; 2],
+        between: (i64, i64),
+    ) -> Result<bool, StatementError>;
+
+    /// Has `wake` be sent to whenever the log may have grown. To do so twice with one channel is the same as once.
+    fn follow(&self, wake: Sender<()>);
 }
+
+/// Opens a producer's log for one consumer; none where there is no such log.
+pub type OpenLog<'o> = dyn Fn(&str) -> Result<Option<Box<dyn EventLog>>, StoreError> + 'o;
 
 /// Where it is told that a producer's log has grown. Only wake-ups go through it: the log is the truth.
 #[derive(Default)]
@@ -36,10 +51,11 @@ impl Bell {
     /// Up to `head` the log is durable.
     pub fn ring(&self, head: i64) {
         self.head.fetch_max(head, Ordering::AcqRel);
-        for follower in self.followers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            // One that is full wakes its reader already.
-            let _ = follower.try_send(());
-        }
+        // One that is full wakes its reader already; one whose reader is gone goes.
+        self.followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|follower| !matches!(follower.try_send(()), Err(TrySendError::Disconnected(()))));
     }
 
     /// The sequence of the last event that is durable.
@@ -48,8 +64,11 @@ impl Bell {
         self.head.load(Ordering::Acquire)
     }
 
-    pub(crate) fn follow(&self, wake: Sender<()>) {
-        self.followers.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
+    fn follow(&self, wake: Sender<()>) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        if !followers.iter().any(|follower| follower.same_channel(&wake)) {
+            followers.push(wake);
+        }
     }
 }
 
@@ -80,7 +99,16 @@ impl EventLog for EmbeddedLog {
         self.reader.read(sequence, count)
     }
 
-    fn head(&self) -> i64 {
-        self.bell.head()
+    fn has_later(
+        &mut self,
+        subject: &str,
+        kinds: [&str; 2],
+        between: (i64, i64),
+    ) -> Result<bool, StatementError> {
+        self.reader.has_between(subject, kinds, between)
+    }
+
+    fn follow(&self, wake: Sender<()>) {
+        self.bell.follow(wake);
     }
 }

@@ -17,8 +17,28 @@ pub(crate) enum Member {
     Event(Settle),
 }
 
-/// Told whether a unit of work became durable.
-pub(crate) type Settle = Box<dyn FnOnce(bool) + Send>;
+/// Told whether a unit of work became durable, once: one that is dropped untold (its thread panicked) is told that it did not.
+pub(crate) struct Settle(Option<Box<dyn FnOnce(bool) + Send>>);
+
+impl Settle {
+    pub(crate) fn new(tell: impl FnOnce(bool) + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    fn tell(mut self, kept: bool) {
+        if let Some(tell) = self.0.take() {
+            tell(kept);
+        }
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(false);
+        }
+    }
+}
 
 /// A job with its outcome.
 pub(crate) struct RequestMember {
@@ -32,7 +52,7 @@ impl Member {
     fn answer(self) {
         match self {
             Self::Request(member) => (member.job.reply)(member.outcome),
-            Self::Event(settle) => settle(true),
+            Self::Event(settle) => settle.tell(true),
         }
     }
 
@@ -40,7 +60,7 @@ impl Member {
     pub(crate) fn fail(self, failure: Failure) {
         match self {
             Self::Request(member) => (member.job.reply)(Err(failure)),
-            Self::Event(settle) => settle(false),
+            Self::Event(settle) => settle.tell(false),
         }
     }
 }

@@ -31,8 +31,6 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
     runner.look_for_database();
     let database = runner.parts.database.clone()?;
     let key = request_key(&database, job)?;
-    // A neighbour of the batch that is carried may have the key: what is committed is what counts.
-    runner.commit_carried();
     let failed = |reason: String| Some(Err(Failure::Host(format!("look for the idempotency key: {reason}"))));
     let reader = match &mut runner.parts.reader {
         Some(reader) => reader,
@@ -64,7 +62,17 @@ pub(crate) fn remember(
         return;
     }
     let Some(key) = context.database().and_then(|database| request_key(&database, job)) else { return };
-    let Some(kept) = kept(answer, unit.position()) else { return };
+    if says_no_store(answer) {
+        return;
+    }
+    let Some(kept) = kept(answer, unit.position()) else {
+        // Its effects must not stand without it: repeated, they would be there twice.
+        run.keep = false;
+        run.outcome = Err(Failure::InvalidResponse(format!(
+            "it has more than {IDEMPOTENCY_ANSWER_BYTES_MAX} bytes, and can't be kept for its idempotency key"
+        )));
+        return;
+    };
     match unit.remember(&key, &kept, context.surroundings.clock.now()) {
         Ok(true) => {}
         Ok(false) => {
@@ -79,22 +87,24 @@ pub(crate) fn remember(
     }
 }
 
-/// The answer as it is kept; none for one that is not to be: because it says so (`Cache-Control: no-store`, as what carries
-/// credentials does) or is too large.
-fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
-    let no_store = answer
-        .headers
-        .get_all(CACHE_CONTROL)
+/// Whether an answer says that nobody is to keep it, as what carries credentials does: then its key stays free.
+fn says_no_store(answer: &Answer) -> bool {
+    let values = answer.headers.get_all(CACHE_CONTROL);
+    values
         .iter()
-        .any(|value| value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("no-store")));
-    if no_store || answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
+        .any(|value| value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("no-store")))
+}
+
+/// The answer as it is kept; none for one that is too large. A header's bytes are kept as the characters of the same numbers.
+fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
+    if answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
         return None;
     }
-    let headers: Vec<(&str, &str)> = answer
+    let headers: Vec<(&str, String)> = answer
         .headers
         .iter()
-        .map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-        .collect::<Option<_>>()?;
+        .map(|(name, value)| (name.as_str(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect()))
+        .collect();
     let headers = serde_json::to_string(&headers).ok()?;
     Some(KeptAnswer { status: answer.status.as_u16(), headers, body: answer.body.clone(), position })
 }
@@ -103,6 +113,7 @@ fn replay(kept: KeptAnswer) -> Option<Answer> {
     let pairs: Vec<(String, String)> = serde_json::from_str(&kept.headers).ok()?;
     let mut headers = HeaderMap::with_capacity(pairs.len());
     for (name, value) in pairs {
+        let value: Vec<u8> = value.chars().map(|letter| u8::try_from(letter).ok()).collect::<Option<_>>()?;
         headers.append(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
     }
     let status = StatusCode::from_u16(kept.status).ok()?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, StatementError};
+use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, ReplicaSpec, StatementError};
 use bulkhead_types::limits::{LANE_EVENTS, LANE_SKIPPED_MAX};
 
 use crate::deferred::Deferred;
@@ -74,15 +74,21 @@ impl Lane {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let cursor = Cursor::default();
+        log.follow(edge.waker());
         let (seen, held, alone) = ((0, String::new()), HashSet::new(), 0);
         Self { edge, log, runner, inbox, deferred, stop, cursor, seen, held, alone }
     }
 
     /// Follows the log until it is told to stop.
     pub(crate) fn run(mut self) {
+        self.edge.go_on();
         self.edge.refresh();
         while !self.stop.load(Ordering::Acquire) {
-            match self.go() {
+            let went = self.go();
+            // Nothing is held while this lane waits: not the lease, not the answers of others.
+            self.runner.commit_carried();
+            self.runner.run_again_alone();
+            match went {
                 Ok(()) => {
                     let _ = self.edge.woken().recv();
                 }
@@ -139,6 +145,7 @@ impl Lane {
                 self.pass_over()?;
             }
             self.runner.commit_carried();
+            self.tell_applied();
         }
         self.runner.commit_carried();
         self.tell_applied();
@@ -174,7 +181,15 @@ impl Lane {
     /// The events behind the last that was seen, once that one was found.
     fn read(&mut self) -> Result<Vec<Logged>, Halt> {
         let (sequence, id) = &self.seen;
-        let mut events = self.log.read((*sequence).max(1), LANE_EVENTS)?;
+        let mut events = match self.log.read((*sequence).max(1), LANE_EVENTS) {
+            Err(StatementError::InvalidValue(why)) => {
+                return Err(Halt::Stopped(format!(
+                    "the log of {} has an event behind number {sequence} that can't be read: {why}; it was altered: put the right file back",
+                    self.edge.spec.producer
+                )));
+            }
+            read => read?,
+        };
         if *sequence == 0 {
             return Ok(events);
         }
@@ -201,8 +216,11 @@ impl Lane {
     fn take(&mut self, event: &Logged, more: bool) -> Result<(), Halt> {
         let edge = Arc::clone(&self.edge);
         let spec = &edge.spec;
-        // What was compacted is gone; what is to be known of its subject's end comes later in the log.
-        if !edge.takes(&event.kind) || event.data.is_empty() {
+        // What was compacted is gone, and only that a row is gone needs no data; what else is to be known of its subject's end comes
+        // later in the log.
+        let ends = |replica: &&ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
+        let compacted = event.data.is_empty() && !spec.replicas.iter().any(|replica| ends(&replica));
+        if !edge.takes(&event.kind) || compacted {
             self.seen = (event.sequence, event.id.clone());
             return Ok(());
         }
@@ -216,12 +234,20 @@ impl Lane {
             event,
             producer: &spec.producer,
             attempt: 1,
-            handled: spec.types.contains(&event.kind),
+            handled: spec.types.contains(&event.kind) && !event.data.is_empty(),
             replicas: spec.replicas.iter().filter(|replica| replica.takes(&event.kind)).collect(),
         };
         let why = match self.runner.deliver(&delivery) {
             Ok(()) => match self.mark(event, more, delivered(&edge, event.sequence)) {
                 Written::Kept => {
+                    tracing::debug!(
+                        service = spec.consumer,
+                        producer = spec.producer,
+                        trace_id = event.trace_id,
+                        event = event.id,
+                        kind = event.kind,
+                        "an event was taken"
+                    );
                     self.moved(event);
                     return Ok(());
                 }
@@ -263,7 +289,7 @@ impl Lane {
         let mut row = parked(&surroundings, event, &producer, 0, &NotTaken::Retry(BEHIND.into()));
         row.next = surroundings.clock.now();
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
-        let settle = settled(&self.edge, &self.deferred, event.sequence, |_| {});
+        let settle = settled(&self.edge, &self.deferred, event.sequence);
         let written = self.runner.write(
             |unit| {
                 waits = unit.has_parked(&producer, &event.subject)?;
@@ -283,7 +309,6 @@ impl Lane {
         match written {
             Written::Kept => {
                 self.moved(event);
-                self.edge.counts.parked.fetch_add(1, Ordering::Relaxed);
                 Ok(true)
             }
             Written::Moved => Err(Halt::Stale),
@@ -306,10 +331,7 @@ impl Lane {
             "an event was not taken"
         );
         let dead = row.state == ParkedState::Dead;
-        let settle = settled(&self.edge, &self.deferred, event.sequence, move |edge| {
-            let count = if dead { &edge.counts.dead } else { &edge.counts.parked };
-            count.fetch_add(1, Ordering::Relaxed);
-        });
+        let settle = settled(&self.edge, &self.deferred, event.sequence);
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
         let written = self.runner.write(
             |unit| {
@@ -340,16 +362,17 @@ impl Lane {
     /// Makes the position durable for the sake of events that were passed over.
     fn pass_over(&mut self) -> Result<(), Halt> {
         let (producer, from, to) = (&self.edge.spec.producer, &self.cursor, &self.seen);
-        let edge = Arc::clone(&self.edge);
-        let written = self.runner.write(
-            |unit| unit.move_cursor(producer, from, (to.0, &to.1)),
-            Box::new(move |kept| {
-                if !kept {
-                    edge.refresh()
-                }
-            }),
-            false,
-        );
+        let (edge, at) = (Arc::clone(&self.edge), to.0);
+        let passed = Settle::new(move |kept| {
+            if kept {
+                edge.set_applied(at);
+                edge.wake();
+            } else {
+                edge.refresh();
+            }
+        });
+        let written =
+            self.runner.write(|unit| unit.move_cursor(producer, from, (to.0, &to.1)), passed, false);
         match written {
             Written::Kept => {
                 (self.cursor.sequence, self.cursor.event_id) = self.seen.clone();
@@ -377,7 +400,7 @@ impl Lane {
 /// An event took effect.
 fn delivered(edge: &Arc<Edge>, sequence: i64) -> Settle {
     let edge = Arc::clone(edge);
-    Box::new(move |kept| {
+    Settle::new(move |kept| {
         if kept {
             edge.counts.delivered.fetch_add(1, Ordering::Relaxed);
             edge.set_applied(sequence);
@@ -389,16 +412,10 @@ fn delivered(edge: &Arc<Edge>, sequence: i64) -> Settle {
 }
 
 /// An event was parked.
-fn settled(
-    edge: &Arc<Edge>,
-    deferred: &Arc<Deferred>,
-    sequence: i64,
-    count: impl FnOnce(&Edge) + Send + 'static,
-) -> Settle {
+fn settled(edge: &Arc<Edge>, deferred: &Arc<Deferred>, sequence: i64) -> Settle {
     let (edge, deferred) = (Arc::clone(edge), Arc::clone(deferred));
-    Box::new(move |kept| {
+    Settle::new(move |kept| {
         if kept {
-            count(&edge);
             // Before the position tells that it was passed.
             edge.note_trouble();
             edge.set_applied(sequence);

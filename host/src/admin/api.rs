@@ -60,7 +60,11 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str) -> Answered {
         ("DELETE", ["api", "dead-letters", service, id]) => drop_dead(application, service, id),
         ("POST", ["api", "replay", service]) => replay(application, service),
         ("POST", ["api", "check"]) => {
-            let report = check::run(application, parameter("repair") == Some("true"));
+            let Some(maintenance) = application.maintain() else {
+                let detail = "another check or a rebuild runs; wait for it to end";
+                return Err(Problem::new(409, "busy", "Another check runs", detail));
+            };
+            let report = check::run(application, &maintenance, parameter("repair") == Some("true"));
             admin.last_check.note(&report);
             json_of(&json!(report))
         }
@@ -138,7 +142,7 @@ fn events<'p>(
     let names = || application.logs().keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let service =
         parameter("service").ok_or_else(|| invalid(format!("service is missing: one of {}", names())))?;
-    let (database, _) = application.logs().get(service).ok_or_else(|| {
+    let database = application.database(service).ok_or_else(|| {
         unknown(&format!("there is no service {service:?} with a log; there are {}", names()))
     })?;
     let number = |name: &str, default: i64| match parameter(name) {
@@ -148,7 +152,7 @@ fn events<'p>(
     let limit = u32::try_from(number("limit", 50)?).ok().filter(|limit| (1..=EVENTS_MAX).contains(limit));
     let limit = limit.ok_or_else(|| invalid(format!("limit is from 1 to {EVENTS_MAX}")))?;
     let before = number("before", i64::MAX)?;
-    let reader = LogReader::open(database).map_err(|error| failed(&error))?;
+    let reader = LogReader::open(&database).map_err(|error| failed(&error))?;
     let events = reader
         .newest((parameter("type"), parameter("subject")), before, limit)
         .map_err(|error| failed(&error))?;
@@ -183,7 +187,7 @@ fn parked_document(service: &str, parked: &Parked) -> Value {
         "subject": parked.subject,
         "attempts": parked.attempts,
         "since": rfc3339(parked.since),
-        "next_attempt": (parked.state == ParkedState::Parked).then(|| rfc3339(parked.next)),
+        "next_attempt": (parked.state == ParkedState::Parked && parked.attempts > 0).then(|| rfc3339(parked.next)),
         "reason": parked.reason,
         "trace_id": parked.trace_id,
     })
@@ -212,10 +216,9 @@ fn find(application: &Application, service: &str, id: &str) -> Result<Parked, Pr
         .get(service)
         .ok_or_else(|| unknown(&format!("there is no service {service:?} with a database")))?;
     let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
-    let parked = inbox.parked().map_err(|error| failed(&error))?;
-    parked
-        .into_iter()
-        .find(|parked| parked.id == id)
+    inbox
+        .parked_with_id(id)
+        .map_err(|error| failed(&error))?
         .ok_or_else(|| unknown(&format!("{service} has no parked event or dead letter {id}")))
 }
 
@@ -245,7 +248,10 @@ fn dead_letter(application: &Application, service: &str, id: &str) -> Result<Val
 fn retry(application: &Application, service: &str, id: &str) -> Answered {
     let parked = find(application, service, id)?;
     if let Some(station) = application.stations().get(service) {
-        station.consumer.retry_parked(&parked.producer, parked.sequence).map_err(|error| failed(&error))?;
+        let there = station.consumer.retry_parked(&parked.producer, parked.sequence);
+        if !there.map_err(|error| failed(&error))? {
+            return Err(unknown(&format!("{service} has taken {id} meanwhile")));
+        }
         for edge in application.edges_to(service) {
             edge.refresh();
         }

@@ -121,6 +121,14 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
         lag.get_or_create(&labels).set(behind);
         late.get_or_create(&labels).set(age.as_secs_f64());
         stopped.get_or_create(&labels).set(i64::from(edge.stopped().is_some()));
+        // A copy also lacks what is parked, or dead.
+        let age = match application.stations().get(&edge.spec.consumer) {
+            Some(station) if parked_now + dead_now > 0 => {
+                let since = station.consumer.inbox()?.oldest_parked(&edge.spec.producer)?;
+                since.map_or(age, |since| age.max(now.saturating_sub(since)))
+            }
+            _ => age,
+        };
         for replica in &edge.spec.replicas {
             let labels = ReplicaLabels { service: edge.spec.consumer.clone(), replica: replica.name.clone() };
             stale.get_or_create(&labels).set(age.as_secs_f64());

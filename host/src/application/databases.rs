@@ -37,6 +37,9 @@ pub(super) fn files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<Strin
     for (name, entry) in &manifest.services {
         let Some(file) = &entry.database else { continue };
         let path = active(&folder.join(file));
+        if entry.rebuildable {
+            super::rebuild::remove_leftovers(&folder.join(file));
+        }
         match FileIdentity::of(&path) {
             Ok(identity) => {
                 if let Some(owner) = owners.insert(identity, name) {

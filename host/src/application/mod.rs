@@ -8,11 +8,11 @@ mod load;
 mod rebuild;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
-    Bell, Consumer, Deferred, Deliveries, Description, Edge, Logs, Service, ServiceDatabase, Surroundings,
-    follow,
+    Bell, Consumer, Deferred, Deliveries, Description, Edge, EmbeddedLog, EventLog, Service, ServiceDatabase,
+    Surroundings,
 };
 use bulkhead_store::{AfterCommit, Checkpointer, DataFolder, Database, LogReader, StoreError};
 
@@ -31,6 +31,14 @@ impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self(vec![error.to_string()])
     }
+}
+
+/// The logs of an application, by the service that writes them.
+pub type Logs = BTreeMap<String, (Arc<Database>, Arc<Bell>)>;
+
+/// The one that checks or rebuilds, until it is dropped.
+pub struct Maintenance<'a> {
+    _only: MutexGuard<'a, ()>,
 }
 
 /// A service that has a database, as those see it who look at events.
@@ -54,8 +62,8 @@ pub struct Application {
     descriptions: BTreeMap<String, Description>,
     identity: Mutex<Option<Identity>>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
-    /// Held by the one rebuild that runs.
-    rebuilding: Mutex<()>,
+    /// Held by the one check or rebuild that runs: each holds lanes, or puts databases in each other's place.
+    maintained: Mutex<()>,
     /// Held until the last connection is closed.
     _folder: DataFolder,
 }
@@ -133,9 +141,6 @@ impl Application {
             Checkpoints::start(checkpointers).map_err(|error| failed(&format!("start a thread: {error}")))?;
         let identity =
             manifest.auth.as_ref().map(|auth| Identity::new(Arc::clone(&surroundings), auth, revocations));
-        for edge in &edges {
-            follow(edge, &logs);
-        }
         let this = Self {
             manifest: manifest.clone(),
             surroundings,
@@ -145,7 +150,7 @@ impl Application {
             descriptions,
             identity: Mutex::new(identity),
             running: Mutex::new(Some((services, checkpoints))),
-            rebuilding: Mutex::default(),
+            maintained: Mutex::default(),
             _folder: folder,
         };
         for (name, station) in &this.stations {
@@ -157,9 +162,27 @@ impl Application {
     /// Starts the lanes that lead to a service, and its timers.
     fn deliver_to(&self, name: &str, station: &Station) -> Result<(), bulkhead_runtime::DispatchError> {
         let edges: Vec<Arc<Edge>> = self.edges_to(name).cloned().collect();
-        let deliveries = Deliveries::start(&station.consumer, &edges, &station.deferred, &self.logs)?;
+        let open = |producer: &str| open_log(&self.logs, producer);
+        let deliveries = Deliveries::start(&station.consumer, &edges, &station.deferred, &open)?;
         *station.deliveries.lock().unwrap_or_else(PoisonError::into_inner) = Some(deliveries);
         Ok(())
+    }
+
+    /// The right to check or to rebuild; none while somebody else has it.
+    #[must_use]
+    pub fn maintain(&self) -> Option<Maintenance<'_>> {
+        match self.maintained.try_lock() {
+            Ok(only) => Some(Maintenance { _only: only }),
+            Err(TryLockError::Poisoned(poisoned)) => Some(Maintenance { _only: poisoned.into_inner() }),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// The database of a service as it is now: a rebuild puts another one in its place.
+    #[must_use]
+    pub fn database(&self, service: &str) -> Option<Arc<Database>> {
+        let station = self.stations.get(service)?;
+        Some(Arc::clone(&station.consumer.database()?.database))
     }
 
     /// The manifest that it was started with.
@@ -223,6 +246,12 @@ impl Application {
         }
         checkpoints.stop();
     }
+}
+
+/// The log of a producer, which is a table of its database.
+fn open_log(logs: &Logs, producer: &str) -> Result<Option<Box<dyn EventLog>>, StoreError> {
+    let Some((database, bell)) = logs.get(producer) else { return Ok(None) };
+    Ok(Some(Box::new(EmbeddedLog::open(database, bell)?)))
 }
 
 /// The revocations, if this is the service whose events end tokens.

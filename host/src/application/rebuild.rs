@@ -7,14 +7,14 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge, ServiceDatabase};
 use bulkhead_store::{Checkpointer, Database, LogReader, Settings, StoreError};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
-use super::{Application, Station, after_commit, databases};
+use super::{Application, Station, after_commit, databases, open_log};
 use crate::manifest::ServiceEntry;
 
 /// The longest that a rebuild may go without taking an event.
@@ -46,8 +46,8 @@ pub enum RebuildError {
         "{0} can't be rebuilt: what it owns is in no log but its own; only a service that the manifest says is `rebuildable` can be"
     )]
     OwnsData(String),
-    /// Another rebuild runs.
-    #[error("another rebuild runs; wait for it to end")]
+    /// A check or another rebuild runs.
+    #[error("a check or another rebuild runs; wait for it to end")]
     Busy,
     /// The lanes make no progress.
     #[error("{producer} could not be taken further than event {applied} of {head}: {why}")]
@@ -90,11 +90,7 @@ impl Application {
         if !entry.rebuildable {
             return Err(RebuildError::OwnsData(name.to_owned()));
         }
-        let _only = match self.rebuilding.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(RebuildError::Busy),
-        };
+        let _only = self.maintain().ok_or(RebuildError::Busy)?;
         let started = Instant::now();
         let base = self.manifest.data.join(entry.database.as_deref().unwrap_or(Path::new("")));
         let before = databases::active(&base);
@@ -181,7 +177,8 @@ impl Filling {
             .map(|edge| Arc::new(Edge::new(edge.spec.clone())))
             .collect();
         let deferred = Arc::new(Deferred::default());
-        let deliveries = Deliveries::start(&consumer, &edges, &deferred, logs)?;
+        let open = |producer: &str| open_log(logs, producer);
+        let deliveries = Deliveries::start(&consumer, &edges, &deferred, &open)?;
         Ok(Self { consumer, database, edges, deliveries })
     }
 
@@ -236,6 +233,24 @@ fn point(pointer: &Path, path: &Path) -> Result<(), RebuildError> {
         File::open(pointer.parent().unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(failed)
+}
+
+/// Removes what rebuilds of before left that were killed: databases with the name of this one and a number, of which none is in use.
+pub(super) fn remove_leftovers(base: &Path) {
+    let active = databases::active(base);
+    let Some(stem) = base.file_stem().and_then(|stem| stem.to_str()) else { return };
+    let Ok(entries) = std::fs::read_dir(base.parent().unwrap_or(Path::new("."))) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".db"));
+        let is_rebuilt =
+            number.is_some_and(|number| number.len() > 9 && number.bytes().all(|byte| byte.is_ascii_digit()));
+        // The first one is in use no more once there is another.
+        let is_first = path == base && active != base;
+        if path != active && (is_rebuilt || is_first) {
+            remove(&path);
+        }
+    }
 }
 
 /// Removes a database with what belongs to it. Who has it open goes on with it.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulkhead_store::LogReader;
 use serde::Serialize;
 
-use crate::application::Application;
+use crate::application::{Application, Maintenance};
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,9 +86,9 @@ impl LastCheck {
 }
 
 /// Checks the whole application. With `repair`, rows of replicas that differ become what their owner has. Nothing stops meanwhile but a
-/// lane whose replica is being compared.
+/// lane whose replica is being compared; so there is one check at a time.
 #[must_use]
-pub fn run(application: &Application, repair: bool) -> Report {
+pub fn run(application: &Application, _only: &Maintenance<'_>, repair: bool) -> Report {
     let mut report = Report::default();
     for edge in application.edges() {
         if let Some(why) = edge.stopped() {

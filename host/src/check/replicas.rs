@@ -27,11 +27,22 @@ pub(super) fn check(application: &Application, edge: &Arc<Edge>, repair: bool, r
     let Some(station) = application.stations().get(consumer) else { return };
     for replica in &edge.spec.replicas {
         let place = format!("replica {}", replica.name);
-        let compared = compare(application, edge, &station.consumer, replica, repair, report);
-        edge.release();
+        let compared = {
+            let _held = Held(edge);
+            compare(application, edge, &station.consumer, replica, repair, report)
+        };
         if let Err(error) = compared {
             report.failed(consumer, place, &error);
         }
+    }
+}
+
+/// Lets the lane go on when it is dropped, however the comparison ended.
+struct Held<'e>(&'e Edge);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.release();
     }
 }
 

@@ -148,6 +148,12 @@ impl ApplicationArgs {
         manifest.data = self.data.unwrap_or(manifest.data);
         manifest.listen = self.listen.unwrap_or(manifest.listen);
         manifest.admin = self.admin.unwrap_or(manifest.admin);
+        if !manifest.admin.ip().is_loopback() {
+            anyhow::bail!(
+                "serve operators on {}: it can be reached from other machines; give an address of this one, for example --admin 127.0.0.1:9090",
+                manifest.admin
+            );
+        }
         Ok(manifest)
     }
 }

@@ -51,6 +51,8 @@ pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
         served
     })?;
     application.stop();
+    // An operator's check or rebuild that still waits for a lane waits in vain.
+    runtime.shutdown_background();
     tracing::info!("stopped");
     Ok(())
 }

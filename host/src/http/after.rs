@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bulkhead_runtime::{Consumer, Edge, Logs, Problem};
+use bulkhead_runtime::{Consumer, Edge, Problem};
 use bulkhead_store::{LogReader, Parked, ParkedState, StatementError};
 use bulkhead_types::Position;
 use bulkhead_types::limits::{AFTER_TOKENS_MAX, WAITERS_MAX};
 use http::HeaderMap;
 use tokio::sync::Semaphore;
 
-use crate::application::Application;
+use crate::application::{Application, Logs};
 
 const HEADER: &str = "bulkhead-after";
 
@@ -115,8 +115,9 @@ impl Positions {
         let look = move || -> Result<Option<Parked>, StatementError> {
             let failed = |error: bulkhead_store::StoreError| StatementError::Other(error.to_string());
             let event = LogReader::open(&producer).map_err(failed)?.read(sequence, 1)?;
-            let subject = event.first().map_or("", |event| event.subject.as_str());
-            consumer.inbox().map_err(failed)?.held_up(&name, subject, sequence)
+            let about =
+                event.first().map_or(("", ""), |event| (event.subject.as_str(), event.trace_id.as_str()));
+            consumer.inbox().map_err(failed)?.held_up(&name, about, sequence)
         };
         let found = tokio::task::spawn_blocking(look).await;
         match found {

@@ -138,8 +138,9 @@ impl Ingress {
         let idempotency_key = same_key::key_of(&parts.method, &parts.headers)?;
         self.positions.wait(&target.service, &positions, deadline).await?;
         let subject = principal.as_ref().map_or("", |principal| principal.subject.as_str());
-        // Held until the answer is there: it leaves after the commit, so the next with this key finds it.
-        let _held = match &idempotency_key {
+        // Held until the job has its answer, which leaves after the commit: so the next with this key finds it, also when this client goes
+        // away meanwhile.
+        let held = match &idempotency_key {
             Some(key) => Some(self.keys.hold(&target.service, subject, key, deadline).await?),
             None => None,
         };
@@ -163,6 +164,7 @@ impl Ingress {
             reply: Box::new(move |outcome| {
                 // A client that went away does not undo what was committed.
                 let _ = answer.send(outcome);
+                drop(held);
             }),
         };
         target.queues.submit(job).map_err(|failure| Problem::from(&failure))?;

@@ -349,6 +349,36 @@ impl InboxReader {
         self.read(list)
     }
 
+    /// The parked event or dead letter with this id.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn parked_with_id(&self, id: &str) -> Result<Option<Parked>, StatementError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(&format!(
+                    "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE id = ?1 LIMIT 1"
+                ))?
+                .query_row([id], Parked::from_row)
+                .optional()
+        })
+    }
+
+    /// Since when the oldest of a producer's parked events and dead letters has been there.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn oldest_parked(&self, producer: &str) -> Result<Option<Duration>, StatementError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("/*bulkhead*/SELECT min(since_ms) FROM _bulkhead_parked WHERE producer = ?1")?
+                .query_row([producer], |row| row.get::<_, Option<i64>>(0))
+                .map(|since| since.map(|since| Duration::from_millis(since.unsigned_abs())))
+        })
+    }
+
     /// How many events of a producer are parked, and how many dead letters.
     ///
     /// # Errors
@@ -405,7 +435,8 @@ impl InboxReader {
         })
     }
 
-    /// The parked event that holds up this subject up to `sequence`, or that is the very event at `sequence`, parked or dead.
+    /// The parked event that holds up this subject up to `sequence`, or one, parked or dead, that was published up to there under the same
+    /// trace, and so by the same write.
     ///
     /// # Errors
     ///
@@ -413,16 +444,16 @@ impl InboxReader {
     pub fn held_up(
         &self,
         producer: &str,
-        subject: &str,
+        (subject, trace_id): (&str, &str),
         sequence: i64,
     ) -> Result<Option<Parked>, StatementError> {
         self.read(|connection| {
             connection
                 .prepare_cached(&format!(
-                    "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE producer = ?1 AND (sequence = ?3
-                     OR (state = 'parked' AND subject = ?2 AND sequence < ?3)) ORDER BY sequence LIMIT 1"
+                    "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE producer = ?1 AND sequence <= ?3
+                     AND (trace_id = ?4 OR (state = 'parked' AND subject = ?2)) ORDER BY sequence LIMIT 1"
                 ))?
-                .query_row((producer, subject, sequence), Parked::from_row)
+                .query_row((producer, subject, sequence, trace_id), Parked::from_row)
                 .optional()
         })
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bulkhead_types::HOST_TABLE_PREFIX;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use sha2::{Digest, Sha256};
 
 use crate::authorizer::{Guard, Mode, is_host_table};
@@ -109,6 +109,17 @@ pub enum MigrationError {
     HostName {
         /// The name.
         name: String,
+    },
+    /// After the steps a foreign key points to a replica.
+    #[error(
+        "after the migrations a foreign key of the table {table} points to the replica {replica}, whose rows come and go as their owner \
+         says; leave the key out: `bulkhead check` looks at columns named {replica}_id_ref"
+    )]
+    KeyToReplica {
+        /// The table that has the key.
+        table: String,
+        /// The replica.
+        replica: String,
     },
     /// The host's own part failed.
     #[error("{0}")]
@@ -227,6 +238,7 @@ fn apply(
         applied.push(version);
     }
     check_host_names(connection)?;
+    check_replica_keys(connection)?;
     check_foreign_keys(connection)?;
     Ok(applied)
 }
@@ -248,6 +260,22 @@ fn check_host_names(connection: &Connection) -> Result<(), MigrationError> {
     )?;
     match object.or(on).or(parent) {
         Some(name) => Err(MigrationError::HostName { name }),
+        None => Ok(()),
+    }
+}
+
+/// The host writes to replicas with its own rights: a key to one would have it run the guest's cascades and triggers with them.
+fn check_replica_keys(connection: &Connection) -> Result<(), MigrationError> {
+    let found = connection
+        .query_row(
+            "SELECT child.name, replica.name FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
+             JOIN _bulkhead_replica AS replica ON lower(replica.name) = lower(key.\"table\") WHERE child.type = 'table' LIMIT 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    match found {
+        Some((table, replica)) => Err(MigrationError::KeyToReplica { table, replica }),
         None => Ok(()),
     }
 }

@@ -135,6 +135,26 @@ impl ReplicaSpec {
         Ok(values)
     }
 
+    /// Puts a row in its place. An UPDATE where there is one: no trigger or key of the guest's could take it for a deletion.
+    fn upsert_statement(&self) -> String {
+        let names: Vec<String> = self.columns.iter().map(|(name, _)| quoted(name)).collect();
+        let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
+        let others = names.iter().filter(|name| **name != quoted(&self.key));
+        let changes: Vec<String> = others.map(|name| format!("{name} = excluded.{name}")).collect();
+        let then = if changes.is_empty() {
+            "NOTHING".to_owned()
+        } else {
+            format!("UPDATE SET {}", changes.join(", "))
+        };
+        format!(
+            "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO {then}",
+            quoted(&self.name),
+            names.join(", "),
+            places.join(", "),
+            quoted(&self.key)
+        )
+    }
+
     /// Brings the row of the event's subject to what the event says.
     fn apply(&self, connection: &Connection, event: &Logged) -> Result<(), ApplyError> {
         // What was compacted is gone: its end follows.
@@ -143,14 +163,7 @@ impl ReplicaSpec {
         }
         let written = if event.kind == self.upsert {
             let values = self.values(event)?;
-            let names: Vec<String> = self.columns.iter().map(|(name, _)| quoted(name)).collect();
-            let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
-            let sql = format!(
-                "/*bulkhead*/INSERT OR REPLACE INTO {} ({}) VALUES ({})",
-                quoted(&self.name),
-                names.join(", "),
-                places.join(", ")
-            );
+            let sql = format!("/*bulkhead*/{}", self.upsert_statement());
             connection.prepare_cached(&sql).and_then(|mut insert| insert.execute(params_from_iter(values)))
         } else {
             let sql =
@@ -209,24 +222,18 @@ impl<M> UnitOfWork<M> {
         row: Option<&[crate::Value]>,
     ) -> Result<(), StatementError> {
         self.as_host(|connection| {
-            let table = quoted(&replica.name);
-            connection
-                .prepare_cached(&format!(
-                    "/*bulkhead*/DELETE FROM {table} WHERE {} = ?1",
-                    quoted(&replica.key)
-                ))?
-                .execute([key])?;
-            if let Some(row) = row {
-                let names: Vec<String> = replica.columns.iter().map(|(name, _)| quoted(name)).collect();
-                let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
-                connection
+            match row {
+                Some(row) => connection
+                    .prepare_cached(&format!("/*bulkhead*/{}", replica.upsert_statement()))?
+                    .execute(params_from_iter(row))?,
+                None => connection
                     .prepare_cached(&format!(
-                        "/*bulkhead*/INSERT INTO {table} ({}) VALUES ({})",
-                        names.join(", "),
-                        places.join(", ")
+                        "/*bulkhead*/DELETE FROM {} WHERE {} = ?1",
+                        quoted(&replica.name),
+                        quoted(&replica.key)
                     ))?
-                    .execute(params_from_iter(row))?;
-            }
+                    .execute([key])?,
+            };
             Ok(())
         })
     }

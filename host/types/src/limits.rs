@@ -131,8 +131,8 @@ pub const TIMERS_MAX: i64 = 1_000_000;
 pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of an idempotency key. Then: 400.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
-/// Bytes of an answer that is kept for an idempotency key. A larger one is answered and the key stays free.
-pub const IDEMPOTENCY_ANSWER_BYTES_MAX: usize = MIB;
+/// Bytes of an answer that can be kept for an idempotency key. A handler that answers more has failed: 500.
+pub const IDEMPOTENCY_ANSWER_BYTES_MAX: usize = 4 * MIB;
 /// Requests that wait at a time for a position, or for another with their idempotency key. Then: 503.
 pub const WAITERS_MAX: usize = 4096;
 /// Positions that a request may name in `Bulkhead-After`. Then: 400.
@@ -143,6 +143,10 @@ pub const LANE_EVENTS: u32 = 512;
 pub const LANE_SKIPPED_MAX: i64 = 4096;
 /// Attempts after which a parked event is a dead letter: the backoff between them adds up to some 10 minutes.
 pub const ATTEMPTS_MAX: u32 = 12;
+/// Bytes of the reason that is kept of a failed attempt. What is longer is cut.
+pub const REASON_BYTES_MAX: usize = 1024;
+/// Bytes of events that are read of a log at a time, but for the last of them.
+pub const LOG_READ_BYTES_MAX: usize = 4 * MIB;
 /// The time after the first failed attempt; it doubles with each further one, with jitter of up to a half.
 pub const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest time between two attempts.
