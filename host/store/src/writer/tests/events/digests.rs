@@ -125,3 +125,21 @@ fn event_from_before_there_were_digests_passes_and_those_after_it_are_looked_at(
     world.by_hand("UPDATE _bulkhead_outbox SET subject = 'x'");
     assert_eq!(damages(&world), [altered(2, "e")]);
 }
+
+#[test]
+fn gap_before_an_unreadable_event_is_named_too() {
+    let world = world_of_events();
+    world.by_hand(
+        "DELETE FROM _bulkhead_outbox WHERE sequence = 3;
+         UPDATE _bulkhead_outbox SET data = CAST(x'FF' AS TEXT) WHERE sequence = 4;",
+    );
+    assert_eq!(damages(&world), [missing(3), unreadable(4)]);
+}
+
+/// Numbers are never used twice: SQLite keeps the highest that it gave.
+#[test]
+fn last_events_that_were_taken_out_are_named() {
+    let world = world_of_events();
+    world.by_hand("DELETE FROM _bulkhead_outbox WHERE sequence >= 4");
+    assert_eq!(damages(&world), [missing(4), missing(5)]);
+}

@@ -219,3 +219,21 @@ fn timer_is_told_of_where_a_failing_commit_left_it_and_not_where_it_did_not() {
     assert!(matches!(lease.commit(), Commit::Lost { .. }));
     assert!(taken(&told).is_empty());
 }
+
+#[test]
+fn timer_of_a_lost_batch_is_not_told_of_by_the_next() {
+    for sql in sure_ways_to_lose() {
+        let (world, told) = told_world();
+        let (lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
+        let (mut lease, ()) = world.keep(Some(lose(lease, sql)), |unit| note(unit, "b"));
+        durable(lease.commit());
+        assert_eq!(taken(&told), [], "{sql}");
+    }
+    let (world, told) = told_world();
+    let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
+    lease.session().fault = Some(Fault::BeforeDurable);
+    assert!(matches!(lease.commit(), Commit::Lost { .. }));
+    let (mut lease, ()) = world.keep(Some(lease), |unit| note(unit, "b"));
+    durable(lease.commit());
+    assert_eq!(taken(&told), [], "by a failing commit");
+}
