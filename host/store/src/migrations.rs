@@ -382,6 +382,23 @@ mod tests {
         });
     }
 
+    /// SQLite looks for rows that the new column does not suit by a pragma of its own.
+    #[test]
+    fn column_can_be_added_to_a_table_with_rows() {
+        for column in ["note TEXT", "note TEXT NOT NULL DEFAULT '-'", "note TEXT CHECK (note <> '')"] {
+            for options in ["", "STRICT"] {
+                with_database(|database| {
+                    let create = format!(
+                        "CREATE TABLE parent (id INTEGER PRIMARY KEY) {options}; INSERT INTO parent VALUES (1)"
+                    );
+                    let add = migration(2, &format!("ALTER TABLE parent ADD COLUMN {column}"));
+                    let applied = database.migrate(&[migration(1, &create), add], "now");
+                    assert!(applied.is_ok(), "{options} {column}: {}", applied.unwrap_err());
+                });
+            }
+        }
+    }
+
     #[test]
     fn edited_missing_and_misnumbered_migrations_are_refused() {
         with_database(|database| {

@@ -1,10 +1,10 @@
 //! The host's own tables in a service's database. A guest can name none of them.
 //!
 //! Their schema has a version of its own, SQLite's `user_version`, which no guest can set: a database of an earlier host is brought
-//! forward when it is opened.
+//! forward when it is opened, and one of a later host is refused: what its tables mean is not known here.
 
 use bulkhead_types::{Random as _, SystemRandom};
-use rusqlite::Connection;
+use rusqlite::{Connection, Error, ffi};
 
 /// What makes each version of the schema from the one before. A step never changes once it was released.
 const STEPS: [&str; 2] = [
@@ -144,9 +144,16 @@ pub(crate) struct Identity {
 }
 
 /// Brings the host's tables to this version, and reads what they say.
+///
+/// # Errors
+///
+/// SQLite's; [`newer`] for a database of a later host, which is left as it is.
 pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<Identity> {
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let version = version as usize;
+    if version > STEPS.len() {
+        return Err(newer(version));
+    }
     // A database that is complete is not written to: so a second start needs no sync.
     if version < STEPS.len() {
         let mut random = [0; 48];
@@ -169,3 +176,16 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<Identity> {
         Ok(Identity { log: row.get(0)?, secret: row.get(1)? })
     })
 }
+
+/// As SQLite has it for a file whose format is newer than its own.
+fn newer(version: usize) -> Error {
+    let message = format!(
+        "they have version {version}, and this host knows them up to {}: a later host has had this database; run that one, or put the \
+         file back as it was before",
+        STEPS.len()
+    );
+    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(message))
+}
+
+#[cfg(test)]
+mod tests;

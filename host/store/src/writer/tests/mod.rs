@@ -1,5 +1,6 @@
 //! The unit of work, group commit, and every way to lose a batch.
 
+mod events;
 mod log;
 
 use std::path::PathBuf;

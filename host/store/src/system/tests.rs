@@ -1,0 +1,213 @@
+//! Opening databases of earlier and later hosts.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::{NAMES, STEPS};
+use crate::{Database, LogReader, Migration, Settings, StoreError};
+
+fn open(path: &Path) -> Result<std::sync::Arc<Database>, StoreError> {
+    Database::open(Settings { path: path.to_owned(), storage: 1 << 30 })
+}
+
+fn in_folder(test: impl FnOnce(PathBuf)) {
+    let folder = tempfile::tempdir().unwrap();
+    test(folder.path().join("a.db"));
+}
+
+const NOTE: &str = "CREATE TABLE note (id TEXT PRIMARY KEY) STRICT; INSERT INTO note VALUES ('a');";
+
+/// As the first version of the schema left it: with a log, a migration, and a table of the service's.
+fn make_first_version(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
+    connection.execute_batch(STEPS[0]).unwrap();
+    connection.execute_batch(NOTE).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO _bulkhead_meta (id, log, batch) VALUES (1, '00112233445566778899aabbccddeeff', 41);
+             INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES
+                 ('e1', 'note.written', 'a', 'now', 't1', '{\"n\":1}'), ('e2', 'note.written', 'b', 'now', 't2', '');
+             INSERT INTO _bulkhead_outbox (sequence, id, type, subject, time, trace_id, data) VALUES
+                 (3, 'e3', 'note.removed', 'b', 'then', 't3', '{}');",
+        )
+        .unwrap();
+    let sha256 = {
+        use sha2::{Digest as _, Sha256};
+        Sha256::digest(NOTE).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    connection
+        .execute("INSERT INTO _bulkhead_migration VALUES (1, 'create_note', ?1, 'then')", [sha256])
+        .unwrap();
+    assert_eq!(user_version(&connection), 0);
+}
+
+fn user_version(connection: &Connection) -> i64 {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+}
+
+fn text(connection: &Connection, sql: &str) -> String {
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// All that the schema says, in one text.
+fn schema(connection: &Connection) -> String {
+    text(
+        connection,
+        "SELECT group_concat(line, char(10)) FROM (
+             SELECT object.name || ' ' || coalesce(field.name || ' ' || field.type || ' ' || field.\"notnull\" || ' ' || field.pk, '') AS line
+             FROM sqlite_schema AS object LEFT JOIN pragma_table_info(object.name) AS field
+             WHERE object.name <> 'note' AND object.name NOT LIKE 'sqlite_%' ORDER BY object.name, field.cid)",
+    )
+}
+
+#[test]
+fn database_of_the_first_version_is_brought_forward_with_its_log() {
+    in_folder(|path| {
+        make_first_version(&path);
+        let database = open(&path).unwrap();
+        assert_eq!(database.log(), "00112233445566778899aabbccddeeff");
+        assert_eq!(database.secret().len(), 32);
+
+        let log = LogReader::open(&database).unwrap();
+        let events: Vec<_> = log
+            .read(1, 10)
+            .unwrap()
+            .into_iter()
+            .map(|event| {
+                (event.sequence, event.id, event.kind, event.subject, event.time, event.trace_id, event.data)
+            })
+            .collect();
+        let expected = [
+            (1, "e1", "note.written", "a", "now", "t1", r#"{"n":1}"#),
+            (2, "e2", "note.written", "b", "now", "t2", ""),
+            (3, "e3", "note.removed", "b", "then", "t3", "{}"),
+        ];
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|(n, id, kind, s, time, trace, data)| {
+                (
+                    n,
+                    id.to_owned(),
+                    kind.to_owned(),
+                    s.to_owned(),
+                    time.to_owned(),
+                    trace.to_owned(),
+                    data.to_owned(),
+                )
+            })
+            .collect();
+        assert_eq!(events, expected);
+        assert_eq!(log.damages().unwrap(), [], "they have no digests, and that is no damage");
+        let connection = Connection::open(&path).unwrap();
+        assert_eq!(text(&connection, "SELECT batch || '' FROM _bulkhead_meta"), "41");
+        assert_eq!(user_version(&connection), STEPS.len() as i64);
+    });
+}
+
+#[test]
+fn service_goes_on_with_what_the_first_version_left() {
+    in_folder(|path| {
+        make_first_version(&path);
+        let database = open(&path).unwrap();
+        let migration =
+            |version: u32, name: &str, sql: &str| Migration { version, name: name.into(), sql: sql.into() };
+        let steps = [
+            migration(1, "create_note", NOTE),
+            migration(2, "create_reply", "CREATE TABLE reply (id TEXT) STRICT"),
+        ];
+        assert_eq!(database.migrate(&steps, "now").unwrap().applied, [2]);
+        let connection = Connection::open(&path).unwrap();
+        assert_eq!(text(&connection, "SELECT id FROM note"), "a");
+        // The next event has the next number.
+        connection
+            .execute_batch("INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 'k', 's', 'n', 't', '{}')")
+            .unwrap();
+        assert_eq!(LogReader::open(&database).unwrap().head(), Ok(4));
+    });
+}
+
+#[test]
+fn database_that_was_brought_forward_has_the_tables_of_a_new_one() {
+    in_folder(|path| {
+        let new = path.with_extension("new");
+        make_first_version(&path);
+        open(&path).unwrap();
+        open(&new).unwrap();
+        let [old, new] = [path, new].map(|path| schema(&Connection::open(path).unwrap()));
+        assert_eq!(old, new);
+        for name in NAMES {
+            assert!(new.lines().any(|line| line.split(' ').next() == Some(name)), "{name} is not in\n{new}");
+        }
+    });
+}
+
+#[test]
+fn each_database_has_a_log_and_a_secret_of_its_own() {
+    in_folder(|path| {
+        let [one, other] = ["one", "other"].map(|name| open(&path.with_extension(name)).unwrap());
+        assert_ne!(one.log(), other.log());
+        assert_ne!(one.secret(), other.secret());
+        assert_eq!((one.log().len(), one.secret().len()), (32, 32));
+    });
+}
+
+#[test]
+fn second_opening_writes_nothing() {
+    in_folder(|path| {
+        for older in [false, true] {
+            let path = path.with_extension(if older { "older" } else { "new" });
+            if older {
+                make_first_version(&path);
+            }
+            let first = open(&path).unwrap();
+            let (log, secret) = (first.log().to_owned(), first.secret().to_vec());
+            drop(first);
+            let bytes = std::fs::read(&path).unwrap();
+            // Tells of every commit by another, also of one that is in the log file alone.
+            let observer = Connection::open(&path).unwrap();
+            let version =
+                || -> i64 { observer.pragma_query_value(None, "data_version", |row| row.get(0)).unwrap() };
+            let before = version();
+            let second = open(&path).unwrap();
+            assert_eq!((second.log(), second.secret()), (log.as_str(), secret.as_slice()));
+            drop(second);
+            assert_eq!(version(), before);
+            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        }
+    });
+}
+
+#[test]
+fn database_of_a_later_host_is_refused_and_left_as_it_is() {
+    in_folder(|path| {
+        drop(open(&path).unwrap());
+        let later = |version: usize| {
+            Connection::open(&path).unwrap().pragma_update(None, "user_version", version as i64).unwrap();
+            std::fs::read(&path).unwrap()
+        };
+        for version in [STEPS.len() + 1, 99] {
+            let bytes = later(version);
+            let Err(error) = open(&path) else { panic!("opened") };
+            let text = error.to_string();
+            for part in [&*path.to_string_lossy(), &format!("version {version}"), "up to 2", "a later host"] {
+                assert!(text.contains(part), "{part:?} is not in {text:?}");
+            }
+            assert_eq!(std::fs::read(&path).unwrap(), bytes, "{version}");
+        }
+        later(STEPS.len());
+        open(&path).unwrap();
+    });
+}
+
+#[test]
+fn file_that_is_no_database_is_refused_and_left_as_it_is() {
+    in_folder(|path| {
+        let bytes = "no database, but long enough to be looked at as one. ".repeat(100);
+        std::fs::write(&path, &bytes).unwrap();
+        let Err(error) = open(&path) else { panic!("opened") };
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
+    });
+}

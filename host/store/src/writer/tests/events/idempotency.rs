@@ -1,0 +1,167 @@
+//! Idempotency keys: an answer is there exactly when its effects are.
+
+use std::time::Duration;
+
+use super::{lose, note, sure_ways_to_lose};
+use crate::writer::tests::{World, durable, world};
+use crate::{KeptAnswer, Known, Reader, RequestKey};
+
+const DAY: Duration = bulkhead_types::limits::IDEMPOTENCY_KEPT;
+/// Some time after 1970.
+const NOW: Duration = Duration::from_secs(1_000_000_000);
+
+fn answer(body: &str) -> KeptAnswer {
+    KeptAnswer {
+        status: 201,
+        headers: r#"[["location","/loans/1"]]"#.into(),
+        body: body.as_bytes().to_vec(),
+        position: 7,
+    }
+}
+
+impl World {
+    fn key(&self, caller: &str, key: &str, request: &[&str]) -> RequestKey {
+        let request: Vec<_> = request.iter().map(|part| part.as_bytes()).collect();
+        RequestKey::new(&self.database, caller, key, &request)
+    }
+
+    fn known(&self, key: &RequestKey, now: Duration) -> Known {
+        Reader::open(&self.database).unwrap().known(key, now).unwrap()
+    }
+
+    /// Has an answer be kept, with the note that is its effect.
+    fn remember(&self, key: &RequestKey, body: &str, now: Duration) -> bool {
+        self.commit(|unit| unit.remember(key, &answer(body), now).unwrap())
+    }
+}
+
+#[test]
+fn same_request_gets_the_first_answer_and_another_is_told_so() {
+    let world = world();
+    let key = world.key("ann", "k1", &["POST", "/loans", "{}"]);
+    assert_eq!(world.known(&key, NOW), Known::No);
+    assert!(world.remember(&key, "first", NOW));
+    assert_eq!(world.known(&key, NOW), Known::Answer(answer("first")));
+    for request in [&["POST", "/loans", "{ }"][..], &["POST", "/loan", "s{}"][..], &[][..]] {
+        assert_eq!(world.known(&world.key("ann", "k1", request), NOW), Known::OtherRequest, "{request:?}");
+    }
+    for (caller, key) in [("bob", "k1"), ("ann", "k2"), ("annk", "1"), ("", "annk1")] {
+        let other = world.key(caller, key, &["POST", "/loans", "{}"]);
+        assert_eq!(world.known(&other, NOW), Known::No, "{caller} {key}");
+    }
+}
+
+#[test]
+fn answer_is_known_after_the_database_was_opened_again() {
+    let world = world();
+    let key = world.key("ann", "k1", &["{}"]);
+    assert!(world.remember(&key, "first", NOW));
+    let world = world.reopened();
+    assert_eq!(key, world.key("ann", "k1", &["{}"]), "it is hashed with the same secret");
+    assert_eq!(world.known(&key, NOW), Known::Answer(answer("first")));
+}
+
+#[test]
+fn answer_is_known_when_its_effects_are_durable_and_only_then() {
+    let world = world();
+    let key = world.key("ann", "k1", &["{}"]);
+    assert!(world.roll_back(|unit| unit.remember(&key, &answer("never"), NOW).unwrap()));
+    assert_eq!(world.known(&key, NOW), Known::No);
+    let (mut lease, first) = world.keep(None, |unit| {
+        note(unit, "a");
+        unit.remember(&key, &answer("first"), NOW).unwrap()
+    });
+    assert!(first);
+    assert_eq!((world.known(&key, NOW), world.notes()), (Known::No, vec![]));
+    durable(lease.commit());
+    assert_eq!(world.known(&key, NOW), Known::Answer(answer("first")));
+    assert_eq!(world.notes(), ["a"]);
+}
+
+#[test]
+fn key_is_free_again_where_its_batch_is_lost() {
+    for sql in sure_ways_to_lose() {
+        let world = world();
+        let key = world.key("ann", "k1", &["{}"]);
+        let (lease, _) = world.keep(None, |unit| {
+            note(unit, "a");
+            assert!(unit.remember(&key, &answer("never"), NOW).unwrap());
+        });
+        durable(lose(lease, sql).commit());
+        assert_eq!((world.known(&key, NOW), world.notes()), (Known::No, vec![]), "{sql}");
+        assert!(world.remember(&key, "second", NOW), "{sql}");
+        assert_eq!(world.known(&key, NOW), Known::Answer(answer("second")), "{sql}");
+    }
+}
+
+#[test]
+fn second_unit_of_work_with_a_key_is_told_in_the_same_batch_and_later() {
+    let world = world();
+    let key = world.key("ann", "k1", &["{}"]);
+    let other_request = world.key("ann", "k1", &["{ }"]);
+    let (lease, first) = world.keep(None, |unit| unit.remember(&key, &answer("first"), NOW).unwrap());
+    let (lease, second) =
+        world.keep(Some(lease), |unit| unit.remember(&key, &answer("second"), NOW).unwrap());
+    let (mut lease, third) =
+        world.keep(Some(lease), |unit| unit.remember(&other_request, &answer("third"), NOW).unwrap());
+    durable(lease.commit());
+    drop(lease);
+    assert_eq!((first, second, third), (true, false, false));
+    assert!(!world.remember(&key, "fourth", NOW));
+    assert_eq!(world.known(&key, NOW), Known::Answer(answer("first")));
+    assert_eq!(world.known(&other_request, NOW), Known::OtherRequest);
+}
+
+#[test]
+fn key_is_free_again_after_a_day() {
+    let world = world();
+    let key = world.key("ann", "k1", &["{}"]);
+    let millisecond = Duration::from_millis(1);
+    assert!(world.remember(&key, "first", NOW));
+    assert!(!world.remember(&key, "early", NOW + DAY - millisecond));
+    assert_eq!(world.known(&key, NOW + DAY - millisecond), Known::Answer(answer("first")));
+    assert_eq!(world.known(&key, NOW + DAY), Known::No);
+    assert!(world.remember(&key, "second", NOW + DAY));
+    assert_eq!(world.known(&key, NOW + DAY), Known::Answer(answer("second")));
+}
+
+#[test]
+fn answers_that_are_a_day_old_go_while_others_come() {
+    let world = world();
+    for i in 0..20 {
+        assert!(world.remember(&world.key("ann", &format!("old{i}"), &[]), "old", NOW));
+    }
+    let young = NOW + DAY / 2;
+    assert!(world.remember(&world.key("ann", "young", &[]), "young", young));
+    for i in 0..3 {
+        assert!(world.remember(&world.key("ann", &format!("new{i}"), &[]), "new", NOW + DAY));
+    }
+    assert_eq!(world.number("SELECT count(*) FROM _bulkhead_idempotency"), 4);
+    assert_eq!(world.known(&world.key("ann", "young", &[]), NOW + DAY), Known::Answer(answer("young")));
+}
+
+#[test]
+fn what_a_client_sent_stands_nowhere_in_the_files() {
+    let world = world();
+    let (caller, key, body) = ("caller-9f2c", "key-4b7d1a", r#"{"card":"4929-1234"}"#);
+    let request = world.key(caller, key, &["POST", "/loans", body]);
+    assert!(world.remember(&request, "the-answer-51c0", NOW));
+    let holds = |world: &World, text: &str| {
+        ["db", "db-wal"].iter().any(|extension| {
+            let bytes = std::fs::read(world.path.with_extension(extension)).unwrap_or_default();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        })
+    };
+    assert!(holds(&world, "the-answer-51c0"), "the search finds what is there");
+    for sent in [caller, key, body, "4929-1234"] {
+        assert!(!holds(&world, sent), "{sent}");
+    }
+    // Nor what a plain hash of a guess would find: each database has a secret of its own.
+    let elsewhere = self::world();
+    assert_ne!(request, elsewhere.key(caller, key, &["POST", "/loans", body]));
+    // Once all is in the file itself.
+    let world = world.reopened();
+    for sent in [caller, key, body, "4929-1234"] {
+        assert!(!holds(&world, sent), "{sent}");
+    }
+}

@@ -1,0 +1,111 @@
+//! What services take of each other's logs: positions, parked events, timers, idempotency keys, replicas and digests.
+
+mod digests;
+mod idempotency;
+mod parked;
+mod positions;
+mod replica_keys;
+mod replica_rights;
+mod replicas;
+mod timers;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{World, begin, durable, log, soon, ways_to_lose};
+use crate::outbox::NewEvent;
+use crate::writer::{Ended, Lease};
+use crate::{Cursor, Database, InboxReader, Settings, UnitOfWork, Value, Writer, WriterOptions};
+
+type Unit = UnitOfWork<&'static str>;
+
+impl World {
+    /// What `run` does in a unit of work of its own, made durable.
+    fn commit<T>(&self, run: impl FnOnce(&mut Unit) -> T) -> T {
+        let (mut lease, given) = self.keep(None, run);
+        durable(lease.commit());
+        given
+    }
+
+    /// What `run` does in a unit of work that is kept, in a batch that stays open.
+    fn keep<T>(
+        &self,
+        lease: Option<Lease<&'static str>>,
+        run: impl FnOnce(&mut Unit) -> T,
+    ) -> (Lease<&'static str>, T) {
+        let mut unit = self.begin(lease);
+        let given = run(&mut unit);
+        let (mut lease, ended) = unit.finish(true);
+        assert!(matches!(ended, Ended::Kept { .. }), "{ended:?}");
+        lease.push("kept");
+        (lease, given)
+    }
+
+    /// What `run` does in a unit of work that is rolled back, in a batch that is made durable.
+    fn roll_back<T>(&self, run: impl FnOnce(&mut Unit) -> T) -> T {
+        let mut unit = self.begin(None);
+        let given = run(&mut unit);
+        let (mut lease, ended) = unit.finish(false);
+        assert!(matches!(ended, Ended::RolledBack), "{ended:?}");
+        durable(lease.commit());
+        given
+    }
+
+    fn inbox(&self) -> InboxReader {
+        InboxReader::open(&self.database).unwrap()
+    }
+
+    fn cursor(&self, producer: &str) -> Option<Cursor> {
+        self.inbox().cursor(producer).unwrap()
+    }
+
+    /// The file as another host would open it, after this one ended.
+    fn reopened(self) -> Self {
+        let Self { _folder, path, database, writer, told } = self;
+        let storage = database.storage();
+        drop((database, writer));
+        let database = Database::open(Settings { path: path.clone(), storage }).unwrap();
+        let options = WriterOptions { batch_age: Duration::from_secs(60), ..WriterOptions::default() };
+        let writer = Writer::open(Arc::clone(&database), options, log::follow(&database, &told)).unwrap();
+        Self { _folder, path, database, writer, told }
+    }
+
+    /// Runs statements on the file as somebody would by hand.
+    fn by_hand(&self, sql: &str) {
+        rusqlite::Connection::open(&self.path).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// The one number that another process would read.
+    fn number(&self, sql: &str) -> i64 {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+/// Has the open batch be lost under a unit of work that is run after those in it.
+fn lose(lease: Lease<&'static str>, sql: &str) -> Lease<&'static str> {
+    let mut unit = begin(lease);
+    unit.end_at(if sql.contains("i < 0") { Instant::now() } else { soon() });
+    assert!(unit.execute(sql, &[]).is_err(), "{sql}");
+    let (lease, ended) = unit.finish(true);
+    let Ended::Lost { neighbours, .. } = ended else { panic!("{sql}: {ended:?}") };
+    assert!(!neighbours.is_empty(), "{sql}");
+    lease
+}
+
+/// Each way to lose a batch that doesn't hang on how full the database is.
+fn sure_ways_to_lose() -> impl Iterator<Item = &'static str> {
+    ways_to_lose().into_iter().map(|(sql, _)| sql).filter(|sql| !sql.contains("100000"))
+}
+
+fn note(unit: &mut Unit, id: &str) {
+    unit.execute("INSERT INTO note (id, body) VALUES (?1, 'b')", &[Value::Text(id.into())]).unwrap();
+}
+
+fn event<'e>(kind: &'e str, subject: &'e str, data: &'e str) -> NewEvent<'e> {
+    NewEvent { id: "e", kind, subject, time: "now", trace_id: "t", data }
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}

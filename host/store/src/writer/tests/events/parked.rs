@@ -1,0 +1,328 @@
+//! Parked events and dead letters: an event is taken, parked, or still ahead, and a subject's events keep their order.
+
+use std::time::Duration;
+
+use super::{event, lose, ms, note, sure_ways_to_lose};
+use crate::writer::Ended;
+use crate::writer::tests::{World, durable, world, world_with};
+use crate::{Cursor, Parked, ParkedState, StatementError, Value};
+
+/// The event `sequence` of `book`, to be tried at `next`.
+fn parked(sequence: i64, subject: &str, next: u64) -> Parked {
+    Parked {
+        producer: "book".into(),
+        sequence,
+        id: format!("e{sequence}"),
+        kind: "book.changed".into(),
+        subject: subject.into(),
+        trace_id: "t".into(),
+        state: ParkedState::Parked,
+        attempts: 1,
+        next: ms(next),
+        since: ms(1000),
+        reason: "it was not there".into(),
+    }
+}
+
+fn dead(sequence: i64, subject: &str) -> Parked {
+    Parked { state: ParkedState::Dead, ..parked(sequence, subject, 0) }
+}
+
+/// A world with these parked, in this order.
+fn world_of(rows: &[Parked]) -> World {
+    let world = world();
+    world.commit(|unit| rows.iter().for_each(|row| unit.park(row).unwrap()));
+    world
+}
+
+impl World {
+    fn parked(&self) -> Vec<i64> {
+        self.inbox().parked().unwrap().into_iter().map(|row| row.sequence).collect()
+    }
+
+    /// The sequence of the one that is due, and when the next is.
+    fn next_parked(&self, now: u64) -> (Option<i64>, Option<Duration>) {
+        let (due, next) = self.inbox().next_parked(ms(now)).unwrap();
+        (due.map(|row| row.sequence), next)
+    }
+
+    fn held_up(&self, subject: &str, sequence: i64) -> Option<i64> {
+        self.inbox().held_up("book", subject, sequence).unwrap().map(|row| row.sequence)
+    }
+}
+
+fn park_and_move(unit: &mut super::Unit, row: &Parked) -> bool {
+    unit.park(row).unwrap();
+    let from = Cursor { log: "l".into(), ..Cursor::default() };
+    unit.move_cursor(&row.producer, &from, (row.sequence, &row.id)).unwrap()
+}
+
+#[test]
+fn event_is_parked_in_the_unit_that_moves_the_position_past_it() {
+    let world = world();
+    let row = parked(3, "s", 50);
+    assert!(world.roll_back(|unit| park_and_move(unit, &row)));
+    assert_eq!((world.parked(), world.cursor("book")), (vec![], None));
+
+    for sql in sure_ways_to_lose() {
+        let (lease, _) = world.keep(None, |unit| assert!(park_and_move(unit, &row)));
+        drop(lose(lease, sql));
+        assert_eq!((world.parked(), world.cursor("book")), (vec![], None), "{sql}");
+    }
+
+    assert!(world.commit(|unit| park_and_move(unit, &row)));
+    assert_eq!(world.inbox().parked().unwrap(), std::slice::from_ref(&row), "every field as it was parked");
+    assert_eq!(world.inbox().parked_at("book", 3).unwrap(), Some(row));
+    assert_eq!(world.cursor("book").map(|cursor| cursor.sequence), Some(3));
+}
+
+#[test]
+fn only_the_first_of_a_subject_is_tried_and_the_earliest_due_before_others() {
+    let world = world_of(&[parked(5, "s", 0), parked(3, "s", 100), parked(4, "t", 50)]);
+    assert_eq!(world.next_parked(10), (None, Some(ms(50))), "5 is due but waits behind 3");
+    assert_eq!(world.next_parked(50), (Some(4), None));
+    assert_eq!(world.next_parked(1000), (Some(4), None));
+    assert!(world.commit(|unit| unit.unpark(&parked(4, "t", 50)).unwrap()));
+    assert_eq!(world.next_parked(99), (None, Some(ms(100))));
+    assert_eq!(world.next_parked(100), (Some(3), None));
+    assert!(world.commit(|unit| unit.unpark(&parked(3, "s", 100)).unwrap()));
+    assert_eq!(world.next_parked(0), (Some(5), None));
+    assert!(world.commit(|unit| unit.unpark(&parked(5, "s", 0)).unwrap()));
+    assert_eq!(world.next_parked(u64::MAX >> 1), (None, None));
+}
+
+#[test]
+fn dead_letter_is_not_tried_and_lets_the_next_of_its_subject_go() {
+    let world = world_of(&[dead(3, "s"), parked(5, "s", 10)]);
+    assert_eq!(world.next_parked(10), (Some(5), None));
+    assert!(world.commit(|unit| unit.unpark(&parked(5, "s", 10)).unwrap()));
+    assert_eq!(world.next_parked(10), (None, None));
+    assert_eq!(world.parked(), [3]);
+}
+
+#[test]
+fn subject_of_one_producer_holds_up_no_other_producers() {
+    let theirs = Parked { producer: "user".into(), ..parked(9, "s", 5) };
+    let world = world_of(&[parked(3, "s", 100), theirs.clone()]);
+    assert_eq!(world.inbox().next_parked(ms(5)).unwrap(), (Some(theirs), None));
+    assert_eq!(world.inbox().held_up("user", "s", 8).unwrap(), None);
+    world.commit(|unit| {
+        assert_eq!(unit.has_parked("bill", "s"), Ok(false));
+        assert_eq!(unit.has_parked("user", "s"), Ok(true));
+    });
+}
+
+#[test]
+fn subject_has_parked_events_until_the_last_is_taken_or_dead() {
+    let world = world_of(&[parked(3, "s", 0), dead(4, "t")]);
+    world.commit(|unit| {
+        assert_eq!(unit.has_parked("book", "s"), Ok(true));
+        assert_eq!(unit.has_parked("book", "t"), Ok(false), "a dead letter holds nothing up");
+        assert_eq!(unit.has_parked("book", "other"), Ok(false));
+        unit.park(&parked(6, "u", 0)).unwrap();
+        assert_eq!(unit.has_parked("book", "u"), Ok(true), "what the unit itself parked");
+        assert!(unit.unpark(&parked(3, "s", 0)).unwrap());
+        assert_eq!(unit.has_parked("book", "s"), Ok(false));
+    });
+    let subjects = world.inbox().parked_subjects("book").unwrap();
+    assert_eq!(subjects.into_iter().collect::<Vec<_>>(), ["u"]);
+    assert_eq!(world.inbox().counts("book"), Ok((1, 1)));
+    assert_eq!(world.inbox().counts("user"), Ok((0, 0)));
+}
+
+#[test]
+fn subject_is_held_up_by_its_first_parked_event_and_an_event_by_itself() {
+    let world = world_of(&[parked(3, "s", 0), parked(5, "s", 0), dead(7, "t")]);
+    for (subject, sequence, expected) in [
+        ("s", 2, None),
+        ("s", 3, Some(3)),
+        ("s", 4, Some(3)),
+        ("s", 5, Some(3)),
+        ("s", 9, Some(3)),
+        ("t", 6, None),
+        ("t", 7, Some(7)),
+        ("t", 8, None),
+        ("u", 9, None),
+    ] {
+        assert_eq!(world.held_up(subject, sequence), expected, "{subject} {sequence}");
+    }
+}
+
+#[test]
+fn parked_event_is_taken_out_only_as_it_was_read() {
+    let row = Parked { attempts: 2, ..parked(3, "s", 0) };
+    let world = world_of(std::slice::from_ref(&row));
+    for other in [
+        Parked { attempts: 1, ..row.clone() },
+        Parked { attempts: 3, ..row.clone() },
+        Parked { state: ParkedState::Dead, ..row.clone() },
+        Parked { sequence: 4, ..row.clone() },
+        Parked { producer: "user".into(), ..row.clone() },
+    ] {
+        assert!(!world.commit(|unit| unit.unpark(&other).unwrap()), "{other:?}");
+        assert_eq!(world.parked(), [3], "{other:?}");
+    }
+    let (lease, first) = world.keep(None, |unit| unit.unpark(&row).unwrap());
+    let (mut lease, second) = world.keep(Some(lease), |unit| unit.unpark(&row).unwrap());
+    durable(lease.commit());
+    assert_eq!((first, second), (true, false), "it takes effect once");
+    assert!(world.parked().is_empty());
+}
+
+#[test]
+fn parked_event_that_was_taken_is_parked_again_where_its_batch_is_lost() {
+    for sql in sure_ways_to_lose() {
+        let row = parked(3, "s", 0);
+        let world = world_of(std::slice::from_ref(&row));
+        let (lease, _) = world.keep(None, |unit| {
+            note(unit, "effect");
+            assert!(unit.unpark(&row).unwrap());
+        });
+        drop(lose(lease, sql));
+        assert_eq!((world.parked(), world.notes()), (vec![3], vec![]), "{sql}");
+        world.commit(|unit| {
+            note(unit, "effect");
+            assert!(unit.unpark(&row).unwrap());
+        });
+        assert_eq!((world.parked(), world.notes()), (vec![], vec!["effect".to_owned()]), "{sql}");
+    }
+}
+
+#[test]
+fn event_parked_again_has_its_new_state_and_keeps_when_it_was_parked_first() {
+    let world = world_of(&[parked(3, "s", 0)]);
+    let again =
+        Parked { attempts: 7, next: ms(900), reason: "still not".into(), since: ms(5), ..dead(3, "s") };
+    world.commit(|unit| unit.park(&again).unwrap());
+    assert_eq!(world.inbox().parked().unwrap(), [Parked { since: ms(1000), ..again }]);
+}
+
+#[test]
+fn dead_letter_that_is_to_be_tried_again_is_due_at_once_with_its_attempts_anew() {
+    let letter = Parked { attempts: 12, next: ms(9000), ..dead(3, "s") };
+    let waiting = Parked { attempts: 4, ..parked(5, "t", 9000) };
+    let world = world_of(&[letter.clone(), waiting.clone()]);
+    assert_eq!(world.next_parked(0), (None, Some(ms(9000))));
+    assert!(!world.commit(|unit| unit.retry_parked("book", 4).unwrap()));
+    assert!(!world.commit(|unit| unit.retry_parked("user", 3).unwrap()));
+    assert!(world.roll_back(|unit| unit.retry_parked("book", 3).unwrap()));
+    assert_eq!(world.next_parked(0), (None, Some(ms(9000))));
+
+    for row in [letter, waiting] {
+        assert!(world.commit(|unit| unit.retry_parked("book", row.sequence).unwrap()));
+        let (due, _) = world.inbox().next_parked(ms(0)).unwrap();
+        let anew = Parked { state: ParkedState::Parked, attempts: 0, next: ms(0), ..row.clone() };
+        assert_eq!(due, Some(anew.clone()));
+        // Who read it before it was retried has nothing in hand any more.
+        assert!(!world.commit(|unit| unit.unpark(&row).unwrap()));
+        assert!(world.commit(|unit| unit.unpark(&anew).unwrap()));
+    }
+}
+
+#[test]
+fn only_a_dead_letter_can_be_dropped() {
+    let world = world_of(&[parked(3, "s", 0), dead(4, "s")]);
+    for (producer, sequence) in [("book", 3), ("book", 5), ("user", 4)] {
+        let dropped = world.commit(|unit| unit.drop_dead("loan", producer, sequence).unwrap());
+        assert!(!dropped, "{producer} {sequence}");
+    }
+    assert_eq!(world.parked(), [3, 4]);
+    assert!(world.roll_back(|unit| unit.drop_dead("loan", "book", 4).unwrap()));
+    assert!(world.commit(|unit| unit.drop_dead("loan", "book", 4).unwrap()));
+    assert_eq!(world.parked(), [3]);
+}
+
+#[test]
+fn dead_letter_is_dropped_with_its_timer_where_the_service_set_it_itself() {
+    let world = world();
+    world.commit(|unit| {
+        unit.schedule(&event("loan.late", "o", "{}"), ms(1)).unwrap();
+        assert!(unit.mark_timer_parked(1).unwrap());
+        unit.park(&Parked { producer: "loan".into(), ..parked(1, "o", 0) }).unwrap();
+        unit.park(&dead(1, "s")).unwrap();
+    });
+    let timer = |world: &World| world.inbox().timer(1).unwrap().is_some();
+    assert!(world.commit(|unit| unit.drop_dead("loan", "book", 1).unwrap()));
+    assert!(timer(&world), "the dead letter was another's event of the same number");
+    assert!(!world.commit(|unit| unit.drop_dead("loan", "loan", 1).unwrap()));
+    assert!(timer(&world), "it is not dead yet");
+    world.commit(|unit| unit.park(&Parked { producer: "loan".into(), ..dead(1, "o") }).unwrap());
+    assert!(world.commit(|unit| unit.drop_dead("loan", "loan", 1).unwrap()));
+    assert!(!timer(&world));
+    assert!(world.parked().is_empty());
+}
+
+#[test]
+fn parked_events_are_listed_with_the_oldest_first() {
+    let since = |sequence, since| Parked { since: ms(since), ..parked(sequence, "s", 0) };
+    let world = world_of(&[since(1, 30), since(2, 10), since(3, 20)]);
+    assert_eq!(world.parked(), [2, 3, 1]);
+}
+
+/// Has the guest fill its database: until no row of its size finds room.
+fn fill(world: &World) {
+    for i in 0.. {
+        let mut unit = world.begin(None);
+        let row = [Value::Text(format!("n{i}")), Value::Text("x".repeat(10_000))];
+        let result = unit.execute("INSERT INTO note VALUES (?1, ?2)", &row);
+        let (mut lease, _) = unit.finish(result.is_ok());
+        durable(lease.commit());
+        if let Err(error) = result {
+            return assert_eq!(error, StatementError::StorageFull);
+        }
+    }
+}
+
+/// The guest has no room, and what it did in vain stays away.
+fn assert_full(world: &World) {
+    let pages = world.number("PRAGMA page_count");
+    let mut unit = world.begin(None);
+    let row = [Value::Text("more".into()), Value::Text("x".repeat(10_000))];
+    assert_eq!(unit.execute("INSERT INTO note VALUES (?1, ?2)", &row), Err(StatementError::StorageFull));
+    let (mut lease, ended) = unit.finish(true);
+    assert!(matches!(ended, Ended::Failed(_) | Ended::Lost { .. }), "{ended:?}");
+    durable(lease.commit());
+    assert_eq!(world.number("PRAGMA page_count"), pages);
+    assert!(!world.notes().contains(&"more".to_owned()));
+}
+
+#[test]
+fn event_is_parked_beyond_the_guests_quota_which_holds_afterwards() {
+    let world = world_with(1 << 20);
+    fill(&world);
+    let pages = world.number("PRAGMA page_count");
+    world.commit(|unit| {
+        for sequence in 1..200 {
+            unit.park(&Parked { reason: "r".repeat(1000), ..parked(sequence, "s", 0) }).unwrap();
+        }
+        assert!(park_and_move(unit, &parked(200, "s", 0)));
+    });
+    assert!(world.number("PRAGMA page_count") > pages, "it was the reserve that they went into");
+    assert_full(&world);
+
+    let world = world.reopened();
+    assert_eq!(world.parked().len(), 200);
+    assert_eq!(world.cursor("book").map(|cursor| cursor.sequence), Some(200));
+    assert_full(&world);
+    // And there is room for the next.
+    world.commit(|unit| unit.park(&parked(201, "s", 0)).unwrap());
+    assert_eq!(world.parked().len(), 201);
+}
+
+#[test]
+fn reserve_has_an_end_and_the_guests_quota_holds_after_it_was_met() {
+    let world = world_with(1 << 20);
+    fill(&world);
+    world.commit(|unit| unit.park(&parked(1, "s", 0)).unwrap());
+    let mut unit = world.begin(None);
+    let found = (2..40)
+        .map(|sequence| unit.park(&Parked { reason: "r".repeat(1 << 20), ..parked(sequence, "s", 0) }))
+        .find_map(Result::err);
+    assert_eq!(found, Some(StatementError::StorageFull));
+    let (mut lease, ended) = unit.finish(true);
+    assert!(matches!(ended, Ended::Failed(_) | Ended::Lost { .. }), "{ended:?}");
+    durable(lease.commit());
+    drop(lease);
+    assert_eq!(world.parked(), [1]);
+    assert_full(&world);
+}
