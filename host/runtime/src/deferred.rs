@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, StatementError};
 use flume::{Receiver, Sender};
@@ -22,6 +22,8 @@ use crate::runner::Runner;
 const TIMERS_AT_A_TIME: u32 = 64;
 /// The longest wait: what is due is asked of the wall clock, which may be set.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How often answers of idempotency keys are looked for that are too old.
+const SWEEP: Duration = Duration::from_secs(600);
 /// The wait after something failed for want of the disk or the lease.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -70,7 +72,12 @@ impl DeferredWork {
 
     /// Takes what is due until it is told to stop.
     pub(crate) fn run(mut self) {
+        let mut swept: Option<Instant> = None;
         while !self.stop.load(Ordering::Acquire) {
+            if swept.is_none_or(|swept| swept.elapsed() > SWEEP) {
+                swept = Some(Instant::now());
+                self.sweep();
+            }
             let taken = self.take_due();
             // Nothing is held while this thread waits: not the lease, not the answers of others.
             self.runner.commit_carried();
@@ -88,6 +95,15 @@ impl DeferredWork {
                 }
             };
             let _ = self.deferred.woken.recv_timeout(wait);
+        }
+    }
+
+    /// Takes out what nobody may ask for any more.
+    fn sweep(&mut self) {
+        let now = self.runner.context.surroundings.clock.now();
+        let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
+        if let Written::Failed(why) | Written::Unavailable(why) = written {
+            tracing::warn!(service = self.name(), why, "old answers of idempotency keys stay for now");
         }
     }
 

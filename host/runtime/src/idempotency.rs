@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
 use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::hold::Member;
@@ -18,11 +18,11 @@ fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     let key = job.idempotency_key.as_deref()?;
     let request = &job.request;
     let subject = request.principal.as_ref().map_or("", |principal| principal.subject.as_str());
-    let caller = format!("{subject}\n{}", request.caller.as_deref().unwrap_or_default());
+    let by_way_of = request.caller.as_deref().unwrap_or_default();
     let query = request.query.as_deref().unwrap_or_default();
     let parts: [&[u8]; 4] =
         [request.method.as_bytes(), request.path.as_bytes(), query.as_bytes(), &request.body];
-    Some(RequestKey::new(&database.database, &caller, key, &parts))
+    Some(RequestKey::new(&database.database, (subject, by_way_of), key, &parts))
 }
 
 /// The answer that the job's key has; none where it has no key, or its key no answer.
@@ -106,7 +106,9 @@ fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
         .map(|(name, value)| (name.as_str(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect()))
         .collect();
     let headers = serde_json::to_string(&headers).ok()?;
-    Some(KeptAnswer { status: answer.status.as_u16(), headers, body: answer.body.clone(), position })
+    let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let about = location.rsplit('/').next().unwrap_or_default().to_owned();
+    Some(KeptAnswer { status: answer.status.as_u16(), headers, body: answer.body.clone(), position, about })
 }
 
 fn replay(kept: KeptAnswer) -> Option<Answer> {

@@ -49,7 +49,12 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str) -> Answered {
             .map(|(_, value)| value.as_str())
             .filter(|value| !value.is_empty())
     };
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let decoded: Vec<String> = path
+        .trim_matches('/')
+        .split('/')
+        .map(|part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned())
+        .collect();
+    let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
     match (method.as_str(), parts.as_slice()) {
         ("GET", ["metrics"]) => metrics::answer(application, &admin.last_check),
         ("GET", ["api", "status"]) => json_of(&status(application)?),

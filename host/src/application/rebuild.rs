@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -226,7 +227,7 @@ fn point(pointer: &Path, path: &Path) -> Result<(), RebuildError> {
     new.push(".new");
     let new = PathBuf::from(new);
     let write = || {
-        let mut file = File::create(&new)?;
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(name.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&new, pointer)?;

@@ -20,18 +20,35 @@ use crate::{Database, Reader, StatementError, UnitOfWork};
 pub struct RequestKey {
     key: [u8; 32],
     request: [u8; 32],
+    caller: [u8; 32],
 }
 
 impl RequestKey {
-    /// `caller` and `key` are whose key it is and which, `request` the parts that must be the same when it is used again.
+    /// `caller` and `key` are whose key it is and which, the caller being a subject and the service that it asks by way of; `request` are the
+    /// parts that must be the same when it is used again.
     #[must_use]
-    pub fn new(database: &Database, caller: &str, key: &str, request: &[&[u8]]) -> Self {
+    pub fn new(database: &Database, caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
         let secret = database.secret();
+        let (subject, by_way_of) = caller;
         Self {
-            key: keyed_hash(secret, &[b"key", caller.as_bytes(), key.as_bytes()]),
+            key: keyed_hash(secret, &[b"key", subject.as_bytes(), by_way_of.as_bytes(), key.as_bytes()]),
+            caller: subject_hash(secret, subject),
             request: keyed_hash(secret, request),
         }
     }
+}
+
+/// What a subject is known by in kept answers.
+fn subject_hash(secret: &[u8], subject: &str) -> [u8; 32] {
+    keyed_hash(secret, &[b"subject", subject.as_bytes()])
+}
+
+/// Takes out the answers that a subject was given, and those to requests that made it.
+pub(crate) fn forget(connection: &Connection, secret: &[u8], subject: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("/*bulkhead*/DELETE FROM _bulkhead_idempotency WHERE caller = ?1 OR about = ?1")?
+        .execute([subject_hash(secret, subject)])
+        .map(drop)
 }
 
 /// HMAC-SHA-256 over the parts, each preceded by its length.
@@ -58,6 +75,8 @@ pub struct KeptAnswer {
     pub body: Vec<u8>,
     /// Where the log stood after it.
     pub position: u64,
+    /// The last part of `Location`: what the request made. Empty where there is none. It is kept as a keyed hash, and read as empty.
+    pub about: String,
 }
 
 /// What is known of a key.
@@ -84,6 +103,7 @@ fn look_up(connection: &Connection, key: &RequestKey, now: Duration) -> rusqlite
                 headers: row.get(2)?,
                 body: row.get(3)?,
                 position: row.get::<_, i64>(4)?.unsigned_abs(),
+                about: String::new(),
             };
             Ok((row.get::<_, Vec<u8>>(0)?, answer))
         })
@@ -108,6 +128,20 @@ impl Reader {
 }
 
 impl<M> UnitOfWork<M> {
+    /// Takes out the answers that are a day old: false where there are none.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn forget_old_answers(&mut self, now: Duration) -> Result<bool, StatementError> {
+        self.as_host(|connection| {
+            let gone = connection
+                .prepare_cached("/*bulkhead*/DELETE FROM _bulkhead_idempotency WHERE created_ms <= ?1")?
+                .execute([milliseconds(now.saturating_sub(IDEMPOTENCY_KEPT))])?;
+            Ok(gone > 0)
+        })
+    }
+
     /// Keeps the answer of this unit of work: false, and nothing is written, where the key has one already. Answers that are a day
     /// old go meanwhile, some at a time.
     ///
@@ -120,6 +154,7 @@ impl<M> UnitOfWork<M> {
         answer: &KeptAnswer,
         now: Duration,
     ) -> Result<bool, StatementError> {
+        let about = subject_hash(&self.secret(), &answer.about);
         self.as_host(|connection| {
             connection
                 .prepare_cached(
@@ -130,7 +165,8 @@ impl<M> UnitOfWork<M> {
             let inserted = connection
                 .prepare_cached(
                     "/*bulkhead*/INSERT OR IGNORE INTO _bulkhead_idempotency
-                     (key, request, created_ms, status, headers, body, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                     (key, request, created_ms, status, headers, body, position, caller, about)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 )?
                 .execute((
                     key.key,
@@ -140,6 +176,8 @@ impl<M> UnitOfWork<M> {
                     &answer.headers,
                     &answer.body,
                     i64::try_from(answer.position).unwrap_or(i64::MAX),
+                    key.caller,
+                    about,
                 ))?;
             Ok(inserted == 1)
         })

@@ -451,7 +451,7 @@ impl InboxReader {
             connection
                 .prepare_cached(&format!(
                     "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE producer = ?1 AND sequence <= ?3
-                     AND (trace_id = ?4 OR (state = 'parked' AND subject = ?2)) ORDER BY sequence LIMIT 1"
+                     AND (sequence = ?3 OR trace_id = ?4 OR (state = 'parked' AND subject = ?2)) ORDER BY sequence LIMIT 1"
                 ))?
                 .query_row((producer, subject, sequence, trace_id), Parked::from_row)
                 .optional()

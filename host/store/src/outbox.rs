@@ -276,16 +276,14 @@ impl LogReader {
             let mut rows = statement.query([])?;
             let (mut damages, mut next) = (Vec::new(), 1);
             while let Some(row) = rows.next()? {
-                // What was put there by hand may be text that is none.
                 let sequence: i64 = row.get(0)?;
-                let Ok(event) = Logged::from_row(row) else {
-                    damages.push(Damage { sequence, id: String::new(), what: "is not readable".to_owned() });
-                    next = sequence + 1;
-                    continue;
-                };
-                let recorded: Vec<u8> = row.get(7)?;
                 damages.extend(gap(next, sequence));
                 next = sequence + 1;
+                // What was put there by hand may be text that is none.
+                let (Ok(event), Ok(recorded)) = (Logged::from_row(row), row.get::<_, Vec<u8>>(7)) else {
+                    damages.push(Damage { sequence, id: String::new(), what: "is not readable".to_owned() });
+                    continue;
+                };
                 let found = digest(&NewEvent {
                     id: &event.id,
                     kind: &event.kind,

@@ -306,6 +306,21 @@ impl Database {
                 "the service has a {kind} of that name; choose another name for the replica, or drop that one by a migration"
             )));
         }
+        let child: Option<String> = connection
+            .query_row(
+                "SELECT child.name FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
+                 WHERE child.type = 'table' AND lower(key.\"table\") = lower(?1)",
+                [&replica.name],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(failed)?;
+        if let Some(child) = child {
+            return Err(refused(format!(
+                "a foreign key of the table {child} points to it, and a replica's rows come and go as their owner says; drop the key \
+                 by a migration"
+            )));
+        }
         let position =
             inbox::cursor(connection, &replica.owner).map_err(failed)?.map_or(0, |cursor| cursor.sequence);
         let transaction = connection.unchecked_transaction().map_err(failed)?;

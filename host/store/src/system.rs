@@ -99,8 +99,18 @@ CREATE TABLE _bulkhead_idempotency (
     status INTEGER NOT NULL,
     headers TEXT NOT NULL, -- a JSON list of pairs
     body BLOB NOT NULL,
-    position INTEGER NOT NULL -- what Bulkhead-Position told
+    position INTEGER NOT NULL, -- what Bulkhead-Position told
+    caller BLOB NOT NULL, -- keyed hash of who asked
+    about BLOB NOT NULL -- keyed hash of what was made, by its place in `Location`
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX _bulkhead_idempotency_by_caller ON _bulkhead_idempotency (
+    -- What goes with a subject whose data are taken out.
+    caller
+);
+CREATE INDEX _bulkhead_idempotency_by_about ON _bulkhead_idempotency (
+    -- The same.
+    about
+);
 CREATE INDEX _bulkhead_idempotency_by_age ON _bulkhead_idempotency (
     -- Those that are a day old.
     created_ms
@@ -114,7 +124,7 @@ CREATE TABLE _bulkhead_replica (
 ];
 
 /// The names of the tables and of their indexes.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     "_bulkhead_meta",
     "_bulkhead_outbox",
     "_bulkhead_outbox_by_subject",
@@ -127,6 +137,8 @@ const NAMES: [&str; 13] = [
     "_bulkhead_timer_due",
     "_bulkhead_idempotency",
     "_bulkhead_idempotency_by_age",
+    "_bulkhead_idempotency_by_caller",
+    "_bulkhead_idempotency_by_about",
     "_bulkhead_replica",
 ];
 

@@ -63,6 +63,7 @@ impl<M> Lease<M> {
                         Commit::Durable(members)
                     } else {
                         session.losses.note();
+                        session.timers = false;
                         Commit::Lost { members, loss: Loss::Commit(reason) }
                     }
                 }

@@ -119,6 +119,7 @@ impl<M> Session<M> {
     /// Ends the transaction without effect, whatever its state.
     pub(super) fn roll_back(&mut self) {
         self.batch = None;
+        self.timers = false;
         if self.is_open()
             && let Err(error) = self.host("/*bulkhead*/ROLLBACK")
         {

@@ -13,6 +13,7 @@ use rusqlite::ffi;
 
 use super::lease::Lease;
 use crate::error::classify;
+use crate::idempotency;
 use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
 use crate::{Constraint, Outcome, PublishError, ResultSet, StatementError, Value};
@@ -149,6 +150,11 @@ impl<M> UnitOfWork<M> {
         self.lease.session().database.storage()
     }
 
+    /// What idempotent requests are hashed with.
+    pub(crate) fn secret(&mut self) -> Vec<u8> {
+        self.lease.session().database.secret().to_owned()
+    }
+
     /// A timer was set, which [`super::Happened`] is to tell of if the unit of work is kept.
     pub(crate) fn note_timer(&mut self) {
         self.timer = true;
@@ -172,13 +178,18 @@ impl<M> UnitOfWork<M> {
         Ok(())
     }
 
-    /// Takes the data out of every event of `subject` that is in the log, and gives how many had any.
+    /// Takes the data out of every event of `subject` that is in the log, and gives how many had any. The answers that were kept for
+    /// requests by the subject, or that made it, go as well.
     ///
     /// # Errors
     ///
     /// When the rows could not be written.
     pub fn compact(&mut self, subject: &str) -> Result<u64, StatementError> {
-        self.as_host(|connection| outbox::compact(connection, subject))
+        let secret = self.secret();
+        self.as_host(|connection| {
+            idempotency::forget(connection, &secret, subject)?;
+            outbox::compact(connection, subject)
+        })
     }
 
     /// Ends it: released into the batch when `keep`, else rolled back.

@@ -15,14 +15,13 @@ fn answer(body: &str) -> KeptAnswer {
         status: 201,
         headers: r#"[["location","/loans/1"]]"#.into(),
         body: body.as_bytes().to_vec(),
-        position: 7,
-    }
+        position: 7, about: "made".to_owned() }
 }
 
 impl World {
     fn key(&self, caller: &str, key: &str, request: &[&str]) -> RequestKey {
         let request: Vec<_> = request.iter().map(|part| part.as_bytes()).collect();
-        RequestKey::new(&self.database, caller, key, &request)
+        RequestKey::new(&self.database, (caller, ""), key, &request)
     }
 
     fn known(&self, key: &RequestKey, now: Duration) -> Known {

@@ -47,7 +47,7 @@ impl World {
     }
 
     fn held_up(&self, subject: &str, sequence: i64) -> Option<i64> {
-        self.inbox().held_up("book", subject, sequence).unwrap().map(|row| row.sequence)
+        self.inbox().held_up("book", (subject, "another trace"), sequence).unwrap().map(|row| row.sequence)
     }
 }
 
@@ -105,7 +105,7 @@ fn subject_of_one_producer_holds_up_no_other_producers() {
     let theirs = Parked { producer: "user".into(), ..parked(9, "s", 5) };
     let world = world_of(&[parked(3, "s", 100), theirs.clone()]);
     assert_eq!(world.inbox().next_parked(ms(5)).unwrap(), (Some(theirs), None));
-    assert_eq!(world.inbox().held_up("user", "s", 8).unwrap(), None);
+    assert_eq!(world.inbox().held_up("user", ("s", "another trace"), 8).unwrap(), None);
     world.commit(|unit| {
         assert_eq!(unit.has_parked("bill", "s"), Ok(false));
         assert_eq!(unit.has_parked("user", "s"), Ok(true));
