@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use bulkhead_tests::shop::{category, id, order_body, product, product_body, settled};
-use bulkhead_tests::{Answer, Client, Finished, Host, Site, host, raw};
+use bulkhead_tests::{Answer, Client, Finished, Host, Site, database, host, raw};
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ fn token(site: &Site) -> String {
 }
 
 /// A client on the admin port, with the token that an operator has.
-fn operator(site: &Site, host: &Host) -> Client {
+pub(crate) fn operator(site: &Site, host: &Host) -> Client {
     Client::new(host.admin_address().expect("the host has an admin port")).with_token(&token(site))
 }
 
@@ -368,4 +368,46 @@ fn events_are_listed_newest_first_by_type_and_subject_and_page_by_page() {
     );
     let table = bulkhead(&site, &host, &["events", "order", "--type", "order.paid"]);
     assert!(table.stdout.contains(&order) && table.stdout.contains(trace), "{}", table.stdout);
+}
+
+#[test]
+fn a_dead_letter_is_shown_retried_and_dropped_by_the_id_of_its_event() {
+    let site = Site::shop();
+    let host = site.start();
+    let mut admin = host.admin();
+    let food = category(&mut admin, "food", None);
+    let created = ["apple", "pear"].map(|sku| {
+        let created = admin.post("/products", &product_body(&food, sku));
+        settled(&mut admin, &created);
+        id(&created.expect(201))
+    });
+    host.stop();
+    let log = database::open(&site.database("product"));
+    let events =
+        database::texts(&log, "SELECT id FROM _bulkhead_outbox WHERE sequence > 1 ORDER BY sequence");
+    let orders = database::open_to_break(&site.database("order"));
+    for (event, (product, sequence)) in events.iter().zip(created.iter().zip(2..)) {
+        let row = "INSERT INTO _bulkhead_parked (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, \
+                   since_ms, reason) VALUES ('product', ?1, ?2, 'product.changed', ?3, '', 'dead', 9, 0, 1, 'by hand')";
+        orders.execute(row, (sequence, event, product)).unwrap();
+    }
+    drop((log, orders));
+    let host = site.start();
+    let list = || {
+        let listed = bulkhead_json(&site, &host, &["dead-letters", "list"]);
+        listed["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(), [json!(events[0]), json!(events[1])]);
+    let shown = bulkhead_json(&site, &host, &["dead-letters", "show", "order", &events[0]]);
+    assert_eq!(
+        [&shown["state"], &shown["reason"], &shown["attempts"], &shown["event"]["data"]["sku"]],
+        [&json!("dead"), &json!("by hand"), &json!(9), &json!("apple")]
+    );
+    bulkhead(&site, &host, &["dead-letters", "retry", "order", &events[0]]).says(0, &[]);
+    let begun = std::time::Instant::now();
+    while list() != [json!(events[1])] {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it was never taken");
+    }
+    bulkhead(&site, &host, &["dead-letters", "drop", "order", &events[1]]).says(0, &[]);
+    assert!(list().is_empty());
 }
