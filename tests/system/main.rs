@@ -10,12 +10,15 @@
 
 mod access;
 mod addresses;
+mod admin;
 mod bad_requests;
 mod catalogue;
 mod categories;
+mod consistency;
 mod crash;
 mod events;
 mod hostile;
+mod idempotency;
 mod identity;
 mod images;
 mod kill;
@@ -23,9 +26,12 @@ mod listing;
 mod manifest;
 mod ordering;
 mod orders;
+mod ownership;
+mod positions;
 mod preferences;
 mod products;
 mod protocol;
+mod rebuild;
 mod relay;
 mod replay;
 mod report;

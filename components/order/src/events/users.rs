@@ -17,6 +17,8 @@ pub(super) fn deleted(received: Received<UserDeleted>, transaction: Transaction)
     let user_id = received.event.id;
     // First of all, so that they order nothing while their orders are forgotten.
     deleted_user::insert(&transaction, user_id, now())?;
+    // And so that no answer is kept for a key of theirs: it says where an order went.
+    transaction.compact(&user_id.to_string())?;
     forget(&transaction, user_id)
 }
 

@@ -1,0 +1,122 @@
+//! What is kept of a request with a key, for how long it is, and what never is.
+
+use bulkhead_tests::Customer;
+use bulkhead_tests::host::ADMIN_PASSWORD;
+
+use super::*;
+
+/// How often each text stands in a service's files, as they are now.
+fn found(site: &Site, service: &str, texts: &[&str]) -> Vec<usize> {
+    let file = site.database(service);
+    let mut log = file.clone().into_os_string();
+    log.push("-wal");
+    let mut bytes = std::fs::read(&file).unwrap();
+    // It goes with the last connection.
+    bytes.extend(std::fs::read(log).unwrap_or_default());
+    texts
+        .iter()
+        .map(|text| bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count())
+        .collect()
+}
+
+#[test]
+fn an_answer_is_kept_over_a_restart() {
+    let shop = Shop::new();
+    let Customer { mut client, .. } = shop.host.customer("Ada");
+    let body = shop.order();
+    let first = keyed(&mut client, "/orders", "k", &body);
+    first.expect(201);
+    let token = client.token().unwrap().to_owned();
+    let Shop { site, host, .. } = shop;
+    host.stop();
+    for _ in 0..2 {
+        let host = site.start();
+        let mut client = host.client().with_token(&token);
+        let again = keyed(&mut client, "/orders", "k", &body);
+        assert!(is_replayed(&again));
+        assert_eq!(told(&again), told(&first));
+        keyed(&mut client, "/orders", "k", &json!({})).problem(422, REUSED);
+        host.kill();
+    }
+}
+
+#[test]
+fn neither_the_key_nor_what_was_sent_with_it_stands_in_the_files() {
+    let shop = Shop::new();
+    let key = "a-key-that-would-be-found-6b1f";
+    let password = "a-password-that-would-be-found-91d2";
+    let mut body = user_body("once@tests.example", "Visible");
+    body["password"] = json!(password);
+    keyed(&mut shop.host.client(), "/users", key, &body).expect(201);
+    // A part of what was sent that no answer and no row has.
+    let mut ada = shop.host.customer("Ada");
+    let mut order = shop.order();
+    order["payment"]["token"] = json!("tok_ok");
+    keyed(&mut ada.client, "/orders", key, &order).expect(201);
+    for service in ["user", "order"] {
+        assert_eq!(shop.count(service, "SELECT count(*) FROM _bulkhead_idempotency"), 1, "{service}");
+    }
+    let as_sent = body.to_string();
+    let secrets = [key, password, &as_sent, &order.to_string()];
+    for service in ["user", "order"] {
+        assert_eq!(found(&shop.site, service, &secrets), [0; 4], "{service}, while it runs");
+    }
+    assert!(found(&shop.site, "user", &["Visible"])[0] > 0, "these are not the files");
+    let Shop { site, host, .. } = shop;
+    host.stop();
+    for service in ["user", "order"] {
+        assert_eq!(found(&site, service, &secrets), [0; 4], "{service}, when it has ended");
+    }
+}
+
+#[test]
+fn a_session_is_never_kept() {
+    let shop = Shop::new();
+    let login = json!({"email": shop::ADMIN_EMAIL, "password": ADMIN_PASSWORD});
+    let mut client = shop.host.client();
+    let [first, second] = [(); 2].map(|()| {
+        let answer = keyed(&mut client, "/sessions", "login", &login);
+        assert!(!is_replayed(&answer));
+        answer.expect(201)["token"].as_str().unwrap().to_owned()
+    });
+    assert_ne!(first, second);
+    // Nor is the key taken: with another body it logs in somebody else.
+    let user = shop::register(&mut client, "Ada");
+    let other = json!({"email": user["email"], "password": shop::PASSWORD});
+    let third = keyed(&mut client, "/sessions", "login", &other).expect(201);
+    let tokens = [first.as_str(), second.as_str(), third["token"].as_str().unwrap()];
+    let parts: Vec<&str> = tokens.iter().flat_map(|token| token.split('.').skip(1)).collect();
+    assert_eq!(found(&shop.site, "user", &parts), vec![0; parts.len()]);
+    assert_eq!(shop.count("user", "SELECT count(*) FROM _bulkhead_idempotency"), 0);
+    let Shop { site, host, .. } = shop;
+    host.stop();
+    assert_eq!(found(&site, "user", &parts), vec![0; parts.len()]);
+}
+
+/// Deleting a user removes their personal data, and a kept answer has some.
+#[test]
+fn what_was_kept_for_a_deleted_user_goes_with_them() {
+    let shop = Shop::new();
+    let mut client = shop.host.client();
+    let personal = ["zaphod.b@tests.example", "Zaphodnine", "Heartofgoldstreet"];
+    let user = keyed(&mut client, "/users", "register", &user_body(personal[0], personal[1])).expect(201);
+    let path = format!("/users/{}", id(&user));
+    let token = shop::log_in(&mut client, personal[0], shop::PASSWORD);
+    let mut zaphod = shop.host.client().with_token(&token);
+    let address = json!({"address_line1": personal[2], "city": "Ulm", "postal_code": "1", "country": "DE"});
+    keyed(&mut zaphod, &format!("{path}/addresses"), "address", &address).expect(201);
+    zaphod.delete(&path).expect(204);
+    let kept: Vec<i64> = personal
+        .iter()
+        .map(|text| {
+            let statement = format!(
+                "SELECT count(*) FROM _bulkhead_idempotency WHERE instr(CAST(body AS TEXT), '{text}') > 0"
+            );
+            shop.count("user", &statement)
+        })
+        .collect();
+    assert_eq!(kept, [0; 3], "kept answers still tell of a deleted user");
+    let Shop { site, host, .. } = shop;
+    host.stop();
+    assert_eq!(found(&site, "user", &personal), [0; 3]);
+}
