@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, header};
@@ -16,6 +16,10 @@ use tokio::runtime::Runtime;
 /// No answer within this time fails the test: it is a bound for a wait, not a measure.
 const ANSWER_BOUND: Duration = Duration::from_secs(60);
 
+/// A connection that was idle for this long is not used again: the host closes it after 10 seconds, and whoever sends at that very moment gets
+/// no answer.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
 /// A client with one connection. Each thread of a test has its own.
 #[derive(Debug)]
 pub struct Client {
@@ -24,13 +28,20 @@ pub struct Client {
     /// Sent with every request that has no `authorization` of its own.
     token: Option<String>,
     sender: Option<SendRequest<Full<Bytes>>>,
+    used_at: Instant,
 }
 
 impl Client {
     /// A client that connects when it is first used.
     pub fn new(address: SocketAddr) -> Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Client { address, runtime: runtime.expect("a runtime can be made"), token: None, sender: None }
+        Client {
+            address,
+            runtime: runtime.expect("a runtime can be made"),
+            token: None,
+            sender: None,
+            used_at: Instant::now(),
+        }
     }
 
     /// The same, with a token in every request.
@@ -107,12 +118,14 @@ impl Client {
         }
         let request = request.header(header::HOST, self.address.to_string());
         let request = request.body(Full::new(body)).expect("the test's request is well-formed");
-        let Client { address, runtime, sender, .. } = self;
+        let Client { address, runtime, sender, used_at, .. } = self;
+        let kept = sender.take().filter(|_| used_at.elapsed() < IDLE_MAX);
         let exchange = async {
-            let (mut used, head, body) = exchange(*address, sender.take(), request).await?;
+            let (mut used, head, body) = exchange(*address, kept, request).await?;
             let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
             if used.ready().await.is_ok() {
                 *sender = Some(used);
+                *used_at = Instant::now();
             }
             Ok::<_, String>((head, body))
         };

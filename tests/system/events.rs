@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 fn manifest() -> Manifest {
     ["source", "sink", "witness"].iter().fold(Manifest::events(), |manifest, service| {
         let limits = format!("service.{service}.limits");
-        manifest.set(&format!("{limits}.request_timeout"), "30s").set(&format!("{limits}.lease_hold"), "10s")
+        manifest.set(&format!("{limits}.request_timeout"), "50s").set(&format!("{limits}.lease_hold"), "10s")
     })
 }
 

@@ -79,22 +79,22 @@ fn among_neighbours(act: &str, reason: &str) {
 
 #[test]
 fn a_trap_parks_its_event_alone() {
-    among_neighbours("trap", "");
+    among_neighbours("trap", "the handler trapped");
 }
 
 #[test]
 fn an_endless_loop_parks_its_event_alone() {
-    among_neighbours("loop", "");
+    among_neighbours("loop", "held the writer lease for longer than limits.lease_hold");
 }
 
 #[test]
 fn a_lost_batch_parks_the_event_that_lost_it_alone() {
-    among_neighbours("lose-batch", "");
+    among_neighbours("lose-batch", "a statement rolled the whole transaction back");
 }
 
 #[test]
 fn a_handler_that_fills_the_database_parks_its_event_alone() {
-    among_neighbours("fill", "");
+    among_neighbours("fill", "the database has no room left");
 }
 
 #[test]

@@ -1,13 +1,25 @@
 //! A position that the log does not know: that edge alone stops, with the reason, until the right file is put back.
 
-use bulkhead_tests::{Site, database};
+use bulkhead_tests::{Manifest, Site, database};
 use serde_json::{Value, json};
+use toml::Table;
 
-use super::{Stage, happened, ids_of, numbers_of, up_to};
+use super::{Stage, happened, ids_of, manifest, numbers_of, up_to};
+
+/// The guests, where the sink takes events of the witness as well.
+fn with_another_edge() -> Manifest {
+    let replica: Table =
+        "owner = 'witness'\nupsert = 'witness.noted'\nkey = 'id'\ncolumns = { id = 'text', n = 'integer' }"
+            .parse()
+            .unwrap();
+    manifest()
+        .set("service.witness.publishes", vec!["witness.noted"])
+        .set("service.sink.replica.noted", replica)
+}
 
 /// Events up to a position of the sink that is not that of the witness: the last is for the sink's replica alone.
 fn played() -> (Site, Vec<String>) {
-    let mut stage = Stage::new();
+    let mut stage = Stage::of(&with_another_edge());
     let published = stage.publish(&(0..5).map(|n| happened("a", n)).collect::<Vec<_>>());
     let item = json!({"id": "i", "n": 1, "note": null});
     stage.publish_one(json!({"type": "source.item-changed", "subject": "i", "data": item}));
@@ -31,13 +43,18 @@ fn stops_alone(site: Site, published: &[String], reason: &[&str], mend: impl FnO
     for text in reason {
         assert!(why.contains(text), "{text:?} is not in: {why}");
     }
-    assert!(!stage.host.stderr().is_empty());
     let mut all = published.to_vec();
-    all.extend(stage.publish(&[happened("a", 5), happened("b", 0)]));
-    // Another edge goes on, and the service itself serves.
+    let mut noted = happened("b", 7);
+    noted["data"]["act"] = json!("publish");
+    noted["data"]["at"] = json!("witness");
+    all.extend(stage.publish(&[happened("a", 5), noted]));
+    // Other edges go on, from the same producer and to the same consumer, and the service itself serves.
     assert_eq!(ids_of(&stage.all_taken("witness")), all);
     assert_eq!(stage.admin.edge("source", "witness")["stopped"], Value::Null);
     assert_eq!(ids_of(&stage.taken("sink")), published);
+    stage.admin.until_taken("witness", "sink");
+    let copies = database::open(&stage.site.database("sink"));
+    assert_eq!(database::texts(&copies, "SELECT id || n FROM noted"), ["b7"]);
     stage.client.post("/sink/notes/n", &json!(null)).expect(201);
     assert_eq!(stage.client.get("/sink/notes").expect(200)["items"], json!(["n"]));
 
@@ -79,19 +96,26 @@ fn another_event_at_the_position_stops_the_edge_alone() {
 #[test]
 fn a_position_ahead_of_the_log_stops_the_edge_alone() {
     let (site, published) = played();
-    alter(&site, "sink", "UPDATE _bulkhead_cursor SET sequence = 1000");
+    alter(&site, "sink", "UPDATE _bulkhead_cursor SET sequence = 1000 WHERE producer = 'source'");
     stops_alone(site, &published, &["source", "number 1000", "no event"], |site| {
-        alter(site, "sink", "UPDATE _bulkhead_cursor SET sequence = 6");
+        alter(site, "sink", "UPDATE _bulkhead_cursor SET sequence = 6 WHERE producer = 'source'");
     });
 }
 
 #[test]
 fn a_position_in_another_log_stops_the_edge_alone() {
     let (site, published) = played();
-    let right = database::texts(&database::open(&site.database("sink")), "SELECT log FROM _bulkhead_cursor");
-    alter(&site, "sink", "UPDATE _bulkhead_cursor SET log = 'another'");
+    let right = database::texts(
+        &database::open(&site.database("sink")),
+        "SELECT log FROM _bulkhead_cursor WHERE producer = 'source'",
+    );
+    alter(&site, "sink", "UPDATE _bulkhead_cursor SET log = 'another' WHERE producer = 'source'");
     stops_alone(site, &published, &["source", "another", &right[0], "was replaced"], |site| {
-        alter(site, "sink", &format!("UPDATE _bulkhead_cursor SET log = '{}'", right[0]));
+        alter(
+            site,
+            "sink",
+            &format!("UPDATE _bulkhead_cursor SET log = '{}' WHERE producer = 'source'", right[0]),
+        );
     });
 }
 

@@ -65,9 +65,9 @@ fn events_that_a_service_publishes_in_vain_are_its_dead_letters() {
     event["data"]["at"] = json!("witness");
     let id = stage.publish_one(event);
     let letter = stage.admin.until_state("witness", &id, "dead", 1);
-    assert!(letter["reason"].as_str().unwrap().contains("sink.noted"), "{letter}");
+    assert!(letter["reason"].as_str().unwrap().contains("witness.noted"), "{letter}");
     assert_eq!(numbers_of(&stage.all_taken("sink"), "a"), [0]);
-    assert_eq!(stage.admin.metric("bulkhead_events_published_total", "service=\"sink\""), 0.0);
+    assert_eq!(stage.admin.metric("bulkhead_events_published_total", "service=\"witness\""), 0.0);
     stage.stop();
 }
 

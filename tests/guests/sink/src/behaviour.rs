@@ -14,7 +14,7 @@
 //! | `fill` | writes until nothing more goes in, and says that all is well |
 //! | `call` | asks another service who it is, and writes down what that says |
 //! | `call-late` | the same after it has written, which is refused |
-//! | `publish` | publishes an event of the service's own |
+//! | `publish` | publishes an event of the service's own, `NAME.noted` |
 //! | `publish-first` | the same, and fails in the first `failures` attempts |
 
 use bulkhead_sdk::serde_json::{Value, json};
@@ -88,8 +88,9 @@ fn fail_first(attempt: u32, event: &Happened) -> Handled {
 }
 
 fn publish(event: &Happened) -> Handled {
-    let data = json!({"n": event.n}).to_string();
-    outbox::publish("sink.noted", &event.subject, &data).map_err(PublishError::from)?;
+    let kind = format!("{}.noted", event.at);
+    let data = json!({"id": event.subject, "n": event.n}).to_string();
+    outbox::publish(&kind, &event.subject, &data).map_err(PublishError::from)?;
     Ok(())
 }
 
