@@ -117,7 +117,9 @@ fn status(application: &Application) -> Result<Value, Problem> {
 }
 
 fn edge_status(application: &Application, edge: &Edge) -> Result<Value, Problem> {
+    // In this order: what is parked is counted after the position that passed it was read, so that nothing is neither.
     let head = application.logs().get(&edge.spec.producer).map_or(0, |(_, bell)| bell.head());
+    let applied = edge.applied();
     let (parked, dead) = match application.stations().get(&edge.spec.consumer) {
         Some(station) => {
             let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
@@ -130,8 +132,8 @@ fn edge_status(application: &Application, edge: &Edge) -> Result<Value, Problem>
         "consumer": edge.spec.consumer,
         "types": edge.spec.types,
         "replicas": edge.spec.replicas.iter().map(|replica| replica.name.as_str()).collect::<Vec<_>>(),
-        "applied": edge.applied(),
-        "lag": (head - edge.applied()).max(0),
+        "applied": applied,
+        "lag": (head - applied).max(0),
         "parked": parked,
         "dead": dead,
         "stopped": edge.stopped(),

@@ -111,13 +111,14 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
             EdgeLabels { producer: edge.spec.producer.clone(), consumer: edge.spec.consumer.clone() };
         delivered.get_or_create(&labels).inc_by(edge.counts.delivered.load(Ordering::Relaxed));
         retried.get_or_create(&labels).inc_by(edge.counts.retried.load(Ordering::Relaxed));
+        // In this order: what is parked is counted after the position that passed it was read, so that nothing is neither.
+        let (behind, age) = behind(application, edge, now)?;
         let (parked_now, dead_now) = match application.stations().get(&edge.spec.consumer) {
             Some(station) => station.consumer.inbox()?.counts(&edge.spec.producer)?,
             None => (0, 0),
         };
         parked.get_or_create(&labels).set(i64::try_from(parked_now).unwrap_or(i64::MAX));
         dead.get_or_create(&labels).set(i64::try_from(dead_now).unwrap_or(i64::MAX));
-        let (behind, age) = behind(application, edge, now)?;
         lag.get_or_create(&labels).set(behind);
         late.get_or_create(&labels).set(age.as_secs_f64());
         stopped.get_or_create(&labels).set(i64::from(edge.stopped().is_some()));

@@ -20,6 +20,16 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             }
         }
         for kind in &service.spec.grants.publishes {
+            let owner = kind.split_once('.').map(|(owner, _)| owner).filter(|owner| *owner != name.as_str());
+            if let Some(owner) = owner.filter(|owner| manifest.services.contains_key(*owner)) {
+                add(
+                    service.line,
+                    format!(
+                        "service.{name}.publishes: the type {kind} begins with the name of the service {owner}, whose event it says it is; \
+                         begin it with \"{name}.\""
+                    ),
+                );
+            }
             if let Some(other) = publishers.insert(kind, name) {
                 add(
                     service.line,
