@@ -65,10 +65,7 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str) -> Answered {
         ("DELETE", ["api", "dead-letters", service, id]) => drop_dead(application, service, id),
         ("POST", ["api", "replay", service]) => replay(application, service),
         ("POST", ["api", "check"]) => {
-            let Some(maintenance) = application.maintain() else {
-                let detail = "another check or a rebuild runs; wait for it to end";
-                return Err(Problem::new(409, "busy", "Another check runs", detail));
-            };
+            let maintenance = application.maintain();
             let report = check::run(application, &maintenance, parameter("repair") == Some("true"));
             admin.last_check.note(&report);
             json_of(&json!(report))

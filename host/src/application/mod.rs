@@ -168,9 +168,15 @@ impl Application {
         Ok(())
     }
 
-    /// The right to check or to rebuild; none while somebody else has it.
+    /// The right to check or to rebuild, waited for.
     #[must_use]
-    pub fn maintain(&self) -> Option<Maintenance<'_>> {
+    pub fn maintain(&self) -> Maintenance<'_> {
+        Maintenance { _only: self.maintained.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// The same; none while somebody else has it.
+    #[must_use]
+    pub fn try_maintain(&self) -> Option<Maintenance<'_>> {
         match self.maintained.try_lock() {
             Ok(only) => Some(Maintenance { _only: only }),
             Err(TryLockError::Poisoned(poisoned)) => Some(Maintenance { _only: poisoned.into_inner() }),

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge, ServiceDatabase};
-use bulkhead_store::{Checkpointer, Database, LogReader, Settings, StoreError};
+use bulkhead_store::{Checkpointer, Database, FileIdentity, LogReader, Settings, StoreError};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::{Application, Station, after_commit, databases, open_log};
@@ -91,7 +91,7 @@ impl Application {
         if !entry.rebuildable {
             return Err(RebuildError::OwnsData(name.to_owned()));
         }
-        let _only = self.maintain().ok_or(RebuildError::Busy)?;
+        let _only = self.try_maintain().ok_or(RebuildError::Busy)?;
         let started = Instant::now();
         let base = self.manifest.data.join(entry.database.as_deref().unwrap_or(Path::new("")));
         let before = databases::active(&base);
@@ -162,6 +162,8 @@ impl Filling {
         path: &Path,
     ) -> Result<Self, RebuildError> {
         let settings = Settings { path: path.to_owned(), storage: entry.spec.limits.storage };
+        // Made for its owner alone, before SQLite opens it: the log and its index get the same mode.
+        FileIdentity::of(path)?;
         let database = Database::open(settings)?;
         let logs = &application.logs;
         let owners = |name: &str| match logs.get(name) {

@@ -36,6 +36,12 @@ impl HostArgs {
             Some(data) => data.clone(),
             None => Manifest::read(&self.manifest.manifest)?.data,
         };
+        let token = AdminToken::read(&data).with_context(|| {
+            format!(
+                "read {}: is a host running on this data folder? Start it with `bulkhead up`",
+                data.join(TOKEN_FILE).display()
+            )
+        })?;
         // The host wrote down where it is.
         let written =
             std::fs::read_to_string(data.join(ADDRESS_FILE)).ok().and_then(|text| text.trim().parse().ok());
@@ -43,12 +49,6 @@ impl HostArgs {
             Some(address) => address,
             None => Manifest::read(&self.manifest.manifest)?.admin,
         };
-        let token = AdminToken::read(&data).with_context(|| {
-            format!(
-                "read {}: is a host running on this data folder? Start it with `bulkhead up`",
-                data.join(TOKEN_FILE).display()
-            )
-        })?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

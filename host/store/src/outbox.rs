@@ -269,6 +269,12 @@ impl LogReader {
     /// SQLite's.
     pub fn damages(&self) -> Result<Vec<Damage>, StatementError> {
         let read = || {
+            // First: what is published meanwhile is behind it.
+            let given: i64 = self.guarded.connection.query_row(
+                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '_bulkhead_outbox'",
+                [],
+                |row| row.get(0),
+            )?;
             let mut statement = self.guarded.connection.prepare_cached(
                 "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data, digest FROM _bulkhead_outbox
                  ORDER BY sequence",
@@ -305,11 +311,6 @@ impl LogReader {
                     });
                 }
             }
-            let given: i64 = self.guarded.connection.query_row(
-                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '_bulkhead_outbox'",
-                [],
-                |row| row.get(0),
-            )?;
             damages.extend(gap(next, given.saturating_add(1)));
             Ok(damages)
         };
