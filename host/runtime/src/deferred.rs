@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, StatementError};
 use flume::{Receiver, Sender};
 
-use crate::delivery::{Delivery, Written, parked};
+use crate::delivery::{Delivery, Written, failed, parked};
 use crate::edge::Edge;
 use crate::event_log::EventLog;
 use crate::hold::Settle;
@@ -240,16 +240,7 @@ impl DeferredWork {
     }
 
     fn park_again(&mut self, row: &Parked, attempts: u32, why: &NotTaken) -> Result<(), StatementError> {
-        let event = Logged {
-            sequence: row.sequence,
-            id: row.id.clone(),
-            kind: row.kind.clone(),
-            subject: row.subject.clone(),
-            time: String::new(),
-            trace_id: row.trace_id.clone(),
-            data: String::new(),
-        };
-        let again = parked(&self.runner.context.surroundings, &event, &row.producer, attempts, why);
+        let again = failed(&self.runner.context.surroundings, row.clone(), attempts, why);
         self.tell(&again);
         let settle = self.settle(None);
         let written = self.runner.write(
@@ -257,7 +248,7 @@ impl DeferredWork {
                 // Only if it is still as it was read: an operator may have dropped it meanwhile.
                 let there = unit.unpark(row)?;
                 if there {
-                    unit.park(&Parked { since: row.since, ..again })?;
+                    unit.park(&again)?;
                 }
                 Ok(there)
             },

@@ -150,28 +150,35 @@ pub(crate) fn parked(
     why: &NotTaken,
 ) -> Parked {
     let now = surroundings.clock.now();
-    let (state, reason) = match why {
-        NotTaken::Reject(reason) => (ParkedState::Dead, reason.clone()),
-        NotTaken::Retry(reason) if attempts >= ATTEMPTS_MAX => {
-            (ParkedState::Dead, format!("{reason} (after {attempts} attempts)"))
-        }
-        NotTaken::Retry(reason) => (ParkedState::Parked, reason.clone()),
-    };
-    // A guest may say as much as it likes: what is kept is what an operator reads.
-    let reason = reason.get(..reason.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default().to_owned();
-    Parked {
+    let row = Parked {
         producer: producer.to_owned(),
         sequence: event.sequence,
         id: event.id.clone(),
         kind: event.kind.clone(),
         subject: event.subject.clone(),
         trace_id: event.trace_id.clone(),
-        state,
+        state: ParkedState::Parked,
         attempts,
-        next: now + backoff(surroundings, attempts),
+        next: now,
         since: now,
-        reason,
-    }
+        reason: String::new(),
+    };
+    failed(surroundings, row, attempts, why)
+}
+
+/// The row after so many attempts, the last of which failed for this reason: to be tried again, or dead.
+pub(crate) fn failed(surroundings: &Surroundings, row: Parked, attempts: u32, why: &NotTaken) -> Parked {
+    let (state, reason) = match why {
+        NotTaken::Reject(reason) => (ParkedState::Dead, reason.clone()),
+        NotTaken::Retry(reason) if attempts >= ATTEMPTS_MAX => {
+            (ParkedState::Dead, format!("after {attempts} attempts: {reason}"))
+        }
+        NotTaken::Retry(reason) => (ParkedState::Parked, reason.clone()),
+    };
+    // A guest may say as much as it likes: what is kept is what an operator reads.
+    let reason = reason.get(..reason.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default().to_owned();
+    let next = surroundings.clock.now() + backoff(surroundings, attempts);
+    Parked { state, attempts, next, reason, ..row }
 }
 
 /// The time from one attempt to the next: it doubles, up to a bound, and up to a half of it is chance, so that what failed together is not
