@@ -265,10 +265,11 @@ fn fill(world: &World) {
         let mut unit = world.begin(None);
         let row = [Value::Text(format!("n{i}")), Value::Text("x".repeat(10_000))];
         let result = unit.execute("INSERT INTO note VALUES (?1, ?2)", &row);
-        let (mut lease, _) = unit.finish(result.is_ok());
+        let (mut lease, ended) = unit.finish(result.is_ok());
         durable(lease.commit());
-        if let Err(error) = result {
-            return assert_eq!(error, StatementError::StorageFull);
+        // The index of the search is written when the savepoint is released: it may be that which finds no room.
+        if !matches!(ended, Ended::Kept { .. }) {
+            return assert!(matches!(result, Ok(_) | Err(StatementError::StorageFull)), "{result:?}");
         }
     }
 }
@@ -278,7 +279,8 @@ fn assert_full(world: &World) {
     let pages = world.number("PRAGMA page_count");
     let mut unit = world.begin(None);
     let row = [Value::Text("more".into()), Value::Text("x".repeat(10_000))];
-    assert_eq!(unit.execute("INSERT INTO note VALUES (?1, ?2)", &row), Err(StatementError::StorageFull));
+    let result = unit.execute("INSERT INTO note VALUES (?1, ?2)", &row);
+    assert!(matches!(result, Ok(_) | Err(StatementError::StorageFull)), "{result:?}");
     let (mut lease, ended) = unit.finish(true);
     assert!(matches!(ended, Ended::Failed(_) | Ended::Lost { .. }), "{ended:?}");
     durable(lease.commit());
