@@ -59,7 +59,6 @@ pub struct Application {
     logs: Logs,
     edges: Vec<Arc<Edge>>,
     stations: BTreeMap<String, Station>,
-    descriptions: BTreeMap<String, Description>,
     identity: Mutex<Option<Identity>>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
     /// Held by the one check or rebuild that runs: each holds lanes, or puts databases in each other's place.
@@ -112,14 +111,11 @@ impl Application {
         }
 
         let failed = |error: &dyn std::fmt::Display| StartError(vec![error.to_string()]);
-        let (mut services, mut stations, mut descriptions) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut services, mut stations) = (Vec::new(), BTreeMap::new());
         for (entry, component) in loaded {
             let name = &entry.spec.name;
             let Some((senders, ends)) = queues.remove(name) else { continue };
             let (database, deferred) = opened.remove(name).unzip();
-            if let Some(description) = &component.description {
-                descriptions.insert(name.clone(), description.clone());
-            }
             let service = Service::start(
                 &engine,
                 Arc::new(component),
@@ -147,7 +143,6 @@ impl Application {
             logs,
             edges,
             stations,
-            descriptions,
             identity: Mutex::new(identity),
             running: Mutex::new(Some((services, checkpoints))),
             maintained: Mutex::default(),
@@ -224,12 +219,6 @@ impl Application {
     #[must_use]
     pub fn stations(&self) -> &BTreeMap<String, Station> {
         &self.stations
-    }
-
-    /// What the components say of themselves.
-    #[must_use]
-    pub fn descriptions(&self) -> &BTreeMap<String, Description> {
-        &self.descriptions
     }
 
     /// The check of requests' tokens, for the one who serves; none where the manifest has no `auth`.
