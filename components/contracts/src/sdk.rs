@@ -29,12 +29,15 @@ ids!(
     UserId
 );
 
-text_value!(Country, json!({"type": "string", "minLength": 2, "maxLength": 2, "pattern": "^[A-Z]{2}$"}));
+text_value!(Country, json!({"type": "string", "title": "Country", "enum": Country::CODES}));
 
-/// The pattern leaves control characters to the service: how they are written differs between the dialects of patterns.
+/// What [`Line`] takes, in escapes that every dialect of patterns has.
+const LINE_PATTERN: &str =
+    concat!(r"^[^\s\x00-\x1f\x7f-\x9f]", r"([^\x00-\x1f\x7f-\x9f\u2028\u2029]*[^\s\x00-\x1f\x7f-\x9f])?$");
+
 impl<const LENGTH_MAX: usize> Schema for Line<LENGTH_MAX> {
     fn schema() -> Json {
-        json!({"type": "string", "minLength": 1, "maxLength": LENGTH_MAX, "pattern": r"^\S(.*\S)?$"})
+        json!({"type": "string", "minLength": 1, "maxLength": LENGTH_MAX, "pattern": LINE_PATTERN})
     }
 }
 

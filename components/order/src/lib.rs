@@ -20,6 +20,7 @@ pub mod events;
 pub mod http;
 pub mod life;
 pub mod paying;
+pub mod problems;
 pub mod rules;
 pub mod settings;
 pub mod store;

@@ -7,6 +7,7 @@ use bulkhead_contracts::v1::{
 };
 use bulkhead_sdk::{Problem, Result, Timestamp, Transaction};
 
+use crate::problems::ORDER_STATE;
 use crate::rules::status::{Cause, PaymentStatus, Status, next};
 use crate::store::head::{self, Head};
 use crate::store::payment_attempt::{self, Outcome};
@@ -55,9 +56,7 @@ impl Happening<'_> {
 
 /// 409: an order that stands so does not take this.
 pub fn order_state(status: Status, detail: &'static str) -> Problem {
-    Problem::conflict("order-state", detail)
-        .with("constraint", "order.status")
-        .with("order_status", status.as_str())
+    Problem::of(ORDER_STATE, detail).with("constraint", "order.status").with("order_status", status.as_str())
 }
 
 /// Takes an order on by what happens to it: 409 where that cannot happen to it.

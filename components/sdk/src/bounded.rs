@@ -50,7 +50,13 @@ impl<const MIN: usize, const MAX: usize> Deref for Text<MIN, MAX> {
 
 impl<const MIN: usize, const MAX: usize> Schema for Text<MIN, MAX> {
     fn schema() -> Value {
-        json!({"type": "string", "minLength": MIN, "maxLength": MAX})
+        // Not in the pattern's own words for classes of characters, which the dialects of patterns do not agree on.
+        let allowed = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]";
+        let pattern = match MIN {
+            0 => format!("^{allowed}*$"),
+            _ => format!(r"^{allowed}*[^\s\x00-\x1f\x7f-\x9f]{allowed}*$"),
+        };
+        json!({"type": "string", "minLength": MIN, "maxLength": MAX, "pattern": pattern})
     }
 }
 
@@ -116,13 +122,24 @@ impl<const MIN: i64, const MAX: i64> FromJson for Integer<MIN, MAX> {
     fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
         match node {
             Node::Integer(number) => Self::checked(number).map_err(|message| errors.add(message)).ok(),
-            Node::Number(_) => {
-                errors.add(Self::message());
-                None
-            }
+            // JSON Schema (2020-12, section 6.1.1) has 1.0 for an integer too.
+            Node::Number(number) => match whole(number).map(Self::checked) {
+                Some(Ok(integer)) => Some(integer),
+                _ => {
+                    errors.add(Self::message());
+                    None
+                }
+            },
             other => expected("a number", &other, errors),
         }
     }
+}
+
+/// The integer that a number without a fraction is; none from 2^53 on, where not each integer is a number of its own.
+fn whole(number: f64) -> Option<i64> {
+    const BOUND: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "it has no fraction, and is within the bound")]
+    (number.fract() == 0.0 && number.abs() < BOUND).then_some(number as i64)
 }
 
 /// A list of `MIN` to `MAX` items.
@@ -279,6 +296,6 @@ macro_rules! choice {
                 serializer.serialize_str(self.as_str())
             }
         }
-        $crate::text_value!($name, $crate::serde_json::json!({"type": "string", "enum": [$($word),+]}));
+        $crate::text_value!($name, $crate::serde_json::json!({"type": "string", "title": stringify!($name), "enum": [$($word),+]}));
     };
 }

@@ -9,7 +9,16 @@ use crate::wit::bulkhead::service::{outbox, snapshot, transaction};
 /// The last committed state, the same for all queries of a handler (until it calls another service). Never waits for writers,
 /// and never sees what this handler writes.
 #[derive(Debug)]
-pub struct Snapshot(pub(crate) ());
+pub struct Snapshot(pub(crate) Reads);
+
+/// What a [`Snapshot`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// The last committed state.
+    Committed,
+    /// The unit of work: so that a GET tells there what a change is to find. See [`precondition`](crate::precondition).
+    UnitOfWork,
+}
 
 /// The unit of work. Holding it costs nothing; the first call waits for the service's writer lease, which the handler then keeps
 /// until it returns (100 ms at most, unless the manifest says otherwise). So compute first, call others first, transact last.
@@ -45,7 +54,10 @@ pub trait Read {
 
 impl Read for Snapshot {
     fn query(&self, statement: &str, parameters: &[Value]) -> Result<ResultSet, Error> {
-        snapshot::query(statement, parameters)
+        match self.0 {
+            Reads::Committed => snapshot::query(statement, parameters),
+            Reads::UnitOfWork => transaction::query(statement, parameters),
+        }
     }
 }
 

@@ -146,7 +146,7 @@ mod tests {
         }
         for (problem, rejected) in [
             (Problem::not_found("no"), true),
-            (Problem::conflict("conflict", "no"), true),
+            (Problem::conflict("no"), true),
             (Problem::internal("no"), false),
             (Problem::unavailable("no"), false),
         ] {

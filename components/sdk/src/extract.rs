@@ -6,13 +6,15 @@
 use serde_json::Value;
 
 use crate::access::Access;
-use crate::database::{Snapshot, Transaction};
+use crate::database::{Reads, Snapshot, Transaction};
 use crate::encoding::percent_decode;
 use crate::invalid::Errors;
+use crate::precondition::Precondition;
 use crate::problem::{Problem, Result};
 use crate::record::{FromQuery, QueryParameter, QueryReader};
-use crate::response::{Reply, Response};
+use crate::response::{AnswerDescription, Reply, Response};
 use crate::router::Captures;
+use crate::service::Service;
 use crate::value::{FromJson, FromText};
 pub use crate::wit::bulkhead::service::types::Request;
 
@@ -23,6 +25,9 @@ pub struct Context<'r> {
     pub request: &'r Request,
     /// The parts of the path that stand for the route's parameters, still percent-encoded.
     pub captures: Captures<'r>,
+    pub(crate) service: &'r Service,
+    /// What a [`Snapshot`] reads.
+    pub(crate) reads: Reads,
 }
 
 /// What the arguments of a handler say of its route.
@@ -34,10 +39,8 @@ pub struct RouteDescription {
     pub query: Vec<QueryParameter>,
     /// The body's schema.
     pub request_schema: Option<Value>,
-    /// The answer's status.
-    pub status: u16,
-    /// The answer's schema.
-    pub response_schema: Option<Value>,
+    /// The answers that are no problem, the usual one first.
+    pub answers: Vec<AnswerDescription>,
     /// Whom it answers.
     pub access: Access,
     /// It computes for long: see [`Compute`].
@@ -61,8 +64,8 @@ pub trait Extract: Sized {
 }
 
 impl Extract for Snapshot {
-    fn extract(_: &Context<'_>) -> Result<Self> {
-        Ok(Snapshot(()))
+    fn extract(context: &Context<'_>) -> Result<Self> {
+        Ok(Snapshot(context.reads))
     }
 }
 
@@ -198,6 +201,13 @@ fn read_body<T: FromJson>(request: &Request) -> Result<T> {
     if !request.header("content-type").is_some_and(is_json) {
         return Err(Problem::unsupported_media_type());
     }
+    if request
+        .headers
+        .iter()
+        .any(|header| header.name == "content-encoding" && !header.value.eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(Problem::unsupported_content_encoding());
+    }
     let text =
         std::str::from_utf8(&request.body).map_err(|_| Problem::malformed_json("the body is not UTF-8"))?;
     let node = crate::json::parse(text)
@@ -303,15 +313,17 @@ macro_rules! handlers {
                 let mut problem = if reads_query { None } else { check_unread_query(context.request) };
                 $( let $value = collect($name::extract(context), &mut problem); )*
                 match (problem, ($($value,)*)) {
-                    (None, ($(Some($value),)*)) => self($($value),*)?.into_response(),
+                    (None, ($(Some($value),)*)) => {
+                        let precondition = Precondition::of(context)?;
+                        precondition.allow(self($($value),*)?.into_response()?)
+                    }
                     (problem, _) => Err(problem.unwrap_or_else(|| Problem::internal("an argument is missing"))),
                 }
             }
 
             fn describe(description: &mut RouteDescription) {
                 $( $name::describe(description); )*
-                description.status = R::STATUS;
-                description.response_schema = R::schema();
+                description.answers = R::describe();
             }
         }
     )+ };

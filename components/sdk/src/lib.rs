@@ -37,6 +37,7 @@
 //! - a handler of GET cannot write, and only [`Transaction`] publishes: by type;
 //! - what the types of the arguments say is checked before the handler runs, and all that is wrong is told at once, up to
 //!   [`ERRORS_MAX`](invalid::ERRORS_MAX) errors;
+//! - what a GET gives has an `ETag`, and whoever changes it may say which one they know ([`precondition`]);
 //! - the text of an SQL error never reaches a client: of a constraint that refused a write it learns the kind and the name.
 //!
 //! Left out on purpose: middleware (what every request needs, the host does), async (one request at a time runs in an
@@ -60,6 +61,7 @@ pub mod json;
 pub mod log;
 pub mod migration;
 pub mod page;
+pub mod precondition;
 pub mod problem;
 mod random;
 pub mod record;
@@ -88,10 +90,10 @@ pub use extract::{Body, Compute, Extract, Handler, Path, Query, Request};
 pub use invalid::{Errors, FieldError};
 pub use migration::Migration;
 pub use page::{Cursor, Limit, Page};
-pub use problem::{Problem, Result};
+pub use problem::{Problem, ProblemKind, Result};
 pub use random::{new_id, random_bytes};
 pub use record::FromQuery;
-pub use response::{Created, Effects, Json, NoContent, Reply, Response};
+pub use response::{AnswerDescription, Created, Effects, Json, NoContent, Put, Reply, Response};
 pub use service::Service;
 pub use sql::{Column, ConstraintKind, Outcome, Parameter, Value};
 pub use time::{Timestamp, now};

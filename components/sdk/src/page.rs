@@ -141,8 +141,11 @@ impl<T> Page<T> {
 
 impl<T: Schema> Schema for Page<T> {
     fn schema() -> Value {
-        let mut object = ObjectSchema::new("One page of a list.");
-        object.field("items", "", Vec::<T>::schema(), true);
+        let item = T::schema();
+        let title = item.get("title").and_then(Value::as_str);
+        let title = title.map(|title| format!("PageOf{title}")).unwrap_or_default();
+        let mut object = ObjectSchema::new(title, "One page of a list.");
+        object.field("items", "", json!({"type": "array", "items": item}), true);
         object.field("next_cursor", "Of the next page; null on the last.", nullable(String::schema()), true);
         object.finish()
     }

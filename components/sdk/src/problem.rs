@@ -20,10 +20,73 @@ pub type Result<T, E = Problem> = core::result::Result<T, E>;
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Inner>);
 
+/// A kind of problem: see [`problems!`](crate::problems).
+#[derive(Debug, Clone, Copy)]
+pub struct ProblemKind {
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) description: &'static str,
+    /// It is a service's own, and not one that any operation may answer with.
+    pub(crate) is_own: bool,
+}
+
+impl ProblemKind {
+    /// A kind of a service's own. What [`problems!`](crate::problems) expands to, with the reasons why a code or a status does not compile.
+    pub const fn own(status: u16, code: &'static str, description: &'static str) -> Self {
+        assert!(400 <= status && status < 600, "the status of a problem is from 400 to 599");
+        assert!(is_kebab(code.as_bytes()), "the code of a problem is in lower case with hyphens");
+        Self { status, code, description: description.trim_ascii(), is_own: true }
+    }
+
+    const fn standard(status: u16, code: &'static str) -> Self {
+        Self { status, code, description: "", is_own: false }
+    }
+}
+
+const fn is_kebab(mut text: &[u8]) -> bool {
+    let mut after_hyphen = true;
+    while let [byte, rest @ ..] = text {
+        match *byte {
+            b'a'..=b'z' | b'0'..=b'9' => after_hyphen = false,
+            b'-' if !after_hyphen => after_hyphen = true,
+            _ => return false,
+        }
+        text = rest;
+    }
+    !after_hyphen
+}
+
+/// Defines the kinds of problem that are a service's own: a constant for each, with its status, its code, and a doc comment that tells
+/// whoever writes a client what it means and what to do. A problem is made of one by [`Problem::of`]; a route says by
+/// [`Service::answers_with`](crate::Service::answers_with) which it may answer with, and the description has them from there.
+///
+/// ```
+/// use bulkhead_sdk::{NoContent, Problem, Result, Service};
+///
+/// bulkhead_sdk::problems! {
+///     /// Another account has this name: choose one that is free.
+///     pub NAME_TAKEN = 409 "name-taken"
+/// }
+///
+/// fn register() -> Result<NoContent> {
+///     Err(Problem::of(NAME_TAKEN, "another account has this name"))
+/// }
+/// # let _ =
+/// Service::new("Accounts.").post("/accounts", "Registers.", register).answers_with(&[NAME_TAKEN])
+/// # ;
+/// ```
+#[macro_export]
+macro_rules! problems {
+    ($( $(#[doc = $doc:literal])+ $visibility:vis $name:ident = $status:literal $code:literal )+) => { $(
+        $(#[doc = $doc])+
+        $visibility const $name: $crate::ProblemKind =
+            $crate::ProblemKind::own($status, $code, concat!($($doc),+));
+    )+ };
+}
+
 #[derive(Debug, Clone)]
 struct Inner {
-    status: u16,
-    code: &'static str,
+    kind: ProblemKind,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     members: Vec<(&'static str, Value)>,
@@ -39,11 +102,10 @@ const TYPE_PREFIX: &str = "/.well-known/bulkhead/problems#";
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl Problem {
-    /// A problem with a code of the service's own. The detail is a sentence that a client may read.
-    pub fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    /// A problem of a kind of the service's own. The detail is a fragment that a client may read: what is so in this case.
+    pub fn of(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
-            status,
-            code,
+            kind,
             detail: detail.into(),
             errors: Vec::new(),
             members: Vec::new(),
@@ -51,6 +113,11 @@ impl Problem {
             for_the_operator: None,
             effects: Effects::ByStatus,
         }))
+    }
+
+    /// One that any operation may answer with.
+    fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(ProblemKind::standard(status, code), detail)
     }
 
     /// 400: the body is not JSON.
@@ -79,16 +146,26 @@ impl Problem {
         Self::new(405, "method-not-allowed", format!("this path takes {allow}")).with_header("allow", allow)
     }
 
-    /// 409: the state of things does not allow it; the code says which rule. `conflict` is the code of constraints without
-    /// a rule of their own.
-    pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(409, code, detail)
+    /// 409: a constraint of the data refused the change, for which the service has no kind of its own.
+    pub(crate) fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(409, "conflict", detail)
+    }
+
+    /// 412: what `If-Match` or `If-None-Match` asks for is not so.
+    pub(crate) fn precondition_failed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(412, "precondition-failed", detail)
     }
 
     /// 415: the body is of another type.
     pub fn unsupported_media_type() -> Self {
         Self::new(415, "unsupported-media-type", "the body must be of the type application/json")
             .with_header("accept", "application/json")
+    }
+
+    /// 415: the body is compressed, or encoded otherwise.
+    pub(crate) fn unsupported_content_encoding() -> Self {
+        Self::new(415, "unsupported-media-type", "the body must be sent as it is, without a Content-Encoding")
+            .with_header("accept-encoding", "identity")
     }
 
     /// 422: everything that is wrong with the request.
@@ -156,12 +233,17 @@ impl Problem {
 
     /// The HTTP status.
     pub fn status(&self) -> u16 {
-        self.0.status
+        self.0.kind.status
     }
 
     /// The stable code.
     pub fn code(&self) -> &'static str {
-        self.0.code
+        self.0.kind.code
+    }
+
+    /// It is of a kind of the service's own.
+    pub(crate) fn is_own(&self) -> bool {
+        self.0.kind.is_own
     }
 
     /// What is wrong, field by field.
@@ -171,7 +253,7 @@ impl Problem {
 
     /// The first of two problems of one request, with the errors of both where both are of that kind.
     pub(crate) fn and(mut self, other: Problem) -> Problem {
-        match (self.0.code, other.0.code) {
+        match (self.code(), other.code()) {
             ("invalid", "invalid") => {
                 self.0.errors.extend(other.0.errors);
                 self
@@ -184,10 +266,10 @@ impl Problem {
     /// The answer. What is for the operator goes to the log.
     pub fn into_response(self, trace_id: &str) -> Response {
         if let Some(text) = &self.0.for_the_operator {
-            crate::log::error(text, &[("code", &self.0.code)]);
+            crate::log::error(text, &[("code", &self.0.kind.code)]);
         }
         let body = serde_json::to_vec(&Document { problem: &self.0, trace_id }).unwrap_or_default();
-        let mut response = Response::new(self.0.status)
+        let mut response = Response::new(self.0.kind.status)
             .with_header("content-type", "application/problem+json")
             .with_body(body)
             .with_effects(self.0.effects);
@@ -201,7 +283,7 @@ impl Problem {
 /// For the operator: with what the log alone is to have, and never for a client.
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.0.code, self.0.detail)?;
+        write!(formatter, "{}: {}", self.0.kind.code, self.0.detail)?;
         for error in &self.0.errors {
             write!(formatter, "; {} {}", error.field, error.message)?;
         }
@@ -217,11 +299,11 @@ struct Document<'p> {
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> core::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", &format_args!("{TYPE_PREFIX}{}", self.problem.code))?;
-        map.serialize_entry("title", &title(self.problem.code))?;
-        map.serialize_entry("status", &self.problem.status)?;
+        map.serialize_entry("type", &format_args!("{TYPE_PREFIX}{}", self.problem.kind.code))?;
+        map.serialize_entry("title", &title(self.problem.kind.code))?;
+        map.serialize_entry("status", &self.problem.kind.status)?;
         map.serialize_entry("detail", &self.problem.detail)?;
-        map.serialize_entry("code", self.problem.code)?;
+        map.serialize_entry("code", self.problem.kind.code)?;
         map.serialize_entry("trace_id", self.trace_id)?;
         if !self.problem.errors.is_empty() {
             map.serialize_entry("errors", &FieldErrors(&self.problem.errors))?;
@@ -273,14 +355,19 @@ mod tests {
 
     use super::*;
 
+    crate::problems! {
+        /// Another category has this slug:
+        /// choose one that is free.
+        SLUG_TAKEN = 409 "slug-taken"
+    }
+
     fn document(problem: Problem) -> Value {
         serde_json::from_slice(&problem.into_response("0af7").body).expect("JSON")
     }
 
     #[test]
     fn a_problem_has_the_members_of_rfc_9457_and_our_own() {
-        let problem =
-            Problem::conflict("slug-taken", "another category has it").with("constraint", "category.slug");
+        let problem = Problem::of(SLUG_TAKEN, "another category has it").with("constraint", "category.slug");
         assert_eq!(
             document(problem),
             json!({
@@ -293,6 +380,17 @@ mod tests {
                 "constraint": "category.slug",
             })
         );
+    }
+
+    #[test]
+    fn a_kind_has_the_words_of_its_comment() {
+        assert_eq!(SLUG_TAKEN.description, "Another category has this slug: choose one that is free.");
+        assert!(SLUG_TAKEN.is_own && !Problem::unauthenticated().is_own());
+        for (code, good) in
+            [("a", true), ("a-b2", true), ("", false), ("-a", false), ("a--b", false), ("A", false)]
+        {
+            assert_eq!(is_kebab(code.as_bytes()), good, "{code:?}");
+        }
     }
 
     #[test]

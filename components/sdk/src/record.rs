@@ -84,7 +84,7 @@ macro_rules! body {
 
         impl $crate::Schema for $name {
             fn schema() -> $crate::serde_json::Value {
-                let mut object = $crate::value::ObjectSchema::new(concat!($($doc),*));
+                let mut object = $crate::value::ObjectSchema::new(stringify!($name), concat!($($doc),*));
                 $(
                     let default: Option<$type> = $crate::body!(@default $($default)?);
                     object.field(
@@ -253,7 +253,7 @@ macro_rules! reply {
 
         impl $crate::Schema for $name {
             fn schema() -> $crate::serde_json::Value {
-                let mut object = $crate::value::ObjectSchema::new(concat!($($doc),*));
+                let mut object = $crate::value::ObjectSchema::new(stringify!($name), concat!($($doc),*));
                 $( object.field(stringify!($field), concat!($($field_doc),*), <$type as $crate::Schema>::schema(), true); )*
                 object.finish()
             }

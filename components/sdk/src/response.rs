@@ -21,6 +21,12 @@ impl Response {
         self
     }
 
+    /// The value of the first header of this name, in lower case.
+    pub(crate) fn find(&self, name: &str) -> Option<&[u8]> {
+        let header = self.headers.iter().find(|header| header.name == name)?;
+        Some(&header.value)
+    }
+
     /// Sets the body.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
@@ -36,13 +42,26 @@ impl Response {
     }
 }
 
+/// An answer that is no problem, for the description.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerDescription {
+    /// The status.
+    pub status: u16,
+    /// The JSON Schema of the body; none where it has none, or one that is not JSON.
+    pub schema: Option<Value>,
+}
+
+impl AnswerDescription {
+    /// An answer with a JSON body.
+    pub fn json<T: Schema>(status: u16) -> Self {
+        Self { status, schema: Some(T::schema()) }
+    }
+}
+
 /// What a handler may answer with.
 pub trait Reply {
-    /// The status, for the description.
-    const STATUS: u16;
-
-    /// The schema of the body, for the description; none where there is none.
-    fn schema() -> Option<Value>;
+    /// Every answer that it makes, the usual one first.
+    fn describe() -> Vec<AnswerDescription>;
 
     /// The answer.
     fn into_response(self) -> Result<Response>;
@@ -53,10 +72,8 @@ pub trait Reply {
 pub struct Json<T>(pub T);
 
 impl<T: Serialize + Schema> Reply for Json<T> {
-    const STATUS: u16 = 200;
-
-    fn schema() -> Option<Value> {
-        Some(T::schema())
+    fn describe() -> Vec<AnswerDescription> {
+        vec![AnswerDescription::json::<T>(200)]
     }
 
     fn into_response(self) -> Result<Response> {
@@ -67,21 +84,41 @@ impl<T: Serialize + Schema> Reply for Json<T> {
 /// 201 with a JSON body and the new thing's `Location`.
 #[derive(Debug, Clone)]
 pub struct Created<T> {
-    /// The new thing's path.
+    /// The new thing's path. What a GET of it gives is the body: the answer has that one's `ETag`.
     pub location: String,
     /// The new thing.
     pub body: T,
 }
 
 impl<T: Serialize + Schema> Reply for Created<T> {
-    const STATUS: u16 = 201;
-
-    fn schema() -> Option<Value> {
-        Some(T::schema())
+    fn describe() -> Vec<AnswerDescription> {
+        vec![AnswerDescription::json::<T>(201)]
     }
 
     fn into_response(self) -> Result<Response> {
         json(201, &self.body).map(|response| response.with_header("location", self.location))
+    }
+}
+
+/// The answer of a PUT to a place that may have been empty: 201 where it was, 200 where it was not.
+#[derive(Debug, Clone)]
+pub enum Put<T> {
+    /// The place was empty.
+    Created(Created<T>),
+    /// Something was there before.
+    Replaced(Json<T>),
+}
+
+impl<T: Serialize + Schema> Reply for Put<T> {
+    fn describe() -> Vec<AnswerDescription> {
+        vec![AnswerDescription::json::<T>(200), AnswerDescription::json::<T>(201)]
+    }
+
+    fn into_response(self) -> Result<Response> {
+        match self {
+            Self::Created(created) => created.into_response(),
+            Self::Replaced(replaced) => replaced.into_response(),
+        }
     }
 }
 
@@ -90,10 +127,8 @@ impl<T: Serialize + Schema> Reply for Created<T> {
 pub struct NoContent;
 
 impl Reply for NoContent {
-    const STATUS: u16 = 204;
-
-    fn schema() -> Option<Value> {
-        None
+    fn describe() -> Vec<AnswerDescription> {
+        vec![AnswerDescription { status: 204, schema: None }]
     }
 
     fn into_response(self) -> Result<Response> {
@@ -103,10 +138,8 @@ impl Reply for NoContent {
 
 /// An answer put together by hand: described as 200 without a schema.
 impl Reply for Response {
-    const STATUS: u16 = 200;
-
-    fn schema() -> Option<Value> {
-        None
+    fn describe() -> Vec<AnswerDescription> {
+        vec![AnswerDescription { status: 200, schema: None }]
     }
 
     fn into_response(self) -> Result<Response> {

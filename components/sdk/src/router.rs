@@ -136,6 +136,7 @@ impl<T> Node<T> {
         if methods.contains(&"GET") {
             methods.push("HEAD");
         }
+        methods.push("OPTIONS");
         methods.sort_unstable();
         methods.join(", ")
     }
@@ -232,8 +233,8 @@ mod tests {
 
     #[test]
     fn another_method_is_told_what_the_path_takes() {
-        assert_eq!(found("PUT", "/products"), "GET, HEAD, POST");
-        assert_eq!(found("OPTIONS", "/products/7"), "DELETE, GET, HEAD");
-        assert_eq!(found("HEAD", "/products/7/images/8"), "DELETE");
+        assert_eq!(found("PUT", "/products"), "GET, HEAD, OPTIONS, POST");
+        assert_eq!(found("OPTIONS", "/products/7"), "DELETE, GET, HEAD, OPTIONS");
+        assert_eq!(found("HEAD", "/products/7/images/8"), "DELETE, OPTIONS");
     }
 }

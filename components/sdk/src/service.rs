@@ -1,23 +1,29 @@
 //! A service: its routes, subscriptions and migrations, put together once per instance.
 
-use crate::database::Transaction;
+use std::fmt;
+
+use crate::database::{Reads, Transaction};
 use crate::event::{Event, HandleError, Received, Subscription};
 use crate::extract::{Context, Handler, Request, RouteDescription};
 use crate::migration::Migration;
-use crate::problem::{Problem, Result};
-use crate::response::Response;
+use crate::precondition;
+use crate::problem::{Problem, ProblemKind, Result};
+use crate::response::{AnswerDescription, Response};
 use crate::router::{Found, Router, parameter_names};
 use crate::wit::bulkhead::service::types;
-use crate::wit::exports::bulkhead::service::describe::{Description, Parameter, Route as RouteRecord};
+use crate::wit::exports::bulkhead::service::describe::{
+    Answer as AnswerRecord, Description, Parameter, Problem as ProblemRecord, Route as RouteRecord,
+};
 use crate::wit::exports::bulkhead::service::migrations::Migration as MigrationRecord;
 
 /// A service. See the crate's page for an example.
 #[derive(Default)]
 pub struct Service {
     summary: &'static str,
-    router: Router<Box<Call>>,
+    /// To a position in `routes`.
+    router: Router<usize>,
     /// In the order of their definition.
-    descriptions: Vec<RouteEntry>,
+    routes: Vec<Route>,
     subscriptions: Vec<Subscription>,
     publishes: Vec<&'static str>,
     migrations: Vec<Migration>,
@@ -25,11 +31,13 @@ pub struct Service {
 
 type Call = dyn Fn(&Context<'_>) -> Result<Response> + Send + Sync;
 
-struct RouteEntry {
+struct Route {
     method: &'static str,
     path: &'static str,
     summary: &'static str,
     describe: fn(&mut RouteDescription),
+    call: Box<Call>,
+    problems: Vec<ProblemKind>,
 }
 
 impl Service {
@@ -67,6 +75,17 @@ impl Service {
     #[must_use]
     pub fn delete<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         self.route("DELETE", path, summary, handler)
+    }
+
+    /// Says with which problems of the service's own the route that was added last may answer: see [`problems!`](crate::problems). One
+    /// that it answers with all the same is put into the log as an error.
+    #[must_use]
+    pub fn answers_with(mut self, problems: &[ProblemKind]) -> Self {
+        match self.routes.last_mut() {
+            Some(route) => route.problems.extend_from_slice(problems),
+            None => refuse("", "", "is to be added before what it answers with"),
+        }
+        self
     }
 
     /// Takes events of a type.
@@ -111,29 +130,43 @@ impl Service {
             refuse(method, path, &format!("has {parameters} path parameters, and its handler takes {taken}"));
         }
         let call = Box::new(move |context: &Context<'_>| handler.call(context));
-        if !self.router.add(method, path, call) {
+        if !self.router.add(method, path, self.routes.len()) {
             refuse(method, path, "is there already");
         }
-        self.descriptions.push(RouteEntry { method, path, summary, describe: H::describe });
+        let problems = Vec::new();
+        self.routes.push(Route { method, path, summary, describe: H::describe, call, problems });
         self
     }
 
-    /// Answers a request.
+    /// Answers a request. HEAD is answered as GET is, and the host leaves the body out.
     pub fn handle(&self, request: &Request) -> Response {
-        let mut response =
-            self.answer(request).unwrap_or_else(|problem| problem.into_response(&request.trace_id));
-        if request.method == "HEAD" {
-            response.body.clear();
-        }
-        response
+        self.answer(request, Reads::Committed)
+            .and_then(|response| precondition::read_under(request, precondition::tagged(request, response)))
+            .unwrap_or_else(|problem| problem.into_response(&request.trace_id))
     }
 
-    fn answer(&self, request: &Request) -> Result<Response> {
-        match self.router.find(&request.method, &request.path) {
-            Found::Route(call, captures) => call(&Context { request, captures }),
-            Found::OtherMethods(allow) => Err(Problem::method_not_allowed(allow)),
-            Found::Nothing => Err(Problem::not_found("there is nothing at this path")),
+    /// The answer of the route's handler.
+    pub(crate) fn answer(&self, request: &Request, reads: Reads) -> Result<Response> {
+        let (position, captures) = match self.router.find(&request.method, &request.path) {
+            Found::Route(position, captures) => (*position, captures),
+            Found::OtherMethods(allow) if request.method == "OPTIONS" => {
+                return Ok(Response::new(204).with_header("allow", allow));
+            }
+            Found::OtherMethods(allow) => return Err(Problem::method_not_allowed(allow)),
+            Found::Nothing => return Err(Problem::not_found("there is nothing at this path")),
+        };
+        let route = self.routes.get(position).ok_or_else(|| Problem::internal("a route is not there"))?;
+        let answer = (route.call)(&Context { request, captures, service: self, reads });
+        if let Err(problem) = &answer
+            && problem.is_own()
+            && !route.problems.iter().any(|declared| declared.code == problem.code())
+        {
+            crate::log::error(
+                "the route does not say that it answers with this problem",
+                &[("code", &problem.code()), ("route", &format_args!("{} {}", route.method, route.path))],
+            );
         }
+        answer
     }
 
     /// Takes an event.
@@ -148,7 +181,7 @@ impl Service {
     pub fn description(&self) -> Description {
         Description {
             summary: self.summary.to_owned(),
-            routes: self.descriptions.iter().map(RouteEntry::record).collect(),
+            routes: self.routes.iter().map(Route::record).collect(),
             subscribes: self
                 .subscriptions
                 .iter()
@@ -164,6 +197,12 @@ impl Service {
     }
 }
 
+impl fmt::Debug for Service {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Service").field("summary", &self.summary).finish_non_exhaustive()
+    }
+}
+
 #[expect(
     clippy::panic,
     reason = "no request has part in it: it happens at once, at load and in every test, or never"
@@ -172,7 +211,7 @@ fn refuse(method: &str, path: &str, why: &str) -> ! {
     panic!("the route {method} {path} {why}")
 }
 
-impl RouteEntry {
+impl Route {
     fn record(&self) -> RouteRecord {
         let mut description = RouteDescription::default();
         (self.describe)(&mut description);
@@ -202,10 +241,19 @@ impl RouteEntry {
             path_parameters,
             query_parameters,
             request_schema: description.request_schema.map(|schema| schema.to_string()),
-            status: description.status,
-            response_schema: description.response_schema.map(|schema| schema.to_string()),
+            answers: description.answers.into_iter().map(answer_record).collect(),
+            problems: self.problems.iter().map(problem_record).collect(),
             access: description.access,
             computes: description.computes,
         }
     }
+}
+
+fn answer_record(answer: AnswerDescription) -> AnswerRecord {
+    AnswerRecord { status: answer.status, schema: answer.schema.map(|schema| schema.to_string()) }
+}
+
+fn problem_record(kind: &ProblemKind) -> ProblemRecord {
+    let ProblemKind { status, code, description, .. } = *kind;
+    ProblemRecord { status, code: code.to_owned(), description: description.to_owned() }
 }

@@ -244,5 +244,5 @@ fn conflict(kind: ConstraintKind, name: &str) -> Problem {
         ConstraintKind::Other => ("other", "a constraint does not allow it"),
     };
     // The kind stands for those that SQLite gives no name.
-    Problem::conflict("conflict", detail).with("constraint", if name.is_empty() { kind } else { name })
+    Problem::conflict(detail).with("constraint", if name.is_empty() { kind } else { name })
 }

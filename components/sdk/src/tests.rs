@@ -55,6 +55,11 @@ query! {
     }
 }
 
+crate::problems! {
+    /// There is none left.
+    pub SOLD_OUT = 409 "sold-out"
+}
+
 crate::roles! {
     pub Staff = "staff" | "admin"
 }
@@ -76,6 +81,7 @@ fn service() -> Service {
             let quantities: Vec<i64> = new.items.iter().map(|item| item.quantity.get()).collect();
             Ok(Created { location: "/orders/1".to_owned(), body: echo((quantities, new.gift)).0 })
         })
+        .answers_with(&[SOLD_OUT])
         .get("/orders/{id}", "Gives.", |Path(id): Path<Uuid>| Ok(echo(id)))
         .patch("/orders/{id}", "Changes.", |Path(_): Path<Uuid>, Body(changes): Body<Changes>| {
             Ok(echo(changes))
@@ -222,6 +228,9 @@ fn a_body_of_another_type_is_refused() {
     assert_eq!(service().handle(&plain).status, 415);
     plain.headers.clear();
     assert_eq!(service().handle(&plain).status, 415);
+    let mut compressed = request("POST", "/orders", "{}");
+    compressed.headers.push(Header { name: "content-encoding".to_owned(), value: b"gzip".to_vec() });
+    assert_eq!(service().handle(&compressed).status, 415);
 }
 
 #[test]
@@ -235,7 +244,7 @@ fn other_paths_methods_and_ids_have_their_problems() {
         ("PATCH", "/orders/7?x=1", 404, "not-found"),
         ("DELETE", &format!("/orders/{ID}?x=1"), 401, "unauthenticated"),
         ("DELETE", "/orders", 405, "method-not-allowed"),
-        ("OPTIONS", "/orders", 405, "method-not-allowed"),
+        ("OPTIONS", "/nothing", 404, "not-found"),
         ("DELETE", &format!("/orders/{ID}"), 401, "unauthenticated"),
         ("GET", "/fails", 500, "internal"),
     ] {
@@ -248,7 +257,7 @@ fn other_paths_methods_and_ids_have_their_problems() {
         response
             .headers
             .iter()
-            .any(|header| header.name == "allow" && header.value == b"GET, HEAD, POST, PUT")
+            .any(|header| header.name == "allow" && header.value == b"GET, HEAD, OPTIONS, POST, PUT")
     );
 }
 
@@ -293,23 +302,43 @@ fn the_description_says_whom_a_route_answers_and_which_computes() {
 }
 
 #[test]
-fn head_is_get_without_its_body() {
-    let response = service().handle(&request("HEAD", &format!("/orders/{ID}"), ""));
-    assert_eq!((response.status, response.body.len()), (200, 0));
-    assert_eq!(service().handle(&request("HEAD", "/nothing", "")).body.len(), 0);
+fn head_is_answered_as_get_for_the_host_leaves_the_body_out() {
+    for path in [format!("/orders/{ID}"), "/nothing".to_owned()] {
+        let [head, get] = ["HEAD", "GET"].map(|method| service().handle(&request(method, &path, "")));
+        assert_eq!((head.status, head.body), (get.status, get.body), "{path}");
+    }
+}
+
+#[test]
+fn options_tells_what_a_path_takes() {
+    let response = service().handle(&request("OPTIONS", "/orders", ""));
+    assert_eq!((response.status, response.find("allow")), (204, Some(&b"GET, HEAD, OPTIONS, POST, PUT"[..])));
+    assert!(response.body.is_empty());
+}
+
+#[test]
+fn an_integer_may_be_written_with_a_point_and_nothing_behind_it() {
+    for (quantity, status) in [("2.0", 201), ("2e0", 201), ("2.5", 422), ("1e300", 422), ("-0.0", 422)] {
+        let body = format!(r#"{{"items": [{{"sku": "a", "quantity": {quantity}}}]}}"#);
+        assert_eq!(send("POST", "/orders", &body).0, status, "{quantity}");
+    }
 }
 
 #[test]
 fn the_description_says_what_a_route_takes_and_gives() {
     let description = service().description();
     let route = description.routes.iter().find(|route| route.method == "POST").expect("a route");
-    assert_eq!((route.path.as_str(), route.status), ("/orders", 201));
+    assert_eq!((route.path.as_str(), route.answers[0].status), ("/orders", 201));
+    let problems: Vec<(u16, &str)> =
+        route.problems.iter().map(|kind| (kind.status, kind.code.as_str())).collect();
+    assert_eq!(problems, [(409, "sold-out")]);
     let schema: Value =
         serde_json::from_str(route.request_schema.as_deref().expect("a schema")).expect("JSON");
     assert_eq!(
         schema,
         json!({
             "type": "object",
+            "title": "NewOrder",
             "description": "An order.",
             "additionalProperties": false,
             "required": ["items"],
@@ -317,14 +346,25 @@ fn the_description_says_what_a_route_takes_and_gives() {
                 "items": {
                     "type": "array", "minItems": 1, "maxItems": 3, "description": "What is ordered.",
                     "items": {
-                        "type": "object", "additionalProperties": false, "required": ["sku", "quantity"],
+                        "type": "object", "title": "Item", "additionalProperties": false,
+                        "required": ["sku", "quantity"],
                         "properties": {
-                            "sku": {"type": "string", "minLength": 1, "maxLength": 5},
+                            "sku": {
+                                "type": "string", "minLength": 1, "maxLength": 5,
+                                "pattern": concat!(
+                                    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f]",
+                                    r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$",
+                                ),
+                            },
                             "quantity": {"type": "integer", "minimum": 1, "maximum": 10},
                         },
                     },
                 },
-                "colour": {"anyOf": [{"type": "string", "enum": ["red", "blue"]}, {"type": "null"}]},
+                "colour": {
+                    "anyOf": [
+                        {"type": "string", "title": "Colour", "enum": ["red", "blue"]}, {"type": "null"},
+                    ],
+                },
                 "gift": {"type": "boolean"},
             },
         })

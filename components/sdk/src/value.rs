@@ -210,7 +210,9 @@ pub(crate) fn read_list<T: FromJson>(node: Node<'_>, errors: &mut Errors) -> Opt
 pub fn nullable(schema: Value) -> Value {
     match schema {
         Value::Object(mut members)
-            if members.get("type").is_some_and(Value::is_string) && !members.contains_key("enum") =>
+            if members.get("type").is_some_and(Value::is_string)
+                && !members.contains_key("enum")
+                && !members.contains_key("title") =>
         {
             let kind = members.get("type").cloned();
             members.insert("type".to_owned(), json!([kind, "null"]));
@@ -221,17 +223,21 @@ pub fn nullable(schema: Value) -> Value {
 }
 
 /// Builds the schema of an object, field by field. What the macros of the SDK expand to.
+///
+/// A schema with a `title` is that of a type with a name: the OpenAPI document has it once, under that name.
 #[derive(Debug)]
 pub struct ObjectSchema {
+    title: String,
     description: &'static str,
     properties: Map<String, Value>,
     required: Vec<&'static str>,
 }
 
 impl ObjectSchema {
-    /// An object without fields. The description is a doc comment's text.
-    pub fn new(description: &'static str) -> Self {
-        Self { description: description.trim(), properties: Map::new(), required: Vec::new() }
+    /// An object without fields. The title is its type's name, the description a doc comment's text.
+    pub fn new(title: impl Into<String>, description: &'static str) -> Self {
+        let (title, description) = (title.into(), description.trim());
+        Self { title, description, properties: Map::new(), required: Vec::new() }
     }
 
     /// Adds a field.
@@ -243,6 +249,10 @@ impl ObjectSchema {
         required: bool,
     ) {
         let name = field_name(name);
+        if schema.get("title").is_some() && !description.is_empty() {
+            // What the field is for stands beside what the type is, not in its place.
+            schema = json!({"allOf": [schema]});
+        }
         if let (false, Value::Object(members)) = (description.is_empty(), &mut schema) {
             members.insert("description".to_owned(), json!(description.trim()));
         }
@@ -257,6 +267,9 @@ impl ObjectSchema {
         let mut schema =
             json!({"type": "object", "properties": self.properties, "additionalProperties": false});
         if let Value::Object(members) = &mut schema {
+            if !self.title.is_empty() {
+                members.insert("title".to_owned(), json!(self.title));
+            }
             if !self.required.is_empty() {
                 members.insert("required".to_owned(), json!(self.required));
             }

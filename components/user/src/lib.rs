@@ -14,6 +14,7 @@
 
 pub mod events;
 pub mod http;
+pub mod problems;
 pub mod rules;
 pub mod settings;
 pub mod store;

@@ -77,8 +77,8 @@ mod tests {
             path_parameters: Vec::new(),
             query_parameters: Vec::new(),
             request_schema: None,
-            status: 200,
-            response_schema: None,
+            answers: Vec::new(),
+            problems: Vec::new(),
             access: Access::Public,
             computes: *computes,
         };

@@ -36,7 +36,8 @@ mod service;
 mod worker;
 
 pub use bindings::bulkhead::service::types::{Header, Principal, Request};
-pub use bindings::exports::bulkhead::service::describe::{Access, Description, Parameter, Route};
+pub use bindings::exports::bulkhead::service::describe as description;
+pub use bindings::exports::bulkhead::service::describe::Description;
 pub use cache::ComponentCache;
 pub use component::{Component, LoadError};
 pub use consumer::Consumer;

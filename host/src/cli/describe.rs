@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use bulkhead_runtime::{Access, Description, Parameter, Route};
+use bulkhead_runtime::description::{Access, Answer, Description, Parameter, Problem, Route};
 use serde_json::{Value, json};
 
 use super::ApplicationArgs;
@@ -72,8 +72,8 @@ fn route(route: &Route) -> Value {
         "path_parameters": route.path_parameters.iter().map(parameter).collect::<Vec<_>>(),
         "query_parameters": route.query_parameters.iter().map(parameter).collect::<Vec<_>>(),
         "request_schema": route.request_schema.as_deref().map(schema),
-        "status": route.status,
-        "response_schema": route.response_schema.as_deref().map(schema),
+        "answers": route.answers.iter().map(answer).collect::<Vec<_>>(),
+        "problems": route.problems.iter().map(problem).collect::<Vec<_>>(),
     })
 }
 
@@ -84,6 +84,14 @@ fn parameter(parameter: &Parameter) -> Value {
         "schema": schema(&parameter.schema),
         "description": parameter.description,
     })
+}
+
+fn answer(answer: &Answer) -> Value {
+    json!({"status": answer.status, "schema": answer.schema.as_deref().map(schema)})
+}
+
+fn problem(kind: &Problem) -> Value {
+    json!({"status": kind.status, "code": kind.code, "description": kind.description})
 }
 
 /// A schema as JSON; one that is none, as the text that it is.

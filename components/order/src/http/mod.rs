@@ -19,6 +19,7 @@ use bulkhead_contracts::v1::{
 use bulkhead_sdk::{Service, migration};
 
 use crate::events::subscribe;
+use crate::problems;
 use crate::settings::settings;
 
 /// The service.
@@ -38,6 +39,12 @@ pub fn service() -> Service {
             .publishes::<OrderDelivered>()
             .get("/orders", "Lists orders, the newest first.", orders::list)
             .post("/orders", "Places an order.", placing::place)
+            .answers_with(&[
+                problems::UNKNOWN_PRODUCT,
+                problems::UNKNOWN_USER,
+                problems::UNKNOWN_ADDRESS,
+                problems::PRICE_CHANGED,
+            ])
             .get("/orders/{id}", "Gives an order with its items, payment and shipping.", orders::by_id)
             .get("/orders/by-number/{order_number}", "Gives an order by its number.", orders::by_number)
             .get("/orders/{id}/history", "Says what happened to an order.", history::list)
@@ -46,12 +53,16 @@ pub fn service() -> Service {
                 "Cancels an order that is not shipped, and refunds it.",
                 cancel::cancel,
             )
+            .answers_with(&[problems::ORDER_STATE])
             .post(
                 "/orders/{id}/payment",
                 "Pays again after a decline, within the time allowed.",
                 payment::pay,
             )
+            .answers_with(&[problems::ORDER_STATE, problems::TOO_MANY_PAYMENTS])
             .post("/orders/{id}/ship", "Gives a paid order to a carrier.", shipping::ship)
-            .post("/orders/{id}/deliver", "Notes that an order has arrived.", shipping::deliver);
+            .answers_with(&[problems::ORDER_STATE])
+            .post("/orders/{id}/deliver", "Notes that an order has arrived.", shipping::deliver)
+            .answers_with(&[problems::ORDER_STATE]);
     subscribe(service)
 }

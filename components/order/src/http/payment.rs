@@ -6,6 +6,7 @@ use bulkhead_sdk::{Body, Json, Path, Problem, Result, Transaction, body, now};
 use super::who::{Asks, no_such_order};
 use crate::life::order_state;
 use crate::paying;
+use crate::problems::TOO_MANY_PAYMENTS;
 use crate::rules::payment::{ATTEMPTS_MAX, Method, Token};
 use crate::rules::status::Cause;
 use crate::store::order::{self, Order};
@@ -38,9 +39,7 @@ pub(super) fn pay(
     }
     if payment_attempt::count(&transaction, id)? >= ATTEMPTS_MAX {
         let detail = format!("an order is tried to be paid {ATTEMPTS_MAX} times at most");
-        return Err(
-            Problem::conflict("too-many-payments", detail).with("constraint", "order_payment_attempt")
-        );
+        return Err(Problem::of(TOO_MANY_PAYMENTS, detail).with("constraint", "order_payment_attempt"));
     }
     paying::again(&transaction, &mut order, (&new.method, &new.token), now)?;
     order::by_id(&transaction, id)?.map(Json).ok_or_else(no_such_order)

@@ -11,6 +11,7 @@ use bulkhead_sdk::{
 use super::address::NewShipping;
 use super::payment::NewPayment;
 use super::who::Asks;
+use crate::problems::{PRICE_CHANGED, UNKNOWN_ADDRESS, UNKNOWN_PRODUCT, UNKNOWN_USER};
 use crate::rules::access::Who;
 use crate::rules::basket::{ITEMS_MAX, Priced, QUANTITY_MAX, Unpriced, price, repeated};
 use crate::rules::number::year;
@@ -118,7 +119,7 @@ pub(super) fn place(
     let (priced, total_amount) = check_known(user_id, knows_user, priced)?;
     let shipping = shipping.map_err(unknown_address)?;
     if new.expected_total.is_some_and(|expected| expected != total_amount) {
-        return Err(Problem::conflict("price-changed", "the total is not what was expected")
+        return Err(Problem::of(PRICE_CHANGED, "the total is not what was expected")
             .with("constraint", "order.total_amount")
             .with("total_amount", total_amount.to_string()));
     }
@@ -176,9 +177,9 @@ fn check_known<T>(user_id: UserId, knows_user: bool, priced: Result<T, Unpriced>
                 Problem::invalid_field("items", format!("must cost {} at most, all together", Money::MAX))
             });
         }
-        ([], _) => Problem::conflict("unknown-product", "the shop does not have each of these products")
+        ([], _) => Problem::of(UNKNOWN_PRODUCT, "the shop does not have each of these products")
             .with("constraint", "order_item.product_id_ref"),
-        _ => Problem::conflict("unknown-user", "there is no such user to order for")
+        _ => Problem::of(UNKNOWN_USER, "there is no such user to order for")
             .with("constraint", "order.user_id_ref"),
     };
     let texts = |ids: Vec<String>| serde_json::Value::from(ids);
@@ -188,7 +189,7 @@ fn check_known<T>(user_id: UserId, knows_user: bool, priced: Result<T, Unpriced>
 }
 
 fn unknown_address(id: AddressId) -> Problem {
-    Problem::conflict("unknown-address", "the customer has no such address")
+    Problem::of(UNKNOWN_ADDRESS, "the customer has no such address")
         .with("constraint", "user_address.id")
         .with("address_id", id.to_string())
 }

@@ -8,6 +8,7 @@ use bulkhead_sdk::{
 
 use super::ListQuery;
 use crate::events::category_changed;
+use crate::problems::{CATEGORY_CYCLE, CATEGORY_TOO_DEEP, TOO_MANY_CHILDREN};
 use crate::rules::category::{CHILDREN_MAX, DEPTH_MAX, Misplaced, Slug, check_place};
 use crate::rules::line::Name;
 use crate::store::category::{self, Category};
@@ -61,14 +62,14 @@ fn no_such_category() -> Problem {
 fn misplaced(why: Misplaced) -> Problem {
     match why {
         Misplaced::Cycle => {
-            Problem::conflict("category-cycle", "a category cannot belong to itself or to one below it")
+            Problem::of(CATEGORY_CYCLE, "a category cannot belong to itself or to one below it")
         }
-        Misplaced::TooDeep => Problem::conflict(
-            "category-too-deep",
+        Misplaced::TooDeep => Problem::of(
+            CATEGORY_TOO_DEEP,
             format!("categories stand at most {DEPTH_MAX} levels deep, with all that is below them"),
         ),
-        Misplaced::TooManyChildren => Problem::conflict(
-            "too-many-children",
+        Misplaced::TooManyChildren => Problem::of(
+            TOO_MANY_CHILDREN,
             format!("at most {CHILDREN_MAX} categories belong to one category"),
         ),
     }

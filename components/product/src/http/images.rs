@@ -7,6 +7,7 @@ use bulkhead_sdk::{
 };
 
 use super::{ListQuery, no_such_product};
+use crate::problems::TOO_MANY_IMAGES;
 use crate::rules::image::{DISPLAY_ORDER_MAX, HttpsUrl, IMAGES_MAX};
 use crate::store::image::{self, Image};
 use crate::store::product;
@@ -53,11 +54,8 @@ pub(super) fn create(
 ) -> Result<Created<Image>> {
     let (count, next_order) = image::count_and_next_order(&transaction, product_id)?;
     if count >= IMAGES_MAX {
-        return Err(Problem::conflict(
-            "too-many-images",
-            format!("a product has at most {IMAGES_MAX} images"),
-        )
-        .with("constraint", "product_image.product_id"));
+        return Err(Problem::of(TOO_MANY_IMAGES, format!("a product has at most {IMAGES_MAX} images"))
+            .with("constraint", "product_image.product_id"));
     }
     let image = Image {
         id: new_id().into(),

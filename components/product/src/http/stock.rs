@@ -8,6 +8,7 @@ use bulkhead_sdk::{
 };
 
 use super::no_such_product;
+use crate::problems::{INSUFFICIENT_STOCK, TOO_MUCH_STOCK};
 use crate::rules::stock::{self, DELTA_MAX, DELTA_MIN, Refusal, STOCK_MAX};
 use crate::store::product::{self, Stock};
 
@@ -59,12 +60,12 @@ pub(super) fn change(
     let Delta(delta) = change.delta;
     stock.available = stock::change(stock.available, delta).map_err(|refusal| match refusal {
         Refusal::Insufficient => {
-            Problem::conflict("insufficient-stock", "there is less stock than is to be taken out")
+            Problem::of(INSUFFICIENT_STOCK, "there is less stock than is to be taken out")
                 .with("available", stock.available)
                 .with("constraint", "product.stock_quantity")
         }
         Refusal::TooMuch => {
-            Problem::conflict("too-much-stock", format!("at most {STOCK_MAX} of a product can be available"))
+            Problem::of(TOO_MUCH_STOCK, format!("at most {STOCK_MAX} of a product can be available"))
                 .with("available", stock.available)
                 .with("constraint", "product.stock_quantity")
         }

@@ -4,6 +4,7 @@ use bulkhead_contracts::CategoryId;
 use bulkhead_sdk::sql::Error;
 use bulkhead_sdk::{ConstraintKind, Limit, Problem, Read, Result, Transaction, params, row};
 
+use crate::problems::{CATEGORY_NOT_EMPTY, SLUG_TAKEN, UNKNOWN_CATEGORY};
 use crate::rules::category::{Place, SLUG_NUMBER_MAX, Slug};
 
 row! {
@@ -134,11 +135,10 @@ pub fn update(transaction: &Transaction, category: &Category) -> Result<()> {
 pub fn delete(transaction: &Transaction, id: CategoryId) -> Result<bool> {
     let outcome = transaction.execute("DELETE FROM category WHERE id = ?1", &params![id]).map_err(
         |error| match error.constraint() {
-            Some((ConstraintKind::ForeignKey, _)) => Problem::conflict(
-                "category-not-empty",
-                "products or categories still belong to this category",
-            )
-            .with("constraint", "category.id"),
+            Some((ConstraintKind::ForeignKey, _)) => {
+                Problem::of(CATEGORY_NOT_EMPTY, "products or categories still belong to this category")
+                    .with("constraint", "category.id")
+            }
             _ => error.into(),
         },
     )?;
@@ -149,11 +149,10 @@ pub fn delete(transaction: &Transaction, id: CategoryId) -> Result<bool> {
 fn refused(error: Error) -> Problem {
     match error.constraint() {
         Some((ConstraintKind::Unique, "category.slug")) => {
-            Problem::conflict("slug-taken", "another category has this slug")
-                .with("constraint", "category.slug")
+            Problem::of(SLUG_TAKEN, "another category has this slug").with("constraint", "category.slug")
         }
         Some((ConstraintKind::ForeignKey, _)) => {
-            Problem::conflict("unknown-category", "there is no category with this parent_category_id")
+            Problem::of(UNKNOWN_CATEGORY, "there is no category with this parent_category_id")
                 .with("constraint", "category.parent_category_id")
         }
         _ => error.into(),

@@ -6,6 +6,7 @@ use bulkhead_sdk::{
     ConstraintKind, FromRow, Problem, Read, Result, Row, Timestamp, Transaction, Value, params, reply, row,
 };
 
+use crate::problems::{PRODUCT_RESERVED, SKU_TAKEN, UNKNOWN_CATEGORY};
 use crate::rules::review::average;
 use crate::store::image::Image;
 
@@ -235,7 +236,7 @@ pub fn delete(transaction: &Transaction, id: ProductId) -> Result<bool> {
     let outcome = transaction.execute("DELETE FROM product WHERE id = ?1", &params![id]).map_err(
         |error| match error.constraint() {
             Some((ConstraintKind::Trigger, "product-reserved")) => {
-                Problem::conflict("product-reserved", "stock of this product is reserved for orders")
+                Problem::of(PRODUCT_RESERVED, "stock of this product is reserved for orders")
                     .with("constraint", "product-reserved")
             }
             _ => error.into(),
@@ -267,10 +268,10 @@ pub fn update_stock(transaction: &Transaction, stock: &Stock, updated_at: Timest
 fn refused(error: Error) -> Problem {
     match error.constraint() {
         Some((ConstraintKind::Unique, "product.sku")) => {
-            Problem::conflict("sku-taken", "another product has this sku").with("constraint", "product.sku")
+            Problem::of(SKU_TAKEN, "another product has this sku").with("constraint", "product.sku")
         }
         Some((ConstraintKind::ForeignKey, _)) => {
-            Problem::conflict("unknown-category", "there is no category with this category_id")
+            Problem::of(UNKNOWN_CATEGORY, "there is no category with this category_id")
                 .with("constraint", "product.category_id")
         }
         _ => error.into(),

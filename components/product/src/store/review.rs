@@ -1,6 +1,7 @@
 //! The tables `product_review` and `deleted_user`. The first names come from `user`, a table that the host keeps and the service only
 //! reads.
 
+use crate::problems::REVIEW_EXISTS;
 use bulkhead_contracts::{ProductId, ReviewId, UserId};
 use bulkhead_sdk::sql::Error;
 use bulkhead_sdk::{
@@ -109,7 +110,7 @@ pub fn insert(transaction: &Transaction, review: &NewReview) -> Result<()> {
             Some((ConstraintKind::ForeignKey, _)) => Problem::not_found("there is no such product"),
             Some((ConstraintKind::Unique, constraint)) => {
                 let constraint = constraint.to_owned();
-                Problem::conflict("review-exists", "you have reviewed this product already")
+                Problem::of(REVIEW_EXISTS, "you have reviewed this product already")
                     .with("constraint", constraint)
             }
             _ => error.into(),

@@ -7,6 +7,7 @@ use bulkhead_sdk::{
 
 use super::ListQuery;
 use super::own::{Own, no_such_user};
+use crate::problems::TOO_MANY_ADDRESSES;
 use crate::rules::address::{ADDRESSES_MAX, Candidate, Held, default_after};
 use crate::store::address::{self, Address};
 use crate::store::user;
@@ -80,9 +81,7 @@ pub(super) fn create(
     let others = address::held(&transaction, user_id)?;
     if others.len() >= ADDRESSES_MAX {
         let detail = format!("a user has at most {ADDRESSES_MAX} addresses");
-        return Err(
-            Problem::conflict("too-many-addresses", detail).with("constraint", "user_address.user_id")
-        );
+        return Err(Problem::of(TOO_MANY_ADDRESSES, detail).with("constraint", "user_address.user_id"));
     }
     let id = new_id().into();
     let default = default_after(&others, Some(Candidate { id, was_default: false, wish: new.is_default }));

@@ -15,6 +15,7 @@ mod users;
 use bulkhead_contracts::v1::{UserChanged, UserDeleted};
 use bulkhead_sdk::{Cursor, Limit, Problem, Result, Service, migration, query, random_bytes};
 
+use crate::problems;
 use crate::settings::settings;
 
 query! {
@@ -46,20 +47,26 @@ pub fn service() -> Service {
         .publishes::<UserDeleted>()
         .get("/users", "Lists the users, the oldest first.", users::list)
         .post("/users", "Registers a user.", users::create)
+        .answers_with(&[problems::EMAIL_TAKEN])
         .get("/users/{id}", "Gives a user.", users::by_id)
         .patch("/users/{id}", "Changes a user.", users::change)
+        .answers_with(&[problems::EMAIL_TAKEN])
         .delete("/users/{id}", "Deletes a user with all that is theirs.", users::delete)
         .put("/users/{id}/password", "Changes a user's password.", password::change)
+        .answers_with(&[problems::WRONG_PASSWORD, problems::PASSWORD_CHANGED])
         .get("/users/{id}/addresses", "Lists a user's addresses, the oldest first.", addresses::list)
         .post("/users/{id}/addresses", "Adds an address of a user.", addresses::create)
+        .answers_with(&[problems::TOO_MANY_ADDRESSES])
         .get("/users/{id}/addresses/{address_id}", "Gives an address.", addresses::by_id)
         .put("/users/{id}/addresses/{address_id}", "Replaces an address.", addresses::replace)
         .delete("/users/{id}/addresses/{address_id}", "Deletes an address.", addresses::delete)
         .get("/users/{id}/preferences", "Lists a user's preferences by key.", preferences::list)
         .get("/users/{id}/preferences/{key}", "Gives a preference.", preferences::by_key)
         .put("/users/{id}/preferences/{key}", "Sets a preference.", preferences::put)
+        .answers_with(&[problems::TOO_MANY_PREFERENCES])
         .delete("/users/{id}/preferences/{key}", "Deletes a preference.", preferences::delete)
         .post("/sessions", "Logs in.", sessions::create)
+        .answers_with(&[problems::INVALID_CREDENTIALS, problems::TOO_MANY_LOGINS])
         .get("/sessions/current", "Says whose session this is.", sessions::current)
         .get("/.well-known/jwks.json", "Gives the keys that tokens are verified with.", keys::list)
 }

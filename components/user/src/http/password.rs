@@ -5,6 +5,7 @@ use bulkhead_sdk::{Body, Compute, NoContent, Problem, Result, Snapshot, Transact
 
 use super::own::{Own, no_such_user};
 use super::random;
+use crate::problems::{PASSWORD_CHANGED, WRONG_PASSWORD};
 use crate::rules::password::{self, GivenPassword, NewPassword};
 use crate::settings::settings;
 use crate::store::user;
@@ -28,7 +29,7 @@ pub(super) fn change(
 ) -> Result<NoContent> {
     let current = user::password_hash(&snapshot, id)?.ok_or_else(no_such_user)?;
     if !password::verify(&compute, &change.current_password, &current)? {
-        return Err(Problem::new(403, "wrong-password", "the current password is another one"));
+        return Err(Problem::of(WRONG_PASSWORD, "the current password is another one"));
     }
     let new = password::hash(&compute, settings().cost, &change.new_password, &random()?)?;
     if user::change_password(&transaction, id, (&current, &new), now())? {
@@ -37,6 +38,6 @@ pub(super) fn change(
     if !user::exists(&transaction, id)? {
         return Err(no_such_user());
     }
-    Err(Problem::conflict("password-changed", "the password was changed meanwhile")
+    Err(Problem::of(PASSWORD_CHANGED, "the password was changed meanwhile")
         .with("constraint", "user.password_hash"))
 }

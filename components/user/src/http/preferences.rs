@@ -2,12 +2,13 @@
 
 use bulkhead_contracts::UserId;
 use bulkhead_sdk::{
-    Body, Created, Json, NoContent, Page, Problem, Query, Result, Snapshot, Text, Transaction, body, new_id,
+    Body, Created, Json, NoContent, Page, Problem, Put, Query, Result, Snapshot, Text, Transaction, body,
+    new_id,
 };
 
 use super::ListQuery;
 use super::own::{Own, no_such_user};
-use super::reply::Put;
+use crate::problems::TOO_MANY_PREFERENCES;
 use crate::rules::preference::{PREFERENCES_MAX, PreferenceKey, VALUE_MAX};
 use crate::store::preference::{self, Preference};
 use crate::store::user;
@@ -58,9 +59,7 @@ pub(super) fn put(
     }
     if preference::count(&transaction, user_id)? >= PREFERENCES_MAX {
         let detail = format!("a user has at most {PREFERENCES_MAX} preferences");
-        return Err(
-            Problem::conflict("too-many-preferences", detail).with("constraint", "user_preference.user_id")
-        );
+        return Err(Problem::of(TOO_MANY_PREFERENCES, detail).with("constraint", "user_preference.user_id"));
     }
     let location = format!("/users/{user_id}/preferences/{key}");
     let preference =

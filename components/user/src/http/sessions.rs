@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::random;
 use super::reply::NotKept;
+use crate::problems::{INVALID_CREDENTIALS, TOO_MANY_LOGINS};
 use crate::rules::admin;
 use crate::rules::email::Email;
 use crate::rules::login::peer_key;
@@ -175,13 +176,13 @@ fn key_to_sign_with(
 
 /// One and the same for a wrong email and a wrong password. The failure that was counted stays.
 fn invalid_credentials() -> Problem {
-    Problem::new(401, "invalid-credentials", "the email or the password is wrong")
+    Problem::of(INVALID_CREDENTIALS, "the email or the password is wrong")
         .with_header("www-authenticate", "Bearer")
         .with_effects(Effects::Commit)
 }
 
 fn too_many_logins(seconds: i64) -> Problem {
-    Problem::new(429, "too-many-logins", "too many logins with this email have failed from this address")
+    Problem::of(TOO_MANY_LOGINS, "too many logins with this email have failed from this address")
         .with_header("retry-after", seconds.to_string())
 }
 

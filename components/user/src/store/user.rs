@@ -6,6 +6,7 @@ use bulkhead_sdk::{
     ConstraintKind, Cursor, Limit, Page, Problem, Read, Result, Timestamp, Transaction, params, row,
 };
 
+use crate::problems::EMAIL_TAKEN;
 use crate::rules::email::Email;
 use crate::rules::password::PasswordHash;
 
@@ -147,7 +148,7 @@ pub fn delete(transaction: &Transaction, id: UserId) -> Result<Option<String>, E
 
 /// The email is somebody else's.
 pub fn email_taken() -> Problem {
-    Problem::conflict("email-taken", "another account has this email").with("constraint", "user.email")
+    Problem::of(EMAIL_TAKEN, "another account has this email").with("constraint", "user.email")
 }
 
 /// What a constraint of the table means to a client.

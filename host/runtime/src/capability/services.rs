@@ -51,6 +51,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         reader.end();
     }
     let reads = is_read(&request.method);
+    let is_head = request.method == "HEAD";
     let idempotency_key = idempotency_key(&request);
     running.calls = running.calls.max(if reads { Calls::Reading } else { Calls::Effective });
 
@@ -94,7 +95,8 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
                     value: value.as_bytes().to_vec(),
                 })
                 .collect(),
-            body: answer.body,
+            // A guest answers HEAD as it does GET (RFC 9110, section 9.3.2): the body is for neither a client nor a caller.
+            body: if is_head { Vec::new() } else { answer.body },
         }),
         Ok(Err(failure)) => {
             let problem = Problem::from(&failure);
@@ -126,7 +128,7 @@ fn passes(name: &str) -> bool {
 
 /// Whether a method only reads: such a request goes to a service's readers, and may be made again.
 pub(crate) fn is_read(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD")
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 fn check(request: &OutgoingRequest, target: &Queues) -> Result<(), Error> {
