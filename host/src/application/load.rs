@@ -88,7 +88,7 @@ fn load(
 /// What the component uses and the manifest does not grant, and what the manifest routes to it and it does not have.
 fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<String> {
     let spec = &entry.spec;
-    let mut wrong = Vec::new();
+    let mut wrong = component.description.as_ref().map(crate::interface::mistakes).unwrap_or_default();
     let mut lacks = |uses: &str, grant: &str, example: String| {
         wrong.push(format!("the component {uses}, and the manifest gives it no `{grant}`; add {example}"));
     };

@@ -6,6 +6,7 @@ mod client;
 mod dead_letters;
 mod describe;
 mod events;
+mod openapi;
 mod output;
 mod ownership;
 mod replay;
@@ -46,6 +47,13 @@ enum Verb {
         /// All of it, with the schemas, as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Print the OpenAPI document of the application, or of one of its services
+    Openapi {
+        #[command(flatten)]
+        application: ApplicationArgs,
+        /// The service; all of them in one document if none is named
+        service: Option<String>,
     },
     /// Print the page of who owns which data, and who keeps which copies, in Markdown
     Ownership {
@@ -165,6 +173,7 @@ pub fn run() -> ExitCode {
         telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
             Verb::Up { application } => up::run(application),
             Verb::Describe { application, json } => describe::run(application, json),
+            Verb::Openapi { application, service } => openapi::run(application, service.as_deref()),
             Verb::Ownership { application } => ownership::run(application),
             Verb::Status { host, json } => status::run(&host, json),
             Verb::Events { host, which, json } => events::run(&host, &which, json),

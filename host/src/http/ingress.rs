@@ -16,10 +16,12 @@ use tokio::sync::oneshot;
 
 use super::after::Positions;
 use super::body;
-use super::problems::{own, problem_response};
+use super::compression::{Asked, accepts_gzip, compressed, plain_tags};
+use super::problems::{own, problem_response, read_only};
 use super::same_key::{self, Keys};
 use crate::application::Application;
 use crate::identity::Identity;
+use crate::interface::Interface;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
@@ -34,6 +36,7 @@ pub(super) struct Ingress {
     identity: Option<Identity>,
     positions: Positions,
     keys: Keys,
+    interface: Arc<Interface>,
     pub(super) stopping: AtomicBool,
 }
 
@@ -64,6 +67,7 @@ impl Ingress {
             identity,
             positions,
             keys: Keys::default(),
+            interface: application.interface(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -80,7 +84,12 @@ impl Ingress {
         let trace_id = trace.to_string();
 
         let ready = !self.stopping.load(Ordering::Relaxed);
-        let mut response = match own(request.method(), request.uri().path(), ready, &trace_id) {
+        let (method, path) = (request.method(), request.uri().path());
+        let own = own(method, path, ready, &trace_id).or_else(|| {
+            let page = self.interface.page(path)?;
+            Some(read_only(method, &trace_id).unwrap_or_else(|| page.answer(request.headers())))
+        });
+        let mut response = match own {
             Some(response) => response,
             None => self
                 .route(peer, request, &trace_id)
@@ -100,7 +109,9 @@ impl Ingress {
         request: http::Request<Incoming>,
         trace_id: &str,
     ) -> Result<Response<Full<Bytes>>, Problem> {
-        let (parts, incoming) = request.into_parts();
+        let (mut parts, incoming) = request.into_parts();
+        let compression =
+            Asked { gzip: accepts_gzip(&parts.headers), tagged: plain_tags(&mut parts.headers) };
         let path = parts.uri.path();
         if path.len() > PATH_MAX {
             return Err(Problem::new(
@@ -176,7 +187,7 @@ impl Ingress {
             Err(_) => Err(Failure::OutcomeUnknown("there was no answer long after the deadline".into())),
         };
         match outcome {
-            Ok(answer) => Ok(response(answer, target)),
+            Ok(answer) => Ok(response(answer, target, compression).await),
             Err(failure) => Err(Problem::from(&failure)),
         }
     }
@@ -191,10 +202,8 @@ fn passed_on(headers: &HeaderMap) -> Vec<Header> {
         .collect()
 }
 
-fn response(answer: Answer, target: &Target) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers;
+async fn response(answer: Answer, target: &Target, asked: Asked) -> Response<Full<Bytes>> {
+    let mut response = compressed(answer.status, answer.headers, answer.body, asked).await;
     if answer.replayed {
         response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
     }

@@ -2,6 +2,7 @@
 
 mod after;
 mod body;
+pub(crate) mod compression;
 mod ingress;
 mod problems;
 mod same_key;

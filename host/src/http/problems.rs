@@ -30,6 +30,10 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
 
 /// The answer of one of the host's own paths; `None` for any other path.
 pub(crate) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> Option<Response<Full<Bytes>>> {
+    // The host as a whole (RFC 9110, section 9.3.7).
+    if method == Method::OPTIONS && path == "*" {
+        return Some(allow(StatusCode::NO_CONTENT, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
+    }
     let name = match path.strip_prefix(HOST_PATHS) {
         Some(name) => name,
         None if HEALTH_ALIASES.contains(&path) => path,
@@ -45,15 +49,34 @@ pub(crate) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> O
             return Some(problem_response(&problem, trace_id));
         }
     };
-    if method != Method::GET && method != Method::HEAD {
-        let problem =
-            Problem::new(405, "method-not-allowed", "Method not allowed", "this page takes GET, HEAD");
-        let mut response = problem_response(&problem, trace_id);
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    if let Some(response) = read_only(method, trace_id) {
         return Some(response);
     }
     let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     Some(response)
+}
+
+/// The answer of a page to anything but GET and HEAD; none to these.
+pub(super) fn read_only(method: &Method, trace_id: &str) -> Option<Response<Full<Bytes>>> {
+    const ALLOWED: &str = "GET, HEAD, OPTIONS";
+    match *method {
+        Method::GET | Method::HEAD => None,
+        Method::OPTIONS => Some(allow(StatusCode::NO_CONTENT, ALLOWED)),
+        _ => {
+            let detail = format!("this page takes {ALLOWED}");
+            let problem = Problem::new(405, "method-not-allowed", "Method not allowed", detail);
+            let mut response = problem_response(&problem, trace_id);
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
+            Some(response)
+        }
+    }
+}
+
+fn allow(status: StatusCode, methods: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
 }

@@ -1,0 +1,236 @@
+//! gzip (RFC 1952) where it pays: for text of a kilobyte and more, sent to whoever accepts it.
+//!
+//! A representation that is compressed is another one than the plain (RFC 9110, section 8.8.3.3), so its entity tag has `-gzip` at its end.
+//! That is taken off when a client sends the tag back: a service knows the plain ones alone.
+//!
+//! What nobody may keep (`Cache-Control: no-store`, such as a token) is not compressed: how long it is then would tell of it to
+//! one who can put words of their own beside it (https://www.breachattack.com).
+
+use std::io::{Read as _, Write as _};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+
+/// Smaller bodies are sent as they are: they fit into one packet of the network with their headers, or nearly so.
+const BYTES_MIN: usize = 1024;
+/// Larger bodies are compressed on a thread that nobody else's requests wait for.
+const BYTES_AT_ONCE_MAX: usize = 64 * 1024;
+/// The fastest level: of a list of the reference application it leaves a fifth, and the best one not much less.
+const LEVEL: u32 = 1;
+const SUFFIX: &str = "-gzip\"";
+
+/// Whether a body of so many bytes is worth it.
+pub(crate) fn is_worth_it(bytes: usize) -> bool {
+    bytes >= BYTES_MIN
+}
+
+/// Whether a client accepts gzip (RFC 9110, section 12.5.3): named, or by `*`, with a weight above 0. One that says nothing gets no gzip.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let mut by_star = false;
+    for value in headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
+        for coding in value.split(',') {
+            let mut parts = coding.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let weight = parts
+                .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
+                .map_or(1.0, |weight| weight.trim().parse::<f32>().unwrap_or(0.0));
+            if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+                return weight > 0.0;
+            }
+            by_star |= name == "*" && weight > 0.0;
+        }
+    }
+    by_star
+}
+
+/// The tags that a client sent back, as the service knows them. True where one was of a compressed representation.
+pub(super) fn plain_tags(headers: &mut HeaderMap) -> bool {
+    let mut any = false;
+    for name in [IF_MATCH, IF_NONE_MATCH] {
+        if let http::header::Entry::Occupied(mut entry) = headers.entry(name) {
+            for value in entry.iter_mut() {
+                let plain = value.to_str().ok().filter(|text| text.contains(SUFFIX));
+                if let Some(Ok(plain)) = plain.map(|text| HeaderValue::try_from(text.replace(SUFFIX, "\""))) {
+                    *value = plain;
+                    any = true;
+                }
+            }
+        }
+    }
+    any
+}
+
+/// What a client said of compression.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// It accepts gzip.
+    pub(super) gzip: bool,
+    /// It sent back the tag of a compressed representation.
+    pub(super) tagged: bool,
+}
+
+/// The answer as this client is to get it.
+pub(super) async fn compressed(
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Vec<u8>,
+    asked: Asked,
+) -> Response<Full<Bytes>> {
+    if status == StatusCode::NOT_MODIFIED {
+        // Of the representation that the client has.
+        if asked.tagged && asked.gzip {
+            mark(&mut headers);
+        }
+        headers.append(VARY, HeaderValue::from(ACCEPT_ENCODING));
+        return response(status, headers, body.into());
+    }
+    if !is_worth_it(body.len())
+        || !is_text(&headers)
+        || headers.contains_key(CONTENT_ENCODING)
+        || is_secret(&headers)
+    {
+        return response(status, headers, body.into());
+    }
+    headers.append(VARY, HeaderValue::from(ACCEPT_ENCODING));
+    if !asked.gzip {
+        return response(status, headers, body.into());
+    }
+    let body = Bytes::from(body);
+    let made = if body.len() <= BYTES_AT_ONCE_MAX {
+        gzip(&body, Compression::new(LEVEL))
+    } else {
+        let plain = body.clone();
+        tokio::task::spawn_blocking(move || gzip(&plain, Compression::new(LEVEL))).await.ok().flatten()
+    };
+    let Some(made) = made.filter(|made| made.len() < body.len()) else {
+        return response(status, headers, body);
+    };
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    mark(&mut headers);
+    response(status, headers, made)
+}
+
+/// Has the tag say that it is of the compressed representation.
+fn mark(headers: &mut HeaderMap) {
+    let marked = headers
+        .get(ETAG)
+        .and_then(|tag| tag.to_str().ok()?.strip_suffix('"').map(|tag| format!("{tag}{SUFFIX}")))
+        .and_then(|tag| HeaderValue::try_from(tag).ok());
+    if let Some(tag) = marked {
+        headers.insert(ETAG, tag);
+    }
+}
+
+fn response(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn is_text(headers: &HeaderMap) -> bool {
+    let kind = text(headers, CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_structured =
+        ["+json", "+xml", "/json", "/xml", "/javascript"].iter().any(|end| kind.ends_with(end));
+    kind.starts_with("text/") || is_structured
+}
+
+fn is_secret(headers: &HeaderMap) -> bool {
+    text(headers, CACHE_CONTROL).to_ascii_lowercase().contains("no-store")
+}
+
+fn gzip(plain: &[u8], level: Compression) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), level);
+    encoder.write_all(plain).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}
+
+/// Compressed as far as it goes, for what is sent often. What can't be compressed is given back.
+pub(crate) fn best(plain: &Bytes) -> Option<Bytes> {
+    gzip(plain, Compression::best())
+}
+
+/// The plain form of what this program has compressed itself; empty where it is broken.
+pub(crate) fn expand(gzip: &[u8]) -> Bytes {
+    let mut plain = Vec::new();
+    if let Err(error) = GzDecoder::new(gzip).read_to_end(&mut plain) {
+        tracing::error!(%error, "a page of the host's own can't be expanded");
+    }
+    plain.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::try_from(*value).unwrap())).collect()
+    }
+
+    #[test]
+    fn gzip_is_accepted_by_name_or_star_unless_its_weight_is_nothing() {
+        for (value, accepted) in [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000, *", false),
+            ("*", true),
+            ("*;q=0", false),
+            ("identity", false),
+            ("br", false),
+            ("", false),
+            ("gzip;q=x", false),
+        ] {
+            assert_eq!(accepts_gzip(&headers(&[(ACCEPT_ENCODING, value)])), accepted, "{value:?}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn tags_of_compressed_representations_are_taken_back_to_plain_ones() {
+        let mut sent =
+            headers(&[(IF_MATCH, "\"a-gzip\", W/\"b-gzip\", \"c\""), (IF_NONE_MATCH, "\"d-gzip\"")]);
+        assert!(plain_tags(&mut sent));
+        assert_eq!(text(&sent, IF_MATCH), "\"a\", W/\"b\", \"c\"");
+        assert_eq!(text(&sent, IF_NONE_MATCH), "\"d\"");
+        assert!(!plain_tags(&mut sent));
+    }
+
+    #[tokio::test]
+    async fn what_pays_is_compressed_and_nothing_else() {
+        let (gzip, plain) = (Asked { gzip: true, tagged: false }, Asked { gzip: false, tagged: false });
+        let long = "abcdefgh".repeat(1000).into_bytes();
+        let json = (CONTENT_TYPE, "application/problem+json; charset=utf-8");
+        for (pairs, body, asked, is_compressed, varies) in [
+            (vec![json.clone()], &long, gzip, true, true),
+            (vec![json.clone()], &long, plain, false, true),
+            (vec![json.clone()], &long[..1000].to_vec(), gzip, false, false),
+            (vec![(CONTENT_TYPE, "image/png")], &long, gzip, false, false),
+            (vec![json.clone(), (CACHE_CONTROL, "no-store")], &long, gzip, false, false),
+            (vec![json.clone(), (CONTENT_ENCODING, "br")], &long, gzip, false, false),
+        ] {
+            let mut given = headers(&pairs);
+            given.insert(ETAG, HeaderValue::from_static("\"t\""));
+            let response = compressed(StatusCode::OK, given, body.clone(), asked).await;
+            let headers = response.headers();
+            assert_eq!(text(headers, CONTENT_ENCODING) == "gzip", is_compressed, "{pairs:?}");
+            assert_eq!(text(headers, ETAG), if is_compressed { "\"t-gzip\"" } else { "\"t\"" });
+            assert_eq!(headers.contains_key(VARY), varies, "{pairs:?}");
+            use http_body_util::BodyExt as _;
+            let sent = response.into_body().collect().await.unwrap().to_bytes();
+            let sent = if is_compressed { expand(&sent) } else { sent };
+            assert_eq!(&sent, body);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What an application shows of its interface: OpenAPI documents, the page to read and try them, and the page of problem codes.
+//!
+//! All of it is made at the start, from the manifest and from what the components say of themselves, and is the same for everybody.
+
+mod openapi;
+mod page;
+mod viewer;
+
+use std::collections::BTreeMap;
+
+use bulkhead_runtime::Description;
+use serde_json::Value;
+
+pub use self::openapi::{Described, document, mistakes};
+pub use self::page::Page;
+use crate::manifest::Manifest;
+
+/// The path of the document of the whole application.
+pub const DOCUMENT: &str = "/openapi.json";
+/// What the paths of the pages begin with: no service can have them.
+pub const PATHS: [&str; 3] = [DOCUMENT, "/openapi/...", "/docs/..."];
+
+/// The pages of an application.
+#[derive(Debug)]
+pub struct Interface {
+    pages: BTreeMap<String, Page>,
+}
+
+impl Interface {
+    /// Makes the pages.
+    #[must_use]
+    pub fn new(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Self {
+        let mut documents = vec![("all services".to_owned(), DOCUMENT.to_owned())];
+        let mut pages = BTreeMap::new();
+        let mut add = |path: &str, document: &Value| {
+            pages.insert(path.to_owned(), Page::new("application/json", document.to_string().into()));
+        };
+        add(DOCUMENT, &of_application(manifest, described));
+        for name in described.keys() {
+            if let Some(document) = of_service(manifest, described, name) {
+                let path = format!("/openapi/{name}.json");
+                add(&path, &document);
+                documents.push((name.clone(), path));
+            }
+        }
+        pages.extend(viewer::pages(&manifest.name, &documents));
+        Self { pages }
+    }
+
+    /// The page at a path.
+    #[must_use]
+    pub fn page(&self, path: &str) -> Option<&Page> {
+        self.pages.get(path)
+    }
+}
+
+/// The document of the whole application.
+#[must_use]
+pub fn of_application(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Value {
+    let all: Vec<Described<'_>> =
+        described.keys().filter_map(|name| find(manifest, described, name)).collect();
+    document(&manifest.name, manifest.auth.is_some(), &all)
+}
+
+/// The document of one service; none where the application has no such service, or it does not say what it is.
+#[must_use]
+pub fn of_service(
+    manifest: &Manifest,
+    described: &BTreeMap<String, Description>,
+    name: &str,
+) -> Option<Value> {
+    let service = find(manifest, described, name)?;
+    Some(document(&format!("{}: {name}", manifest.name), manifest.auth.is_some(), &[service]))
+}
+
+fn find<'a>(
+    manifest: &'a Manifest,
+    described: &'a BTreeMap<String, Description>,
+    name: &str,
+) -> Option<Described<'a>> {
+    let (name, entry) = manifest.services.get_key_value(name)?;
+    Some(Described { name, description: described.get(name)?, routes: &entry.spec.routes })
+}

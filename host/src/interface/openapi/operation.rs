@@ -1,0 +1,168 @@
+//! One operation of a document.
+
+use std::collections::BTreeMap;
+
+use bulkhead_runtime::description::{Access, Answer, Parameter, Problem, Route};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::common::{self, header, parameter, response};
+use super::schemas::Schemas;
+
+/// The methods that a description may have.
+pub(super) const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// The names of a path's parameters, in their order.
+pub(super) fn parameter_names(path: &str) -> Vec<&str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
+}
+
+/// `stock-level` and `stock_level` are `StockLevel`.
+pub(super) fn pascal_case(text: &str) -> String {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    words.fold(String::new(), |mut all, word| {
+        let mut letters = word.chars();
+        all.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        all.extend(letters);
+        all
+    })
+}
+
+/// `getNotesByIdLines` is `GET /notes/{id}/lines`. Paths that differ in punctuation alone would have the same; they are refused at load.
+pub(super) fn operation_id(method: &str, path: &str) -> String {
+    let parts = path.split('/').map(|part| match part.strip_prefix('{') {
+        Some(name) => format!("By{}", pascal_case(name)),
+        None => pascal_case(part),
+    });
+    parts.fold(method.to_ascii_lowercase(), |id, part| id + &part)
+}
+
+pub(super) fn operation(route: &Route, service: &str, has_tokens: bool, schemas: &mut Schemas) -> Value {
+    let mut operation = json!({
+        "operationId": operation_id(&route.method, &route.path),
+        "summary": route.summary,
+        "tags": [service],
+        "parameters": parameters(route, service, schemas),
+        "responses": responses(route, service, has_tokens, schemas),
+    });
+    let Some(members) = operation.as_object_mut() else { return operation };
+    if let Some(schema) = &route.request_schema {
+        let content = json!({"application/json": {"schema": schemas.place(service, schema)}});
+        members.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+    }
+    if has_tokens {
+        let roles = match &route.access {
+            Access::Public => None,
+            Access::Authenticated => Some([].as_slice()),
+            Access::Roles(roles) => Some(roles.as_slice()),
+        };
+        let security = roles.map(|roles| json!({common::TOKEN: roles}));
+        members.insert("security".to_owned(), security.into_iter().collect());
+    }
+    operation
+}
+
+fn writes(route: &Route) -> bool {
+    route.method != "GET"
+}
+
+fn parameters(route: &Route, service: &str, schemas: &mut Schemas) -> Value {
+    let mut described = |place: &str, given: &Parameter| {
+        let mut described = json!({
+            "name": given.name,
+            "in": place,
+            "required": given.required,
+            "schema": schemas.place(service, &given.schema),
+        });
+        if let (false, Some(members)) = (given.description.is_empty(), described.as_object_mut()) {
+            members.insert("description".to_owned(), Value::from(given.description.as_str()));
+        }
+        described
+    };
+    let mut all: Vec<Value> = route.path_parameters.iter().map(|given| described("path", given)).collect();
+    all.extend(route.query_parameters.iter().map(|given| described("query", given)));
+    let conditions = match route.method.as_str() {
+        "GET" => &["IfNoneMatch"][..],
+        "POST" => &["IdempotencyKey"],
+        _ => &["IfMatch"],
+    };
+    all.extend(conditions.iter().chain(&["After", "Traceparent"]).map(|name| parameter(name)));
+    Value::Array(all)
+}
+
+fn responses(route: &Route, service: &str, has_tokens: bool, schemas: &mut Schemas) -> Value {
+    let mut all = Map::new();
+    for answer in &route.answers {
+        all.insert(answer.status.to_string(), success(route, answer, service, schemas));
+    }
+    let has_tag = |answer: &Answer| answer.status == 200 && answer.schema.is_some();
+    if !writes(route) && route.answers.iter().any(has_tag) {
+        all.insert("304".to_owned(), response("NotModified"));
+    }
+    let mut own: BTreeMap<u16, Vec<&Problem>> = BTreeMap::new();
+    for kind in &route.problems {
+        own.entry(kind.status).or_default().push(kind);
+    }
+    let standard = standard(route, has_tokens);
+    for (status, name) in &standard {
+        if !own.contains_key(status) {
+            all.insert(status.to_string(), response(name));
+        }
+    }
+    for (status, kinds) in own {
+        let standard = standard.iter().find(|(known, _)| *known == status).map(|(_, name)| *name);
+        all.insert(status.to_string(), common::own_problems(&kinds, standard));
+    }
+    Value::Object(all)
+}
+
+/// The problems that the host and the SDK answer with, by status, with the names of their responses.
+fn standard(route: &Route, has_tokens: bool) -> Vec<(u16, &'static str)> {
+    let has_body = route.request_schema.is_some();
+    let restricted = !matches!(route.access, Access::Public);
+    [
+        (true, 400, "Malformed"),
+        (has_tokens || restricted, 401, "Unauthenticated"),
+        (restricted, 403, "Forbidden"),
+        (!route.path_parameters.is_empty(), 404, "NotFound"),
+        (has_body, 408, "TooSlow"),
+        (writes(route), 409, "Conflict"),
+        (writes(route), 412, "PreconditionFailed"),
+        (has_body, 413, "TooLarge"),
+        (has_body, 415, "UnsupportedMediaType"),
+        (true, 422, "Invalid"),
+        (true, 500, "Failed"),
+        (true, 503, "Unavailable"),
+        (true, 504, "TimedOut"),
+        (writes(route), 507, "Full"),
+    ]
+    .into_iter()
+    .filter_map(|(applies, status, name)| applies.then_some((status, name)))
+    .collect()
+}
+
+fn success(route: &Route, answer: &Answer, service: &str, schemas: &mut Schemas) -> Value {
+    let reason = StatusCode::from_u16(answer.status).ok().and_then(|status| status.canonical_reason());
+    let mut names = vec!["Traceresponse"];
+    let is_representation =
+        matches!((route.method.as_str(), answer.status), ("GET" | "PUT" | "PATCH", 200) | (_, 201));
+    if is_representation && answer.schema.is_some() {
+        names.push("ETag");
+    }
+    if answer.status == 201 {
+        names.push("Location");
+    }
+    if writes(route) {
+        names.push("Bulkhead-Position");
+    }
+    if route.method == "POST" {
+        names.push("Idempotency-Replayed");
+    }
+    let headers: Map<String, Value> = names.into_iter().map(|name| (name.to_owned(), header(name))).collect();
+    let mut described = json!({"description": reason.unwrap_or("Done"), "headers": headers});
+    if let (Some(schema), Some(members)) = (&answer.schema, described.as_object_mut()) {
+        let content = json!({"application/json": {"schema": schemas.place(service, schema)}});
+        members.insert("content".to_owned(), content);
+    }
+    described
+}

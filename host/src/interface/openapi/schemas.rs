@@ -1,0 +1,80 @@
+//! The schemas of a document: types with a name once, and references to them everywhere else.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::operation::pascal_case;
+
+/// Schemas by the names that they have in the document.
+#[derive(Debug, Default)]
+pub(super) struct Schemas {
+    named: BTreeMap<String, Value>,
+}
+
+impl Schemas {
+    /// The schema that stands in this text, with references in the place of types with a name. Anything goes where the text is no schema,
+    /// which is refused at load.
+    pub(super) fn place(&mut self, service: &str, text: &str) -> Value {
+        let schema = serde_json::from_str(text).unwrap_or(Value::Bool(true));
+        self.hoist(service, schema)
+    }
+
+    pub(super) fn into_components(self) -> BTreeMap<String, Value> {
+        self.named
+    }
+
+    fn hoist(&mut self, service: &str, schema: Value) -> Value {
+        match schema {
+            Value::Array(items) => {
+                Value::Array(items.into_iter().map(|item| self.hoist(service, item)).collect())
+            }
+            Value::Object(members) => self.hoist_object(service, members),
+            other => other,
+        }
+    }
+
+    fn hoist_object(&mut self, service: &str, members: Map<String, Value>) -> Value {
+        // A word that an instance may be is data, however it looks.
+        let is_data = |key: &str| matches!(key, "enum" | "const" | "default" | "examples");
+        let mut members: Map<String, Value> = members
+            .into_iter()
+            .map(|(key, value)| {
+                let value = if is_data(&key) { value } else { self.hoist(service, value) };
+                (key, value)
+            })
+            .collect();
+        // `title` may also be the name of a property: then its value is no text.
+        if members.get("title").is_some_and(Value::is_string) && members.contains_key("type") {
+            let Some(Value::String(title)) = members.remove("title") else { return Value::Object(members) };
+            return self.name(service, &title, Value::Object(members));
+        }
+        // A type with a name and what it is for here: JSON Schema 2020-12 lets a reference have other words beside it.
+        if let Some(Value::Array(all)) = members.get("allOf")
+            && let [Value::Object(only)] = all.as_slice()
+            && let (1, Some(reference)) = (only.len(), only.get("$ref").cloned())
+        {
+            members.remove("allOf");
+            members.insert("$ref".to_owned(), reference);
+        }
+        Value::Object(members)
+    }
+
+    /// Gives the schema a name that no other one has, and gives the reference.
+    fn name(&mut self, service: &str, title: &str, schema: Value) -> Value {
+        // The names that OpenAPI allows.
+        let title: String = title
+            .chars()
+            .map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' })
+            .collect();
+        let owned = format!("{}{title}", pascal_case(service));
+        let numbered = (2..).map(|number| format!("{owned}{number}"));
+        for name in [title, owned.clone()].into_iter().chain(numbered) {
+            let known = self.named.entry(name.clone()).or_insert_with(|| schema.clone());
+            if *known == schema {
+                return json!({"$ref": format!("#/components/schemas/{name}")});
+            }
+        }
+        schema
+    }
+}

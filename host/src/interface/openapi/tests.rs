@@ -1,0 +1,218 @@
+use bulkhead_runtime::description::{Access, Answer, Parameter, Problem};
+
+use super::*;
+
+fn parameter(name: &str, schema: &str) -> Parameter {
+    Parameter { name: name.to_owned(), required: true, schema: schema.to_owned(), description: String::new() }
+}
+
+fn route(method: &str, path: &str) -> Route {
+    let names = operation::parameter_names(path).into_iter();
+    Route {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        summary: "Does it.".to_owned(),
+        path_parameters: names.map(|name| parameter(name, r#"{"type": "string"}"#)).collect(),
+        query_parameters: Vec::new(),
+        request_schema: None,
+        answers: vec![Answer { status: 204, schema: None }],
+        problems: Vec::new(),
+        access: Access::Public,
+        computes: false,
+    }
+}
+
+fn description(routes: Vec<Route>) -> Description {
+    Description { summary: "Notes.".to_owned(), routes, subscribes: Vec::new(), publishes: Vec::new() }
+}
+
+fn of(routes: Vec<Route>) -> Value {
+    let description = description(routes);
+    let routes = ["/...".to_owned()];
+    document("test", true, &[Described { name: "notes", description: &description, routes: &routes }])
+}
+
+const NOTE: &str = r#"{"type": "object", "title": "Note", "properties": {"id": {"type": "string"}}}"#;
+
+#[test]
+fn an_operation_is_there_if_the_manifest_leads_to_it() {
+    let description = description(vec![route("GET", "/notes/{id}"), route("GET", "/other")]);
+    let routes = ["/notes/...".to_owned()];
+    let document =
+        document("test", false, &[Described { name: "notes", description: &description, routes: &routes }]);
+    let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(paths, ["/notes/{id}"]);
+    assert_eq!(document["paths"]["/notes/{id}"]["get"]["operationId"], "getNotesById");
+    assert_eq!(document["components"].get("securitySchemes"), None);
+    assert_eq!(document["paths"]["/notes/{id}"]["get"].get("security"), None);
+}
+
+#[test]
+fn a_type_with_a_name_stands_once_and_another_of_that_name_has_its_services_before_it() {
+    let answers = |schema: &str| vec![Answer { status: 200, schema: Some(schema.to_owned()) }];
+    let other = r#"{"type": "string", "title": "Note", "enum": ["a"]}"#;
+    let list = format!(r#"{{"type": "array", "items": {NOTE}}}"#);
+    let one = description(vec![
+        Route { answers: answers(NOTE), ..route("GET", "/one") },
+        Route { answers: answers(&list), ..route("GET", "/one/all") },
+    ]);
+    let two = description(vec![Route { answers: answers(other), ..route("GET", "/two") }]);
+    let routes = ["/...".to_owned()];
+    let document = document(
+        "test",
+        true,
+        &[
+            Described { name: "one", description: &one, routes: &routes },
+            Described { name: "note-book", description: &two, routes: &routes },
+        ],
+    );
+    let schema = |path: &str| {
+        document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"].clone()
+    };
+    assert_eq!(schema("/one"), json!({"$ref": "#/components/schemas/Note"}));
+    assert_eq!(schema("/one/all"), json!({"type": "array", "items": {"$ref": "#/components/schemas/Note"}}));
+    assert_eq!(schema("/two"), json!({"$ref": "#/components/schemas/NoteBookNote"}));
+    assert_eq!(document["components"]["schemas"]["NoteBookNote"], json!({"type": "string", "enum": ["a"]}));
+}
+
+#[test]
+fn a_reference_keeps_the_words_beside_it_and_data_is_left_alone() {
+    let body = format!(
+        r#"{{"type": "object", "title": "Body", "properties": {{
+            "note": {{"allOf": [{NOTE}], "description": "The note."}},
+            "title": {{"type": "string", "default": {{"type": "x", "title": "y"}}}}
+        }}}}"#
+    );
+    let document = of(vec![Route { request_schema: Some(body), ..route("POST", "/notes") }]);
+    let properties = &document["components"]["schemas"]["Body"]["properties"];
+    assert_eq!(properties["note"], json!({"$ref": "#/components/schemas/Note", "description": "The note."}));
+    assert_eq!(properties["title"]["default"], json!({"type": "x", "title": "y"}));
+}
+
+#[test]
+fn what_the_host_does_for_every_operation_is_said_of_each() {
+    let statuses = |document: &Value, path: &str, method: &str| -> Vec<String> {
+        document["paths"][path][method]["responses"].as_object().unwrap().keys().cloned().collect()
+    };
+    let answers = vec![Answer { status: 200, schema: Some(NOTE.to_owned()) }];
+    let document = of(vec![
+        Route { answers, ..route("GET", "/notes/{id}") },
+        Route {
+            request_schema: Some(NOTE.to_owned()),
+            access: Access::Roles(vec!["admin".to_owned()]),
+            ..route("POST", "/notes")
+        },
+    ]);
+    let get = statuses(&document, "/notes/{id}", "get");
+    assert_eq!(get, ["200", "304", "400", "401", "404", "422", "500", "503", "504"]);
+    let post = statuses(&document, "/notes", "post");
+    assert_eq!(
+        post,
+        ["204", "400", "401", "403", "408", "409", "412", "413", "415", "422", "500", "503", "504", "507"]
+    );
+    assert_eq!(document["paths"]["/notes"]["post"]["security"], json!([{"bearer": ["admin"]}]));
+    assert_eq!(document["paths"]["/notes/{id}"]["get"]["security"], json!([]));
+    let parameters = document["paths"]["/notes"]["post"]["parameters"].to_string();
+    assert!(parameters.contains("IdempotencyKey") && parameters.contains("After"), "{parameters}");
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let answers = vec![Answer { status: 201, schema: Some(NOTE.to_owned()) }];
+    let problems =
+        vec![Problem { status: 409, code: "taken".to_owned(), description: "It is taken.".to_owned() }];
+    let document =
+        of(vec![Route { answers, problems, ..route("POST", "/notes") }, route("GET", "/notes/{id}")]);
+    let mut references = Vec::new();
+    collect_references(&document, &mut references);
+    assert!(references.len() > 20, "{references:?}");
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+fn collect_references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|value| collect_references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_references(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn own_problems_stand_under_their_status_with_their_codes() {
+    let problem =
+        |status, code: &str| Problem { status, code: code.to_owned(), description: format!("It is {code}.") };
+    let problems = vec![problem(409, "taken"), problem(429, "too-many"), problem(409, "sold")];
+    let document = of(vec![Route { problems, ..route("POST", "/notes") }]);
+    let responses = &document["paths"]["/notes"]["post"]["responses"];
+    let conflict = responses["409"]["description"].as_str().unwrap();
+    for part in ["`taken`: It is taken.", "`sold`", "any other code"] {
+        assert!(conflict.contains(part), "{conflict}");
+    }
+    let many = &responses["429"];
+    assert_eq!(many["headers"]["Retry-After"], json!({"$ref": "#/components/headers/Retry-After"}));
+    let schema = &many["content"]["application/problem+json"]["schema"];
+    assert_eq!(schema["allOf"][1]["properties"]["code"]["enum"], json!(["too-many"]));
+}
+
+#[test]
+fn an_answer_with_an_id_has_links_to_what_takes_it() {
+    let note = || Some(NOTE.to_owned());
+    let page =
+        format!(r#"{{"type": "object", "properties": {{"items": {{"type": "array", "items": {NOTE}}}}}}}"#);
+    let document = of(vec![
+        Route {
+            answers: vec![Answer { status: 200, schema: Some(page) }],
+            ..route("GET", "/books/{id}/notes")
+        },
+        Route { answers: vec![Answer { status: 201, schema: note() }], ..route("POST", "/books/{id}/notes") },
+        route("DELETE", "/books/{id}/notes/{note_id}"),
+        route("GET", "/books/{id}/notes/{note_id}/lines"),
+        route("GET", "/books/{id}/notes/{note_id}/lines/{line}"),
+        route("GET", "/books/{id}/notesheets"),
+    ]);
+    let links = |method: &str, status: &str| {
+        document["paths"]["/books/{id}/notes"][method]["responses"][status]["links"].clone()
+    };
+    let created = links("post", "201");
+    let targets: Vec<&String> = created.as_object().unwrap().keys().collect();
+    assert_eq!(targets, ["deleteBooksByIdNotesByNoteId", "getBooksByIdNotesByNoteIdLines"]);
+    assert_eq!(
+        created["deleteBooksByIdNotesByNoteId"]["parameters"],
+        json!({"id": "$request.path.id", "note_id": "$response.body#/id"})
+    );
+    assert_eq!(
+        links("get", "200")["deleteBooksByIdNotesByNoteId"]["parameters"]["note_id"],
+        "$response.body#/items/0/id"
+    );
+}
+
+#[test]
+fn the_version_changes_exactly_when_the_interface_does() {
+    let version = |routes| of(routes)["info"]["version"].as_str().unwrap().to_owned();
+    let one = version(vec![route("GET", "/notes")]);
+    assert_eq!(one.len(), VERSION_DIGITS);
+    assert_eq!(one, version(vec![route("GET", "/notes")]));
+    assert_ne!(one, version(vec![route("GET", "/note")]));
+}
+
+#[test]
+fn what_no_document_can_be_made_of_is_refused_with_what_to_do() {
+    let broken = Answer { status: 200, schema: Some("[1]".to_owned()) };
+    for (routes, part) in [
+        (vec![Route { answers: vec![broken], ..route("GET", "/notes") }], "not JSON Schema"),
+        (vec![Route { request_schema: Some("{".to_owned()), ..route("PUT", "/notes") }], "not JSON Schema"),
+        (vec![route("BREW", "/notes")], "use one of GET, POST"),
+        (vec![Route { path_parameters: Vec::new(), ..route("GET", "/notes/{id}") }], "in their order"),
+        (vec![route("GET", "/a-b"), route("GET", "/a.b")], "one operationId"),
+    ] {
+        let found = mistakes(&description(routes));
+        assert!(found.len() == 1 && found[0].contains(part), "{part}: {found:?}");
+    }
+    assert!(mistakes(&description(vec![route("GET", "/notes/{id}")])).is_empty());
+}
