@@ -28,6 +28,9 @@ const PROCESS_BOUND: Duration = Duration::from_secs(60);
 /// The password that every host is given for the shop's administrator.
 pub const ADMIN_PASSWORD: &str = "tests-only-admin-password";
 
+/// What the SDK logs when a route answers with a problem that it does not declare. It fails every test in which it happens.
+const UNDECLARED: &str = "the route does not say that it answers with this problem";
+
 /// A running host. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Host {
@@ -283,6 +286,10 @@ impl Drop for Process {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            let wrote = self.stderr();
+            assert!(!wrote.contains(UNDECLARED), "a route answered with what it does not declare:\n{wrote}");
+        }
     }
 }
 
