@@ -9,13 +9,14 @@ use crate::access::Access;
 use crate::database::{Reads, Snapshot, Transaction};
 use crate::encoding::percent_decode;
 use crate::invalid::Errors;
+use crate::json::Node;
 use crate::precondition::Precondition;
 use crate::problem::{Problem, Result};
-use crate::record::{FromQuery, QueryParameter, QueryReader};
+use crate::record::{FromQuery, ObjectReader, QueryParameter, QueryReader};
 use crate::response::{AnswerDescription, Reply, Response};
 use crate::router::Captures;
 use crate::service::Service;
-use crate::value::{FromJson, FromText};
+use crate::value::{FromJson, FromText, ObjectSchema, Schema};
 pub use crate::wit::bulkhead::service::types::Request;
 
 /// A request on its way to a handler.
@@ -53,6 +54,8 @@ pub trait Extract: Sized {
     const WRITES: bool = false;
     /// It reads the query. Where no argument does, a query is an error.
     const READS_QUERY: bool = false;
+    /// It reads the body. Where no argument does, a body with anything in it is an error.
+    const READS_BODY: bool = false;
     /// How many of the route's path parameters it takes: [`Path`] takes all, anything else none.
     const PATH_PARAMETERS: usize = 0;
 
@@ -185,6 +188,8 @@ impl<T: FromQuery> Extract for Query<T> {
 pub struct Body<T>(pub T);
 
 impl<T: FromJson> Extract for Body<T> {
+    const READS_BODY: bool = true;
+
     fn extract(context: &Context<'_>) -> Result<Self> {
         read_body(context.request).map(Body)
     }
@@ -242,6 +247,7 @@ impl Request {
 /// The request whole, copied, its query unchecked: for handlers that pass it on.
 impl Extract for Request {
     const READS_QUERY: bool = true;
+    const READS_BODY: bool = true;
 
     fn extract(context: &Context<'_>) -> Result<Self> {
         Ok(context.request.clone())
@@ -297,6 +303,30 @@ fn check_unread_query(request: &Request) -> Option<Problem> {
     (!errors.is_empty()).then(|| Problem::invalid(errors))
 }
 
+/// A body that nothing is read of: empty, null, or an object without fields.
+struct Nothing;
+
+impl Schema for Nothing {
+    fn schema() -> Value {
+        ObjectSchema::new("", "").finish()
+    }
+}
+
+impl FromJson for Nothing {
+    fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
+        if node != Node::Null {
+            ObjectReader::new(node, errors)?.finish();
+        }
+        Some(Self)
+    }
+}
+
+/// Where nothing reads the body, each field is unknown. What a GET has for a body means nothing (RFC 9110, section 9.3.1).
+fn check_unread_body(request: &Request) -> Result<Option<Nothing>> {
+    let has_body = !request.body.is_empty() && !matches!(request.method.as_str(), "GET" | "HEAD");
+    has_body.then(|| read_body(request)).transpose()
+}
+
 macro_rules! handlers {
     ($( ($($name:ident $value:ident),*) )+) => { $(
         impl<F, R, $($name),*> Handler<($($name,)*)> for F
@@ -312,6 +342,10 @@ macro_rules! handlers {
                 let reads_query = false $(|| $name::READS_QUERY)*;
                 let mut problem = if reads_query { None } else { check_unread_query(context.request) };
                 $( let $value = collect($name::extract(context), &mut problem); )*
+                // Last, so that whom the route does not answer learns nothing of it.
+                if !(false $(|| $name::READS_BODY)*) {
+                    collect(check_unread_body(context.request), &mut problem);
+                }
                 match (problem, ($($value,)*)) {
                     (None, ($(Some($value),)*)) => {
                         let precondition = Precondition::of(context)?;

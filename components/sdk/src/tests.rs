@@ -289,6 +289,23 @@ fn a_role_is_asked_for_before_anything_else_is_told() {
 }
 
 #[test]
+fn a_body_that_nobody_reads_has_nothing_in_it() {
+    let delete = |body: &str| Request {
+        body: body.as_bytes().to_vec(),
+        ..as_role(&[], "DELETE", &format!("/orders/{ID}"))
+    };
+    for (body, status) in
+        [("", 204), ("{}", 204), ("null", 204), ("{", 400), ("[]", 422), (r#"{"a": 1}"#, 422)]
+    {
+        assert_eq!(service().handle(&delete(body)).status, status, "{body}");
+    }
+    let unknown = Request { principal: None, ..delete("{") };
+    assert_eq!(service().handle(&unknown).status, 401);
+    let path = format!("/orders/{ID}?x=1");
+    assert_eq!(errors("GET", &path, r#"{"a": 1}"#), ["x is not a known query parameter"]);
+}
+
+#[test]
 fn the_description_says_whom_a_route_answers_and_which_computes() {
     let routes = service().description().routes;
     let find = |method: &str, path: &str| {
