@@ -22,8 +22,9 @@ use http_body_util::Full;
 const BYTES_MIN: usize = 1024;
 /// Larger bodies are compressed on a thread that nobody else's requests wait for.
 const BYTES_AT_ONCE_MAX: usize = 64 * 1024;
-/// The fastest level: of a list of the reference application it leaves a fifth, and the best one not much less.
-const LEVEL: u32 = 1;
+/// Of a page of 50 products (18 KB) level 1 leaves 26 %, and 2 leaves 20 % in 1.8 times the time; 6 leaves 18 % in 2.7 times, and 9 the same
+/// in 4.2 times.
+const LEVEL: u32 = 2;
 const SUFFIX: &str = "-gzip\"";
 
 /// Whether a body of so many bytes is worth it.
