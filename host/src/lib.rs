@@ -9,5 +9,6 @@ pub mod check;
 pub mod cli;
 pub mod http;
 mod identity;
+pub mod interface;
 pub mod manifest;
 mod telemetry;

@@ -61,7 +61,8 @@ impl Admin {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let trace_id = TraceId::new(self.application.surroundings().random.as_ref()).to_string();
-        if let Some(response) = own(request.method(), request.uri().path(), true, &trace_id) {
+        let page = self.application.problem_page();
+        if let Some(response) = own(request.method(), request.uri().path(), true, &page, &trace_id) {
             return response;
         }
         let answered = match self.check(request.headers()) {

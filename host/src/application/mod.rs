@@ -11,15 +11,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
-    Bell, Consumer, Deferred, Deliveries, Description, Edge, EmbeddedLog, EventLog, Service, ServiceDatabase,
-    Surroundings,
+    Bell, Component, Consumer, Deferred, Deliveries, Description, Edge, EmbeddedLog, EventLog, Service,
+    ServiceDatabase, Surroundings,
 };
 use bulkhead_store::{AfterCommit, Checkpointer, DataFolder, Database, LogReader, StoreError};
+use bytes::Bytes;
 
 use self::checkpoints::Checkpoints;
 use self::load::{Loaded, load_all};
 pub use self::rebuild::{RebuildError, Rebuilt};
 use crate::identity::{Identity, Revocations};
+use crate::interface::problems;
 use crate::manifest::{Manifest, ServiceEntry};
 
 /// Everything that keeps an application from starting.
@@ -60,6 +62,8 @@ pub struct Application {
     edges: Vec<Arc<Edge>>,
     stations: BTreeMap<String, Station>,
     identity: Mutex<Option<Identity>>,
+    /// The page of problem codes, in HTML.
+    problem_page: Bytes,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
     /// Held by the one check or rebuild that runs: each holds lanes, or puts databases in each other's place.
     maintained: Mutex<()>,
@@ -77,6 +81,7 @@ impl Application {
         let folder = DataFolder::lock(&manifest.data)?;
         let files = databases::files(manifest, folder.path())?;
         let Loaded { engine, mut queues, surroundings, components: loaded } = load_all(manifest)?;
+        let described = described(&loaded);
         let all = databases::open(manifest, &files)?;
         let edges: Vec<Arc<Edge>> =
             manifest.edges().into_iter().map(|spec| Arc::new(Edge::new(spec))).collect();
@@ -144,6 +149,7 @@ impl Application {
             edges,
             stations,
             identity: Mutex::new(identity),
+            problem_page: problems::html(&manifest.name, &described).into(),
             running: Mutex::new(Some((services, checkpoints))),
             maintained: Mutex::default(),
             _folder: folder,
@@ -221,6 +227,11 @@ impl Application {
         &self.stations
     }
 
+    /// The page of problem codes, in HTML.
+    pub(crate) fn problem_page(&self) -> Bytes {
+        self.problem_page.clone()
+    }
+
     /// The check of requests' tokens, for the one who serves; none where the manifest has no `auth`.
     pub(crate) fn take_identity(&self) -> Option<Identity> {
         self.identity.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -285,11 +296,14 @@ fn after_commit(bell: Arc<Bell>, deferred: Arc<Deferred>, revoked: Option<Arc<Re
 ///
 /// As for [`Application::start`], where the components are wrong.
 pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, StartError> {
-    let Loaded { components, .. } = load_all(manifest)?;
+    Ok(described(&load_all(manifest)?.components))
+}
+
+fn described(components: &[(&ServiceEntry, Component)]) -> BTreeMap<String, Description> {
     let described = components
-        .into_iter()
-        .filter_map(|(entry, component)| Some((entry.spec.name.clone(), component.description?)));
-    Ok(described.collect())
+        .iter()
+        .filter_map(|(entry, component)| Some((entry.spec.name.clone(), component.description.clone()?)));
+    described.collect()
 }
 
 /// Messages about a service, with the place of its section.

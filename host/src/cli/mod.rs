@@ -8,6 +8,7 @@ mod describe;
 mod events;
 mod output;
 mod ownership;
+mod problems;
 mod replay;
 mod status;
 mod up;
@@ -49,6 +50,11 @@ enum Verb {
     },
     /// Print the page of who owns which data, and who keeps which copies, in Markdown
     Ownership {
+        #[command(flatten)]
+        application: ApplicationArgs,
+    },
+    /// Print the page of every problem code: what it means, and what to do, in Markdown
+    Problems {
         #[command(flatten)]
         application: ApplicationArgs,
     },
@@ -166,6 +172,7 @@ pub fn run() -> ExitCode {
             Verb::Up { application } => up::run(application),
             Verb::Describe { application, json } => describe::run(application, json),
             Verb::Ownership { application } => ownership::run(application),
+            Verb::Problems { application } => problems::run(application),
             Verb::Status { host, json } => status::run(&host, json),
             Verb::Events { host, which, json } => events::run(&host, &which, json),
             Verb::DeadLetters { action, host, json } => dead_letters::run(&host, &action, json),

@@ -34,6 +34,7 @@ pub(super) struct Ingress {
     identity: Option<Identity>,
     positions: Positions,
     keys: Keys,
+    problem_page: Bytes,
     pub(super) stopping: AtomicBool,
 }
 
@@ -64,6 +65,7 @@ impl Ingress {
             identity,
             positions,
             keys: Keys::default(),
+            problem_page: application.problem_page(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -80,7 +82,8 @@ impl Ingress {
         let trace_id = trace.to_string();
 
         let ready = !self.stopping.load(Ordering::Relaxed);
-        let mut response = match own(request.method(), request.uri().path(), ready, &trace_id) {
+        let own = own(request.method(), request.uri().path(), ready, &self.problem_page, &trace_id);
+        let mut response = match own {
             Some(response) => response,
             None => self
                 .route(peer, request, &trace_id)

@@ -8,9 +8,6 @@ use http_body_util::Full;
 
 use super::{HEALTH_ALIASES, HOST_PATHS};
 
-/// What the problem codes mean: what `type` of a problem document leads to.
-const PAGE: &str = include_str!("problems.html");
-
 /// The response for a problem.
 pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(problem.to_json(trace_id))));
@@ -28,18 +25,25 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
     response
 }
 
-/// The answer of one of the host's own paths; `None` for any other path.
-pub(crate) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> Option<Response<Full<Bytes>>> {
+/// The answer of one of the host's own paths, among which `problem_page` has one; `None` for any other path.
+pub(crate) fn own(
+    method: &Method,
+    path: &str,
+    ready: bool,
+    problem_page: &Bytes,
+    trace_id: &str,
+) -> Option<Response<Full<Bytes>>> {
+    const TEXT: &str = "text/plain; charset=utf-8";
     let name = match path.strip_prefix(HOST_PATHS) {
         Some(name) => name,
         None if HEALTH_ALIASES.contains(&path) => path,
         None => return None,
     };
     let (status, kind, body) = match name {
-        "/live" | "/healthz" => (StatusCode::OK, "text/plain; charset=utf-8", "live\n"),
-        "/ready" | "/readyz" if ready => (StatusCode::OK, "text/plain; charset=utf-8", "ready\n"),
-        "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "stopping\n"),
-        "/problems" => (StatusCode::OK, "text/html; charset=utf-8", PAGE),
+        "/live" | "/healthz" => (StatusCode::OK, TEXT, Bytes::from_static(b"live\n")),
+        "/ready" | "/readyz" if ready => (StatusCode::OK, TEXT, Bytes::from_static(b"ready\n")),
+        "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, TEXT, Bytes::from_static(b"stopping\n")),
+        "/problems" => (StatusCode::OK, "text/html; charset=utf-8", problem_page.clone()),
         _ => {
             let problem = Problem::new(404, "not-found", "Not found", "the host has no such page");
             return Some(problem_response(&problem, trace_id));
@@ -52,7 +56,7 @@ pub(crate) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> O
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return Some(response);
     }
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     Some(response)

@@ -1,0 +1,3 @@
+//! What an application shows of its interface.
+
+pub mod problems;
