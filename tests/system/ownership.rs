@@ -1,22 +1,14 @@
 //! The page of who owns which data is the one that the manifest and the components make.
 
-use bulkhead_tests::{Site, host, paths};
+use bulkhead_tests::paths;
+
+use crate::pages;
 
 const PAGE: &str = "docs/data-ownership.md";
 
 #[test]
 fn the_page_of_who_owns_which_data_is_up_to_date() {
-    let site = Site::shop();
-    let made = host::run(&["ownership", "--manifest", site.manifest().to_str().unwrap()]);
-    assert_eq!(made.status.code(), Some(0), "{}", made.stderr);
-    let file = paths::root().join(PAGE);
-    let kept = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{PAGE}: {error}"));
-    assert!(
-        made.stdout == kept,
-        "{PAGE} is not what `bulkhead ownership` prints. Renew it, in the project's folder:\n\
-         bulkhead ownership > {PAGE}\nIt prints:\n{}",
-        made.stdout
-    );
+    pages::is_up_to_date(PAGE, "ownership");
 }
 
 #[test]

@@ -291,27 +291,59 @@ fn migrations_are_named_by_version_and_deed_and_their_tables_are_strict() {
     nothing_of(&found, "migrations");
 }
 
-/// `type` of a problem document leads to a place on the host's page: each code that the host or the SDK answers with has one.
+/// `type` of a problem document leads to a place on the page of codes: each with which the host or the SDK answers has one there, with
+/// its status, and no code stands there as theirs that is not.
 #[test]
-fn each_problem_code_is_on_the_page() {
-    let page = read(&paths::root().join("host/src/http/problems.html"));
-    let folders = ["host/src/http", "host/src/identity", "host/runtime/src", "components/sdk/src"];
-    let mut codes = BTreeSet::new();
-    for file in folders.iter().flat_map(|folder| files(&paths::root().join(folder), ".rs")) {
-        let text = read(&file);
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-        // A problem is made with its status and its code, one after the other.
-        for call in text.split("new(").skip(1) {
-            let mut arguments = call.split(',').map(str::trim);
-            let status = arguments.next().and_then(|status| status.parse::<u16>().ok());
-            let code = arguments.next().and_then(|code| code.strip_prefix('"')?.strip_suffix('"'));
-            if let (Some(400..=599), Some(code)) = (status, code) {
-                codes.insert(code.to_owned());
+fn each_problem_code_of_the_host_and_the_sdk_is_on_the_page() {
+    let page = read(&paths::root().join("docs/problems.md"));
+    let section = page.split("\n## ").nth(1).unwrap_or_default();
+    let listed: BTreeSet<(u16, String)> = section.lines().filter_map(listed_problem).collect();
+    let mut made = BTreeSet::new();
+    for folder in ["host/src", "host/runtime/src", "components/sdk/src"] {
+        for file in files(&paths::root().join(folder), ".rs") {
+            if !file.ends_with("tests.rs") {
+                let text = read(&file);
+                made.extend(made_problems(
+                    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default(),
+                ));
             }
         }
     }
-    assert!(codes.len() > 15, "the codes were not found: {codes:?}");
+    assert!(made.len() > 15, "the codes were not found: {made:?}");
     let missing: Vec<String> =
-        codes.into_iter().filter(|code| !page.contains(&format!("id=\"{code}\""))).collect();
-    nothing_of(&missing, "each problem code has a place on the host's page");
+        made.difference(&listed).map(|kind| format!("{kind:?} is not there")).collect();
+    nothing_of(
+        &missing,
+        "each problem code is in the table `STANDARD` of the host, and so in docs/problems.md",
+    );
+    let unused: Vec<String> =
+        listed.difference(&made).map(|kind| format!("{kind:?} is made nowhere")).collect();
+    nothing_of(&unused, "the table `STANDARD` has what the host or the SDK answers with");
+}
+
+/// The status and the code of a row of the page.
+fn listed_problem(row: &str) -> Option<(u16, String)> {
+    let (code, rest) = row.strip_prefix("| `")?.split_once("` | ")?;
+    Some((rest.split(' ').next()?.parse().ok()?, code.to_owned()))
+}
+
+/// The problems that a source makes: each with its status and its code, one after the other.
+fn made_problems(source: &str) -> impl Iterator<Item = (u16, String)> {
+    let calls = ["new(", "ProblemKind::standard("].into_iter().flat_map(|call| source.split(call).skip(1));
+    calls.filter_map(|call| {
+        let mut arguments = call.split(',').map(str::trim);
+        let status = arguments.next()?.parse().ok().filter(|status| (400..600).contains(status))?;
+        let code = arguments.next()?.strip_prefix('"')?.split('"').next()?;
+        Some((status, code.to_owned()))
+    })
+}
+
+#[test]
+fn a_problem_is_found_by_its_status_and_its_code() {
+    let source = "Self::new(409, \"busy\", why); Problem::new(\n  503,\n  \"unavailable\",\n); ProblemKind::standard(404, \"gone\")";
+    let found: Vec<_> = made_problems(source).collect();
+    assert_eq!(found, [(409, "busy".into()), (503, "unavailable".into()), (404, "gone".into())]);
+    assert_eq!(made_problems("Self::new(200, \"fine\"); Vec::new()").count(), 0);
+    assert_eq!(listed_problem("| `busy` | 409 | A check runs. |"), Some((409, "busy".to_owned())));
+    assert_eq!(listed_problem("| code | status | meaning |"), None);
 }

@@ -22,6 +22,7 @@ pub use self::token::{AdminToken, TOKEN_FILE};
 use crate::application::Application;
 use crate::check::LastCheck;
 use crate::http::{Listening, own, problem_response};
+use crate::interface::{Interface, PROBLEMS};
 
 /// The file in the data folder that has the admin port's address.
 pub const ADDRESS_FILE: &str = "admin.address";
@@ -31,6 +32,7 @@ pub struct Admin {
     application: Arc<Application>,
     token: AdminToken,
     last_check: LastCheck,
+    interface: Arc<Interface>,
 }
 
 impl Admin {
@@ -41,7 +43,8 @@ impl Admin {
     /// When the token's file can't be written.
     pub fn new(application: Arc<Application>) -> std::io::Result<Arc<Self>> {
         let token = AdminToken::make(&application.manifest().data)?;
-        Ok(Arc::new(Self { application, token, last_check: LastCheck::default() }))
+        let interface = application.interface();
+        Ok(Arc::new(Self { application, token, last_check: LastCheck::default(), interface }))
     }
 
     /// Has `listener` be answered by this, and writes its address into the data folder, where the command line finds it.
@@ -61,7 +64,9 @@ impl Admin {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let trace_id = TraceId::new(self.application.surroundings().random.as_ref()).to_string();
-        if let Some(response) = own(request.method(), request.uri().path(), true, &trace_id) {
+        // Of the pages this one alone: the others are of the other port.
+        let page = (request.uri().path() == PROBLEMS).then(|| self.interface.page(PROBLEMS)).flatten();
+        if let Some(response) = own(&request, page, true, &trace_id) {
             return response;
         }
         let answered = match self.check(request.headers()) {

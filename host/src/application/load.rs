@@ -8,6 +8,7 @@ use bulkhead_runtime::{Component, ComponentCache, Engine, Queues, Surroundings, 
 use bulkhead_types::{SystemClock, SystemRandom, limits};
 
 use super::{StartError, at};
+use crate::interface::problems;
 use crate::manifest::{Manifest, ServiceEntry, Source};
 
 /// Instances beyond one for each thread: those that a load asks what they are, and the threads of a rebuild.
@@ -33,6 +34,14 @@ pub(super) fn load_all(manifest: &Manifest) -> Result<Loaded<'_>, StartError> {
         match load(&engine, &cache, name, entry, &surroundings) {
             Ok(component) => components.push((entry, component)),
             Err(errors) => wrong.extend(at(manifest, entry, errors)),
+        }
+    }
+    let described = components.iter().filter_map(|(entry, component): &(&ServiceEntry, Component)| {
+        Some((entry.spec.name.as_str(), component.description.as_ref()?))
+    });
+    for (name, error) in problems::clashes(described) {
+        if let Some(entry) = manifest.services.get(name) {
+            wrong.extend(at(manifest, entry, vec![error]));
         }
     }
     if !wrong.is_empty() {

@@ -9,6 +9,7 @@ mod events;
 mod openapi;
 mod output;
 mod ownership;
+mod problems;
 mod replay;
 mod status;
 mod up;
@@ -57,6 +58,11 @@ enum Verb {
     },
     /// Print the page of who owns which data, and who keeps which copies, in Markdown
     Ownership {
+        #[command(flatten)]
+        application: ApplicationArgs,
+    },
+    /// Print the page of every problem code: what it means, and what to do, in Markdown
+    Problems {
         #[command(flatten)]
         application: ApplicationArgs,
     },
@@ -175,6 +181,7 @@ pub fn run() -> ExitCode {
             Verb::Describe { application, json } => describe::run(application, json),
             Verb::Openapi { application, service } => openapi::run(application, service.as_deref()),
             Verb::Ownership { application } => ownership::run(application),
+            Verb::Problems { application } => problems::run(application),
             Verb::Status { host, json } => status::run(&host, json),
             Verb::Events { host, which, json } => events::run(&host, &which, json),
             Verb::DeadLetters { action, host, json } => dead_letters::run(&host, &action, json),

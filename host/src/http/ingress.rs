@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::after::Positions;
 use super::body;
 use super::compression::{Asked, accepts_gzip, compressed, plain_tags};
-use super::problems::{own, problem_response, read_only};
+use super::problems::{own, problem_response};
 use super::same_key::{self, Keys};
 use crate::application::Application;
 use crate::identity::Identity;
@@ -84,12 +84,8 @@ impl Ingress {
         let trace_id = trace.to_string();
 
         let ready = !self.stopping.load(Ordering::Relaxed);
-        let (method, path) = (request.method(), request.uri().path());
-        let own = own(method, path, ready, &trace_id).or_else(|| {
-            let page = self.interface.page(path)?;
-            Some(read_only(method, &trace_id).unwrap_or_else(|| page.answer(request.headers())))
-        });
-        let mut response = match own {
+        let page = self.interface.page(request.uri().path());
+        let mut response = match own(&request, page, ready, &trace_id) {
             Some(response) => response,
             None => self
                 .route(peer, request, &trace_id)

@@ -1,15 +1,13 @@
-//! Answers of the host's own: problem documents, their page, and health.
+//! Answers of the host's own: problem documents, pages, and health.
 
 use bulkhead_runtime::Problem;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use super::{HEALTH_ALIASES, HOST_PATHS};
-
-/// What the problem codes mean: what `type` of a problem document leads to.
-const PAGE: &str = include_str!("problems.html");
+use crate::interface::Page;
 
 /// The response for a problem.
 pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
@@ -28,22 +26,30 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
     response
 }
 
-/// The answer of one of the host's own paths; `None` for any other path.
-pub(crate) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> Option<Response<Full<Bytes>>> {
+/// The answer of one of the host's own paths, or of the page that is at a path; `None` for any other path.
+pub(crate) fn own<B>(
+    request: &Request<B>,
+    page: Option<&Page>,
+    ready: bool,
+    trace_id: &str,
+) -> Option<Response<Full<Bytes>>> {
+    let (method, path) = (request.method(), request.uri().path());
     // The host as a whole (RFC 9110, section 9.3.7).
     if method == Method::OPTIONS && path == "*" {
-        return Some(allow(StatusCode::NO_CONTENT, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
+        return Some(allow("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
+    }
+    if let Some(page) = page {
+        return Some(read_only(method, trace_id).unwrap_or_else(|| page.answer(request.headers())));
     }
     let name = match path.strip_prefix(HOST_PATHS) {
         Some(name) => name,
         None if HEALTH_ALIASES.contains(&path) => path,
         None => return None,
     };
-    let (status, kind, body) = match name {
-        "/live" | "/healthz" => (StatusCode::OK, "text/plain; charset=utf-8", "live\n"),
-        "/ready" | "/readyz" if ready => (StatusCode::OK, "text/plain; charset=utf-8", "ready\n"),
-        "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "stopping\n"),
-        "/problems" => (StatusCode::OK, "text/html; charset=utf-8", PAGE),
+    let (status, text) = match name {
+        "/live" | "/healthz" => (StatusCode::OK, "live\n"),
+        "/ready" | "/readyz" if ready => (StatusCode::OK, "ready\n"),
+        "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
         _ => {
             let problem = Problem::new(404, "not-found", "Not found", "the host has no such page");
             return Some(problem_response(&problem, trace_id));
@@ -52,18 +58,19 @@ pub(crate) fn own(method: &Method, path: &str, ready: bool, trace_id: &str) -> O
     if let Some(response) = read_only(method, trace_id) {
         return Some(response);
     }
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     Some(response)
 }
 
 /// The answer of a page to anything but GET and HEAD; none to these.
-pub(super) fn read_only(method: &Method, trace_id: &str) -> Option<Response<Full<Bytes>>> {
+fn read_only(method: &Method, trace_id: &str) -> Option<Response<Full<Bytes>>> {
     const ALLOWED: &str = "GET, HEAD, OPTIONS";
     match *method {
         Method::GET | Method::HEAD => None,
-        Method::OPTIONS => Some(allow(StatusCode::NO_CONTENT, ALLOWED)),
+        Method::OPTIONS => Some(allow(ALLOWED)),
         _ => {
             let detail = format!("this page takes {ALLOWED}");
             let problem = Problem::new(405, "method-not-allowed", "Method not allowed", detail);
@@ -74,9 +81,9 @@ pub(super) fn read_only(method: &Method, trace_id: &str) -> Option<Response<Full
     }
 }
 
-fn allow(status: StatusCode, methods: &'static str) -> Response<Full<Bytes>> {
+fn allow(methods: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
+    *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     response
 }

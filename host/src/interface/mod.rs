@@ -4,6 +4,7 @@
 
 mod openapi;
 mod page;
+pub mod problems;
 mod viewer;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,10 @@ use crate::manifest::Manifest;
 
 /// The path of the document of the whole application.
 pub const DOCUMENT: &str = "/openapi.json";
+/// The path of the page of problem codes: what `type` of a problem document leads to.
+pub const PROBLEMS: &str = "/.well-known/bulkhead/problems";
+/// The policy of that page: it has its style within it, and nothing else.
+const PROBLEMS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// What the paths of the pages begin with: no service can have them.
 pub const PATHS: [&str; 3] = [DOCUMENT, "/openapi/...", "/docs/..."];
 
@@ -43,6 +48,9 @@ impl Interface {
                 documents.push((name.clone(), path));
             }
         }
+        let html = problems::html(&manifest.name, described).into();
+        let problems = Page::new("text/html; charset=utf-8", html).with_policy(PROBLEMS_POLICY);
+        pages.insert(PROBLEMS.to_owned(), problems);
         pages.extend(viewer::pages(&manifest.name, &documents));
         Self { pages }
     }
