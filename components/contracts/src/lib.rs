@@ -21,4 +21,4 @@ pub use ids::{
 pub use line::{AddressLine, City, Line, PERSON_NAME_MAX, PostalCode, State};
 pub use money::{Money, MoneyError};
 #[cfg(feature = "sdk")]
-pub use sdk::{Admin, Customer};
+pub use sdk::{Admin, Customer, TypedMoney};

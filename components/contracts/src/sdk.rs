@@ -60,28 +60,55 @@ impl Schema for Money {
     fn schema() -> Json {
         json!({
             "type": "string",
-            "pattern": r"^[0-9]{1,7}(\.[0-9]{1,2})?$",
-            "description": "A decimal with at most 7 digits before the point and 2 behind it.",
+            "pattern": r"^(0|[1-9][0-9]{0,6})\.[0-9]{2}$",
+            "description": "A decimal from 0.00 to 9999999.99, with two digits behind the point.",
         })
     }
 }
 
-impl FromText for Money {
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|error: crate::MoneyError| error.to_string())
-    }
-}
-
+/// Takes an amount in the one form that it is written in: a program that sends another one may have computed with floats.
 impl FromJson for Money {
     fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
         match node {
-            Node::Text(text) => Self::from_text(&text).map_err(|message| errors.add(message)).ok(),
+            Node::Text(text) => {
+                match text.parse::<Self>() {
+                    Ok(money) if money.to_string() == *text => Some(money),
+                    Ok(money) => {
+                        errors.add(format!("must have two digits behind the point and no needless zero before it: \"{money}\""));
+                        None
+                    }
+                    Err(error) => {
+                        errors.add(error.to_string());
+                        None
+                    }
+                }
+            }
             Node::Integer(_) | Node::Number(_) => {
                 errors.add("must be a string such as \"19.99\": a JSON number may lose cents on its way");
                 None
             }
             other => bulkhead_sdk::value::expected("a string", &other, errors),
         }
+    }
+}
+
+/// An amount as people type it, for queries: also `5` and `5.5`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TypedMoney(pub Money);
+
+impl Schema for TypedMoney {
+    fn schema() -> Json {
+        json!({
+            "type": "string",
+            "pattern": r"^[0-9]{1,7}(\.[0-9]{1,2})?$",
+            "description": "A decimal with at most 7 digits before the point and 2 behind it.",
+        })
+    }
+}
+
+impl FromText for TypedMoney {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: crate::MoneyError| error.to_string())
     }
 }
 
@@ -149,9 +176,37 @@ mod tests {
 
     #[test]
     fn money_says_how_many_digits_it_takes() {
-        let schema = Money::schema();
+        let schema = TypedMoney::schema();
         assert!(schema["pattern"].as_str().expect("a pattern").contains("{1,7}"));
-        assert!(Money::from_text("00000001").expect_err("too long").contains("7 digits"));
+        assert!(TypedMoney::from_text("00000001").expect_err("too long").contains("7 digits"));
+        assert_eq!(TypedMoney::from_text("5.5").map(|typed| typed.0.cents()), Ok(550));
+    }
+
+    #[test]
+    fn money_has_one_form_in_a_body() {
+        let read = |text: &str| {
+            let mut errors = Errors::default();
+            let money = Money::from_json(Node::Text(text.into()), &mut errors);
+            (money.map(Money::cents), errors.into_found().first().map(|error| error.message.clone()))
+        };
+        for (text, cents) in [("0.00", 0), ("0.05", 5), ("19.99", 1999), ("9999999.99", 999_999_999)] {
+            assert_eq!(read(text), (Some(cents), None));
+        }
+        for (text, why) in [
+            ("5", "two digits behind the point and no needless zero before it: \"5.00\""),
+            ("5.5", "\"5.50\""),
+            ("007.01", "\"7.01\""),
+            ("1.234", "two digits"),
+            ("-1.00", "decimal number"),
+            ("10000000.00", "from 0.00 to 9999999.99"),
+            ("", "decimal number"),
+        ] {
+            let (money, message) = read(text);
+            assert!(
+                money.is_none() && message.as_ref().is_some_and(|message| message.contains(why)),
+                "{text}: {message:?}"
+            );
+        }
     }
 
     #[test]

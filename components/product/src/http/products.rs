@@ -1,7 +1,7 @@
 //! `/products`.
 
 use bulkhead_contracts::v1::ProductDeleted;
-use bulkhead_contracts::{Admin, CategoryId, Money, ProductId};
+use bulkhead_contracts::{Admin, CategoryId, Money, ProductId, TypedMoney};
 use bulkhead_sdk::json::Node;
 use bulkhead_sdk::serde_json::{self, json};
 use bulkhead_sdk::{
@@ -29,9 +29,9 @@ query! {
         /// nothing.
         pub q: Option<Text<0, 200>>,
         /// Products that cost at least so much.
-        pub min_price: Option<Money>,
+        pub min_price: Option<TypedMoney>,
         /// Products that cost at most so much.
-        pub max_price: Option<Money>,
+        pub max_price: Option<TypedMoney>,
         /// Products of which there is stock, or none.
         pub in_stock: Option<bool>,
         /// The order; `created_at` where absent. Names are compared by code point.
@@ -109,8 +109,8 @@ pub(super) fn list(Query(query): Query<ProductsQuery>, snapshot: Snapshot) -> Re
     let filter = Filter {
         category: query.category,
         full_text: full_text.flatten(),
-        min_price: query.min_price,
-        max_price: query.max_price,
+        min_price: query.min_price.map(|typed| typed.0),
+        max_price: query.max_price.map(|typed| typed.0),
         in_stock: query.in_stock,
         sort: query.sort.unwrap_or(Sort::CreatedAt),
     };
