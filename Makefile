@@ -41,6 +41,11 @@ test: setup build ## Run all tests
 	cargo test --quiet --release --workspace --doc
 	cargo nextest run --release --workspace
 
+.PHONY: test-api
+test-api: build ## Send generated requests to a shop of its own, and check the answers; one seed again: make test-api SEED=1
+	@host/build/setup.sh api
+	@python3 tests/api/run.py $(TARGET_DIR)
+
 .PHONY: bench
 bench: build ## Measure against a plain hyper and rusqlite server
 	$(TARGET_DIR)/release/bench

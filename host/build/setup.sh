@@ -2,7 +2,7 @@
 # Installs what is missing to build, test and lint Bulkhead, and nothing that is there: with nothing missing it takes a
 # fraction of a second, so `make` runs it each time.
 #
-#   setup.sh [build] [test] [lint]      what for; `build` if nothing is said
+#   setup.sh [build] [test] [api] [lint]      what for; `build` if nothing is said
 #
 # Of the ways to build guests (see src/toolchain.rs) it tries rustup's target first and Debian's packages second.
 # BULKHEAD_GUEST_TOOLCHAIN=debian asks for Debian's packages alone.
@@ -115,6 +115,16 @@ need_cargo_tool() {
     cargo install --locked "$1" >&2 || fail "cargo can't install $1: see above"
 }
 
+# `make test-api` runs with a virtual environment: Debian's python3 makes one only with python3-venv.
+has_python() { have python3 && python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+need_python() {
+    if has_python; then return; fi
+    apt_install_fresh python3 python3-venv || say "apt-get can't install python3 and python3-venv here"
+    if has_python; then return; fi
+    fail 'there is no Python 3.11 or newer that can make virtual environments: install python3 and python3-venv'
+}
+
 [ $# -gt 0 ] || set -- build
 for purpose in "$@"; do
     case $purpose in
@@ -124,7 +134,8 @@ for purpose in "$@"; do
             need_guest_toolchain
             ;;
         test) need_cargo_tool cargo-nextest ;;
+        api) need_python ;;
         lint) need_cargo_tool cargo-deny ;;
-        *) fail "\`$purpose\` is none of build, test and lint" ;;
+        *) fail "\`$purpose\` is none of build, test, api and lint" ;;
     esac
 done
