@@ -27,7 +27,8 @@ const SHOP_WORDS: [&str; 14] = [
 ];
 
 /// Phrases in which such a word means something else.
-const OTHER_MEANINGS: [&str; 5] = ["in order", "order by", "order of", "out of order", "the order"];
+const OTHER_MEANINGS: [&str; 6] =
+    ["in order", "in their order", "order by", "order of", "out of order", "the order"];
 
 /// Files below a folder whose names end so, in the order of their paths. What is built or fetched is not part of the tree.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
