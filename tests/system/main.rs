@@ -17,6 +17,7 @@ mod catalogue;
 mod categories;
 mod compression;
 mod conditional;
+mod conflicts;
 mod consistency;
 mod crash;
 mod events;
