@@ -62,7 +62,16 @@ impl Host {
         let mut all = vec!["up", "--manifest", text(manifest), "--data", text(data)];
         all.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         all.extend(arguments);
-        let process = Process::spawn(&all, environment);
+        Host::try_start_as(&all, environment, folder)
+    }
+
+    /// The same with these arguments alone.
+    pub(crate) fn try_start_as(
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        folder: Arc<TempDir>,
+    ) -> Result<Host, String> {
+        let process = Process::spawn(arguments, environment);
         let mut admin_address = None;
         loop {
             match process.lines.recv_timeout(PROCESS_BOUND) {
@@ -209,7 +218,13 @@ impl Finished {
 /// Runs `bulkhead` with these arguments to its end.
 #[track_caller]
 pub fn run(arguments: &[&str]) -> Finished {
-    Process::spawn(arguments, &[]).finish()
+    run_with(arguments, &[])
+}
+
+/// The same with these variables in its environment.
+#[track_caller]
+pub fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Finished {
+    Process::spawn(arguments, environment).finish()
 }
 
 /// A child process whose output is read as it comes.

@@ -142,6 +142,13 @@ pub fn id(resource: &Value) -> String {
     resource["id"].as_str().unwrap_or_else(|| panic!("no id: {resource}")).to_owned()
 }
 
+/// Checks that the resource has an id, and that it is a UUID of version 7.
+#[track_caller]
+pub fn has_version_7(resource: &Value) {
+    let version = id(resource).parse::<uuid::Uuid>().map(|id| id.get_version_num());
+    assert_eq!(version, Ok(7), "{resource}");
+}
+
 /// One text of each item.
 pub fn texts_of(items: &[Value], field: &str) -> Vec<String> {
     items.iter().map(|item| item[field].as_str().unwrap_or_default().to_owned()).collect()

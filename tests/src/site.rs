@@ -77,6 +77,15 @@ impl Site {
         Host::start(&self.manifest(), &self.data(), arguments, Arc::clone(&self.folder))
     }
 
+    /// Starts a host with these arguments and variables alone.
+    #[track_caller]
+    pub fn start_as(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Host {
+        match Host::try_start_as(arguments, environment, Arc::clone(&self.folder)) {
+            Ok(host) => host,
+            Err(reason) => panic!("{reason}"),
+        }
+    }
+
     /// Starts a host that ends itself at a commit: `7:before`, `7:after`. None where it ended before it listened.
     pub fn start_to_crash(&self, at: &str) -> Option<Host> {
         let environment = [("BULKHEAD_CRASH_AT_COMMIT", at)];

@@ -291,6 +291,35 @@ fn each_cell_of_the_table_is_so() {
     shop.host.stop();
 }
 
+/// The requests of the table once more, each by whom it is answered.
+#[test]
+fn every_route_names_a_query_parameter_that_it_does_not_know_and_every_write_says_its_position() {
+    let site = Site::shop();
+    let mut shop = Shop::new(&site);
+    for (method, path, body, [_, as_owner, _, as_admin]) in TABLE {
+        let mut owner = shop.host.customer("Owner");
+        let (path, body) = (shop.fill(path, &mut owner), shop.body(body, &mut owner));
+        let (client, status) = match as_owner {
+            ..400 => (&mut owner.client, as_owner),
+            _ => (&mut shop.admin, as_admin),
+        };
+        send(client, method, &format!("{path}?colour=blue"), body.clone()).invalid(&["colour"]);
+        // It was refused with no effect, or this would not be answered as at first.
+        let answer = send(client, method, &path, body);
+        answer.expect_status(status);
+        // A login writes nothing but for the first one's key.
+        if method != "GET" && path != "/sessions" {
+            let service = match path.split('/').nth(1).unwrap() {
+                "users" => "user:",
+                "orders" => "order:",
+                _ => "product:",
+            };
+            assert!(shop::position(&answer).starts_with(service), "{answer}");
+        }
+    }
+    shop.host.stop();
+}
+
 /// The key that the shop signs with, taken out of its database.
 fn signer_of(site: &Site) -> Signer {
     let connection = database::open(&site.database("user"));

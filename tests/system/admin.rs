@@ -1,8 +1,9 @@
 //! The port and the verbs of operators: who is let in, what they are told, and what they are told when they ask the wrong way.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 
-use bulkhead_tests::shop::{category, id, order_body, product, product_body, settled};
+use bulkhead_tests::shop::{category, has_version_7, id, order_body, product, product_body, settled};
 use bulkhead_tests::{Answer, Client, Finished, Host, Site, database, host, raw};
 use bytes::Bytes;
 use http::Method;
@@ -366,6 +367,17 @@ fn events_are_listed_newest_first_by_type_and_subject_and_page_by_page() {
         [&json!("1.0"), &json!("product"), &json!(order), &json!(trace)],
         "the trace of the request that began it"
     );
+    let names = reserved.as_object().unwrap().keys().map(String::as_str);
+    let envelope = ["id", "specversion", "source", "type", "subject", "time", "datacontenttype", "data"];
+    let own = ["traceid", "sequence"];
+    assert_eq!(names.collect::<BTreeSet<_>>(), envelope.into_iter().chain(own).collect());
+    has_version_7(reserved);
+    assert_eq!(
+        [&reserved["type"], &reserved["datacontenttype"], &reserved["data"]["order_id"]],
+        [&json!("product.stock-reserved"), &json!("application/json"), &json!(order)]
+    );
+    let time = reserved["time"].as_str().unwrap();
+    assert!(time.len() == "2017-01-01T11:53:26.000Z".len() && time.ends_with('Z'), "{time}");
     let table = bulkhead(&site, &host, &["events", "order", "--type", "order.paid"]);
     assert!(table.stdout.contains(&order) && table.stdout.contains(trace), "{}", table.stdout);
 }

@@ -1,6 +1,6 @@
 //! Categories: a tree without cycles, addressed by id and by slug.
 
-use bulkhead_tests::shop::{category, id, product, read_all, texts_of};
+use bulkhead_tests::shop::{category, has_version_7, id, product, read_all, texts_of};
 use bulkhead_tests::{Site, database};
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ fn a_category_is_read_back_by_id_and_by_slug_as_it_was_made() {
     assert_eq!(answer.header("location"), Some(format!("/categories/{}", id(&made)).as_str()));
     assert_eq!((&made["name"], &made["slug"]), (&json!("Garden tools"), &json!("garden-tools")));
     assert_eq!(made["parent_category_id"], Value::Null);
+    has_version_7(&made);
     for path in [format!("/categories/{}", id(&made)), "/categories/by-slug/garden-tools".to_owned()] {
         let read = client.get(&path).expect(200);
         assert_eq!((&read["id"], &read["name"], &read["slug"]), (&made["id"], &made["name"], &made["slug"]));
@@ -148,7 +149,8 @@ fn a_category_has_so_many_children_and_no_more() {
     assert_eq!(client.get(&path).expect(200)["children"].as_array().unwrap().len(), 1_000);
     let below = json!({"parent_category_id": parent});
     let one_more = json!({"name": "x", "slug": "x", "parent_category_id": parent});
-    client.post("/categories", &one_more).problem(409, "too-many-children");
+    let problem = client.post("/categories", &one_more).problem(409, "too-many-children");
+    assert_eq!(problem["constraint"], "category.parent_category_id");
     client.patch(&format!("/categories/{other}"), &below).problem(409, "too-many-children");
     // It stands there already, and is not counted twice.
     client.patch(&format!("/categories/{child}"), &below).expect(200);

@@ -25,6 +25,8 @@ struct Way {
     payment_status: &'static str,
     /// Available, reserved, sold.
     stock: [i64; 3],
+    /// What the gateway took: the attempt, how often it was asked for in vain before, and what became of it.
+    charges: &'static [&'static str],
     order_facts: &'static [&'static str],
     product_facts: &'static [&'static str],
 }
@@ -147,6 +149,11 @@ fn crash_at(way: &Way, shop: &Prepared, at: &str) -> bool {
     let orders = database::open(&site.database("order"));
     let whose = format!("SELECT count(*) FROM \"order\" WHERE user_id_ref = '{}'", shop.customer);
     assert_eq!(database::number(&orders, &whose), 1, "{at}: the order is there once");
+    let charges =
+        "SELECT attempt || ' ' || asked || ' ' || state FROM gateway_charge WHERE transaction_id NOT NULL";
+    assert_eq!(database::texts(&orders, charges), way.charges, "{at}: each attempt is charged once at most");
+    let open = "SELECT count(*) FROM gateway_charge WHERE state = 'open'";
+    assert_eq!(database::number(&orders, open), 0, "{at}: the gateway has decided about each");
     for service in ["order", "product", "report"] {
         let connection = database::open(&site.database(service));
         database::check(&connection);
@@ -177,16 +184,18 @@ fn every_commit(way: &Way) {
     panic!("the host went on committing for ever");
 }
 
+/// Also between the tries of a gateway that is not there at first.
 #[test]
 fn an_order_is_paid_once_whatever_commit_the_host_ends_at() {
     every_commit(&Way {
-        token: "tok_ok",
+        token: "tok_flaky",
         quantity: 2,
         payment_timeout: "1h",
         cancels: false,
         status: "paid",
         payment_status: "captured",
         stock: [8, 2, 0],
+        charges: &["1 2 captured"],
         order_facts: &["order.placed", "order.paid"],
         product_facts: &["product.stock-reserved"],
     });
@@ -202,6 +211,7 @@ fn an_order_is_cancelled_and_refunded_once_whatever_commit_the_host_ends_at() {
         status: "cancelled",
         payment_status: "refunded",
         stock: [10, 0, 0],
+        charges: &["1 0 refunded"],
         order_facts: &["order.placed", "order.paid", "order.cancelled"],
         product_facts: &["product.stock-reserved", "product.stock-released"],
     });
@@ -217,6 +227,7 @@ fn an_order_of_too_much_is_rejected_once_whatever_commit_the_host_ends_at() {
         status: "rejected",
         payment_status: "voided",
         stock: [10, 0, 0],
+        charges: &[],
         order_facts: &["order.placed", "order.rejected"],
         product_facts: &["product.stock-rejected"],
     });
@@ -232,6 +243,7 @@ fn an_order_that_is_not_paid_in_time_ends_once_whatever_commit_the_host_ends_at(
         status: "cancelled",
         payment_status: "voided",
         stock: [10, 0, 0],
+        charges: &[],
         order_facts: &["order.placed", "order.cancelled"],
         product_facts: &["product.stock-reserved", "product.stock-released"],
     });

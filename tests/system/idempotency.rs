@@ -304,6 +304,10 @@ fn what_was_refused_is_not_kept_and_leaves_the_key_free() {
     admin.send(Method::POST, "/categories", &headers, Bytes::from("{")).any_problem();
     keyed(&mut ada.client, "/categories", "mixed", &json!({"name": "Mixed"})).problem(403, "forbidden");
     keyed(admin, "/orders/none/deliver", "mixed", &Value::Null).problem(404, "not-found");
+    let mut nobody = shop.host.client();
+    keyed(&mut nobody, "/categories", "mixed", &json!({"name": "Mixed"})).problem(401, "unauthenticated");
+    let mut stranger = shop.host.client().with_token("not.a.token");
+    keyed(&mut stranger, "/categories", "mixed", &json!({"name": "Mixed"})).problem(401, "invalid-token");
     keyed(admin, "/categories", "mixed", &json!({"name": "Mixed"})).expect(201);
     let order = shop.order();
     keyed(&mut ada.client, "/orders", "mixed", &order).expect(201);

@@ -1,7 +1,7 @@
 //! The images of a product.
 
 use bulkhead_tests::Site;
-use bulkhead_tests::shop::{category, id, product, texts_of};
+use bulkhead_tests::shop::{category, has_version_7, id, product, texts_of};
 use serde_json::json;
 
 #[test]
@@ -11,11 +11,14 @@ fn images_are_shown_in_their_order() {
     let category = category(&mut client, "food", None);
     let path = format!("/products/{}", id(&product(&mut client, &category, "1")));
     let images = format!("{path}/images");
+    let product = path.rsplit('/').next().unwrap();
     for (name, order) in [("c", 3), ("a", 1), ("b", 2)] {
         let url = format!("https://example.com/{name}.png");
         let answer = client.post(&images, &json!({"image_url": url, "display_order": order}));
         let made = answer.expect(201);
         assert_eq!((&made["image_url"], &made["display_order"]), (&json!(url), &json!(order)));
+        assert_eq!(made["product_id"], product);
+        has_version_7(&made);
         let location = format!("{images}/{}", id(&made));
         assert_eq!(answer.header("location"), Some(location.as_str()));
         assert_eq!(client.get(&location).expect(200), made);

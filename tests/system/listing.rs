@@ -56,7 +56,7 @@ fn filters_narrow_the_list_alone_and_together() {
     let mut client = host.admin();
     let mut id_of = |slug: &str| id(&client.get(&format!("/categories/by-slug/{slug}")).expect(200));
     let [food, bread, rye, tools] = ["food", "bread", "rye", "tools"].map(&mut id_of);
-    let table: [(String, &[&str]); 16] = [
+    let table: [(String, &[&str]); 17] = [
         (format!("category={food}"), &["apple", "crisp", "loaf", "roll"]),
         (format!("category={bread}"), &["crisp", "loaf", "roll"]),
         (format!("category={rye}"), &["crisp", "loaf"]),
@@ -66,6 +66,7 @@ fn filters_narrow_the_list_alone_and_together() {
         ("min_price=0.50&max_price=3.20".into(), &["apple", "crisp", "loaf"]),
         ("min_price=5.00&max_price=1.00".into(), &[]),
         ("in_stock=true".into(), &["apple", "knife", "loaf", "roll"]),
+        ("in_stock=false".into(), &["crisp"]),
         ("q=bread".into(), &["knife", "loaf", "roll"]),
         ("q=BREAD".into(), &["knife", "loaf", "roll"]),
         ("q=bread%20knife".into(), &["knife"]),

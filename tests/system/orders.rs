@@ -5,7 +5,7 @@ mod payment;
 mod saga;
 
 use bulkhead_tests::shop::{
-    self, eventually, id, order_body, product_body, read_all, read_page, settled, texts_of,
+    self, eventually, has_version_7, id, order_body, product_body, read_all, read_page, settled, texts_of,
 };
 use bulkhead_tests::{Answer, Client, Customer, Host, Manifest, Site, database};
 use serde_json::{Value, json};
@@ -43,6 +43,24 @@ impl Market {
             market.products.push(product);
         }
         market
+    }
+
+    /// Stops the host, changes a service's file, and starts another host on it.
+    #[track_caller]
+    fn with_db(self, service: &str, change: &str) -> Market {
+        let Market { site, host, category, products, .. } = self;
+        host.stop();
+        let connection = database::open_to_break(&site.database(service));
+        assert_eq!(connection.execute(change, ()).expect(change), 1, "{change}");
+        drop(connection);
+        let host = site.start();
+        let admin = host.admin();
+        Market { site, host, admin, category, products }
+    }
+
+    /// A customer of the host before, as a client of the present one.
+    fn again(&self, customer: &Customer) -> Client {
+        self.host.client().with_token(customer.client.token().unwrap())
     }
 
     /// A further product that the order service knows.
@@ -169,6 +187,10 @@ fn an_order_has_names_prices_and_the_exact_sum() {
         [json!("card"), json!("pending"), json!(null), json!("79.96"), json!(null)]
     );
     assert!(payment.get("token").is_none(), "{payment}");
+    for part in items.iter().chain([&order, payment, &order["shipping"]]) {
+        has_version_7(part);
+    }
+    assert_eq!([&order["shipping"]["carrier"], &order["shipping"]["tracking_number"]], [&Value::Null; 2]);
 
     let read = market.until(&id(&order), "paid");
     for field in ["id", "order_number", "items", "created_at", "total_amount", "user_id_ref"] {
@@ -216,6 +238,10 @@ fn what_the_shop_does_not_know_is_named_and_nothing_is_ordered() {
     body["user_id"] = json!(UNKNOWN);
     let problem = market.admin.post("/orders", &body).problem(409, "unknown-user");
     assert_eq!((&problem["users"], &problem["products"]), (&json!([UNKNOWN]), &json!([])));
+    let mut body = order_body(&[(UNKNOWN, 1), (&known, 1), (&other, 1)], "tok_ok");
+    body["user_id"] = json!(UNKNOWN);
+    let problem = market.admin.post("/orders", &body).problem(409, "unknown-user");
+    assert_eq!((&problem["users"], &problem["products"]), (&json!([UNKNOWN]), &json!([UNKNOWN, other])));
 
     let mut body = market.body("tok_ok");
     body["shipping"] = json!({"address_id": UNKNOWN});
@@ -234,6 +260,18 @@ fn what_the_shop_does_not_know_is_named_and_nothing_is_ordered() {
     assert!(market.rows("SELECT id FROM _bulkhead_outbox").is_empty());
     body["expected_total"] = json!("19.99");
     ada.client.post("/orders", &body).expect(201);
+}
+
+#[test]
+fn of_a_product_10000_are_ordered_at_most() {
+    let market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let mut place =
+        |quantity| ada.client.post("/orders", &order_body(&[(&market.products[0], quantity)], "t"));
+    assert_eq!(place(10_000).expect(201)["total_amount"], "199900.00");
+    for quantity in [10_001, 0] {
+        place(quantity).invalid(&["items[0].quantity"]);
+    }
 }
 
 #[test]

@@ -165,6 +165,46 @@ fn an_admin_orders_at_once_for_who_has_just_registered() {
 }
 
 #[test]
+fn changes_and_deletions_wait_for_a_position_and_do_nothing_where_it_is_none() {
+    let mut shop = Shop::unhurried(1);
+    let mut ada = shop.host.customer("Ada");
+    let product = format!("/products/{}", shop.products[0]);
+    let preference = format!("/users/{}/preferences/theme", ada.id);
+    let body = order_body(&[(&shop.products[0], 1)], "tok_ok");
+    let after = position(&ada.client.post("/orders", &body));
+    let send = |client: &mut Client, (method, path): (Method, &str), after: &str, body: &Value| {
+        let headers = [("content-type", "application/json"), ("bulkhead-after", after)];
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        client.send(method, path, &headers, body)
+    };
+    for (method, path, body, status) in [
+        (Method::PUT, &preference, json!({"value": "dark"}), 201),
+        (Method::PATCH, &product, json!({"price": "3.00"}), 200),
+        (Method::DELETE, &preference, Value::Null, 204),
+    ] {
+        let before = shop.admin.get(path).value();
+        send(&mut shop.admin, (method.clone(), path), "nonsense", &body).problem(400, "invalid-position");
+        let now = shop.admin.get(path).value();
+        assert_eq!(
+            (&now["preference_value"], &now["price"]),
+            (&before["preference_value"], &before["price"])
+        );
+        send(&mut shop.admin, (method, path), &after, &body).expect_status(status);
+    }
+    assert_eq!(shop.admin.get(&product).expect(200)["price"], "3.00");
+    shop.admin.get(&preference).problem(404, "not-found");
+    // The product service has taken the order whenever this is answered.
+    for _ in 0..20 {
+        let after = position(&ada.client.post("/orders", &body));
+        send(&mut shop.admin, (Method::DELETE, &product), &after, &Value::Null)
+            .problem(409, "product-reserved");
+        let reserved = shop.admin.get(&format!("{product}/stock")).expect(200)["reserved"].clone();
+        let patch = send(&mut shop.admin, (Method::PATCH, &product), &after, &json!({"price": "4.00"}));
+        assert_eq!(patch.expect(200)["stock_quantity"], 10_000 - reserved.as_i64().unwrap());
+    }
+}
+
+#[test]
 fn several_positions_may_be_named_in_one_header_or_in_more() {
     let mut shop = Shop::unhurried(2);
     let mut ada = shop.host.customer("Ada");

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use bulkhead_tests::shop::category;
+use bulkhead_tests::shop::{category, read_all, texts_of};
 use bulkhead_tests::{Client, Site};
 use serde_json::{Value, json};
 
@@ -36,6 +36,11 @@ fn what_is_ordered_is_set_aside_and_sold_when_it_is_shipped() {
     assert_eq!(admin.get(&path).expect(200)["stock_quantity"], 7);
     admin.delete(&path).problem(409, "product-reserved");
     admin.post(&format!("{path}/stock"), &json!({"delta": -8})).problem(409, "insufficient-stock");
+    // All that there is of the other is set aside: it is out of stock.
+    for (query, id) in [("in_stock=true", &one.id), ("in_stock=false", &other.id)] {
+        let listed = read_all(&mut admin, &format!("/products?{query}&"), 50);
+        assert_eq!(texts_of(&listed, "id"), std::slice::from_ref(id), "{query}");
+    }
 
     ship(&mut admin, &order);
     until_stock(&mut admin, &one, [7, 0, 3]);

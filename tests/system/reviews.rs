@@ -1,6 +1,6 @@
 //! Reviews: everyone reads them, a customer writes one of each product, and nobody does without saying who they are.
 
-use bulkhead_tests::shop::{category, id, product, read_all, texts_of};
+use bulkhead_tests::shop::{category, has_version_7, id, product, read_all, texts_of};
 use bulkhead_tests::{Site, database};
 use serde_json::{Value, json};
 
@@ -23,6 +23,8 @@ fn a_customer_reviews_a_product_once_and_may_take_it_back() {
     assert_eq!(answer.header("location"), Some(location.as_str()));
     assert_eq!((&review["rating"], &review["comment"]), (&json!(4), &json!("Good.")));
     assert_eq!(review["user_id_ref"], customer.id.as_str());
+    assert_eq!(format!("/products/{}", review["product_id"].as_str().unwrap()), path);
+    has_version_7(&review);
     let mut named = review.clone();
     named["first_name"] = "Ada".into();
     assert_eq!(until(&mut client, &location, |review| review["first_name"] == "Ada"), named);

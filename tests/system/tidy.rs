@@ -27,7 +27,8 @@ const SHOP_WORDS: [&str; 14] = [
 ];
 
 /// Phrases in which such a word means something else.
-const OTHER_MEANINGS: [&str; 5] = ["in order", "order by", "order of", "out of order", "the order"];
+const OTHER_MEANINGS: [&str; 6] =
+    ["in order", "in their order", "order by", "order of", "out of order", "the order"];
 
 /// Files below a folder whose names end so, in the order of their paths. What is built or fetched is not part of the tree.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
@@ -289,6 +290,38 @@ fn migrations_are_named_by_version_and_deed_and_their_tables_are_strict() {
         }
     }
     nothing_of(&found, "migrations");
+}
+
+/// Money is whole cents, and so is every other number of the shop whole. The SDK reads any number that a client or a database may hold.
+const FLOATS_WELCOME: [(&str, &str); 3] = [
+    ("components/sdk/src/bounded.rs", "takes 5.0 for the whole number 5"),
+    ("components/sdk/src/json.rs", "reads any JSON, to say what is wrong with it"),
+    ("components/sdk/src/sql.rs", "gives a service every type that SQLite has"),
+];
+
+#[test]
+fn no_service_computes_with_floats() {
+    let root = paths::root();
+    let components = root.join("components");
+    let mut found = Vec::new();
+    for file in files(&components, ".rs").iter().chain(&files(&components, ".sql")) {
+        let name = shown(file);
+        let has_float = |line: &&str| {
+            let code = line.split("//").next().unwrap_or_default().split("--").next().unwrap_or_default();
+            let mut words = code.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            words.any(|word| ["f32", "f64", "REAL"].contains(&word) || word.eq_ignore_ascii_case("avg"))
+        };
+        let text = read(file);
+        let floats: Vec<&str> = text.lines().filter(has_float).collect();
+        match FLOATS_WELCOME.iter().find(|(welcome, _)| *welcome == name) {
+            Some((_, reason)) if floats.is_empty() => {
+                found.push(format!("{name}: no float is left that {reason}"))
+            }
+            Some(_) => {}
+            None => found.extend(floats.iter().map(|line| format!("{name}: {}", line.trim()))),
+        }
+    }
+    nothing_of(&found, "money is never a float: use `Money`, or whole numbers");
 }
 
 /// `type` of a problem document leads to a place on the page of codes: each with which the host or the SDK answers has one there, with

@@ -120,3 +120,33 @@ fn what_was_kept_for_a_deleted_user_goes_with_them() {
     host.stop();
     assert_eq!(found(&site, "user", &personal), [0; 3]);
 }
+
+#[test]
+fn a_key_is_free_after_a_guest_that_traps_loops_or_fills_its_quota() {
+    let limits = [("storage", "8MiB"), ("lease_hold", "500ms"), ("request_timeout", "10s")];
+    let manifest = limits.iter().fold(Manifest::guests(), |manifest, (name, limit)| {
+        manifest.set(&format!("service.hostile.limits.{name}"), *limit)
+    });
+    let site = Site::new(&manifest);
+    let host = site.start();
+    let mut client = host.client();
+    for (what, status, code) in [
+        ("trap", 500, "internal"),
+        ("panic", 500, "internal"),
+        ("loop", 504, "deadline-exceeded"),
+        ("fill", 507, "storage-full"),
+    ] {
+        for _ in 0..2 {
+            let failed = keyed(&mut client, &format!("/hostile/{what}?id={what}"), what, &Value::Null);
+            failed.problem(status, code);
+            assert!(!is_replayed(&failed), "{failed}");
+        }
+        let note = json!({"id": what, "body": "x"});
+        for again in [false, true] {
+            let answer = keyed(&mut client, "/notes", what, &note);
+            answer.expect(201);
+            assert_eq!(is_replayed(&answer), again, "{answer}");
+        }
+    }
+    host.stop();
+}

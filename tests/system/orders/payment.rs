@@ -93,10 +93,30 @@ fn an_order_is_tried_to_be_paid_20_times_at_most() {
     for _ in 1..20 {
         ada.client.post(&path, &payment("tok_declined")).expect(200);
     }
-    ada.client.post(&path, &payment("tok_ok")).problem(409, "too-many-payments");
+    let problem = ada.client.post(&path, &payment("tok_ok")).problem(409, "too-many-payments");
+    assert_eq!(problem["constraint"], "order_payment_attempt");
     assert_eq!(market.stands(&order), ["reserved", "declined", "pending"]);
     market.post(&order, "cancel", &Value::Null).expect(200);
     assert_eq!(market.stands(&order), ["cancelled", "voided", "cancelled"]);
+}
+
+#[test]
+fn an_order_whose_time_is_over_is_not_paid_any_more_also_before_its_timer_rings() {
+    let mut market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let order = market.place(&mut ada, "tok_declined");
+    market.until_payment(&order, "declined");
+    // The timer is set for another time, an hour from now.
+    let mut market =
+        market.with_db("order", "UPDATE \"order\" SET payment_due_at = '2017-01-01T00:00:00.000Z'");
+    let refused = market.again(&ada).post(&format!("/orders/{order}/payment"), &payment("tok_ok"));
+    let problem = refused.problem(409, "order-state");
+    assert_eq!(
+        (&problem["order_status"], &problem["constraint"]),
+        (&json!("reserved"), &json!("order.status"))
+    );
+    assert_eq!(market.stands(&order), ["reserved", "declined", "pending"]);
+    assert!(market.rows("SELECT order_id FROM gateway_charge WHERE state = 'captured'").is_empty());
 }
 
 #[test]

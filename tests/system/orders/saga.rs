@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Market, UNHURRIED};
-use bulkhead_tests::shop::{id, order_body};
+use bulkhead_tests::shop::{eventually, id, order_body, read_all, read_page, texts_of};
+use bulkhead_tests::{Admin, database};
 
 #[test]
 fn an_order_is_reserved_paid_shipped_and_delivered() {
@@ -34,6 +35,80 @@ fn an_order_is_reserved_paid_shipped_and_delivered() {
         ]
     );
     assert_eq!(market.facts(&order), ["order.placed", "order.paid", "order.shipped", "order.delivered"]);
+}
+
+#[test]
+fn an_order_is_updated_when_something_happens_to_it() {
+    let mut market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let order = market.place_until(&mut ada, "tok_ok", "paid");
+    let mut moments = vec![market.order(&order)["created_at"].clone()];
+    for step in ["", "ship", "deliver"] {
+        match step {
+            "ship" => drop(market.ship(&order)),
+            "deliver" => drop(market.post(&order, "deliver", &Value::Null).expect(200)),
+            _ => {}
+        }
+        let history = read_all(&mut market.admin, &format!("/orders/{order}/history?"), 50);
+        let updated_at = market.order(&order)["updated_at"].clone();
+        assert_eq!(updated_at, history.last().unwrap()["at"], "{step}");
+        moments.push(updated_at);
+    }
+    assert!(moments.is_sorted_by(|a, b| a.as_str() <= b.as_str()) && moments[0] != moments[3], "{moments:?}");
+}
+
+#[test]
+fn pages_of_a_history_neither_repeat_nor_miss_what_happened_while_it_goes_on() {
+    let mut market = Market::new(1, UNHURRIED);
+    let mut ada = market.host.customer("Ada");
+    let order = market.place_until(&mut ada, "tok_ok", "paid");
+    let list = format!("/orders/{order}/history?limit=1");
+    let (mut causes, mut path) = (Vec::new(), list.clone());
+    loop {
+        let (page, next) = read_page(&mut ada.client, &path);
+        causes.extend(texts_of(&page, "cause"));
+        match causes.len() {
+            1 => drop(market.ship(&order)),
+            3 => drop(market.post(&order, "deliver", &Value::Null).expect(200)),
+            _ => {}
+        }
+        let Some(cursor) = next else { break };
+        path = format!("{list}&cursor={cursor}");
+    }
+    assert_eq!(causes, ["placed", "stock-reserved", "payment-captured", "shipped", "delivered"]);
+}
+
+#[test]
+fn an_order_that_nobody_reserves_in_time_is_cancelled_and_keeps_no_stock_later() {
+    let mut market = Market::new(1, "1s");
+    let mut ada = market.host.customer("Ada");
+    let scarce = market.products[0].clone();
+    let first = id(&ada.client.post("/orders", &order_body(&[(&scarce, 11)], "tok_ok")).expect(201));
+    eventually(&mut market.admin, &format!("/orders/{first}"), |order| order["status"] != "pending");
+    Admin::of(&market.site, &market.host).until_taken("order", "product");
+    // The log has another event where the product service stands: its edge does not go on.
+    let taken = database::texts(
+        &database::open(&market.site.database("product")),
+        "SELECT event_id FROM _bulkhead_cursor WHERE producer = 'order'",
+    );
+    let set =
+        |event: &str| format!("UPDATE _bulkhead_cursor SET event_id = '{event}' WHERE producer = 'order'");
+    let mut market = market.with_db("product", &set("of-nothing"));
+    let order = id(&market.again(&ada).post("/orders", &market.body("tok_ok")).expect(201));
+    market.until(&order, "cancelled");
+    let ended = ["cancelled", "voided", "cancelled"];
+    let history = ["placed: pending", "payment-overdue: cancelled"];
+    assert_eq!(market.stands(&order), ended);
+    assert_eq!(market.history(&order), history);
+    // What comes of it then comes too late.
+    let mut market = market.with_db("product", &set(&taken[0]));
+    let mut admin = Admin::of(&market.site, &market.host);
+    admin.until_taken("order", "product");
+    admin.until_taken("product", "order");
+    market.until_stock([10, 0, 0]);
+    assert_eq!(market.stands(&order), ended);
+    assert_eq!(market.history(&order), history);
+    assert_eq!(market.facts(&order), ["order.placed", "order.cancelled"]);
 }
 
 #[test]
