@@ -33,6 +33,7 @@ mod ordering;
 mod orders;
 mod ownership;
 mod pages;
+mod paging;
 mod positions;
 mod preferences;
 mod problem_page;

@@ -142,6 +142,8 @@ impl<'de> Deserialize<'de> for Money {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
 

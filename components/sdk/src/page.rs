@@ -162,6 +162,8 @@ impl<T: Serialize> Serialize for Page<T> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -75,6 +75,8 @@ pub fn price(wanted: &[(ProductId, i64)], known: &[Known]) -> Result<(Vec<Priced
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use bulkhead_sdk::Uuid;
 

@@ -74,7 +74,9 @@ fn revenue(_: Admin, Query(query): Query<RevenueQuery>, snapshot: Snapshot) -> R
         let message = format!("these days have more than {REVENUE_ROWS_MAX} items; ask for fewer days");
         return Err(Problem::invalid_field("from", message));
     }
-    let total = items.iter().map(|item| item.revenue).sum();
+    let total: Option<Amount> = items.iter().map(|item| item.revenue).sum();
+    let total =
+        total.ok_or_else(|| Problem::internal("the revenue of these days is more than there can be"))?;
     Ok(Json(Revenue { items, total }))
 }
 

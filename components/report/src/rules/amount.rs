@@ -20,10 +20,11 @@ impl Amount {
     }
 }
 
-/// The sum of sums; the most that there can be where they come to more, which no shop lives to see.
-impl Sum for Amount {
-    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
-        Self { cents: amounts.fold(0, |sum, amount| sum.saturating_add(amount.cents)) }
+/// The sum of sums; none where it is more than there can be.
+impl Sum<Amount> for Option<Amount> {
+    fn sum<I: Iterator<Item = Amount>>(mut amounts: I) -> Self {
+        let cents = amounts.try_fold(0_i64, |sum, amount| sum.checked_add(amount.cents))?;
+        Some(Amount { cents })
     }
 }
 
@@ -66,12 +67,12 @@ mod tests {
     }
 
     #[test]
-    fn sums_add_up_and_never_wrap() {
-        let amounts = |cents: &[i64]| -> Amount {
+    fn sums_add_up_or_there_is_none() {
+        let sum = |cents: &[i64]| -> Option<Amount> {
             cents.iter().map(|cents| Amount::from_cents(*cents).expect("an amount")).sum()
         };
-        assert_eq!(amounts(&[]).cents, 0);
-        assert_eq!(amounts(&[1, 99]).to_string(), "1.00");
-        assert_eq!(amounts(&[i64::MAX, 1]).cents, i64::MAX);
+        assert_eq!(sum(&[]), Some(Amount::default()));
+        assert_eq!(sum(&[1, 99]), Amount::from_cents(100));
+        assert_eq!(sum(&[i64::MAX, 1]), None);
     }
 }

@@ -4,4 +4,6 @@ pub mod amount;
 pub mod day;
 pub mod order;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
