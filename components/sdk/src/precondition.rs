@@ -4,12 +4,14 @@
 //! - The tag is strong: it is made of every byte of the representation, so that no service has to keep a version.
 //! - Whoever changes a thing names the tag of what a GET of the same path gives. The SDK asks the very handler of that GET, within the
 //!   unit of work of the change: nobody else can write in between, and so no update is lost.
-//! - A request that would be refused anyway is refused as it would be without the condition: whom a route does not answer learns nothing,
-//!   a body that is wrong is told so, and what is not there is 404. (Section 13.2.1.)
+//! - What the arguments of a handler refuse is refused as it would be without the condition: whom a route does not answer learns nothing,
+//!   a body that is wrong is told so; and what is not there is 404 (section 13.2.1). What a handler itself refuses comes after it.
 //! - An answer that says `Cache-Control: no-store` has no tag.
+//! - A PUT or PATCH that answers 200 with a body answers with what a GET of the path gives now: its tag is that one's.
+//! - On a POST a condition means nothing: what it makes is elsewhere.
 //!
-//! What follows for a handler of PUT, PATCH, POST or DELETE: asked with a condition it begins with the writer lease held, where without
-//! one it would take it at its first statement. So it can't call another service then; it is refused as any call under the lease.
+//! What follows for a handler of PUT, PATCH or DELETE: asked with a condition it begins with the writer lease held, where without one it
+//! would take it at its first statement. So let it neither compute for long nor call another service, which is refused under the lease.
 
 use std::hash::Hasher as _;
 
@@ -50,19 +52,22 @@ pub(crate) fn tagged(request: &Request, response: Response) -> Response {
     }
     let tag = tag_of(&response.body);
     let response = response.with_header("etag", tag);
-    if is_read(request) || response.status == 201 {
+    if is_read(request) || request.method == "POST" {
         return response;
     }
-    // Says that the body is what a GET of the path gives now, not what was sent (RFC 9110, sections 8.7 and 9.3.4).
+    // Says that the body is what a GET of the path gives now, and the tag that of the body. A tag alone would mean that what was sent is kept as
+    // it is (RFC 9110, sections 8.7 and 9.3.4).
     let path = request.path.clone();
     response.with_header("content-location", path)
 }
 
 fn is_not_kept(response: &Response) -> bool {
-    let directives = response.find("cache-control").unwrap_or_default();
-    String::from_utf8_lossy(directives)
-        .split(',')
-        .any(|directive| directive.trim().eq_ignore_ascii_case("no-store"))
+    let mut lines =
+        response.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("cache-control"));
+    lines.any(|line| {
+        let directives = String::from_utf8_lossy(&line.value);
+        directives.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-store"))
+    })
 }
 
 /// What becomes of the answer to a GET or HEAD under the conditions of its request.
@@ -115,13 +120,17 @@ impl Precondition {
     /// handler runs. An error where it is not so.
     pub(crate) fn of(context: &Context<'_>) -> Result<Self> {
         let request = context.request;
-        if is_read(request) {
+        if !matches!(request.method.as_str(), "PUT" | "PATCH" | "DELETE") {
             return Ok(Self::Met);
         }
         let (wanted, unwanted) =
             (Condition::read(request, IF_MATCH), Condition::read(request, IF_NONE_MATCH));
         if wanted.is_none() && unwanted.is_none() {
             return Ok(Self::Met);
+        }
+        if unwanted == Some(Condition::Malformed) {
+            let detail = "If-None-Match is neither * nor a list of entity tags, each with its quotes";
+            return Err(Problem::precondition_failed(detail));
         }
         let current = current(context)?;
         if let (Some(unwanted), Current::There(tag)) = (&unwanted, &current)
@@ -183,7 +192,9 @@ fn current(context: &Context<'_>) -> Result<Current> {
         }
         Err(problem) if problem.status() >= 500 => Err(problem),
         Err(problem) if problem.status() == 405 => Ok(Current::NeverSeen),
-        Ok(_) | Err(_) => Ok(Current::NotToBeSeen),
+        Err(problem) if matches!(problem.status(), 401 | 403 | 404 | 410) => Ok(Current::NotToBeSeen),
+        // There is something, of which no tag is known: it may have no body, or want a query.
+        Ok(_) | Err(_) => Ok(Current::There(None)),
     }
 }
 

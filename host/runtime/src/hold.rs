@@ -71,7 +71,7 @@ pub(crate) enum Calls {
     /// None: it can be run again under the lease.
     #[default]
     None,
-    /// GET and HEAD: it can be run again, but not under the lease.
+    /// GET, HEAD and OPTIONS: it can be run again, but not under the lease.
     Reading,
     /// Others: it can't.
     Effective,

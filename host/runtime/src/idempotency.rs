@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
 use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
-use http::header::{CACHE_CONTROL, LOCATION};
+use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::header::says_no_store;
 use crate::hold::Member;
 use crate::instance::Run;
 use crate::job::{Answer, Failure, Job, Outcome};
@@ -62,7 +63,7 @@ pub(crate) fn remember(
         return;
     }
     let Some(key) = context.database().and_then(|database| request_key(&database, job)) else { return };
-    if says_no_store(answer) {
+    if says_no_store(&answer.headers) {
         return;
     }
     let Some(kept) = kept(answer, unit.position()) else {
@@ -85,14 +86,6 @@ pub(crate) fn remember(
             run.outcome = Err(Failure::Host(format!("keep the answer for its idempotency key: {error}")));
         }
     }
-}
-
-/// Whether an answer says that nobody is to keep it, as what carries credentials does: then its key stays free.
-fn says_no_store(answer: &Answer) -> bool {
-    let values = answer.headers.get_all(CACHE_CONTROL);
-    values
-        .iter()
-        .any(|value| value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("no-store")))
 }
 
 /// The answer as it is kept; none for one that is too large. A header's bytes are kept as the characters of the same numbers.

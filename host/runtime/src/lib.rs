@@ -46,7 +46,7 @@ pub use dispatcher::{Deliveries, DispatchError};
 pub use edge::{Counts, Edge, EdgeSpec};
 pub use engine::Engine;
 pub use event_log::{Bell, EmbeddedLog, EventLog, OpenLog};
-pub use header::is_hosts;
+pub use header::{is_hosts, says_no_store};
 pub use job::{Answer, Failure, Job, Outcome, Reply};
 pub use problem::Problem;
 pub use service::{

@@ -1,6 +1,6 @@
 //! A service: what it is given, its queues, and its worker threads.
 //!
-//! Reads (GET, HEAD) never wait behind the rest, and neither of them behind handlers that compute for long: each kind has a queue and
+//! Reads (GET, HEAD, OPTIONS) never wait behind the rest, and neither of them behind handlers that compute for long: each kind has a queue and
 //! workers of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ pub struct Limits {
     pub queue: usize,
     /// Bytes of a request's body.
     pub body: usize,
-    /// Threads for GET and HEAD.
+    /// Threads for GET, HEAD and OPTIONS.
     pub read_workers: usize,
     /// Threads for the rest.
     pub write_workers: usize,

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::after::Positions;
 use super::body;
-use super::compression::{Asked, accepts_gzip, compressed, plain_tags};
+use super::compression::{Asked, compressed};
 use super::problems::{own, problem_response};
 use super::same_key::{self, Keys};
 use crate::application::Application;
@@ -106,8 +106,7 @@ impl Ingress {
         trace_id: &str,
     ) -> Result<Response<Full<Bytes>>, Problem> {
         let (mut parts, incoming) = request.into_parts();
-        let compression =
-            Asked { gzip: accepts_gzip(&parts.headers), tagged: plain_tags(&mut parts.headers) };
+        let compression = Asked::take(&mut parts.headers);
         let path = parts.uri.path();
         if path.len() > PATH_MAX {
             return Err(Problem::new(

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use super::{HEALTH_ALIASES, HOST_PATHS};
-use crate::interface::Page;
+use crate::interface::{Page, is_page};
 
 /// The response for a problem.
 pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
@@ -43,7 +43,7 @@ pub(crate) fn own<B>(
     }
     let name = match path.strip_prefix(HOST_PATHS) {
         Some(name) => name,
-        None if HEALTH_ALIASES.contains(&path) => path,
+        None if HEALTH_ALIASES.contains(&path) || is_page(path) => path,
         None => return None,
     };
     let (status, text) = match name {

@@ -21,8 +21,11 @@ pub(super) fn key_of(method: &Method, headers: &HeaderMap) -> Result<Option<Stri
     }
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let key =
-        value.to_str().ok().map(str::trim).filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    let is_key = |key: &&str| {
+        (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
+            && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let key = value.to_str().ok().map(str::trim).filter(is_key);
     match key {
         Some(key) if values.next().is_none() => Ok(Some(key.to_owned())),
         _ => Err(Problem::new(

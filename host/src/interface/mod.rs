@@ -25,6 +25,11 @@ const PROBLEMS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; ba
 /// What the paths of the pages begin with: no service can have them.
 pub const PATHS: [&str; 3] = [DOCUMENT, "/openapi/...", "/docs/..."];
 
+/// Whether a path is among those of the pages, also where there is none.
+pub fn is_page(path: &str) -> bool {
+    PATHS.iter().any(|page| bulkhead_runtime::route_matches(page, path))
+}
+
 /// The pages of an application.
 #[derive(Debug)]
 pub struct Interface {
@@ -86,6 +91,20 @@ fn find<'a>(
     described: &'a BTreeMap<String, Description>,
     name: &str,
 ) -> Option<Described<'a>> {
-    let (name, entry) = manifest.services.get_key_value(name)?;
-    Some(Described { name, description: described.get(name)?, routes: &entry.spec.routes })
+    let (name, description) = described.get_key_value(name)?;
+    let leads_here = |path: &str| !is_page(path) && service_of(manifest, path) == Some(name);
+    let operations = description.routes.iter().filter(|route| leads_here(&route.path)).collect();
+    Some(Described { name, summary: &description.summary, operations })
+}
+
+/// The service that requests to a path go to, as the ingress finds it: by the route of the highest rank.
+fn service_of<'a>(manifest: &'a Manifest, path: &str) -> Option<&'a str> {
+    let routes = manifest
+        .services
+        .iter()
+        .flat_map(|(name, entry)| entry.spec.routes.iter().map(move |route| (route, name.as_str())));
+    routes
+        .filter(|(route, _)| bulkhead_runtime::route_matches(route, path))
+        .max_by_key(|(route, _)| bulkhead_runtime::route_rank(route))
+        .map(|(_, name)| name)
 }

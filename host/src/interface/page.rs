@@ -1,4 +1,6 @@
 //! A page of the host's own: bytes that are the same for everybody, with a tag, and compressed once.
+//!
+//! Left out on purpose: `If-Match`, for nobody changes a page.
 
 use std::sync::OnceLock;
 
@@ -54,7 +56,7 @@ impl Page {
     /// The answer to a GET with these headers.
     pub(crate) fn answer(&self, asked: &HeaderMap) -> Response<Full<Bytes>> {
         let gzip = accepts_gzip(asked).then(|| self.gzip()).flatten();
-        let encoding = if gzip.is_some() { "-gzip" } else { "" };
+        let encoding = if gzip.is_some() { ";gzip" } else { "" };
         let tag = format!("\"{}{encoding}\"", self.digest);
         let known = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let is_known = known

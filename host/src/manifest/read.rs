@@ -234,8 +234,10 @@ fn check_route(route: &str) -> Result<(), String> {
             "{route:?} is a path, or a path and /... for all that is below it, for example \"/notes/...\""
         ));
     }
-    let is_page = crate::interface::PATHS.iter().any(|page| bulkhead_runtime::route_matches(page, path));
-    if path.starts_with(crate::http::HOST_PATHS) || crate::http::HEALTH_ALIASES.contains(&path) || is_page {
+    if path.starts_with(crate::http::HOST_PATHS)
+        || crate::http::HEALTH_ALIASES.contains(&path)
+        || crate::interface::is_page(path)
+    {
         return Err(format!("{route:?} is the host's own"));
     }
     Ok(())

@@ -20,7 +20,7 @@ pub const QUEUE_DEFAULT: usize = 1024;
 pub const BODY_DEFAULT: usize = MIB;
 /// Bytes of a service's database, its log and indexes included. Then writes fail with `storage-full`: 507.
 pub const STORAGE_DEFAULT: u64 = 1024 * MIB as u64;
-/// Threads of a service that answer GET and HEAD.
+/// Threads of a service that answer GET, HEAD and OPTIONS.
 pub const READ_WORKERS_DEFAULT: usize = 2;
 /// Threads of a service that answer everything else. They take turns at the writer lease, so more help only handlers that
 /// call or compute before they write: loading the shop's catalogue, 2 took 1.0 times as long as 1 (and 1.2 times while a waiting

@@ -33,7 +33,7 @@ fn written() -> impl Strategy<Value = String> {
 }
 
 /// What a text comes to in cents, read one character after the other; none where it is no amount by the pattern that the shop's
-/// description gives: `^[0-9]{1,7}(\.[0-9]{1,2})?$`.
+/// description gives for queries: `^[0-9]{1,7}(\.[0-9]{1,2})?$`.
 fn cents_of(text: &str) -> Option<i128> {
     let (mut cents, mut whole, mut point, mut behind) = (0_i128, 0, 0, 0);
     for character in text.chars() {

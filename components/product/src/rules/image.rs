@@ -20,7 +20,7 @@ pub struct HttpsUrl(String);
 
 bulkhead_sdk::text_value!(
     HttpsUrl,
-    json!({"type": "string", "format": "uri", "pattern": "^https://", "maxLength": URL_MAX})
+    json!({"type": "string", "format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]://[^/?#]*[A-Za-z0-9]", "maxLength": URL_MAX})
 );
 
 impl HttpsUrl {

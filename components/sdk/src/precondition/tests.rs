@@ -59,7 +59,8 @@ fn service() -> Service {
         .get("/notes/{name}", "", get)
         .put("/notes/{name}", "", put)
         .delete("/notes/{name}", "", delete)
-        .post("/notes/{name}/archive", "", |Path(_): Name| Ok(NoContent))
+        .put("/notes/{name}/archive", "", |Path(_): Name| Ok(NoContent))
+        .post("/notes", "", || Ok(NoContent))
         .get("/secret", "", || {
             Ok(Response::new(200).with_body("s").with_header("cache-control", "private, No-Store"))
         })
@@ -116,7 +117,7 @@ fn tag_at(path: &str) -> String {
 fn a_tag_is_of_the_whole_representation_and_that_of_the_change_is_that_of_the_get() {
     let created =
         send(&Sent { method: "PUT", path: "/notes/a", body: r#"{"text": "one"}"#, ..Sent::default() });
-    assert_eq!((created.status, created.find("content-location")), (201, None));
+    assert_eq!((created.status, created.find("content-location")), (201, Some(&b"/notes/a"[..])));
     let one = tag_at("/notes/a");
     assert_eq!(tag(&created), one);
     assert!(one.len() > 20 && one.starts_with('"') && one.ends_with('"'), "{one}");
@@ -212,16 +213,22 @@ fn nothing_is_created_where_something_is_to_be_changed_and_the_other_way_round()
     let current = tag_at("/notes/e");
     assert_eq!(send(&Sent { headers: &[("if-none-match", &current)], ..put }).status, 412);
     assert_eq!(send(&Sent { headers: &[("if-none-match", "\"x\"")], ..put }).status, 200);
+    for malformed in ["*, \"a\"", "x", ""] {
+        assert_eq!(send(&Sent { headers: &[("if-none-match", malformed)], ..put }).status, 412);
+    }
 }
 
 #[test]
-fn a_condition_on_what_cannot_be_got_is_never_met() {
-    let archive = Sent { method: "POST", path: "/notes/f/archive", ..Sent::default() };
+fn a_condition_on_what_cannot_be_got_is_never_met_and_on_a_post_means_nothing() {
+    let archive = Sent { method: "PUT", path: "/notes/f/archive", ..Sent::default() };
     assert_eq!(send(&archive).status, 204);
     for value in ["*", "\"x\""] {
         let answer = send(&Sent { headers: &[("if-match", value)], ..archive });
         let problem: Value = serde_json::from_slice(&answer.body).expect("JSON");
         assert_eq!((answer.status, &problem["code"]), (412, &Value::from("precondition-failed")));
+        let post =
+            Sent { method: "POST", path: "/notes", headers: &[("if-match", value)], ..Sent::default() };
+        assert_eq!(send(&post).status, 204);
     }
     assert_eq!(send(&Sent { headers: &[("if-none-match", "*")], ..archive }).status, 204);
 }

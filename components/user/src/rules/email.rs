@@ -20,7 +20,6 @@ bulkhead_sdk::text_value!(
     Email,
     json!({
         "type": "string",
-        "format": "email",
         "maxLength": EMAIL_MAX,
         "pattern": "^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\
                     (\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$",

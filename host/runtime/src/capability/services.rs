@@ -63,7 +63,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
             route: target.route_of(&request.path).unwrap_or_default().to_owned(),
             path: request.path,
             query: request.query,
-            headers: request.headers.into_iter().filter(|header| passes(&header.name)).collect(),
+            headers: passed_on(request.headers),
             body: request.body,
             // The original request's principal, and never more.
             principal: running.principal.clone(),
@@ -121,9 +121,12 @@ fn idempotency_key(request: &OutgoingRequest) -> Option<String> {
     (request.method == "POST" && (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())).then_some(key)
 }
 
-/// Whether a header of a guest's goes with its call: the name of the machine is not the guest's to say either.
-fn passes(name: &str) -> bool {
-    !is_hosts(name) && !name.eq_ignore_ascii_case("host")
+/// The headers that go with a guest's call, their names in lower case, as the one who is called expects them. The name of the machine is not
+/// the guest's to say either.
+fn passed_on(headers: Vec<Header>) -> Vec<Header> {
+    let passes = |name: &str| !is_hosts(name) && name != "host";
+    let lowered = |header: Header| Header { name: header.name.to_ascii_lowercase(), ..header };
+    headers.into_iter().map(lowered).filter(|header| passes(&header.name)).collect()
 }
 
 /// Whether a method only reads: such a request goes to a service's readers, and may be made again.

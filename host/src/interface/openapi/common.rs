@@ -70,7 +70,7 @@ const RESPONSES: [(&str, &str, Option<&str>); 14] = [
 ];
 
 /// An answer with a problem document of one of these codes; of any where none is given.
-fn problem(description: &str, codes: &[&str], headers: &[&str]) -> Value {
+fn problem_response(description: &str, codes: &[&str], headers: &[&str]) -> Value {
     let schema = match codes {
         [] => reference("schemas", "Problem"),
         codes => json!({
@@ -105,7 +105,7 @@ pub(super) fn own_problems(kinds: &[&Problem], standard: Option<&str>) -> Value 
     if kinds.iter().any(|kind| matches!(kind.status, 429 | 503)) && !headers.contains(&"Retry-After") {
         headers.push("Retry-After");
     }
-    problem(&description, &codes, &headers)
+    problem_response(&description, &codes, &headers)
 }
 
 pub(super) fn components(has_tokens: bool, schemas: BTreeMap<String, Value>) -> Value {
@@ -113,7 +113,7 @@ pub(super) fn components(has_tokens: bool, schemas: BTreeMap<String, Value>) -> 
         .iter()
         .map(|(name, meaning, header)| {
             let headers: Vec<&str> = header.iter().copied().collect();
-            (*name, problem(meaning, &[], &headers))
+            (*name, problem_response(meaning, &[], &headers))
         })
         .collect();
     responses.insert(
@@ -123,8 +123,6 @@ pub(super) fn components(has_tokens: bool, schemas: BTreeMap<String, Value>) -> 
             "headers": {"ETag": header("ETag"), "Traceresponse": header("Traceresponse")},
         }),
     );
-    let mut schemas: BTreeMap<String, Value> = schemas;
-    schemas.insert("Problem".to_owned(), problem_schema());
     let mut components = json!({
         "schemas": schemas,
         "responses": responses,
@@ -140,7 +138,8 @@ pub(super) fn components(has_tokens: bool, schemas: BTreeMap<String, Value>) -> 
     components
 }
 
-fn problem_schema() -> Value {
+/// The schema of problem documents.
+pub(super) fn problem() -> Value {
     json!({
         "type": "object",
         "description": "A problem document (RFC 9457). A kind of problem may have members of its own beside these.",
@@ -184,18 +183,13 @@ fn parameters() -> Value {
         ),
         "IfMatch": given(
             "If-Match",
-            "An `ETag`, or several, or `*`. Otherwise 412, and nothing is changed.",
-            json!({"type": "string"}),
+            "An `ETag`, or several, or `*`. If what is there is none of them: 412, and nothing is changed.",
+            json!({"type": "string", "format": "entity-tag", "pattern": r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#}),
         ),
         "IfNoneMatch": given(
             "If-None-Match",
-            "An `ETag`, or several. Then 304, without a body.",
+            "Of a GET an `ETag`, or several: if what is there is one of them, 304 without a body. Of a PUT `*`: if something is there, 412.",
             json!({"type": "string"}),
-        ),
-        "Traceparent": given(
-            "traceparent",
-            "The trace that this request is part of (W3C Trace Context).",
-            json!({"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}),
         ),
     })
 }
@@ -206,6 +200,7 @@ fn headers() -> Value {
     json!({
         "Accept": given("What a body may be."),
         "Bulkhead-Position": given("The position of this write, for `Bulkhead-After`."),
+        "Content-Location": given("The path that a GET of would give this body."),
         "ETag": given("Names this representation, for `If-Match` and `If-None-Match`."),
         "Idempotency-Replayed": given("`true`: this is the answer to an earlier request with the same `Idempotency-Key`."),
         "Location": always("The path of what was made."),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::Described;
-use super::operation::{operation_id, parameter_names};
+use super::operation::parameter_names;
 
 type Paths<'a> = BTreeMap<&'a str, Map<String, Value>>;
 
@@ -24,7 +24,8 @@ fn id_in(schema: Option<&str>) -> Option<&'static str> {
 
 pub(super) fn add(paths: &mut Paths<'_>, services: &[Described<'_>]) {
     for service in services {
-        for route in service.operations().filter(|route| matches!(route.method.as_str(), "GET" | "POST")) {
+        for route in service.operations.iter().filter(|route| matches!(route.method.as_str(), "GET" | "POST"))
+        {
             for answer in &route.answers {
                 let Some(id) = id_in(answer.schema.as_deref()) else { continue };
                 let links = links(&route.path, id, paths);
@@ -58,8 +59,8 @@ fn links(from: &str, id: &str, paths: &Paths<'_>) -> Map<String, Value> {
         let mut parameters: Map<String, Value> =
             given.iter().map(|name| ((*name).to_owned(), json!(format!("$request.path.{name}")))).collect();
         parameters.insert(last.to_owned(), json!(id));
-        for method in methods.keys() {
-            let target = operation_id(method, path);
+        for target in methods.values().filter_map(|operation| operation.get("operationId")?.as_str()) {
+            let target = target.to_owned();
             links.insert(target.clone(), json!({"operationId": target, "parameters": parameters}));
         }
     }

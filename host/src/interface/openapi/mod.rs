@@ -3,7 +3,7 @@
 //! What a component describes is what it serves: the SDK makes both of the same types and routes, so a document can't drift from the
 //! code. What the host does for every operation (tokens, positions, idempotency keys, its own problems) is added here, once.
 //!
-//! - An operation is in a document if the manifest's routes lead to it.
+//! - An operation is in a document if requests can reach it: if the manifest's routes lead to this service with its path.
 //! - A schema with a `title` is that of a type with a name. It stands once, in `components/schemas`; where types of two services have one
 //!   name and differ, the second has its service's before it.
 //! - An answer that has an `id` has links to the operations that take that id in their path.
@@ -14,43 +14,33 @@
 
 mod common;
 mod links;
+mod mistakes;
 mod operation;
 mod schemas;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bulkhead_runtime::Description;
 use bulkhead_runtime::description::Route;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+pub use self::mistakes::mistakes;
 use self::schemas::Schemas;
 
 /// Hexadecimal digits of the version.
 const VERSION_DIGITS: usize = 12;
 
 /// A service, as far as its interface goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Described<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What it says of itself.
-    pub description: &'a Description,
-    /// The routes of the manifest that lead to it.
-    pub routes: &'a [String],
-}
-
-impl<'a> Described<'a> {
-    /// The operations that can be reached.
-    fn operations(self) -> impl Iterator<Item = &'a Route> {
-        let Self { description, routes, .. } = self;
-        description
-            .routes
-            .iter()
-            .filter(|route| routes.iter().any(|led| bulkhead_runtime::route_matches(led, &route.path)))
-    }
+    /// One sentence.
+    pub summary: &'a str,
+    /// What requests to this service can reach.
+    pub operations: Vec<&'a Route>,
 }
 
 /// The document of these services. `has_tokens` says whether the host checks tokens.
@@ -58,18 +48,27 @@ impl<'a> Described<'a> {
 pub fn document(title: &str, has_tokens: bool, services: &[Described<'_>]) -> Value {
     let mut schemas = Schemas::default();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    let mut ids = BTreeSet::new();
     for service in services {
-        for route in service.operations() {
-            let operation = operation::operation(route, service.name, has_tokens, &mut schemas);
-            let methods = paths.entry(&route.path).or_default();
-            methods.entry(route.method.to_ascii_lowercase()).or_insert(operation);
+        let gets: BTreeSet<&str> = service
+            .operations
+            .iter()
+            .filter(|route| route.method == "GET")
+            .map(|route| route.path.as_str())
+            .collect();
+        for route in service.operations.iter().filter(|route| is_shown(route)) {
+            let can_be_got = gets.contains(route.path.as_str());
+            let mut operation =
+                operation::operation(route, service.name, can_be_got, has_tokens, &mut schemas);
+            operation["operationId"] = free_id(&mut ids, route).into();
+            paths.entry(&route.path).or_default().insert(route.method.to_ascii_lowercase(), operation);
         }
     }
     links::add(&mut paths, services);
     let tags: Vec<Value> = services
         .iter()
-        .filter(|service| service.operations().next().is_some())
-        .map(|service| json!({"name": service.name, "description": service.description.summary}))
+        .filter(|service| !service.operations.is_empty())
+        .map(|service| json!({"name": service.name, "description": service.summary}))
         .collect();
     let mut document = json!({
         "openapi": "3.1.1",
@@ -88,46 +87,16 @@ pub fn document(title: &str, has_tokens: bool, services: &[Described<'_>]) -> Va
     document
 }
 
-/// What is wrong with a description, and keeps a document from being made of it: each a fragment with what to do.
-#[must_use]
-pub fn mistakes(description: &Description) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut ids = BTreeMap::new();
-    for route in &description.routes {
-        let place = format!("{} {}", route.method, route.path);
-        let id = operation::operation_id(&route.method, &route.path);
-        if let Some(other) = ids.insert(id, place.clone()) {
-            found.push(format!(
-                "it describes {other} and {place}, which have one operationId in OpenAPI; give one of them another path"
-            ));
-        }
-        let parameters = route.path_parameters.iter().chain(&route.query_parameters);
-        let schemas = parameters
-            .map(|parameter| &parameter.schema)
-            .chain(&route.request_schema)
-            .chain(route.answers.iter().filter_map(|answer| answer.schema.as_ref()));
-        let is_schema = |text: &String| {
-            serde_json::from_str(text).is_ok_and(|schema: Value| schema.is_object() || schema.is_boolean())
-        };
-        if !schemas.into_iter().all(is_schema) {
-            found.push(format!(
-                "it describes {place} with a schema that is not JSON Schema; give an object or a boolean, as JSON"
-            ));
-        }
-        if !operation::METHODS.contains(&route.method.as_str()) {
-            found.push(format!(
-                "it describes {place}, whose method OpenAPI has no place for; use one of {}",
-                operation::METHODS.join(", ")
-            ));
-        }
-        let names: Vec<&str> =
-            route.path_parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-        if names != operation::parameter_names(&route.path) {
-            found.push(format!(
-                "it describes {place}, and as its path parameters {}; describe those in braces, in their order",
-                names.join(", ")
-            ));
-        }
-    }
-    found
+/// OPTIONS and HEAD are described by no document: see above.
+fn is_shown(route: &Route) -> bool {
+    !matches!(route.method.as_str(), "HEAD" | "OPTIONS")
+}
+
+/// An id for an operation that no other one has: paths may differ in punctuation alone.
+fn free_id(ids: &mut BTreeSet<String>, route: &Route) -> String {
+    let id = operation::operation_id(&route.method, &route.path);
+    let numbered = (2..).map(|number| format!("{id}{number}"));
+    let free = std::iter::once(id.clone()).chain(numbered).find(|id| !ids.contains(id)).unwrap_or(id);
+    ids.insert(free.clone());
+    free
 }

@@ -9,9 +9,6 @@ use serde_json::{Map, Value, json};
 use super::common::{self, header, parameter, response};
 use super::schemas::Schemas;
 
-/// The methods that a description may have.
-pub(super) const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-
 /// The names of a path's parameters, in their order.
 pub(super) fn parameter_names(path: &str) -> Vec<&str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
@@ -28,7 +25,7 @@ pub(super) fn pascal_case(text: &str) -> String {
     })
 }
 
-/// `getNotesByIdLines` is `GET /notes/{id}/lines`. Paths that differ in punctuation alone would have the same; they are refused at load.
+/// `getNotesByIdLines` is `GET /notes/{id}/lines`. Paths that differ in punctuation alone have the same.
 pub(super) fn operation_id(method: &str, path: &str) -> String {
     let parts = path.split('/').map(|part| match part.strip_prefix('{') {
         Some(name) => format!("By{}", pascal_case(name)),
@@ -37,12 +34,19 @@ pub(super) fn operation_id(method: &str, path: &str) -> String {
     parts.fold(method.to_ascii_lowercase(), |id, part| id + &part)
 }
 
-pub(super) fn operation(route: &Route, service: &str, has_tokens: bool, schemas: &mut Schemas) -> Value {
+/// The operation, without its id.
+pub(super) fn operation(
+    route: &Route,
+    service: &str,
+    can_be_got: bool,
+    has_tokens: bool,
+    schemas: &mut Schemas,
+) -> Value {
     let mut operation = json!({
-        "operationId": operation_id(&route.method, &route.path),
+        "operationId": "",
         "summary": route.summary,
         "tags": [service],
-        "parameters": parameters(route, service, schemas),
+        "parameters": parameters(route, service, can_be_got, schemas),
         "responses": responses(route, service, has_tokens, schemas),
     });
     let Some(members) = operation.as_object_mut() else { return operation };
@@ -56,8 +60,12 @@ pub(super) fn operation(route: &Route, service: &str, has_tokens: bool, schemas:
             Access::Authenticated => Some([].as_slice()),
             Access::Roles(roles) => Some(roles.as_slice()),
         };
-        let security = roles.map(|roles| json!({common::TOKEN: roles}));
-        members.insert("security".to_owned(), security.into_iter().collect());
+        // Who needs no token may send one, which is checked.
+        let security = match roles {
+            None => json!([{}, {common::TOKEN: []}]),
+            Some(roles) => json!([{common::TOKEN: roles}]),
+        };
+        members.insert("security".to_owned(), security);
     }
     operation
 }
@@ -66,12 +74,12 @@ fn writes(route: &Route) -> bool {
     route.method != "GET"
 }
 
-fn parameters(route: &Route, service: &str, schemas: &mut Schemas) -> Value {
+fn parameters(route: &Route, service: &str, can_be_got: bool, schemas: &mut Schemas) -> Value {
     let mut described = |place: &str, given: &Parameter| {
         let mut described = json!({
             "name": given.name,
             "in": place,
-            "required": given.required,
+            "required": given.required || place == "path",
             "schema": schemas.place(service, &given.schema),
         });
         if let (false, Some(members)) = (given.description.is_empty(), described.as_object_mut()) {
@@ -81,12 +89,14 @@ fn parameters(route: &Route, service: &str, schemas: &mut Schemas) -> Value {
     };
     let mut all: Vec<Value> = route.path_parameters.iter().map(|given| described("path", given)).collect();
     all.extend(route.query_parameters.iter().map(|given| described("query", given)));
-    let conditions = match route.method.as_str() {
+    let own = match route.method.as_str() {
         "GET" => &["IfNoneMatch"][..],
         "POST" => &["IdempotencyKey"],
-        _ => &["IfMatch"],
+        "PUT" if can_be_got => &["IfMatch", "IfNoneMatch"],
+        _ if can_be_got => &["IfMatch"],
+        _ => &[],
     };
-    all.extend(conditions.iter().chain(&["After", "Traceparent"]).map(|name| parameter(name)));
+    all.extend(own.iter().chain(&["After"]).map(|name| parameter(name)));
     Value::Array(all)
 }
 
@@ -118,7 +128,9 @@ fn responses(route: &Route, service: &str, has_tokens: bool, schemas: &mut Schem
 
 /// The problems that the host and the SDK answer with, by status, with the names of their responses.
 fn standard(route: &Route, has_tokens: bool) -> Vec<(u16, &'static str)> {
-    let has_body = route.request_schema.is_some();
+    // What nobody reads of a body is refused as well.
+    let has_body = writes(route);
+    let is_conditional = matches!(route.method.as_str(), "PUT" | "PATCH" | "DELETE");
     let restricted = !matches!(route.access, Access::Public);
     [
         (true, 400, "Malformed"),
@@ -127,7 +139,7 @@ fn standard(route: &Route, has_tokens: bool) -> Vec<(u16, &'static str)> {
         (!route.path_parameters.is_empty(), 404, "NotFound"),
         (has_body, 408, "TooSlow"),
         (writes(route), 409, "Conflict"),
-        (writes(route), 412, "PreconditionFailed"),
+        (is_conditional, 412, "PreconditionFailed"),
         (has_body, 413, "TooLarge"),
         (has_body, 415, "UnsupportedMediaType"),
         (true, 422, "Invalid"),
@@ -148,6 +160,9 @@ fn success(route: &Route, answer: &Answer, service: &str, schemas: &mut Schemas)
         matches!((route.method.as_str(), answer.status), ("GET" | "PUT" | "PATCH", 200) | (_, 201));
     if is_representation && answer.schema.is_some() {
         names.push("ETag");
+        if matches!(route.method.as_str(), "PUT" | "PATCH") {
+            names.push("Content-Location");
+        }
     }
     if answer.status == 201 {
         names.push("Location");

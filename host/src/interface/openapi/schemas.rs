@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::common;
 use super::operation::pascal_case;
 
 /// Schemas by the names that they have in the document.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Schemas {
     named: BTreeMap<String, Value>,
+}
+
+impl Default for Schemas {
+    /// With the host's own, whose name no type of a service gets.
+    fn default() -> Self {
+        Self { named: BTreeMap::from([("Problem".to_owned(), common::problem())]) }
+    }
 }
 
 impl Schemas {
@@ -44,8 +52,10 @@ impl Schemas {
                 (key, value)
             })
             .collect();
-        // `title` may also be the name of a property: then its value is no text.
-        if members.get("title").is_some_and(Value::is_string) && members.contains_key("type") {
+        // A title is a type's name where there is something to name: an object or a choice. It may also be the name of a property: then its
+        // value is no text.
+        let is_type = members.contains_key("properties") || members.contains_key("enum");
+        if is_type && members.get("title").and_then(Value::as_str).is_some_and(|title| !title.is_empty()) {
             let Some(Value::String(title)) = members.remove("title") else { return Value::Object(members) };
             return self.name(service, &title, Value::Object(members));
         }

@@ -1,3 +1,4 @@
+use bulkhead_runtime::Description;
 use bulkhead_runtime::description::{Access, Answer, Parameter, Problem};
 
 use super::*;
@@ -26,22 +27,19 @@ fn description(routes: Vec<Route>) -> Description {
     Description { summary: "Notes.".to_owned(), routes, subscribes: Vec::new(), publishes: Vec::new() }
 }
 
+fn service<'a>(name: &'a str, routes: &'a [Route]) -> Described<'a> {
+    Described { name, summary: "Notes.", operations: routes.iter().collect() }
+}
+
 fn of(routes: Vec<Route>) -> Value {
-    let description = description(routes);
-    let routes = ["/...".to_owned()];
-    document("test", true, &[Described { name: "notes", description: &description, routes: &routes }])
+    document("test", true, &[service("notes", &routes)])
 }
 
 const NOTE: &str = r#"{"type": "object", "title": "Note", "properties": {"id": {"type": "string"}}}"#;
 
 #[test]
-fn an_operation_is_there_if_the_manifest_leads_to_it() {
-    let description = description(vec![route("GET", "/notes/{id}"), route("GET", "/other")]);
-    let routes = ["/notes/...".to_owned()];
-    let document =
-        document("test", false, &[Described { name: "notes", description: &description, routes: &routes }]);
-    let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
-    assert_eq!(paths, ["/notes/{id}"]);
+fn without_tokens_nothing_is_said_of_them() {
+    let document = document("test", false, &[service("notes", &[route("GET", "/notes/{id}")])]);
     assert_eq!(document["paths"]["/notes/{id}"]["get"]["operationId"], "getNotesById");
     assert_eq!(document["components"].get("securitySchemes"), None);
     assert_eq!(document["paths"]["/notes/{id}"]["get"].get("security"), None);
@@ -52,26 +50,23 @@ fn a_type_with_a_name_stands_once_and_another_of_that_name_has_its_services_befo
     let answers = |schema: &str| vec![Answer { status: 200, schema: Some(schema.to_owned()) }];
     let other = r#"{"type": "string", "title": "Note", "enum": ["a"]}"#;
     let list = format!(r#"{{"type": "array", "items": {NOTE}}}"#);
-    let one = description(vec![
+    let one = [
         Route { answers: answers(NOTE), ..route("GET", "/one") },
         Route { answers: answers(&list), ..route("GET", "/one/all") },
-    ]);
-    let two = description(vec![Route { answers: answers(other), ..route("GET", "/two") }]);
-    let routes = ["/...".to_owned()];
-    let document = document(
-        "test",
-        true,
-        &[
-            Described { name: "one", description: &one, routes: &routes },
-            Described { name: "note-book", description: &two, routes: &routes },
-        ],
-    );
+    ];
+    let problem = r#"{"type": "object", "title": "Problem", "properties": {}}"#;
+    let two = [
+        Route { answers: answers(other), ..route("GET", "/two") },
+        Route { answers: answers(problem), ..route("GET", "/three") },
+    ];
+    let document = document("test", true, &[service("one", &one), service("note-book", &two)]);
     let schema = |path: &str| {
         document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"].clone()
     };
     assert_eq!(schema("/one"), json!({"$ref": "#/components/schemas/Note"}));
     assert_eq!(schema("/one/all"), json!({"type": "array", "items": {"$ref": "#/components/schemas/Note"}}));
     assert_eq!(schema("/two"), json!({"$ref": "#/components/schemas/NoteBookNote"}));
+    assert_eq!(schema("/three"), json!({"$ref": "#/components/schemas/NoteBookProblem"}));
     assert_eq!(document["components"]["schemas"]["NoteBookNote"], json!({"type": "string", "enum": ["a"]}));
 }
 
@@ -108,10 +103,10 @@ fn what_the_host_does_for_every_operation_is_said_of_each() {
     let post = statuses(&document, "/notes", "post");
     assert_eq!(
         post,
-        ["204", "400", "401", "403", "408", "409", "412", "413", "415", "422", "500", "503", "504", "507"]
+        ["204", "400", "401", "403", "408", "409", "413", "415", "422", "500", "503", "504", "507"]
     );
     assert_eq!(document["paths"]["/notes"]["post"]["security"], json!([{"bearer": ["admin"]}]));
-    assert_eq!(document["paths"]["/notes/{id}"]["get"]["security"], json!([]));
+    assert_eq!(document["paths"]["/notes/{id}"]["get"]["security"], json!([{}, {"bearer": []}]));
     let parameters = document["paths"]["/notes"]["post"]["parameters"].to_string();
     assert!(parameters.contains("IdempotencyKey") && parameters.contains("After"), "{parameters}");
 }
@@ -202,17 +197,61 @@ fn the_version_changes_exactly_when_the_interface_does() {
 }
 
 #[test]
+fn a_condition_is_a_parameter_where_there_is_something_to_get() {
+    let document =
+        of(vec![route("GET", "/notes/{id}"), route("PUT", "/notes/{id}"), route("PUT", "/notes/{id}/lock")]);
+    let parameters = |path: &str, method: &str| document["paths"][path][method]["parameters"].to_string();
+    let put = parameters("/notes/{id}", "put");
+    assert!(put.contains("/IfMatch") && put.contains("/IfNoneMatch"), "{put}");
+    assert!(!parameters("/notes/{id}", "get").contains("/IfMatch"));
+    assert!(!parameters("/notes/{id}/lock", "put").contains("/If"));
+}
+
+#[test]
+fn operations_whose_paths_differ_in_punctuation_alone_have_ids_of_their_own_which_links_know() {
+    let answers = vec![Answer { status: 201, schema: Some(NOTE.to_owned()) }];
+    let document = of(vec![
+        route("GET", "/notes/by-id"),
+        Route { answers, ..route("POST", "/notes") },
+        route("GET", "/notes/{id}"),
+        route("HEAD", "/notes/{id}"),
+    ]);
+    let id = |path: &str| document["paths"][path]["get"]["operationId"].clone();
+    assert_eq!((id("/notes/by-id"), id("/notes/{id}")), ("getNotesById".into(), "getNotesById2".into()));
+    let links = document["paths"]["/notes"]["post"]["responses"]["201"]["links"].as_object().unwrap();
+    assert_eq!(links.keys().collect::<Vec<_>>(), ["getNotesById2"]);
+    assert_eq!(document["paths"]["/notes/{id}"].get("head"), None);
+}
+
+#[test]
 fn what_no_document_can_be_made_of_is_refused_with_what_to_do() {
-    let broken = Answer { status: 200, schema: Some("[1]".to_owned()) };
+    let answer = |status, schema: &str| Answer { status, schema: Some(schema.to_owned()) };
+    let with = |answers| Route { answers, ..route("GET", "/notes") };
+    let problem = Problem { status: 200, code: "fine".to_owned(), description: String::new() };
+    let twice = vec![parameter("q", "{}"), parameter("q", "{}")];
     for (routes, part) in [
-        (vec![Route { answers: vec![broken], ..route("GET", "/notes") }], "not JSON Schema"),
+        (vec![with(vec![answer(200, "[1]")])], "not JSON Schema"),
+        (
+            vec![with(vec![answer(200, r##"{"items": {"$ref": "#/$defs/Item"}}"##)])],
+            "write out what it refers to",
+        ),
+        (vec![with(vec![answer(200, "{}"), answer(200, "{}")])], "each its own"),
+        (vec![with(vec![answer(1000, "{}")])], "from 200 to 399"),
+        (vec![Route { problems: vec![problem], ..route("GET", "/notes") }], "from 400 to 599"),
         (vec![Route { request_schema: Some("{".to_owned()), ..route("PUT", "/notes") }], "not JSON Schema"),
-        (vec![route("BREW", "/notes")], "use one of GET, POST"),
+        (vec![Route { query_parameters: twice, ..route("GET", "/notes") }], "one name"),
+        (vec![route("BREW", "/notes")], "use one of GET, HEAD, POST"),
+        (vec![route("GET", "/notes"), route("GET", "/notes")], "describe it once"),
+        (vec![route("GET", "/notes/{id}"), route("PUT", "/notes/{name}")], "call their parameters the same"),
         (vec![Route { path_parameters: Vec::new(), ..route("GET", "/notes/{id}") }], "in their order"),
-        (vec![route("GET", "/a-b"), route("GET", "/a.b")], "one operationId"),
+        (vec![route("GET", "/notes/{id}.json")], "a whole part in braces"),
+        (vec![route("GET", "notes")], "begin it with /"),
+        (vec![route("GET", "/notes?x")], "which is no path"),
+        (vec![route("GET", "/notes/{id}/{id}")], "one name"),
     ] {
         let found = mistakes(&description(routes));
         assert!(found.len() == 1 && found[0].contains(part), "{part}: {found:?}");
     }
-    assert!(mistakes(&description(vec![route("GET", "/notes/{id}")])).is_empty());
+    let good = vec![route("GET", "/notes/{id}"), route("HEAD", "/notes/{id}"), route("GET", "/notes/by-id")];
+    assert!(mistakes(&description(good)).is_empty());
 }
