@@ -58,9 +58,9 @@ pub fn document(title: &str, has_tokens: bool, services: &[Described<'_>]) -> Va
             .collect();
         for route in service.operations.iter().filter(|route| is_shown(route)) {
             let can_be_got = gets.contains(route.path.as_str());
-            let mut operation =
-                operation::operation(route, service.name, can_be_got, has_tokens, &mut schemas);
-            operation["operationId"] = free_id(&mut ids, route).into();
+            let id = free_id(&mut ids, route);
+            let operation =
+                operation::operation(&id, route, service.name, can_be_got, has_tokens, &mut schemas);
             paths.entry(&route.path).or_default().insert(route.method.to_ascii_lowercase(), operation);
         }
     }

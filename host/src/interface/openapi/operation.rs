@@ -34,8 +34,9 @@ pub(super) fn operation_id(method: &str, path: &str) -> String {
     parts.fold(method.to_ascii_lowercase(), |id, part| id + &part)
 }
 
-/// The operation, without its id.
+/// The operation. `can_be_got` says whether its path has a GET.
 pub(super) fn operation(
+    id: &str,
     route: &Route,
     service: &str,
     can_be_got: bool,
@@ -43,7 +44,7 @@ pub(super) fn operation(
     schemas: &mut Schemas,
 ) -> Value {
     let mut operation = json!({
-        "operationId": "",
+        "operationId": id,
         "summary": route.summary,
         "tags": [service],
         "parameters": parameters(route, service, can_be_got, schemas),
