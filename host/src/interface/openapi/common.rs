@@ -40,7 +40,7 @@ pub(super) fn response(name: &str) -> Value {
 }
 
 /// The responses of the host and the SDK: the name, what is so, and the header that comes with it.
-const RESPONSES: [(&str, &str, Option<&str>); 14] = [
+const RESPONSES: [(&str, &str, Option<&str>); 10] = [
     ("Malformed", "The body is no JSON, or a header of the request is malformed.", None),
     (
         "Unauthenticated",
@@ -49,7 +49,6 @@ const RESPONSES: [(&str, &str, Option<&str>); 14] = [
     ),
     ("Forbidden", "Who asks may not do this.", None),
     ("NotFound", "There is no such thing, or it is not for the one who asks.", None),
-    ("TooSlow", "The body did not come in time.", None),
     ("Conflict", "A constraint of the data refused the change.", None),
     ("PreconditionFailed", "It is not what `If-Match` names, or is there in spite of `If-None-Match`.", None),
     ("TooLarge", "The body has more bytes than the service takes.", None),
@@ -57,16 +56,13 @@ const RESPONSES: [(&str, &str, Option<&str>); 14] = [
     ("Invalid", "Something in the body or the query can't be: `errors` lists all of it.", None),
     (
         "Failed",
-        "The service failed, and nothing that it wrote was kept; or the outcome of the commit is unknown.",
+        "- 500: the service failed, and nothing that it wrote was kept; or the outcome of the commit is unknown.\n\
+         - 503: there is no room at present, or the change could not be committed. Nothing was done: try again after the seconds of \
+         `Retry-After`.\n\
+         - 504: the deadline passed, and nothing was done.\n\
+         - 507: the service's database is full, and nothing was written.\n",
         None,
     ),
-    (
-        "Unavailable",
-        "There is no room at present, or the change could not be committed: nothing was done.",
-        Some("Retry-After"),
-    ),
-    ("TimedOut", "The deadline passed: nothing was done.", None),
-    ("Full", "The service's database is full: nothing was written.", None),
 ];
 
 /// An answer with a problem document of one of these codes; of any where none is given.

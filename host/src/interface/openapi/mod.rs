@@ -9,8 +9,8 @@
 //! - An answer that has an `id` has links to the operations that take that id in their path.
 //! - `info.version` is a digest of all the rest: it changes exactly when the interface does.
 //!
-//! Left out on purpose: 405, 414 and 431, which no client gets that keeps to the document, and OPTIONS and HEAD, which every path
-//! and every GET has.
+//! Left out on purpose: 405, 408, 414 and 431, which no client gets that keeps to the document and sends what it has to say at once, and
+//! OPTIONS and HEAD, which every path and every GET has. What only the host or chance can change stands together, under `5XX`.
 
 mod common;
 mod links;

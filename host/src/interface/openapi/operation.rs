@@ -61,9 +61,8 @@ pub(super) fn operation(
             Access::Authenticated => Some([].as_slice()),
             Access::Roles(roles) => Some(roles.as_slice()),
         };
-        // Who needs no token may send one, which is checked.
         let security = match roles {
-            None => json!([{}, {common::TOKEN: []}]),
+            None => json!([]),
             Some(roles) => json!([{common::TOKEN: roles}]),
         };
         members.insert("security".to_owned(), security);
@@ -124,6 +123,7 @@ fn responses(route: &Route, service: &str, has_tokens: bool, schemas: &mut Schem
         let standard = standard.iter().find(|(known, _)| *known == status).map(|(_, name)| *name);
         all.insert(status.to_string(), common::own_problems(&kinds, standard));
     }
+    all.insert("5XX".to_owned(), response("Failed"));
     Value::Object(all)
 }
 
@@ -138,16 +138,11 @@ fn standard(route: &Route, has_tokens: bool) -> Vec<(u16, &'static str)> {
         (has_tokens || restricted, 401, "Unauthenticated"),
         (restricted, 403, "Forbidden"),
         (!route.path_parameters.is_empty(), 404, "NotFound"),
-        (has_body, 408, "TooSlow"),
         (writes(route), 409, "Conflict"),
         (is_conditional, 412, "PreconditionFailed"),
         (has_body, 413, "TooLarge"),
         (has_body, 415, "UnsupportedMediaType"),
         (true, 422, "Invalid"),
-        (true, 500, "Failed"),
-        (true, 503, "Unavailable"),
-        (true, 504, "TimedOut"),
-        (writes(route), 507, "Full"),
     ]
     .into_iter()
     .filter_map(|(applies, status, name)| applies.then_some((status, name)))

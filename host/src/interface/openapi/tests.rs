@@ -99,14 +99,11 @@ fn what_the_host_does_for_every_operation_is_said_of_each() {
         },
     ]);
     let get = statuses(&document, "/notes/{id}", "get");
-    assert_eq!(get, ["200", "304", "400", "401", "404", "422", "500", "503", "504"]);
+    assert_eq!(get, ["200", "304", "400", "401", "404", "422", "5XX"]);
     let post = statuses(&document, "/notes", "post");
-    assert_eq!(
-        post,
-        ["204", "400", "401", "403", "408", "409", "413", "415", "422", "500", "503", "504", "507"]
-    );
+    assert_eq!(post, ["204", "400", "401", "403", "409", "413", "415", "422", "5XX"]);
     assert_eq!(document["paths"]["/notes"]["post"]["security"], json!([{"bearer": ["admin"]}]));
-    assert_eq!(document["paths"]["/notes/{id}"]["get"]["security"], json!([{}, {"bearer": []}]));
+    assert_eq!(document["paths"]["/notes/{id}"]["get"]["security"], json!([]));
     let parameters = document["paths"]["/notes"]["post"]["parameters"].to_string();
     assert!(parameters.contains("IdempotencyKey") && parameters.contains("After"), "{parameters}");
 }
