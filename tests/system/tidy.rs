@@ -1,5 +1,7 @@
 //! Rules about the tree itself.
 
+mod contract;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
