@@ -29,6 +29,7 @@ fn images_are_shown_in_their_order() {
     assert_eq!(texts_of(&listed, "image_url"), expected);
     let shown = client.get(&path).expect(200);
     assert_eq!(texts_of(shown["images"].as_array().unwrap(), "image_url"), expected);
+    assert_eq!(client.get("/products/by-sku/1").expect(200), shown);
 
     let first = format!("{images}/{}", id(&listed[0]));
     client.delete(&first).expect(204);
