@@ -12,8 +12,8 @@ import uuid
 import schemathesis
 from hypothesis import strategies
 
-# Of each: `role`, `products`, the ids of some that are there, and `position`, one that the shop gave. Of those who have a token: `token` and
-# `user_id`. Of a customer: `email` and `password`. Of an admin: `customer_id`, somebody to order for.
+# Of each: `role`, `products`, the ids of some that are there, `orders`, some with how they stand, and `position`, one that the shop gave. Of
+# those who have a token: `token` and `user_id`. Of a customer: `email` and `password`. Of an admin: `customer_id`, somebody to order for.
 caller = json.loads(os.environ["API_CALLER"])
 
 # A format of the document that is its own.
@@ -44,7 +44,7 @@ class Seen:
         # The paths of what is there, in the order in which it was seen.
         self.paths = {}
         # The orders, by id, with their status.
-        self.orders = {}
+        self.orders = dict(caller["orders"])
 
     def remember(self, case, response):
         content = response.json()
@@ -62,9 +62,11 @@ class Seen:
             del self.paths[path]
 
     def take(self, template):
-        """The parameters of something with such a path, each once; none where nothing was seen."""
+        """The parameters of something with such a path that may be deleted, each once; none where nothing was seen."""
         pattern = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", template))
-        match = next(filter(None, map(pattern.fullmatch, self.paths)), None)
+        matches = filter(None, map(pattern.fullmatch, self.paths))
+        whole = ("/users/{id}", "/products/{id}")
+        match = next((match for match in matches if template not in whole or match["id"] not in kept), None)
         if match is not None:
             del self.paths[match[0]]
             return match.groupdict()
@@ -77,6 +79,9 @@ class Seen:
 
 
 seen = Seen()
+
+# What is not deleted: see `before_call`.
+kept = {caller.get("user_id"), caller.get("customer_id"), *caller["products"]}
 
 # The states of an order that a request is about. One that is pending is paid a moment later, if it is an admin's: see `complete`.
 states = {"/orders/{id}/payment": ["reserved"], "/orders/{id}/ship": ["paid", "pending"], "/orders/{id}/deliver": ["shipped"]}
@@ -100,8 +105,9 @@ def before_call(context, case, kwargs):
         send_known_query(case)
         if isinstance(case.body, dict):
             complete(f"{case.method} {case.path}", case.body)
-    # This holds for every request: the tokens of a user that is deleted end, and each request after that would be answered 401.
-    if (case.method, case.path) == ("DELETE", "/users/{id}") and case.path_parameters.get("id") == caller.get("user_id"):
+    # This holds for every request. The tokens of a user that is deleted end, and each request after that would be answered 401; without the
+    # customer and the products that run.py made nothing could be ordered any more.
+    if case.method == "DELETE" and case.path in ("/users/{id}", "/products/{id}") and case.path_parameters.get("id") in kept:
         case.path_parameters["id"] = str(uuid.uuid4())
 
 
@@ -120,8 +126,7 @@ def name_what_is_there(case):
     # Where links are followed, they give the ids.
     if case.meta.phase.name.value == "stateful":
         return
-    # Which users and products are deleted is left to chance: orders need some.
-    if case.method == "DELETE" and case.path not in ("/users/{id}", "/products/{id}"):
+    if case.method == "DELETE":
         case.path_parameters = seen.take(case.path) or case.path_parameters
     if case.method == "POST" and case.path in states:
         order = seen.order(states[case.path])

@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 import venv
 
@@ -125,19 +126,45 @@ class Shop:
         account = {"email": "ada@shop.example", "password": secrets.token_urlsafe()}
         customer = self.post("/users", {**account, "first_name": "Ada", "last_name": "Lovelace"})["id"]
         token = self.post("/sessions", account)["token"]
-        each = {"products": products, "position": self.position}
+        orders = self.order(products[0], token, admin["token"])
+        each = {"products": products, "orders": orders, "position": self.position}
         return [
             {"role": "customer", "token": token, "user_id": customer, **account, **each},
             {"role": "admin", "token": admin["token"], "user_id": admin["user_id"], "customer_id": customer, **each},
             {"role": "nobody", **each},
         ]
 
+    def order(self, product, token, admin):
+        """Places orders in the states that requests are about, and gives the ids with the states."""
+        shipping = {"recipient_name": "Ada", "address_line1": "1 Quay", "city": "Ulm", "postal_code": "89073", "country": "DE"}
+        found = {}
+        for status in ["reserved", "paid", "shipped"] * 4:
+            payment = {"method": "card", "token": "tok_declined" if status == "reserved" else "tok_ok"}
+            new = {"items": [{"product_id": product, "quantity": 1}], "shipping": shipping, "payment": payment}
+            # The order service hears of the product a moment after it was made, and waits for that.
+            order = self.post("/orders", new, token)["id"]
+            reached = "paid" if status == "shipped" else status
+            end = time.monotonic() + HOST_SECONDS_MAX
+            while self.send(f"/orders/{order}", None, token)["status"] != reached:
+                if time.monotonic() > end:
+                    sys.exit(f"the order {order} did not become {reached}")
+            if status == "shipped":
+                self.post(f"/orders/{order}/ship", {"carrier": "DHL", "tracking_number": "1"}, admin)
+            found[order] = status
+        return found
+
     def post(self, path, body, token=None):
-        """Sends JSON, remembers the position that is given, and gives what is answered."""
+        """Sends JSON, when the service knows of all that was written before, and gives what is answered."""
+        return self.send(path, json.dumps(body).encode(), token)
+
+    def send(self, path, body, token):
+        """Sends a request, remembers the position that is given, and gives what is answered."""
         headers = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
+        if self.position is not None:
+            headers["Bulkhead-After"] = self.position
+        request = urllib.request.Request(self.url + path, body, headers)
         with urllib.request.urlopen(request) as answer:
             self.position = answer.headers["Bulkhead-Position"] or self.position
             return json.load(answer)

@@ -7,7 +7,7 @@ mod api;
 mod metrics;
 mod token;
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
 use bulkhead_runtime::Problem;
@@ -82,7 +82,7 @@ impl Admin {
         let host = text(HOST).unwrap_or_default();
         let origin = text(ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
         if !is_loopback(host) || origin.is_some_and(|origin| origin != host) {
-            let detail = "the admin port answers requests to 127.0.0.1, [::1] and localhost, and no page of another origin";
+            let detail = "the admin port answers requests to an address of this machine alone, such as 127.0.0.1, or to localhost, and no page of another origin";
             return Err(Problem::new(403, "forbidden", "Forbidden", detail));
         }
         let token = text(AUTHORIZATION).and_then(|value| value.split_once(' '));
@@ -101,7 +101,13 @@ impl Admin {
 /// Whether a `Host` header names this machine by a name that no other name server can give it.
 fn is_loopback(host: &str) -> bool {
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    matches!(name.map_or(host, |(name, _)| name), "127.0.0.1" | "localhost" | "[::1]")
+    let name = name.map_or(host, |(name, _)| name);
+    // An address is no name at all. Any of the loopback ones may be the manifest's `application.admin`.
+    let address = match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse().map(IpAddr::V6),
+        None => name.parse().map(IpAddr::V4),
+    };
+    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -110,10 +116,18 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_answered() {
-        for host in ["127.0.0.1:9090", "localhost:1", "[::1]:9090", "localhost", "[::1]"] {
+        for host in ["127.0.0.1:9090", "127.0.0.3:1", "localhost:1", "[::1]:9090", "localhost", "[::1]"] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["", "example.com", "127.0.0.1.example.com:9090", "localhost.example", "10.0.0.1:9090"] {
+        for host in [
+            "",
+            "example.com",
+            "127.0.0.1.example.com:9090",
+            "localhost.example",
+            "10.0.0.1:9090",
+            "[::2]",
+            "127.1",
+        ] {
             assert!(!is_loopback(host), "{host}");
         }
     }

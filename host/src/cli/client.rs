@@ -60,7 +60,7 @@ impl HostArgs {
         let document: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if !(200..300).contains(&status) {
             let detail = document.get("detail").and_then(Value::as_str).unwrap_or("it does not say why");
-            bail!("do this: the host answered {status}: {detail}");
+            bail!("have the host on {address} do it, which answered {status}: {detail}");
         }
         Ok(document)
     }
