@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use bulkhead_tests::shop::{self, id, order_body, settled};
-use bulkhead_tests::{Client, Host, Manifest, Site, database};
+use bulkhead_tests::{Answer, Client, Host, Manifest, Site, database};
 use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
@@ -179,6 +180,42 @@ fn a_repair_in_a_busy_shop_changes_nothing_that_is_right() {
     }
     let (site, host) = shop.close();
     Checked::of(&site, &host, &[]).is_clean();
+}
+
+/// With each change of a user the data of the changes before go. A lane that comes too late for one sees nothing of it.
+#[test]
+fn what_is_compacted_while_a_lane_is_awaited_is_no_finding() {
+    let site = Site::new(&unhurried());
+    let host = site.start();
+    let mut admin = host.admin();
+    let (old, new) = (shop::register(&mut host.client(), "Old"), shop::register(&mut host.client(), "New"));
+    settled(&mut host.admin(), &admin_rename(&mut admin, &old, 0));
+    // The lane of the orders is stuck with what it has read, and so the check waits for it to come to what follows.
+    let orders = database::open_to_break(&site.database("order"));
+    orders.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+    admin_rename(&mut admin, &old, 1);
+    let deleted = shop::register(&mut host.client(), "Deleted");
+    thread::scope(|scope| {
+        let port = admin_address(&host);
+        let site = &site;
+        let checked = scope.spawn(move || Checked::at(site, &port, &["--repair"]));
+        let mut number = 1;
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(700) {
+            number += 1;
+            for user in [&old, &new, &deleted] {
+                admin_rename(&mut admin, user, number);
+            }
+        }
+        admin.delete(&format!("/users/{}", id(&deleted))).expect(204);
+        orders.execute_batch("COMMIT").expect("nothing was written");
+        checked.join().expect("the check came to its end").is_clean();
+    });
+    Checked::of(&site, &host, &[]).is_clean();
+}
+
+fn admin_rename(admin: &mut Client, user: &Value, number: usize) -> Answer {
+    admin.patch(&format!("/users/{}", id(user)), &json!({"first_name": format!("Name {number}")}))
 }
 
 #[test]

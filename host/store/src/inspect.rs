@@ -1,5 +1,7 @@
 //! Reading whole tables of a service's database, for the consistency check and for operators.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::ValueRef;
 
 use crate::authorizer::{Mode, is_host_table};
@@ -130,6 +132,28 @@ impl Inspector {
             }
         })
         .map(drop)
+    }
+
+    /// The subjects of the events of these types behind a place in the log.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn subjects_behind(
+        &self,
+        sequence: i64,
+        kinds: [&str; 2],
+    ) -> Result<BTreeSet<String>, StatementError> {
+        let read = || {
+            self.guarded
+                .connection
+                .prepare_cached(
+                    "/*bulkhead*/SELECT DISTINCT subject FROM _bulkhead_outbox WHERE sequence > ?1 AND type IN (?2, ?3)",
+                )?
+                .query_map((sequence, kinds[0], kinds[1]), |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| classify(&error, None))
     }
 
     /// Whether an event of this type about this subject was published.

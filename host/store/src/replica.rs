@@ -82,6 +82,12 @@ impl ReplicaSpec {
         self.upsert == kind || self.delete.as_deref() == Some(kind)
     }
 
+    /// The types of the events that keep it.
+    #[must_use]
+    pub fn kinds(&self) -> [&str; 2] {
+        [&self.upsert, self.delete.as_ref().unwrap_or(&self.upsert)]
+    }
+
     /// What it was made with, as text: another text is another replica.
     fn text(&self) -> String {
         let columns: Vec<_> = self.columns.iter().map(|(name, kind)| [name, kind.sql()]).collect();
