@@ -12,3 +12,4 @@ mod identity;
 pub mod interface;
 pub mod manifest;
 mod telemetry;
+mod watch;

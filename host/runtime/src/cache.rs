@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
+use crate::compute::give_way;
 use crate::engine::Engine;
 
 /// A folder of compiled components.
 pub struct ComponentCache {
     folder: Option<PathBuf>,
+    /// Where it is compiled, if not on the threads of who asks.
+    pool: Option<rayon::ThreadPool>,
 }
 
 impl ComponentCache {
@@ -28,10 +31,32 @@ impl ComponentCache {
         if let Err(reason) = &usable {
             tracing::warn!(folder = %folder.display(), reason, "compiled components are not kept");
         }
-        Self { folder: usable.is_ok().then(|| folder.to_owned()) }
+        Self { folder: usable.is_ok().then(|| folder.to_owned()), pool: None }
+    }
+
+    /// The same, which compiles on one thread that gives way to all others: for a host that serves meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn gentle(folder: &Path) -> std::io::Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .thread_name(|_| "compile".to_owned())
+            .start_handler(|_| give_way())
+            .build();
+        let pool = pool.map_err(std::io::Error::other)?;
+        Ok(Self { pool: Some(pool), ..Self::open(folder) })
     }
 
     pub(crate) fn load(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+        match &self.pool {
+            Some(pool) => pool.install(|| self.load_here(engine, bytes)),
+            None => self.load_here(engine, bytes),
+        }
+    }
+
+    fn load_here(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
         let wasmtime = engine.wasmtime();
         let Some(folder) = &self.folder else {
             return Component::from_binary(wasmtime, bytes);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::Migration;
+use http::HeaderValue;
 use wasmtime::Store;
 use wasmtime::component::{InstancePre, Linker};
 
@@ -12,7 +13,8 @@ use crate::cache::ComponentCache;
 use crate::capability;
 use crate::engine::Engine;
 use crate::handler::{Running, State};
-use crate::service::{ServiceContext, ServiceSpec, Surroundings};
+use crate::service::{ServiceSpec, Surroundings};
+use crate::version::Version;
 
 /// Time for `describe` and `migrations.all`.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,11 +40,33 @@ pub enum LoadError {
     },
 }
 
+/// A component that is compiled.
+pub struct Compiled {
+    component: wasmtime::component::Component,
+    version: Version,
+}
+
+impl Compiled {
+    /// Compiles `bytes`, or takes them from the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Compile`].
+    pub fn new(engine: &Engine, cache: &ComponentCache, bytes: &[u8]) -> Result<Self, LoadError> {
+        let component = cache.load(engine, bytes).map_err(LoadError::Compile)?;
+        Ok(Self { component, version: Version::of(bytes) })
+    }
+}
+
 /// A component that can be instantiated, with what it says of itself.
 pub struct Component {
     pub(crate) pre: InstancePre<State>,
     pub(crate) http: Option<http_handler::GuestIndices>,
     pub(crate) events: Option<event_handler::GuestIndices>,
+    /// Which version it is.
+    pub version: Version,
+    /// The version with the service's name, as the header `Bulkhead-Version` has it.
+    pub(crate) label: HeaderValue,
     /// What it is, if it says so.
     pub description: Option<describe::Description>,
     /// The schema of its database.
@@ -50,27 +74,25 @@ pub struct Component {
 }
 
 impl Component {
-    /// Compiles `bytes`, or takes them from the cache, links the component, and asks it for its description and migrations. It
-    /// gets no database and can call nobody meanwhile.
+    /// Links a compiled component, makes an instance of it, and asks that for its description and migrations. It gets no database and
+    /// can call nobody meanwhile.
     ///
     /// # Errors
     ///
     /// See [`LoadError`].
     pub fn load(
         engine: &Engine,
-        cache: &ComponentCache,
-        bytes: &[u8],
+        compiled: &Compiled,
         spec: &ServiceSpec,
         surroundings: &Arc<Surroundings>,
     ) -> Result<Self, LoadError> {
-        let component = cache.load(engine, bytes).map_err(LoadError::Compile)?;
         let mut linker = Linker::new(engine.wasmtime());
         capability::link(&mut linker).map_err(LoadError::Link)?;
-        let pre = linker.instantiate_pre(&component).map_err(LoadError::Link)?;
+        let pre = linker.instantiate_pre(&compiled.component).map_err(LoadError::Link)?;
         let http = http_handler::GuestIndices::new(&pre).ok();
         let events = event_handler::GuestIndices::new(&pre).ok();
 
-        let mut store = new_store(engine, ServiceContext::new(spec.clone(), None, Arc::clone(surroundings)));
+        let mut store = new_store(engine, Arc::new(spec.clone()), Arc::clone(surroundings));
         store.data_mut().running = Some(Running::starting(Instant::now() + LOAD_TIMEOUT));
         store.set_epoch_deadline(1);
         let _ticking = engine.running();
@@ -92,9 +114,18 @@ impl Component {
         };
         let migrations = migrations
             .into_iter()
-            .map(|step| Migration { version: step.version, name: step.name, sql: step.sql })
+            .map(|step| Migration {
+                version: step.version,
+                name: step.name,
+                sql: step.sql,
+                reverse: step.reverse_sql,
+            })
             .collect();
-        Ok(Self { pre, http, events, description, migrations })
+        let version = compiled.version.clone();
+        let label = format!("{}@{version}", spec.name);
+        // A service's name has only characters that a header may have.
+        let label = HeaderValue::try_from(label).unwrap_or(HeaderValue::from_static(""));
+        Ok(Self { pre, http, events, version, label, description, migrations })
     }
 
     /// Whether it answers HTTP requests.
@@ -111,8 +142,12 @@ impl Component {
 }
 
 /// A store for one instance of the service.
-pub(crate) fn new_store(engine: &Engine, context: Arc<ServiceContext>) -> Store<State> {
-    let mut store = Store::new(engine.wasmtime(), State::new(context));
+pub(crate) fn new_store(
+    engine: &Engine,
+    spec: Arc<ServiceSpec>,
+    surroundings: Arc<Surroundings>,
+) -> Store<State> {
+    let mut store = Store::new(engine.wasmtime(), State::new(spec, surroundings));
     store.limiter(|state| &mut state.memory);
     store.epoch_deadline_callback(|mut context| context.data_mut().tick());
     store.set_hostcall_fuel(bulkhead_types::limits::HOST_CALL_BYTES_MAX);

@@ -1,27 +1,29 @@
 //! A service, as lanes and operators reach it: past its queues.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use bulkhead_store::{InboxReader, Migration, ReplicaSpec, StatementError, StoreError, UnitOfWork, Value};
+use bulkhead_store::{InboxReader, ReplicaSpec, StatementError, StoreError, UnitOfWork, Value};
 
-use crate::component::Component;
 use crate::delivery::Written;
 use crate::engine::Engine;
-use crate::hold::{Member, Settle};
+use crate::gate::Held;
+use crate::hold::{Member, Settle, commit};
+use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
-use crate::service::{ServiceContext, ServiceDatabase};
+use crate::service::{Queues, ServiceDatabase};
 
-/// A service that has a database.
+/// A service.
 #[derive(Clone)]
 pub struct Consumer {
     engine: Engine,
-    component: Arc<Component>,
     context: Arc<ServiceContext>,
+    queues: Queues,
 }
 
 impl Consumer {
-    pub(crate) fn new(engine: Engine, component: Arc<Component>, context: Arc<ServiceContext>) -> Self {
-        Self { engine, component, context }
+    pub(crate) fn new(engine: Engine, context: Arc<ServiceContext>, queues: Queues) -> Self {
+        Self { engine, context, queues }
     }
 
     /// The service's name.
@@ -30,31 +32,66 @@ impl Consumer {
         &self.context.name
     }
 
-    /// The schema of its database.
+    /// What it is now.
     #[must_use]
-    pub fn migrations(&self) -> &[Migration] {
-        &self.component.migrations
+    pub fn release(&self) -> Arc<Release> {
+        self.context.release.get()
+    }
+
+    /// Has it be something else, from the next handler on.
+    pub fn switch(&self, release: Release) {
+        self.queues.follow(&release);
+        self.context.release.set(Arc::new(release));
+    }
+
+    /// Has all who want to run a handler wait, and waits for those that run one, until `deadline`; none where some still do by then, and
+    /// then nobody waits any more.
+    #[must_use]
+    pub fn hold(&self, deadline: Instant) -> Option<Held> {
+        self.context.gate.hold(deadline)
+    }
+
+    /// Does `work` under the writer lease, with no batch open: so nobody else writes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When it has no database, or the lease is not to be had before `deadline`; nothing was done.
+    pub fn exclusively<R>(&self, deadline: Instant, work: impl FnOnce() -> R) -> Result<R, StatementError> {
+        let mut runner = self.runner();
+        let Some(database) = self.database() else {
+            return Err(StatementError::Other("the service has no database".to_owned()));
+        };
+        loop {
+            let mut lease = database.writer.acquire(deadline).map_err(|_| StatementError::Busy)?;
+            let lost = commit(&mut lease);
+            if lost.is_empty() {
+                return Ok(work());
+            }
+            runner.recover(lease, lost);
+            runner.give_up_again();
+        }
+    }
+
+    /// The way to its requests.
+    #[must_use]
+    pub fn queues(&self) -> &Queues {
+        &self.queues
     }
 
     /// The database, as it is now.
     #[must_use]
     pub fn database(&self) -> Option<Arc<ServiceDatabase>> {
-        self.context.database()
+        self.release().database.clone()
     }
 
     /// The same service on another database, which nobody else uses: its queues do not lead to it.
     #[must_use]
     pub fn on(&self, database: Arc<ServiceDatabase>) -> Self {
-        Self {
-            engine: self.engine.clone(),
-            component: Arc::clone(&self.component),
-            context: self.context.with_database(database),
-        }
-    }
-
-    /// Has the service work with another database from the next request on.
-    pub fn replace_database(&self, database: Arc<ServiceDatabase>) {
-        self.context.replace_database(database);
+        let context = ServiceContext::new(
+            self.release().with_database(database),
+            Arc::clone(&self.context.surroundings),
+        );
+        Self { engine: self.engine.clone(), context, queues: self.queues.clone() }
     }
 
     /// A look at its positions and parked events.
@@ -106,9 +143,11 @@ impl Consumer {
         let settle = Settle::new(move |kept| {
             let _ = told.send(kept);
         });
+        runner.begin();
         let written = runner.write(work, settle, false);
         runner.commit_carried();
         runner.run_again_alone();
+        runner.end();
         match written {
             Written::Kept => match durable.recv() {
                 Ok(true) => Ok(true),
@@ -120,6 +159,6 @@ impl Consumer {
     }
 
     pub(crate) fn runner(&self) -> Runner {
-        Runner::new(self.engine.clone(), Arc::clone(&self.component), Arc::clone(&self.context))
+        Runner::new(self.engine.clone(), Arc::clone(&self.context))
     }
 }

@@ -101,7 +101,9 @@ impl DeferredWork {
     /// Takes out what nobody may ask for any more.
     fn sweep(&mut self) {
         let now = self.runner.context.surroundings.clock.now();
+        self.runner.begin();
         let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
+        self.runner.end();
         if let Written::Failed(why) | Written::Unavailable(why) = written {
             tracing::warn!(service = self.name(), why, "old answers of idempotency keys stay for now");
         }
@@ -117,15 +119,21 @@ impl DeferredWork {
             let (timers, next_timer) = self.inbox.due_timers(now, TIMERS_AT_A_TIME)?;
             let count = timers.len();
             for (place, timer) in timers.iter().enumerate() {
-                self.take_timer(timer, place + 1 < count)?;
+                self.runner.begin();
+                let taken = self.take_timer(timer, place + 1 < count);
                 self.runner.run_again_alone();
+                self.runner.end();
+                taken?;
             }
             self.runner.commit_carried();
             let (parked, next_parked) = self.inbox.next_parked(now)?;
             if let Some(parked) = &parked {
-                self.try_again(parked)?;
+                self.runner.begin();
+                let tried = self.try_again(parked);
                 self.runner.commit_carried();
                 self.runner.run_again_alone();
+                self.runner.end();
+                tried?;
             }
             if count == 0 && parked.is_none() {
                 let next = [next_timer, next_parked].into_iter().flatten().min();

@@ -42,7 +42,7 @@ impl Runner {
     /// Has an event take effect, in a unit of work that is still open when this returns: for the caller to write into it what marks the
     /// event as taken.
     pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>) -> Result<(), NotTaken> {
-        let deadline = Instant::now() + self.context.limits.request_timeout;
+        let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         if !delivery.replicas.is_empty() {
             let unit = self.open_unit(deadline).map_err(|error| NotTaken::Retry(error.to_string()))?;
             for replica in &delivery.replicas {
@@ -72,11 +72,10 @@ impl Runner {
 
     /// The open unit of work, or a new one.
     fn open_unit(&mut self, deadline: Instant) -> Result<&mut UnitOfWork<Member>, StatementError> {
-        self.look_for_database();
         let Some(database) = self.parts.database.clone() else {
             return Err(StatementError::Other("the service has no database".into()));
         };
-        let hold = self.context.limits.lease_hold;
+        let hold = self.release.spec.limits.lease_hold;
         Ok(self.parts.hold.join(&database.writer, deadline, hold)?.unit)
     }
 
@@ -110,7 +109,7 @@ impl Runner {
         settle: Settle,
         more: bool,
     ) -> Written {
-        let deadline = Instant::now() + self.context.limits.request_timeout;
+        let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         let marked = match self.open_unit(deadline) {
             Ok(unit) => mark(unit),
             Err(error) => return Written::Unavailable(error.to_string()),

@@ -9,7 +9,7 @@ use flume::{Receiver, Sender};
 use tokio::sync::watch;
 
 /// What the manifest says of an edge.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EdgeSpec {
     /// Whose log.
     pub producer: String,

@@ -21,6 +21,8 @@ const KEEP_RESIDENT_BYTES: usize = 512 * 1024;
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     ticker: Arc<Ticker>,
+    /// Bytes that an instance's memory can have.
+    memory: u64,
 }
 
 impl Engine {
@@ -55,7 +57,13 @@ impl Engine {
             .relaxed_simd_deterministic(true);
         let wasmtime = wasmtime::Engine::new(&config)?;
         let ticker = Ticker::start(wasmtime.clone());
-        Ok(Self { wasmtime, ticker })
+        Ok(Self { wasmtime, ticker, memory })
+    }
+
+    /// The most bytes that an instance's memory can have.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.memory
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {

@@ -9,7 +9,7 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 use crate::bindings::bulkhead::service::types::Principal;
 use crate::hold::{Calls, Hold, LostMembers};
 use crate::job::Failure;
-use crate::service::{ServiceContext, ServiceDatabase};
+use crate::service::{ServiceDatabase, ServiceSpec, Surroundings};
 
 /// What belongs to the worker and not to the instance: it goes from one instance to the next.
 #[derive(Default)]
@@ -62,7 +62,9 @@ impl Running {
 
 /// The data of a `wasmtime::Store`.
 pub(crate) struct State {
-    pub(crate) context: Arc<ServiceContext>,
+    /// What the manifest says of the service.
+    pub(crate) spec: Arc<ServiceSpec>,
+    pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) worker: WorkerParts,
     /// None between two handlers.
     pub(crate) running: Option<Running>,
@@ -70,10 +72,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(context: Arc<ServiceContext>) -> Self {
-        let maximum = usize::try_from(context.limits.memory).unwrap_or(usize::MAX);
+    pub(crate) fn new(spec: Arc<ServiceSpec>, surroundings: Arc<Surroundings>) -> Self {
+        let maximum = usize::try_from(spec.limits.memory).unwrap_or(usize::MAX);
         Self {
-            context,
+            spec,
+            surroundings,
             worker: WorkerParts::default(),
             running: None,
             memory: MemoryLimit { maximum, bytes: 0 },
@@ -92,7 +95,7 @@ impl State {
                 "there is no database while a component is loaded".into(),
             ));
         };
-        Ok((database, &mut self.worker, running, self.context.limits.lease_hold))
+        Ok((database, &mut self.worker, running, self.spec.limits.lease_hold))
     }
 
     /// Called at each tick while the guest runs.

@@ -1,7 +1,5 @@
 //! Idempotency keys: a POST whose key has an answer gets that answer, and what a handler answers is kept in its unit of work.
 
-use std::sync::Arc;
-
 use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
 use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
 use http::header::LOCATION;
@@ -12,7 +10,7 @@ use crate::hold::Member;
 use crate::instance::Run;
 use crate::job::{Answer, Failure, Job, Outcome};
 use crate::runner::Runner;
-use crate::service::{ServiceContext, ServiceDatabase};
+use crate::service::ServiceDatabase;
 
 /// What a job's key is in a service's database. The caller is who asks, and by way of which service.
 fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
@@ -29,7 +27,6 @@ fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
 /// The answer that the job's key has; none where it has no key, or its key no answer.
 pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> {
     job.idempotency_key.as_ref()?;
-    runner.look_for_database();
     let database = runner.parts.database.clone()?;
     let key = request_key(&database, job)?;
     let failed = |reason: String| Some(Err(Failure::Host(format!("look for the idempotency key: {reason}"))));
@@ -44,7 +41,8 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
         Ok(Known::No) => None,
         Ok(Known::OtherRequest) => Some(Err(Failure::KeyReused)),
         Ok(Known::Answer(kept)) => {
-            Some(replay(kept).ok_or(Failure::Host("a kept answer can't be read".into())))
+            let version = runner.release.component.label.clone();
+            Some(replay(kept, version).ok_or(Failure::Host("a kept answer can't be read".into())))
         }
         Err(error) => failed(error.to_string()),
     }
@@ -52,17 +50,13 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
 
 /// Keeps the answer in the unit of work, if the job has a key and the unit is to be kept. Where the key has an answer by now, the unit
 /// is not: the client is to ask again.
-pub(crate) fn remember(
-    context: &Arc<ServiceContext>,
-    unit: &mut UnitOfWork<Member>,
-    job: &Job,
-    run: &mut Run,
-) {
+pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job, run: &mut Run) {
     let Ok(answer) = &run.outcome else { return };
     if !run.keep || job.idempotency_key.is_none() {
         return;
     }
-    let Some(key) = context.database().and_then(|database| request_key(&database, job)) else { return };
+    let database = runner.parts.database.as_ref();
+    let Some(key) = database.and_then(|database| request_key(database, job)) else { return };
     if says_no_store(&answer.headers) {
         return;
     }
@@ -74,7 +68,7 @@ pub(crate) fn remember(
         )));
         return;
     };
-    match unit.remember(&key, &kept, context.surroundings.clock.now()) {
+    match unit.remember(&key, &kept, runner.context.surroundings.clock.now()) {
         Ok(true) => {}
         Ok(false) => {
             run.keep = false;
@@ -104,7 +98,7 @@ fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
     Some(KeptAnswer { status: answer.status.as_u16(), headers, body: answer.body.clone(), position, about })
 }
 
-fn replay(kept: KeptAnswer) -> Option<Answer> {
+fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {
     let pairs: Vec<(String, String)> = serde_json::from_str(&kept.headers).ok()?;
     let mut headers = HeaderMap::with_capacity(pairs.len());
     for (name, value) in pairs {
@@ -112,5 +106,5 @@ fn replay(kept: KeptAnswer) -> Option<Answer> {
         headers.append(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
     }
     let status = StatusCode::from_u16(kept.status).ok()?;
-    Some(Answer { status, headers, body: kept.body, position: Some(kept.position), replayed: true })
+    Some(Answer { status, headers, body: kept.body, position: Some(kept.position), replayed: true, version })
 }

@@ -122,7 +122,13 @@ impl Runner {
             Ok(Ok(())) => Ok(()),
             Ok(Err(HandleError::Retry(reason))) => Err(NotTaken::Retry(reason)),
             Ok(Err(HandleError::Reject(reason))) => Err(NotTaken::Reject(reason)),
-            Err(error) => Err(NotTaken::Retry(failure_of(&error).to_string())),
+            Err(error) => {
+                let failure = failure_of(&error);
+                if let Some(probation) = &self.release.probation {
+                    probation.note(Some(&failure));
+                }
+                Err(NotTaken::Retry(failure.to_string()))
+            }
         };
         // Of an event that was not taken nothing is kept, and an instance may remember what never happened.
         self.keep_or_drop(instance, taken.is_err());
@@ -131,8 +137,7 @@ impl Runner {
 
     /// Has what runs next in `store` run for `running`.
     fn enter(&mut self, store: &mut Store<State>, running: Running) {
-        self.look_for_database();
-        let lease_hold = self.context.limits.lease_hold;
+        let lease_hold = self.release.spec.limits.lease_hold;
         let state = store.data_mut();
         state.worker = std::mem::take(&mut self.parts);
         // A handler that is run again has the lease from its beginning, and one of an event that a replica is kept by.
@@ -154,19 +159,6 @@ impl Runner {
             reader.end();
         }
         state.running.take()
-    }
-
-    /// Takes the service's database as it is now. A reader of another one is closed.
-    pub(crate) fn look_for_database(&mut self) {
-        let database = self.context.database();
-        let same = match (&self.parts.database, &database) {
-            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-            (before, now) => before.is_none() && now.is_none(),
-        };
-        if !same {
-            self.parts.reader = None;
-            self.parts.database = database;
-        }
     }
 
     fn warm_instance(&mut self, deadline: Instant) -> wasmtime::Result<Instance> {
@@ -203,7 +195,7 @@ impl Runner {
         let (outcome, keep) = match result {
             Ok(response) => {
                 let effects = response.effects;
-                match check(response) {
+                match check(response, self.release.component.label.clone()) {
                     Ok(answer) => {
                         let keep = match effects {
                             Effects::ByStatus => answer.status.as_u16() < 400,
@@ -224,6 +216,15 @@ impl Runner {
             }
             Ok(_) => false,
         };
+        if let Some(probation) = &self.release.probation {
+            match &outcome {
+                Ok(answer) if answer.status.is_server_error() => {
+                    probation.note(Some(&format_args!("{route} answered {}", answer.status)));
+                }
+                Ok(_) => probation.note(None),
+                Err(failure) => probation.note(Some(failure)),
+            }
+        }
         // An instance whose writes were rolled back may remember what never happened.
         Run { outcome, keep, calls, called_in_recovery, spoilt: trapped || (joined && !keep) }
     }
@@ -232,20 +233,22 @@ impl Runner {
     /// when it is due, as while a handler runs.
     fn instantiate(&mut self, deadline: Instant) -> wasmtime::Result<Instance> {
         let lost = self.context.lost.load(Ordering::Acquire);
-        let mut store = new_store(&self.engine, Arc::clone(&self.context));
+        let mut store =
+            new_store(&self.engine, Arc::clone(&self.release.spec), Arc::clone(&self.context.surroundings));
         let state = store.data_mut();
         state.running = Some(Running::starting(deadline));
         state.worker = std::mem::take(&mut self.parts);
         store.set_epoch_deadline(1);
         let started = {
             let _ticking = self.engine.running();
-            self.component.pre.instantiate(&mut store)
+            self.release.component.pre.instantiate(&mut store)
         };
         self.parts = std::mem::take(&mut store.data_mut().worker);
         let instance = started?;
-        let http = self.component.http.as_ref().map(|http| http.load(&mut store, &instance)).transpose()?;
+        let component = &self.release.component;
+        let http = component.http.as_ref().map(|http| http.load(&mut store, &instance)).transpose()?;
         let events =
-            self.component.events.as_ref().map(|events| events.load(&mut store, &instance)).transpose()?;
+            component.events.as_ref().map(|events| events.load(&mut store, &instance)).transpose()?;
         Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, lost })
     }
 
@@ -256,7 +259,7 @@ impl Runner {
             instance.settled_bytes = bytes;
         }
         let worn = instance.uses >= INSTANCE_USES_MAX || bytes > instance.settled_bytes + INSTANCE_GROWTH_MAX;
-        if !spoilt && !worn && self.context.instances == InstancePolicy::Reused {
+        if !spoilt && !worn && self.release.spec.instances == InstancePolicy::Reused {
             self.instance = Some(instance);
         }
     }
@@ -272,7 +275,7 @@ fn failure_of(error: &wasmtime::Error) -> Failure {
 }
 
 /// Checks a response, and drops what is the host's to say.
-fn check(response: Response) -> Result<Answer, String> {
+fn check(response: Response, version: HeaderValue) -> Result<Answer, String> {
     let status = StatusCode::from_u16(response.status)
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))
@@ -295,5 +298,5 @@ fn check(response: Response) -> Result<Answer, String> {
             .map_err(|_| format!("the header {name} has a value that can't be sent"))?;
         headers.append(name, value);
     }
-    Ok(Answer { status, headers, body: response.body, position: None, replayed: false })
+    Ok(Answer { status, headers, body: response.body, position: None, replayed: false, version })
 }

@@ -39,6 +39,8 @@ pub struct Answer {
     pub position: Option<u64>,
     /// It is the answer that an earlier request with the same idempotency key got.
     pub replayed: bool,
+    /// Which version of which service answered: the header `Bulkhead-Version`.
+    pub version: http::HeaderValue,
 }
 
 /// Why there is no answer of the handler's. What an operator reads is in the fields; what a client reads, in

@@ -138,11 +138,17 @@ impl Lane {
                 }
                 let more = place + 1 < events.len()
                     && events.get(place + 1).is_some_and(|next| next.sequence <= end);
-                self.take(event, more)?;
+                self.runner.begin();
+                let taken = self.take(event, more);
                 self.runner.run_again_alone();
+                self.runner.end();
+                taken?;
             }
             if last - self.cursor.sequence >= LANE_SKIPPED_MAX && self.seen.0 == last {
-                self.pass_over()?;
+                self.runner.begin();
+                let passed = self.pass_over();
+                self.runner.end();
+                passed?;
             }
             self.runner.commit_carried();
             self.tell_applied();

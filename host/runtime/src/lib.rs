@@ -23,6 +23,7 @@ mod dispatcher;
 mod edge;
 mod engine;
 mod event_log;
+mod gate;
 mod handler;
 mod header;
 mod hold;
@@ -30,26 +31,33 @@ mod idempotency;
 mod instance;
 mod job;
 mod lane;
+mod probation;
 mod problem;
+mod release;
 mod runner;
 mod service;
+mod version;
 mod worker;
 
 pub use bindings::bulkhead::service::types::{Header, Principal, Request};
 pub use bindings::exports::bulkhead::service::describe as description;
 pub use bindings::exports::bulkhead::service::describe::Description;
 pub use cache::ComponentCache;
-pub use component::{Component, LoadError};
+pub use component::{Compiled, Component, LoadError};
 pub use consumer::Consumer;
 pub use deferred::Deferred;
 pub use dispatcher::{Deliveries, DispatchError};
 pub use edge::{Counts, Edge, EdgeSpec};
 pub use engine::Engine;
 pub use event_log::{Bell, EmbeddedLog, EventLog, OpenLog};
+pub use gate::Held;
 pub use header::{is_hosts, says_no_store};
 pub use job::{Answer, Failure, Job, Outcome, Reply};
+pub use probation::Probation;
 pub use problem::Problem;
+pub use release::Release;
 pub use service::{
-    Directory, Grants, InstancePolicy, Limits, QueueEnds, Queues, Service, ServiceDatabase, ServiceSpec,
-    Surroundings, queues, route_matches, route_rank,
+    Directory, Front, Grants, InstancePolicy, Limits, QueueEnds, Queues, Service, ServiceDatabase,
+    ServiceSpec, Surroundings, queues, route_matches, route_rank,
 };
+pub use version::Version;

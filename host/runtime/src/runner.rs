@@ -11,30 +11,75 @@ use std::time::Instant;
 
 use bulkhead_store::{Ended, Lease, UnitOfWork, recover};
 
-use crate::component::Component;
 use crate::engine::Engine;
 use crate::handler::WorkerParts;
 use crate::hold::{Calls, Hold, Member, RequestMember, commit, settle, settle_unit};
 use crate::idempotency;
 use crate::instance::{Instance, Run};
 use crate::job::{Failure, Job};
-use crate::service::ServiceContext;
+use crate::release::{Release, ServiceContext};
 
 /// What a thread runs handlers with.
 pub(crate) struct Runner {
     pub(crate) engine: Engine,
-    pub(crate) component: Arc<Component>,
     pub(crate) context: Arc<ServiceContext>,
+    /// What the service is: as it was when this thread began with what it runs now.
+    pub(crate) release: Arc<Release>,
     pub(crate) instance: Option<Instance>,
     pub(crate) parts: WorkerParts,
     /// Jobs that lost their batch and can't be run under the lease: they go before all others.
     again: VecDeque<Job>,
+    /// This thread is inside the gate.
+    inside: bool,
 }
 
 impl Runner {
-    pub(crate) fn new(engine: Engine, component: Arc<Component>, context: Arc<ServiceContext>) -> Self {
-        let (parts, again) = (WorkerParts::default(), VecDeque::new());
-        Self { engine, component, context, instance: None, parts, again }
+    pub(crate) fn new(engine: Engine, context: Arc<ServiceContext>) -> Self {
+        let release = context.release.get();
+        let parts = WorkerParts { database: release.database.clone(), ..WorkerParts::default() };
+        let (instance, again, inside) = (None, VecDeque::new(), false);
+        Self { engine, context, release, instance, parts, again, inside }
+    }
+
+    /// Goes through the gate, and takes the release that is there then: before a handler or a unit of work of the host's own, and
+    /// until [`Self::end`] nobody changes the schema. Within the two it does nothing.
+    pub(crate) fn begin(&mut self) {
+        if self.inside {
+            return;
+        }
+        if !self.context.gate.try_enter() {
+            // Nothing is held while this thread waits: not the lease, not the answers of others.
+            self.commit_carried();
+            self.context.gate.enter();
+        }
+        self.inside = true;
+        let release = self.context.release.get();
+        if !Arc::ptr_eq(&release, &self.release) {
+            self.follow(release);
+        }
+    }
+
+    /// Goes out of the gate. A batch may still be carried.
+    pub(crate) fn end(&mut self) {
+        if std::mem::take(&mut self.inside) {
+            self.context.gate.leave();
+        }
+    }
+
+    /// Runs on another release from now on.
+    fn follow(&mut self, release: Arc<Release>) {
+        let before = std::mem::replace(&mut self.release, release);
+        self.instance = None;
+        let same = match (&before.database, &self.release.database) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if !same {
+            // A batch of the database of before, of a service that is rebuilt: nothing is open where the schema changed.
+            self.commit_carried();
+            self.parts.reader = None;
+            self.parts.database = self.release.database.clone();
+        }
     }
 
     /// Whether the lease is carried, with an open batch.
@@ -59,7 +104,7 @@ impl Runner {
         let mut run = self.run_handler(&job, job.deadline);
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(mut unit) => {
-                idempotency::remember(&self.context, &mut unit, &job, &mut run);
+                idempotency::remember(self, &mut unit, &job, &mut run);
                 let (lease, ended) = unit.finish(run.keep);
                 self.after_request(lease, ended, job, run, more());
             }
@@ -122,9 +167,21 @@ impl Runner {
 
     /// Runs the jobs that are to be run again by themselves.
     pub(crate) fn run_again_alone(&mut self) {
+        let was_inside = self.inside;
         while let Some(job) = self.next_again() {
+            self.begin();
             self.run_job(job, || false);
             self.recover_lost();
+        }
+        if !was_inside {
+            self.end();
+        }
+    }
+
+    /// Tells those that are to be run again by themselves that they are not: for one who may run no handler.
+    pub(crate) fn give_up_again(&mut self) {
+        while let Some(job) = self.next_again() {
+            (job.reply)(Err(Failure::Lost));
         }
     }
 
@@ -141,9 +198,19 @@ impl Runner {
                 self.parts.lost.extend(more);
                 Some(lease)
             }
-            _ => self.context.database().and_then(|database| {
-                database.writer.acquire(Instant::now() + self.context.limits.request_timeout).ok()
-            }),
+            _ => {
+                // Without the lease the schema may be another one meanwhile: they are run again on what is there then.
+                let was_inside = self.inside;
+                self.begin();
+                let patience = Instant::now() + self.release.spec.limits.request_timeout;
+                let lease =
+                    self.parts.database.as_ref().and_then(|database| database.writer.acquire(patience).ok());
+                // The lease keeps the gate's promise from here on.
+                if !was_inside {
+                    self.end();
+                }
+                lease
+            }
         };
         match lease {
             Some(lease) => self.recover(lease, lost),
@@ -171,7 +238,7 @@ impl Runner {
                 Calls::Reading if member.job.again => (member.job.reply)(Err(Failure::Lost)),
                 Calls::None => runnable.push(Member::Request(member)),
                 Calls::Reading => {
-                    let deadline = Instant::now() + self.context.limits.request_timeout;
+                    let deadline = Instant::now() + self.release.spec.limits.request_timeout;
                     self.again.push_back(Job { deadline, again: true, ..member.job });
                 }
                 Calls::Effective => (member.job.reply)(Err(Failure::Lost)),
@@ -193,7 +260,7 @@ impl Runner {
         let Member::Request(member) = member else { return (lease, None) };
         self.parts.hold = Hold::Reserved(lease);
         // Its own deadline may have passed while it waited for the culprit, which is no fault of its own.
-        let deadline = Instant::now() + self.context.limits.request_timeout;
+        let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         let mut run = self.run_handler(&member.job, deadline);
         // What it may not do under the lease, call others or compute for long, it is to be asked for again.
         if run.called_in_recovery || matches!(run.outcome, Err(Failure::LeaseHeld)) {
@@ -202,7 +269,7 @@ impl Runner {
         }
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(mut unit) => {
-                idempotency::remember(&self.context, &mut unit, &member.job, &mut run);
+                idempotency::remember(self, &mut unit, &member.job, &mut run);
                 let (lease, ended) = unit.finish(run.keep);
                 if !matches!(ended, Ended::Kept { .. }) {
                     self.instance = None;
@@ -225,8 +292,8 @@ impl Runner {
     /// The lease once more, however long it takes: others hold it for a bounded time.
     fn reacquire(&self) -> Lease<Member> {
         loop {
-            let database = self.context.database();
-            let patience = Instant::now() + self.context.limits.request_timeout;
+            let patience = Instant::now() + self.release.spec.limits.request_timeout;
+            let database = self.parts.database.as_ref();
             if let Some(Ok(lease)) = database.map(|database| database.writer.acquire(patience)) {
                 return lease;
             }
@@ -242,5 +309,12 @@ impl Runner {
                 None
             }
         }
+    }
+}
+
+impl Drop for Runner {
+    /// A thread that panics inside goes out all the same.
+    fn drop(&mut self) {
+        self.end();
     }
 }

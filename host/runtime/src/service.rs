@@ -5,27 +5,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bulkhead_store::{AfterCommit, Database, StoreError, Writer, WriterOptions};
-use bulkhead_types::{Clock, Random, limits};
-use flume::{Receiver, Sender, TrySendError};
+use bulkhead_types::{Clock, Current, Random, limits};
+use flume::{Receiver, Sender};
 
+use crate::bindings::exports::bulkhead::service::describe::Description;
 use crate::capability::is_read;
-use crate::component::Component;
 use crate::compute::{ComputeRoutes, give_way};
 use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::hold::Member;
 use crate::job::{Failure, Job};
+use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
 use crate::worker::Worker;
 
 /// What the manifest lets a service do.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// The types of event that it may publish.
     pub publishes: BTreeSet<String>,
@@ -38,7 +39,7 @@ pub struct Grants {
 }
 
 /// The bounds of one service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of linear memory of an instance.
     pub memory: u64,
@@ -87,7 +88,7 @@ pub enum InstancePolicy {
 }
 
 /// A service as the manifest has it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceSpec {
     /// Its name.
     pub name: String,
@@ -111,6 +112,7 @@ pub struct ServiceDatabase {
     pub database: Arc<Database>,
     /// The writer.
     pub(crate) writer: Arc<Writer<Member>>,
+    after_commit: AfterCommit,
 }
 
 impl ServiceDatabase {
@@ -120,8 +122,18 @@ impl ServiceDatabase {
     ///
     /// When SQLite can't.
     pub fn open(database: Arc<Database>, after_commit: AfterCommit) -> Result<Self, StoreError> {
-        let writer = Writer::open(Arc::clone(&database), WriterOptions::default(), after_commit)?;
-        Ok(Self { database, writer })
+        let options = WriterOptions::default();
+        let writer = Writer::open(Arc::clone(&database), options, Arc::clone(&after_commit))?;
+        Ok(Self { database, writer, after_commit })
+    }
+
+    /// The same database with another writer, which knows the schema that is there now. Nobody may use this one any more.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        let (database, after_commit) = (Arc::clone(&self.database), Arc::clone(&self.after_commit));
+        let options = WriterOptions::default();
+        let writer = Writer::reopen(Arc::clone(&database), options, Arc::clone(&after_commit));
+        Self { database, writer, after_commit }
     }
 }
 
@@ -156,14 +168,45 @@ pub struct Queues {
     reads: Sender<Work>,
     writes: Sender<Work>,
     computations: Sender<Work>,
-    /// Set when the service starts.
-    compute_routes: Arc<OnceLock<ComputeRoutes>>,
+    front: Arc<Current<Front>>,
     stopping: Arc<AtomicBool>,
-    routes: Arc<[String]>,
+    taken: Arc<AtomicU64>,
+}
+
+/// What is to be known of a service before a request stands in one of its queues.
+pub struct Front {
+    /// The routes of the manifest that lead to it.
+    pub routes: Vec<String>,
+    /// Requests that may stand in each queue.
+    pub queue: usize,
     /// Bytes that a body may have.
     pub body: usize,
     /// Time for a request.
     pub request_timeout: Duration,
+    compute_routes: ComputeRoutes,
+}
+
+impl Front {
+    /// That of a service, with what its component says of itself once that is known.
+    fn new(spec: &ServiceSpec, description: Option<&Description>) -> Self {
+        Self {
+            routes: spec.routes.clone(),
+            queue: spec.limits.queue,
+            body: spec.limits.body,
+            request_timeout: spec.limits.request_timeout,
+            compute_routes: ComputeRoutes::of(description),
+        }
+    }
+
+    /// The route of the manifest that `path` falls under, the most specific one.
+    #[must_use]
+    pub fn route_of(&self, path: &str) -> Option<&str> {
+        self.routes
+            .iter()
+            .map(String::as_str)
+            .filter(|route| route_matches(route, path))
+            .max_by_key(|r| r.len())
+    }
 }
 
 /// The receiving ends.
@@ -176,18 +219,17 @@ pub struct QueueEnds {
 /// The queues of a service.
 #[must_use]
 pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
-    let (reads, read_end) = flume::bounded(spec.limits.queue);
-    let (writes, write_end) = flume::bounded(spec.limits.queue);
-    let (computations, computation_end) = flume::bounded(spec.limits.queue);
+    // Bounded by `submit`: how many may stand in them can change.
+    let (reads, read_end) = flume::unbounded();
+    let (writes, write_end) = flume::unbounded();
+    let (computations, computation_end) = flume::unbounded();
     let queues = Queues {
         reads,
         writes,
         computations,
-        compute_routes: Arc::default(),
+        front: Arc::new(Current::new(Front::new(spec, None))),
         stopping: Arc::default(),
-        routes: spec.routes.clone().into(),
-        body: spec.limits.body,
-        request_timeout: spec.limits.request_timeout,
+        taken: Arc::default(),
     };
     (queues, QueueEnds { reads: read_end, writes: write_end, computations: computation_end })
 }
@@ -198,38 +240,47 @@ impl Queues {
     /// # Errors
     ///
     /// [`Failure::QueueFull`] or [`Failure::Stopping`]; the job was not taken, and its reply is dropped.
-    pub fn submit(&self, job: Job) -> Result<(), Failure> {
+    pub fn submit(&self, front: &Front, job: Job) -> Result<(), Failure> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
         }
         let (method, path) = (&job.request.method, &job.request.path);
-        let queue = if self.compute_routes.get().is_some_and(|routes| routes.has(method, path)) {
+        let queue = if front.compute_routes.has(method, path) {
             &self.computations
         } else if is_read(method) {
             &self.reads
         } else {
             &self.writes
         };
-        queue.try_send(Work::Job(job)).map_err(|error| match error {
-            TrySendError::Full(_) => Failure::QueueFull,
-            TrySendError::Disconnected(_) => Failure::Stopping,
-        })
+        // Those who look at the same time may all see the last place: as many as there are network threads.
+        if queue.len() >= front.queue {
+            return Err(Failure::QueueFull);
+        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        queue.send(Work::Job(job)).map_err(|_| Failure::Stopping)
     }
 
-    /// The routes of the manifest that lead to the service.
+    /// What is to be known before a request stands in one of them, now.
     #[must_use]
-    pub fn routes(&self) -> &[String] {
-        &self.routes
+    pub fn front(&self) -> Arc<Front> {
+        self.front.get()
     }
 
-    /// The route of the manifest that `path` falls under, the most specific one.
+    /// How many jobs were taken since the start.
     #[must_use]
-    pub fn route_of(&self, path: &str) -> Option<&str> {
-        self.routes
-            .iter()
-            .map(String::as_str)
-            .filter(|route| route_matches(route, path))
-            .max_by_key(|r| r.len())
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many jobs stand in the longest of them.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.reads.len().max(self.writes.len()).max(self.computations.len())
+    }
+
+    /// Lets requests in as a release has it.
+    pub(crate) fn follow(&self, release: &Release) {
+        self.front.set(Arc::new(Front::new(&release.spec, release.component.description.as_ref())));
     }
 }
 
@@ -245,59 +296,6 @@ pub fn route_matches(route: &str, path: &str) -> bool {
     match route.strip_suffix("/...") {
         None => path == route,
         Some(above) => path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-    }
-}
-
-/// What the handlers of a service can reach.
-pub(crate) struct ServiceContext {
-    pub(crate) name: String,
-    pub(crate) grants: Grants,
-    pub(crate) config: BTreeMap<String, String>,
-    pub(crate) secrets: BTreeMap<String, String>,
-    pub(crate) limits: Limits,
-    pub(crate) instances: InstancePolicy,
-    /// Changes when a service is rebuilt from the logs: whoever begins to handle something takes what is there then.
-    database: RwLock<Option<Arc<ServiceDatabase>>>,
-    pub(crate) surroundings: Arc<Surroundings>,
-    /// Raised when units of work that handlers thought kept are gone: instances from before may remember what never happened.
-    pub(crate) lost: AtomicU64,
-}
-
-impl ServiceContext {
-    pub(crate) fn new(
-        spec: ServiceSpec,
-        database: Option<Arc<ServiceDatabase>>,
-        surroundings: Arc<Surroundings>,
-    ) -> Arc<Self> {
-        let database = RwLock::new(database);
-        let ServiceSpec { name, routes: _, grants, config, secrets, limits, instances } = spec;
-        let lost = AtomicU64::new(0);
-        Arc::new(Self { name, grants, config, secrets, limits, instances, database, surroundings, lost })
-    }
-
-    /// The database, as it is now.
-    pub(crate) fn database(&self) -> Option<Arc<ServiceDatabase>> {
-        self.database.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The same with another database, and nothing else shared that changes.
-    pub(crate) fn with_database(&self, database: Arc<ServiceDatabase>) -> Arc<Self> {
-        Arc::new(Self {
-            name: self.name.clone(),
-            grants: self.grants.clone(),
-            config: self.config.clone(),
-            secrets: self.secrets.clone(),
-            limits: self.limits.clone(),
-            instances: self.instances,
-            database: RwLock::new(Some(database)),
-            surroundings: Arc::clone(&self.surroundings),
-            lost: AtomicU64::new(0),
-        })
-    }
-
-    /// Puts another database in the place of the one that is there.
-    pub(crate) fn replace_database(&self, database: Arc<ServiceDatabase>) {
-        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
     }
 }
 
@@ -318,19 +316,15 @@ impl Service {
     /// When the system gives no thread.
     pub fn start(
         engine: &Engine,
-        component: Arc<Component>,
-        spec: ServiceSpec,
-        database: Option<Arc<ServiceDatabase>>,
+        release: Release,
         surroundings: &Arc<Surroundings>,
         queues: &Queues,
         ends: QueueEnds,
     ) -> std::io::Result<Self> {
-        let compute_routes = ComputeRoutes::of(component.description.as_ref());
-        let Limits { read_workers, write_workers, compute_workers, .. } = spec.limits;
-        let compute_workers = if compute_routes.is_empty() { 0 } else { compute_workers };
-        // A service is started once for its queues.
-        let _ = queues.compute_routes.set(compute_routes);
-        let context = ServiceContext::new(spec, database, Arc::clone(surroundings));
+        queues.follow(&release);
+        // A later version may have routes that compute, so those workers are there as well.
+        let Limits { read_workers, write_workers, compute_workers, .. } = release.spec.limits;
+        let context = ServiceContext::new(release, Arc::clone(surroundings));
         let kinds = [
             (Kind::Read, &queues.reads, ends.reads, read_workers),
             (Kind::Write, &queues.writes, ends.writes, write_workers),
@@ -339,8 +333,7 @@ impl Service {
         let (mut workers, mut stops) = (Vec::new(), Vec::new());
         for (kind, sender, queue, count) in kinds {
             for number in 0..count {
-                let (engine, component) = (engine.clone(), Arc::clone(&component));
-                let (context, queue) = (Arc::clone(&context), queue.clone());
+                let (engine, context, queue) = (engine.clone(), Arc::clone(&context), queue.clone());
                 let name = format!("{}-{}-{number}", context.name, kind.name());
                 let thread = thread::Builder::new().name(name);
                 stops.push(sender.clone());
@@ -348,11 +341,11 @@ impl Service {
                     if kind == Kind::Compute {
                         give_way();
                     }
-                    work(&engine, &component, &context, &queue);
+                    work(&engine, &context, &queue);
                 })?);
             }
         }
-        let consumer = Consumer::new(engine.clone(), component, context);
+        let consumer = Consumer::new(engine.clone(), context, queues.clone());
         Ok(Self { stopping: Arc::clone(&queues.stopping), stops, workers, consumer })
     }
 
@@ -399,9 +392,9 @@ impl Kind {
 ///
 /// A panic of the host's own code would be a mistake; it must not cost a service a thread. What the worker held goes with it: its
 /// lease rolls an open batch back, and the replies that are dropped tell their clients that nothing was done.
-fn work(engine: &Engine, component: &Arc<Component>, context: &Arc<ServiceContext>, queue: &Receiver<Work>) {
+fn work(engine: &Engine, context: &Arc<ServiceContext>, queue: &Receiver<Work>) {
     let run = || {
-        let runner = Runner::new(engine.clone(), Arc::clone(component), Arc::clone(context));
+        let runner = Runner::new(engine.clone(), Arc::clone(context));
         Worker::new(runner, queue.clone()).run();
     };
     while panic::catch_unwind(AssertUnwindSafe(run)).is_err() {

@@ -22,12 +22,14 @@ impl Worker {
     /// Takes jobs until it is told to stop.
     pub(crate) fn run(mut self) {
         while let Some(job) = self.next() {
-            if Instant::now() >= job.deadline {
+            self.runner.begin();
+            if Instant::now() < job.deadline {
+                self.runner.run_job(job, || !self.queue.is_empty());
+                self.runner.recover_lost();
+            } else {
                 (job.reply)(Err(Failure::Deadline));
-                continue;
             }
-            self.runner.run_job(job, || !self.queue.is_empty());
-            self.runner.recover_lost();
+            self.runner.end();
         }
     }
 

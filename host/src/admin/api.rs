@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bulkhead_runtime::{Edge, Problem};
 use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
+use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bulkhead_types::rfc3339;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -12,26 +13,28 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::{Admin, metrics};
+use super::{Admin, deploys, metrics};
 use crate::application::{Application, RebuildError};
 use crate::check;
+use crate::http::body;
 
-type Answered = Result<Response<Full<Bytes>>, Problem>;
+pub(super) type Answered = Result<Response<Full<Bytes>>, Problem>;
 
 /// The most events that are listed at once.
 const EVENTS_MAX: u32 = 1000;
 
-pub(super) async fn answer(admin: Arc<Admin>, request: &Request<Incoming>) -> Answered {
+pub(super) async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Answered {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
+    let body = body::read(request.into_body(), COMPONENT_BYTES_MAX).await?;
     // What is asked here reads and writes databases: not on a network thread.
-    let work = tokio::task::spawn_blocking(move || route(&admin, &method, &path, &query));
+    let work = tokio::task::spawn_blocking(move || route(&admin, &method, &path, &query, &body));
     work.await
         .unwrap_or_else(|_| Err(Problem::new(500, "internal", "The host failed", "the host failed at this")))
 }
 
-fn route(admin: &Admin, method: &Method, path: &str, query: &str) -> Answered {
+fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -> Answered {
     let application = admin.application.as_ref();
     let parameters: Vec<(String, String)> = query
         .split('&')
@@ -64,6 +67,15 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str) -> Answered {
         ("POST", ["api", "dead-letters", service, id, "retry"]) => retry(application, service, id),
         ("DELETE", ["api", "dead-letters", service, id]) => drop_dead(application, service, id),
         ("POST", ["api", "replay", service]) => replay(application, service),
+        ("GET", ["api", "deploys"]) => json_of(&json!(application.progress())),
+        ("POST", ["api", "deploys", service]) => {
+            deploys::deploy(&admin.application, service, body, &parameter)
+        }
+        ("POST", ["api", "rollbacks", service]) => {
+            deploys::roll_back(&admin.application, service, &parameter)
+        }
+        ("GET", ["api", "versions", service]) => deploys::versions(application, service),
+        ("POST", ["api", "reload"]) => deploys::reload(application),
         ("POST", ["api", "check"]) => {
             let maintenance = application.maintain();
             let report = check::run(application, &maintenance, parameter("repair") == Some("true"));
@@ -82,18 +94,18 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str) -> Answered {
     }
 }
 
-fn json_of(value: &Value) -> Answered {
+pub(super) fn json_of(value: &Value) -> Answered {
     let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 
-fn failed(error: &dyn std::fmt::Display) -> Problem {
+pub(super) fn failed(error: &dyn std::fmt::Display) -> Problem {
     tracing::error!(%error, "an operator's request failed");
     Problem::new(500, "internal", "The host failed", error.to_string())
 }
 
-fn unknown(what: &str) -> Problem {
+pub(super) fn unknown(what: &str) -> Problem {
     Problem::new(404, "not-found", "Not found", what.to_owned())
 }
 
@@ -105,6 +117,7 @@ fn status(application: &Application) -> Result<Value, Problem> {
             "name": name,
             "routes": entry.spec.routes,
             "rebuildable": entry.rebuildable,
+            "version": application.consumers().get(name).map(|it| it.release().component.version.to_string()),
             "log_head": application.logs().get(name).map(|(_, bell)| bell.head()),
         }));
     }

@@ -106,7 +106,7 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     );
 
     let now = application.surroundings().clock.now();
-    for edge in application.edges() {
+    for edge in application.edges().iter() {
         let labels =
             EdgeLabels { producer: edge.spec.producer.clone(), consumer: edge.spec.consumer.clone() };
         delivered.get_or_create(&labels).inc_by(edge.counts.delivered.load(Ordering::Relaxed));

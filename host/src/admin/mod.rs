@@ -1,9 +1,10 @@
-//! What operators reach, on a port of its own: the state of the application, its metrics, its dead letters, checks and rebuilds.
+//! What operators reach, on a port of its own: the state of the application, its metrics, its dead letters, checks, rebuilds and deploys.
 //!
 //! The port is on this machine alone. It wants a token, which stands in a file that only its owner reads, and answers no page of
 //! another origin: so neither another user of the machine nor a web page in a browser can use it.
 
 mod api;
+mod deploys;
 mod metrics;
 mod token;
 
@@ -11,7 +12,7 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
 use bulkhead_runtime::Problem;
-use bulkhead_types::TraceId;
+use bulkhead_types::{Current, TraceId};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Request, Response};
@@ -32,7 +33,7 @@ pub struct Admin {
     application: Arc<Application>,
     token: AdminToken,
     last_check: LastCheck,
-    interface: Arc<Interface>,
+    interface: Arc<Current<Interface>>,
 }
 
 impl Admin {
@@ -65,12 +66,13 @@ impl Admin {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let trace_id = TraceId::new(self.application.surroundings().random.as_ref()).to_string();
         // Of the pages this one alone: the others are of the other port.
-        let page = (request.uri().path() == PROBLEMS).then(|| self.interface.page(PROBLEMS)).flatten();
+        let interface = self.interface.get();
+        let page = (request.uri().path() == PROBLEMS).then(|| interface.page(PROBLEMS)).flatten();
         if let Some(response) = own(&request, page, true, &trace_id) {
             return response;
         }
         let answered = match self.check(request.headers()) {
-            Ok(()) => api::answer(self, &request).await,
+            Ok(()) => api::answer(self, request).await,
             Err(problem) => Err(problem),
         };
         answered.unwrap_or_else(|problem| problem_response(&problem, &trace_id))

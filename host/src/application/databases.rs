@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_runtime::Component;
-use bulkhead_store::{Database, FileIdentity, LogReader, Settings, StoreError};
+use bulkhead_store::{Activation, Database, FileIdentity, LogReader, Settings, StoreError, Upgrade};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::{StartError, at};
@@ -81,6 +81,7 @@ pub(super) fn prepare(
     database: &Database,
     entry: &ServiceEntry,
     component: &Component,
+    activation: Option<&Activation>,
     all: &BTreeMap<String, Arc<Database>>,
 ) -> Result<(), StoreError> {
     let owners = |name: &str| match all.get(name) {
@@ -92,9 +93,22 @@ pub(super) fn prepare(
         }),
     };
     database.make_replicas(&entry.replicas, &owners)?;
-    let outcome = database.migrate(&component.migrations, &rfc3339(SystemClock.now()))?;
+    let upgrade = Upgrade { migrations: &component.migrations, activation, ..Upgrade::default() };
+    let outcome = database.upgrade(&upgrade, &rfc3339(SystemClock.now()))?;
     if !outcome.applied.is_empty() {
-        tracing::info!(service = entry.spec.name, applied = ?outcome.applied, version = outcome.version, "migrated");
+        let applied = outcome.applied_versions();
+        tracing::info!(service = entry.spec.name, ?applied, version = outcome.version, "migrated");
     }
     Ok(())
+}
+
+/// Records a version that became the active one, where no schema changes.
+pub(super) fn record(ledger: &Database, activation: Option<&Activation>) -> Result<(), StoreError> {
+    let upgrade = Upgrade { activation, ..Upgrade::default() };
+    ledger.upgrade(&upgrade, &rfc3339(SystemClock.now())).map(drop)
+}
+
+/// The folder of compiled components.
+pub(super) fn cache(data: &Path) -> PathBuf {
+    data.join("cache")
 }

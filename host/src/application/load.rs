@@ -1,15 +1,16 @@
 //! Loading components: each is read, compiled, asked what it is, and compared with what the manifest grants.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bulkhead_build::{Imports, check_imports};
-use bulkhead_runtime::{Component, ComponentCache, Engine, Queues, Surroundings, queues};
+use bulkhead_runtime::{Compiled, Component, ComponentCache, Engine, Queues, Surroundings, queues};
 use bulkhead_types::{SystemClock, SystemRandom, limits};
 
-use super::{StartError, at};
+use super::{StartError, at, databases};
 use crate::interface::problems;
-use crate::manifest::{Manifest, ServiceEntry, Source};
+use crate::manifest::{Manifest, ServiceEntry};
 
 /// Instances beyond one for each thread: those that a load asks what they are, and the threads of a rebuild.
 const SPARE_INSTANCES: usize = 16;
@@ -22,8 +23,11 @@ pub(super) struct Loaded<'m> {
     pub(super) components: Vec<(&'m ServiceEntry, Component)>,
 }
 
-pub(super) fn load_all(manifest: &Manifest) -> Result<Loaded<'_>, StartError> {
-    let cache = ComponentCache::open(&manifest.data.join("cache"));
+/// Gives a component's bytes, or what is wrong.
+type Read<'r> = dyn Fn(&str, &ServiceEntry) -> Result<Vec<u8>, Vec<String>> + 'r;
+
+pub(super) fn load_all<'m>(manifest: &'m Manifest, read: &Read<'_>) -> Result<Loaded<'m>, StartError> {
+    let cache = ComponentCache::open(&databases::cache(&manifest.data));
     let (engine, queues) = (engine(manifest)?, all_queues(manifest));
     let directory = queues.iter().map(|(name, (queues, _))| (name.clone(), queues.clone())).collect();
     let surroundings =
@@ -31,7 +35,14 @@ pub(super) fn load_all(manifest: &Manifest) -> Result<Loaded<'_>, StartError> {
     let mut wrong = Vec::new();
     let mut components = Vec::new();
     for (name, entry) in &manifest.services {
-        match load(&engine, &cache, name, entry, &surroundings) {
+        let loaded = read(name, entry).and_then(|bytes| {
+            let path = entry.source.component(name);
+            let file = path.display();
+            let imports = imports(&bytes, &file)?;
+            let compiled = compile(&engine, &cache, &bytes, &file)?;
+            load(&engine, &compiled, &imports, entry, &surroundings, &file)
+        });
+        match loaded {
             Ok(component) => components.push((entry, component)),
             Err(errors) => wrong.extend(at(manifest, entry, errors)),
         }
@@ -71,31 +82,38 @@ fn all_queues(manifest: &Manifest) -> BTreeMap<String, (Queues, bulkhead_runtime
     manifest.services.iter().map(|(name, entry)| (name.clone(), queues(&entry.spec))).collect()
 }
 
-/// Reads, checks and loads a component; gives all that is wrong with it.
-fn load(
+/// What a component imports and exports, once it is found to be one of the host's world; `file` is named where it is not.
+pub(super) fn imports(bytes: &[u8], file: &dyn Display) -> Result<Imports, Vec<String>> {
+    check_imports(bytes).map_err(|error| vec![format!("load {file}: {error}")])
+}
+
+/// Compiles a component, or takes it from the cache.
+pub(super) fn compile(
     engine: &Engine,
     cache: &ComponentCache,
-    name: &str,
+    bytes: &[u8],
+    file: &dyn Display,
+) -> Result<Compiled, Vec<String>> {
+    Compiled::new(engine, cache, bytes).map_err(|error| vec![format!("load {file}: {error}")])
+}
+
+/// Makes an instance of a component, and asks it what it is; gives all that is wrong with it.
+pub(super) fn load(
+    engine: &Engine,
+    compiled: &Compiled,
+    imports: &Imports,
     entry: &ServiceEntry,
     surroundings: &Arc<Surroundings>,
+    file: &dyn Display,
 ) -> Result<Component, Vec<String>> {
-    let path = entry.source.component(name);
-    let bytes = std::fs::read(&path).map_err(|error| {
-        let remedy = match &entry.source {
-            Source::Crate(_) => format!("build it with `bulkhead build {name}`"),
-            Source::File(_) => "name the component's file in `source`".to_owned(),
-        };
-        vec![format!("read its component {}: {error}; {remedy}", path.display())]
-    })?;
-    let imports = check_imports(&bytes).map_err(|error| vec![format!("load {}: {error}", path.display())])?;
-    let component = Component::load(engine, cache, &bytes, &entry.spec, surroundings)
-        .map_err(|error| vec![format!("load {}: {error}", path.display())])?;
-    let wrong = missing_grants(entry, &imports, &component);
+    let component = Component::load(engine, compiled, &entry.spec, surroundings)
+        .map_err(|error| vec![format!("load {file}: {error}")])?;
+    let wrong = missing_grants(entry, imports, &component);
     if wrong.is_empty() { Ok(component) } else { Err(wrong) }
 }
 
 /// What the component uses and the manifest does not grant, and what the manifest routes to it and it does not have.
-fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<String> {
+pub(super) fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<String> {
     let spec = &entry.spec;
     let mut wrong = component.description.as_ref().map(crate::interface::mistakes).unwrap_or_default();
     let mut lacks = |uses: &str, grant: &str, example: String| {

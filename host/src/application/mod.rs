@@ -4,21 +4,32 @@
 
 mod checkpoints;
 mod databases;
+mod deploy;
 mod load;
+mod probation;
 mod rebuild;
+mod reload;
+mod routes;
+mod start;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
-    Bell, Component, Consumer, Deferred, Deliveries, Description, Edge, EmbeddedLog, EventLog, Service,
-    ServiceDatabase, Surroundings,
+    Bell, ComponentCache, Consumer, Deferred, Deliveries, Description, Edge, EmbeddedLog, Engine, EventLog,
+    Service, Surroundings,
 };
-use bulkhead_store::{AfterCommit, Checkpointer, DataFolder, Database, LogReader, StoreError};
+use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
+use bulkhead_types::Current;
 
 use self::checkpoints::Checkpoints;
-use self::load::{Loaded, load_all};
+pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
 pub use self::rebuild::{RebuildError, Rebuilt};
+pub use self::reload::{ReloadError, Reloaded};
+pub(crate) use self::routes::{Routes, Target};
+pub use self::start::describe;
+use self::versions::VersionFiles;
 use crate::identity::{Identity, Revocations};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
@@ -52,122 +63,58 @@ pub struct Station {
     deliveries: Mutex<Option<Deliveries>>,
 }
 
+/// The edges of an application.
+pub type Edges = Vec<Arc<Edge>>;
+
 /// Running services.
 pub struct Application {
-    manifest: Manifest,
+    /// As the services are run now: what was deployed or reloaded since the start is in it.
+    manifest: Current<Manifest>,
+    engine: Engine,
+    /// For what is compiled while the services serve.
+    cache: ComponentCache,
+    versions: VersionFiles,
     surroundings: Arc<Surroundings>,
     /// Each service's database and bell.
     logs: Logs,
-    edges: Vec<Arc<Edge>>,
+    edges: Arc<Current<Edges>>,
+    /// All services.
+    consumers: BTreeMap<String, Consumer>,
+    /// Those that have a database.
     stations: BTreeMap<String, Station>,
+    /// The databases that say which version is active, of services that have none.
+    ledgers: BTreeMap<String, Arc<Database>>,
     identity: Mutex<Option<Identity>>,
-    interface: Arc<Interface>,
+    interface: Arc<Current<Interface>>,
+    routes: Arc<Current<Routes>>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
-    /// Held by the one check or rebuild that runs: each holds lanes, or puts databases in each other's place.
+    /// Held by the one check, rebuild, deploy or reload that runs: each holds lanes, or puts something in another's place.
     maintained: Mutex<()>,
+    /// How far the deploy is that runs, or the last one.
+    progress: Mutex<Progress>,
     /// Held until the last connection is closed.
     _folder: DataFolder,
 }
 
 impl Application {
-    /// Loads and checks every component, brings every database to its schema, and starts the workers and the lanes.
-    ///
-    /// # Errors
-    ///
-    /// All that is wrong, each with what to do. Nothing runs then, and databases are migrated whole or not at all.
-    pub fn start(manifest: &Manifest) -> Result<Self, StartError> {
-        let folder = DataFolder::lock(&manifest.data)?;
-        let files = databases::files(manifest, folder.path())?;
-        let Loaded { engine, mut queues, surroundings, components: loaded } = load_all(manifest)?;
-        let described = described(&loaded);
-        let all = databases::open(manifest, &files)?;
-        let edges: Vec<Arc<Edge>> =
-            manifest.edges().into_iter().map(|spec| Arc::new(Edge::new(spec))).collect();
-
-        let mut wrong = Vec::new();
-        let (mut opened, mut logs, mut checkpointers) = (BTreeMap::new(), Logs::new(), Vec::new());
-        let mut revocations = None;
-        for (entry, component) in &loaded {
-            let name = &entry.spec.name;
-            let Some(database) = all.get(name) else { continue };
-            let opening = databases::prepare(database, entry, component, &all).and_then(|()| {
-                let revoked = revocations_of(manifest, entry, database, &surroundings)?;
-                revocations = revocations.take().or_else(|| revoked.clone());
-                let (bell, deferred) = (Arc::new(Bell::default()), Arc::new(Deferred::default()));
-                bell.ring(
-                    LogReader::open(database)?
-                        .head()
-                        .map_err(|source| StoreError::Log { path: database.path().to_owned(), source })?,
-                );
-                logs.insert(name.clone(), (Arc::clone(database), Arc::clone(&bell)));
-                checkpointers.push((name.clone(), Checkpointer::open(database)?));
-                let after = after_commit(bell, Arc::clone(&deferred), revoked);
-                Ok((Arc::new(ServiceDatabase::open(Arc::clone(database), after)?), deferred))
-            });
-            match opening {
-                Ok(database) => drop(opened.insert(name.clone(), database)),
-                Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(StartError(wrong));
-        }
-
-        let failed = |error: &dyn std::fmt::Display| StartError(vec![error.to_string()]);
-        let (mut services, mut stations) = (Vec::new(), BTreeMap::new());
-        for (entry, component) in loaded {
-            let name = &entry.spec.name;
-            let Some((senders, ends)) = queues.remove(name) else { continue };
-            let (database, deferred) = opened.remove(name).unzip();
-            let service = Service::start(
-                &engine,
-                Arc::new(component),
-                entry.spec.clone(),
-                database,
-                &surroundings,
-                &senders,
-                ends,
-            )
-            .map_err(|error| failed(&format!("start a thread: {error}")))?;
-            if let Some(deferred) = deferred {
-                let station =
-                    Station { consumer: service.consumer(), deferred, deliveries: Mutex::default() };
-                stations.insert(name.clone(), station);
-            }
-            services.push(service);
-        }
-        let checkpoints =
-            Checkpoints::start(checkpointers).map_err(|error| failed(&format!("start a thread: {error}")))?;
-        let identity =
-            manifest.auth.as_ref().map(|auth| Identity::new(Arc::clone(&surroundings), auth, revocations));
-        let this = Self {
-            manifest: manifest.clone(),
-            surroundings,
-            logs,
-            edges,
-            stations,
-            identity: Mutex::new(identity),
-            interface: Arc::new(Interface::new(manifest, &described)),
-            running: Mutex::new(Some((services, checkpoints))),
-            maintained: Mutex::default(),
-            _folder: folder,
-        };
-        for (name, station) in &this.stations {
-            this.deliver_to(name, station).map_err(|error| failed(&error))?;
-        }
-        Ok(this)
-    }
-
     /// Starts the lanes that lead to a service, and its timers.
     fn deliver_to(&self, name: &str, station: &Station) -> Result<(), bulkhead_runtime::DispatchError> {
-        let edges: Vec<Arc<Edge>> = self.edges_to(name).cloned().collect();
+        let edges = self.edges_to(name);
         let open = |producer: &str| open_log(&self.logs, producer);
         let deliveries = Deliveries::start(&station.consumer, &edges, &station.deferred, &open)?;
         *station.deliveries.lock().unwrap_or_else(PoisonError::into_inner) = Some(deliveries);
         Ok(())
     }
 
-    /// The right to check or to rebuild, waited for.
+    /// Ends the lanes that lead to a service, and its timers.
+    fn stop_deliveries(station: &Station) {
+        let deliveries = station.deliveries.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(deliveries) = deliveries {
+            deliveries.stop();
+        }
+    }
+
+    /// The right to check, rebuild, deploy or reload, waited for.
     #[must_use]
     pub fn maintain(&self) -> Maintenance<'_> {
         Maintenance { _only: self.maintained.lock().unwrap_or_else(PoisonError::into_inner) }
@@ -190,10 +137,10 @@ impl Application {
         Some(Arc::clone(&station.consumer.database()?.database))
     }
 
-    /// The manifest that it was started with.
+    /// The manifest as the services are run now.
     #[must_use]
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+    pub fn manifest(&self) -> Arc<Manifest> {
+        self.manifest.get()
     }
 
     /// The way to the services, and to the clock and the randomness that they see.
@@ -210,13 +157,25 @@ impl Application {
 
     /// All edges.
     #[must_use]
-    pub fn edges(&self) -> &[Arc<Edge>] {
-        &self.edges
+    pub fn edges(&self) -> Arc<Edges> {
+        self.edges.get()
+    }
+
+    /// All edges, now and later.
+    pub(crate) fn current_edges(&self) -> Arc<Current<Edges>> {
+        Arc::clone(&self.edges)
     }
 
     /// The edges that lead to a service.
-    pub fn edges_to<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Edge>> {
-        self.edges.iter().filter(move |edge| edge.spec.consumer == name)
+    #[must_use]
+    pub fn edges_to(&self, name: &str) -> Edges {
+        self.edges().iter().filter(|edge| edge.spec.consumer == name).cloned().collect()
+    }
+
+    /// All services, by name.
+    #[must_use]
+    pub fn consumers(&self) -> &BTreeMap<String, Consumer> {
+        &self.consumers
     }
 
     /// The services that have a database, by name.
@@ -226,8 +185,26 @@ impl Application {
     }
 
     /// The documents and pages that tell of the services' interface.
-    pub(crate) fn interface(&self) -> Arc<Interface> {
+    pub(crate) fn interface(&self) -> Arc<Current<Interface>> {
         Arc::clone(&self.interface)
+    }
+
+    /// Where requests go.
+    pub(crate) fn routes(&self) -> Arc<Current<Routes>> {
+        Arc::clone(&self.routes)
+    }
+
+    /// What the components say of themselves now, by service.
+    fn described(&self) -> BTreeMap<String, Description> {
+        let described = self.consumers.iter().filter_map(|(name, consumer)| {
+            Some((name.clone(), consumer.release().component.description.clone()?))
+        });
+        described.collect()
+    }
+
+    /// The database that says which version of a service is active.
+    fn ledger(&self, service: &str) -> Option<Arc<Database>> {
+        self.database(service).or_else(|| self.ledgers.get(service).cloned())
     }
 
     /// The check of requests' tokens, for the one who serves; none where the manifest has no `auth`.
@@ -237,12 +214,7 @@ impl Application {
 
     /// Answers what was taken, and ends every thread. The last connection to a database cuts its log back.
     pub fn stop(&self) {
-        for station in self.stations.values() {
-            let deliveries = station.deliveries.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(deliveries) = deliveries {
-                deliveries.stop();
-            }
-        }
+        self.stations.values().for_each(Self::stop_deliveries);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((services, checkpoints)) = running else { return };
         for service in services {
@@ -258,24 +230,10 @@ fn open_log(logs: &Logs, producer: &str) -> Result<Option<Box<dyn EventLog>>, St
     Ok(Some(Box::new(EmbeddedLog::open(database, bell)?)))
 }
 
-/// The revocations, if this is the service whose events end tokens.
-fn revocations_of(
-    manifest: &Manifest,
-    entry: &ServiceEntry,
-    database: &Arc<Database>,
-    surroundings: &Arc<Surroundings>,
-) -> Result<Option<Arc<Revocations>>, StoreError> {
-    let revoked_by = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
-    revoked_by
-        .filter(|kind| entry.spec.grants.publishes.contains(*kind))
-        .map(|kind| Revocations::open(database, kind, Arc::clone(surroundings)))
-        .transpose()
-}
-
 /// What is done when events and timers are durable, before the answers that rest on them leave: revoked tokens count no more, and those
 /// who wait for the log are woken.
 fn after_commit(bell: Arc<Bell>, deferred: Arc<Deferred>, revoked: Option<Arc<Revocations>>) -> AfterCommit {
-    Box::new(move |happened| {
+    Arc::new(move |happened| {
         if let Some(head) = happened.head {
             if let Some(revoked) = &revoked {
                 revoked.follow();
@@ -286,22 +244,6 @@ fn after_commit(bell: Arc<Bell>, deferred: Arc<Deferred>, revoked: Option<Arc<Re
             deferred.wake();
         }
     })
-}
-
-/// What the components of an application say of themselves, by service. Nothing runs, and no database is opened.
-///
-/// # Errors
-///
-/// As for [`Application::start`], where the components are wrong.
-pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, StartError> {
-    Ok(described(&load_all(manifest)?.components))
-}
-
-fn described(components: &[(&ServiceEntry, Component)]) -> BTreeMap<String, Description> {
-    let described = components
-        .iter()
-        .filter_map(|(entry, component)| Some((entry.spec.name.clone(), component.description.clone()?)));
-    described.collect()
 }
 
 /// Messages about a service, with the place of its section.

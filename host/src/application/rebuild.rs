@@ -15,6 +15,7 @@ use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge
 use bulkhead_store::{Checkpointer, Database, FileIdentity, LogReader, Settings, StoreError};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
+use super::versions::HISTORY;
 use super::{Application, Station, after_commit, databases, open_log};
 use crate::manifest::ServiceEntry;
 
@@ -86,14 +87,15 @@ impl Application {
     /// See [`RebuildError`].
     pub fn rebuild(&self, name: &str) -> Result<Rebuilt, RebuildError> {
         let unknown = || RebuildError::Unknown(name.to_owned());
-        let entry = self.manifest.services.get(name).ok_or_else(unknown)?;
+        let manifest = self.manifest();
+        let entry = manifest.services.get(name).ok_or_else(unknown)?;
         let station = self.stations.get(name).ok_or_else(unknown)?;
         if !entry.rebuildable {
             return Err(RebuildError::OwnsData(name.to_owned()));
         }
         let _only = self.try_maintain().ok_or(RebuildError::Busy)?;
         let started = Instant::now();
-        let base = self.manifest.data.join(entry.database.as_deref().unwrap_or(Path::new("")));
+        let base = manifest.data.join(entry.database.as_deref().unwrap_or(Path::new("")));
         let before = databases::active(&base);
         let path = base.with_extension(format!("{}.db", SystemClock.now().as_millis()));
         let filled = Filling::start(self, entry, station, &path);
@@ -106,10 +108,7 @@ impl Application {
         };
 
         // From here on the old database takes nothing more; what is left is what came meanwhile.
-        let old = station.deliveries.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(old) = old {
-            old.stop();
-        }
+        Self::stop_deliveries(station);
         let switched = filling.catch_up(self).and_then(|()| {
             let (rebuilt, database) = filling.finish(name)?;
             point(&databases::pointer(&base), &path)?;
@@ -117,7 +116,7 @@ impl Application {
         });
         let switched = match switched {
             Ok((rebuilt, database)) => {
-                station.consumer.replace_database(database);
+                station.consumer.switch(station.consumer.release().with_database(database));
                 if let Ok(checkpointer) = self.checkpointer(station)
                     && let Some((_, checkpoints)) =
                         &*self.running.lock().unwrap_or_else(PoisonError::into_inner)
@@ -171,12 +170,20 @@ impl Filling {
             None => Err(StoreError::NoDatabase { service: name.to_owned() }),
         };
         database.make_replicas(&entry.replicas, &owners)?;
-        database.migrate(station.consumer.migrations(), &rfc3339(SystemClock.now()))?;
+        let release = station.consumer.release();
+        database.migrate(&release.component.migrations, &rfc3339(SystemClock.now()))?;
+        // Which version is active stands in the database that serves.
+        if let Some(before) = application.database(&entry.spec.name) {
+            let mut activations = before.activations(HISTORY)?;
+            activations.reverse();
+            database.take_over_activations(&activations)?;
+        }
         let after = after_commit(Arc::new(Bell::default()), Arc::clone(&station.deferred), None);
         let database = Arc::new(ServiceDatabase::open(database, after)?);
         let consumer = station.consumer.on(Arc::clone(&database));
         let edges: Vec<Arc<Edge>> = application
             .edges_to(&entry.spec.name)
+            .iter()
             .map(|edge| Arc::new(Edge::new(edge.spec.clone())))
             .collect();
         let deferred = Arc::new(Deferred::default());
@@ -257,7 +264,7 @@ pub(super) fn remove_leftovers(base: &Path) {
 }
 
 /// Removes a database with what belongs to it. Who has it open goes on with it.
-fn remove(path: &Path) {
+pub(super) fn remove(path: &Path) {
     for suffix in ["", "-wal", "-shm"] {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);

@@ -90,7 +90,7 @@ impl LastCheck {
 #[must_use]
 pub fn run(application: &Application, _only: &Maintenance<'_>, repair: bool) -> Report {
     let mut report = Report::default();
-    for edge in application.edges() {
+    for edge in application.edges().iter() {
         if let Some(why) = edge.stopped() {
             let place = format!("edge from {}", edge.spec.producer);
             report.add("edge", &edge.spec.consumer, place, edge.spec.producer.clone(), why);

@@ -49,8 +49,8 @@ fn look(
     values: Vec<(Value, i64)>,
     report: &mut Report,
 ) -> Result<(), String> {
-    let owner = application
-        .manifest()
+    let manifest = application.manifest();
+    let owner = manifest
         .services
         .iter()
         .find_map(|(owner, entry)| Some((owner, entry.entities.get(&reference.entity)?)));

@@ -55,7 +55,8 @@ fn compare(
     report: &mut Report,
 ) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let owner = application.manifest().services.get(&replica.owner);
+    let manifest = application.manifest();
+    let owner = manifest.services.get(&replica.owner);
     let Some(entity) = owner.and_then(|owner| owner.entities.get(&replica.name)) else {
         return Err(format!(
             "the manifest does not say what {} holds to be true: add [service.{}.entity.{}] with its select",

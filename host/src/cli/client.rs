@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
 use http::{Method, Request, header};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -32,6 +32,11 @@ pub(super) struct HostArgs {
 impl HostArgs {
     /// Asks, and gives the answer's JSON.
     pub(super) fn ask(&self, method: Method, path: &str) -> anyhow::Result<Value> {
+        self.ask_with(method, path, Bytes::new())
+    }
+
+    /// The same with a body.
+    pub(super) fn ask_with(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Value> {
         let data = match &self.data {
             Some(data) => data.clone(),
             None => Manifest::read(&self.manifest.manifest)?.data,
@@ -53,11 +58,11 @@ impl HostArgs {
             .enable_all()
             .build()
             .context("start the network")?;
-        let (status, body) =
-            runtime.block_on(exchange(address, method, path, &token)).with_context(|| {
+        let (status, answer) =
+            runtime.block_on(exchange(address, method, path, body, &token)).with_context(|| {
                 format!("ask the host on {address}: does it run, and is this its admin port (--admin)?")
             })?;
-        let document: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let document: Value = serde_json::from_slice(&answer).unwrap_or(Value::Null);
         if !(200..300).contains(&status) {
             let detail = document.get("detail").and_then(Value::as_str).unwrap_or("it does not say why");
             bail!("have the host on {address} do it, which answered {status}: {detail}");
@@ -70,6 +75,7 @@ async fn exchange(
     address: SocketAddr,
     method: Method,
     path: &str,
+    body: Bytes,
     token: &str,
 ) -> anyhow::Result<(u16, Bytes)> {
     let stream = TcpStream::connect(address).await?;
@@ -80,7 +86,7 @@ async fn exchange(
         .uri(path)
         .header(header::HOST, address.to_string())
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
-        .body(Empty::<Bytes>::new())?;
+        .body(Full::new(body))?;
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
     Ok((status, response.into_body().collect().await?.to_bytes()))

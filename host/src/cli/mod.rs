@@ -4,15 +4,18 @@ mod build;
 mod check;
 mod client;
 mod dead_letters;
+mod deploy;
 mod describe;
 mod events;
 mod openapi;
 mod output;
 mod ownership;
 mod problems;
+mod reload;
 mod replay;
 mod status;
 mod up;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,6 +43,9 @@ enum Verb {
     Up {
         #[command(flatten)]
         application: ApplicationArgs,
+        /// Build and deploy a component when its source changes, and read the manifest anew when that does
+        #[arg(long)]
+        watch: bool,
     },
     /// Print what the components say of themselves: routes, whom they answer, events
     Describe {
@@ -115,6 +121,56 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Deploy another version of a service's component, while the host serves: try it, rehearse its migrations on a copy, and switch
+    Deploy {
+        /// The service
+        service: String,
+        /// The component, as `bulkhead build` makes it
+        file: PathBuf,
+        #[command(flatten)]
+        how: deploy::How,
+        /// Swap also when this version is the active one already
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        host: HostArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the versions of a service's component that were active, the last first
+    Versions {
+        /// The service
+        service: String,
+        #[command(flatten)]
+        host: HostArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Go back to the version that was active before, or to another one from before
+    Rollback {
+        /// The service
+        service: String,
+        /// The version, by the first digits of its hash; the one before the active one if none is named
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
+        #[command(flatten)]
+        how: deploy::How,
+        #[command(flatten)]
+        host: HostArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have a running host take in what has changed in its manifest: routes, limits, grants and config, all of it or nothing
+    Reload {
+        #[command(flatten)]
+        host: HostArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Build the components of the services whose source is a crate
     Build {
         #[command(flatten)]
@@ -177,7 +233,7 @@ pub fn run() -> ExitCode {
     let command = Command::parse();
     let result =
         telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
-            Verb::Up { application } => up::run(application),
+            Verb::Up { application, watch } => up::run(application, watch),
             Verb::Describe { application, json } => describe::run(application, json),
             Verb::Openapi { application, service } => openapi::run(application, service.as_deref()),
             Verb::Ownership { application } => ownership::run(application),
@@ -187,6 +243,14 @@ pub fn run() -> ExitCode {
             Verb::DeadLetters { action, host, json } => dead_letters::run(&host, &action, json),
             Verb::Check { host, repair, json } => check::run(&host, repair, json),
             Verb::Replay { service, host, json } => replay::run(&host, &service, json),
+            Verb::Deploy { service, file, how, force, host, json } => {
+                deploy::run(&host, &service, &file, &how, force, json)
+            }
+            Verb::Versions { service, host, json } => versions::run(&host, &service, json),
+            Verb::Rollback { service, to, how, host, json } => {
+                deploy::roll_back(&host, &service, to.as_deref(), &how, json)
+            }
+            Verb::Reload { host, json } => reload::run(&host, json),
             Verb::Build { manifest, services } => build::run(&manifest.manifest, &services),
         });
     match result {

@@ -10,7 +10,8 @@ pub(super) fn run(host: &HostArgs, json: bool) -> anyhow::Result<()> {
     if json {
         return print_json(&document);
     }
-    let services = [("SERVICE", "name"), ("EVENTS", "log_head"), ("ROUTES", "routes")];
+    let services =
+        [("SERVICE", "name"), ("VERSION", "version"), ("EVENTS", "log_head"), ("ROUTES", "routes")];
     print_table(items(&document, "services"), &services, "there are no services")?;
     print("\n")?;
     let edges = [

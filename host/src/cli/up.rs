@@ -5,16 +5,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ApplicationArgs;
 use crate::admin::Admin;
 use crate::application::Application;
 use crate::http::{Listening, serve};
 use crate::manifest::Manifest;
+use crate::watch::Watch;
 
 /// Serves until told to stop.
-pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
+pub(super) fn run(arguments: ApplicationArgs, watch: bool) -> anyhow::Result<()> {
     let asked = arguments.admin.is_some();
     let manifest = arguments.read()?;
     let listener = listen(manifest.listen, "--listen or application.listen")?;
@@ -36,9 +37,12 @@ pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
         announce(&format!("admin on http://{admin_address}"));
         announce(&format!("listening on http://{address}"));
         let admin = tokio::spawn(serve(admin, std::future::pending()));
+        let watching = if watch { Some(Watch::start(Arc::clone(&application))?) } else { None };
+        let reloads = tokio::spawn(reload_at_hangups(hangup, Arc::clone(&application)));
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -48,6 +52,8 @@ pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
         };
         let served = serve(server, stop).await.with_context(|| format!("serve on {address}"));
         admin.abort();
+        reloads.abort();
+        drop(watching);
         served
     })?;
     application.stop();
@@ -55,6 +61,18 @@ pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
     runtime.shutdown_background();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Takes in what has changed in the manifest at each SIGHUP.
+async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) {
+    while hangup.recv().await.is_some() {
+        let application = Arc::clone(&application);
+        match tokio::task::spawn_blocking(move || application.reload()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "SIGHUP: the manifest was not reloaded"),
+            Err(error) => tracing::error!(%error, "SIGHUP: the host failed at the reload"),
+        }
+    }
 }
 
 fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {

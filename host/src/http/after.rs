@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use bulkhead_runtime::{Consumer, Edge, Problem};
 use bulkhead_store::{LogReader, Parked, ParkedState, StatementError};
-use bulkhead_types::Position;
 use bulkhead_types::limits::{AFTER_TOKENS_MAX, WAITERS_MAX};
+use bulkhead_types::{Current, Position};
 use http::HeaderMap;
 use tokio::sync::Semaphore;
 
-use crate::application::{Application, Logs};
+use crate::application::{Application, Edges, Logs};
 
 const HEADER: &str = "bulkhead-after";
 
@@ -22,14 +22,12 @@ const HEADER: &str = "bulkhead-after";
 pub(super) struct Positions {
     logs: Logs,
     consumers: BTreeMap<String, Consumer>,
-    /// By producer and consumer.
-    edges: BTreeMap<(String, String), Arc<Edge>>,
+    edges: Arc<Current<Edges>>,
     room: Semaphore,
 }
 
 impl Positions {
     pub(super) fn new(application: &Application) -> Self {
-        let key = |edge: &Arc<Edge>| (edge.spec.producer.clone(), edge.spec.consumer.clone());
         Self {
             logs: application.logs().clone(),
             consumers: application
@@ -37,7 +35,7 @@ impl Positions {
                 .iter()
                 .map(|(name, station)| (name.clone(), station.consumer.clone()))
                 .collect(),
-            edges: application.edges().iter().map(|edge| (key(edge), Arc::clone(edge))).collect(),
+            edges: application.current_edges(),
             room: Semaphore::new(WAITERS_MAX),
         }
     }
@@ -75,9 +73,10 @@ impl Positions {
         deadline: Instant,
     ) -> Result<(), Problem> {
         for position in positions {
-            let Some(edge) = self.edges.get(&(position.service.clone(), service.to_owned())) else {
-                continue;
-            };
+            let edges = self.edges.get();
+            let leads =
+                |edge: &&Arc<Edge>| edge.spec.producer == position.service && edge.spec.consumer == service;
+            let Some(edge) = edges.iter().find(leads) else { continue };
             let sequence = i64::try_from(position.sequence).unwrap_or(i64::MAX);
             if edge.applied() < sequence {
                 let Ok(_waiter) = self.room.try_acquire() else {

@@ -12,7 +12,7 @@ const RESERVED_BYTES_MAX: usize = 64 * 1024;
 ///
 /// A body over the limit is read on and thrown away, up to a bound: a client that is still sending would otherwise see a broken
 /// connection in place of the 413.
-pub(super) async fn read(mut body: Incoming, maximum: usize) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn read(mut body: Incoming, maximum: usize) -> Result<Vec<u8>, Problem> {
     if body.is_end_stream() {
         return Ok(Vec::new());
     }

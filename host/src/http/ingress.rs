@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Queues, Request, Surroundings, is_hosts};
+use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Request, Surroundings, is_hosts};
 use bulkhead_types::limits::{ANSWER_GRACE, HEADERS_MAX, PATH_MAX};
-use bulkhead_types::{Position, TraceId};
+use bulkhead_types::{Current, Position, TraceId};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::Full;
@@ -19,7 +19,7 @@ use super::body;
 use super::compression::{Asked, compressed};
 use super::problems::{own, problem_response};
 use super::same_key::{self, Keys};
-use crate::application::Application;
+use crate::application::{Application, Routes, Target};
 use crate::identity::Identity;
 use crate::interface::Interface;
 
@@ -27,43 +27,25 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 static POSITION: HeaderName = HeaderName::from_static("bulkhead-position");
+static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 
 /// What every request needs.
 pub(super) struct Ingress {
     surroundings: Arc<Surroundings>,
-    /// Every route with its service, that of the highest rank first.
-    routes: Vec<(String, Target)>,
+    routes: Arc<Current<Routes>>,
     identity: Option<Identity>,
     positions: Positions,
     keys: Keys,
-    interface: Arc<Interface>,
+    interface: Arc<Current<Interface>>,
     pub(super) stopping: AtomicBool,
-}
-
-#[derive(Clone)]
-struct Target {
-    service: Arc<str>,
-    /// The id of the service's event log, if it has a database.
-    log: Option<Arc<str>>,
-    queues: Queues,
 }
 
 impl Ingress {
     pub(super) fn new(application: &Application) -> Self {
-        let (surroundings, logs) = (application.surroundings(), application.logs());
-        let mut routes = Vec::new();
-        for (name, queues) in &surroundings.directory {
-            let log = logs.get(name).map(|(database, _)| Arc::from(database.log()));
-            let target = Target { service: Arc::from(name.as_str()), log, queues: queues.clone() };
-            routes.extend(queues.routes().iter().map(|route| (route.clone(), target.clone())));
-        }
-        routes.sort_by_key(|(route, _): &(String, Target)| {
-            std::cmp::Reverse(bulkhead_runtime::route_rank(route))
-        });
         let (identity, positions) = (application.take_identity(), Positions::new(application));
         Self {
-            surroundings,
-            routes,
+            surroundings: application.surroundings(),
+            routes: application.routes(),
             identity,
             positions,
             keys: Keys::default(),
@@ -84,7 +66,8 @@ impl Ingress {
         let trace_id = trace.to_string();
 
         let ready = !self.stopping.load(Ordering::Relaxed);
-        let page = self.interface.page(request.uri().path());
+        let interface = self.interface.get();
+        let page = interface.page(request.uri().path());
         let mut response = match own(&request, page, ready, &trace_id) {
             Some(response) => response,
             None => self
@@ -126,20 +109,21 @@ impl Ingress {
                 format!("the headers have more than {HEADERS_MAX} bytes"),
             ));
         }
-        let (route, target) =
-            self.routes.iter().find(|(route, _)| bulkhead_runtime::route_matches(route, path)).ok_or_else(
-                || Problem::new(404, "not-found", "Not found", "no service has a route to this path"),
-            )?;
+        let routes = self.routes.get();
+        let (route, target) = routes.find(path).ok_or_else(|| {
+            Problem::new(404, "not-found", "Not found", "no service has a route to this path")
+        })?;
+        let front = target.queues.front();
 
         let principal = match &self.identity {
             Some(identity) => identity.of(&parts.headers).await,
             None => Ok(None),
         };
         // Read in any case: who is still sending would not get to see the answer.
-        let body = body::read(incoming, target.queues.body).await;
+        let body = body::read(incoming, front.body).await;
         let (principal, body) = (principal?, body?);
         // From the last byte of the request on.
-        let deadline = Instant::now() + target.queues.request_timeout;
+        let deadline = Instant::now() + front.request_timeout;
         let positions = self.positions.of(&parts.headers)?;
         let idempotency_key = same_key::key_of(&parts.method, &parts.headers)?;
         self.positions.wait(&target.service, &positions, deadline).await?;
@@ -156,7 +140,7 @@ impl Ingress {
                 method: parts.method.as_str().to_owned(),
                 path: path.to_owned(),
                 query: parts.uri.query().map(str::to_owned),
-                route: route.clone(),
+                route: route.to_owned(),
                 headers: passed_on(&parts.headers),
                 body,
                 principal,
@@ -173,7 +157,7 @@ impl Ingress {
                 drop(held);
             }),
         };
-        target.queues.submit(job).map_err(|failure| Problem::from(&failure))?;
+        target.queues.submit(&front, job).map_err(|failure| Problem::from(&failure))?;
         // A job that was taken is answered by its deadline, or when a COMMIT that had begun has ended. One whose reply was dropped
         // had no effect: its service stopped before it, or started its worker anew.
         let patience = tokio::time::timeout_at((deadline + ANSWER_GRACE).into(), answered);
@@ -199,6 +183,7 @@ fn passed_on(headers: &HeaderMap) -> Vec<Header> {
 
 async fn response(answer: Answer, target: &Target, asked: Asked) -> Response<Full<Bytes>> {
     let mut response = compressed(answer.status, answer.headers, answer.body, asked).await;
+    response.headers_mut().insert(&VERSION, answer.version);
     if answer.replayed {
         response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
     }

@@ -1,7 +1,7 @@
 //! HTTP: from a connection to a job in a service's queue, and back.
 
 mod after;
-mod body;
+pub(crate) mod body;
 pub(crate) mod compression;
 mod ingress;
 mod problems;

@@ -173,15 +173,16 @@ impl Keys {
     /// The document, from the service's own queue.
     async fn ask(&self, now: Instant) -> Result<Vec<u8>, String> {
         let queues = self.surroundings.directory.get(&self.service).ok_or("there is no such service")?;
+        let front = queues.front();
         let (answer, answered) = oneshot::channel();
-        let deadline = now + queues.request_timeout;
+        let deadline = now + front.request_timeout;
         let trace_id = TraceId::new(self.surroundings.random.as_ref()).to_string();
         let job = Job {
             request: Request {
                 method: "GET".to_owned(),
                 path: self.path.clone(),
                 query: None,
-                route: queues.route_of(&self.path).unwrap_or_default().to_owned(),
+                route: front.route_of(&self.path).unwrap_or_default().to_owned(),
                 headers: Vec::new(),
                 body: Vec::new(),
                 principal: None,
@@ -196,7 +197,7 @@ impl Keys {
                 let _ = answer.send(outcome);
             }),
         };
-        queues.submit(job).map_err(|failure| failure.to_string())?;
+        queues.submit(&front, job).map_err(|failure| failure.to_string())?;
         let outcome = tokio::time::timeout_at(deadline.into(), answered).await;
         let answer = outcome
             .map_err(|_| "it did not answer in time".to_owned())?

@@ -33,7 +33,7 @@ const fn standard(status: u16, code: &'static str, meaning: &'static str) -> Sta
 }
 
 /// Every kind of problem that the host or the SDK answers with, by status.
-pub const STANDARD: [StandardProblem; 28] = [
+pub const STANDARD: [StandardProblem; 32] = [
     standard(400, "malformed-request", "The request is not valid HTTP."),
     standard(400, "malformed-json", "The body is not valid JSON, or not UTF-8."),
     standard(
@@ -65,7 +65,7 @@ pub const STANDARD: [StandardProblem; 28] = [
     standard(
         409,
         "busy",
-        "On the admin port: a check or a rebuild runs, and there is one at a time. Try again when it has ended.",
+        "On the admin port: a deploy, a reload, a check or a rebuild runs, and there is one at a time. Try again when it has ended.",
     ),
     standard(
         409,
@@ -76,6 +76,17 @@ pub const STANDARD: [StandardProblem; 28] = [
         409,
         "not-rebuildable",
         "On the admin port: the service owns data, which no log has. Only one that the manifest calls `rebuildable` can be made anew.",
+    ),
+    standard(
+        409,
+        "pause-too-long",
+        "On the admin port: requests would wait for the migrations for longer than they may, or more of them than there is room for. The \
+         version before serves on. Allow the pause, or have the migrations do less at a time.",
+    ),
+    standard(
+        409,
+        "drain-timeout",
+        "On the admin port: handlers of the version that serves did not end in time for the switch. It serves on. Try again.",
     ),
     standard(
         412,
@@ -94,6 +105,17 @@ pub const STANDARD: [StandardProblem; 28] = [
         422,
         "invalid",
         "Something in the body or the query can't be: `errors` lists all of it, each with its `field`.",
+    ),
+    standard(
+        422,
+        "deploy-refused",
+        "On the admin port: the component, its migrations or what the manifest grants it are wrong: `detail` says what. The version \
+         before serves on.",
+    ),
+    standard(
+        422,
+        "reload-refused",
+        "On the admin port: what has changed in the manifest can't be: `detail` says what. All is as it was.",
     ),
     standard(
         422,

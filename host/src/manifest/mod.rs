@@ -163,6 +163,14 @@ impl Manifest {
         Self::parse(path, &text).map_err(failed)
     }
 
+    /// What is wrong between its services.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        check::check(self, &mut mistakes);
+        mistakes.into_iter().map(|mistake| mistake.message).collect()
+    }
+
     /// Reads a manifest's text, as if it stood in the file at `path`.
     ///
     /// # Errors

@@ -173,10 +173,10 @@ mod tests {
         let path = folder.path().join("a.db");
         let database = Database::open(Settings { path: path.clone(), storage: 1 << 30 }).unwrap();
         let create = "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB) STRICT; INSERT INTO t VALUES (1, x'')";
-        let step = Migration { version: 1, name: "create_t".into(), sql: create.into() };
+        let step = Migration { version: 1, name: "create_t".into(), sql: create.into(), reverse: None };
         database.migrate(&[step], "now").unwrap();
         let writer =
-            Writer::<()>::open(Arc::clone(&database), WriterOptions::default(), Box::new(|_| {})).unwrap();
+            Writer::<()>::open(Arc::clone(&database), WriterOptions::default(), Arc::new(|_| {})).unwrap();
         let checkpointer = Checkpointer::with_sizes(&database, 1 << 16, 1 << 18).unwrap();
         let soon = || Instant::now() + Duration::from_secs(60);
         let done = AtomicBool::new(false);

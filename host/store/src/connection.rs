@@ -1,12 +1,14 @@
 //! Opening a service's database. This is the only file that does.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use bulkhead_types::limits::{
     SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX,
 };
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
@@ -32,6 +34,8 @@ pub struct Settings {
 /// A service's database: the way to its connections.
 pub struct Database {
     settings: Settings,
+    /// The settings' at first.
+    storage: AtomicU64,
     identity: system::Identity,
     gate: Arc<SnapshotGate>,
 }
@@ -60,7 +64,8 @@ impl Database {
             path: settings.path.clone(),
             source,
         })?;
-        Ok(Arc::new(Self { settings, identity, gate: Arc::default() }))
+        let storage = AtomicU64::new(settings.storage);
+        Ok(Arc::new(Self { settings, storage, identity, gate: Arc::default() }))
     }
 
     /// The file.
@@ -86,11 +91,16 @@ impl Database {
 
     /// The most bytes that guests may fill.
     pub(crate) fn storage(&self) -> u64 {
-        self.settings.storage
+        self.storage.load(Ordering::Relaxed)
+    }
+
+    /// From the next batch on guests may fill so many bytes.
+    pub fn set_storage(&self, bytes: u64) {
+        self.storage.store(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn open_writer(&self) -> Result<Guarded, StoreError> {
-        self.taught(open_writable(&self.settings)?)
+        self.taught(open_writable(&Settings { path: self.settings.path.clone(), storage: self.storage() })?)
     }
 
     /// A connection whose guard knows the tables.
@@ -101,6 +111,23 @@ impl Database {
             source,
         })?;
         Ok(opened)
+    }
+
+    /// Copies what is committed now into a new file, in SQLite's own way (<https://sqlite.org/backup.html>), and opens that. Writers are not
+    /// held up: the copy is made of one snapshot.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be written.
+    pub fn copy_to(&self, path: &Path) -> Result<Arc<Self>, StoreError> {
+        let failed = |source| StoreError::Sqlite { action: "copy", path: self.settings.path.clone(), source };
+        let from = self.open_reader()?;
+        let mut to = Connection::open(path).map_err(failed)?;
+        // Nobody waits for it to be durable.
+        to.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
+        Backup::new(&from.connection, &mut to).and_then(|backup| backup.step(-1)).map_err(failed)?;
+        drop(to);
+        Self::open(Settings { path: path.to_owned(), storage: self.storage() })
     }
 
     pub(crate) fn open_reader(&self) -> Result<Guarded, StoreError> {

@@ -1,6 +1,6 @@
 //! Reading whole tables of a service's database, for the consistency check and for operators.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::ValueRef;
 
@@ -83,6 +83,30 @@ impl Inspector {
             Ok(columns)
         };
         run().map_err(|error| classify(&error, guard.take_denied()))
+    }
+
+    /// How many rows each of the service's own tables has: those that hold a search index for another, and virtual ones, are not among them.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn row_counts(&self) -> Result<BTreeMap<String, u64>, StatementError> {
+        let connection = &self.guarded.connection;
+        let read = || {
+            let names = connection
+                .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")?
+                .query_map([], |row| row.get::<_, String>(0))?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let own = names.into_iter().filter(|name| !is_host_table(name) && !name.starts_with("sqlite_"));
+            own.map(|name| {
+                let quoted = name.replace('"', "\"\"");
+                let sql = format!("SELECT count(*) FROM \"{quoted}\"");
+                let count: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
+                Ok((name, count.unsigned_abs()))
+            })
+            .collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| classify(&error, None))
     }
 
     /// The columns that refer to what others own.

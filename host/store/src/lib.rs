@@ -27,6 +27,7 @@ mod statement;
 mod system;
 mod timer;
 mod value;
+mod versions;
 mod writer;
 
 pub use checkpoint::Checkpointer;
@@ -36,11 +37,12 @@ pub use folder::{DataFolder, FileIdentity};
 pub use idempotency::{KeptAnswer, Known, RequestKey};
 pub use inbox::{Cursor, InboxReader, Parked, ParkedState};
 pub use inspect::{Inspector, Reference};
-pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome};
+pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome, Step, Upgrade};
 pub use outbox::{Damage, LogReader, Logged, NewEvent};
 pub use replica::{ApplyError, ColumnType, ReplicaSpec, is_replica_name};
 pub use snapshot::Reader;
 pub use value::{Outcome, ResultSet, Value};
+pub use versions::{Activation, How};
 pub use writer::{
     AfterCommit, Busy, Commit, Ended, Fate, Happened, Lease, Loss, Recovered, UnitOfWork, Writer,
     WriterOptions, recover,

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use bulkhead_types::HOST_TABLE_PREFIX;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 use sha2::{Digest, Sha256};
 
 use crate::authorizer::{Guard, Mode, is_host_table};
 use crate::error::sqlite_message;
+use crate::versions::Activation;
 use crate::{Database, StoreError, system};
 
 /// One step.
@@ -24,6 +26,8 @@ pub struct Migration {
     pub name: String,
     /// One or more statements.
     pub sql: String,
+    /// What undoes it; none where it can't be undone.
+    pub reverse: Option<String>,
 }
 
 /// Why a migration was refused or failed. The database is as it was.
@@ -68,6 +72,27 @@ pub enum MigrationError {
         recorded: u32,
         /// The last that the component has.
         known: u32,
+    },
+    /// The component is an earlier one, and a step that it does not know can't be undone.
+    #[error(
+        "V{version:04}__{name} can't be undone: it has no reverse SQL; deploy a version that goes on from V{last:04}, with a migration \
+         that takes back what is to be taken back"
+    )]
+    Irreversible {
+        /// The step's number.
+        version: u32,
+        /// Its name.
+        name: String,
+        /// The last migration in the database.
+        last: u32,
+    },
+    /// Its time was over.
+    #[error("V{version:04}__{name} was ended: it took longer than it may")]
+    TooLong {
+        /// Its number.
+        version: u32,
+        /// Its name.
+        name: String,
     },
     /// A statement was refused by the authorizer.
     #[error("V{version:04}__{name} does what a migration may not do: {reason}")]
@@ -126,13 +151,50 @@ pub enum MigrationError {
     Host(#[from] rusqlite::Error),
 }
 
+/// From the schema that is there to the one that a component needs.
+#[derive(Clone, Copy, Default)]
+pub struct Upgrade<'a> {
+    /// The component's steps.
+    pub migrations: &'a [Migration],
+    /// Those of the version that is left, for a way back: what undoes a step is for the version that has it to say. Empty for a way that
+    /// only leads forward.
+    pub leaving: &'a [Migration],
+    /// Written in the same transaction.
+    pub activation: Option<&'a Activation>,
+    /// When its statements are ended.
+    pub until: Option<Instant>,
+    /// Called when all is done but for the COMMIT.
+    pub before_commit: Option<&'a dyn Fn()>,
+}
+
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The versions that were applied now.
-    pub applied: Vec<u32>,
+    /// The steps that were undone, the last first.
+    pub undone: Vec<Step>,
+    /// The steps that were applied.
+    pub applied: Vec<Step>,
     /// The version of the schema.
     pub version: u32,
+}
+
+impl Outcome {
+    /// The versions of the steps that were applied.
+    #[must_use]
+    pub fn applied_versions(&self) -> Vec<u32> {
+        self.applied.iter().map(|step| step.version).collect()
+    }
+}
+
+/// A step, with the time that it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its number.
+    pub version: u32,
+    /// Its name.
+    pub name: String,
+    /// How long its statements ran.
+    pub took: Duration,
 }
 
 impl Database {
@@ -142,42 +204,77 @@ impl Database {
     ///
     /// See [`MigrationError`]; the database is then as it was.
     pub fn migrate(&self, migrations: &[Migration], now: &str) -> Result<Outcome, StoreError> {
-        let opened = self.open_writer()?;
-        run(&opened.connection, &opened.guard, migrations, now).map_err(|source| StoreError::Migration {
-            path: self.path().to_owned(),
-            source: Box::new(source),
-        })
+        self.upgrade(&Upgrade { migrations, ..Upgrade::default() }, now)
     }
+
+    /// Brings the schema to what a component needs and records its version, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// See [`MigrationError`]; the database is then as it was.
+    pub fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
+        let opened = self.open_writer()?;
+        run(&opened.connection, &opened.guard, upgrade, now).map_err(|error| self.migration(error))
+    }
+
+    /// The numbers of the steps that an upgrade would undo, and of those that it would apply.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be made, as far as that can be told without trying it.
+    pub fn plan(&self, upgrade: &Upgrade<'_>) -> Result<(Vec<u32>, Vec<u32>), StoreError> {
+        let opened = self.open_reader()?;
+        let way = way(&opened.connection, upgrade).map_err(|error| self.migration(error))?;
+        let numbers = |steps: &[&Migration]| steps.iter().map(|step| step.version).collect();
+        Ok((numbers(&way.undo), numbers(&way.apply)))
+    }
+
+    fn migration(&self, source: MigrationError) -> StoreError {
+        StoreError::Migration { path: self.path().to_owned(), source: Box::new(source) }
+    }
+}
+
+/// The steps from the schema that is there to another.
+struct Way<'m> {
+    /// The last first.
+    undo: Vec<&'m Migration>,
+    apply: Vec<&'m Migration>,
 }
 
 fn run(
     connection: &Connection,
     guard: &Guard,
-    migrations: &[Migration],
+    upgrade: &Upgrade<'_>,
     now: &str,
 ) -> Result<Outcome, MigrationError> {
-    let pending = pending(connection, migrations)?;
-    let version = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
-    if pending.is_empty() {
-        return Ok(Outcome { applied: Vec::new(), version });
+    let way = way(connection, upgrade)?;
+    let version = u32::try_from(upgrade.migrations.len()).unwrap_or(u32::MAX);
+    let changes = !(way.undo.is_empty() && way.apply.is_empty());
+    if !changes && upgrade.activation.is_none() {
+        return Ok(Outcome { undone: Vec::new(), applied: Vec::new(), version });
     }
-    connection.pragma_update(None, "foreign_keys", false)?;
+    if changes {
+        connection.pragma_update(None, "foreign_keys", false)?;
+    }
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let result = apply(connection, guard, pending, now);
+    let result = change(connection, guard, upgrade, &way, now);
     // After an error the transaction may be over already, by the statement's own doing.
     match (&result, connection.is_autocommit()) {
-        (Ok(_), _) => connection.execute_batch("COMMIT")?,
+        (Ok(_), _) => {
+            if let Some(told) = upgrade.before_commit {
+                told();
+            }
+            connection.execute_batch("COMMIT")?;
+        }
         (Err(_), false) => connection.execute_batch("ROLLBACK")?,
         (Err(_), true) => {}
     }
-    result.map(|applied| Outcome { applied, version })
+    result.map(|(undone, applied)| Outcome { undone, applied, version })
 }
 
-/// Those that are not applied yet, once the applied ones are found unchanged.
-fn pending<'m>(
-    connection: &Connection,
-    migrations: &'m [Migration],
-) -> Result<&'m [Migration], MigrationError> {
+/// What is to be undone and what applied, once the applied steps are found unchanged.
+fn way<'m>(connection: &Connection, upgrade: &Upgrade<'m>) -> Result<Way<'m>, MigrationError> {
+    let migrations = upgrade.migrations;
     for (place, migration) in (1..).zip(migrations) {
         if migration.version != place {
             return Err(MigrationError::Gap { place, found: migration.version });
@@ -188,59 +285,95 @@ fn pending<'m>(
         .query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
         .collect::<rusqlite::Result<BTreeMap<u32, (String, String)>>>()?;
     let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
-    if let Some((&last, _)) = recorded.last_key_value()
-        && last > known
-    {
+    let last = recorded.last_key_value().map_or(0, |(last, _)| *last);
+    if last > known && upgrade.leaving.is_empty() {
         return Err(MigrationError::Newer { recorded: last, known });
     }
-    for migration in migrations {
-        let Some((recorded_name, checksum)) = recorded.get(&migration.version) else { continue };
-        let found = sha256(&migration.sql);
-        if *checksum != found {
-            return Err(MigrationError::Edited {
+    // What undoes a step belongs to the step as it was applied.
+    let unchanged = |migration: &Migration| match recorded.get(&migration.version) {
+        Some((recorded_name, checksum)) if *checksum != sha256(&migration.sql) => {
+            Err(MigrationError::Edited {
                 version: migration.version,
                 name: migration.name.clone(),
                 recorded_name: recorded_name.clone(),
                 recorded: checksum.clone(),
-                found,
+                found: sha256(&migration.sql),
                 next: known + 1,
-            });
+            })
+        }
+        _ => Ok(()),
+    };
+    migrations.iter().try_for_each(unchanged)?;
+    let mut undo = Vec::new();
+    for (&version, (name, _)) in recorded.iter().rev().take_while(|(version, _)| **version > known) {
+        let step = upgrade.leaving.iter().find(|step| step.version == version);
+        match step.filter(|step| step.reverse.is_some()) {
+            Some(step) => {
+                unchanged(step)?;
+                undo.push(step);
+            }
+            None => return Err(MigrationError::Irreversible { version, name: name.clone(), last }),
         }
     }
-    Ok(migrations.get(recorded.len()..).unwrap_or_default())
+    let apply = migrations.iter().filter(|step| step.version > last).collect();
+    Ok(Way { undo, apply })
 }
 
-fn apply(
+fn change(
     connection: &Connection,
     guard: &Guard,
-    pending: &[Migration],
+    upgrade: &Upgrade<'_>,
+    way: &Way<'_>,
     now: &str,
-) -> Result<Vec<u32>, MigrationError> {
-    let mut applied = Vec::new();
-    for migration in pending {
-        let (version, name) = (migration.version, &migration.name);
-        let result = {
-            let _entered = guard.enter(Mode::Migration, None);
-            connection.execute_batch(&migration.sql)
-        };
-        if let Err(error) = result {
-            return Err(match guard.take_denied() {
-                Some(reason) => MigrationError::Refused { version, name: name.clone(), reason },
-                None => {
-                    MigrationError::Failed { version, name: name.clone(), message: sqlite_message(&error) }
-                }
-            });
-        }
+) -> Result<(Vec<Step>, Vec<Step>), MigrationError> {
+    let (mut undone, mut applied) = (Vec::new(), Vec::new());
+    for migration in &way.undo {
+        let reverse = migration.reverse.as_deref().unwrap_or_default();
+        undone.push(step(connection, guard, migration, reverse, upgrade.until)?);
+        connection.execute("DELETE FROM _bulkhead_migration WHERE version = ?1", [migration.version])?;
+    }
+    for migration in &way.apply {
+        applied.push(step(connection, guard, migration, &migration.sql, upgrade.until)?);
         connection.execute(
             "INSERT INTO _bulkhead_migration (version, name, sha256, applied_at) VALUES (?1, ?2, ?3, ?4)",
-            (version, name, sha256(&migration.sql), now),
+            (migration.version, &migration.name, sha256(&migration.sql), now),
         )?;
-        applied.push(version);
     }
-    check_host_names(connection)?;
-    check_replica_keys(connection)?;
-    check_foreign_keys(connection)?;
-    Ok(applied)
+    if !(undone.is_empty() && applied.is_empty()) {
+        check_host_names(connection)?;
+        check_replica_keys(connection)?;
+        check_foreign_keys(connection)?;
+    }
+    if let Some(activation) = upgrade.activation {
+        activation.write(connection)?;
+    }
+    Ok((undone, applied))
+}
+
+/// Runs the statements of one step, forth or back.
+fn step(
+    connection: &Connection,
+    guard: &Guard,
+    migration: &Migration,
+    sql: &str,
+    until: Option<Instant>,
+) -> Result<Step, MigrationError> {
+    let (version, name) = (migration.version, migration.name.clone());
+    let started = Instant::now();
+    let result = {
+        let _entered = guard.enter(Mode::Migration, until);
+        connection.execute_batch(sql)
+    };
+    match result {
+        Ok(()) => Ok(Step { version, name, took: started.elapsed() }),
+        Err(error) => Err(match guard.take_denied() {
+            Some(reason) => MigrationError::Refused { version, name, reason },
+            None if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                MigrationError::TooLong { version, name }
+            }
+            None => MigrationError::Failed { version, name, message: sqlite_message(&error) },
+        }),
+    }
 }
 
 /// The authorizer is not told the new name of a renamed table, nor which table a foreign key points to.
@@ -303,114 +436,4 @@ fn sha256(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Migration;
-    use crate::{Database, Settings};
-
-    fn migration(version: u32, sql: &str) -> Migration {
-        Migration { version, name: format!("step_{version}"), sql: sql.into() }
-    }
-
-    const CREATE: &str = "CREATE TABLE parent (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
-        CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL REFERENCES parent (id) ON DELETE CASCADE) STRICT;
-        INSERT INTO parent VALUES (1, 'a'); INSERT INTO child VALUES (1, 1), (2, 1);";
-
-    fn with_database(test: impl FnOnce(&Database)) {
-        let folder = tempfile::tempdir().unwrap();
-        test(&Database::open(Settings { path: folder.path().join("a.db"), storage: 1 << 30 }).unwrap());
-    }
-
-    fn count(database: &Database, table: &str) -> i64 {
-        let connection = database.open_writer().unwrap().connection;
-        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
-    }
-
-    #[test]
-    fn applied_once_and_recorded() {
-        with_database(|database| {
-            assert_eq!(database.migrate(&[migration(1, CREATE)], "now").unwrap().applied, [1]);
-            assert!(database.migrate(&[migration(1, CREATE)], "now").unwrap().applied.is_empty());
-            assert_eq!(count(database, "_bulkhead_migration"), 1);
-        });
-    }
-
-    /// With foreign keys on, dropping the old table would delete the children by their cascade.
-    #[test]
-    fn table_with_children_can_be_rebuilt() {
-        with_database(|database| {
-            let rebuild =
-                "CREATE TABLE parent_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL, note TEXT) STRICT;
-                INSERT INTO parent_new (id, name) SELECT id, name FROM parent;
-                DROP TABLE parent; ALTER TABLE parent_new RENAME TO parent;";
-            database.migrate(&[migration(1, CREATE), migration(2, rebuild)], "now").unwrap();
-            assert_eq!(count(database, "child"), 2);
-        });
-    }
-
-    #[test]
-    fn refused_or_failed_migration_changes_nothing() {
-        with_database(|database| {
-            database.migrate(&[migration(1, CREATE)], "now").unwrap();
-            for (sql, message) in [
-                ("DELETE FROM parent", "foreign keys that point nowhere"),
-                ("INSERT INTO parent VALUES (2, 'b'); COMMIT", "transactions are the host's"),
-                ("INSERT INTO parent VALUES (2, 'b'); SAVEPOINT s", "transactions are the host's"),
-                ("INSERT INTO parent VALUES (2, 'b'); ATTACH ':memory:' AS other", "one database"),
-                ("PRAGMA foreign_keys = ON", "PRAGMA foreign_keys"),
-                ("PRAGMA writable_schema = ON", "PRAGMA writable_schema"),
-                ("UPDATE _bulkhead_meta SET batch = 7", "is the host's"),
-                ("DROP TABLE _bulkhead_outbox", "are the host's"),
-                ("CREATE TABLE _Bulkhead_x (a)", "are the host's"),
-                (
-                    "CREATE TRIGGER t AFTER INSERT ON _bulkhead_outbox BEGIN DELETE FROM parent; END",
-                    "are the host's",
-                ),
-                ("CREATE VIRTUAL TABLE v USING dbstat", "virtual tables of module dbstat"),
-                ("INSERT INTO parent VALUES (2, 'b'); SELECT FROM", "syntax error"),
-                ("INSERT OR ROLLBACK INTO parent VALUES (1, 'b')", "UNIQUE constraint failed"),
-                ("INSERT INTO parent VALUES (random(), 'b')", "function random"),
-                ("CREATE TABLE t (a, b DEFAULT (random()))", "function random"),
-                ("CREATE TABLE t (a, b DEFAULT CURRENT_TIMESTAMP)", "CURRENT_TIMESTAMP"),
-                ("ALTER TABLE child RENAME TO _bulkhead_child", "are the host's"),
-                ("CREATE TABLE t (a REFERENCES _bulkhead_outbox (sequence))", "are the host's"),
-            ] {
-                let error = database.migrate(&[migration(1, CREATE), migration(2, sql)], "now").unwrap_err();
-                assert!(error.to_string().contains(message), "{sql}: {error}");
-                assert_eq!(count(database, "parent"), 1, "{sql}");
-                assert_eq!(count(database, "_bulkhead_migration"), 1, "{sql}");
-            }
-        });
-    }
-
-    /// SQLite looks for rows that the new column does not suit by a pragma of its own.
-    #[test]
-    fn column_can_be_added_to_a_table_with_rows() {
-        for column in ["note TEXT", "note TEXT NOT NULL DEFAULT '-'", "note TEXT CHECK (note <> '')"] {
-            for options in ["", "STRICT"] {
-                with_database(|database| {
-                    let create = format!(
-                        "CREATE TABLE parent (id INTEGER PRIMARY KEY) {options}; INSERT INTO parent VALUES (1)"
-                    );
-                    let add = migration(2, &format!("ALTER TABLE parent ADD COLUMN {column}"));
-                    let applied = database.migrate(&[migration(1, &create), add], "now");
-                    assert!(applied.is_ok(), "{options} {column}: {}", applied.unwrap_err());
-                });
-            }
-        }
-    }
-
-    #[test]
-    fn edited_missing_and_misnumbered_migrations_are_refused() {
-        with_database(|database| {
-            database.migrate(&[migration(1, CREATE)], "now").unwrap();
-            for (migrations, message) in [
-                (vec![migration(1, "SELECT 1")], "an applied migration never changes"),
-                (vec![], "run the version of the component that made it"),
-                (vec![migration(1, CREATE), migration(3, "SELECT 1")], "number 2 is V0003"),
-            ] {
-                let error = database.migrate(&migrations, "now").unwrap_err().to_string();
-                assert!(error.contains(message), "{error}");
-            }
-        });
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use bulkhead_types::{Random as _, SystemRandom};
 use rusqlite::{Connection, Error, ffi};
 
 /// What makes each version of the schema from the one before. A step never changes once it was released.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
     "
 CREATE TABLE IF NOT EXISTS _bulkhead_meta (
@@ -121,10 +121,22 @@ CREATE TABLE _bulkhead_replica (
     spec TEXT NOT NULL -- the owner, the types and the columns that it was made with, as JSON
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+CREATE TABLE _bulkhead_version (
+    -- Append only: each time that a version of the component became the active one. The last row is the one that is active.
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    sha256 TEXT NOT NULL, -- of the component, in hexadecimal
+    source TEXT NOT NULL, -- of the component at the manifest's source then: another one there is a new version; empty for none
+    how TEXT NOT NULL CHECK (how IN ('start', 'deploy', 'rollback', 'return')),
+    author TEXT NOT NULL,
+    note TEXT NOT NULL,
+    at TEXT NOT NULL -- RFC 3339, UTC
+) STRICT;
+",
 ];
 
 /// The names of the tables and of their indexes.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "_bulkhead_meta",
     "_bulkhead_outbox",
     "_bulkhead_outbox_by_subject",
@@ -140,6 +152,7 @@ const NAMES: [&str; 15] = [
     "_bulkhead_idempotency_by_caller",
     "_bulkhead_idempotency_by_about",
     "_bulkhead_replica",
+    "_bulkhead_version",
 ];
 
 /// [`NAMES`] as SQL has a list of texts.

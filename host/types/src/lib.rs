@@ -3,11 +3,13 @@
 //! Pure data and two seams. Nothing here opens a file, a socket or a thread.
 
 mod clock;
+mod current;
 pub mod limits;
 mod position;
 mod trace;
 
 pub use clock::{Clock, Random, SystemClock, SystemRandom, from_rfc3339, rfc3339};
+pub use current::Current;
 pub use position::Position;
 pub use trace::TraceId;
 

@@ -151,3 +151,18 @@ pub const LOG_READ_BYTES_MAX: usize = 4 * MIB;
 pub const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest time between two attempts.
 pub const RETRY_MAX: Duration = Duration::from_secs(120);
+
+/// Bytes of a component that is deployed. Then: 413.
+pub const COMPONENT_BYTES_MAX: usize = 64 * MIB;
+/// Time that the rehearsal of migrations may take, unless a pause is allowed. Then the deploy is refused.
+pub const REHEARSAL_MAX: Duration = Duration::from_secs(60);
+/// Time that migrations may take when a pause is allowed, in the rehearsal and at the switch. Then the deploy is refused.
+pub const PAUSE_MAX: Duration = Duration::from_secs(3600);
+/// Time for which a new version is on probation.
+pub const PROBATION: Duration = Duration::from_secs(10);
+/// Failed handlers from which a version on probation may go back.
+pub const PROBATION_FAILURES: u32 = 3;
+/// One failed handler in so many is too many for a version on probation.
+pub const PROBATION_FAILED_OF: u32 = 10;
+/// Versions of a service whose files are kept, the active one included.
+pub const VERSIONS_KEPT: usize = 16;

@@ -5,10 +5,10 @@ use crate::handler::State;
 
 impl Host for State {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.context.config.get(&key).cloned())
+        Ok(self.spec.config.get(&key).cloned())
     }
 
     fn get_secret(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.context.secrets.get(&key).cloned())
+        Ok(self.spec.secrets.get(&key).cloned())
     }
 }

@@ -7,7 +7,7 @@ use crate::handler::State;
 
 impl Host for State {
     fn write(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
-        let service = self.context.name.as_str();
+        let service = self.spec.name.as_str();
         let (trace_id, route) = match &mut self.running {
             Some(running) => {
                 running.log_lines += 1;

@@ -15,7 +15,7 @@ impl Host for State {
         subject: String,
         data: String,
     ) -> wasmtime::Result<Result<String, Error>> {
-        if !self.context.grants.publishes.contains(&kind) {
+        if !self.spec.grants.publishes.contains(&kind) {
             return Ok(Err(Error::NotAllowed(format!(
                 "the manifest does not let this service publish {kind}: add it to `publishes`"
             ))));
@@ -35,7 +35,7 @@ impl Host for State {
         data: String,
         due: String,
     ) -> wasmtime::Result<Result<String, Error>> {
-        let grants = &self.context.grants;
+        let grants = &self.spec.grants;
         if !grants.timers.contains(&kind) {
             return Ok(Err(Error::NotAllowed(format!(
                 "the manifest does not let this service set a timer of the type {kind}: its name begins with the service's own and a \
@@ -57,7 +57,7 @@ fn write(
     data: &str,
     write: impl FnOnce(&mut UnitOfWork<Member>, &NewEvent<'_>) -> Result<(), PublishError>,
 ) -> Result<String, Error> {
-    let surroundings = &state.context.surroundings;
+    let surroundings = &state.surroundings;
     let now = surroundings.clock.now();
     let mut random = [0; 10];
     surroundings.random.fill(&mut random);

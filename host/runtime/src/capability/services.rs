@@ -11,7 +11,6 @@ use crate::header::is_hosts;
 use crate::hold::{Calls, Hold};
 use crate::job::{Failure, Job};
 use crate::problem::Problem;
-use crate::service::Queues;
 
 impl Host for State {
     fn call(
@@ -24,12 +23,11 @@ impl Host for State {
 }
 
 fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<IncomingResponse, Error> {
-    let context = std::sync::Arc::clone(&state.context);
     let Some(running) = state.running.as_mut().filter(|running| !running.starting) else {
         return Err(Error::NotAllowed("nobody can be called while a component is loaded".into()));
     };
-    let granted = context.grants.calls.iter().any(|name| name == service);
-    let Some(target) = context.surroundings.directory.get(service).filter(|_| granted) else {
+    let granted = state.spec.grants.calls.iter().any(|name| name == service);
+    let Some(target) = state.surroundings.directory.get(service).filter(|_| granted) else {
         return Err(Error::NotAllowed(format!(
             "the manifest does not let this service call {service}: add it to `calls`"
         )));
@@ -42,7 +40,8 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         }
         Hold::Carried(_) | Hold::Nothing => {}
     }
-    check(&request, target)?;
+    let front = target.front();
+    check(&request, front.body)?;
 
     // Nothing is held while this worker waits for another service: not the answers of others, not a snapshot.
     let lost = state.worker.hold.commit_carried();
@@ -55,12 +54,12 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
     let idempotency_key = idempotency_key(&request);
     running.calls = running.calls.max(if reads { Calls::Reading } else { Calls::Effective });
 
-    let deadline = running.deadline.min(Instant::now() + target.request_timeout);
+    let deadline = running.deadline.min(Instant::now() + front.request_timeout);
     let (answer, answered) = flume::bounded(1);
     let job = Job {
         request: Request {
             method: request.method,
-            route: target.route_of(&request.path).unwrap_or_default().to_owned(),
+            route: front.route_of(&request.path).unwrap_or_default().to_owned(),
             path: request.path,
             query: request.query,
             headers: passed_on(request.headers),
@@ -68,7 +67,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
             // The original request's principal, and never more.
             principal: running.principal.clone(),
             peer: running.peer.clone(),
-            caller: Some(context.name.clone()),
+            caller: Some(state.spec.name.clone()),
             trace_id: running.trace_id.clone(),
         },
         deadline,
@@ -79,7 +78,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
             let _ = answer.send(outcome);
         }),
     };
-    target.submit(job).map_err(|failure| match failure {
+    target.submit(&front, job).map_err(|failure| match failure {
         Failure::QueueFull => Error::QueueFull,
         other => Error::Unavailable(other.to_string()),
     })?;
@@ -134,7 +133,7 @@ pub(crate) fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
-fn check(request: &OutgoingRequest, target: &Queues) -> Result<(), Error> {
+fn check(request: &OutgoingRequest, body_max: usize) -> Result<(), Error> {
     let invalid = |what: &str| Err(Error::InvalidRequest(what.to_owned()));
     if http::Method::from_bytes(request.method.as_bytes()).is_err() {
         return invalid("the method is not a token");
@@ -156,8 +155,8 @@ fn check(request: &OutgoingRequest, target: &Queues) -> Result<(), Error> {
             return Err(Error::InvalidRequest(format!("the header {:?} can't be sent", header.name)));
         }
     }
-    if request.body.len() > target.body {
-        return Err(Error::InvalidRequest(format!("the body has more than {} bytes", target.body)));
+    if request.body.len() > body_max {
+        return Err(Error::InvalidRequest(format!("the body has more than {body_max} bytes")));
     }
     Ok(())
 }

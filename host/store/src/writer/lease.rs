@@ -50,7 +50,7 @@ pub struct Happened {
 }
 
 /// Called under the lease when events or timers became durable, before any answer that rests on them leaves. It must be quick.
-pub type AfterCommit = Box<dyn Fn(Happened) + Send + Sync>;
+pub type AfterCommit = Arc<dyn Fn(Happened) + Send + Sync>;
 
 /// The one writer of a service's database. `M` is what is kept of a unit of work until it is durable.
 pub struct Writer<M> {
@@ -72,15 +72,24 @@ impl<M> Writer<M> {
         options: WriterOptions,
         after_commit: AfterCommit,
     ) -> Result<Arc<Self>, StoreError> {
-        let session = Session::open(database)?;
+        Ok(Self::with(Session::open(database)?, options, after_commit))
+    }
+
+    /// The same; where SQLite can't now, the first to write tries again.
+    #[must_use]
+    pub fn reopen(database: Arc<Database>, options: WriterOptions, after_commit: AfterCommit) -> Arc<Self> {
+        Self::with(Session::reopened(database), options, after_commit)
+    }
+
+    fn with(session: Session<M>, options: WriterOptions, after_commit: AfterCommit) -> Arc<Self> {
         let queue = Queue { free: Some(Box::new(session)), tickets: VecDeque::new(), next_ticket: 0 };
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             options,
             after_commit,
             queue: Mutex::new(queue),
             freed: Condvar::new(),
             waiting: AtomicUsize::new(0),
-        }))
+        })
     }
 
     /// Waits for the lease until `deadline`.

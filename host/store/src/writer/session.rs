@@ -7,7 +7,7 @@ use bulkhead_types::limits::{BATCH_LOSS_WINDOW, BATCH_LOSSES_MAX};
 use rusqlite::Connection;
 
 use super::crash::{self, Moment};
-use crate::connection::Guarded;
+use crate::connection::{Guarded, set_quota};
 use crate::error::{classify, sqlite_message};
 use crate::{Database, StatementError, StoreError, outbox};
 
@@ -25,6 +25,8 @@ pub(super) struct Session<M> {
     pub(super) batch: Option<Batch>,
     /// Those whose units of work ended in the open batch, in order. Empty when no batch is open.
     pub(super) members: Vec<M>,
+    /// The bytes that guests may fill, as the connection has it.
+    storage: u64,
     /// The number of the last batch known to be durable.
     pub(super) number: i64,
     /// The sequence of the last event that is durable or in the open batch.
@@ -40,11 +42,28 @@ pub(super) struct Session<M> {
 
 impl<M> Session<M> {
     pub(super) fn open(database: Arc<Database>) -> Result<Self, StoreError> {
-        let mut session = Self {
+        let mut session = Self::closed(database);
+        session.number = session.reopen()?;
+        Ok(session)
+    }
+
+    /// The same; where the database can't be opened now, with the first batch it is tried again.
+    pub(super) fn reopened(database: Arc<Database>) -> Self {
+        let mut session = Self::closed(database);
+        match session.reopen() {
+            Ok(number) => session.number = number,
+            Err(error) => tracing::warn!(%error, "a database is opened again with the next batch"),
+        }
+        session
+    }
+
+    fn closed(database: Arc<Database>) -> Self {
+        Self {
             database,
             guarded: None,
             batch: None,
             members: Vec::new(),
+            storage: 0,
             number: 0,
             head: 0,
             told: 0,
@@ -52,9 +71,7 @@ impl<M> Session<M> {
             losses: Losses::default(),
             #[cfg(test)]
             fault: None,
-        };
-        session.number = session.reopen()?;
-        Ok(session)
+        }
     }
 
     /// Closes the connection, which rolls back what is open on it, opens another, and gives the number of the last batch in
@@ -62,6 +79,7 @@ impl<M> Session<M> {
     pub(super) fn reopen(&mut self) -> Result<i64, StoreError> {
         self.guarded = None;
         self.batch = None;
+        self.storage = self.database.storage();
         let guarded = self.database.open_writer()?;
         let read = guarded.connection.query_row("SELECT batch FROM _bulkhead_meta", [], |row| row.get(0));
         let number = read.map_err(|source| StoreError::Sqlite {
@@ -91,6 +109,11 @@ impl<M> Session<M> {
         }
         if self.guarded.is_none() {
             self.number = self.reopen().map_err(|error| StatementError::Other(error.to_string()))?;
+        }
+        let storage = self.database.storage();
+        if storage != self.storage {
+            set_quota(&self.guarded()?.connection, storage).map_err(|error| classify(&error, None))?;
+            self.storage = storage;
         }
         let guarded = self.guarded()?;
         self.database.gate().cut_log_if_wanted(&guarded.connection);

@@ -12,7 +12,7 @@ use crate::{Database, Value};
 pub(super) fn follow(database: &Database, told: &Arc<Mutex<Vec<String>>>) -> AfterCommit {
     let log = Mutex::new((LogReader::open(database).unwrap(), 0));
     let told = Arc::clone(told);
-    Box::new(move |_| {
+    Arc::new(move |_| {
         let mut log = log.lock().unwrap();
         let (mut new, behind) = (Vec::new(), log.1);
         log.0

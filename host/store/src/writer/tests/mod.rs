@@ -37,7 +37,7 @@ fn world_with(storage: u64) -> World {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let database = Database::open(Settings { path: path.clone(), storage }).unwrap();
-    let schema = Migration { version: 1, name: "create_note".into(), sql: SCHEMA.into() };
+    let schema = Migration { version: 1, name: "create_note".into(), sql: SCHEMA.into(), reverse: None };
     database.migrate(&[schema], "2026-01-01T00:00:00.000Z").unwrap();
     // A test that the machine holds up for some milliseconds is no other test.
     let options = WriterOptions { batch_age: Duration::from_secs(60), ..WriterOptions::default() };

@@ -33,8 +33,13 @@ pub(super) fn world_with_row() -> World {
 impl World {
     pub(super) fn migrate(&self, sql: &str) -> Result<(), crate::StoreError> {
         let recorded = self.number("SELECT count(*) FROM _bulkhead_migration");
-        let first = Migration { version: 1, name: "create_note".into(), sql: super::super::SCHEMA.into() };
-        let second = Migration { version: 2, name: "change".into(), sql: sql.into() };
+        let first = Migration {
+            version: 1,
+            name: "create_note".into(),
+            sql: super::super::SCHEMA.into(),
+            reverse: None,
+        };
+        let second = Migration { version: 2, name: "change".into(), sql: sql.into(), reverse: None };
         assert_eq!(recorded, 1, "one step at a time");
         self.database.migrate(&[first, second], "now").map(drop)
     }

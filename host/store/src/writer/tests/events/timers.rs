@@ -160,7 +160,7 @@ fn told_world() -> (World, Arc<Mutex<Vec<Happened>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
     let options = WriterOptions { batch_age: Duration::from_secs(60), ..WriterOptions::default() };
-    let after_commit = Box::new(move |happened| tell.lock().unwrap().push(happened));
+    let after_commit = Arc::new(move |happened| tell.lock().unwrap().push(happened));
     let writer = Writer::open(Arc::clone(&world.database), options, after_commit).unwrap();
     (World { writer, ..world }, told)
 }

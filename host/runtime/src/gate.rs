@@ -1,0 +1,131 @@
+//! The gate that every handler of a service goes through: held, it lets those out that are inside, and nobody in.
+//!
+//! Invariant: whoever holds the gate, and has found nobody inside, and has the writer lease with no batch open on it, is alone with the
+//! service's code and database: guest code runs only inside, or under the lease.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+#[derive(Default)]
+pub(crate) struct Gate {
+    held: AtomicBool,
+    inside: AtomicUsize,
+    /// Held while the two conditions are looked at by who waits for them.
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Gate {
+    /// Goes in, unless the gate is held.
+    pub(crate) fn try_enter(&self) -> bool {
+        // First the count, then the look, and with who holds it the other way round: one of the two sees the other.
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        if !self.held.load(Ordering::SeqCst) {
+            return true;
+        }
+        self.leave();
+        false
+    }
+
+    /// Goes in, as soon as the gate is not held.
+    pub(crate) fn enter(&self) {
+        while !self.try_enter() {
+            let mut looking = self.lock();
+            while self.held.load(Ordering::SeqCst) {
+                looking = self.changed.wait(looking).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// Goes out.
+    pub(crate) fn leave(&self) {
+        if self.inside.fetch_sub(1, Ordering::SeqCst) == 1 && self.held.load(Ordering::SeqCst) {
+            let _looking = self.lock();
+            self.changed.notify_all();
+        }
+    }
+
+    /// Holds the gate, and waits until nobody is inside. None where somebody is at `deadline`: the gate is open again then.
+    pub(crate) fn hold(self: &Arc<Self>, deadline: Instant) -> Option<Held> {
+        self.held.store(true, Ordering::SeqCst);
+        // Opens it again when it is dropped.
+        let held = Held(Arc::clone(self));
+        let mut looking = self.lock();
+        while self.inside.load(Ordering::SeqCst) > 0 {
+            let left = deadline.checked_duration_since(Instant::now())?;
+            (looking, _) = self.changed.wait_timeout(looking, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(looking);
+        Some(held)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The gate is held, until this is dropped.
+pub struct Held(Arc<Gate>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.store(false, Ordering::SeqCst);
+        let _looking = self.0.lock();
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::Gate;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn who_holds_it_is_alone() {
+        let (gate, inside) = (Arc::new(Gate::default()), Arc::new(AtomicU32::new(0)));
+        let goers: Vec<_> = (0..4)
+            .map(|_| {
+                let (gate, inside) = (Arc::clone(&gate), Arc::clone(&inside));
+                thread::spawn(move || {
+                    for _ in 0..20_000 {
+                        gate.enter();
+                        inside.fetch_add(1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        gate.leave();
+                    }
+                })
+            })
+            .collect();
+        let mut held = 0;
+        while goers.iter().any(|goer| !goer.is_finished()) {
+            let alone = gate.hold(Instant::now() + LONG).unwrap();
+            for _ in 0..100 {
+                assert_eq!(inside.load(Ordering::SeqCst), 0);
+            }
+            held += 1;
+            drop(alone);
+        }
+        for goer in goers {
+            goer.join().unwrap();
+        }
+        assert!(held > 0);
+    }
+
+    #[test]
+    fn one_who_stays_inside_has_it_opened_again() {
+        let gate = Arc::new(Gate::default());
+        gate.enter();
+        assert!(gate.hold(Instant::now() + Duration::from_millis(1)).is_none());
+        assert!(gate.try_enter(), "it is open again");
+        gate.leave();
+        gate.leave();
+        assert!(gate.hold(Instant::now()).is_some());
+    }
+}

@@ -1,0 +1,75 @@
+//! The first seconds of a new version: whether its handlers fail.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use bulkhead_types::limits::{PROBATION_FAILED_OF, PROBATION_FAILURES};
+
+type Tell = Box<dyn FnOnce(String) + Send>;
+
+/// Counts how the handlers of a new version end, and tells when too many of them fail.
+pub struct Probation {
+    until: Instant,
+    ended: AtomicU32,
+    failed: AtomicU32,
+    /// Gone once it was told.
+    tell: Mutex<Option<Tell>>,
+}
+
+impl Probation {
+    /// From now on, for so long. `tell` is called once, with the reason, when too many fail.
+    pub fn new(time: Duration, tell: Box<dyn FnOnce(String) + Send>) -> Self {
+        let (ended, failed) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { until: Instant::now() + time, ended, failed, tell: Mutex::new(Some(tell)) }
+    }
+
+    /// A handler ended: well, or for this reason not.
+    pub(crate) fn note(&self, failure: Option<&dyn std::fmt::Display>) {
+        if Instant::now() >= self.until {
+            return;
+        }
+        let ended = self.ended.fetch_add(1, Ordering::AcqRel) + 1;
+        let Some(failure) = failure else { return };
+        let failed = self.failed.fetch_add(1, Ordering::AcqRel) + 1;
+        if failed < PROBATION_FAILURES || failed.saturating_mul(PROBATION_FAILED_OF) < ended {
+            return;
+        }
+        let tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(tell) = tell {
+            tell(format!("{failed} of its first {ended} handlers failed, the last of them so: {failure}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::Probation;
+
+    fn told(time: Duration, ends: &[bool]) -> Vec<String> {
+        let (tell, told) = channel();
+        let probation = Probation::new(time, Box::new(move |why| tell.send(why).unwrap()));
+        for well in ends {
+            probation.note((!well).then_some(&"trap" as &dyn std::fmt::Display));
+        }
+        drop(probation);
+        told.iter().collect()
+    }
+
+    #[test]
+    fn too_many_failures_are_told_once() {
+        let long = Duration::from_secs(600);
+        assert_eq!(
+            told(long, &[true, false, false, false, false, false]),
+            ["3 of its first 4 handlers failed, the last of them so: trap"]
+        );
+        assert!(told(long, &[false, false, true, true]).is_empty(), "two may be a coincidence");
+        let mostly_well: Vec<bool> = (0..100).map(|place| place % 20 != 19).collect();
+        assert!(told(long, &mostly_well).is_empty(), "one in twenty");
+        assert!(told(Duration::ZERO, &[false; 10]).is_empty(), "its time is over");
+    }
+}

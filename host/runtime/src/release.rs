@@ -1,0 +1,60 @@
+//! What a service is at a time: its code, its settings and its database, in one value.
+//!
+//! A deploy, a reload and a rebuild each put another release in the place of the one that is there. A handler runs on one release from its
+//! beginning to its end, so no answer has the code of one and the settings or the schema of another.
+
+use std::sync::Arc;
+
+use bulkhead_types::Current;
+
+use crate::component::Component;
+use crate::gate::Gate;
+use crate::probation::Probation;
+use crate::service::{ServiceDatabase, ServiceSpec, Surroundings};
+
+/// A release. It never changes.
+pub struct Release {
+    /// The code.
+    pub component: Arc<Component>,
+    /// What the manifest says of the service.
+    pub spec: Arc<ServiceSpec>,
+    /// The database, if the manifest gives the service one.
+    pub database: Option<Arc<ServiceDatabase>>,
+    /// Told how its handlers end, while it is new.
+    pub probation: Option<Arc<Probation>>,
+}
+
+impl Release {
+    /// The same on another database.
+    #[must_use]
+    pub fn with_database(&self, database: Arc<ServiceDatabase>) -> Self {
+        Self {
+            component: Arc::clone(&self.component),
+            spec: Arc::clone(&self.spec),
+            database: Some(database),
+            probation: self.probation.clone(),
+        }
+    }
+}
+
+/// What the threads of a service share.
+pub(crate) struct ServiceContext {
+    pub(crate) name: String,
+    pub(crate) release: Current<Release>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) surroundings: Arc<Surroundings>,
+    /// Raised when units of work that handlers thought kept are gone: instances from before may remember what never happened.
+    pub(crate) lost: std::sync::atomic::AtomicU64,
+}
+
+impl ServiceContext {
+    pub(crate) fn new(release: Release, surroundings: Arc<Surroundings>) -> Arc<Self> {
+        Arc::new(Self {
+            name: release.spec.name.clone(),
+            release: Current::new(release),
+            gate: Arc::default(),
+            surroundings,
+            lost: std::sync::atomic::AtomicU64::new(0),
+        })
+    }
+}

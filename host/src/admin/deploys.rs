@@ -1,0 +1,88 @@
+//! Deploys, the way back, and reloads.
+
+use std::sync::Arc;
+
+use bulkhead_runtime::Problem;
+use serde_json::json;
+
+use super::api::{Answered, failed, json_of, unknown};
+use crate::application::{Application, DeployError, DeployOptions, Deployed, ReloadError};
+
+/// The most activations of a service that are listed.
+const LISTED_MAX: u32 = 100;
+/// Characters that are kept of who deploys, and of what they say.
+const TEXT_MAX: usize = 500;
+
+type Parameter<'p, 'q> = dyn Fn(&str) -> Option<&'q str> + 'p;
+
+pub(super) fn deploy(
+    application: &Arc<Application>,
+    service: &str,
+    component: &[u8],
+    parameter: &Parameter<'_, '_>,
+) -> Answered {
+    answer(application.deploy(service, component, &options(parameter)))
+}
+
+pub(super) fn roll_back(
+    application: &Arc<Application>,
+    service: &str,
+    parameter: &Parameter<'_, '_>,
+) -> Answered {
+    answer(application.rollback(service, parameter("to"), &options(parameter)))
+}
+
+pub(super) fn versions(application: &Application, service: &str) -> Answered {
+    let versions = application.versions(service, LISTED_MAX).map_err(|error| problem(&error))?;
+    json_of(&json!({ "items": versions }))
+}
+
+pub(super) fn reload(application: &Application) -> Answered {
+    match application.reload() {
+        Ok(reloaded) => json_of(&json!(reloaded)),
+        Err(error) => Err(match &error {
+            ReloadError::Busy => Problem::new(409, "busy", "Something else runs", error.to_string()),
+            ReloadError::Refused(_) => {
+                Problem::new(422, "reload-refused", "The manifest was not reloaded", error.to_string())
+            }
+            ReloadError::Lanes(_) => failed(&error),
+        }),
+    }
+}
+
+fn answer(deployed: Result<Deployed, DeployError>) -> Answered {
+    match deployed {
+        Ok(deployed) => json_of(&json!(deployed)),
+        Err(error) => Err(problem(&error)),
+    }
+}
+
+fn options(parameter: &Parameter<'_, '_>) -> DeployOptions {
+    let is_set = |name: &str| parameter(name) == Some("true");
+    let text = |name: &str| {
+        let text = parameter(name).unwrap_or_default();
+        text.chars().filter(|letter| !letter.is_control()).take(TEXT_MAX).collect()
+    };
+    DeployOptions {
+        dry_run: is_set("dry_run"),
+        allow_pause: is_set("allow_pause"),
+        force: is_set("force"),
+        author: text("author"),
+        note: text("note"),
+    }
+}
+
+fn problem(error: &DeployError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        DeployError::Unknown(_) | DeployError::NoVersion(_) => unknown(&detail),
+        DeployError::Busy => Problem::new(409, "busy", "Something else runs", detail),
+        DeployError::TooLarge => Problem::new(413, "payload-too-large", "The component is too large", detail),
+        DeployError::Refused(_) => Problem::new(422, "deploy-refused", "The version is not deployed", detail),
+        DeployError::Pause { .. } | DeployError::Room { .. } => {
+            Problem::new(409, "pause-too-long", "Requests would wait for too long", detail)
+        }
+        DeployError::Drain(_) => Problem::new(409, "drain-timeout", "Handlers did not end in time", detail),
+        DeployError::Store(_) | DeployError::Host(_) => failed(error),
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a version is not deployed. The one before serves on.
+
+use std::time::Duration;
+
+use bulkhead_store::StoreError;
+use bulkhead_types::limits::COMPONENT_BYTES_MAX;
+
+/// Why a version is not deployed. The one before serves on.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// There is no such service.
+    #[error("there is no service {0:?}")]
+    Unknown(String),
+    /// There is no such version.
+    #[error("{0}")]
+    NoVersion(String),
+    /// Something else runs that it would disturb.
+    #[error("another deploy, a reload, a check or a rebuild runs; wait for it to end")]
+    Busy,
+    /// The file is too large.
+    #[error("the component has more than {} MiB", COMPONENT_BYTES_MAX >> 20)]
+    TooLarge,
+    /// The component, the manifest or the migrations are wrong.
+    #[error("{}", .0.join("\n"))]
+    Refused(Vec<String>),
+    /// Requests would wait for too long.
+    #[error(
+        "the migrations took {} ms in the rehearsal, and requests may wait for {} ms, half of limits.request_timeout; deploy it with \
+         --allow-pause, or have the migrations do less at a time",
+        .took.as_millis(), .allowed.as_millis()
+    )]
+    Pause {
+        /// How long the migrations took.
+        took: Duration,
+        /// How long requests may wait.
+        allowed: Duration,
+    },
+    /// More requests would wait than there is room for.
+    #[error(
+        "while the migrations run, some {expected} requests would wait, and the queues have room for {room} more; deploy it with \
+         --allow-pause, raise limits.queue, or wait until fewer requests come"
+    )]
+    Room {
+        /// How many would wait.
+        expected: u64,
+        /// How many can.
+        room: usize,
+    },
+    /// Handlers of the version before did not end in time.
+    #[error("handlers of the version that serves did not end within {} ms; try again, or deploy it with --allow-pause", .0.as_millis())]
+    Drain(Duration),
+    /// A database can't be read or written, or a migration failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host could not do it.
+    #[error("{0}")]
+    Host(String),
+}
+
+impl From<Vec<String>> for DeployError {
+    fn from(wrong: Vec<String>) -> Self {
+        Self::Refused(wrong)
+    }
+}

@@ -1,0 +1,312 @@
+//! Another version of a service's component, code and schema in one step, while it serves.
+//!
+//! A deploy goes through all that can be refused before it touches what serves: it validates, compiles (on a thread that gives way),
+//! makes an instance and asks it what it is, and rehearses its migrations on a copy. Then it switches.
+//!
+//! Invariants:
+//!
+//! - Which version is active is the last row of a table of the service's own database, and stands nowhere else. The row is written in the
+//!   transaction that changes the schema. So a process that ends, at whatever moment, leaves one version and its schema.
+//! - The file that the row names is on the disk before the row is.
+//! - Without migrations nobody waits: handlers that run end on the version that they began with, and the next begin with the new one.
+//! - With migrations no handler runs and no batch is open while the schema changes (`runtime/src/gate.rs`): so none sees the schema of
+//!   another version. Requests wait in their queues; what is not done in the time that they can wait is given up, and the version
+//!   before goes on.
+
+mod crash;
+mod error;
+mod rehearsal;
+mod report;
+mod rollback;
+mod switch;
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use bulkhead_runtime::{Consumer, Version};
+use bulkhead_store::{Activation, Database, How, MigrationError, StoreError, Upgrade};
+use bulkhead_types::limits::{COMPONENT_BYTES_MAX, PAUSE_MAX, PROBATION, REHEARSAL_MAX};
+use bulkhead_types::{Clock as _, SystemClock, rfc3339};
+
+use self::crash::Point;
+pub use self::error::DeployError;
+use self::rehearsal::rehearse;
+pub(super) use self::rehearsal::remove_leftover;
+pub use self::report::{Deployed, Outcome, Progress};
+use self::report::{Stopwatch, milliseconds};
+pub use self::rollback::VersionReport;
+use super::versions::{HISTORY, read_source};
+use super::{Application, load};
+use crate::interface::problems;
+use crate::manifest::{Manifest, ServiceEntry};
+
+/// How a deploy is to be made.
+#[derive(Debug, Clone, Default)]
+pub struct DeployOptions {
+    /// All but the switch.
+    pub dry_run: bool,
+    /// Requests may wait for longer than half of their time.
+    pub allow_pause: bool,
+    /// Also when the version is the active one already.
+    pub force: bool,
+    /// Who does it.
+    pub author: String,
+    /// What they say of it.
+    pub note: String,
+}
+
+impl Application {
+    /// Deploys a component. Blocks until it serves or is refused; the service serves meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`DeployError`]; the version before serves on.
+    pub fn deploy(
+        self: &Arc<Self>,
+        name: &str,
+        bytes: &[u8],
+        options: &DeployOptions,
+    ) -> Result<Deployed, DeployError> {
+        let _only = self.try_maintain().ok_or(DeployError::Busy)?;
+        Deploy::of(self, name, How::Deploy, options)?.run(bytes)
+    }
+
+    /// How far the deploy is that runs, or the last one.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A deploy that runs.
+struct Deploy<'a> {
+    application: &'a Arc<Application>,
+    consumer: &'a Consumer,
+    /// The database that says which version is active.
+    ledger: Arc<Database>,
+    /// The manifest as it is to hold, with the service's section as its file has it now.
+    manifest: Manifest,
+    entry: ServiceEntry,
+    how: How,
+    options: &'a DeployOptions,
+    started: Instant,
+    report: Deployed,
+}
+
+impl<'a> Deploy<'a> {
+    fn of(
+        application: &'a Arc<Application>,
+        name: &str,
+        how: How,
+        options: &'a DeployOptions,
+    ) -> Result<Self, DeployError> {
+        let started = Instant::now();
+        let unknown = || DeployError::Unknown(name.to_owned());
+        let consumer = application.consumers().get(name).ok_or_else(unknown)?;
+        let ledger = application.ledger(name).ok_or_else(unknown)?;
+        let manifest = application.manifest_with_section_of(name)?;
+        let entry = manifest.services.get(name).ok_or_else(unknown)?.clone();
+        {
+            let mut progress = application.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let number = progress.number + 1;
+            *progress = Progress { number, service: name.to_owned(), ..Progress::default() };
+        }
+        let report = Deployed {
+            service: name.to_owned(),
+            outcome: Outcome::Unchanged,
+            version: String::new(),
+            sha256: String::new(),
+            before: consumer.release().component.version.to_string(),
+            steps: Vec::new(),
+            migrations: Vec::new(),
+            tables: Vec::new(),
+            pause_milliseconds: None,
+            milliseconds: 0.0,
+            probation_seconds: 0,
+        };
+        Ok(Self { application, consumer, ledger, manifest, entry, how, options, started, report })
+    }
+
+    fn run(mut self, bytes: &[u8]) -> Result<Deployed, DeployError> {
+        let result = self.go(bytes);
+        self.application.progress.lock().unwrap_or_else(PoisonError::into_inner).running = None;
+        let (name, how) = (&self.report.service, self.how.name());
+        match &result {
+            Ok(()) => {
+                let (version, outcome) = (&self.report.version, self.report.outcome);
+                tracing::info!(service = name, version, ?outcome, how, "a deploy ended");
+            }
+            Err(error) => tracing::warn!(service = name, %error, how, "a deploy was refused"),
+        }
+        result?;
+        self.report.milliseconds = milliseconds(self.started.elapsed());
+        Ok(self.report)
+    }
+
+    fn go(&mut self, bytes: &[u8]) -> Result<(), DeployError> {
+        let application = Arc::clone(self.application);
+        let (imports, version) = self.step("validate", |_| {
+            if bytes.len() > COMPONENT_BYTES_MAX {
+                return Err(DeployError::TooLarge);
+            }
+            let imports = load::imports(bytes, &"the component")?;
+            Ok(((imports, Version::of(bytes)), format!("{} KiB", bytes.len().div_ceil(1024))))
+        })?;
+        Point::Validated.reach();
+        self.report.version = version.to_string();
+        self.report.sha256 = version.sha256().to_owned();
+        let before = self.consumer.release();
+        let is_active = before.component.version == version;
+        if is_active && !self.options.force && *before.spec == self.entry.spec {
+            return Ok(());
+        }
+
+        let (engine, cache) = (&application.engine, &application.cache);
+        let compiled = self.step("compile", |_| {
+            Ok((load::compile(engine, cache, bytes, &"the component")?, String::new()))
+        })?;
+        Point::Compiled.reach();
+        let (entry, surroundings) = (self.entry.clone(), application.surroundings());
+        let name = self.report.service.clone();
+        let component = self.step("try", |_| {
+            let component = load::load(engine, &compiled, &imports, &entry, &surroundings, &"the component")?;
+            let mut described = application.described();
+            described.extend(component.description.clone().map(|description| (name.clone(), description)));
+            let described = described.iter().map(|(name, description)| (name.as_str(), description));
+            let clashes = problems::clashes(described).into_iter().map(|(_, error)| error);
+            let clashes: Vec<String> = clashes.collect();
+            if clashes.is_empty() { Ok((Arc::new(component), String::new())) } else { Err(clashes.into()) }
+        })?;
+        Point::Tried.reach();
+
+        let leaving = match self.how {
+            // A way back is taken on purpose, and not because somebody deployed the wrong file.
+            How::Deploy | How::Start => &[],
+            How::Rollback | How::Return => before.component.migrations.as_slice(),
+        };
+        let activation = self.activation(&version);
+        let upgrade = Upgrade {
+            migrations: &component.migrations,
+            leaving,
+            activation: Some(&activation),
+            ..Upgrade::default()
+        };
+        let (undo, apply) = self.ledger.plan(&upgrade).map_err(|error| self.refused(error))?;
+        let migrates = !(undo.is_empty() && apply.is_empty());
+        let took = if migrates { self.rehearse(&upgrade)? } else { Duration::ZERO };
+        if self.options.dry_run {
+            self.report.outcome = Outcome::Tried;
+            return Ok(());
+        }
+
+        self.step("keep", |_| {
+            application.versions.keep(&name, &version, bytes).map_err(DeployError::Host)?;
+            Ok(((), String::new()))
+        })?;
+        Point::Kept.reach();
+        let is_new = self.how == How::Deploy && !migrates && !is_active;
+        self.switch(&component, &upgrade, migrates, took, is_new)?;
+        self.report.outcome = Outcome::Deployed;
+        self.report.probation_seconds = if is_new { PROBATION.as_secs() } else { 0 };
+        match self.ledger.activations(HISTORY) {
+            Ok(activations) => application.versions.prune(&name, &activations),
+            Err(error) => tracing::warn!(service = name, %error, "old versions are not looked for"),
+        }
+        Ok(())
+    }
+
+    /// Tries the migrations on a copy, and says how long they took; refused where requests would wait for too long.
+    fn rehearse(&mut self, upgrade: &Upgrade<'_>) -> Result<Duration, DeployError> {
+        let application = Arc::clone(self.application);
+        let (name, ledger) = (self.report.service.clone(), Arc::clone(&self.ledger));
+        let limit = if self.options.allow_pause { PAUSE_MAX } else { REHEARSAL_MAX };
+        let queues = self.consumer.queues().clone();
+        let (taken, began) = (queues.taken(), Instant::now());
+        let rehearsal = self.step("rehearse", |_| {
+            let folder =
+                application.versions.make(&name).map_err(|error| DeployError::Host(error.to_string()))?;
+            let upgrade = Upgrade { until: Some(Instant::now() + limit), ..*upgrade };
+            let rehearsal = rehearse(&ledger, &upgrade, &folder).map_err(refused)?;
+            let detail = format!(
+                "{} migrations in {:.1} ms",
+                rehearsal.migrations.len(),
+                milliseconds(rehearsal.took)
+            );
+            Ok((rehearsal, detail))
+        })?;
+        Point::Rehearsed.reach();
+        self.report.migrations = rehearsal.migrations;
+        self.report.tables = rehearsal.tables;
+        let took = rehearsal.took;
+        if !self.options.allow_pause {
+            let allowed = self.allowed();
+            if took > allowed {
+                return Err(DeployError::Pause { took, allowed });
+            }
+            // As many as came meanwhile come in that time again.
+            let share = took.as_secs_f64() / began.elapsed().as_secs_f64().max(1e-3);
+            let expected = ((queues.taken() - taken) as f64 * share).ceil() as u64;
+            let room = self.entry.spec.limits.queue.saturating_sub(queues.waiting());
+            if expected > room as u64 {
+                return Err(DeployError::Room { expected, room });
+            }
+        }
+        Ok(took)
+    }
+
+    /// How long requests may wait: half of the time that they have, so that the other half is left to answer them.
+    fn allowed(&self) -> Duration {
+        let before = self.consumer.release().spec.limits.request_timeout;
+        before.min(self.entry.spec.limits.request_timeout) / 2
+    }
+
+    /// The row that makes a version the active one.
+    fn activation(&self, version: &Version) -> Activation {
+        let source = read_source(&self.report.service, &self.entry);
+        Activation {
+            sha256: version.sha256().to_owned(),
+            source: source.map(|bytes| Version::of(&bytes).sha256().to_owned()).unwrap_or_default(),
+            how: self.how,
+            author: self.options.author.clone(),
+            note: self.options.note.clone(),
+            at: rfc3339(SystemClock.now()),
+        }
+    }
+
+    /// Does one step, and reports it.
+    fn step<R>(
+        &mut self,
+        step: &'static str,
+        work: impl FnOnce(&mut Self) -> Result<(R, String), DeployError>,
+    ) -> Result<R, DeployError> {
+        let stopwatch = Stopwatch::start(step);
+        self.application.progress.lock().unwrap_or_else(PoisonError::into_inner).running = Some(step);
+        let (result, detail) = work(self)?;
+        let report = stopwatch.stop(detail);
+        let mut progress = self.application.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.steps.push(report.clone());
+        self.report.steps.push(report);
+        Ok(result)
+    }
+
+    /// What speaks against the migrations.
+    fn refused(&self, error: StoreError) -> DeployError {
+        match &error {
+            StoreError::Migration { source, .. } if matches!(**source, MigrationError::Newer { .. }) => {
+                let name = &self.report.service;
+                DeployError::Refused(vec![format!(
+                    "{source}; to go back to a version from before: `bulkhead rollback {name} --to VERSION`"
+                )])
+            }
+            _ => refused(error),
+        }
+    }
+}
+
+/// What a migration does wrong is for who wrote it to mend.
+fn refused(error: StoreError) -> DeployError {
+    match error {
+        StoreError::Migration { source, .. } => DeployError::Refused(vec![source.to_string()]),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,75 @@
+//! Trying migrations on a copy of the database, before anybody waits for them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bulkhead_store::{Database, Inspector, StoreError, Upgrade};
+use bulkhead_types::{Clock as _, SystemClock, rfc3339};
+
+use super::report::{MigrationReport, TableReport, milliseconds};
+use crate::application::rebuild::remove;
+
+/// The file of the copy, in the folder of the service's versions.
+const COPY: &str = "rehearsal.db";
+
+/// What a rehearsal showed.
+pub(super) struct Rehearsal {
+    pub(super) migrations: Vec<MigrationReport>,
+    pub(super) tables: Vec<TableReport>,
+    /// How long it took from BEGIN to COMMIT.
+    pub(super) took: Duration,
+}
+
+/// Copies the database, and brings the copy to the new schema. The copy goes in any case.
+pub(super) fn rehearse(
+    database: &Database,
+    upgrade: &Upgrade<'_>,
+    folder: &Path,
+) -> Result<Rehearsal, StoreError> {
+    let path = folder.join(COPY);
+    remove(&path);
+    let rehearsed = on_copy(database, upgrade, &path);
+    remove(&path);
+    rehearsed
+}
+
+/// Removes the copy that a process left which was killed.
+pub(in crate::application) fn remove_leftover(folder: &Path) {
+    remove(&folder.join(COPY));
+}
+
+fn on_copy(database: &Database, upgrade: &Upgrade<'_>, path: &Path) -> Result<Rehearsal, StoreError> {
+    let copy = database.copy_to(path)?;
+    let before = counts(&copy)?;
+    let started = Instant::now();
+    let outcome = copy.upgrade(upgrade, &rfc3339(SystemClock.now()))?;
+    let took = started.elapsed();
+    let mut after = counts(&copy)?;
+    let mut tables: Vec<TableReport> = before
+        .into_iter()
+        .map(|(table, before)| TableReport { after: after.remove(&table), before: Some(before), table })
+        .collect();
+    tables.extend(after.into_iter().map(|(table, after)| TableReport {
+        table,
+        before: None,
+        after: Some(after),
+    }));
+    let report = |undone: bool| {
+        move |step: &bulkhead_store::Step| MigrationReport {
+            version: step.version,
+            name: step.name.clone(),
+            undone,
+            milliseconds: milliseconds(step.took),
+        }
+    };
+    let migrations =
+        outcome.undone.iter().map(report(true)).chain(outcome.applied.iter().map(report(false))).collect();
+    Ok(Rehearsal { migrations, tables, took })
+}
+
+/// How many rows each of the service's own tables has.
+fn counts(database: &Database) -> Result<BTreeMap<String, u64>, StoreError> {
+    let path = database.path().to_owned();
+    Inspector::open(database)?.row_counts().map_err(|source| StoreError::Log { path, source })
+}

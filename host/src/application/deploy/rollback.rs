@@ -1,0 +1,160 @@
+//! Back to a version from before, or forth again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bulkhead_runtime::Version;
+use bulkhead_store::{Activation, How};
+
+use super::{Application, Deploy, DeployError, DeployOptions, Deployed};
+use crate::application::versions::HISTORY;
+
+/// Digits of a hash that name a version at least.
+const DIGITS_MIN: usize = 4;
+
+/// A time that a version became the active one.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct VersionReport {
+    /// The version, as `Bulkhead-Version` shows it.
+    pub version: String,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// It is the one that serves.
+    pub active: bool,
+    /// Its file is kept: `bulkhead rollback` can go to it.
+    pub kept: bool,
+    /// How it came about: `start`, `deploy`, `rollback` or `return`.
+    pub how: &'static str,
+    /// Who did it.
+    pub author: String,
+    /// What they said of it.
+    pub note: String,
+    /// When: RFC 3339, UTC.
+    pub at: String,
+}
+
+impl Application {
+    /// Each time that a version of a service became the active one, the last first, at most `count`.
+    ///
+    /// # Errors
+    ///
+    /// See [`DeployError`].
+    pub fn versions(&self, name: &str, count: u32) -> Result<Vec<VersionReport>, DeployError> {
+        let ledger = self.ledger(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let activations = ledger.activations(count)?;
+        let report = |(place, activation): (usize, Activation)| {
+            let version = Version::from_sha256(&activation.sha256);
+            VersionReport {
+                version: version.as_ref().map(Version::to_string).unwrap_or_default(),
+                active: place == 0,
+                kept: version.is_some_and(|version| self.versions.has(name, &version)),
+                sha256: activation.sha256,
+                how: activation.how.name(),
+                author: activation.author,
+                note: activation.note,
+                at: activation.at,
+            }
+        };
+        Ok(activations.into_iter().enumerate().map(report).collect())
+    }
+
+    /// Goes back to the version that was active before, or to the one whose hash begins with `to`. Steps that it does not know are undone
+    /// by what the version that is left says undoes them.
+    ///
+    /// # Errors
+    ///
+    /// See [`DeployError`]; the version that is there serves on.
+    pub fn rollback(
+        self: &Arc<Self>,
+        name: &str,
+        to: Option<&str>,
+        options: &DeployOptions,
+    ) -> Result<Deployed, DeployError> {
+        let _only = self.try_maintain().ok_or(DeployError::Busy)?;
+        self.go_to(name, to, How::Rollback, options)
+    }
+
+    /// The same for who has the right to deploy.
+    pub(in crate::application) fn go_to(
+        self: &Arc<Self>,
+        name: &str,
+        to: Option<&str>,
+        how: How,
+        options: &DeployOptions,
+    ) -> Result<Deployed, DeployError> {
+        let ledger = self.ledger(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let version = find(name, &ledger.activations(HISTORY)?, to)?;
+        let bytes = self.versions.read(name, &version).map_err(|error| {
+            DeployError::NoVersion(format!(
+                "the component of {version} is not kept any more ({error}): deploy it from its file"
+            ))
+        })?;
+        Deploy::of(self, name, how, options)?.run(&bytes)
+    }
+}
+
+/// The version that is meant.
+fn find(name: &str, activations: &[Activation], to: Option<&str>) -> Result<Version, DeployError> {
+    let none = |why: String| DeployError::NoVersion(format!("{why}; `bulkhead versions {name}` lists them"));
+    let active = activations.first().map(|active| active.sha256.as_str()).unwrap_or_default();
+    let hashes = || activations.iter().map(|activation| activation.sha256.as_str());
+    let found = match to {
+        None => hashes()
+            .find(|sha256| *sha256 != active)
+            .ok_or_else(|| none(format!("{name} had no other version before")))?,
+        Some(prefix) if prefix.len() < DIGITS_MIN => {
+            return Err(none(format!("{prefix:?} has fewer than {DIGITS_MIN} digits")));
+        }
+        Some(prefix) => {
+            let found: BTreeSet<&str> = hashes().filter(|sha256| sha256.starts_with(prefix)).collect();
+            let mut found = found.into_iter();
+            match (found.next(), found.next()) {
+                (Some(only), None) => only,
+                (None, _) => return Err(none(format!("{name} had no version {prefix:?}"))),
+                _ => return Err(none(format!("{prefix:?} begins more than one version of {name}"))),
+            }
+        }
+    };
+    Version::from_sha256(found).ok_or_else(|| none(format!("{found:?} is no version")))
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_store::{Activation, How};
+
+    use super::find;
+
+    fn activation(sha256: &str) -> Activation {
+        Activation {
+            sha256: sha256.repeat(64 / sha256.len()),
+            source: String::new(),
+            how: How::Deploy,
+            author: String::new(),
+            note: String::new(),
+            at: String::new(),
+        }
+    }
+
+    #[test]
+    fn version_is_the_one_before_or_the_one_that_is_named() {
+        // The last first.
+        let history = ["aaaab", "aaaac", "bb", "aaaac"].map(|start| {
+            let filled = format!("{start:0<64}");
+            Activation { sha256: filled, ..activation("ab") }
+        });
+        let found = |to| find("note", &history, to).map(|version| version.sha256().to_owned());
+        assert_eq!(found(None).unwrap(), format!("{:0<64}", "aaaac"));
+        assert_eq!(found(Some("bb00")).unwrap(), format!("{:0<64}", "bb"));
+        assert_eq!(found(Some("aaaac")).unwrap(), format!("{:0<64}", "aaaac"));
+        for (to, why) in [
+            (Some("aaaa"), "more than one"),
+            (Some("bb"), "fewer than 4"),
+            (Some("cccc"), "no version \"cccc\""),
+        ] {
+            let error = found(to).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        let error = find("note", &history[..1], None).unwrap_err().to_string();
+        assert!(error.contains("no other version"), "{error}");
+    }
+}

@@ -1,0 +1,211 @@
+//! Taking in what has changed in the manifest while the services serve: routes, limits, grants and config. All of it, or nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bulkhead_runtime::{Consumer, DispatchError, Edge, Release};
+
+use super::{Application, DeployError, Edges, Routes, load, versions};
+use crate::interface::Interface;
+use crate::manifest::{Manifest, ServiceEntry};
+
+/// What a reload did.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Reloaded {
+    /// The services whose sections have changed.
+    pub services: Vec<String>,
+    /// From the call until all of it held.
+    pub milliseconds: f64,
+}
+
+/// Why nothing was reloaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// Something else runs that it would disturb.
+    #[error("a deploy, another reload, a check or a rebuild runs; wait for it to end")]
+    Busy,
+    /// What the manifest says can't be.
+    #[error("{}", .0.join("\n"))]
+    Refused(Vec<String>),
+    /// It holds, and lanes could not be started.
+    #[error("what has changed holds, and lanes could not be started: {0}")]
+    Lanes(#[from] DispatchError),
+}
+
+impl Application {
+    /// Reads the manifest anew, and has what has changed in it hold.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReloadError`]; unless it says otherwise, nothing has changed.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let _only = self.try_maintain().ok_or(ReloadError::Busy)?;
+        let started = std::time::Instant::now();
+        let running = self.manifest();
+        let manifest = self.read_manifest().map_err(ReloadError::Refused)?;
+        let mut wrong = restart_needed(&running, &manifest);
+        let mut releases = Vec::new();
+        let mut services = Vec::new();
+        for (name, entry) in &manifest.services {
+            let (Some(before), Some(consumer)) = (running.services.get(name), self.consumers().get(name))
+            else {
+                continue;
+            };
+            wrong.extend(self.restart_needed_for(name, before, entry));
+            let release = consumer.release();
+            if *release.spec == entry.spec {
+                continue;
+            }
+            services.push(name.clone());
+            match self.grants_hold(name, entry, &release) {
+                Ok(()) => releases.push((
+                    consumer.clone(),
+                    Release {
+                        component: Arc::clone(&release.component),
+                        spec: Arc::new(entry.spec.clone()),
+                        database: release.database.clone(),
+                        probation: release.probation.clone(),
+                    },
+                )),
+                Err(errors) => wrong.extend(super::at(&manifest, entry, errors)),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(ReloadError::Refused(wrong));
+        }
+        self.take(manifest, releases)?;
+        tracing::info!(?services, "the manifest was read anew");
+        Ok(Reloaded { services, milliseconds: started.elapsed().as_secs_f64() * 1e3 })
+    }
+
+    /// The running manifest, with the section of one service as its file has it now: what a deploy of that service goes by.
+    pub(super) fn manifest_with_section_of(&self, name: &str) -> Result<Manifest, DeployError> {
+        let running = self.manifest();
+        let before = running.services.get(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let mut read = self.read_manifest()?;
+        let entry = read.services.remove(name).ok_or_else(|| {
+            let why = format!("{} has no service {name} any more", running.path.display());
+            DeployError::Refused(vec![why])
+        })?;
+        let wrong = self.restart_needed_for(name, before, &entry);
+        if !wrong.is_empty() {
+            return Err(wrong.into());
+        }
+        let mut manifest = (*running).clone();
+        manifest.services.insert(name.to_owned(), entry);
+        let mistakes = manifest.mistakes();
+        if mistakes.is_empty() { Ok(manifest) } else { Err(mistakes.into()) }
+    }
+
+    /// The manifest as its file has it now. What the command line said in its place still holds.
+    fn read_manifest(&self) -> Result<Manifest, Vec<String>> {
+        let running = self.manifest();
+        let read = Manifest::read(&running.path).map_err(|error| vec![error.to_string()])?;
+        Ok(Manifest { listen: running.listen, admin: running.admin, data: running.data.clone(), ..read })
+    }
+
+    /// What of a service's section can't change while it serves.
+    fn restart_needed_for(&self, name: &str, before: &ServiceEntry, now: &ServiceEntry) -> Vec<String> {
+        let (old, new) = (&before.spec.limits, &now.spec.limits);
+        let workers = |limits: &bulkhead_runtime::Limits| {
+            (limits.read_workers, limits.write_workers, limits.compute_workers)
+        };
+        let mut wrong = Vec::new();
+        for (what, changed) in [
+            ("database", before.database != now.database),
+            ("replica", before.replicas != now.replicas),
+            ("rebuildable", before.rebuildable != now.rebuildable),
+            ("limits: the number of workers", workers(old) != workers(new)),
+        ] {
+            if changed {
+                wrong.push(format!(
+                    "service.{name}: {what} has changed; start the host anew to have that hold"
+                ));
+            }
+        }
+        if new.memory > self.engine.memory() {
+            wrong.push(format!(
+                "service.{name}.limits.memory is more than any service had when the host started ({} MiB); start it anew to have that hold",
+                self.engine.memory() >> 20
+            ));
+        }
+        wrong
+    }
+
+    /// Whether what a service's component uses is granted, and what it is granted it has a use for.
+    fn grants_hold(&self, name: &str, entry: &ServiceEntry, release: &Release) -> Result<(), Vec<String>> {
+        let version = &release.component.version;
+        let bytes = match self.versions.read(name, version) {
+            Ok(bytes) => bytes,
+            // That of the manifest's source, from before there were versions.
+            Err(error) => versions::read_source(name, entry).map_err(|_| vec![error])?,
+        };
+        let imports = load::imports(&bytes, &"the component")?;
+        let wrong = load::missing_grants(entry, &imports, &release.component);
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// Has services be other releases, and all that depends on the manifest follow it. Nothing of it can be refused any more.
+    pub(super) fn take(
+        &self,
+        manifest: Manifest,
+        releases: Vec<(Consumer, Release)>,
+    ) -> Result<(), DispatchError> {
+        let (edges, changed) = self.follow_edges(&manifest);
+        let stations = || changed.iter().filter_map(|name| Some((name, self.stations().get(name)?)));
+        // A handler must not get what only the one of before, or only the next, takes.
+        stations().for_each(|(_, station)| Self::stop_deliveries(station));
+        for (consumer, release) in releases {
+            if let Some(database) = &release.database {
+                database.database.set_storage(release.spec.limits.storage);
+            }
+            consumer.switch(release);
+        }
+        self.edges.set(Arc::new(edges));
+        self.routes.set(Arc::new(Routes::new(&self.surroundings.directory, &self.logs)));
+        self.interface.set(Arc::new(Interface::new(&manifest, &self.described())));
+        self.manifest.set(Arc::new(manifest));
+        stations().try_for_each(|(name, station)| self.deliver_to(name, station))
+    }
+
+    /// The edges of a manifest, those that stay as they are, and the services to which others lead than before.
+    fn follow_edges(&self, manifest: &Manifest) -> (Edges, BTreeSet<String>) {
+        let before = self.edges();
+        let edges: Edges = manifest
+            .edges()
+            .into_iter()
+            .map(|spec| match before.iter().find(|edge| edge.spec == spec) {
+                Some(edge) => Arc::clone(edge),
+                None => Arc::new(Edge::new(spec)),
+            })
+            .collect();
+        let is_in = |edge: &Arc<Edge>, all: &Edges| all.iter().any(|other| Arc::ptr_eq(edge, other));
+        let gone = before.iter().filter(|edge| !is_in(edge, &edges));
+        let come = edges.iter().filter(|edge| !is_in(edge, &before));
+        let changed = gone.chain(come).map(|edge| edge.spec.consumer.clone()).collect();
+        (edges, changed)
+    }
+}
+
+/// What of an application can't change while it runs.
+fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let line_of_no_account = |auth: &Option<crate::manifest::Auth>| {
+        auth.clone().map(|auth| crate::manifest::Auth { line: 0, ..auth })
+    };
+    for (what, changed) in [
+        ("application.name", before.name != now.name),
+        ("application.auth", line_of_no_account(&before.auth) != line_of_no_account(&now.auth)),
+    ] {
+        if changed {
+            wrong.push(format!("{what} has changed; start the host anew to have that hold"));
+        }
+    }
+    for name in now.services.keys().filter(|name| !before.services.contains_key(*name)) {
+        wrong.push(format!("service.{name} is new; start the host anew to have it serve"));
+    }
+    for name in before.services.keys().filter(|name| !now.services.contains_key(*name)) {
+        wrong.push(format!("service.{name} is gone; start the host anew to have it end"));
+    }
+    wrong
+}

@@ -1,0 +1,40 @@
+//! Which service a request goes to.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use bulkhead_runtime::{Directory, Queues, route_matches, route_rank};
+
+use super::Logs;
+
+/// Every route with its service, that of the highest rank first.
+pub(crate) struct Routes(Vec<(String, Target)>);
+
+/// Where a route leads.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) service: Arc<str>,
+    /// The id of the service's event log, if it has a database.
+    pub(crate) log: Option<Arc<str>>,
+    pub(crate) queues: Queues,
+}
+
+impl Routes {
+    /// Those of all services, as they are now.
+    pub(super) fn new(directory: &Directory, logs: &Logs) -> Self {
+        let mut routes = Vec::new();
+        for (name, queues) in directory {
+            let log = logs.get(name).map(|(database, _)| Arc::from(database.log()));
+            let target = Target { service: Arc::from(name.as_str()), log, queues: queues.clone() };
+            routes.extend(queues.front().routes.iter().map(|route| (route.clone(), target.clone())));
+        }
+        routes.sort_by_key(|(route, _): &(String, Target)| Reverse(route_rank(route)));
+        Self(routes)
+    }
+
+    /// The route that a path falls under, and where it leads.
+    pub(crate) fn find(&self, path: &str) -> Option<(&str, &Target)> {
+        let (route, target) = self.0.iter().find(|(route, _)| route_matches(route, path))?;
+        Some((route, target))
+    }
+}

@@ -1,0 +1,203 @@
+//! From the manifest to running services.
+//!
+//! Everything that can be refused is refused before the first request, and everything that is wrong is reported at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bulkhead_runtime::{
+    Bell, Component, ComponentCache, Deferred, Description, Edge, Release, Service, ServiceDatabase,
+    Surroundings,
+};
+use bulkhead_store::{Checkpointer, DataFolder, Database, LogReader, StoreError};
+use bulkhead_types::Current;
+
+use super::checkpoints::Checkpoints;
+use super::deploy::remove_leftover;
+use super::load::{Loaded, load_all};
+use super::routes::Routes;
+use super::versions::{self, Chosen, VersionFiles};
+use super::{Application, Logs, Progress, StartError, Station, after_commit, at, databases};
+use crate::identity::{Identity, Revocations};
+use crate::interface::Interface;
+use crate::manifest::{Manifest, ServiceEntry};
+
+impl Application {
+    /// Loads and checks every component, brings every database to its schema, and starts the workers and the lanes.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, each with what to do. Nothing runs then, and databases are migrated whole or not at all.
+    pub fn start(manifest: &Manifest) -> Result<Self, StartError> {
+        let failed = |error: &dyn std::fmt::Display| StartError(vec![error.to_string()]);
+        let folder = DataFolder::lock(&manifest.data)?;
+        let files = databases::files(manifest, folder.path())?;
+        let all = databases::open(manifest, &files)?;
+        let versions = VersionFiles::new(folder.path());
+        manifest.services.keys().for_each(|name| remove_leftover(&versions.of(name)));
+        let (ledgers, mut chosen) = choose(manifest, &versions, &all)?;
+        let bytes = |name: &str, _: &ServiceEntry| {
+            let chosen = chosen.get(name).map(|chosen| chosen.bytes.as_slice());
+            Ok(chosen.unwrap_or_default().to_vec())
+        };
+        let Loaded { engine, mut queues, surroundings, components: loaded } = load_all(manifest, &bytes)?;
+        let described = described(&loaded);
+        let edges: Vec<Arc<Edge>> =
+            manifest.edges().into_iter().map(|spec| Arc::new(Edge::new(spec))).collect();
+
+        let mut wrong = Vec::new();
+        let (mut opened, mut logs, mut checkpointers) = (BTreeMap::new(), Logs::new(), Vec::new());
+        let mut revocations = None;
+        for (entry, component) in &loaded {
+            let name = &entry.spec.name;
+            let Some(Chosen { bytes, activation }) = chosen.remove(name) else { continue };
+            if activation.is_some()
+                && let Err(error) = versions.keep(name, &component.version, &bytes)
+            {
+                wrong.extend(at(manifest, entry, vec![error]));
+                continue;
+            }
+            let Some(database) = all.get(name) else {
+                // A service without a database has no schema; its version is recorded all the same.
+                let recorded = ledgers.get(name).map(|ledger| databases::record(ledger, activation.as_ref()));
+                if let Some(Err(error)) = recorded {
+                    wrong.extend(at(manifest, entry, vec![error.to_string()]));
+                }
+                continue;
+            };
+            let prepared = databases::prepare(database, entry, component, activation.as_ref(), &all);
+            let opening = prepared.and_then(|()| {
+                let revoked = revocations_of(manifest, entry, database, &surroundings)?;
+                revocations = revocations.take().or_else(|| revoked.clone());
+                let (bell, deferred) = (Arc::new(Bell::default()), Arc::new(Deferred::default()));
+                bell.ring(
+                    LogReader::open(database)?
+                        .head()
+                        .map_err(|source| StoreError::Log { path: database.path().to_owned(), source })?,
+                );
+                logs.insert(name.clone(), (Arc::clone(database), Arc::clone(&bell)));
+                checkpointers.push((name.clone(), Checkpointer::open(database)?));
+                let after = after_commit(bell, Arc::clone(&deferred), revoked);
+                Ok((Arc::new(ServiceDatabase::open(Arc::clone(database), after)?), deferred))
+            });
+            match opening {
+                Ok(database) => drop(opened.insert(name.clone(), database)),
+                Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(StartError(wrong));
+        }
+
+        let (mut services, mut stations, mut consumers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        for (entry, component) in loaded {
+            let name = &entry.spec.name;
+            let Some((senders, ends)) = queues.remove(name) else { continue };
+            let (database, deferred) = opened.remove(name).unzip();
+            let (component, spec) = (Arc::new(component), Arc::new(entry.spec.clone()));
+            let release = Release { component, spec, database, probation: None };
+            let service = Service::start(&engine, release, &surroundings, &senders, ends)
+                .map_err(|error| failed(&format!("start a thread: {error}")))?;
+            consumers.insert(name.clone(), service.consumer());
+            if let Some(deferred) = deferred {
+                let station =
+                    Station { consumer: service.consumer(), deferred, deliveries: Mutex::default() };
+                stations.insert(name.clone(), station);
+            }
+            services.push(service);
+        }
+        let checkpoints =
+            Checkpoints::start(checkpointers).map_err(|error| failed(&format!("start a thread: {error}")))?;
+        let cache = ComponentCache::gentle(&databases::cache(&manifest.data))
+            .map_err(|error| failed(&format!("start a thread: {error}")))?;
+        let identity =
+            manifest.auth.as_ref().map(|auth| Identity::new(Arc::clone(&surroundings), auth, revocations));
+        let routes = Routes::new(&surroundings.directory, &logs);
+        let this = Self {
+            manifest: Current::new(manifest.clone()),
+            engine,
+            cache,
+            versions,
+            surroundings,
+            logs,
+            edges: Arc::new(Current::new(edges)),
+            consumers,
+            stations,
+            ledgers,
+            identity: Mutex::new(identity),
+            interface: Arc::new(Current::new(Interface::new(manifest, &described))),
+            routes: Arc::new(Current::new(routes)),
+            running: Mutex::new(Some((services, checkpoints))),
+            maintained: Mutex::default(),
+            progress: Mutex::new(Progress::default()),
+            _folder: folder,
+        };
+        for (name, station) in &this.stations {
+            this.deliver_to(name, station).map_err(|error| failed(&error))?;
+        }
+        Ok(this)
+    }
+}
+
+/// The databases that say which version is active, of services that have none of their own, by service.
+type Ledgers = BTreeMap<String, Arc<Database>>;
+
+/// Which component each service is to run, and the ledgers that say so.
+fn choose(
+    manifest: &Manifest,
+    versions: &VersionFiles,
+    all: &BTreeMap<String, Arc<Database>>,
+) -> Result<(Ledgers, BTreeMap<String, Chosen>), StartError> {
+    let (mut ledgers, mut chosen, mut wrong) = (Ledgers::new(), BTreeMap::new(), Vec::new());
+    for (name, entry) in &manifest.services {
+        let ledger = match all.get(name) {
+            Some(database) => Ok(Arc::clone(database)),
+            None => versions::ledger(versions, name),
+        };
+        let active = ledger.and_then(|ledger| {
+            let active = ledger.active().map_err(|error| error.to_string());
+            if !all.contains_key(name) {
+                ledgers.insert(name.clone(), ledger);
+            }
+            active
+        });
+        match active.map_err(|error| vec![error]).and_then(|active| versions.choose(name, entry, active)) {
+            Ok(component) => drop(chosen.insert(name.clone(), component)),
+            Err(errors) => wrong.extend(at(manifest, entry, errors)),
+        }
+    }
+    if wrong.is_empty() { Ok((ledgers, chosen)) } else { Err(StartError(wrong)) }
+}
+
+/// The revocations, if this is the service whose events end tokens.
+fn revocations_of(
+    manifest: &Manifest,
+    entry: &ServiceEntry,
+    database: &Arc<Database>,
+    surroundings: &Arc<Surroundings>,
+) -> Result<Option<Arc<Revocations>>, StoreError> {
+    let revoked_by = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
+    revoked_by
+        .filter(|kind| entry.spec.grants.publishes.contains(*kind))
+        .map(|kind| Revocations::open(database, kind, Arc::clone(surroundings)))
+        .transpose()
+}
+
+/// What the components of an application say of themselves, by service: those at the manifest's sources. Nothing runs, and no database
+/// is opened.
+///
+/// # Errors
+///
+/// As for [`Application::start`], where the components are wrong.
+pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, StartError> {
+    let read =
+        |name: &str, entry: &ServiceEntry| versions::read_source(name, entry).map_err(|error| vec![error]);
+    Ok(described(&load_all(manifest, &read)?.components))
+}
+
+fn described(components: &[(&ServiceEntry, Component)]) -> BTreeMap<String, Description> {
+    let described = components
+        .iter()
+        .filter_map(|(entry, component)| Some((entry.spec.name.clone(), component.description.clone()?)));
+    described.collect()
+}

@@ -1,0 +1,183 @@
+//! The versions of the services' components: their files, and which of them runs.
+//!
+//! Which version is active is a row of the service's own database (`store/src/versions.rs`). Here are the files that such a row names: each
+//! under its hash, whole, and on the disk before the row is.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use bulkhead_runtime::Version;
+use bulkhead_store::{Activation, Database, How};
+use bulkhead_types::{Clock as _, SystemClock, limits, rfc3339};
+
+use crate::manifest::{ServiceEntry, Source};
+
+/// Activations that are looked through for what was there before.
+pub(super) const HISTORY: u32 = 10_000;
+
+/// The component that a service is to run from a start on.
+pub(super) struct Chosen {
+    pub(super) bytes: Vec<u8>,
+    /// It is not the one that was active before: to be recorded when the schema is its own.
+    pub(super) activation: Option<Activation>,
+}
+
+/// The folder of the components that are, or were, active.
+pub(super) struct VersionFiles {
+    folder: PathBuf,
+}
+
+impl VersionFiles {
+    pub(super) fn new(data: &Path) -> Self {
+        Self { folder: data.join("versions") }
+    }
+
+    /// The folder of a service.
+    pub(super) fn of(&self, service: &str) -> PathBuf {
+        self.folder.join(service)
+    }
+
+    /// The file of a version.
+    pub(super) fn path(&self, service: &str, version: &Version) -> PathBuf {
+        self.of(service).join(format!("{}.wasm", version.sha256()))
+    }
+
+    /// Makes the folder of a service.
+    pub(super) fn make(&self, service: &str) -> std::io::Result<PathBuf> {
+        let folder = self.of(service);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        Ok(folder)
+    }
+
+    /// Keeps a component, durably, unless it is there.
+    pub(super) fn keep(&self, service: &str, version: &Version, bytes: &[u8]) -> Result<(), String> {
+        let path = self.path(service, version);
+        // A file that is there may be what a disk that failed has left.
+        if fs::read(&path).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
+        let write = || {
+            let folder = self.make(service)?;
+            let new = path.with_extension("new");
+            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(|error| format!("keep the component as {}: {error}", path.display()))
+    }
+
+    /// The component that a version is.
+    pub(super) fn read(&self, service: &str, version: &Version) -> Result<Vec<u8>, String> {
+        let path = self.path(service, version);
+        let bytes = fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
+        if Version::of(&bytes) == *version {
+            Ok(bytes)
+        } else {
+            Err(format!("{} is not what was deployed: it was altered", path.display()))
+        }
+    }
+
+    /// Whether the file of a version is there.
+    pub(super) fn has(&self, service: &str, version: &Version) -> bool {
+        self.path(service, version).is_file()
+    }
+
+    /// Removes all but the versions that were active last, of which the first is: `activations` has the last first.
+    pub(super) fn prune(&self, service: &str, activations: &[Activation]) {
+        let mut kept: Vec<&str> = Vec::new();
+        for activation in activations {
+            if kept.len() < limits::VERSIONS_KEPT && !kept.contains(&activation.sha256.as_str()) {
+                kept.push(&activation.sha256);
+            }
+        }
+        let Ok(entries) = fs::read_dir(self.of(service)) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let is_component = path.extension().is_some_and(|extension| extension == "wasm");
+            let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if is_component && !kept.contains(&name) {
+                remove(&path);
+            }
+        }
+    }
+
+    /// The component that a service is to run from a start on: the one that was active, unless the manifest's source is another one than it
+    /// was then. So what was deployed stays, and what was built since is taken.
+    pub(super) fn choose(
+        &self,
+        name: &str,
+        entry: &ServiceEntry,
+        active: Option<Activation>,
+    ) -> Result<Chosen, Vec<String>> {
+        let source = read_source(name, entry);
+        let Some(active) = active else {
+            let bytes = source.map_err(|error| vec![error])?;
+            let activation = started(&Version::of(&bytes));
+            return Ok(Chosen { bytes, activation: Some(activation) });
+        };
+        if let Ok(bytes) = source {
+            let version = Version::of(&bytes);
+            if version.sha256() == active.sha256 {
+                return Ok(Chosen { bytes, activation: None });
+            }
+            if version.sha256() != active.source {
+                return Ok(Chosen { activation: Some(started(&version)), bytes });
+            }
+        }
+        let kept = Version::from_sha256(&active.sha256)
+            .ok_or_else(|| format!("the active version {:?} is no SHA-256", active.sha256))
+            .and_then(|version| self.read(name, &version));
+        let bytes = kept.map_err(|error| {
+            vec![format!(
+                "the version that was deployed at {} can't be started: {error}; put the file back, or build its source anew to run that",
+                active.at
+            )]
+        })?;
+        Ok(Chosen { bytes, activation: None })
+    }
+}
+
+fn started(version: &Version) -> Activation {
+    Activation {
+        sha256: version.sha256().to_owned(),
+        source: version.sha256().to_owned(),
+        how: How::Start,
+        author: String::new(),
+        note: String::new(),
+        at: rfc3339(SystemClock.now()),
+    }
+}
+
+/// The component at the manifest's source.
+pub(super) fn read_source(name: &str, entry: &ServiceEntry) -> Result<Vec<u8>, String> {
+    let path = entry.source.component(name);
+    fs::read(&path).map_err(|error| {
+        let remedy = match &entry.source {
+            Source::Crate(_) => format!("build it with `bulkhead build {name}`"),
+            Source::File(_) => "name the component's file in `source`".to_owned(),
+        };
+        format!("read its component {}: {error}; {remedy}", path.display())
+    })
+}
+
+/// Removes a file that nobody needs any more.
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(file = %path.display(), %error, "an old version could not be removed");
+    }
+}
+
+/// The database that says which version is active, of a service that has none of its own: it has the host's tables alone, and the service
+/// can't reach it.
+pub(super) fn ledger(files: &VersionFiles, service: &str) -> Result<std::sync::Arc<Database>, String> {
+    let folder =
+        files.make(service).map_err(|error| format!("make {}: {error}", files.of(service).display()))?;
+    let settings =
+        bulkhead_store::Settings { path: folder.join("versions.db"), storage: limits::STORAGE_DEFAULT };
+    Database::open(settings).map_err(|error| error.to_string())
+}

@@ -1,0 +1,206 @@
+//! `bulkhead up --watch`: what is changed on the disk is built, and serves.
+//!
+//! A changed file in the folder of a component's crate has that component built and deployed, and no other; a changed component file is
+//! deployed; a changed manifest is read anew. What can't be built or deployed is told, and what served serves on.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use bulkhead_build::{BuildOptions, BuildRequest, build};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::application::{Application, DeployOptions, Outcome};
+use crate::manifest::{Manifest, Source, components_folder};
+
+/// How long nothing more must change before something is done: editors write a file in several steps.
+const QUIET: Duration = Duration::from_millis(100);
+/// Who deploys.
+const AUTHOR: &str = "watch";
+
+/// Watches until it is dropped.
+pub(crate) struct Watch {
+    _watcher: RecommendedWatcher,
+}
+
+/// What has changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Changed {
+    Manifest,
+    Service(String),
+}
+
+impl Watch {
+    /// Begins to watch what an application is made of.
+    ///
+    /// # Errors
+    ///
+    /// When the system can't watch a folder.
+    pub(crate) fn start(application: Arc<Application>) -> anyhow::Result<Self> {
+        let manifest = application.manifest();
+        let (tell, told) = channel::<Event>();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
+            // One who has ended needs to know nothing.
+            Ok(event) => drop(tell.send(event)),
+            Err(error) => tracing::warn!(%error, "changed files may not be seen"),
+        })?;
+        let mut folders = BTreeSet::from([(folder_of(&manifest.path), false)]);
+        for (name, entry) in &manifest.services {
+            folders.insert(match &entry.source {
+                Source::Crate(folder) => (absolute(folder), true),
+                Source::File(_) => (folder_of(&entry.source.component(name)), false),
+            });
+        }
+        for (folder, recursive) in &folders {
+            let mode = if *recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+            watcher
+                .watch(folder, mode)
+                .map_err(|error| anyhow::anyhow!("watch {}: {error}", folder.display()))?;
+        }
+        thread::Builder::new().name("watch".to_owned()).spawn(move || follow(&application, &told))?;
+        tracing::info!(folders = folders.len(), "watching the components' sources and the manifest");
+        Ok(Self { _watcher: watcher })
+    }
+}
+
+/// Does what is to be done about each change, until the watcher is gone.
+fn follow(application: &Arc<Application>, told: &Receiver<Event>) {
+    while let Ok(event) = told.recv() {
+        let mut changed = changes(&application.manifest(), &event);
+        loop {
+            match told.recv_timeout(QUIET) {
+                Ok(event) => changed.extend(changes(&application.manifest(), &event)),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+        for what in changed {
+            match what {
+                Changed::Manifest => reload(application),
+                Changed::Service(name) => renew(application, &name),
+            }
+        }
+    }
+}
+
+/// What an event of the file system means for the application.
+fn changes(manifest: &Manifest, event: &Event) -> BTreeSet<Changed> {
+    if matches!(event.kind, EventKind::Access(_)) {
+        return BTreeSet::new();
+    }
+    event.paths.iter().flat_map(|path| changes_by(manifest, path)).collect()
+}
+
+fn changes_by(manifest: &Manifest, path: &Path) -> BTreeSet<Changed> {
+    let mut changed = BTreeSet::new();
+    if same(path, &manifest.path) {
+        changed.insert(Changed::Manifest);
+    }
+    for (name, entry) in &manifest.services {
+        let concerned = match &entry.source {
+            Source::File(file) => same(path, file),
+            Source::Crate(folder) => is_source(&absolute(folder), path),
+        };
+        if concerned {
+            changed.insert(Changed::Service(name.clone()));
+        }
+    }
+    changed
+}
+
+/// Whether a file is one that the crate in `folder` is built from: hidden ones and what a build writes are not.
+fn is_source(folder: &Path, path: &Path) -> bool {
+    let Ok(inside) = path.strip_prefix(folder) else { return false };
+    let written = ["target", "Cargo.lock"];
+    let mut parts = inside.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    inside != Path::new("")
+        && !parts.any(|part| part.starts_with('.') || part.ends_with('~') || written.contains(&part.as_str()))
+}
+
+fn reload(application: &Application) {
+    match application.reload() {
+        Ok(reloaded) if reloaded.services.is_empty() => {}
+        Ok(reloaded) => {
+            tracing::info!(services = ?reloaded.services, "what has changed in the manifest holds")
+        }
+        Err(error) => tracing::error!(%error, "the manifest was not reloaded"),
+    }
+}
+
+/// Builds a service's component, if that is to be built, and deploys it.
+fn renew(application: &Arc<Application>, name: &str) {
+    let manifest = application.manifest();
+    let Some(entry) = manifest.services.get(name) else { return };
+    if let Source::Crate(folder) = &entry.source {
+        tracing::info!(service = name, "its source has changed: building it");
+        let request = BuildRequest { service: name.to_owned(), crate_dir: folder.clone() };
+        let options = BuildOptions { out_dir: Some(components_folder(folder)) };
+        let mut said = Vec::new();
+        if let Err(error) = build(&[request], &options, &mut |line| said.push(line.to_owned())) {
+            tracing::error!(service = name, "it can't be built:\n{}\n{error}", said.join("\n"));
+            return;
+        }
+    }
+    let path = entry.source.component(name);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        // It is being written, and seen again when it is there.
+        Err(error) => {
+            return tracing::warn!(service = name, file = %path.display(), %error, "it can't be read");
+        }
+    };
+    // Who watches waits for what was changed, and not for others.
+    let options = DeployOptions { allow_pause: true, author: AUTHOR.to_owned(), ..DeployOptions::default() };
+    match application.deploy(name, &bytes, &options) {
+        Ok(deployed) if deployed.outcome == Outcome::Unchanged => {
+            tracing::info!(service = name, "the component is the same as before");
+        }
+        Ok(deployed) => tracing::info!(
+            service = name,
+            version = deployed.version,
+            milliseconds = deployed.milliseconds,
+            "what was changed serves"
+        ),
+        Err(error) => tracing::error!(service = name, "what was changed does not serve:\n{error}"),
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    absolute(file.parent().unwrap_or(Path::new("")))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn same(path: &Path, file: &Path) -> bool {
+    path.file_name() == file.file_name() && path.parent().map(absolute) == Some(folder_of(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::is_source;
+
+    #[test]
+    fn what_a_build_or_an_editor_writes_is_no_source() {
+        let folder = Path::new("/shop/components/note");
+        for (path, expected) in [
+            ("/shop/components/note/src/lib.rs", true),
+            ("/shop/components/note/migrations/V0002__add_mood.sql", true),
+            ("/shop/components/note/Cargo.toml", true),
+            ("/shop/components/note", false),
+            ("/shop/components/note/target/release/x.d", false),
+            ("/shop/components/note/Cargo.lock", false),
+            ("/shop/components/note/src/.lib.rs.swp", false),
+            ("/shop/components/note/src/lib.rs~", false),
+            ("/shop/components/notebook/src/lib.rs", false),
+        ] {
+            assert_eq!(is_source(folder, Path::new(path)), expected, "{path}");
+        }
+    }
+}

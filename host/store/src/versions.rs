@@ -1,0 +1,140 @@
+//! Which version of its component a service runs: the last row of a table of its database, and nowhere else.
+//!
+//! A row is written in the transaction that brings the schema to what its version needs (`migrations.rs`). So whenever a process ends,
+//! the database names one version, and has that version's schema.
+
+use rusqlite::{Connection, Row};
+
+use crate::{Database, StoreError};
+
+/// How a version came to be the active one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The host found another component at the manifest's source when it started.
+    Start,
+    /// It was deployed.
+    Deploy,
+    /// Somebody went back to it, or forth again.
+    Rollback,
+    /// The version after it failed its probation.
+    Return,
+}
+
+impl How {
+    /// As the table has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Deploy => "deploy",
+            Self::Rollback => "rollback",
+            Self::Return => "return",
+        }
+    }
+
+    fn of(name: &str) -> Self {
+        match name {
+            "deploy" => Self::Deploy,
+            "rollback" => Self::Rollback,
+            "return" => Self::Return,
+            // The table has a CHECK.
+            _ => Self::Start,
+        }
+    }
+}
+
+/// A version becomes the active one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activation {
+    /// The SHA-256 of the component, in hexadecimal.
+    pub sha256: String,
+    /// The SHA-256 of the component at the manifest's source then; empty where there was none.
+    pub source: String,
+    /// How it came about.
+    pub how: How,
+    /// Who did it.
+    pub author: String,
+    /// What they said of it.
+    pub note: String,
+    /// When: RFC 3339, UTC.
+    pub at: String,
+}
+
+impl Activation {
+    /// Writes the row, in the open transaction.
+    pub(crate) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let Self { sha256, source, how, author, note, at } = self;
+        let columns = (sha256, source, how.name(), author, note, at);
+        connection
+            .execute(
+                "INSERT INTO _bulkhead_version (sha256, source, how, author, note, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                columns,
+            )
+            .map(drop)
+    }
+}
+
+impl Database {
+    /// The version that is active; none before the first.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite can't read it.
+    pub fn active(&self) -> Result<Option<Activation>, StoreError> {
+        Ok(self.read_activations(1)?.pop())
+    }
+
+    /// Each time that a version became the active one, the last first, at most `count`.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite can't read them.
+    pub fn activations(&self, count: u32) -> Result<Vec<Activation>, StoreError> {
+        self.read_activations(count)
+    }
+
+    /// Writes these rows into a database that has none, in this order: for one that takes the place of another.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite can't write them.
+    pub fn take_over_activations(&self, activations: &[Activation]) -> Result<(), StoreError> {
+        let opened = self.open_writer()?;
+        let write = || {
+            let transaction = opened.connection.unchecked_transaction()?;
+            activations.iter().try_for_each(|activation| activation.write(&transaction))?;
+            transaction.commit()
+        };
+        write().map_err(|source| self.failed("write the versions into", source))
+    }
+
+    fn read_activations(&self, count: u32) -> Result<Vec<Activation>, StoreError> {
+        let opened = self.open_reader()?;
+        let read = || {
+            opened
+                .connection
+                .prepare(
+                    "SELECT sha256, source, how, author, note, at FROM _bulkhead_version ORDER BY number DESC LIMIT ?1",
+                )?
+                .query_map([count], activation)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.failed("read the versions in", source))
+    }
+
+    fn failed(&self, action: &'static str, source: rusqlite::Error) -> StoreError {
+        StoreError::Sqlite { action, path: self.path().to_owned(), source }
+    }
+}
+
+fn activation(row: &Row<'_>) -> rusqlite::Result<Activation> {
+    let how: String = row.get(2)?;
+    Ok(Activation {
+        sha256: row.get(0)?,
+        source: row.get(1)?,
+        how: How::of(&how),
+        author: row.get(3)?,
+        note: row.get(4)?,
+        at: row.get(5)?,
+    })
+}
