@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bulkhead_runtime::{Consumer, DispatchError, Edge, Release};
+use bulkhead_runtime::{Consumer, DispatchError, Edge, Held, Release};
 
 use super::{Application, DeployError, Edges, Routes, load, versions};
 use crate::interface::Interface;
@@ -73,7 +73,9 @@ impl Application {
         if !wrong.is_empty() {
             return Err(ReloadError::Refused(wrong));
         }
-        self.take(manifest, releases)?;
+        let change = self.begin_to_change_edges(&manifest);
+        self.take(manifest, releases, &change, None);
+        self.end_to_change_edges(&change)?;
         tracing::info!(?services, "the manifest was read anew");
         Ok(Reloaded { services, milliseconds: started.elapsed().as_secs_f64() * 1e3 })
     }
@@ -145,31 +147,9 @@ impl Application {
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
-    /// Has services be other releases, and all that depends on the manifest follow it. Nothing of it can be refused any more.
-    pub(super) fn take(
-        &self,
-        manifest: Manifest,
-        releases: Vec<(Consumer, Release)>,
-    ) -> Result<(), DispatchError> {
-        let (edges, changed) = self.follow_edges(&manifest);
-        let stations = || changed.iter().filter_map(|name| Some((name, self.stations().get(name)?)));
-        // A handler must not get what only the one of before, or only the next, takes.
-        stations().for_each(|(_, station)| Self::stop_deliveries(station));
-        for (consumer, release) in releases {
-            if let Some(database) = &release.database {
-                database.database.set_storage(release.spec.limits.storage);
-            }
-            consumer.switch(release);
-        }
-        self.edges.set(Arc::new(edges));
-        self.routes.set(Arc::new(Routes::new(&self.surroundings.directory, &self.logs)));
-        self.interface.set(Arc::new(Interface::new(&manifest, &self.described())));
-        self.manifest.set(Arc::new(manifest));
-        stations().try_for_each(|(name, station)| self.deliver_to(name, station))
-    }
-
-    /// The edges of a manifest, those that stay as they are, and the services to which others lead than before.
-    fn follow_edges(&self, manifest: &Manifest) -> (Edges, BTreeSet<String>) {
+    /// Ends the lanes that another manifest has lead otherwise: a handler must not get what only the one of before, or only the next, takes.
+    /// To be followed by [`Self::end_to_change_edges`], whatever happens between; not by who holds a gate, for lanes may wait at it.
+    pub(super) fn begin_to_change_edges(&self, manifest: &Manifest) -> EdgeChange {
         let before = self.edges();
         let edges: Edges = manifest
             .edges()
@@ -182,9 +162,47 @@ impl Application {
         let is_in = |edge: &Arc<Edge>, all: &Edges| all.iter().any(|other| Arc::ptr_eq(edge, other));
         let gone = before.iter().filter(|edge| !is_in(edge, &edges));
         let come = edges.iter().filter(|edge| !is_in(edge, &before));
-        let changed = gone.chain(come).map(|edge| edge.spec.consumer.clone()).collect();
-        (edges, changed)
+        let consumers: BTreeSet<String> = gone.chain(come).map(|edge| edge.spec.consumer.clone()).collect();
+        for station in consumers.iter().filter_map(|name| self.stations().get(name)) {
+            Self::stop_deliveries(station);
+        }
+        EdgeChange { edges: Arc::new(edges), consumers }
     }
+
+    /// Starts the lanes again that were ended, as the edges are now.
+    pub(super) fn end_to_change_edges(&self, change: &EdgeChange) -> Result<(), DispatchError> {
+        let stations = change.consumers.iter().filter_map(|name| Some((name, self.stations().get(name)?)));
+        stations.into_iter().try_for_each(|(name, station)| self.deliver_to(name, station))
+    }
+
+    /// Has services be other releases, and all that depends on the manifest follow it. `held` is given up as soon as they are.
+    pub(super) fn take(
+        &self,
+        manifest: Manifest,
+        releases: Vec<(Consumer, Release)>,
+        change: &EdgeChange,
+        held: Option<Held>,
+    ) {
+        for (consumer, release) in releases {
+            if let Some(database) = &release.database {
+                database.database.set_storage(release.spec.limits.storage);
+            }
+            consumer.switch(release);
+        }
+        drop(held);
+        self.edges.set(Arc::clone(&change.edges));
+        self.routes.set(Arc::new(Routes::new(&self.surroundings.directory, &self.logs)));
+        self.interface.set(Arc::new(Interface::new(&manifest, &self.described())));
+        self.manifest.set(Arc::new(manifest));
+    }
+}
+
+/// Edges that are about to be others.
+pub(super) struct EdgeChange {
+    /// All of them, those that stay as they are included.
+    edges: Arc<Edges>,
+    /// The services to which others lead than before.
+    consumers: BTreeSet<String>,
 }
 
 /// What of an application can't change while it runs.

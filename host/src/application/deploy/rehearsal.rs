@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{Database, Inspector, StoreError, Upgrade};
+use bulkhead_store::{Database, FileIdentity, Inspector, StoreError, Upgrade};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::report::{MigrationReport, TableReport, milliseconds};
@@ -40,6 +40,8 @@ pub(in crate::application) fn remove_leftover(folder: &Path) {
 }
 
 fn on_copy(database: &Database, upgrade: &Upgrade<'_>, path: &Path) -> Result<Rehearsal, StoreError> {
+    // Made for its owner alone, before SQLite opens it.
+    FileIdentity::of(path)?;
     let copy = database.copy_to(path)?;
     let before = counts(&copy)?;
     let started = Instant::now();

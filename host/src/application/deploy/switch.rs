@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_runtime::{Component, Release, ServiceDatabase};
+use bulkhead_runtime::{Component, Held, Release, ServiceDatabase};
 use bulkhead_store::{StatementError, Upgrade};
 use bulkhead_types::limits::{ANSWER_GRACE, PAUSE_MAX};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
@@ -12,6 +12,7 @@ use super::crash::Point;
 use super::report::milliseconds;
 use super::{Deploy, DeployError, refused};
 use crate::application::probation;
+use crate::application::reload::EdgeChange;
 
 /// How long a deploy without migrations waits for the writer lease: others have it for a batch at a time.
 const LEASE_WAIT: Duration = Duration::from_secs(5);
@@ -28,16 +29,22 @@ impl Deploy<'_> {
     ) -> Result<(), DeployError> {
         let written = || Point::Written.reach();
         let upgrade = Upgrade { before_commit: Some(&written), ..*upgrade };
+        let application = Arc::clone(self.application);
         let pause = self.step("switch", |this| {
+            let change = application.begin_to_change_edges(&this.manifest);
             let pause = if migrates {
-                Some(this.with_pause(component, &upgrade, took)?)
+                this.with_pause(component, &upgrade, took, &change).map(Some)
             } else {
-                this.without_pause(component, &upgrade, is_new)?;
-                None
+                this.without_pause(component, &upgrade, is_new, &change).map(|()| None)
             };
-            Ok((pause.map(milliseconds), String::new()))
+            let lanes = application.end_to_change_edges(&change);
+            let pause = pause?;
+            lanes.map_err(|error| {
+                DeployError::Host(format!("the version serves, and lanes to it do not: {error}"))
+            })?;
+            Ok((pause, String::new()))
         })?;
-        self.report.pause_milliseconds = pause;
+        self.report.pause_milliseconds = pause.map(milliseconds);
         Point::Switched.reach();
         Ok(())
     }
@@ -60,6 +67,7 @@ impl Deploy<'_> {
         component: &Arc<Component>,
         upgrade: &Upgrade<'_>,
         is_new: bool,
+        change: &EdgeChange,
     ) -> Result<(), DeployError> {
         let database = self.consumer.database();
         if database.is_some() {
@@ -70,7 +78,8 @@ impl Deploy<'_> {
             self.record(upgrade)?;
         }
         Point::Committed.reach();
-        self.serve(component, database, is_new)
+        self.serve(component, database, is_new, change, None);
+        Ok(())
     }
 
     /// Nobody runs a handler while the schema changes, and nobody has a batch open.
@@ -79,6 +88,7 @@ impl Deploy<'_> {
         component: &Arc<Component>,
         upgrade: &Upgrade<'_>,
         took: Duration,
+        change: &EdgeChange,
     ) -> Result<Duration, DeployError> {
         let (drain, longest) = self.wait_limits(took);
         let began = Instant::now();
@@ -94,9 +104,9 @@ impl Deploy<'_> {
         Point::Committed.reach();
         // The old writer, and all readers, know the schema of before.
         let database = self.consumer.database().map(|database| Arc::new(database.reopened()));
-        let served = self.serve(component, database, false);
-        drop(held);
-        served.map(|()| began.elapsed())
+        let pause = began.elapsed();
+        self.serve(component, database, false, change, Some(held));
+        Ok(pause)
     }
 
     /// Writes the version, and the schema with it, in one transaction.
@@ -119,7 +129,9 @@ impl Deploy<'_> {
         component: &Arc<Component>,
         database: Option<Arc<ServiceDatabase>>,
         is_new: bool,
-    ) -> Result<(), DeployError> {
+        change: &EdgeChange,
+        held: Option<Held>,
+    ) {
         let probation = is_new.then(|| probation::of(self.application, &self.report.service, component));
         let release = Release {
             component: Arc::clone(component),
@@ -128,8 +140,6 @@ impl Deploy<'_> {
             probation,
         };
         let releases = vec![(self.consumer.clone(), release)];
-        self.application
-            .take(self.manifest.clone(), releases)
-            .map_err(|error| DeployError::Host(format!("the version serves, and its lanes do not: {error}")))
+        self.application.take(self.manifest.clone(), releases, change, held);
     }
 }
