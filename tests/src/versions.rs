@@ -1,4 +1,5 @@
-//! What tests deploy: many versions of the guests `changing` and `watching`, and files that are none of a service.
+//! What tests deploy: many versions of the guests `changing` and `watching`, later versions of the shop's product service, and files that
+//! are none of a service.
 //!
 //! A version of a guest is the one component that was built of it with another text in its data, of the same length: so no test waits for a
 //! compiler. What the words do is told in `tests/guests/changing/src`.
@@ -34,6 +35,16 @@ pub fn changing(site: &Site, number: u32, words: &str) -> PathBuf {
 #[track_caller]
 pub fn watching(site: &Site, number: u32, words: &str) -> PathBuf {
     version_of("watching", site, number, words)
+}
+
+/// The product service with a column more, which V0003 adds and can take away again.
+pub fn product_column() -> PathBuf {
+    paths::component("product-column")
+}
+
+/// The version after that: V0004 rebuilds the table of the products, which has children, and can do it back.
+pub fn product_rebuilt() -> PathBuf {
+    paths::component("product-rebuilt")
 }
 
 /// A file of text.

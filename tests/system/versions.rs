@@ -1,5 +1,7 @@
 //! The versions that tests of deploys deploy, each as a host finds it at its start: what they are made to do, they do.
 
+mod product;
+
 use bulkhead_tests::{Admin, Client, Manifest, Site, database, versions};
 use http::Method;
 use serde_json::{Value, json};
