@@ -38,6 +38,8 @@ load: setup-build ## Load the catalogue into a running host: make load URL=http:
 test: setup build ## Run all tests
 	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/bulkhead.toml
 	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/events.toml source sink
+	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/changing.toml
+	$(TARGET_DIR)/release/bulkhead build --manifest tests/versions/bulkhead.toml
 	cargo test --quiet --release --workspace --doc
 	cargo nextest run --release --workspace
 

@@ -23,6 +23,7 @@ pub mod raw;
 pub mod shop;
 pub mod site;
 pub mod token;
+pub mod versions;
 
 pub use admin::Admin;
 pub use client::{Answer, Client};

@@ -30,6 +30,11 @@ impl Manifest {
         Manifest::read(&paths::root().join("tests/guests/events.toml"))
     }
 
+    /// The guest of which there are many versions, and the one that takes its events.
+    pub fn changing() -> Manifest {
+        Manifest::read(&paths::root().join("tests/guests/changing.toml"))
+    }
+
     /// Reads a manifest and makes it independent of its place: each source becomes the component that was built of it, and each
     /// database a file beside the manifest.
     fn read(file: &Path) -> Manifest {

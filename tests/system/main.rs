@@ -54,3 +54,4 @@ mod stock;
 mod tidy;
 mod users;
 mod variables;
+mod versions;
