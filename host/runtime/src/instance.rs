@@ -118,17 +118,16 @@ impl Runner {
         };
         let running = self.leave(&mut instance.store);
         self.tell_of_left_out_lines(running.as_ref(), &event.trace_id, &event.type_);
+        let result = result.map_err(|error| failure_of(&error));
+        if let Some(probation) = &self.release.probation {
+            // What it refuses, it refuses on purpose.
+            probation.note(result.as_ref().err().map(|failure| failure as &dyn std::fmt::Display));
+        }
         let taken = match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(HandleError::Retry(reason))) => Err(NotTaken::Retry(reason)),
             Ok(Err(HandleError::Reject(reason))) => Err(NotTaken::Reject(reason)),
-            Err(error) => {
-                let failure = failure_of(&error);
-                if let Some(probation) = &self.release.probation {
-                    probation.note(Some(&failure));
-                }
-                Err(NotTaken::Retry(failure.to_string()))
-            }
+            Err(failure) => Err(NotTaken::Retry(failure.to_string())),
         };
         // Of an event that was not taken nothing is kept, and an instance may remember what never happened.
         self.keep_or_drop(instance, taken.is_err());
