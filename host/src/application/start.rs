@@ -34,7 +34,10 @@ impl Application {
         let files = databases::files(manifest, folder.path())?;
         let all = databases::open(manifest, &files)?;
         let versions = VersionFiles::new(folder.path());
-        manifest.services.keys().for_each(|name| remove_leftover(&versions.of(name)));
+        for name in manifest.services.keys() {
+            remove_leftover(&versions.of(name));
+            versions.remove_unfinished(name);
+        }
         let (ledgers, mut chosen) = choose(manifest, &versions, &all)?;
         let bytes = |name: &str, _: &ServiceEntry| {
             let chosen = chosen.get(name).map(|chosen| chosen.bytes.as_slice());

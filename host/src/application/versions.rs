@@ -17,6 +17,9 @@ use crate::manifest::{ServiceEntry, Source};
 /// Activations that are looked through for what was there before.
 pub(super) const HISTORY: u32 = 10_000;
 
+/// What the name of a component's file ends with until it is whole.
+const UNFINISHED: &str = "new";
+
 /// The component that a service is to run from a start on.
 pub(super) struct Chosen {
     pub(super) bytes: Vec<u8>,
@@ -60,7 +63,7 @@ impl VersionFiles {
         }
         let write = || {
             let folder = self.make(service)?;
-            let new = path.with_extension("new");
+            let new = path.with_extension(UNFINISHED);
             let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(bytes)?;
             file.sync_all()?;
@@ -68,6 +71,15 @@ impl VersionFiles {
             File::open(folder)?.sync_all()
         };
         write().map_err(|error| format!("keep the component as {}: {error}", path.display()))
+    }
+
+    /// Removes what a process left that was killed while it kept a component.
+    pub(super) fn remove_unfinished(&self, service: &str) {
+        let Ok(entries) = fs::read_dir(self.of(service)) else { return };
+        let files = entries.flatten().map(|entry| entry.path());
+        files
+            .filter(|path| path.extension().is_some_and(|it| it == UNFINISHED))
+            .for_each(|path| remove(&path));
     }
 
     /// The component that a version is.
