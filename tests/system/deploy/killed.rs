@@ -166,6 +166,45 @@ fn a_way_back_with_reverse_sql_has_happened_or_not_wherever_the_host_ends() {
     crash_at_each(&GOES_BACK);
 }
 
+/// Ends the host by `end` while a migration runs for seconds and requests wait; gives what serves after the next start.
+#[track_caller]
+fn end_in_a_pause(end: impl FnOnce(Host)) -> (u64, bool) {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let (mut operator, mut deployer) = (Operator::of(&site, &host), Operator::of(&site, &host));
+    let traffic = Traffic::start(&host);
+    traffic.goes_on();
+    let file = versions::changing(&site, 2, "slow");
+    let deploy = thread::spawn(move || deployer.try_deploy("changing", &file, "allow_pause=true"));
+    until("requests wait for the migration", || {
+        (operator.get("/api/deploys")["running"] == "switch").then_some(())
+    });
+    end(host);
+    // Whether there was an answer before the end is a matter of chance where the host ends by itself.
+    let _ = deploy.join().unwrap();
+    let mut seen = traffic.end_with_host();
+    let host = site.start();
+    let mut operator = Operator::of(&site, &host);
+    let serves = serving(&mut host.client());
+    check_active(&site, &host, &mut operator);
+    goes_on(&site, &host, &mut operator, &mut seen);
+    host.stop();
+    serves
+}
+
+#[test]
+fn a_migration_in_the_middle_of_which_the_host_is_killed_has_not_happened() {
+    assert_eq!(end_in_a_pause(Host::kill), (1, false));
+}
+
+#[test]
+fn a_host_that_is_told_to_stop_while_requests_wait_for_a_migration_ends_well() {
+    let serves = end_in_a_pause(|host| {
+        host.stop();
+    });
+    assert!([(1, false), (2, true)].contains(&serves), "{serves:?}");
+}
+
 /// Deploys one version after another, with migrations and without, and goes back now and then, until the host is gone. Counts what ended
 /// well.
 fn deploy_until_it_ends(
