@@ -14,7 +14,7 @@ use bulkhead_types::Current;
 
 use super::checkpoints::Checkpoints;
 use super::deploy::remove_leftover;
-use super::load::{Loaded, load_all};
+use super::load::{Loaded, SPARE_INSTANCES, load_all};
 use super::routes::Routes;
 use super::versions::{self, Chosen, VersionFiles};
 use super::{Application, Logs, Progress, StartError, Station, after_commit, at, databases};
@@ -128,10 +128,16 @@ impl Application {
             interface: Arc::new(Current::new(Interface::new(manifest, &described))),
             routes: Arc::new(Current::new(routes)),
             running: Mutex::new(Some((services, checkpoints))),
+            lanes_max: manifest.edges().len() + SPARE_INSTANCES / 2,
             maintained: Mutex::default(),
+            switching: Mutex::default(),
+            stopping: Arc::default(),
             progress: Mutex::new(Progress::default()),
             _folder: folder,
         };
+        for name in this.consumers.keys() {
+            this.prune(name);
+        }
         for (name, station) in &this.stations {
             this.deliver_to(name, station).map_err(|error| failed(&error))?;
         }
