@@ -253,11 +253,10 @@ impl<'a> Deploy<'a> {
             has_room_for_copy(&ledger, &folder)?;
             let until = Instant::now() + limit;
             let rehearsal = rehearse(&ledger, upgrade, (&folder, storage), until).map_err(refused)?;
-            let detail = format!(
-                "{} migrations in {:.1} ms",
-                rehearsal.migrations.len(),
-                milliseconds(rehearsal.took)
-            );
+            let detail = match rehearsal.migrations.as_slice() {
+                [only] => format!("V{:04} in {:.1} ms", only.version, milliseconds(rehearsal.took)),
+                all => format!("{} migrations in {:.1} ms", all.len(), milliseconds(rehearsal.took)),
+            };
             Ok((rehearsal, detail))
         })?;
         Point::Rehearsed.reach();
