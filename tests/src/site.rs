@@ -88,8 +88,17 @@ impl Site {
 
     /// Starts a host that ends itself at a commit: `7:before`, `7:after`. None where it ended before it listened.
     pub fn start_to_crash(&self, at: &str) -> Option<Host> {
-        let environment = [("BULKHEAD_CRASH_AT_COMMIT", at)];
-        Host::try_start(&self.manifest(), &self.data(), &[], &environment, Arc::clone(&self.folder)).ok()
+        self.try_start_in(&[("BULKHEAD_CRASH_AT_COMMIT", at)]).ok()
+    }
+
+    /// Starts a host that ends itself at this point of a deploy: `rehearsed`, `written`.
+    #[track_caller]
+    pub fn start_to_crash_at_deploy(&self, point: &str) -> Host {
+        self.try_start_in(&[("BULKHEAD_CRASH_AT_DEPLOY", point)]).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    fn try_start_in(&self, environment: &[(&str, &str)]) -> Result<Host, String> {
+        Host::try_start(&self.manifest(), &self.data(), &[], environment, Arc::clone(&self.folder))
     }
 
     /// A copy of the site as it is now, with a folder of its own. No host may run in it.

@@ -12,7 +12,7 @@ use crate::bindings::exports::bulkhead::service::{describe, event_handler, http_
 use crate::cache::ComponentCache;
 use crate::capability;
 use crate::engine::Engine;
-use crate::handler::{Running, State};
+use crate::handler::{Expired, Running, State};
 use crate::service::{ServiceSpec, Surroundings};
 use crate::version::Version;
 
@@ -35,14 +35,33 @@ pub enum LoadError {
         "make an instance of it: {0:#}; what it needs at its start, memory above all, is to be within limits.memory"
     )]
     Instantiate(wasmtime::Error),
-    /// An export trapped or is of another form. Why it trapped, a guest of the SDK has logged.
-    #[error("ask its {export}: {}; if it trapped, what it logged before says why", error.root_cause())]
+    /// An export trapped or is of another form.
+    #[error("ask its {export}: {reason}")]
     Export {
         /// The interface.
         export: &'static str,
-        /// Why not.
-        error: wasmtime::Error,
+        /// Why not, and where to look.
+        reason: String,
     },
+}
+
+impl LoadError {
+    fn of_export(export: &'static str, store: &Store<State>, error: &wasmtime::Error) -> Self {
+        let state = store.data();
+        let reason = if error.downcast_ref::<Expired>().is_some() {
+            format!("it did not answer within {} s", LOAD_TIMEOUT.as_secs())
+        } else if state.memory.refused {
+            format!(
+                "{}; it wanted more memory than limits.memory gives it, {} MiB",
+                error.root_cause(),
+                state.spec.limits.memory >> 20
+            )
+        } else {
+            // A guest of the SDK has logged it.
+            format!("{}; if it trapped, what it logged before says why", error.root_cause())
+        };
+        Self::Export { export, reason }
+    }
 }
 
 /// A component that is compiled.
@@ -107,14 +126,16 @@ impl Component {
             Ok(indices) => {
                 let ask =
                     |store: &mut Store<State>| indices.load(&mut *store, &instance)?.call_describe(store);
-                Some(ask(&mut store).map_err(|error| LoadError::Export { export: "describe", error })?)
+                let described = ask(&mut store);
+                Some(described.map_err(|error| LoadError::of_export("describe", &store, &error))?)
             }
         };
         let migrations = match migrations::GuestIndices::new(&pre) {
             Err(_) => Vec::new(),
             Ok(indices) => {
                 let ask = |store: &mut Store<State>| indices.load(&mut *store, &instance)?.call_all(store);
-                ask(&mut store).map_err(|error| LoadError::Export { export: "migrations", error })?
+                let all = ask(&mut store);
+                all.map_err(|error| LoadError::of_export("migrations", &store, &error))?
             }
         };
         let migrations = migrations

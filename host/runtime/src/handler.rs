@@ -79,7 +79,7 @@ impl State {
             surroundings,
             worker: WorkerParts::default(),
             running: None,
-            memory: MemoryLimit { maximum, bytes: 0 },
+            memory: MemoryLimit { maximum, bytes: 0, refused: false },
         }
     }
 
@@ -124,6 +124,8 @@ pub(crate) struct Expired(pub(crate) Failure);
 pub(crate) struct MemoryLimit {
     maximum: usize,
     pub(crate) bytes: usize,
+    /// More was asked for than there may be.
+    pub(crate) refused: bool,
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -137,6 +139,7 @@ impl ResourceLimiter for MemoryLimit {
         if allowed {
             self.bytes = desired;
         }
+        self.refused |= !allowed;
         Ok(allowed)
     }
 

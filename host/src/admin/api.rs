@@ -29,7 +29,8 @@ pub(super) async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Ans
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let body = body::read(request.into_body(), COMPONENT_BYTES_MAX, DISCARDED_MAX).await?;
+    let body = body::read(request.into_body(), COMPONENT_BYTES_MAX, DISCARDED_MAX).await;
+    let body = body.map_err(deploys::of_body)?;
     // What is asked here reads and writes databases: not on a network thread.
     let work = tokio::task::spawn_blocking(move || route(&admin, &method, &path, &query, &body));
     work.await

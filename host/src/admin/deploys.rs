@@ -54,6 +54,11 @@ fn busy() -> Problem {
     Problem::new(409, "busy", "Something else runs", DeployError::Busy.to_string())
 }
 
+/// What is wrong with a body: one that is too large is a component that is.
+pub(super) fn of_body(wrong: Problem) -> Problem {
+    if wrong.status == 413 { problem(&DeployError::TooLarge) } else { wrong }
+}
+
 fn answer(deployed: Result<Deployed, DeployError>) -> Answered {
     match deployed {
         Ok(deployed) => json_of(&json!(deployed)),

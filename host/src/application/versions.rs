@@ -17,6 +17,9 @@ use crate::manifest::{ServiceEntry, Source};
 /// Activations that are looked through for what was there before.
 pub(super) const HISTORY: u32 = 10_000;
 
+/// What the name of a component's file ends with until it is whole.
+const UNFINISHED: &str = "new";
+
 /// The component that a service is to run from a start on.
 pub(super) struct Chosen {
     pub(super) bytes: Vec<u8>,
@@ -59,7 +62,7 @@ impl VersionFiles {
         let write = || {
             let folder = self.make(service)?;
             if !is_there {
-                let new = path.with_extension("new");
+                let new = path.with_extension(UNFINISHED);
                 let mut file =
                     File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
                 file.write_all(bytes)?;
@@ -102,7 +105,7 @@ impl VersionFiles {
             let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             // What a process that was killed was about to write goes as well.
-            if extension == "new" || (extension == "wasm" && !kept.contains(&name)) {
+            if extension == UNFINISHED || (extension == "wasm" && !kept.contains(&name)) {
                 remove(&path);
             }
         }

@@ -18,7 +18,7 @@ pub enum DeployError {
     #[error("another deploy, a reload, a check or a rebuild runs; wait for it to end")]
     Busy,
     /// The file is too large.
-    #[error("the component has more than {} MiB", COMPONENT_BYTES_MAX >> 20)]
+    #[error("the component has more than {} MiB: is it the right file?", COMPONENT_BYTES_MAX >> 20)]
     TooLarge,
     /// The component, the manifest or the migrations are wrong.
     #[error("{}", .0.join("\n"))]

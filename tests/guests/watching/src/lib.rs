@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `traps` | its handler of events traps when it has written |
 //! | `fails` | its handler of events fails when it has written, and wants to be tried again |
+//! | `picky` | its handler of events traps when it has written of a note of version 7 |
 
 #[path = "../../changing/src/version.rs"]
 pub mod version;
@@ -100,7 +101,7 @@ fn take(received: Received<Noted>, transaction: Transaction) -> core::result::Re
          ON CONFLICT (event_id) DO UPDATE SET arrivals = arrivals + 1",
         &params![id, event.id, event.number, version.number],
     )?;
-    if version.is("traps") {
+    if version.is("traps") || (version.is("picky") && event.number == 7) {
         version::trap();
     }
     if version.is("fails") {
@@ -130,7 +131,7 @@ fn told() -> Result<Json<Told>> {
 
 /// The service, in this version.
 pub fn service() -> Service {
-    Version::read().start(&["traps", "fails"]);
+    Version::read().start(&["traps", "fails", "picky"]);
     Service::new("Takes what `changing` publishes, in one of many versions.")
         .migration(migration!("../migrations/V0001__create_seen.sql"))
         .on(take)

@@ -1,0 +1,165 @@
+//! What the command line prints of deploys, versions and the way back, as the one who typed it reads it.
+
+use bulkhead_tests::{Finished, Site, host, versions};
+
+use super::notes::{Operator, manifest, serving};
+use crate::admin::{bulkhead, bulkhead_json};
+
+/// Lines of words, without the times.
+fn lines(finished: &Finished) -> Vec<Vec<String>> {
+    assert_eq!((finished.status.code(), finished.stderr.as_str()), (Some(0), ""), "{}", finished.stdout);
+    let is_time = |word: &str| {
+        word.chars().all(|letter| letter.is_ascii_digit() || letter == '.') && word.contains('.')
+    };
+    let shown =
+        |word: &str| if is_time(word.trim_start_matches('(')) { "#".to_owned() } else { word.to_owned() };
+    finished.stdout.lines().map(|line| line.split_whitespace().map(shown).collect()).collect()
+}
+
+fn joined(finished: &Finished) -> Vec<String> {
+    lines(finished).iter().map(|words| words.join(" ")).collect()
+}
+
+#[test]
+fn a_deploy_tells_its_steps_and_what_came_of_it() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let mut operator = Operator::of(&site, &host);
+    let first = operator.versions("changing")[0]["version"].as_str().unwrap().to_owned();
+    let run = |arguments: &[&str]| bulkhead(&site, &host, arguments);
+    let plain = versions::changing(&site, 2, "plain");
+    let plain = plain.to_str().unwrap();
+    let deployed = joined(&run(&["deploy", "changing", plain, "--author", "Ada", "--note", "the second"]));
+    let second = operator.versions("changing")[0]["version"].as_str().unwrap().to_owned();
+    let size = std::fs::metadata(plain).unwrap().len().div_ceil(1024);
+    assert_eq!(
+        deployed,
+        [
+            &format!("validate # ms {size} KiB"),
+            "compile # ms",
+            "try # ms",
+            "keep # ms",
+            "switch # ms",
+            &format!("changing@{second} serves, after {first} # ms; on probation for 10 s)"),
+        ]
+    );
+    let again = joined(&run(&["deploy", "changing", plain]));
+    assert_eq!(
+        again.last().unwrap(),
+        &format!("changing@{second} is the active version already: nothing was done")
+    );
+    let forced = joined(&run(&["deploy", "changing", plain, "--force"]));
+    assert!(forced.last().unwrap().starts_with(&format!("changing@{second} serves, after {second} ")));
+
+    let column = versions::changing(&site, 3, "column");
+    let column = column.to_str().unwrap();
+    let tried = joined(&run(&["deploy", "changing", column, "--dry-run"]));
+    assert_eq!(
+        tried[..12],
+        [
+            &format!("validate # ms {size} KiB"),
+            "compile # ms",
+            "try # ms",
+            "rehearse # ms 1 migrations in # ms",
+            "",
+            "MIGRATION NAME UNDONE MS",
+            "2 add_mood false #",
+            "",
+            "TABLE ROWS BEFORE AFTER",
+            "note 0 0",
+            "",
+            tried.last().unwrap(),
+        ]
+    );
+    let end = format!(" could be deployed # ms); {second} serves on: it was a dry run");
+    assert!(tried[11].starts_with("changing@") && tried[11].ends_with(&end), "{tried:?}");
+    let deployed = joined(&run(&["deploy", "changing", column]));
+    let third = operator.versions("changing")[0]["version"].as_str().unwrap().to_owned();
+    assert_eq!(
+        deployed.last().unwrap(),
+        &format!("changing@{third} serves, after {second} # ms; requests waited for # ms)")
+    );
+    let back = joined(&run(&["rollback", "changing", "--to", &first[..6], "--note", "away"]));
+    assert!(back.contains(&"2 add_mood true #".to_owned()), "{back:?}");
+    assert_eq!(
+        back.last().unwrap(),
+        &format!("changing@{first} serves, after {third} # ms; requests waited for # ms)")
+    );
+    assert_eq!(serving(&mut host.client()), (1, false));
+    host.stop();
+}
+
+#[test]
+fn versions_are_listed_in_columns_and_as_json() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let mut operator = Operator::of(&site, &host);
+    let file = versions::changing(&site, 2, "plain");
+    let arguments = ["deploy", "changing", file.to_str().unwrap(), "--author", "Ada", "--note", "the second"];
+    assert_eq!(bulkhead(&site, &host, &arguments).status.code(), Some(0));
+    let listed = operator.versions("changing");
+    let text = |place: usize, member: &str| listed[place][member].as_str().unwrap().to_owned();
+    let printed = bulkhead(&site, &host, &["versions", "changing"]);
+    let expected: Vec<Vec<String>> = [
+        vec!["VERSION", "ACTIVE", "KEPT", "SINCE", "HOW", "AUTHOR", "NOTE"],
+        vec![&text(0, "version"), "true", "true", &text(0, "at"), "deploy", "Ada", "the", "second"],
+        vec![&text(1, "version"), "false", "true", &text(1, "at"), "start"],
+    ]
+    .iter()
+    .map(|row| row.iter().map(|word| (*word).to_owned()).collect())
+    .collect();
+    assert_eq!(lines(&printed), expected);
+    // The columns stand below their titles.
+    let column = |line: &str, word: &str| line.find(word).unwrap();
+    let rows: Vec<&str> = printed.stdout.lines().collect();
+    assert_eq!(column(rows[0], "HOW"), column(rows[1], "deploy"));
+    assert_eq!(column(rows[0], "HOW"), column(rows[2], "start"));
+
+    let json = bulkhead_json(&site, &host, &["versions", "changing"]);
+    assert_eq!(json["items"].as_array().unwrap(), &listed);
+    let back = bulkhead_json(&site, &host, &["rollback", "changing"]);
+    assert_eq!((&back["outcome"], &back["version"]), (&"deployed".into(), &listed[1]["version"]));
+    let again = bulkhead_json(&site, &host, &["deploy", "changing", file.to_str().unwrap()]);
+    assert_eq!((&again["outcome"], &again["version"]), (&"deployed".into(), &listed[0]["version"]));
+    host.stop();
+}
+
+#[test]
+fn what_is_refused_goes_to_standard_error_with_status_1() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let made = |words: &str| versions::changing(&site, 2, words).to_str().unwrap().to_owned();
+    let letter = versions::not_a_component(&site).to_str().unwrap().to_owned();
+    let missing = site.path("missing.wasm").to_str().unwrap().to_owned();
+    let table: [(&[&str], &[&str]); 9] = [
+        (&["deploy", "changing", &letter], &["answered 422", "not WebAssembly"]),
+        (&["deploy", "changing", &made("half")], &["answered 422", "V0002__add_mood"]),
+        (&["deploy", "changing", &missing], &["read the component", "missing.wasm", "No such file"]),
+        (&["deploy", "nobody", &made("plain")], &["answered 404", "no service \"nobody\""]),
+        (&["rollback", "changing"], &["answered 404", "no other version", "bulkhead versions changing"]),
+        (&["rollback", "changing", "--to", "abcdef"], &["answered 404", "no version \"abcdef\""]),
+        (&["rollback", "no/body"], &["answered 404", "no service \"no/body\""]),
+        (&["versions", "nobody"], &["answered 404", "no service \"nobody\""]),
+        (&["deploy", "changing", &made("half"), "--json"], &["answered 422", "V0002__add_mood"]),
+    ];
+    for (arguments, texts) in table {
+        let finished = bulkhead(&site, &host, arguments);
+        finished.says(1, texts);
+        assert!(finished.stderr.starts_with("error: failed to "), "{}", finished.stderr);
+        assert_eq!(finished.stdout, "", "{arguments:?}");
+    }
+    let usage = bulkhead(&site, &host, &["deploy", "changing"]);
+    usage.says(2, &["<FILE>"]);
+    host.stop();
+    let data = site.data();
+    let manifest = site.manifest();
+    let finished = host::run(&[
+        "versions",
+        "changing",
+        "--manifest",
+        manifest.to_str().unwrap(),
+        "--data",
+        data.to_str().unwrap(),
+    ]);
+    finished.says(1, &["error: failed to", "does it run"]);
+}

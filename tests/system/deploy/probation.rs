@@ -1,0 +1,179 @@
+//! A new version that fails goes back by itself, and one that seldom fails stays.
+
+use bulkhead_tests::admin::until;
+use bulkhead_tests::{Client, Site, database, versions};
+use serde_json::{Value, json};
+
+use super::notes::{Operator, check_notes, manifest, serving, write};
+
+const FAILURES: usize = 3;
+
+/// Asks until the version that fails has failed often enough, and checks how.
+#[track_caller]
+fn fail(client: &mut Client, mut ask: impl FnMut(&mut Client) -> bulkhead_tests::Answer) {
+    for _ in 0..FAILURES {
+        let answer = ask(client);
+        // The last of them may find the version before.
+        assert!(answer.status == 500 || answer.status < 300, "{answer}");
+    }
+}
+
+fn read(client: &mut Client) -> bulkhead_tests::Answer {
+    client.get("/changing/version")
+}
+
+fn post(client: &mut Client) -> bulkhead_tests::Answer {
+    client.post("/changing/notes", &json!({"text": "any"}))
+}
+
+#[test]
+fn a_version_whose_handlers_fail_goes_back_by_itself_and_says_so() {
+    for (words, why) in
+        [("traps", "unreachable"), ("fails", "answered 500"), ("fails-writes", "answered 500")]
+    {
+        let site = Site::new(&manifest());
+        let host = site.start();
+        let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
+        let kept = write(&mut client);
+        let deployed = operator.deploy(&versions::changing(&site, 2, words));
+        assert_eq!(deployed["probation_seconds"], 10);
+        fail(&mut client, if words == "fails-writes" { post } else { read });
+        let last = operator.until_last_is("changing", "return");
+        assert_eq!(last["version"], deployed["before"], "{words}");
+        assert_eq!(last["author"], "the host");
+        let failed = deployed["version"].as_str().unwrap();
+        let note = last["note"].as_str().unwrap();
+        for text in [failed, "failed its probation", "3 of its first 3 handlers failed", why] {
+            assert!(note.contains(text), "{text:?} is not in: {note}");
+        }
+        let listed = operator.versions("changing");
+        assert_eq!((&listed[1]["version"], listed.len()), (&deployed["version"], 3));
+        assert_eq!(serving(&mut client), (1, false), "{words}");
+        let log = host.stop().stderr;
+        for text in ["a version fails its probation", "the one before it serves again", failed] {
+            assert!(log.contains(text), "{text:?} is not in:\n{log}");
+        }
+        // It stays so after the next start, and what it wrote and failed is not there.
+        let host = site.start();
+        assert_eq!(serving(&mut host.client()), (1, false), "{words}");
+        let mut operator = Operator::of(&site, &host);
+        assert_eq!(operator.versions("changing"), listed);
+        operator.until_taken();
+        check_notes(&site, &[kept.clone()].into());
+        let count =
+            database::number(&database::open(&site.database("changing")), "SELECT count(*) FROM note");
+        assert_eq!(count, 1, "{words}");
+        host.stop();
+    }
+}
+
+#[test]
+fn a_version_that_seldom_fails_stays() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
+    operator.deploy(&versions::changing(&site, 2, "fails-writes"));
+    for _ in 0..20 * FAILURES {
+        assert_eq!(serving(&mut client).0, 2);
+    }
+    for _ in 0..FAILURES + 1 {
+        post(&mut client).problem(500, "internal");
+    }
+    assert_eq!(serving(&mut client).0, 2);
+    assert_eq!(operator.versions("changing").len(), 2);
+    // It is decided with the failure, before its answer leaves.
+    let log = host.stop().stderr;
+    assert!(!log.contains("fails its probation"), "{log}");
+}
+
+#[test]
+fn two_failures_may_be_a_coincidence() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
+    operator.deploy(&versions::changing(&site, 2, "fails"));
+    for _ in 0..FAILURES - 1 {
+        read(&mut client).problem(500, "internal");
+    }
+    assert_eq!(operator.versions("changing")[0]["how"], "deploy");
+    assert!(!host.stderr().contains("fails its probation"));
+    read(&mut client).problem(500, "internal");
+    operator.until_last_is("changing", "return");
+    assert_eq!(serving(&mut client).0, 1);
+    host.stop();
+}
+
+#[test]
+fn a_version_that_fails_at_events_goes_back_and_each_event_takes_effect_once() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
+    let mut notes = vec![write(&mut client)];
+    operator.until_taken();
+    let file = versions::watching(&site, 2, "traps");
+    let deployed = operator.try_deploy("watching", &file, "").unwrap().expect(200);
+    assert_eq!(deployed["probation_seconds"], 10);
+    notes.extend((0..FAILURES).map(|_| write(&mut client)));
+    let last = operator.until_last_is("watching", "return");
+    assert!(last["note"].as_str().unwrap().contains("unreachable"), "{last}");
+    assert_eq!(client.get("/watching/version").expect(200)["number"], 1);
+    operator.until_taken();
+    check_notes(&site, &notes.into_iter().collect());
+    let taken = client.get("/watching/events").expect(200);
+    assert!(taken["items"].as_array().unwrap().iter().all(|event| event["taken_by"] == 1), "{taken}");
+    assert_eq!(operator.versions("changing").len(), 1);
+    host.stop();
+}
+
+#[test]
+fn a_version_that_seldom_fails_at_events_stays() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
+    let file = versions::watching(&site, 2, "picky");
+    operator.try_deploy("watching", &file, "").unwrap().expect(200);
+    let written = 20 * FAILURES;
+    for _ in 0..written {
+        write(&mut client);
+    }
+    operator.until_taken();
+    operator.deploy(&versions::changing(&site, 7, "plain"));
+    let id = write(&mut client);
+    // It is tried again and again.
+    until("the event fails often enough", || {
+        let letters = operator.get("/api/dead-letters?service=watching");
+        let letters = letters["items"].as_array().unwrap();
+        letters.iter().any(|it| it["attempts"].as_u64().unwrap() > FAILURES as u64).then_some(())
+    });
+    assert_eq!(client.get("/watching/version").expect(200)["number"], 2);
+    assert_eq!(operator.versions("watching").len(), 2);
+    let taken = client.get("/watching/events").expect(200);
+    let taken = taken["items"].as_array().unwrap();
+    assert_eq!(taken.len(), written);
+    assert!(taken.iter().all(|event| event["taken_by"] == 2 && event["note_id"] != id.as_str()));
+    // It is decided with the failure, before the event is parked.
+    let log = host.stop().stderr;
+    assert!(!log.contains("fails its probation"), "{log}");
+}
+
+#[test]
+fn neither_a_version_with_migrations_nor_one_that_was_gone_back_to_is_on_probation() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
+    // None of them goes back, whatever it does.
+    let mut stays = |operator: &mut Operator, deployed: &Value| {
+        assert_eq!(deployed["probation_seconds"], 0);
+        for _ in 0..2 * FAILURES {
+            read(&mut client).problem(500, "internal");
+        }
+        assert_eq!(operator.versions("changing")[0]["version"], deployed["version"]);
+        assert!(!host.stderr().contains("fails its probation"));
+    };
+    let deployed = operator.deploy(&versions::changing(&site, 2, "column fails"));
+    stays(&mut operator, &deployed);
+    operator.roll_back("");
+    let deployed = operator.roll_back("");
+    stays(&mut operator, &deployed);
+    host.stop();
+}
