@@ -12,6 +12,9 @@ use crate::job::{Answer, Failure, Job, Outcome};
 use crate::runner::Runner;
 use crate::service::ServiceDatabase;
 
+/// Under this name the version that gave an answer stands among its headers: no guest can give one of this name.
+const VERSION: &str = "bulkhead-version";
+
 /// What a job's key is in a service's database. The caller is who asks, and by way of which service.
 fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     let key = job.idempotency_key.as_deref()?;
@@ -41,8 +44,9 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
         Ok(Known::No) => None,
         Ok(Known::OtherRequest) => Some(Err(Failure::KeyReused)),
         Ok(Known::Answer(kept)) => {
-            let version = runner.release.component.label.clone();
-            Some(replay(kept, version).ok_or(Failure::Host("a kept answer can't be read".into())))
+            // That of the one who answered; of answers that were kept before versions were, of the one who tells it again.
+            let now = runner.release.component.label.clone();
+            Some(replay(kept, now).ok_or(Failure::Host("a kept answer can't be read".into())))
         }
         Err(error) => failed(error.to_string()),
     }
@@ -87,9 +91,11 @@ fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
     if answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
         return None;
     }
+    let version = HeaderName::from_static(VERSION);
     let headers: Vec<(&str, String)> = answer
         .headers
         .iter()
+        .chain([(&version, &answer.version)])
         .map(|(name, value)| (name.as_str(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect()))
         .collect();
     let headers = serde_json::to_string(&headers).ok()?;
@@ -98,7 +104,7 @@ fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
     Some(KeptAnswer { status: answer.status.as_u16(), headers, body: answer.body.clone(), position, about })
 }
 
-fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {
+fn replay(kept: KeptAnswer, now: HeaderValue) -> Option<Answer> {
     let pairs: Vec<(String, String)> = serde_json::from_str(&kept.headers).ok()?;
     let mut headers = HeaderMap::with_capacity(pairs.len());
     for (name, value) in pairs {
@@ -106,5 +112,6 @@ fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {
         headers.append(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
     }
     let status = StatusCode::from_u16(kept.status).ok()?;
+    let version = headers.remove(VERSION).unwrap_or(now);
     Some(Answer { status, headers, body: kept.body, position: Some(kept.position), replayed: true, version })
 }
