@@ -20,6 +20,7 @@ mod conditional;
 mod conflicts;
 mod consistency;
 mod crash;
+mod deploy;
 mod events;
 mod hostile;
 mod idempotency;
