@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bulkhead_runtime::{Edge, Problem};
 use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
-use bulkhead_types::limits::COMPONENT_BYTES_MAX;
+use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -21,7 +21,7 @@ use crate::http::body;
 pub(super) type Answered = Result<Response<Full<Bytes>>, Problem>;
 
 /// Bytes of a body that are read where it has too many: whoever deploys the wrong file is to be told so.
-const DISCARDED_MAX: usize = 1 << 30;
+const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
 /// The most events that are listed at once.
 const EVENTS_MAX: u32 = 1000;
 

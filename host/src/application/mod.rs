@@ -31,6 +31,7 @@ pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
 pub use self::start::describe;
 use self::versions::VersionFiles;
+use crate::http::Connections;
 use crate::identity::{Identity, Revocations};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
@@ -88,6 +89,7 @@ pub struct Application {
     identity: Mutex<Option<Identity>>,
     interface: Arc<Current<Interface>>,
     routes: Arc<Current<Routes>>,
+    connections: Arc<Connections>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
     /// The edges that there are instances for.
     lanes_max: usize,
@@ -199,6 +201,11 @@ impl Application {
     /// Where requests go.
     pub(crate) fn routes(&self) -> Arc<Current<Routes>> {
         Arc::clone(&self.routes)
+    }
+
+    /// The connections of clients.
+    pub(crate) fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
     }
 
     /// What the components say of themselves now, by service.

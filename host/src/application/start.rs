@@ -127,6 +127,7 @@ impl Application {
             identity: Mutex::new(identity),
             interface: Arc::new(Current::new(Interface::new(manifest, &described))),
             routes: Arc::new(Current::new(routes)),
+            connections: Arc::default(),
             running: Mutex::new(Some((services, checkpoints))),
             lanes_max: manifest.edges().len() + SPARE_INSTANCES / 2,
             maintained: Mutex::default(),

@@ -246,7 +246,8 @@ impl<'a> Deploy<'a> {
         let limit = if self.options.allow_pause { PAUSE_MAX } else { REHEARSAL_MAX };
         let storage = self.entry.spec.limits.storage;
         let queues = self.consumer.queues().clone();
-        let (taken, began) = (queues.taken(), Instant::now());
+        let connections = application.connections();
+        let (taken, accepted, began) = (queues.taken(), connections.accepted(), Instant::now());
         let rehearsal = self.step("rehearse", |_| {
             let folder =
                 application.versions.make(&name).map_err(|error| DeployError::Host(error.to_string()))?;
@@ -268,9 +269,11 @@ impl<'a> Deploy<'a> {
             if took > allowed {
                 return Err(DeployError::Pause { took, allowed });
             }
-            // As many as came meanwhile come in that time again.
+            // As many as came meanwhile come in that time again; a connection has no second request before its first is answered.
             let share = took.as_secs_f64() / began.elapsed().as_secs_f64().max(1e-3);
-            let expected = ((queues.taken() - taken) as f64 * share).ceil() as u64;
+            let requests = (queues.taken() - taken) as f64 * share;
+            let clients = connections.open() as f64 + (connections.accepted() - accepted) as f64 * share;
+            let expected = requests.min(clients).ceil() as u64;
             let room = self.room().saturating_sub(queues.waiting());
             if expected > room as u64 {
                 return Err(DeployError::Room { expected, room });

@@ -78,7 +78,11 @@ impl Shop {
 
     /// Adds the column, and the next time takes it away.
     fn migrate(&self, operator: &mut Admin, number: usize) -> Value {
-        if number % 2 == 0 { deploy(operator, &self.column) } else { operator.roll_back("product", None) }
+        if number.is_multiple_of(2) {
+            deploy(operator, &self.column)
+        } else {
+            operator.roll_back("product", None)
+        }
     }
 }
 
