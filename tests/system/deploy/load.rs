@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Load, Work, label, version_of};
+use super::busy::{Load, Work, label, version_of};
 
 const CONNECTIONS: u64 = 32;
 /// Each with eight swaps without migrations, one with a migration, and one that undoes it.

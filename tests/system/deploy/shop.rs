@@ -9,7 +9,7 @@ use bulkhead_tests::{Admin, Answer, Client, Customer, Host, Manifest, Site, data
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Load, Work, label, version_of};
+use super::busy::{Load, Work, label, version_of};
 use crate::ordering::{Written, place, ship, stocked, until_status};
 
 const PRODUCTS: usize = 4;
