@@ -78,7 +78,7 @@ impl Shop {
 
     /// Adds the column, and the next time takes it away.
     fn migrate(&self, operator: &mut Admin, number: usize) -> Value {
-        if number % 2 == 0 { deploy(operator, &self.column) } else { operator.roll_back("product", None) }
+        if number % 2 == 1 { operator.roll_back("product", None) } else { deploy(operator, &self.column) }
     }
 }
 
@@ -247,7 +247,7 @@ fn phase(shop: &Shop, meanwhile: &Meanwhile, seconds: f64) -> Phase {
         while let Some(swap) = meanwhile.swap {
             let ended = ended.recv_timeout(due.saturating_sub(started.elapsed()));
             // In pairs: each phase begins with the version that the one before began with.
-            if ended != Err(RecvTimeoutError::Timeout) && swaps % 2 == 0 {
+            if ended != Err(RecvTimeoutError::Timeout) && swaps % 2 != 1 {
                 break;
             }
             let deployed = swap(shop, &mut operator, swaps);
