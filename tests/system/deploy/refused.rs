@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use bulkhead_tests::admin::until;
-use bulkhead_tests::{Answer, Host, Manifest, Site, database, paths, raw, versions};
+use bulkhead_tests::{Answer, Client, Host, Manifest, Site, database, paths, raw, versions};
 use serde_json::{Value, json};
 
 use super::notes::{Operator, Stored, Traffic, check_notes, manifest, serving};

@@ -78,11 +78,7 @@ impl Shop {
 
     /// Adds the column, and the next time takes it away.
     fn migrate(&self, operator: &mut Admin, number: usize) -> Value {
-        if number.is_multiple_of(2) {
-            deploy(operator, &self.column)
-        } else {
-            operator.roll_back("product", None)
-        }
+        if number % 2 == 1 { operator.roll_back("product", None) } else { deploy(operator, &self.column) }
     }
 }
 
@@ -178,6 +174,8 @@ struct Phase {
     reads: Vec<f64>,
     writes: Vec<f64>,
     swaps: usize,
+    /// How long requests had to wait for each swap, in milliseconds.
+    pauses: Vec<f64>,
 }
 
 /// Phases with swaps and without, in turn.
@@ -195,18 +193,25 @@ fn latencies(shop: &Shop, rounds: u32, seconds: f64) {
     println!();
     println!(
         "| {RATE:.0} requests a second on {CONNECTIONS} connections, medians of {rounds}; meanwhile | swaps a second | GET, median | p99 | \
-         of that without | PATCH, median | p99 | of that without |"
+         of that without | PATCH, median | p99 | of that without | requests \
+         waited, median and most |"
     );
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let mut without = None;
     for (Meanwhile { name, .. }, phases) in MEANWHILE.iter().zip(&mut found) {
         let swaps = phases.iter().map(|phase| phase.swaps).sum::<usize>() as f64;
         let [get, get_99] = [0.5, 0.99].map(|share| of(phases, |phase| percentile(&mut phase.reads, share)));
         let [patch, patch_99] =
             [0.5, 0.99].map(|share| of(phases, |phase| percentile(&mut phase.writes, share)));
+        let mut pauses: Vec<f64> = phases.iter().flat_map(|phase| phase.pauses.iter().copied()).collect();
+        let waited = if pauses.is_empty() {
+            "not at all".to_owned()
+        } else {
+            format!("{:.1} and {:.1} ms", median(&mut pauses), percentile(&mut pauses, 1.0))
+        };
         let (reads, writes) = *without.get_or_insert((get_99, patch_99));
         println!(
-            "| {name} | {:.1} | {get:.2} ms | {get_99:.2} ms | {:.2} | {patch:.2} ms | {patch_99:.2} ms | {:.2} |",
+            "| {name} | {:.1} | {get:.2} ms | {get_99:.2} ms | {:.2} | {patch:.2} ms | {patch_99:.2} ms | {:.2} | {waited} |",
             swaps / (f64::from(rounds) * seconds),
             get_99 / reads,
             patch_99 / writes
@@ -236,20 +241,21 @@ fn phase(shop: &Shop, meanwhile: &Meanwhile, seconds: f64) -> Phase {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             LocalSet::new().block_on(&runtime, pace(asked, seconds))
         });
-        let (mut operator, mut swaps) = (shop.operator(), 0);
+        let (mut operator, mut swaps, mut pauses) = (shop.operator(), 0, Vec::new());
         let mut due = Duration::ZERO;
         let started = Instant::now();
         while let Some(swap) = meanwhile.swap {
             let ended = ended.recv_timeout(due.saturating_sub(started.elapsed()));
             // In pairs: each phase begins with the version that the one before began with.
-            if ended != Err(RecvTimeoutError::Timeout) && swaps % 2 == 0 {
+            if ended != Err(RecvTimeoutError::Timeout) && swaps % 2 != 1 {
                 break;
             }
-            swap(shop, &mut operator, swaps);
+            let deployed = swap(shop, &mut operator, swaps);
+            pauses.extend(deployed["pause_milliseconds"].as_f64());
             swaps += 1;
             due += meanwhile.every;
         }
-        Phase { swaps, ..load.join().expect("all requests are answered as they should be") }
+        Phase { swaps, pauses, ..load.join().expect("all requests are answered as they should be") }
     })
 }
 
