@@ -88,6 +88,11 @@ fn follow(application: &Arc<Application>, told: &Receiver<Event>) {
 
 /// What an event of the file system means for the application.
 fn changes(manifest: &Manifest, event: &Event) -> BTreeSet<Changed> {
+    if event.need_rescan() {
+        // Too much has happened at once for the system to say what.
+        let services = manifest.services.keys().cloned().map(Changed::Service);
+        return services.chain([Changed::Manifest]).collect();
+    }
     if matches!(event.kind, EventKind::Access(_)) {
         return BTreeSet::new();
     }
@@ -121,7 +126,7 @@ fn is_source(folder: &Path, path: &Path) -> bool {
 }
 
 fn reload(application: &Application) {
-    match application.reload() {
+    match application.reload(&application.maintain()) {
         Ok(reloaded) if reloaded.services.is_empty() => {}
         Ok(reloaded) => {
             tracing::info!(services = ?reloaded.services, "what has changed in the manifest holds")
@@ -154,7 +159,8 @@ fn renew(application: &Arc<Application>, name: &str) {
     };
     // Who watches waits for what was changed, and not for others.
     let options = DeployOptions { allow_pause: true, author: AUTHOR.to_owned(), ..DeployOptions::default() };
-    match application.deploy(name, &bytes, &options) {
+    let only = application.maintain();
+    match application.deploy_alone(&only, name, &bytes, &options) {
         Ok(deployed) if deployed.outcome == Outcome::Unchanged => {
             tracing::info!(service = name, "the component is the same as before");
         }

@@ -1,5 +1,7 @@
 //! The admin port of a host, as an operator reaches it: over HTTP with the token of the data folder, and by the command line.
 
+pub mod deploys;
+
 use std::time::{Duration, Instant};
 
 use http::Method;

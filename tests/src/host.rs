@@ -155,6 +155,11 @@ impl Host {
         self.signal(Signal::INT);
     }
 
+    /// Has it read its manifest anew (SIGHUP), and does not wait.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process id");
         kill_process(pid, signal).expect("the host takes signals");

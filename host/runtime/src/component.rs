@@ -30,6 +30,11 @@ pub enum LoadError {
         "link it: {0:#}; build it again against the host's wit/ with `bulkhead build`, or run the host that it was built for"
     )]
     Link(wasmtime::Error),
+    /// No instance can be made of it: it traps at its start, or wants more than it may have.
+    #[error(
+        "make an instance of it: {0:#}; what it needs at its start, memory above all, is to be within limits.memory"
+    )]
+    Instantiate(wasmtime::Error),
     /// An export trapped or is of another form.
     #[error("ask its {export}: {reason}")]
     Export {
@@ -115,7 +120,7 @@ impl Component {
         store.data_mut().running = Some(Running::starting(Instant::now() + LOAD_TIMEOUT));
         store.set_epoch_deadline(1);
         let _ticking = engine.running();
-        let instance = pre.instantiate(&mut store).map_err(LoadError::Link)?;
+        let instance = pre.instantiate(&mut store).map_err(LoadError::Instantiate)?;
         let description = match describe::GuestIndices::new(&pre) {
             Err(_) => None,
             Ok(indices) => {

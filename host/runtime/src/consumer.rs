@@ -44,11 +44,11 @@ impl Consumer {
         self.context.release.set(Arc::new(release));
     }
 
-    /// Has all who want to run a handler wait, and waits for those that run one, until `deadline`; none where some still do by then, and
-    /// then nobody waits any more.
+    /// Has all who want to run a handler wait, and waits for those that run one, until `deadline`; none where some still do by then, or
+    /// where more than `room` requests stand in a queue meanwhile, and then nobody waits any more.
     #[must_use]
-    pub fn hold(&self, deadline: Instant) -> Option<Held> {
-        self.context.gate.hold(deadline)
+    pub fn hold(&self, deadline: Instant, room: usize) -> Option<Held> {
+        self.context.gate.hold(deadline, || self.queues.waiting() > room)
     }
 
     /// Does `work` under the writer lease, with no batch open: so nobody else writes meanwhile.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_store::ReplicaSpec;
 use flume::{Receiver, Sender};
@@ -35,7 +35,7 @@ pub struct Edge {
     /// What it is.
     pub spec: EdgeSpec,
     /// What has happened.
-    pub counts: Counts,
+    pub counts: Arc<Counts>,
     /// The sequence up to which everything that the consumer takes has durably been taken or parked.
     applied: watch::Sender<i64>,
     /// The lane's memory of its position, or of what is parked, may be wrong.
@@ -57,7 +57,7 @@ impl Edge {
         let (wake, woken) = flume::bounded(1);
         Self {
             spec,
-            counts: Counts::default(),
+            counts: Arc::default(),
             applied: watch::Sender::new(0),
             stale: AtomicBool::new(false),
             troubled: AtomicBool::new(false),
@@ -66,6 +66,13 @@ impl Edge {
             wake,
             woken,
         }
+    }
+
+    /// The edge between the same two that takes something else from now on: who waits for a position waits on.
+    #[must_use]
+    pub fn changed_to(&self, spec: EdgeSpec) -> Self {
+        let (counts, applied) = (Arc::clone(&self.counts), self.applied.clone());
+        Self { counts, applied, troubled: AtomicBool::new(self.is_troubled()), ..Self::new(spec) }
     }
 
     /// Whether the consumer takes events of this type.

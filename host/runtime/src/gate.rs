@@ -5,7 +5,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often one who holds the gate looks how many wait.
+const LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 pub(crate) struct Gate {
@@ -28,14 +31,23 @@ impl Gate {
         false
     }
 
-    /// Goes in, as soon as the gate is not held.
-    pub(crate) fn enter(&self) {
+    /// Goes in, as soon as the gate is not held; false where it still is at `deadline`, if there is one.
+    pub(crate) fn enter(&self, deadline: Option<Instant>) -> bool {
         while !self.try_enter() {
             let mut looking = self.lock();
             while self.held.load(Ordering::SeqCst) {
-                looking = self.changed.wait(looking).unwrap_or_else(PoisonError::into_inner);
+                looking = match deadline {
+                    None => self.changed.wait(looking).unwrap_or_else(PoisonError::into_inner),
+                    Some(deadline) => {
+                        let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                            return false;
+                        };
+                        self.changed.wait_timeout(looking, left).unwrap_or_else(PoisonError::into_inner).0
+                    }
+                };
             }
         }
+        true
     }
 
     /// Goes out.
@@ -46,15 +58,21 @@ impl Gate {
         }
     }
 
-    /// Holds the gate, and waits until nobody is inside. None where somebody is at `deadline`: the gate is open again then.
-    pub(crate) fn hold(self: &Arc<Self>, deadline: Instant) -> Option<Held> {
+    /// Holds the gate, and waits until nobody is inside. None where somebody is at `deadline`, or while `too_many` says that more wait than
+    /// should: the gate is open again then.
+    pub(crate) fn hold(self: &Arc<Self>, deadline: Instant, too_many: impl Fn() -> bool) -> Option<Held> {
         self.held.store(true, Ordering::SeqCst);
         // Opens it again when it is dropped.
         let held = Held(Arc::clone(self));
         let mut looking = self.lock();
         while self.inside.load(Ordering::SeqCst) > 0 {
             let left = deadline.checked_duration_since(Instant::now())?;
-            (looking, _) = self.changed.wait_timeout(looking, left).unwrap_or_else(PoisonError::into_inner);
+            if too_many() {
+                return None;
+            }
+            let until_look = left.min(LOOK);
+            (looking, _) =
+                self.changed.wait_timeout(looking, until_look).unwrap_or_else(PoisonError::into_inner);
         }
         drop(looking);
         Some(held)
@@ -95,7 +113,7 @@ mod tests {
                 let (gate, inside) = (Arc::clone(&gate), Arc::clone(&inside));
                 thread::spawn(move || {
                     for _ in 0..20_000 {
-                        gate.enter();
+                        assert!(gate.enter(None));
                         inside.fetch_add(1, Ordering::SeqCst);
                         inside.fetch_sub(1, Ordering::SeqCst);
                         gate.leave();
@@ -105,7 +123,7 @@ mod tests {
             .collect();
         let mut held = 0;
         while goers.iter().any(|goer| !goer.is_finished()) {
-            let alone = gate.hold(Instant::now() + LONG).unwrap();
+            let alone = gate.hold(Instant::now() + LONG, || false).unwrap();
             for _ in 0..100 {
                 assert_eq!(inside.load(Ordering::SeqCst), 0);
             }
@@ -121,11 +139,23 @@ mod tests {
     #[test]
     fn one_who_stays_inside_has_it_opened_again() {
         let gate = Arc::new(Gate::default());
-        gate.enter();
-        assert!(gate.hold(Instant::now() + Duration::from_millis(1)).is_none());
+        assert!(gate.enter(None));
+        assert!(gate.hold(Instant::now() + Duration::from_millis(1), || false).is_none());
         assert!(gate.try_enter(), "it is open again");
+        assert!(gate.hold(Instant::now() + LONG, || true).is_none(), "too many wait");
         gate.leave();
         gate.leave();
-        assert!(gate.hold(Instant::now()).is_some());
+        assert!(gate.hold(Instant::now(), || true).is_some());
+    }
+
+    #[test]
+    fn one_who_waits_gives_up_at_its_deadline() {
+        let gate = Arc::new(Gate::default());
+        let held = gate.hold(Instant::now(), || false).unwrap();
+        assert!(!gate.enter(Some(Instant::now() + Duration::from_millis(1))));
+        drop(held);
+        assert!(gate.enter(Some(Instant::now())));
+        gate.leave();
+        assert!(gate.hold(Instant::now(), || false).is_some(), "who gave up is not inside");
     }
 }

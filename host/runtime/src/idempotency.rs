@@ -12,6 +12,8 @@ use crate::job::{Answer, Failure, Job, Outcome};
 use crate::runner::Runner;
 use crate::service::ServiceDatabase;
 
+static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
+
 /// What a job's key is in a service's database. The caller is who asks, and by way of which service.
 fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     let key = job.idempotency_key.as_deref()?;
@@ -87,9 +89,12 @@ fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
     if answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
         return None;
     }
+    // The version that answered goes with its answer.
+    let label = std::iter::once((&VERSION, &answer.version));
     let headers: Vec<(&str, String)> = answer
         .headers
         .iter()
+        .chain(label)
         .map(|(name, value)| (name.as_str(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect()))
         .collect();
     let headers = serde_json::to_string(&headers).ok()?;
@@ -105,6 +110,8 @@ fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {
         let value: Vec<u8> = value.chars().map(|letter| u8::try_from(letter).ok()).collect::<Option<_>>()?;
         headers.append(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
     }
+    // None in those that were kept before there were versions.
+    let version = headers.remove(&VERSION).unwrap_or(version);
     let status = StatusCode::from_u16(kept.status).ok()?;
     Some(Answer { status, headers, body: kept.body, position: Some(kept.position), replayed: true, version })
 }

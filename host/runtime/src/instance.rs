@@ -118,17 +118,20 @@ impl Runner {
         };
         let running = self.leave(&mut instance.store);
         self.tell_of_left_out_lines(running.as_ref(), &event.trace_id, &event.type_);
-        let result = result.map_err(|error| failure_of(&error));
-        if let Some(probation) = &self.release.probation {
-            // What it refuses, it refuses on purpose.
-            probation.note(result.as_ref().err().map(|failure| failure as &dyn std::fmt::Display));
-        }
+        let trapped = result.is_err();
         let taken = match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(HandleError::Retry(reason))) => Err(NotTaken::Retry(reason)),
             Ok(Err(HandleError::Reject(reason))) => Err(NotTaken::Reject(reason)),
-            Err(failure) => Err(NotTaken::Retry(failure.to_string())),
+            Err(error) => Err(NotTaken::Retry(failure_of(&error).to_string())),
         };
+        // What failed before, with another version perhaps, says nothing of this one.
+        if let Some(probation) = self.release.probation.as_ref().filter(|_| event.attempt == 1) {
+            match (&taken, trapped) {
+                (Err(NotTaken::Retry(why) | NotTaken::Reject(why)), true) => probation.note(Some(why)),
+                _ => probation.note(None),
+            }
+        }
         // Of an event that was not taken nothing is kept, and an instance may remember what never happened.
         self.keep_or_drop(instance, taken.is_err());
         taken
@@ -166,6 +169,9 @@ impl Runner {
         let instance = warm.map_or_else(|| self.instantiate(deadline), Ok);
         if let Err(error) = &instance {
             tracing::error!(service = self.context.name, error = format!("{error:#}"), "no instance");
+            if let Some(probation) = &self.release.probation {
+                probation.note(Some(&format_args!("there is no instance: {error:#}")));
+            }
         }
         instance
     }
@@ -215,17 +221,24 @@ impl Runner {
             }
             Ok(_) => false,
         };
-        if let Some(probation) = &self.release.probation {
-            match &outcome {
-                Ok(answer) if answer.status.is_server_error() => {
-                    probation.note(Some(&format_args!("{route} answered {}", answer.status)));
-                }
-                Ok(_) => probation.note(None),
-                Err(failure) => probation.note(Some(failure)),
-            }
-        }
+        self.note_request(&outcome, route, calls);
         // An instance whose writes were rolled back may remember what never happened.
         Run { outcome, keep, calls, called_in_recovery, spoilt: trapped || (joined && !keep) }
+    }
+
+    /// Tells how a request ended, while the version is new: failures are its own where it trapped or answered so by itself. That it is
+    /// unavailable may be said of another service, and that its time was over may be another's doing.
+    fn note_request(&self, outcome: &Outcome, route: &str, calls: Calls) {
+        let Some(probation) = &self.release.probation else { return };
+        match outcome {
+            Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {}
+            Ok(answer) if answer.status.is_server_error() => {
+                probation.note(Some(&format_args!("{route} answered {}", answer.status)));
+            }
+            Ok(_) => probation.note(None),
+            Err(Failure::Deadline) if calls != Calls::None => {}
+            Err(failure) => probation.note(Some(failure)),
+        }
     }
 
     /// A new instance. Its start function, if it has one, runs within the request's time; what the worker carries is committed

@@ -44,19 +44,27 @@ impl Runner {
     /// Goes through the gate, and takes the release that is there then: before a handler or a unit of work of the host's own, and
     /// until [`Self::end`] nobody changes the schema. Within the two it does nothing.
     pub(crate) fn begin(&mut self) {
+        self.begin_until(None);
+    }
+
+    /// The same; false where the gate is still held at `deadline`.
+    pub(crate) fn begin_until(&mut self, deadline: Option<Instant>) -> bool {
         if self.inside {
-            return;
+            return true;
         }
         if !self.context.gate.try_enter() {
             // Nothing is held while this thread waits: not the lease, not the answers of others.
             self.commit_carried();
-            self.context.gate.enter();
+            if !self.context.gate.enter(deadline) {
+                return false;
+            }
         }
         self.inside = true;
         let release = self.context.release.get();
         if !Arc::ptr_eq(&release, &self.release) {
             self.follow(release);
         }
+        true
     }
 
     /// Goes out of the gate. A batch may still be carried.

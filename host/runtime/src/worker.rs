@@ -22,8 +22,8 @@ impl Worker {
     /// Takes jobs until it is told to stop.
     pub(crate) fn run(mut self) {
         while let Some(job) = self.next() {
-            self.runner.begin();
-            if Instant::now() < job.deadline {
+            // While the gate is held, jobs whose time is over are answered all the same.
+            if self.runner.begin_until(Some(job.deadline)) && Instant::now() < job.deadline {
                 self.runner.run_job(job, || !self.queue.is_empty());
                 self.runner.recover_lost();
             } else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bulkhead_runtime::{Edge, Problem};
 use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
-use bulkhead_types::limits::COMPONENT_BYTES_MAX;
+use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -20,6 +20,8 @@ use crate::http::body;
 
 pub(super) type Answered = Result<Response<Full<Bytes>>, Problem>;
 
+/// Bytes of a body that are read where it has too many: whoever deploys the wrong file is to be told so.
+const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
 /// The most events that are listed at once.
 const EVENTS_MAX: u32 = 1000;
 
@@ -27,7 +29,8 @@ pub(super) async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Ans
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let body = body::read(request.into_body(), COMPONENT_BYTES_MAX).await.map_err(deploys::of_body)?;
+    let body = body::read(request.into_body(), COMPONENT_BYTES_MAX, DISCARDED_MAX).await;
+    let body = body.map_err(deploys::of_body)?;
     // What is asked here reads and writes databases: not on a network thread.
     let work = tokio::task::spawn_blocking(move || route(&admin, &method, &path, &query, &body));
     work.await
@@ -300,7 +303,7 @@ fn replay(application: &Application, service: &str) -> Answered {
             RebuildError::OwnsData(_) => {
                 Problem::new(409, "not-rebuildable", "It can't be rebuilt", error.to_string())
             }
-            RebuildError::Busy => Problem::new(409, "busy", "Another rebuild runs", error.to_string()),
+            RebuildError::Busy => Problem::new(409, "busy", "Something else runs", error.to_string()),
             _ => failed(&error),
         }),
     }

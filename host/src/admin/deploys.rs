@@ -38,16 +38,20 @@ pub(super) fn versions(application: &Application, service: &str) -> Answered {
 }
 
 pub(super) fn reload(application: &Application) -> Answered {
-    match application.reload() {
+    let Some(only) = application.try_maintain() else { return Err(busy()) };
+    match application.reload(&only) {
         Ok(reloaded) => json_of(&json!(reloaded)),
         Err(error) => Err(match &error {
-            ReloadError::Busy => Problem::new(409, "busy", "Something else runs", error.to_string()),
             ReloadError::Refused(_) => {
                 Problem::new(422, "reload-refused", "The manifest was not reloaded", error.to_string())
             }
             ReloadError::Lanes(_) => failed(&error),
         }),
     }
+}
+
+fn busy() -> Problem {
+    Problem::new(409, "busy", "Something else runs", DeployError::Busy.to_string())
 }
 
 /// What is wrong with a body: one that is too large is a component that is.
@@ -81,7 +85,7 @@ fn problem(error: &DeployError) -> Problem {
     let detail = error.to_string();
     match error {
         DeployError::Unknown(_) | DeployError::NoVersion(_) => unknown(&detail),
-        DeployError::Busy => Problem::new(409, "busy", "Something else runs", detail),
+        DeployError::Busy => busy(),
         DeployError::TooLarge => Problem::new(413, "payload-too-large", "The component is too large", detail),
         DeployError::Refused(_) => Problem::new(422, "deploy-refused", "The version is not deployed", detail),
         DeployError::Pause { .. } | DeployError::Room { .. } => {

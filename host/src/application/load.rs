@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bulkhead_build::{Imports, check_imports};
 use bulkhead_runtime::{Compiled, Component, ComponentCache, Engine, Queues, Surroundings, queues};
+use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bulkhead_types::{SystemClock, SystemRandom, limits};
 
 use super::{StartError, at, databases};
@@ -13,7 +14,7 @@ use crate::interface::problems;
 use crate::manifest::{Manifest, ServiceEntry};
 
 /// Instances beyond one for each thread: those that a load asks what they are, and the threads of a rebuild.
-const SPARE_INSTANCES: usize = 16;
+pub(super) const SPARE_INSTANCES: usize = 16;
 
 /// Components that are loaded and checked, with what they are to run in.
 pub(super) struct Loaded<'m> {
@@ -84,6 +85,12 @@ fn all_queues(manifest: &Manifest) -> BTreeMap<String, (Queues, bulkhead_runtime
 
 /// What a component imports and exports, once it is found to be one of the host's world; `file` is named where it is not.
 pub(super) fn imports(bytes: &[u8], file: &dyn Display) -> Result<Imports, Vec<String>> {
+    if bytes.len() > COMPONENT_BYTES_MAX {
+        let most = COMPONENT_BYTES_MAX >> 20;
+        return Err(vec![format!(
+            "load {file}: it has more than {most} MiB, the most that a component may have"
+        )]);
+    }
     check_imports(bytes).map_err(|error| vec![format!("load {file}: {error}")])
 }
 

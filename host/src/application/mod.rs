@@ -14,6 +14,7 @@ mod start;
 mod versions;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
@@ -30,6 +31,7 @@ pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
 pub use self::start::describe;
 use self::versions::VersionFiles;
+use crate::http::Connections;
 use crate::identity::{Identity, Revocations};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
@@ -48,7 +50,7 @@ impl From<StoreError> for StartError {
 /// The logs of an application, by the service that writes them.
 pub type Logs = BTreeMap<String, (Arc<Database>, Arc<Bell>)>;
 
-/// The one that checks or rebuilds, until it is dropped.
+/// The one that checks, rebuilds, deploys or reloads, until it is dropped.
 pub struct Maintenance<'a> {
     _only: MutexGuard<'a, ()>,
 }
@@ -87,9 +89,16 @@ pub struct Application {
     identity: Mutex<Option<Identity>>,
     interface: Arc<Current<Interface>>,
     routes: Arc<Current<Routes>>,
+    connections: Arc<Connections>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
+    /// The edges that there are instances for.
+    lanes_max: usize,
     /// Held by the one check, rebuild, deploy or reload that runs: each holds lanes, or puts something in another's place.
     maintained: Mutex<()>,
+    /// Held while the release of a service is replaced: for a moment by a version that goes back, whatever else runs.
+    switching: Mutex<()>,
+    /// Migrations are ended as soon as it is set.
+    stopping: Arc<AtomicBool>,
     /// How far the deploy is that runs, or the last one.
     progress: Mutex<Progress>,
     /// Held until the last connection is closed.
@@ -194,6 +203,11 @@ impl Application {
         Arc::clone(&self.routes)
     }
 
+    /// The connections of clients.
+    pub(crate) fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
+    }
+
     /// What the components say of themselves now, by service.
     fn described(&self) -> BTreeMap<String, Description> {
         let described = self.consumers.iter().filter_map(|(name, consumer)| {
@@ -214,6 +228,7 @@ impl Application {
 
     /// Answers what was taken, and ends every thread. The last connection to a database cuts its log back.
     pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         self.stations.values().for_each(Self::stop_deliveries);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((services, checkpoints)) = running else { return };

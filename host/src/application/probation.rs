@@ -1,26 +1,63 @@
 //! A new version that fails in its first seconds goes back by itself.
+//!
+//! The release of before is kept meanwhile, compiled and with its section of the manifest: nothing stands in its way, neither what the
+//! manifest's file has become nor another deploy that compiles.
 
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
-use bulkhead_runtime::{Component, Probation, Version};
-use bulkhead_store::How;
+use bulkhead_runtime::{Component, Probation, Release, Version};
+use bulkhead_store::{Activation, How, Upgrade};
 use bulkhead_types::limits::PROBATION;
+use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
-use super::{Application, DeployOptions};
+use super::Application;
+use crate::manifest::ServiceEntry;
 
 /// Who goes back.
 const AUTHOR: &str = "the host";
+/// How long it waits for the writer lease.
+const LEASE_WAIT: Duration = Duration::from_secs(5);
 
-/// The probation of a version that begins to serve now.
-pub(super) fn of(application: &Arc<Application>, name: &str, component: &Component) -> Arc<Probation> {
-    let (weak, name) = (Arc::downgrade(application), name.to_owned());
-    let version = component.version.clone();
+/// What there was before a version that is on probation.
+struct Before {
+    application: Weak<Application>,
+    name: String,
+    failing: Version,
+    release: Arc<Release>,
+    entry: Option<ServiceEntry>,
+}
+
+/// The probation of a version that begins to serve now, in the place of a release.
+pub(super) fn of(
+    application: &Arc<Application>,
+    name: &str,
+    component: &Component,
+    release: Arc<Release>,
+) -> Arc<Probation> {
+    let before = Before {
+        application: Arc::downgrade(application),
+        name: name.to_owned(),
+        failing: component.version.clone(),
+        release,
+        entry: application.manifest().services.get(name).cloned(),
+    };
     let failed = move |why: String| {
+        let (name, version) = (before.name.clone(), before.failing.clone());
         tracing::error!(service = name, %version, why, "a version fails its probation");
-        // A worker tells of it: it is not to wait for a deploy.
-        let spawned = std::thread::Builder::new()
-            .name(format!("{name}-return"))
-            .spawn(move || go_back(&weak, &name, &version, &why));
+        // A worker tells of it, which is not to wait for the writer lease.
+        let thread = std::thread::Builder::new().name(format!("{name}-return"));
+        let spawned = thread.spawn(move || match before.go_back(&why) {
+            Ok(true) => tracing::error!(
+                service = name, failed = %version, serves = %before.release.component.version, why,
+                "the version failed its probation, and the one before it serves again"
+            ),
+            Ok(false) => {}
+            Err(error) => tracing::error!(
+                service = name, %version, error,
+                "the version fails, and the one before it can't take its place"
+            ),
+        });
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread to go back on");
         }
@@ -28,30 +65,55 @@ pub(super) fn of(application: &Arc<Application>, name: &str, component: &Compone
     Arc::new(Probation::new(PROBATION, Box::new(failed)))
 }
 
-fn go_back(application: &Weak<Application>, name: &str, version: &Version, why: &str) {
-    let Some(application) = application.upgrade() else { return };
-    let _only = application.maintain();
-    // Somebody may have been quicker.
-    let serves =
-        application.consumers().get(name).map(|consumer| consumer.release().component.version.clone());
-    if serves.as_ref() != Some(version) {
-        return;
-    }
-    let options = DeployOptions {
-        author: AUTHOR.to_owned(),
-        note: format!("{version} failed its probation: {why}"),
-        ..DeployOptions::default()
-    };
-    match application.go_to(name, None, How::Return, &options) {
-        Ok(deployed) => tracing::error!(
-            service = name,
-            failed = %version,
-            serves = deployed.version,
-            why,
-            "the version failed its probation, and the one before it serves again"
-        ),
-        Err(error) => {
-            tracing::error!(service = name, %version, %error, "the version fails, and the one before it can't serve");
+impl Before {
+    /// Has the release of before serve again; false where the version that fails does not serve any more.
+    fn go_back(&self, why: &str) -> Result<bool, String> {
+        let (Some(application), Some(entry)) = (self.application.upgrade(), &self.entry) else {
+            return Ok(false);
+        };
+        let consumer = application.consumers().get(&self.name).ok_or("there is no such service")?;
+        let ledger = application.ledger(&self.name).ok_or("no database says which version is active")?;
+        let _switching = application.switching();
+        let failing = consumer.release();
+        if failing.component.version != self.failing {
+            return Ok(false);
         }
+        let source = ledger.active().map_err(|error| error.to_string())?.map(|active| active.source);
+        let activation = Activation {
+            sha256: self.release.component.version.sha256().to_owned(),
+            source: source.unwrap_or_default(),
+            how: How::Return,
+            author: AUTHOR.to_owned(),
+            note: format!("{} failed its probation: {why}", self.failing),
+            at: rfc3339(SystemClock.now()),
+        };
+        let upgrade = Upgrade {
+            migrations: &self.release.component.migrations,
+            activation: Some(&activation),
+            ..Upgrade::default()
+        };
+        let record = || ledger.upgrade(&upgrade, &activation.at).map_err(|error| error.to_string());
+        // A version on probation changed no schema.
+        let change = application.begin_to_change_edges(application.manifest_with(&self.name, entry.clone()));
+        let recorded = match failing.database {
+            Some(_) => consumer
+                .exclusively(Instant::now() + LEASE_WAIT, record)
+                .map_err(|error| error.to_string())
+                .and_then(|recorded| recorded),
+            None => record(),
+        };
+        let release = Release {
+            component: Arc::clone(&self.release.component),
+            spec: Arc::clone(&self.release.spec),
+            database: failing.database.clone(),
+            probation: None,
+        };
+        if recorded.is_ok() {
+            application.take(vec![(consumer.clone(), release)], &change, None);
+        }
+        let lanes = application.end_to_change_edges(&change);
+        recorded?;
+        lanes.map_err(|error| format!("it serves, and lanes do not: {error}"))?;
+        Ok(true)
     }
 }

@@ -48,8 +48,8 @@ pub enum RebuildError {
         "{0} can't be rebuilt: what it owns is in no log but its own; only a service that the manifest says is `rebuildable` can be"
     )]
     OwnsData(String),
-    /// A check or another rebuild runs.
-    #[error("a check or another rebuild runs; wait for it to end")]
+    /// Something else runs that it would disturb.
+    #[error("a deploy, a reload, a check or another rebuild runs; wait for it to end")]
     Busy,
     /// The lanes make no progress.
     #[error("{producer} could not be taken further than event {applied} of {head}: {why}")]

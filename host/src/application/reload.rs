@@ -1,11 +1,11 @@
 //! Taking in what has changed in the manifest while the services serve: routes, limits, grants and config. All of it, or nothing.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bulkhead_runtime::{Consumer, DispatchError, Edge, Held, Release};
 
-use super::{Application, DeployError, Edges, Routes, load, versions};
+use super::{Application, DeployError, Edges, Maintenance, Routes, load};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -21,9 +21,6 @@ pub struct Reloaded {
 /// Why nothing was reloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// Something else runs that it would disturb.
-    #[error("a deploy, another reload, a check or a rebuild runs; wait for it to end")]
-    Busy,
     /// What the manifest says can't be.
     #[error("{}", .0.join("\n"))]
     Refused(Vec<String>),
@@ -38,12 +35,13 @@ impl Application {
     /// # Errors
     ///
     /// See [`ReloadError`]; unless it says otherwise, nothing has changed.
-    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let _only = self.try_maintain().ok_or(ReloadError::Busy)?;
+    pub fn reload(&self, _only: &Maintenance<'_>) -> Result<Reloaded, ReloadError> {
         let started = std::time::Instant::now();
+        let _switching = self.switching();
         let running = self.manifest();
         let manifest = self.read_manifest().map_err(ReloadError::Refused)?;
         let mut wrong = restart_needed(&running, &manifest);
+        wrong.extend(self.too_many_edges(&manifest));
         let mut releases = Vec::new();
         let mut services = Vec::new();
         for (name, entry) in &manifest.services {
@@ -73,15 +71,15 @@ impl Application {
         if !wrong.is_empty() {
             return Err(ReloadError::Refused(wrong));
         }
-        let change = self.begin_to_change_edges(&manifest);
-        self.take(manifest, releases, &change, None);
+        let change = self.begin_to_change_edges(manifest);
+        self.take(releases, &change, None);
         self.end_to_change_edges(&change)?;
         tracing::info!(?services, "the manifest was read anew");
         Ok(Reloaded { services, milliseconds: started.elapsed().as_secs_f64() * 1e3 })
     }
 
-    /// The running manifest, with the section of one service as its file has it now: what a deploy of that service goes by.
-    pub(super) fn manifest_with_section_of(&self, name: &str) -> Result<Manifest, DeployError> {
+    /// The section of a service as the manifest's file has it now: what a deploy of that service goes by.
+    pub(super) fn section_of(&self, name: &str) -> Result<ServiceEntry, DeployError> {
         let running = self.manifest();
         let before = running.services.get(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
         let mut read = self.read_manifest()?;
@@ -93,10 +91,30 @@ impl Application {
         if !wrong.is_empty() {
             return Err(wrong.into());
         }
-        let mut manifest = (*running).clone();
+        let manifest = self.manifest_with(name, entry.clone());
+        let mut mistakes = manifest.mistakes();
+        mistakes.extend(self.too_many_edges(&manifest));
+        if mistakes.is_empty() { Ok(entry) } else { Err(mistakes.into()) }
+    }
+
+    /// The running manifest, with another section for one service.
+    pub(super) fn manifest_with(&self, name: &str, entry: ServiceEntry) -> Manifest {
+        let mut manifest = (*self.manifest()).clone();
         manifest.services.insert(name.to_owned(), entry);
-        let mistakes = manifest.mistakes();
-        if mistakes.is_empty() { Ok(manifest) } else { Err(mistakes.into()) }
+        manifest
+    }
+
+    /// The right to replace releases.
+    pub(super) fn switching(&self) -> MutexGuard<'_, ()> {
+        self.switching.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Each lane has an instance, for which there is room or not since the start.
+    fn too_many_edges(&self, manifest: &Manifest) -> Option<String> {
+        let (now, most) = (manifest.edges().len(), self.lanes_max);
+        (now > most).then(|| {
+            format!("there would be {now} edges between services, and the host has room for {most}; start it anew to have more")
+        })
     }
 
     /// The manifest as its file has it now. What the command line said in its place still holds.
@@ -137,11 +155,7 @@ impl Application {
     /// Whether what a service's component uses is granted, and what it is granted it has a use for.
     fn grants_hold(&self, name: &str, entry: &ServiceEntry, release: &Release) -> Result<(), Vec<String>> {
         let version = &release.component.version;
-        let bytes = match self.versions.read(name, version) {
-            Ok(bytes) => bytes,
-            // That of the manifest's source, from before there were versions.
-            Err(error) => versions::read_source(name, entry).map_err(|_| vec![error])?,
-        };
+        let bytes = self.versions.read(name, version).map_err(|error| vec![error])?;
         let imports = load::imports(&bytes, &"the component")?;
         let wrong = load::missing_grants(entry, &imports, &release.component);
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
@@ -149,14 +163,20 @@ impl Application {
 
     /// Ends the lanes that another manifest has lead otherwise: a handler must not get what only the one of before, or only the next, takes.
     /// To be followed by [`Self::end_to_change_edges`], whatever happens between; not by who holds a gate, for lanes may wait at it.
-    pub(super) fn begin_to_change_edges(&self, manifest: &Manifest) -> EdgeChange {
+    pub(super) fn begin_to_change_edges(&self, manifest: Manifest) -> EdgeChange {
         let before = self.edges();
         let edges: Edges = manifest
             .edges()
             .into_iter()
-            .map(|spec| match before.iter().find(|edge| edge.spec == spec) {
-                Some(edge) => Arc::clone(edge),
-                None => Arc::new(Edge::new(spec)),
+            .map(|spec| {
+                let same_two = |edge: &&Arc<Edge>| {
+                    edge.spec.producer == spec.producer && edge.spec.consumer == spec.consumer
+                };
+                match before.iter().find(same_two) {
+                    Some(edge) if edge.spec == spec => Arc::clone(edge),
+                    Some(edge) => Arc::new(edge.changed_to(spec)),
+                    None => Arc::new(Edge::new(spec)),
+                }
             })
             .collect();
         let is_in = |edge: &Arc<Edge>, all: &Edges| all.iter().any(|other| Arc::ptr_eq(edge, other));
@@ -166,23 +186,18 @@ impl Application {
         for station in consumers.iter().filter_map(|name| self.stations().get(name)) {
             Self::stop_deliveries(station);
         }
-        EdgeChange { edges: Arc::new(edges), consumers }
+        EdgeChange { manifest: Arc::new(manifest), edges: Arc::new(edges), consumers }
     }
 
     /// Starts the lanes again that were ended, as the edges are now.
     pub(super) fn end_to_change_edges(&self, change: &EdgeChange) -> Result<(), DispatchError> {
         let stations = change.consumers.iter().filter_map(|name| Some((name, self.stations().get(name)?)));
-        stations.into_iter().try_for_each(|(name, station)| self.deliver_to(name, station))
+        // Each, whatever becomes of another.
+        stations.map(|(name, station)| self.deliver_to(name, station)).fold(Ok(()), Result::and)
     }
 
-    /// Has services be other releases, and all that depends on the manifest follow it. `held` is given up as soon as they are.
-    pub(super) fn take(
-        &self,
-        manifest: Manifest,
-        releases: Vec<(Consumer, Release)>,
-        change: &EdgeChange,
-        held: Option<Held>,
-    ) {
+    /// Has services be other releases, and all that depends on the manifest follow. `held` is given up as soon as they are.
+    pub(super) fn take(&self, releases: Vec<(Consumer, Release)>, change: &EdgeChange, held: Option<Held>) {
         for (consumer, release) in releases {
             if let Some(database) = &release.database {
                 database.database.set_storage(release.spec.limits.storage);
@@ -192,13 +207,14 @@ impl Application {
         drop(held);
         self.edges.set(Arc::clone(&change.edges));
         self.routes.set(Arc::new(Routes::new(&self.surroundings.directory, &self.logs)));
-        self.interface.set(Arc::new(Interface::new(&manifest, &self.described())));
-        self.manifest.set(Arc::new(manifest));
+        self.interface.set(Arc::new(Interface::new(&change.manifest, &self.described())));
+        self.manifest.set(Arc::clone(&change.manifest));
     }
 }
 
-/// Edges that are about to be others.
+/// A manifest that is about to hold, with its edges.
 pub(super) struct EdgeChange {
+    manifest: Arc<Manifest>,
     /// All of them, those that stay as they are included.
     edges: Arc<Edges>,
     /// The services to which others lead than before.
@@ -211,8 +227,13 @@ fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
     let line_of_no_account = |auth: &Option<crate::manifest::Auth>| {
         auth.clone().map(|auth| crate::manifest::Auth { line: 0, ..auth })
     };
+    let revoker = |manifest: &Manifest| {
+        let kind = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
+        kind.and_then(|kind| manifest.publisher(kind)).map(str::to_owned)
+    };
     for (what, changed) in [
         ("application.name", before.name != now.name),
+        ("who publishes application.auth.revoked_by", revoker(before) != revoker(now)),
         ("application.auth", line_of_no_account(&before.auth) != line_of_no_account(&now.auth)),
     ] {
         if changed {

@@ -14,7 +14,7 @@ use bulkhead_types::Current;
 
 use super::checkpoints::Checkpoints;
 use super::deploy::remove_leftover;
-use super::load::{Loaded, load_all};
+use super::load::{Loaded, SPARE_INSTANCES, load_all};
 use super::routes::Routes;
 use super::versions::{self, Chosen, VersionFiles};
 use super::{Application, Logs, Progress, StartError, Station, after_commit, at, databases};
@@ -34,10 +34,7 @@ impl Application {
         let files = databases::files(manifest, folder.path())?;
         let all = databases::open(manifest, &files)?;
         let versions = VersionFiles::new(folder.path());
-        for name in manifest.services.keys() {
-            remove_leftover(&versions.of(name));
-            versions.remove_unfinished(name);
-        }
+        manifest.services.keys().for_each(|name| remove_leftover(&versions.of(name)));
         let (ledgers, mut chosen) = choose(manifest, &versions, &all)?;
         let bytes = |name: &str, _: &ServiceEntry| {
             let chosen = chosen.get(name).map(|chosen| chosen.bytes.as_slice());
@@ -130,11 +127,18 @@ impl Application {
             identity: Mutex::new(identity),
             interface: Arc::new(Current::new(Interface::new(manifest, &described))),
             routes: Arc::new(Current::new(routes)),
+            connections: Arc::default(),
             running: Mutex::new(Some((services, checkpoints))),
+            lanes_max: manifest.edges().len() + SPARE_INSTANCES / 2,
             maintained: Mutex::default(),
+            switching: Mutex::default(),
+            stopping: Arc::default(),
             progress: Mutex::new(Progress::default()),
             _folder: folder,
         };
+        for name in this.consumers.keys() {
+            this.prune(name);
+        }
         for (name, station) in &this.stations {
             this.deliver_to(name, station).map_err(|error| failed(&error))?;
         }

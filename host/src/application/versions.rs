@@ -58,28 +58,22 @@ impl VersionFiles {
     pub(super) fn keep(&self, service: &str, version: &Version, bytes: &[u8]) -> Result<(), String> {
         let path = self.path(service, version);
         // A file that is there may be what a disk that failed has left.
-        if fs::read(&path).is_ok_and(|there| there == bytes) {
-            return Ok(());
-        }
+        let is_there = fs::read(&path).is_ok_and(|there| there == bytes);
         let write = || {
             let folder = self.make(service)?;
-            let new = path.with_extension(UNFINISHED);
-            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(folder)?.sync_all()
+            if !is_there {
+                let new = path.with_extension(UNFINISHED);
+                let mut file =
+                    File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+                file.write_all(bytes)?;
+                file.sync_all()?;
+                fs::rename(&new, &path)?;
+            }
+            // The file's name, and those of the folders, which may be new as well.
+            let folders = [folder.as_path(), &self.folder, self.folder.parent().unwrap_or(Path::new("."))];
+            folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
         };
         write().map_err(|error| format!("keep the component as {}: {error}", path.display()))
-    }
-
-    /// Removes what a process left that was killed while it kept a component.
-    pub(super) fn remove_unfinished(&self, service: &str) {
-        let Ok(entries) = fs::read_dir(self.of(service)) else { return };
-        let files = entries.flatten().map(|entry| entry.path());
-        files
-            .filter(|path| path.extension().is_some_and(|it| it == UNFINISHED))
-            .for_each(|path| remove(&path));
     }
 
     /// The component that a version is.
@@ -108,9 +102,10 @@ impl VersionFiles {
         }
         let Ok(entries) = fs::read_dir(self.of(service)) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
-            let is_component = path.extension().is_some_and(|extension| extension == "wasm");
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            if is_component && !kept.contains(&name) {
+            // What a process that was killed was about to write goes as well.
+            if extension == UNFINISHED || (extension == "wasm" && !kept.contains(&name)) {
                 remove(&path);
             }
         }

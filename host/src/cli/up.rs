@@ -67,7 +67,9 @@ pub(super) fn run(arguments: ApplicationArgs, watch: bool) -> anyhow::Result<()>
 async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) {
     while hangup.recv().await.is_some() {
         let application = Arc::clone(&application);
-        match tokio::task::spawn_blocking(move || application.reload()).await {
+        // One that has come while something else runs is done afterwards.
+        let reload = move || application.reload(&application.maintain());
+        match tokio::task::spawn_blocking(reload).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::error!(%error, "SIGHUP: the manifest was not reloaded"),
             Err(error) => tracing::error!(%error, "SIGHUP: the host failed at the reload"),

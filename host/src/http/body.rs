@@ -1,7 +1,7 @@
 //! Reading a request's body, within a size and a time.
 
 use bulkhead_runtime::Problem;
-use bulkhead_types::limits::{BODY_DISCARD_MAX, BODY_READ_TIMEOUT};
+use bulkhead_types::limits::BODY_READ_TIMEOUT;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
@@ -10,9 +10,9 @@ const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
 /// The whole body, at most `maximum` bytes.
 ///
-/// A body over the limit is read on and thrown away, up to a bound: a client that is still sending would otherwise see a broken
+/// A body over the limit is read on and thrown away, up to `discarded` bytes: a client that is still sending would otherwise see a broken
 /// connection in place of the 413.
-pub(crate) async fn read(mut body: Incoming, maximum: usize) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn read(mut body: Incoming, maximum: usize, discarded: usize) -> Result<Vec<u8>, Problem> {
     if body.is_end_stream() {
         return Ok(Vec::new());
     }
@@ -35,7 +35,7 @@ pub(crate) async fn read(mut body: Incoming, maximum: usize) -> Result<Vec<u8>, 
             seen = seen.saturating_add(data.len());
             if seen <= maximum {
                 kept.extend_from_slice(&data);
-            } else if seen > BODY_DISCARD_MAX {
+            } else if seen > discarded {
                 break;
             }
         }

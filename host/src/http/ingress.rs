@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Request, Surroundings, is_hosts};
-use bulkhead_types::limits::{ANSWER_GRACE, HEADERS_MAX, PATH_MAX};
+use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{Current, Position, TraceId};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
@@ -120,7 +120,7 @@ impl Ingress {
             None => Ok(None),
         };
         // Read in any case: who is still sending would not get to see the answer.
-        let body = body::read(incoming, front.body).await;
+        let body = body::read(incoming, front.body, BODY_DISCARD_MAX).await;
         let (principal, body) = (principal?, body?);
         // From the last byte of the request on.
         let deadline = Instant::now() + front.request_timeout;

@@ -9,7 +9,7 @@ mod same_key;
 mod server;
 
 pub(crate) use problems::{own, problem_response};
-pub use server::{Listening, serve};
+pub use server::{Connections, Listening, serve};
 
 /// What the paths of the host's own begin with. No service can have them.
 pub const HOST_PATHS: &str = "/.well-known/bulkhead";

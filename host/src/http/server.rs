@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
@@ -31,9 +31,46 @@ const READ_BUFFER_BYTES: usize = 4 * HEADERS_MAX;
 /// An answer, later.
 type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
 
+/// How many connections there are. Each has one request at a time: so no more of them wait for anything.
+#[derive(Debug, Default)]
+pub struct Connections {
+    open: AtomicU64,
+    accepted: AtomicU64,
+}
+
+impl Connections {
+    /// Those that are open.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Those that were accepted since the start.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Counts one, until the returned value is dropped.
+    fn accept(self: &Arc<Self>) -> Connection {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Connection(Arc::clone(self))
+    }
+}
+
+struct Connection(Arc<Connections>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A listener that is bound, and what it leads to.
 pub struct Listening {
     listener: TcpListener,
+    connections: Arc<Connections>,
     answer: Arc<dyn Fn(IpAddr, Request<Incoming>) -> Answering + Send + Sync>,
     /// Called when no more connections are taken.
     draining: Box<dyn FnOnce() + Send>,
@@ -45,7 +82,7 @@ impl Listening {
         listener: TcpListener,
         answer: impl Fn(IpAddr, Request<Incoming>) -> Answering + Send + Sync + 'static,
     ) -> Self {
-        Self { listener, answer: Arc::new(answer), draining: Box::new(|| {}) }
+        Self { listener, connections: Arc::default(), answer: Arc::new(answer), draining: Box::new(|| {}) }
     }
 
     /// What reaches `listener` is answered by the application's services.
@@ -58,7 +95,8 @@ impl Listening {
             Box::pin(async move { ingress.answer(peer, request).await })
         };
         let draining = Box::new(move || stopping.stopping.store(true, Ordering::Relaxed));
-        Self { listener, answer: Arc::new(answer), draining }
+        let connections = application.connections();
+        Self { listener, connections, answer: Arc::new(answer), draining }
     }
 
     /// Where it listens.
@@ -77,7 +115,7 @@ impl Listening {
 ///
 /// When the listener can't be used.
 pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std::io::Result<()> {
-    let Listening { listener, answer, draining } = listening;
+    let Listening { listener, connections, answer, draining } = listening;
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let graceful = GracefulShutdown::new();
@@ -100,6 +138,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
             () = &mut stop => break,
         };
         let _ = stream.set_nodelay(true);
+        let counted = connections.accept();
         let answer = Arc::clone(&answer);
         let service = service_fn(move |request| {
             let answering = answer(peer.ip(), request);
@@ -114,7 +153,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
         tokio::spawn(async move {
             // A connection that breaks has nobody left to tell.
             let _ = connection.await;
-            drop(permit);
+            drop((permit, counted));
         });
     }
     drop(listener);

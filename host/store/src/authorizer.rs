@@ -7,8 +7,8 @@
 //! guarded by `SQLITE_DBCONFIG_DEFENSIVE`, so they need no rule here; the one pragma that FTS5 uses, `data_version`, does.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use bulkhead_types::HOST_TABLE_PREFIX;
@@ -66,6 +66,8 @@ pub(crate) struct Guard {
     search_tables: RwLock<HashSet<String>>,
     /// The names, in lower case, of the replicas: the host alone writes to them.
     replicas: RwLock<HashSet<String>>,
+    /// Statements with a deadline are ended as soon as this is set.
+    stop: OnceLock<Arc<AtomicBool>>,
 }
 
 /// SQLite virtual machine steps between two looks at the clock: tens of microseconds.
@@ -81,6 +83,7 @@ impl Guard {
             denied: Mutex::default(),
             search_tables: RwLock::default(),
             replicas: RwLock::default(),
+            stop: OnceLock::new(),
         });
         let asked = Arc::clone(&guard);
         connection.authorizer(Some(move |context: AuthContext<'_>| asked.authorize(&context)))?;
@@ -99,6 +102,11 @@ impl Guard {
         drop(self.take_denied());
         self.mode.store(mode as u8, Ordering::Relaxed);
         Entered(self)
+    }
+
+    /// Has statements with a deadline be ended as soon as `stop` is set.
+    pub(crate) fn end_when(&self, stop: &Arc<AtomicBool>) {
+        let _ = self.stop.set(Arc::clone(stop));
     }
 
     /// Until the returned value is dropped, statements are the host's again; then those of the mode that was.
@@ -131,7 +139,9 @@ impl Guard {
         }
         // SAFETY: the call takes nothing, and SQLite makes it safe from any thread.
         let memory = unsafe { ffi::sqlite3_memory_used() };
-        memory > SQLITE_MEMORY_MAX || self.epoch.elapsed().as_nanos() >= u128::from(deadline)
+        memory > SQLITE_MEMORY_MAX
+            || self.stop.get().is_some_and(|stop| stop.load(Ordering::Relaxed))
+            || self.epoch.elapsed().as_nanos() >= u128::from(deadline)
     }
 
     fn is_replica(&self, table: &str) -> bool {

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{
     SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX,
 };
-use rusqlite::backup::Backup;
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
@@ -21,6 +21,9 @@ use crate::{StoreError, system};
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Kibibytes of pages that a connection keeps. Small: there is one for each worker, and the system caches the file.
 const CACHE_KIB: i64 = 2048;
+
+/// Pages that are copied between two looks at the clock.
+const COPY_PAGES: i32 = 1024;
 
 /// What a database is opened with.
 #[derive(Debug, Clone)]
@@ -113,21 +116,34 @@ impl Database {
         Ok(opened)
     }
 
-    /// Copies what is committed now into a new file, in SQLite's own way (<https://sqlite.org/backup.html>), and opens that. Writers are not
-    /// held up: the copy is made of one snapshot.
+    /// Copies what is committed now into a new file, in SQLite's own way (<https://sqlite.org/backup.html>), and opens that, with room for
+    /// `storage` bytes. Writers are not held up: the copy is made of one snapshot.
     ///
     /// # Errors
     ///
-    /// When the file can't be written.
-    pub fn copy_to(&self, path: &Path) -> Result<Arc<Self>, StoreError> {
+    /// When the file can't be written, or the copy is not whole at `deadline`.
+    pub fn copy_to(&self, path: &Path, storage: u64, deadline: Instant) -> Result<Arc<Self>, StoreError> {
         let failed = |source| StoreError::Sqlite { action: "copy", path: self.settings.path.clone(), source };
         let from = self.open_reader()?;
         let mut to = Connection::open(path).map_err(failed)?;
         // Nobody waits for it to be durable.
         to.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
-        Backup::new(&from.connection, &mut to).and_then(|backup| backup.step(-1)).map_err(failed)?;
+        // One snapshot, or the copy would begin anew whenever somebody writes.
+        let mut copy = || {
+            from.connection.execute_batch("BEGIN")?;
+            from.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            let backup = Backup::new(&from.connection, &mut to)?;
+            loop {
+                match backup.step(COPY_PAGES)? {
+                    StepResult::Done => return Ok(()),
+                    _ if Instant::now() < deadline => {}
+                    _ => return Err(interrupted()),
+                }
+            }
+        };
+        copy().map_err(failed)?;
         drop(to);
-        Self::open(Settings { path: path.to_owned(), storage: self.storage() })
+        Self::open(Settings { path: path.to_owned(), storage })
     }
 
     pub(crate) fn open_reader(&self) -> Result<Guarded, StoreError> {
@@ -135,6 +151,14 @@ impl Database {
         let query_only = |connection: &Connection| connection.pragma_update(None, "query_only", true);
         self.taught(open(&self.settings, flags, query_only)?)
     }
+}
+
+/// As SQLite has it for a statement whose time is over.
+fn interrupted() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(
+        ffi::Error::new(ffi::SQLITE_INTERRUPT),
+        Some("it took longer than it may".into()),
+    )
 }
 
 fn open_writable(settings: &Settings) -> Result<Guarded, StoreError> {

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bulkhead_types::HOST_TABLE_PREFIX;
@@ -94,6 +96,9 @@ pub enum MigrationError {
         /// Its name.
         name: String,
     },
+    /// The time was over while what the steps left was checked.
+    #[error("looking whether every foreign key points to something took longer than it may")]
+    ChecksTooLong,
     /// A statement was refused by the authorizer.
     #[error("V{version:04}__{name} does what a migration may not do: {reason}")]
     Refused {
@@ -163,6 +168,8 @@ pub struct Upgrade<'a> {
     pub activation: Option<&'a Activation>,
     /// When its statements are ended.
     pub until: Option<Instant>,
+    /// They are ended as soon as this is set, too.
+    pub stop: Option<&'a Arc<AtomicBool>>,
     /// Called when all is done but for the COMMIT.
     pub before_commit: Option<&'a dyn Fn()>,
 }
@@ -214,7 +221,15 @@ impl Database {
     /// See [`MigrationError`]; the database is then as it was.
     pub fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
         let opened = self.open_writer()?;
-        run(&opened.connection, &opened.guard, upgrade, now).map_err(|error| self.migration(error))
+        if let Some(stop) = upgrade.stop {
+            opened.guard.end_when(stop);
+        }
+        // What a migration sorts may be larger than the memory that all services share.
+        let run = || {
+            opened.connection.pragma_update(None, "temp_store", "FILE")?;
+            run(&opened.connection, &opened.guard, upgrade, now)
+        };
+        run().map_err(|error| self.migration(error))
     }
 
     /// The numbers of the steps that an upgrade would undo, and of those that it would apply.
@@ -340,9 +355,12 @@ fn change(
         )?;
     }
     if !(undone.is_empty() && applied.is_empty()) {
-        check_host_names(connection)?;
-        check_replica_keys(connection)?;
-        check_foreign_keys(connection)?;
+        let _entered = guard.enter(Mode::Host, upgrade.until);
+        let checks = [check_host_names, check_replica_keys, check_foreign_keys];
+        checks.iter().try_for_each(|check| check(connection)).map_err(|error| match error {
+            MigrationError::Host(error) if is_interrupted(&error) => MigrationError::ChecksTooLong,
+            error => error,
+        })?;
     }
     if let Some(activation) = upgrade.activation {
         activation.write(connection)?;
@@ -368,12 +386,14 @@ fn step(
         Ok(()) => Ok(Step { version, name, took: started.elapsed() }),
         Err(error) => Err(match guard.take_denied() {
             Some(reason) => MigrationError::Refused { version, name, reason },
-            None if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-                MigrationError::TooLong { version, name }
-            }
+            None if is_interrupted(&error) => MigrationError::TooLong { version, name },
             None => MigrationError::Failed { version, name, message: sqlite_message(&error) },
         }),
     }
+}
+
+fn is_interrupted(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
 /// The authorizer is not told the new name of a renamed table, nor which table a foreign key points to.

@@ -26,7 +26,7 @@ pub const READ_WORKERS_DEFAULT: usize = 2;
 /// call or compute before they write: loading the shop's catalogue, 2 took 1.0 times as long as 1 (and 1.2 times while a waiting
 /// thread was given the lease within a batch). Two, so that one handler that computes does not hold up all writes.
 pub const WRITE_WORKERS_DEFAULT: usize = 2;
-/// Threads of a service that run handlers which compute for long; only a service that describes such routes has any.
+/// Threads of a service that run handlers which compute for long. They are there also while no version of it has any.
 pub const COMPUTE_WORKERS_DEFAULT: usize = 2;
 /// How much those threads give way to the others (`nice`: 0 not at all, 19 most).
 pub const COMPUTE_NICE: i32 = 10;

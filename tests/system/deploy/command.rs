@@ -60,7 +60,7 @@ fn a_deploy_tells_its_steps_and_what_came_of_it() {
             &format!("validate # ms {size} KiB"),
             "compile # ms",
             "try # ms",
-            "rehearse # ms 1 migrations in # ms",
+            "rehearse # ms V0002 in # ms",
             "",
             "MIGRATION NAME UNDONE MS",
             "2 add_mood false #",

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use bulkhead_tests::admin::until;
-use bulkhead_tests::{Answer, Host, Manifest, Site, database, paths, raw, versions};
+use bulkhead_tests::{Answer, Client, Host, Manifest, Site, database, paths, raw, versions};
 use serde_json::{Value, json};
 
 use super::notes::{Operator, Stored, Traffic, check_notes, manifest, serving};
@@ -349,6 +349,9 @@ fn migrations_that_take_longer_than_requests_can_wait_are_refused_unless_a_pause
 fn a_pause_in_which_more_requests_come_than_there_is_room_for_is_refused() {
     let mut going = Going::new(&manifest().set("service.changing.limits.queue", 10));
     let file = versions::changing(&going.site, 2, "slow");
+    // Each connection may have one request waiting.
+    let mut others: Vec<Client> = (0..10).map(|_| going.host.client()).collect();
+    others.iter_mut().for_each(|other| drop(other.get("/changing/count").expect(200)));
     let answer = going.operator.ask(&file, "");
     let texts = ["room for", "--allow-pause", "limits.queue"];
     going.refused(&answer, 409, "pause-too-long", &texts);

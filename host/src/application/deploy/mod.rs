@@ -20,6 +20,7 @@ mod report;
 mod rollback;
 mod switch;
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,9 +37,12 @@ pub use self::report::{Deployed, Outcome, Progress};
 use self::report::{Stopwatch, milliseconds};
 pub use self::rollback::VersionReport;
 use super::versions::{HISTORY, read_source};
-use super::{Application, load};
+use super::{Application, Maintenance, load};
 use crate::interface::problems;
-use crate::manifest::{Manifest, ServiceEntry};
+use crate::manifest::ServiceEntry;
+
+/// Bytes of the disk that a rehearsal leaves alone.
+const DISK_SPARE: u64 = 256 << 20;
 
 /// How a deploy is to be made.
 #[derive(Debug, Clone, Default)]
@@ -67,8 +71,32 @@ impl Application {
         bytes: &[u8],
         options: &DeployOptions,
     ) -> Result<Deployed, DeployError> {
-        let _only = self.try_maintain().ok_or(DeployError::Busy)?;
+        let only = self.try_maintain().ok_or(DeployError::Busy)?;
+        self.deploy_alone(&only, name, bytes, options)
+    }
+
+    /// The same for who has the right to.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn deploy_alone(
+        self: &Arc<Self>,
+        _only: &Maintenance<'_>,
+        name: &str,
+        bytes: &[u8],
+        options: &DeployOptions,
+    ) -> Result<Deployed, DeployError> {
         Deploy::of(self, name, How::Deploy, options)?.run(bytes)
+    }
+
+    /// Removes the files of versions that were active long ago.
+    pub(super) fn prune(&self, name: &str) {
+        match self.ledger(name).map(|ledger| ledger.activations(HISTORY)) {
+            Some(Ok(activations)) => self.versions.prune(name, &activations),
+            Some(Err(error)) => tracing::warn!(service = name, %error, "old versions are not looked for"),
+            None => {}
+        }
     }
 
     /// How far the deploy is that runs, or the last one.
@@ -84,8 +112,7 @@ struct Deploy<'a> {
     consumer: &'a Consumer,
     /// The database that says which version is active.
     ledger: Arc<Database>,
-    /// The manifest as it is to hold, with the service's section as its file has it now.
-    manifest: Manifest,
+    /// The service's section of the manifest, as its file has it now.
     entry: ServiceEntry,
     how: How,
     options: &'a DeployOptions,
@@ -104,8 +131,7 @@ impl<'a> Deploy<'a> {
         let unknown = || DeployError::Unknown(name.to_owned());
         let consumer = application.consumers().get(name).ok_or_else(unknown)?;
         let ledger = application.ledger(name).ok_or_else(unknown)?;
-        let manifest = application.manifest_with_section_of(name)?;
-        let entry = manifest.services.get(name).ok_or_else(unknown)?.clone();
+        let entry = application.section_of(name)?;
         {
             let mut progress = application.progress.lock().unwrap_or_else(PoisonError::into_inner);
             let number = progress.number + 1;
@@ -124,7 +150,7 @@ impl<'a> Deploy<'a> {
             milliseconds: 0.0,
             probation_seconds: 0,
         };
-        Ok(Self { application, consumer, ledger, manifest, entry, how, options, started, report })
+        Ok(Self { application, consumer, ledger, entry, how, options, started, report })
     }
 
     fn run(mut self, bytes: &[u8]) -> Result<Deployed, DeployError> {
@@ -189,6 +215,7 @@ impl<'a> Deploy<'a> {
             migrations: &component.migrations,
             leaving,
             activation: Some(&activation),
+            stop: Some(&application.stopping),
             ..Upgrade::default()
         };
         let (undo, apply) = self.ledger.plan(&upgrade).map_err(|error| self.refused(error))?;
@@ -208,10 +235,7 @@ impl<'a> Deploy<'a> {
         self.switch(&component, &upgrade, migrates, took, is_new)?;
         self.report.outcome = Outcome::Deployed;
         self.report.probation_seconds = if is_new { PROBATION.as_secs() } else { 0 };
-        match self.ledger.activations(HISTORY) {
-            Ok(activations) => application.versions.prune(&name, &activations),
-            Err(error) => tracing::warn!(service = name, %error, "old versions are not looked for"),
-        }
+        application.prune(&name);
         Ok(())
     }
 
@@ -220,18 +244,20 @@ impl<'a> Deploy<'a> {
         let application = Arc::clone(self.application);
         let (name, ledger) = (self.report.service.clone(), Arc::clone(&self.ledger));
         let limit = if self.options.allow_pause { PAUSE_MAX } else { REHEARSAL_MAX };
+        let storage = self.entry.spec.limits.storage;
         let queues = self.consumer.queues().clone();
-        let (taken, began) = (queues.taken(), Instant::now());
+        let connections = application.connections();
+        let (taken, accepted, began) = (queues.taken(), connections.accepted(), Instant::now());
         let rehearsal = self.step("rehearse", |_| {
             let folder =
                 application.versions.make(&name).map_err(|error| DeployError::Host(error.to_string()))?;
-            let upgrade = Upgrade { until: Some(Instant::now() + limit), ..*upgrade };
-            let rehearsal = rehearse(&ledger, &upgrade, &folder).map_err(refused)?;
-            let detail = format!(
-                "{} migrations in {:.1} ms",
-                rehearsal.migrations.len(),
-                milliseconds(rehearsal.took)
-            );
+            has_room_for_copy(&ledger, &folder)?;
+            let until = Instant::now() + limit;
+            let rehearsal = rehearse(&ledger, upgrade, (&folder, storage), until).map_err(refused)?;
+            let detail = match rehearsal.migrations.as_slice() {
+                [only] => format!("V{:04} in {:.1} ms", only.version, milliseconds(rehearsal.took)),
+                all => format!("{} migrations in {:.1} ms", all.len(), milliseconds(rehearsal.took)),
+            };
             Ok((rehearsal, detail))
         })?;
         Point::Rehearsed.reach();
@@ -243,10 +269,12 @@ impl<'a> Deploy<'a> {
             if took > allowed {
                 return Err(DeployError::Pause { took, allowed });
             }
-            // As many as came meanwhile come in that time again.
+            // As many as came meanwhile come in that time again; a connection has no second request before its first is answered.
             let share = took.as_secs_f64() / began.elapsed().as_secs_f64().max(1e-3);
-            let expected = ((queues.taken() - taken) as f64 * share).ceil() as u64;
-            let room = self.entry.spec.limits.queue.saturating_sub(queues.waiting());
+            let requests = (queues.taken() - taken) as f64 * share;
+            let clients = connections.open() as f64 + (connections.accepted() - accepted) as f64 * share;
+            let expected = requests.min(clients).ceil() as u64;
+            let room = self.room().saturating_sub(queues.waiting());
             if expected > room as u64 {
                 return Err(DeployError::Room { expected, room });
             }
@@ -254,10 +282,30 @@ impl<'a> Deploy<'a> {
         Ok(took)
     }
 
-    /// How long requests may wait: half of the time that they have, so that the other half is left to answer them.
+    /// How long requests may wait: half of the time that they have, so that the other half is left to answer them. Those of services that
+    /// call this one, by whatever way, are among them.
     fn allowed(&self) -> Duration {
-        let before = self.consumer.release().spec.limits.request_timeout;
-        before.min(self.entry.spec.limits.request_timeout) / 2
+        let manifest = self.application.manifest();
+        let mut waiting = vec![self.report.service.as_str()];
+        let mut seen = 0;
+        while let Some(&called) = waiting.get(seen) {
+            let callers =
+                manifest.services.iter().filter(|(_, entry)| entry.spec.grants.calls.contains(called));
+            let new: Vec<&str> =
+                callers.map(|(name, _)| name.as_str()).filter(|name| !waiting.contains(name)).collect();
+            waiting.extend(new);
+            seen += 1;
+        }
+        let times = waiting.iter().filter_map(|name| manifest.services.get(*name));
+        let times = times.map(|entry| entry.spec.limits.request_timeout);
+        times.fold(self.entry.spec.limits.request_timeout, Duration::min) / 2
+    }
+
+    /// How many requests may stand in a queue when the schema begins to change: half of those that there is room for, so that the other
+    /// half is left for those that come while it does.
+    fn room(&self) -> usize {
+        let before = self.consumer.queues().front().queue;
+        before.min(self.entry.spec.limits.queue) / 2
     }
 
     /// The row that makes a version the active one.
@@ -301,6 +349,24 @@ impl<'a> Deploy<'a> {
             _ => refused(error),
         }
     }
+}
+
+/// Refused where a copy of the database would leave less room on the disk than the services may need meanwhile.
+fn has_room_for_copy(database: &Database, folder: &Path) -> Result<(), DeployError> {
+    let failed =
+        |error: &dyn std::fmt::Display| DeployError::Host(format!("look for room on the disk: {error}"));
+    let size = std::fs::metadata(database.path()).map_err(|error| failed(&error))?.len();
+    let disk = rustix::fs::statvfs(folder).map_err(|error| failed(&error))?;
+    let (free, wanted) = (disk.f_bavail.saturating_mul(disk.f_frsize), size.saturating_mul(2) + DISK_SPARE);
+    if free >= wanted {
+        return Ok(());
+    }
+    Err(DeployError::Refused(vec![format!(
+        "the rehearsal of the migrations wants a copy of the database: {} MiB of room on the disk of {}, which has {} MiB; make room",
+        wanted >> 20,
+        folder.display(),
+        free >> 20
+    )]))
 }
 
 /// What a migration does wrong is for who wrote it to mend.

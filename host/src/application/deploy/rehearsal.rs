@@ -21,15 +21,17 @@ pub(super) struct Rehearsal {
     pub(super) took: Duration,
 }
 
-/// Copies the database, and brings the copy to the new schema. The copy goes in any case.
+/// Copies the database into a folder, with room for so many bytes, and brings the copy to the new schema. The copy goes in any case.
 pub(super) fn rehearse(
     database: &Database,
     upgrade: &Upgrade<'_>,
-    folder: &Path,
+    (folder, storage): (&Path, u64),
+    until: Instant,
 ) -> Result<Rehearsal, StoreError> {
     let path = folder.join(COPY);
     remove(&path);
-    let rehearsed = on_copy(database, upgrade, &path);
+    let upgrade = Upgrade { until: Some(until), ..*upgrade };
+    let rehearsed = on_copy(database, &upgrade, (&path, storage), until);
     remove(&path);
     rehearsed
 }
@@ -39,10 +41,15 @@ pub(in crate::application) fn remove_leftover(folder: &Path) {
     remove(&folder.join(COPY));
 }
 
-fn on_copy(database: &Database, upgrade: &Upgrade<'_>, path: &Path) -> Result<Rehearsal, StoreError> {
+fn on_copy(
+    database: &Database,
+    upgrade: &Upgrade<'_>,
+    (path, storage): (&Path, u64),
+    until: Instant,
+) -> Result<Rehearsal, StoreError> {
     // Made for its owner alone, before SQLite opens it.
     FileIdentity::of(path)?;
-    let copy = database.copy_to(path)?;
+    let copy = database.copy_to(path, storage, until)?;
     let before = counts(&copy)?;
     let started = Instant::now();
     let outcome = copy.upgrade(upgrade, &rfc3339(SystemClock.now()))?;

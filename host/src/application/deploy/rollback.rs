@@ -71,17 +71,6 @@ impl Application {
         options: &DeployOptions,
     ) -> Result<Deployed, DeployError> {
         let _only = self.try_maintain().ok_or(DeployError::Busy)?;
-        self.go_to(name, to, How::Rollback, options)
-    }
-
-    /// The same for who has the right to deploy.
-    pub(in crate::application) fn go_to(
-        self: &Arc<Self>,
-        name: &str,
-        to: Option<&str>,
-        how: How,
-        options: &DeployOptions,
-    ) -> Result<Deployed, DeployError> {
         let ledger = self.ledger(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
         let version = find(name, &ledger.activations(HISTORY)?, to)?;
         let bytes = self.versions.read(name, &version).map_err(|error| {
@@ -89,7 +78,7 @@ impl Application {
                 "the component of {version} is not kept any more ({error}): deploy it from its file"
             ))
         })?;
-        Deploy::of(self, name, how, options)?.run(&bytes)
+        Deploy::of(self, name, How::Rollback, options)?.run(&bytes)
     }
 }
 
@@ -97,10 +86,18 @@ impl Application {
 fn find(name: &str, activations: &[Activation], to: Option<&str>) -> Result<Version, DeployError> {
     let none = |why: String| DeployError::NoVersion(format!("{why}; `bulkhead versions {name}` lists them"));
     let active = activations.first().map(|active| active.sha256.as_str()).unwrap_or_default();
+    let failed: BTreeSet<&str> = activations
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [after, before] if after.how == How::Return => Some(before.sha256.as_str()),
+            _ => None,
+        })
+        .collect();
     let hashes = || activations.iter().map(|activation| activation.sha256.as_str());
     let found = match to {
+        // One that failed its probation is gone to by name alone.
         None => hashes()
-            .find(|sha256| *sha256 != active)
+            .find(|sha256| *sha256 != active && !failed.contains(sha256))
             .ok_or_else(|| none(format!("{name} had no other version before")))?,
         Some(prefix) if prefix.len() < DIGITS_MIN => {
             return Err(none(format!("{prefix:?} has fewer than {DIGITS_MIN} digits")));
@@ -154,6 +151,15 @@ mod tests {
             let error = found(to).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
+        // What failed its probation is passed over.
+        let returned = [
+            Activation { how: How::Return, ..history[2].clone() },
+            history[1].clone(),
+            history[2].clone(),
+            history[0].clone(),
+        ];
+        let before = find("note", &returned, None).map(|version| version.sha256().to_owned());
+        assert_eq!(before.unwrap(), history[0].sha256);
         let error = find("note", &history[..1], None).unwrap_err().to_string();
         assert!(error.contains("no other version"), "{error}");
     }

@@ -14,6 +14,10 @@ use super::{Deploy, DeployError, refused};
 use crate::application::probation;
 use crate::application::reload::EdgeChange;
 
+/// Looks at the row of the active version, where it can't be read.
+const LOOKS: u32 = 20;
+/// The time between two of them.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// How long a deploy without migrations waits for the writer lease: others have it for a batch at a time.
 const LEASE_WAIT: Duration = Duration::from_secs(5);
 
@@ -31,16 +35,21 @@ impl Deploy<'_> {
         let upgrade = Upgrade { before_commit: Some(&written), ..*upgrade };
         let application = Arc::clone(self.application);
         let pause = self.step("switch", |this| {
-            let change = application.begin_to_change_edges(&this.manifest);
+            let _switching = application.switching();
+            let manifest = application.manifest_with(&this.report.service, this.entry.clone());
+            let change = application.begin_to_change_edges(manifest);
             let pause = if migrates {
                 this.with_pause(component, &upgrade, took, &change).map(Some)
             } else {
                 this.without_pause(component, &upgrade, is_new, &change).map(|()| None)
             };
             let lanes = application.end_to_change_edges(&change);
+            if let Err(error) = &lanes {
+                tracing::error!(%error, "lanes that were ended for a deploy do not begin again");
+            }
             let pause = pause?;
             lanes.map_err(|error| {
-                DeployError::Host(format!("the version serves, and lanes to it do not: {error}"))
+                DeployError::Host(format!("the version serves, and lanes do not: {error}"))
             })?;
             Ok((pause, String::new()))
         })?;
@@ -73,7 +82,8 @@ impl Deploy<'_> {
         if database.is_some() {
             // Under the lease, so that the writer of the row competes with nobody.
             let recorded = self.consumer.exclusively(Instant::now() + LEASE_WAIT, || self.record(upgrade));
-            recorded.map_err(|_| DeployError::Drain(LEASE_WAIT))??;
+            recorded
+                .map_err(|error| DeployError::Host(format!("write the version: {error}; try again")))??;
         } else {
             self.record(upgrade)?;
         }
@@ -93,7 +103,8 @@ impl Deploy<'_> {
         let (drain, longest) = self.wait_limits(took);
         let began = Instant::now();
         let until = began + longest;
-        let held = self.consumer.hold(began + drain).ok_or(DeployError::Drain(drain))?;
+        let room = if self.options.allow_pause { usize::MAX } else { self.room() };
+        let held = self.consumer.hold(began + drain, room).ok_or(DeployError::Drain(drain))?;
         Point::Held.reach();
         let upgrade = Upgrade { until: Some(until), ..*upgrade };
         let recorded = self.consumer.exclusively(until, || self.record(&upgrade));
@@ -114,13 +125,22 @@ impl Deploy<'_> {
         let recorded = self.ledger.upgrade(upgrade, &rfc3339(SystemClock.now()));
         let Err(error) = recorded else { return Ok(()) };
         // A COMMIT that failed is ambiguous: the row tells.
-        match self.ledger.active() {
-            Ok(Some(active)) if Some(&active) == upgrade.activation => {
-                tracing::warn!(service = self.report.service, %error, "a version's commit failed, and is durable");
-                Ok(())
+        for _ in 0..LOOKS {
+            match self.ledger.active() {
+                Ok(Some(active)) if Some(&active) == upgrade.activation => {
+                    tracing::warn!(service = self.report.service, %error, "a version's commit failed, and is durable");
+                    return Ok(());
+                }
+                Ok(_) => return Err(refused(error)),
+                Err(unreadable) => {
+                    tracing::error!(service = self.report.service, %unreadable, "which version is active can't be read");
+                    std::thread::sleep(BETWEEN_LOOKS);
+                }
             }
-            _ => Err(refused(error)),
         }
+        // Neither version may go on: code of the one could meet the schema of the other. A new start finds out.
+        tracing::error!(service = self.report.service, %error, "which version is active can't be told: the host ends");
+        std::process::abort()
     }
 
     /// From the next handler on it is this version that serves.
@@ -132,14 +152,15 @@ impl Deploy<'_> {
         change: &EdgeChange,
         held: Option<Held>,
     ) {
-        let probation = is_new.then(|| probation::of(self.application, &self.report.service, component));
+        let before = self.consumer.release();
+        let probation =
+            is_new.then(|| probation::of(self.application, &self.report.service, component, before));
         let release = Release {
             component: Arc::clone(component),
             spec: Arc::new(self.entry.spec.clone()),
             database,
             probation,
         };
-        let releases = vec![(self.consumer.clone(), release)];
-        self.application.take(self.manifest.clone(), releases, change, held);
+        self.application.take(vec![(self.consumer.clone(), release)], change, held);
     }
 }

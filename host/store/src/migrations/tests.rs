@@ -204,7 +204,8 @@ fn copy_is_of_what_is_committed_and_a_database_of_its_own() {
     with_database(|database| {
         database.migrate(&[migration(1, CREATE)], "now").unwrap();
         let path = database.path().with_extension("copy");
-        let copy = database.copy_to(&path).unwrap();
+        let soon = Instant::now() + Duration::from_secs(60);
+        let copy = database.copy_to(&path, 1 << 30, soon).unwrap();
         assert_eq!(copy.log(), database.log());
         copy.migrate(&[migration(1, CREATE), migration(2, "DELETE FROM child")], "now").unwrap();
         assert_eq!((count(&copy, "child"), count(database, "child")), (0, 2));

@@ -9,7 +9,7 @@ use bulkhead_tests::{Client, Customer, Manifest, Random, Site, shop};
 use serde_json::json;
 
 use crate::load::Kind;
-use crate::rounds::{Things, load, median};
+use crate::rounds::{Things, load, median, percentile};
 
 /// Clients that log in without pause.
 const LOGINS: usize = 8;
@@ -168,12 +168,6 @@ fn time_refusal(client: &mut Client, email: &str) -> f64 {
 fn email(customer: &mut Customer) -> String {
     let user = customer.client.get(&format!("/users/{}", customer.id)).expect(200);
     user["email"].as_str().expect("an email").to_owned()
-}
-
-fn percentile(values: &mut [f64], share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let last = values.len() - 1;
-    values[((values.len() as f64 * share) as usize).min(last)]
 }
 
 /// How far the sum of the ranks of `a` among both is from what chance gives, in standard deviations (Mann and Whitney, 1947).

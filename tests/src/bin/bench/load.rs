@@ -131,7 +131,8 @@ async fn measure(shared: Rc<Shared>, address: SocketAddr, connections: usize, se
     f64::from(answered) / started.elapsed().as_secs_f64()
 }
 
-async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {
+/// A connection, on this thread.
+pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {
     let stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("a socket without delay");
     let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");

@@ -12,6 +12,7 @@
     reason = "a program for developers: it prints a table, and ends where something is wrong"
 )]
 
+mod deploy;
 mod events;
 mod footprint;
 mod identity;
@@ -49,6 +50,8 @@ enum Part {
     },
     /// Measures only how fast events are taken.
     Events,
+    /// Measures only what deploys cost.
+    Deploy,
     /// Serves products without a host.
     #[command(hide = true)]
     Plain {
@@ -76,6 +79,7 @@ fn main() {
     match arguments.part {
         Some(Part::Identity { tries }) => identity::run(arguments.rounds, arguments.seconds, tries),
         Some(Part::Events) => events::run(arguments.rounds),
+        Some(Part::Deploy) => deploy::run(arguments.rounds, arguments.seconds),
         Some(Part::Plain { database }) => plain::serve(&database),
         Some(Part::Load { kind, address, ids, connections, seconds }) => {
             println!("{}", load::run(kind, address, &ids, connections, seconds));
@@ -84,6 +88,7 @@ fn main() {
             rounds::run(arguments.rounds, arguments.seconds);
             footprint::run();
             events::run(arguments.rounds);
+            deploy::run(arguments.rounds, arguments.seconds);
             identity::run(arguments.rounds, arguments.seconds, identity::TRIES);
         }
     }

@@ -39,6 +39,11 @@ impl Things {
         Things { category, products }
     }
 
+    /// The ids of the products.
+    pub(crate) fn products(&self) -> &[String] {
+        &self.products
+    }
+
     /// Writes the file that the load takes.
     pub(crate) fn write(&self, file: &Path, token: &str) {
         let text = format!("{token}\n{}\n{}", self.category, self.products.join("\n"));
@@ -143,4 +148,11 @@ pub(crate) fn run(rounds: u32, seconds: f64) {
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// The one below which this share of them lies.
+pub(crate) fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len() - 1;
+    values[((values.len() as f64 * share) as usize).min(last)]
 }

@@ -1,0 +1,179 @@
+//! `bulkhead reload` and SIGHUP: what has changed in the manifest holds for running services, all of it or nothing.
+
+use bulkhead_tests::admin::until;
+use bulkhead_tests::{Admin, Client, Host, Manifest, Site, versions};
+use http::Method;
+use serde_json::{Value, json};
+
+/// Bytes of a body that the changed manifests allow.
+const FEW: usize = 200;
+
+fn site() -> Site {
+    Site::new(&Manifest::events())
+}
+
+/// The manifest, with less room for bodies and one more route.
+fn changed() -> Manifest {
+    Manifest::events()
+        .set("service.source.limits.body", format!("{FEW}B"))
+        .set("service.source.routes", vec!["/source/...", "/more"])
+}
+
+fn publish(client: &mut Client, act: &str, padding: usize) -> u16 {
+    let event = json!({
+        "type": "source.happened",
+        "subject": "s",
+        "data": {"subject": "s", "n": 1, "act": act, "at": "sink"},
+    });
+    let mut body = json!([event]).to_string();
+    body.push_str(&" ".repeat(padding));
+    let headers = [("content-type", "application/json")];
+    client.send(Method::POST, "/source/events", &headers, body.into()).status
+}
+
+/// Whether the host has a route there; what the service makes of it is another matter.
+fn has_route(client: &mut Client, path: &str) -> bool {
+    client.get(path).header("bulkhead-version").is_some()
+}
+
+fn ask(site: &Site, host: &Host) -> Admin {
+    Admin::of(site, host)
+}
+
+#[test]
+fn what_has_changed_holds_without_a_restart() {
+    let site = site();
+    let host = site.start();
+    let (mut client, mut admin) = (host.client(), ask(&site, &host));
+    assert_eq!(publish(&mut client, "", FEW), 201);
+    assert!(!has_route(&mut client, "/more"));
+    publish(&mut client, "reject", 0);
+    admin.until_taken("source", "sink");
+    assert_eq!(admin.dead_letters("sink").len(), 1, "it is told by its config that it is meant");
+
+    site.write_manifest(&changed().set("service.sink.config.name", "somebody else").text());
+    let reloaded = admin.command_json("reload", &[]);
+    assert_eq!(reloaded["services"], json!(["sink", "source"]));
+    assert_eq!(publish(&mut client, "", FEW), 413, "limits, on the connection that was open");
+    assert!(has_route(&mut client, "/more"), "routes");
+    assert_eq!(publish(&mut client, "reject", 0), 201);
+    admin.until_taken("source", "sink");
+    assert_eq!(admin.dead_letters("sink").len(), 1, "config: it is not meant any more");
+
+    assert_eq!(admin.command_json("reload", &[])["services"], json!([]));
+    assert_eq!(publish(&mut client, "", FEW), 413);
+    host.stop();
+}
+
+#[test]
+fn a_hangup_reloads() {
+    let site = site();
+    let host = site.start();
+    let mut client = host.client();
+    site.write_manifest(&changed().text());
+    assert!(!has_route(&mut client, "/more"), "nobody has said so yet");
+    host.hang_up();
+    until("the new route", || has_route(&mut client, "/more").then_some(()));
+    // What is wrong is told in the log.
+    site.write_manifest(&changed().without("service.source.publishes").text());
+    host.hang_up();
+    until("the reason", || host.stderr().contains("SIGHUP: the manifest was not reloaded").then_some(()));
+    assert!(has_route(&mut client, "/more"));
+    host.stop();
+}
+
+/// Each with a change that is right beside it, which must not hold either.
+#[test]
+fn with_one_mistake_nothing_has_changed() {
+    let site = site();
+    let host = site.start();
+    let (mut client, mut admin) = (host.client(), ask(&site, &host));
+    let replica = "service.sink.replica.item.columns";
+    let wrong: [(String, &[&str]); 8] = [
+        // The edge to those who take its events goes with the grant, and so does what the manifest says of them.
+        (changed().without("service.source.publishes").text(), &["source.happened"]),
+        (
+            changed().without("service.sink.subscribes").text(),
+            &["service.sink", "subscribes to source.happened", "add \"source.happened\" to subscribes"],
+        ),
+        (
+            changed().set("service.sink.database", "sqlite:data/other.db").text(),
+            &["service.sink: database", "start the host anew"],
+        ),
+        (
+            changed().set(replica, toml::toml! { id = "text" }).text(),
+            &["service.sink: replica", "start the host anew"],
+        ),
+        (
+            changed().set("service.sink.limits.write_workers", 7).text(),
+            &["service.sink", "workers", "start the host anew"],
+        ),
+        (
+            changed().set("service.sink.limits.memory", "200MiB").text(),
+            &["service.sink.limits.memory", "start it anew"],
+        ),
+        (changed().only(&["source", "sink"]).text(), &["service.witness is gone", "start the host anew"]),
+        (format!("{}\n[nonsense", changed().text()), &["bulkhead.toml", "not TOML"]),
+    ];
+    for (manifest, reasons) in wrong {
+        site.write_manifest(&manifest);
+        let answer = admin.send(Method::POST, "/api/reload");
+        let problem = answer.problem(422, "reload-refused");
+        let refused = admin.command("reload", &[]);
+        for reason in reasons {
+            assert!(problem["detail"].as_str().unwrap().contains(reason), "{reason:?} is not in {problem}");
+        }
+        refused.says(1, reasons);
+        assert_eq!(publish(&mut client, "", FEW), 201, "{problem}");
+        assert!(!has_route(&mut client, "/more"), "{problem}");
+    }
+    host.stop();
+}
+
+/// A grant that a version needs and the one before has no use for can't come first: a deploy goes by the manifest as its file is.
+#[test]
+fn a_deploy_takes_in_its_services_section() {
+    let site = Site::new(&Manifest::changing());
+    let host = site.start();
+    let (mut client, admin) = (host.client(), ask(&site, &host));
+    let file = versions::changing(&site, 2, "ungranted");
+    let deploy = |admin: &Admin| admin.command("deploy", &["changing", file.to_str().unwrap()]);
+    deploy(&admin).says(1, &["publishes changing.forgotten", "add \"changing.forgotten\" to publishes"]);
+    assert_eq!(client.get("/changing/version").expect(200)["number"], 1);
+
+    let both: Value = json!(["changing.noted", "changing.forgotten"]);
+    let both: Vec<String> = serde_json::from_value(both).unwrap();
+    let granted = Manifest::changing().set("service.changing.publishes", both);
+    site.write_manifest(&granted.set("service.watching.limits.body", "1B").text());
+    assert_eq!(deploy(&admin).status.code(), Some(0));
+    assert_eq!(client.get("/changing/version").expect(200)["number"], 2);
+    // Of the other service nothing was taken in.
+    let answer = client.post("/watching/none", &json!({"long": "body"}));
+    assert_ne!(answer.status, 413, "{answer}");
+    host.stop();
+}
+
+/// Who waits for what another service has published waits on when what leads there is reloaded, and a limit of storage holds at once.
+#[test]
+fn storage_is_what_the_manifest_says_now() {
+    let site = site();
+    let host = site.start();
+    let (mut client, admin) = (host.client(), ask(&site, &host));
+    assert_eq!(publish(&mut client, "", 0), 201);
+    site.write_manifest(&Manifest::events().set("service.source.limits.storage", "4KiB").text());
+    admin.command_json("reload", &[]);
+    // The next batch finds no room.
+    let answer = until("the database is full", || {
+        let answer = client.post(
+            "/source/events",
+            &json!([{"type": "source.happened", "subject": "s",
+            "data": {"subject": "s", "n": 2, "act": "", "at": "x".repeat(5000)}}]),
+        );
+        (answer.status != 201).then_some(answer)
+    });
+    answer.problem(507, "storage-full");
+    site.write_manifest(&Manifest::events().text());
+    admin.command_json("reload", &[]);
+    assert_eq!(publish(&mut client, "", 0), 201);
+    host.stop();
+}
