@@ -9,6 +9,10 @@ use std::time::Duration;
 use bulkhead_tests::Answer;
 use serde_json::Value;
 
+/// Requests that may stand in a queue. The host takes those that came in the rehearsal for as many as come in the pause, and refuses where they
+/// have no room: it can't know that there are few clients, who wait for their answers.
+pub(super) const ROOM: i64 = 100_000;
+
 /// No answer within this time fails the test: a bound for a wait, not a measure.
 const BOUND: Duration = Duration::from_secs(60);
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::busy::{Load, Work, label, version_of};
+use super::busy::{Load, ROOM, Work, label, version_of};
 
 const CONNECTIONS: u64 = 32;
 /// Each with eight swaps without migrations, one with a migration, and one that undoes it.
@@ -26,11 +26,14 @@ const NOTES_LISTED_MAX: usize = 5_000;
 const COLUMNS: [&str; 4] = ["place", "id", "text", "number"];
 const COLUMNS_WITH_MOOD: [&str; 5] = ["place", "id", "text", "number", "mood"];
 
-/// The guests, with more time than any busy machine needs.
+/// The guests, with more time and room than any busy machine needs.
 fn manifest() -> Manifest {
     ["changing", "watching"].iter().fold(Manifest::changing(), |manifest, service| {
         let limits = format!("service.{service}.limits");
-        manifest.set(&format!("{limits}.request_timeout"), "50s").set(&format!("{limits}.lease_hold"), "10s")
+        manifest
+            .set(&format!("{limits}.request_timeout"), "50s")
+            .set(&format!("{limits}.lease_hold"), "10s")
+            .set(&format!("{limits}.queue"), ROOM)
     })
 }
 

@@ -9,7 +9,7 @@ use bulkhead_tests::{Admin, Answer, Client, Customer, Host, Manifest, Site, data
 use http::Method;
 use serde_json::{Value, json};
 
-use super::busy::{Load, Work, label, version_of};
+use super::busy::{Load, ROOM, Work, label, version_of};
 use crate::ordering::{Written, place, ship, stocked, until_status};
 
 const PRODUCTS: usize = 4;
@@ -23,12 +23,15 @@ const ROUNDS: usize = 2;
 const ANSWERS: usize = 100;
 const ORDERS: usize = 2 * CUSTOMERS;
 
-/// The shop with more time than any busy machine needs.
+/// The shop with more time and room than any busy machine needs.
 fn unhurried() -> Manifest {
     let manifest = shop::unhurried(Manifest::shop()).set("service.order.config.payment_timeout", "1h");
     ["order", "product", "report"].iter().fold(manifest, |manifest, service| {
         let limits = format!("service.{service}.limits");
-        manifest.set(&format!("{limits}.request_timeout"), "30s").set(&format!("{limits}.lease_hold"), "10s")
+        manifest
+            .set(&format!("{limits}.request_timeout"), "30s")
+            .set(&format!("{limits}.lease_hold"), "10s")
+            .set(&format!("{limits}.queue"), ROOM)
     })
 }
 
