@@ -7,7 +7,7 @@ use bulkhead_store::{InboxReader, ReplicaSpec, StatementError, StoreError, UnitO
 
 use crate::delivery::Written;
 use crate::engine::Engine;
-use crate::gate::Held;
+use crate::gate::{Held, NotHeld};
 use crate::hold::{Member, Settle, commit};
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
@@ -44,10 +44,12 @@ impl Consumer {
         self.context.release.set(Arc::new(release));
     }
 
-    /// Has all who want to run a handler wait, and waits for those that run one, until `deadline`; none where some still do by then, or
-    /// where more than `room` requests stand in a queue meanwhile, and then nobody waits any more.
-    #[must_use]
-    pub fn hold(&self, deadline: Instant, room: usize) -> Option<Held> {
+    /// Has all who want to run a handler wait, and waits for those that run one, until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// Where some still do by then, or more than `room` requests stand in a queue meanwhile; nobody waits any more.
+    pub fn hold(&self, deadline: Instant, room: usize) -> Result<Held, NotHeld> {
         self.context.gate.hold(deadline, || self.queues.waiting() > room)
     }
 

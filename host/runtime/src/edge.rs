@@ -41,7 +41,7 @@ pub struct Edge {
     /// The lane's memory of its position, or of what is parked, may be wrong.
     stale: AtomicBool,
     /// There are parked events or dead letters, or were since the host started.
-    troubled: AtomicBool,
+    troubled: Arc<AtomicBool>,
     /// Why the lane stands still for good.
     stopped: Mutex<Option<String>>,
     /// The lane takes nothing behind this sequence.
@@ -60,7 +60,7 @@ impl Edge {
             counts: Arc::default(),
             applied: watch::Sender::new(0),
             stale: AtomicBool::new(false),
-            troubled: AtomicBool::new(false),
+            troubled: Arc::default(),
             stopped: Mutex::default(),
             hold_at: AtomicI64::new(i64::MAX),
             wake,
@@ -72,7 +72,7 @@ impl Edge {
     #[must_use]
     pub fn changed_to(&self, spec: EdgeSpec) -> Self {
         let (counts, applied) = (Arc::clone(&self.counts), self.applied.clone());
-        Self { counts, applied, troubled: AtomicBool::new(self.is_troubled()), ..Self::new(spec) }
+        Self { counts, applied, troubled: Arc::clone(&self.troubled), ..Self::new(spec) }
     }
 
     /// Whether the consumer takes events of this type.

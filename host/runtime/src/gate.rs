@@ -58,29 +58,42 @@ impl Gate {
         }
     }
 
-    /// Holds the gate, and waits until nobody is inside. None where somebody is at `deadline`, or while `too_many` says that more wait than
-    /// should: the gate is open again then.
-    pub(crate) fn hold(self: &Arc<Self>, deadline: Instant, too_many: impl Fn() -> bool) -> Option<Held> {
+    /// Holds the gate, and waits until nobody is inside. Where somebody is at `deadline`, or while `too_many` says that more wait than
+    /// should, the gate is open again.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        deadline: Instant,
+        too_many: impl Fn() -> bool,
+    ) -> Result<Held, NotHeld> {
         self.held.store(true, Ordering::SeqCst);
         // Opens it again when it is dropped.
         let held = Held(Arc::clone(self));
         let mut looking = self.lock();
         while self.inside.load(Ordering::SeqCst) > 0 {
-            let left = deadline.checked_duration_since(Instant::now())?;
+            let left = deadline.checked_duration_since(Instant::now()).ok_or(NotHeld::Late)?;
             if too_many() {
-                return None;
+                return Err(NotHeld::TooMany);
             }
             let until_look = left.min(LOOK);
             (looking, _) =
                 self.changed.wait_timeout(looking, until_look).unwrap_or_else(PoisonError::into_inner);
         }
         drop(looking);
-        Some(held)
+        Ok(held)
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why the gate is not held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotHeld {
+    /// Somebody was still inside at the deadline.
+    Late,
+    /// More waited than should.
+    TooMany,
 }
 
 /// The gate is held, until this is dropped.
@@ -101,7 +114,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use super::Gate;
+    use super::{Gate, NotHeld};
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -140,12 +153,12 @@ mod tests {
     fn one_who_stays_inside_has_it_opened_again() {
         let gate = Arc::new(Gate::default());
         assert!(gate.enter(None));
-        assert!(gate.hold(Instant::now() + Duration::from_millis(1), || false).is_none());
+        assert_eq!(gate.hold(Instant::now() + Duration::from_millis(1), || false).err(), Some(NotHeld::Late));
         assert!(gate.try_enter(), "it is open again");
-        assert!(gate.hold(Instant::now() + LONG, || true).is_none(), "too many wait");
+        assert_eq!(gate.hold(Instant::now() + LONG, || true).err(), Some(NotHeld::TooMany));
         gate.leave();
         gate.leave();
-        assert!(gate.hold(Instant::now(), || true).is_some());
+        assert!(gate.hold(Instant::now(), || true).is_ok());
     }
 
     #[test]
@@ -156,6 +169,6 @@ mod tests {
         drop(held);
         assert!(gate.enter(Some(Instant::now())));
         gate.leave();
-        assert!(gate.hold(Instant::now(), || false).is_some(), "who gave up is not inside");
+        assert!(gate.hold(Instant::now(), || false).is_ok(), "who gave up is not inside");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{
     HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, RESPONSE_HEADERS_MAX,
@@ -56,6 +56,7 @@ pub(crate) enum NotTaken {
 impl Runner {
     /// Calls the handler of a request. What this thread holds of the lease is in `self.parts.hold`, before and after.
     pub(crate) fn run_handler(&mut self, job: &Job, deadline: Instant) -> Run {
+        let left = deadline.saturating_duration_since(Instant::now());
         let mut instance = match self.warm_instance(deadline) {
             Ok(instance) => instance,
             Err(error) => {
@@ -87,7 +88,7 @@ impl Runner {
             http.call_handle(&mut instance.store, request)
         };
         let running = self.leave(&mut instance.store);
-        let run = self.judge(result, running, request);
+        let run = self.judge(result, running, request, left);
         self.keep_or_drop(instance, run.spoilt);
         run
     }
@@ -189,6 +190,7 @@ impl Runner {
         result: wasmtime::Result<Response>,
         running: Option<Running>,
         request: &crate::Request,
+        left: Duration,
     ) -> Run {
         let (joined, calls, called_in_recovery) = running
             .as_ref()
@@ -221,14 +223,14 @@ impl Runner {
             }
             Ok(_) => false,
         };
-        self.note_request(&outcome, route, calls);
+        self.note_request(&outcome, route, calls, left);
         // An instance whose writes were rolled back may remember what never happened.
         Run { outcome, keep, calls, called_in_recovery, spoilt: trapped || (joined && !keep) }
     }
 
     /// Tells how a request ended, while the version is new: failures are its own where it trapped or answered so by itself. That it is
     /// unavailable may be said of another service, and that its time was over may be another's doing.
-    fn note_request(&self, outcome: &Outcome, route: &str, calls: Calls) {
+    fn note_request(&self, outcome: &Outcome, route: &str, calls: Calls, left: Duration) {
         let Some(probation) = &self.release.probation else { return };
         match outcome {
             Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {}
@@ -236,7 +238,8 @@ impl Runner {
                 probation.note(Some(&format_args!("{route} answered {}", answer.status)));
             }
             Ok(_) => probation.note(None),
-            Err(Failure::Deadline) if calls != Calls::None => {}
+            Err(Failure::Deadline)
+                if calls != Calls::None || left < self.release.spec.limits.request_timeout / 2 => {}
             Err(failure) => probation.note(Some(failure)),
         }
     }

@@ -50,7 +50,7 @@ pub use dispatcher::{Deliveries, DispatchError};
 pub use edge::{Counts, Edge, EdgeSpec};
 pub use engine::Engine;
 pub use event_log::{Bell, EmbeddedLog, EventLog, OpenLog};
-pub use gate::Held;
+pub use gate::{Held, NotHeld};
 pub use header::{is_hosts, says_no_store};
 pub use job::{Answer, Failure, Job, Outcome, Reply};
 pub use probation::Probation;

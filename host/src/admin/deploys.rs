@@ -88,7 +88,7 @@ fn problem(error: &DeployError) -> Problem {
         DeployError::Busy => busy(),
         DeployError::TooLarge => Problem::new(413, "payload-too-large", "The component is too large", detail),
         DeployError::Refused(_) => Problem::new(422, "deploy-refused", "The version is not deployed", detail),
-        DeployError::Pause { .. } | DeployError::Room { .. } => {
+        DeployError::Pause { .. } | DeployError::Room { .. } | DeployError::Crowded => {
             Problem::new(409, "pause-too-long", "Requests would wait for too long", detail)
         }
         DeployError::Drain(_) => Problem::new(409, "drain-timeout", "Handlers did not end in time", detail),

@@ -1,12 +1,13 @@
 //! A new version that fails in its first seconds goes back by itself.
 //!
-//! The release of before is kept meanwhile, compiled and with its section of the manifest: nothing stands in its way, neither what the
-//! manifest's file has become nor another deploy that compiles.
+//! The component of before is kept meanwhile, compiled and with its section of the manifest: nothing stands in its way, neither what the
+//! manifest's file has become nor another deploy that compiles. A reload that changes the section ends the probation, for the way back would
+//! undo it.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use bulkhead_runtime::{Component, Probation, Release, Version};
+use bulkhead_runtime::{Component, Probation, Release, ServiceSpec, Version};
 use bulkhead_store::{Activation, How, Upgrade};
 use bulkhead_types::limits::PROBATION;
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
@@ -24,7 +25,8 @@ struct Before {
     application: Weak<Application>,
     name: String,
     failing: Version,
-    release: Arc<Release>,
+    component: Arc<Component>,
+    spec: Arc<ServiceSpec>,
     entry: Option<ServiceEntry>,
 }
 
@@ -33,13 +35,14 @@ pub(super) fn of(
     application: &Arc<Application>,
     name: &str,
     component: &Component,
-    release: Arc<Release>,
+    before: &Release,
 ) -> Arc<Probation> {
     let before = Before {
         application: Arc::downgrade(application),
         name: name.to_owned(),
         failing: component.version.clone(),
-        release,
+        component: Arc::clone(&before.component),
+        spec: Arc::clone(&before.spec),
         entry: application.manifest().services.get(name).cloned(),
     };
     let failed = move |why: String| {
@@ -49,7 +52,7 @@ pub(super) fn of(
         let thread = std::thread::Builder::new().name(format!("{name}-return"));
         let spawned = thread.spawn(move || match before.go_back(&why) {
             Ok(true) => tracing::error!(
-                service = name, failed = %version, serves = %before.release.component.version, why,
+                service = name, failed = %version, serves = %before.component.version, why,
                 "the version failed its probation, and the one before it serves again"
             ),
             Ok(false) => {}
@@ -72,15 +75,15 @@ impl Before {
             return Ok(false);
         };
         let consumer = application.consumers().get(&self.name).ok_or("there is no such service")?;
-        let ledger = application.ledger(&self.name).ok_or("no database says which version is active")?;
         let _switching = application.switching();
+        let ledger = application.ledger(&self.name).ok_or("no database says which version is active")?;
         let failing = consumer.release();
-        if failing.component.version != self.failing {
+        if failing.component.version != self.failing || failing.probation.is_none() {
             return Ok(false);
         }
         let source = ledger.active().map_err(|error| error.to_string())?.map(|active| active.source);
         let activation = Activation {
-            sha256: self.release.component.version.sha256().to_owned(),
+            sha256: self.component.version.sha256().to_owned(),
             source: source.unwrap_or_default(),
             how: How::Return,
             author: AUTHOR.to_owned(),
@@ -88,7 +91,7 @@ impl Before {
             at: rfc3339(SystemClock.now()),
         };
         let upgrade = Upgrade {
-            migrations: &self.release.component.migrations,
+            migrations: &self.component.migrations,
             activation: Some(&activation),
             ..Upgrade::default()
         };
@@ -103,8 +106,8 @@ impl Before {
             None => record(),
         };
         let release = Release {
-            component: Arc::clone(&self.release.component),
-            spec: Arc::clone(&self.release.spec),
+            component: Arc::clone(&self.component),
+            spec: Arc::clone(&self.spec),
             database: failing.database.clone(),
             probation: None,
         };

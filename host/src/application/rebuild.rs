@@ -87,13 +87,14 @@ impl Application {
     /// See [`RebuildError`].
     pub fn rebuild(&self, name: &str) -> Result<Rebuilt, RebuildError> {
         let unknown = || RebuildError::Unknown(name.to_owned());
+        let only = self.try_maintain();
         let manifest = self.manifest();
         let entry = manifest.services.get(name).ok_or_else(unknown)?;
         let station = self.stations.get(name).ok_or_else(unknown)?;
         if !entry.rebuildable {
             return Err(RebuildError::OwnsData(name.to_owned()));
         }
-        let _only = self.try_maintain().ok_or(RebuildError::Busy)?;
+        let _only = only.ok_or(RebuildError::Busy)?;
         let started = Instant::now();
         let base = manifest.data.join(entry.database.as_deref().unwrap_or(Path::new("")));
         let before = databases::active(&base);
@@ -107,10 +108,17 @@ impl Application {
             }
         };
 
-        // From here on the old database takes nothing more; what is left is what came meanwhile.
+        // From here on the old database takes nothing more; what is left is what came meanwhile. And nobody else replaces the release.
+        let _switching = self.switching();
         Self::stop_deliveries(station);
         let switched = filling.catch_up(self).and_then(|()| {
             let (rebuilt, database) = filling.finish(name)?;
+            // Which version is active stands in the database that serves.
+            if let Some(before) = self.database(name) {
+                let mut activations = before.activations(HISTORY)?;
+                activations.reverse();
+                database.database.take_over_activations(&activations)?;
+            }
             point(&databases::pointer(&base), &path)?;
             Ok((rebuilt, database))
         });
@@ -172,12 +180,6 @@ impl Filling {
         database.make_replicas(&entry.replicas, &owners)?;
         let release = station.consumer.release();
         database.migrate(&release.component.migrations, &rfc3339(SystemClock.now()))?;
-        // Which version is active stands in the database that serves.
-        if let Some(before) = application.database(&entry.spec.name) {
-            let mut activations = before.activations(HISTORY)?;
-            activations.reverse();
-            database.take_over_activations(&activations)?;
-        }
         let after = after_commit(Arc::new(Bell::default()), Arc::clone(&station.deferred), None);
         let database = Arc::new(ServiceDatabase::open(database, after)?);
         let consumer = station.consumer.on(Arc::clone(&database));

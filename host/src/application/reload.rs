@@ -62,7 +62,8 @@ impl Application {
                         component: Arc::clone(&release.component),
                         spec: Arc::new(entry.spec.clone()),
                         database: release.database.clone(),
-                        probation: release.probation.clone(),
+                        // The way back would undo the reload.
+                        probation: None,
                     },
                 )),
                 Err(errors) => wrong.extend(super::at(&manifest, entry, errors)),

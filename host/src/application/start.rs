@@ -51,9 +51,9 @@ impl Application {
         for (entry, component) in &loaded {
             let name = &entry.spec.name;
             let Some(Chosen { bytes, activation }) = chosen.remove(name) else { continue };
-            if activation.is_some()
-                && let Err(error) = versions.keep(name, &component.version, &bytes)
-            {
+            // One that was active before is there, unless the databases came here alone.
+            let is_kept = activation.is_none() && versions.has(name, &component.version);
+            if !is_kept && let Err(error) = versions.keep(name, &component.version, &bytes) {
                 wrong.extend(at(manifest, entry, vec![error]));
                 continue;
             }

@@ -128,7 +128,9 @@ impl VersionFiles {
         if let Ok(bytes) = source {
             let version = Version::of(&bytes);
             if version.sha256() == active.sha256 {
-                return Ok(Chosen { bytes, activation: None });
+                // What was deployed is at the source by now: from here on another one there is a new version.
+                let is_known = active.source == active.sha256;
+                return Ok(Chosen { bytes, activation: (!is_known).then(|| started(&version)) });
             }
             if version.sha256() != active.source {
                 return Ok(Chosen { activation: Some(started(&version)), bytes });

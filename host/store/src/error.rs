@@ -157,6 +157,20 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether it was ended because its time was over.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => {
+                source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+            }
+            Self::Log { source, .. } => *source == StatementError::Interrupted,
+            _ => false,
+        }
+    }
+}
+
 /// SQLite's own text without the parts that rusqlite adds.
 pub(crate) fn sqlite_message(error: &rusqlite::Error) -> String {
     match error {

@@ -1,6 +1,7 @@
 //! Reading whole tables of a service's database, for the consistency check and for operators.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use rusqlite::types::ValueRef;
 
@@ -89,9 +90,10 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// SQLite's.
-    pub fn row_counts(&self) -> Result<BTreeMap<String, u64>, StatementError> {
+    /// SQLite's; [`StatementError::Interrupted`] where they are not counted by `deadline`.
+    pub fn row_counts(&self, deadline: Instant) -> Result<BTreeMap<String, u64>, StatementError> {
         let connection = &self.guarded.connection;
+        let _entered = self.guarded.guard.enter(Mode::Host, Some(deadline));
         let read = || {
             let names = connection
                 .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'")?

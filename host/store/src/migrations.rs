@@ -89,7 +89,7 @@ pub enum MigrationError {
         last: u32,
     },
     /// Its time was over.
-    #[error("V{version:04}__{name} was ended: it took longer than it may")]
+    #[error("V{version:04}__{name} was ended: it took longer than it may, or the host was stopped")]
     TooLong {
         /// Its number.
         version: u32,
@@ -151,6 +151,9 @@ pub enum MigrationError {
         /// The replica.
         replica: String,
     },
+    /// COMMIT failed: whether the steps are in the database, [`Database::active`] tells.
+    #[error("commit the migrations: {0}")]
+    Commit(rusqlite::Error),
     /// The host's own part failed.
     #[error("{0}")]
     Host(#[from] rusqlite::Error),
@@ -279,7 +282,7 @@ fn run(
             if let Some(told) = upgrade.before_commit {
                 told();
             }
-            connection.execute_batch("COMMIT")?;
+            connection.execute_batch("COMMIT").map_err(MigrationError::Commit)?;
         }
         (Err(_), false) => connection.execute_batch("ROLLBACK")?,
         (Err(_), true) => {}

@@ -81,7 +81,7 @@ impl Database {
     ///
     /// When SQLite can't read it.
     pub fn active(&self) -> Result<Option<Activation>, StoreError> {
-        Ok(self.read_activations(1)?.pop())
+        Ok(self.activations(1)?.pop())
     }
 
     /// Each time that a version became the active one, the last first, at most `count`.
@@ -90,7 +90,17 @@ impl Database {
     ///
     /// When SQLite can't read them.
     pub fn activations(&self, count: u32) -> Result<Vec<Activation>, StoreError> {
-        self.read_activations(count)
+        let opened = self.open_reader()?;
+        let read = || {
+            opened
+                .connection
+                .prepare(
+                    "SELECT sha256, source, how, author, note, at FROM _bulkhead_version ORDER BY number DESC LIMIT ?1",
+                )?
+                .query_map([count], activation)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(|source| self.failed("read the versions in", source))
     }
 
     /// Writes these rows into a database that has none, in this order: for one that takes the place of another.
@@ -106,20 +116,6 @@ impl Database {
             transaction.commit()
         };
         write().map_err(|source| self.failed("write the versions into", source))
-    }
-
-    fn read_activations(&self, count: u32) -> Result<Vec<Activation>, StoreError> {
-        let opened = self.open_reader()?;
-        let read = || {
-            opened
-                .connection
-                .prepare(
-                    "SELECT sha256, source, how, author, note, at FROM _bulkhead_version ORDER BY number DESC LIMIT ?1",
-                )?
-                .query_map([count], activation)?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(|source| self.failed("read the versions in", source))
     }
 
     fn failed(&self, action: &'static str, source: rusqlite::Error) -> StoreError {

@@ -46,6 +46,12 @@ pub enum DeployError {
         /// How many can.
         room: usize,
     },
+    /// More requests came than could wait while handlers of the version before ended.
+    #[error(
+        "more requests came while handlers of the version that serves ended than there is room for; try again when fewer come, raise \
+         limits.queue, or deploy it with --allow-pause"
+    )]
+    Crowded,
     /// Handlers of the version before did not end in time.
     #[error("handlers of the version that serves did not end within {} ms; try again, or deploy it with --allow-pause", .0.as_millis())]
     Drain(Duration),

@@ -117,6 +117,10 @@ struct Deploy<'a> {
     how: How,
     options: &'a DeployOptions,
     started: Instant,
+    /// It changes the schema.
+    migrates: bool,
+    /// It is a version that has to prove itself.
+    is_new: bool,
     report: Deployed,
 }
 
@@ -150,7 +154,8 @@ impl<'a> Deploy<'a> {
             milliseconds: 0.0,
             probation_seconds: 0,
         };
-        Ok(Self { application, consumer, ledger, entry, how, options, started, report })
+        let (migrates, is_new) = (false, false);
+        Ok(Self { application, consumer, ledger, entry, how, options, started, migrates, is_new, report })
     }
 
     fn run(mut self, bytes: &[u8]) -> Result<Deployed, DeployError> {
@@ -205,11 +210,9 @@ impl<'a> Deploy<'a> {
         })?;
         Point::Tried.reach();
 
-        let leaving = match self.how {
-            // A way back is taken on purpose, and not because somebody deployed the wrong file.
-            How::Deploy | How::Start => &[],
-            How::Rollback | How::Return => before.component.migrations.as_slice(),
-        };
+        // A way back is taken on purpose, and not because somebody deployed the wrong file.
+        let goes_back = self.how == How::Rollback;
+        let leaving = if goes_back { before.component.migrations.as_slice() } else { &[] };
         let activation = self.activation(&version);
         let upgrade = Upgrade {
             migrations: &component.migrations,
@@ -219,8 +222,9 @@ impl<'a> Deploy<'a> {
             ..Upgrade::default()
         };
         let (undo, apply) = self.ledger.plan(&upgrade).map_err(|error| self.refused(error))?;
-        let migrates = !(undo.is_empty() && apply.is_empty());
-        let took = if migrates { self.rehearse(&upgrade)? } else { Duration::ZERO };
+        self.migrates = !(undo.is_empty() && apply.is_empty());
+        self.is_new = !goes_back && !self.migrates && !is_active;
+        let took = if self.migrates { self.rehearse(&upgrade)? } else { Duration::ZERO };
         if self.options.dry_run {
             self.report.outcome = Outcome::Tried;
             return Ok(());
@@ -231,10 +235,9 @@ impl<'a> Deploy<'a> {
             Ok(((), String::new()))
         })?;
         Point::Kept.reach();
-        let is_new = self.how == How::Deploy && !migrates && !is_active;
-        self.switch(&component, &upgrade, migrates, took, is_new)?;
+        self.switch(&component, &upgrade, took)?;
         self.report.outcome = Outcome::Deployed;
-        self.report.probation_seconds = if is_new { PROBATION.as_secs() } else { 0 };
+        self.report.probation_seconds = if self.is_new { PROBATION.as_secs() } else { 0 };
         application.prune(&name);
         Ok(())
     }
@@ -372,7 +375,14 @@ fn has_room_for_copy(database: &Database, folder: &Path) -> Result<(), DeployErr
 /// What a migration does wrong is for who wrote it to mend.
 fn refused(error: StoreError) -> DeployError {
     match error {
-        StoreError::Migration { source, .. } => DeployError::Refused(vec![source.to_string()]),
+        StoreError::Migration { source, .. }
+            if !matches!(*source, MigrationError::Host(_) | MigrationError::Commit(_)) =>
+        {
+            DeployError::Refused(vec![source.to_string()])
+        }
+        error if error.is_too_long() => {
+            DeployError::Refused(vec![format!("the rehearsal took longer than it may: {error}")])
+        }
         error => error.into(),
     }
 }

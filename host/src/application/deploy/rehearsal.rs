@@ -50,11 +50,11 @@ fn on_copy(
     // Made for its owner alone, before SQLite opens it.
     FileIdentity::of(path)?;
     let copy = database.copy_to(path, storage, until)?;
-    let before = counts(&copy)?;
+    let before = counts(&copy, until)?;
     let started = Instant::now();
     let outcome = copy.upgrade(upgrade, &rfc3339(SystemClock.now()))?;
     let took = started.elapsed();
-    let mut after = counts(&copy)?;
+    let mut after = counts(&copy, until)?;
     let mut tables: Vec<TableReport> = before
         .into_iter()
         .map(|(table, before)| TableReport { after: after.remove(&table), before: Some(before), table })
@@ -78,7 +78,7 @@ fn on_copy(
 }
 
 /// How many rows each of the service's own tables has.
-fn counts(database: &Database) -> Result<BTreeMap<String, u64>, StoreError> {
+fn counts(database: &Database, until: Instant) -> Result<BTreeMap<String, u64>, StoreError> {
     let path = database.path().to_owned();
-    Inspector::open(database)?.row_counts().map_err(|source| StoreError::Log { path, source })
+    Inspector::open(database)?.row_counts(until).map_err(|source| StoreError::Log { path, source })
 }

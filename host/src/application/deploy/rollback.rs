@@ -86,18 +86,15 @@ impl Application {
 fn find(name: &str, activations: &[Activation], to: Option<&str>) -> Result<Version, DeployError> {
     let none = |why: String| DeployError::NoVersion(format!("{why}; `bulkhead versions {name}` lists them"));
     let active = activations.first().map(|active| active.sha256.as_str()).unwrap_or_default();
-    let failed: BTreeSet<&str> = activations
-        .windows(2)
-        .filter_map(|pair| match pair {
-            [after, before] if after.how == How::Return => Some(before.sha256.as_str()),
-            _ => None,
-        })
-        .collect();
+    let returned =
+        |place: usize| activations.get(place).is_some_and(|activation| activation.how == How::Return);
     let hashes = || activations.iter().map(|activation| activation.sha256.as_str());
     let found = match to {
         // One that failed its probation is gone to by name alone.
-        None => hashes()
-            .find(|sha256| *sha256 != active && !failed.contains(sha256))
+        None => (0..activations.len())
+            .filter(|place| !place.checked_sub(1).is_some_and(&returned))
+            .filter_map(|place| Some(activations.get(place)?.sha256.as_str()))
+            .find(|sha256| *sha256 != active)
             .ok_or_else(|| none(format!("{name} had no other version before")))?,
         Some(prefix) if prefix.len() < DIGITS_MIN => {
             return Err(none(format!("{prefix:?} has fewer than {DIGITS_MIN} digits")));

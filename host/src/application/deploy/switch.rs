@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_runtime::{Component, Held, Release, ServiceDatabase};
-use bulkhead_store::{StatementError, Upgrade};
+use bulkhead_runtime::{Component, Held, NotHeld, Release, ServiceDatabase};
+use bulkhead_store::{MigrationError, StatementError, StoreError, Upgrade};
 use bulkhead_types::limits::{ANSWER_GRACE, PAUSE_MAX};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
@@ -27,9 +27,7 @@ impl Deploy<'_> {
         &mut self,
         component: &Arc<Component>,
         upgrade: &Upgrade<'_>,
-        migrates: bool,
         took: Duration,
-        is_new: bool,
     ) -> Result<(), DeployError> {
         let written = || Point::Written.reach();
         let upgrade = Upgrade { before_commit: Some(&written), ..*upgrade };
@@ -38,11 +36,23 @@ impl Deploy<'_> {
             let _switching = application.switching();
             let manifest = application.manifest_with(&this.report.service, this.entry.clone());
             let change = application.begin_to_change_edges(manifest);
-            let pause = if migrates {
+            let before = this.consumer.release();
+            // The migrations have the room that they were rehearsed with.
+            let storage = |bytes| {
+                if let Some(database) = &before.database {
+                    database.database.set_storage(bytes);
+                }
+            };
+            let (old, new) = (before.spec.limits.storage, this.entry.spec.limits.storage);
+            storage(old.max(new));
+            let pause = if this.migrates {
                 this.with_pause(component, &upgrade, took, &change).map(Some)
             } else {
-                this.without_pause(component, &upgrade, is_new, &change).map(|()| None)
+                this.without_pause(component, &upgrade, &change).map(|()| None)
             };
+            if pause.is_err() {
+                storage(old);
+            }
             let lanes = application.end_to_change_edges(&change);
             if let Err(error) = &lanes {
                 tracing::error!(%error, "lanes that were ended for a deploy do not begin again");
@@ -75,7 +85,6 @@ impl Deploy<'_> {
         &mut self,
         component: &Arc<Component>,
         upgrade: &Upgrade<'_>,
-        is_new: bool,
         change: &EdgeChange,
     ) -> Result<(), DeployError> {
         let database = self.consumer.database();
@@ -88,7 +97,7 @@ impl Deploy<'_> {
             self.record(upgrade)?;
         }
         Point::Committed.reach();
-        self.serve(component, database, is_new, change, None);
+        self.serve(component, database, change, None);
         Ok(())
     }
 
@@ -104,7 +113,10 @@ impl Deploy<'_> {
         let began = Instant::now();
         let until = began + longest;
         let room = if self.options.allow_pause { usize::MAX } else { self.room() };
-        let held = self.consumer.hold(began + drain, room).ok_or(DeployError::Drain(drain))?;
+        let held = self.consumer.hold(began + drain, room).map_err(|why| match why {
+            NotHeld::Late => DeployError::Drain(drain),
+            NotHeld::TooMany => DeployError::Crowded,
+        })?;
         Point::Held.reach();
         let upgrade = Upgrade { until: Some(until), ..*upgrade };
         let recorded = self.consumer.exclusively(until, || self.record(&upgrade));
@@ -116,7 +128,7 @@ impl Deploy<'_> {
         // The old writer, and all readers, know the schema of before.
         let database = self.consumer.database().map(|database| Arc::new(database.reopened()));
         let pause = began.elapsed();
-        self.serve(component, database, false, change, Some(held));
+        self.serve(component, database, change, Some(held));
         Ok(pause)
     }
 
@@ -124,6 +136,13 @@ impl Deploy<'_> {
     fn record(&self, upgrade: &Upgrade<'_>) -> Result<(), DeployError> {
         let recorded = self.ledger.upgrade(upgrade, &rfc3339(SystemClock.now()));
         let Err(error) = recorded else { return Ok(()) };
+        let is_commit = |error: &StoreError| match error {
+            StoreError::Migration { source, .. } => matches!(**source, MigrationError::Commit(_)),
+            _ => false,
+        };
+        if !is_commit(&error) {
+            return Err(refused(error));
+        }
         // A COMMIT that failed is ambiguous: the row tells.
         for _ in 0..LOOKS {
             match self.ledger.active() {
@@ -138,6 +157,9 @@ impl Deploy<'_> {
                 }
             }
         }
+        if !self.migrates {
+            return Err(refused(error));
+        }
         // Neither version may go on: code of the one could meet the schema of the other. A new start finds out.
         tracing::error!(service = self.report.service, %error, "which version is active can't be told: the host ends");
         std::process::abort()
@@ -148,13 +170,17 @@ impl Deploy<'_> {
         &self,
         component: &Arc<Component>,
         database: Option<Arc<ServiceDatabase>>,
-        is_new: bool,
         change: &EdgeChange,
         held: Option<Held>,
     ) {
         let before = self.consumer.release();
-        let probation =
-            is_new.then(|| probation::of(self.application, &self.report.service, component, before));
+        let probation = if self.is_new {
+            Some(probation::of(self.application, &self.report.service, component, &before))
+        } else {
+            // The same version once more goes on with what it is on.
+            let is_same = before.component.version == component.version && *before.spec == self.entry.spec;
+            before.probation.clone().filter(|_| is_same)
+        };
         let release = Release {
             component: Arc::clone(component),
             spec: Arc::new(self.entry.spec.clone()),
