@@ -110,9 +110,10 @@ pub struct ServiceSpec {
 pub struct ServiceDatabase {
     /// The file.
     pub database: Arc<Database>,
+    /// It may have a reader of this database, which must be gone before the writer is: only a last connection that may write cuts the log back.
+    after_commit: AfterCommit,
     /// The writer.
     pub(crate) writer: Arc<Writer<Member>>,
-    after_commit: AfterCommit,
 }
 
 impl ServiceDatabase {
