@@ -16,7 +16,6 @@ use crate::ordering::{Written, place, place_at, registered, ship, stocked, until
 
 const KILLS: u64 = 10;
 /// About as long as a rebuild of a small shop takes.
-const MOMENT_MAX_MICROS: u64 = 120_000;
 const BOUND: Duration = Duration::from_secs(60);
 
 const REPORTS: [&str; 3] =
@@ -252,13 +251,20 @@ fn after_each_of_10_kills_during_a_rebuild_the_service_answers_and_is_right() {
     let mut random = Random::new();
     let before = shop.reports();
     let mut cut_short = 0;
-    for kill in 0..KILLS {
+    let command = |shop: &Shop| {
         let (data, address) = (shop.site.data(), shop.host.admin_address().unwrap().to_string());
-        let rebuild = thread::spawn(move || {
+        move || {
             let data = data.to_str().unwrap();
             bulkhead_tests::host::run(&["replay", "report", "--data", data, "--admin", &address])
-        });
-        let moment = Duration::from_micros(random.below(MOMENT_MAX_MICROS));
+        }
+    };
+    // The moments are within the time that a rebuild takes here and now.
+    let begun = Instant::now();
+    command(&shop)().says(0, &[]);
+    let longest = u64::try_from(begun.elapsed().as_micros()).unwrap();
+    for kill in 0..KILLS {
+        let rebuild = thread::spawn(command(&shop));
+        let moment = Duration::from_micros(random.below(longest));
         let begun = Instant::now();
         while begun.elapsed() < moment {
             std::hint::spin_loop();

@@ -11,4 +11,6 @@ wasmtime::component::bindgen!({
     path: "../../wit",
     world: "service",
     imports: { default: trappable },
+    // Whether a version describes itself as the one before did.
+    additional_derives: [PartialEq],
 });

@@ -199,6 +199,7 @@ impl Application {
 
     /// Has services be other releases, and all that depends on the manifest follow. `held` is given up as soon as they are.
     pub(super) fn take(&self, releases: Vec<(Consumer, Release)>, change: &EdgeChange, held: Option<Held>) {
+        let before = (self.described(), routes_of(&self.manifest()));
         for (consumer, release) in releases {
             if let Some(database) = &release.database {
                 database.database.set_storage(release.spec.limits.storage);
@@ -208,7 +209,11 @@ impl Application {
         drop(held);
         self.edges.set(Arc::clone(&change.edges));
         self.routes.set(Arc::new(Routes::new(&self.surroundings.directory, &self.logs)));
-        self.interface.set(Arc::new(Interface::new(&change.manifest, &self.described())));
+        // To make the documents and pages takes longer than all else.
+        let described = self.described();
+        if before != (described.clone(), routes_of(&change.manifest)) {
+            self.interface.set(Arc::new(Interface::new(&change.manifest, &described)));
+        }
         self.manifest.set(Arc::clone(&change.manifest));
     }
 }
@@ -220,6 +225,12 @@ pub(super) struct EdgeChange {
     edges: Arc<Edges>,
     /// The services to which others lead than before.
     consumers: BTreeSet<String>,
+}
+
+/// Every route with its service: what the documents are made from, beside what the components say.
+fn routes_of(manifest: &Manifest) -> Vec<(String, Vec<String>)> {
+    let routes = manifest.services.iter().map(|(name, entry)| (name.clone(), entry.spec.routes.clone()));
+    routes.collect()
 }
 
 /// What of an application can't change while it runs.
