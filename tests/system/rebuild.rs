@@ -15,7 +15,6 @@ use crate::admin::{admin_address, bulkhead, bulkhead_at, bulkhead_json};
 use crate::ordering::{Written, place, place_at, registered, ship, stocked, until_status};
 
 const KILLS: u64 = 10;
-/// About as long as a rebuild of a small shop takes.
 const BOUND: Duration = Duration::from_secs(60);
 
 const REPORTS: [&str; 3] =

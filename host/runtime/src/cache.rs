@@ -34,7 +34,7 @@ impl ComponentCache {
         Self { folder: usable.is_ok().then(|| folder.to_owned()), pool: None }
     }
 
-    /// The same, which compiles on one thread that gives way to all others: for a host that serves meanwhile.
+    /// The same, which works on one thread that gives way to all others: for a host that serves meanwhile.
     ///
     /// # Errors
     ///
@@ -49,11 +49,16 @@ impl ComponentCache {
         Ok(Self { pool: Some(pool), ..Self::open(folder) })
     }
 
-    pub(crate) fn load(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    /// Does `work` on the thread that gives way, if there is one.
+    pub fn gently<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
-            Some(pool) => pool.install(|| self.load_here(engine, bytes)),
-            None => self.load_here(engine, bytes),
+            Some(pool) => pool.install(work),
+            None => work(),
         }
+    }
+
+    pub(crate) fn load(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+        self.gently(|| self.load_here(engine, bytes))
     }
 
     fn load_here(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {

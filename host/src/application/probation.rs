@@ -95,7 +95,8 @@ impl Before {
             activation: Some(&activation),
             ..Upgrade::default()
         };
-        let record = || ledger.upgrade(&upgrade, &activation.at).map_err(|error| error.to_string());
+        let upgrader = ledger.upgrader().map_err(|error| error.to_string())?;
+        let record = || upgrader.upgrade(&upgrade, &activation.at).map_err(|error| error.to_string());
         // A version on probation changed no schema.
         let change = application.begin_to_change_edges(application.manifest_with(&self.name, entry.clone()));
         let recorded = match failing.database {

@@ -37,7 +37,7 @@ pub use folder::{DataFolder, FileIdentity};
 pub use idempotency::{KeptAnswer, Known, RequestKey};
 pub use inbox::{Cursor, InboxReader, Parked, ParkedState};
 pub use inspect::{Inspector, Reference};
-pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome, Step, Upgrade};
+pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome, Step, Upgrade, Upgrader};
 pub use outbox::{Damage, LogReader, Logged, NewEvent};
 pub use replica::{ApplyError, ColumnType, ReplicaSpec, is_replica_name};
 pub use snapshot::Reader;

@@ -15,6 +15,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 use sha2::{Digest, Sha256};
 
 use crate::authorizer::{Guard, Mode, is_host_table};
+use crate::connection::Guarded;
 use crate::error::sqlite_message;
 use crate::versions::Activation;
 use crate::{Database, StoreError, system};
@@ -223,16 +224,16 @@ impl Database {
     ///
     /// See [`MigrationError`]; the database is then as it was.
     pub fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
-        let opened = self.open_writer()?;
-        if let Some(stop) = upgrade.stop {
-            opened.guard.end_when(stop);
-        }
-        // What a migration sorts may be larger than the memory that all services share.
-        let run = || {
-            opened.connection.pragma_update(None, "temp_store", "FILE")?;
-            run(&opened.connection, &opened.guard, upgrade, now)
-        };
-        run().map_err(|error| self.migration(error))
+        self.upgrader()?.upgrade(upgrade, now)
+    }
+
+    /// A connection for an upgrade: for one who does not want to be waited for while it is opened.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite can't open it.
+    pub fn upgrader(&self) -> Result<Upgrader<'_>, StoreError> {
+        Ok(Upgrader { database: self, opened: self.open_writer()? })
     }
 
     /// The numbers of the steps that an upgrade would undo, and of those that it would apply.
@@ -249,6 +250,32 @@ impl Database {
 
     fn migration(&self, source: MigrationError) -> StoreError {
         StoreError::Migration { path: self.path().to_owned(), source: Box::new(source) }
+    }
+}
+
+/// A connection for an upgrade.
+pub struct Upgrader<'d> {
+    database: &'d Database,
+    opened: Guarded,
+}
+
+impl Upgrader<'_> {
+    /// See [`Database::upgrade`].
+    ///
+    /// # Errors
+    ///
+    /// See [`MigrationError`]; the database is then as it was.
+    pub fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
+        let opened = &self.opened;
+        if let Some(stop) = upgrade.stop {
+            opened.guard.end_when(stop);
+        }
+        // What a migration sorts may be larger than the memory that all services share.
+        let run = || {
+            opened.connection.pragma_update(None, "temp_store", "FILE")?;
+            run(&opened.connection, &opened.guard, upgrade, now)
+        };
+        run().map_err(|error| self.database.migration(error))
     }
 }
 

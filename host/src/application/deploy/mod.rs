@@ -180,8 +180,8 @@ impl<'a> Deploy<'a> {
             if bytes.len() > COMPONENT_BYTES_MAX {
                 return Err(DeployError::TooLarge);
             }
-            let imports = load::imports(bytes, &"the component")?;
-            Ok(((imports, Version::of(bytes)), format!("{} KiB", bytes.len().div_ceil(1024))))
+            let read = || Ok::<_, Vec<String>>((load::imports(bytes, &"the component")?, Version::of(bytes)));
+            Ok((application.cache.gently(read)?, format!("{} KiB", bytes.len().div_ceil(1024))))
         })?;
         Point::Validated.reach();
         self.report.version = version.to_string();
@@ -200,7 +200,9 @@ impl<'a> Deploy<'a> {
         let (entry, surroundings) = (self.entry.clone(), application.surroundings());
         let name = self.report.service.clone();
         let component = self.step("try", |_| {
-            let component = load::load(engine, &compiled, &imports, &entry, &surroundings, &"the component")?;
+            let component = cache.gently(|| {
+                load::load(engine, &compiled, &imports, &entry, &surroundings, &"the component")
+            })?;
             let mut described = application.described();
             described.extend(component.description.clone().map(|description| (name.clone(), description)));
             let described = described.iter().map(|(name, description)| (name.as_str(), description));

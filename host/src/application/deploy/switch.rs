@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::{Component, Held, NotHeld, Release, ServiceDatabase};
-use bulkhead_store::{MigrationError, StatementError, StoreError, Upgrade};
+use bulkhead_store::{MigrationError, StatementError, StoreError, Upgrade, Upgrader};
 use bulkhead_types::limits::{ANSWER_GRACE, PAUSE_MAX};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
@@ -88,13 +88,16 @@ impl Deploy<'_> {
         change: &EdgeChange,
     ) -> Result<(), DeployError> {
         let database = self.consumer.database();
+        // Opened before anybody waits.
+        let upgrader = self.ledger.upgrader()?;
         if database.is_some() {
             // Under the lease, so that the writer of the row competes with nobody.
-            let recorded = self.consumer.exclusively(Instant::now() + LEASE_WAIT, || self.record(upgrade));
+            let recorded =
+                self.consumer.exclusively(Instant::now() + LEASE_WAIT, || self.record(&upgrader, upgrade));
             recorded
                 .map_err(|error| DeployError::Host(format!("write the version: {error}; try again")))??;
         } else {
-            self.record(upgrade)?;
+            self.record(&upgrader, upgrade)?;
         }
         Point::Committed.reach();
         self.serve(component, database, change, None);
@@ -110,6 +113,8 @@ impl Deploy<'_> {
         change: &EdgeChange,
     ) -> Result<Duration, DeployError> {
         let (drain, longest) = self.wait_limits(took);
+        // Opened before anybody waits.
+        let upgrader = self.ledger.upgrader()?;
         let began = Instant::now();
         let until = began + longest;
         let room = if self.options.allow_pause { usize::MAX } else { self.room() };
@@ -119,7 +124,7 @@ impl Deploy<'_> {
         })?;
         Point::Held.reach();
         let upgrade = Upgrade { until: Some(until), ..*upgrade };
-        let recorded = self.consumer.exclusively(until, || self.record(&upgrade));
+        let recorded = self.consumer.exclusively(until, || self.record(&upgrader, &upgrade));
         recorded.map_err(|error| match error {
             StatementError::Busy => DeployError::Drain(longest),
             error => DeployError::Host(error.to_string()),
@@ -133,8 +138,8 @@ impl Deploy<'_> {
     }
 
     /// Writes the version, and the schema with it, in one transaction.
-    fn record(&self, upgrade: &Upgrade<'_>) -> Result<(), DeployError> {
-        let recorded = self.ledger.upgrade(upgrade, &rfc3339(SystemClock.now()));
+    fn record(&self, upgrader: &Upgrader<'_>, upgrade: &Upgrade<'_>) -> Result<(), DeployError> {
+        let recorded = upgrader.upgrade(upgrade, &rfc3339(SystemClock.now()));
         let Err(error) = recorded else { return Ok(()) };
         let is_commit = |error: &StoreError| match error {
             StoreError::Migration { source, .. } => matches!(**source, MigrationError::Commit(_)),
