@@ -76,6 +76,11 @@ impl Shop {
         deploy(operator, &self.same[(number + 1) % 2])
     }
 
+    /// One in five with a migration, forth or back.
+    fn mixed(&self, operator: &mut Admin, number: usize) -> Value {
+        if number % 10 < 8 { self.swap(operator, number) } else { self.migrate(operator, number) }
+    }
+
     /// Adds the column, and the next time takes it away.
     fn migrate(&self, operator: &mut Admin, number: usize) -> Value {
         if number % 2 == 1 { operator.roll_back("product", None) } else { deploy(operator, &self.column) }
@@ -156,13 +161,18 @@ struct Meanwhile {
     every: Duration,
 }
 
-const MEANWHILE: [Meanwhile; 5] = [
+const MEANWHILE: [Meanwhile; 6] = [
     Meanwhile { name: "nothing", swap: None, every: Duration::MAX },
     Meanwhile { name: "a swap each second", swap: Some(Shop::swap), every: Duration::from_secs(1) },
     Meanwhile {
         name: "a swap with a migration each second",
         swap: Some(Shop::migrate),
         every: Duration::from_secs(1),
+    },
+    Meanwhile {
+        name: "ten swaps a second, one in five with a migration",
+        swap: Some(Shop::mixed),
+        every: Duration::from_millis(100),
     },
     Meanwhile { name: "swap upon swap", swap: Some(Shop::swap), every: Duration::ZERO },
     Meanwhile { name: "swap upon swap with migrations", swap: Some(Shop::migrate), every: Duration::ZERO },
