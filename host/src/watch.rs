@@ -160,7 +160,7 @@ fn renew(application: &Arc<Application>, name: &str) {
     // Who watches waits for what was changed, and not for others.
     let options = DeployOptions { allow_pause: true, author: AUTHOR.to_owned(), ..DeployOptions::default() };
     let only = application.maintain();
-    match application.deploy_alone(&only, name, &bytes, &options) {
+    match application.deploy(&only, name, &bytes, &options) {
         Ok(deployed) if deployed.outcome == Outcome::Unchanged => {
             tracing::info!(service = name, "the component is the same as before");
         }

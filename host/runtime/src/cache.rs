@@ -14,6 +14,7 @@ use wasmtime::component::Component;
 
 use crate::compute::give_way;
 use crate::engine::Engine;
+use crate::version::Version;
 
 /// A folder of compiled components.
 pub struct ComponentCache {
@@ -57,11 +58,17 @@ impl ComponentCache {
         }
     }
 
-    pub(crate) fn load(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
-        self.gently(|| self.load_here(engine, bytes))
+    /// The component of these bytes, which are that version.
+    pub(crate) fn load(
+        &self,
+        engine: &Engine,
+        bytes: &[u8],
+        version: &Version,
+    ) -> wasmtime::Result<Component> {
+        self.gently(|| self.load_here(engine, bytes, version))
     }
 
-    fn load_here(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    fn load_here(&self, engine: &Engine, bytes: &[u8], version: &Version) -> wasmtime::Result<Component> {
         let wasmtime = engine.wasmtime();
         let Some(folder) = &self.folder else {
             return Component::from_binary(wasmtime, bytes);
@@ -70,7 +77,7 @@ impl ComponentCache {
         let mut compatibility = DefaultHasher::new();
         wasmtime.precompile_compatibility_hash().hash(&mut compatibility);
         let mut key = Sha256::new();
-        key.update(bytes);
+        key.update(version.sha256());
         key.update(compatibility.finish().to_be_bytes());
         let name: String = key.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let path = folder.join(format!("{name}.cwasm"));

@@ -77,8 +77,9 @@ impl Compiled {
     ///
     /// [`LoadError::Compile`].
     pub fn new(engine: &Engine, cache: &ComponentCache, bytes: &[u8]) -> Result<Self, LoadError> {
-        let component = cache.load(engine, bytes).map_err(LoadError::Compile)?;
-        Ok(Self { component, version: Version::of(bytes) })
+        let version = Version::of(bytes);
+        let component = cache.load(engine, bytes, &version).map_err(LoadError::Compile)?;
+        Ok(Self { component, version })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bulkhead_store::{InboxReader, ReplicaSpec, StatementError, StoreError, UnitOfWork, Value};
+use bulkhead_store::{Busy, InboxReader, ReplicaSpec, StatementError, StoreError, UnitOfWork, Value};
 
 use crate::delivery::Written;
 use crate::engine::Engine;
@@ -53,18 +53,16 @@ impl Consumer {
         self.context.gate.hold(deadline, || self.queues.waiting() > room)
     }
 
-    /// Does `work` under the writer lease, with no batch open: so nobody else writes meanwhile.
+    /// Does `work` under the writer lease, with no batch open: so nobody else writes meanwhile. Where it has no database nobody writes at all.
     ///
     /// # Errors
     ///
-    /// When it has no database, or the lease is not to be had before `deadline`; nothing was done.
-    pub fn exclusively<R>(&self, deadline: Instant, work: impl FnOnce() -> R) -> Result<R, StatementError> {
+    /// When the lease is not to be had before `deadline`; nothing was done.
+    pub fn exclusively<R>(&self, deadline: Instant, work: impl FnOnce() -> R) -> Result<R, Busy> {
         let mut runner = self.runner();
-        let Some(database) = self.database() else {
-            return Err(StatementError::Other("the service has no database".to_owned()));
-        };
+        let Some(database) = self.database() else { return Ok(work()) };
         loop {
-            let mut lease = database.writer.acquire(deadline).map_err(|_| StatementError::Busy)?;
+            let mut lease = database.writer.acquire(deadline)?;
             let lost = commit(&mut lease);
             if lost.is_empty() {
                 return Ok(work());

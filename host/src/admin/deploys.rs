@@ -21,7 +21,8 @@ pub(super) fn deploy(
     component: &[u8],
     parameter: &Parameter<'_, '_>,
 ) -> Answered {
-    answer(application.deploy(service, component, &options(parameter)))
+    let only = application.try_maintain().ok_or_else(busy)?;
+    answer(application.deploy(&only, service, component, &options(parameter)))
 }
 
 pub(super) fn roll_back(
@@ -29,7 +30,8 @@ pub(super) fn roll_back(
     service: &str,
     parameter: &Parameter<'_, '_>,
 ) -> Answered {
-    answer(application.rollback(service, parameter("to"), &options(parameter)))
+    let only = application.try_maintain().ok_or_else(busy)?;
+    answer(application.rollback(&only, service, parameter("to"), &options(parameter)))
 }
 
 pub(super) fn versions(application: &Application, service: &str) -> Answered {
@@ -38,7 +40,7 @@ pub(super) fn versions(application: &Application, service: &str) -> Answered {
 }
 
 pub(super) fn reload(application: &Application) -> Answered {
-    let Some(only) = application.try_maintain() else { return Err(busy()) };
+    let only = application.try_maintain().ok_or_else(busy)?;
     match application.reload(&only) {
         Ok(reloaded) => json_of(&json!(reloaded)),
         Err(error) => Err(match &error {
@@ -51,7 +53,8 @@ pub(super) fn reload(application: &Application) -> Answered {
 }
 
 fn busy() -> Problem {
-    Problem::new(409, "busy", "Something else runs", DeployError::Busy.to_string())
+    let detail = "another deploy, a reload, a check or a rebuild runs; wait for it to end";
+    Problem::new(409, "busy", "Something else runs", detail)
 }
 
 /// What is wrong with a body: one that is too large is a component that is.
@@ -85,7 +88,6 @@ fn problem(error: &DeployError) -> Problem {
     let detail = error.to_string();
     match error {
         DeployError::Unknown(_) | DeployError::NoVersion(_) => unknown(&detail),
-        DeployError::Busy => busy(),
         DeployError::TooLarge => Problem::new(413, "payload-too-large", "The component is too large", detail),
         DeployError::Refused(_) => Problem::new(422, "deploy-refused", "The version is not deployed", detail),
         DeployError::Pause { .. } | DeployError::Room { .. } | DeployError::Crowded => {

@@ -5,6 +5,7 @@
 mod checkpoints;
 mod databases;
 mod deploy;
+mod files;
 mod load;
 mod probation;
 mod rebuild;

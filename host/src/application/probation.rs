@@ -5,7 +5,7 @@
 //! undo it.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bulkhead_runtime::{Component, Probation, Release, ServiceSpec, Version};
 use bulkhead_store::{Activation, How, Upgrade};
@@ -13,12 +13,11 @@ use bulkhead_types::limits::PROBATION;
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::Application;
+use super::deploy::LEASE_WAIT;
 use crate::manifest::ServiceEntry;
 
 /// Who goes back.
 const AUTHOR: &str = "the host";
-/// How long it waits for the writer lease.
-const LEASE_WAIT: Duration = Duration::from_secs(5);
 
 /// What there was before a version that is on probation.
 struct Before {
@@ -99,13 +98,10 @@ impl Before {
         let record = || upgrader.upgrade(&upgrade, &activation.at).map_err(|error| error.to_string());
         // A version on probation changed no schema.
         let change = application.begin_to_change_edges(application.manifest_with(&self.name, entry.clone()));
-        let recorded = match failing.database {
-            Some(_) => consumer
-                .exclusively(Instant::now() + LEASE_WAIT, record)
-                .map_err(|error| error.to_string())
-                .and_then(|recorded| recorded),
-            None => record(),
-        };
+        let recorded = consumer
+            .exclusively(Instant::now() + LEASE_WAIT, record)
+            .map_err(|error| error.to_string())
+            .and_then(|recorded| recorded);
         let release = Release {
             component: Arc::clone(&self.component),
             spec: Arc::clone(&self.spec),

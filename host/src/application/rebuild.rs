@@ -4,9 +4,6 @@
 //! that names the database in use is replaced: that is the switch, also for the next start. Then the workers read the new one. Until
 //! the switch nothing of the old one has changed, so a rebuild that ends early, however it ends, leaves the service as it was.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +13,7 @@ use bulkhead_store::{Checkpointer, Database, FileIdentity, LogReader, Settings, 
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::versions::HISTORY;
-use super::{Application, Station, after_commit, databases, open_log};
+use super::{Application, Station, after_commit, databases, files, open_log};
 use crate::manifest::ServiceEntry;
 
 /// The longest that a rebuild may go without taking an event.
@@ -234,17 +231,7 @@ impl Filling {
 fn point(pointer: &Path, path: &Path) -> Result<(), RebuildError> {
     let failed = |source| RebuildError::File { path: pointer.to_owned(), source };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut new = pointer.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
-    let write = || {
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(name.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, pointer)?;
-        File::open(pointer.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().map_err(failed)
+    files::replace(pointer, name.as_bytes()).map_err(failed)
 }
 
 /// Removes what rebuilds of before left that were killed: databases with the name of this one and a number, of which none is in use.

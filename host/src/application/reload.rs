@@ -210,9 +210,9 @@ impl Application {
         self.edges.set(Arc::clone(&change.edges));
         self.routes.set(Arc::new(Routes::new(&self.surroundings.directory, &self.logs)));
         // To make the documents and pages takes longer than all else.
-        let described = self.described();
-        if before != (described.clone(), routes_of(&change.manifest)) {
-            self.interface.set(Arc::new(Interface::new(&change.manifest, &described)));
+        let now = (self.described(), routes_of(&change.manifest));
+        if before != now {
+            self.interface.set(Arc::new(Interface::new(&change.manifest, &now.0)));
         }
         self.manifest.set(Arc::clone(&change.manifest));
     }

@@ -4,21 +4,18 @@
 //! under its hash, whole, and on the disk before the row is.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use bulkhead_runtime::Version;
 use bulkhead_store::{Activation, Database, How};
 use bulkhead_types::{Clock as _, SystemClock, limits, rfc3339};
 
+use super::files::{self, UNFINISHED};
 use crate::manifest::{ServiceEntry, Source};
 
 /// Activations that are looked through for what was there before.
 pub(super) const HISTORY: u32 = 10_000;
-
-/// What the name of a component's file ends with until it is whole.
-const UNFINISHED: &str = "new";
 
 /// The component that a service is to run from a start on.
 pub(super) struct Chosen {
@@ -62,14 +59,9 @@ impl VersionFiles {
         let write = || {
             let folder = self.make(service)?;
             if !is_there {
-                let new = path.with_extension(UNFINISHED);
-                let mut file =
-                    File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-                file.write_all(bytes)?;
-                file.sync_all()?;
-                fs::rename(&new, &path)?;
+                files::replace(&path, bytes)?;
             }
-            // The file's name, and those of the folders, which may be new as well.
+            // The file's name, where it was there, and those of the folders, which may be new as well.
             let folders = [folder.as_path(), &self.folder, self.folder.parent().unwrap_or(Path::new("."))];
             folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
         };

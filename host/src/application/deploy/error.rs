@@ -14,9 +14,6 @@ pub enum DeployError {
     /// There is no such version.
     #[error("{0}")]
     NoVersion(String),
-    /// Something else runs that it would disturb.
-    #[error("another deploy, a reload, a check or a rebuild runs; wait for it to end")]
-    Busy,
     /// The file is too large.
     #[error("the component has more than {} MiB: is it the right file?", COMPONENT_BYTES_MAX >> 20)]
     TooLarge,

@@ -21,7 +21,7 @@ mod rollback;
 mod switch;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::{Consumer, Version};
@@ -41,6 +41,8 @@ use super::{Application, Maintenance, load};
 use crate::interface::problems;
 use crate::manifest::ServiceEntry;
 
+/// How long who changes no schema waits for the writer lease: others have it for a batch at a time.
+pub(super) const LEASE_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of the disk that a rehearsal leaves alone.
 const DISK_SPARE: u64 = 256 << 20;
 
@@ -67,21 +69,6 @@ impl Application {
     /// See [`DeployError`]; the version before serves on.
     pub fn deploy(
         self: &Arc<Self>,
-        name: &str,
-        bytes: &[u8],
-        options: &DeployOptions,
-    ) -> Result<Deployed, DeployError> {
-        let only = self.try_maintain().ok_or(DeployError::Busy)?;
-        self.deploy_alone(&only, name, bytes, options)
-    }
-
-    /// The same for who has the right to.
-    ///
-    /// # Errors
-    ///
-    /// As above.
-    pub fn deploy_alone(
-        self: &Arc<Self>,
         _only: &Maintenance<'_>,
         name: &str,
         bytes: &[u8],
@@ -102,7 +89,11 @@ impl Application {
     /// How far the deploy is that runs, or the last one.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current_progress().clone()
+    }
+
+    fn current_progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,7 +128,7 @@ impl<'a> Deploy<'a> {
         let ledger = application.ledger(name).ok_or_else(unknown)?;
         let entry = application.section_of(name)?;
         {
-            let mut progress = application.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut progress = application.current_progress();
             let number = progress.number + 1;
             *progress = Progress { number, service: name.to_owned(), ..Progress::default() };
         }
@@ -160,7 +151,7 @@ impl<'a> Deploy<'a> {
 
     fn run(mut self, bytes: &[u8]) -> Result<Deployed, DeployError> {
         let result = self.go(bytes);
-        self.application.progress.lock().unwrap_or_else(PoisonError::into_inner).running = None;
+        self.application.current_progress().running = None;
         let (name, how) = (&self.report.service, self.how.name());
         match &result {
             Ok(()) => {
@@ -333,10 +324,10 @@ impl<'a> Deploy<'a> {
         work: impl FnOnce(&mut Self) -> Result<(R, String), DeployError>,
     ) -> Result<R, DeployError> {
         let stopwatch = Stopwatch::start(step);
-        self.application.progress.lock().unwrap_or_else(PoisonError::into_inner).running = Some(step);
+        self.application.current_progress().running = Some(step);
         let (result, detail) = work(self)?;
         let report = stopwatch.stop(detail);
-        let mut progress = self.application.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = self.application.current_progress();
         progress.steps.push(report.clone());
         self.report.steps.push(report);
         Ok(result)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bulkhead_runtime::Version;
 use bulkhead_store::{Activation, How};
 
-use super::{Application, Deploy, DeployError, DeployOptions, Deployed};
+use super::{Application, Deploy, DeployError, DeployOptions, Deployed, Maintenance};
 use crate::application::versions::HISTORY;
 
 /// Digits of a hash that name a version at least.
@@ -66,11 +66,11 @@ impl Application {
     /// See [`DeployError`]; the version that is there serves on.
     pub fn rollback(
         self: &Arc<Self>,
+        _only: &Maintenance<'_>,
         name: &str,
         to: Option<&str>,
         options: &DeployOptions,
     ) -> Result<Deployed, DeployError> {
-        let _only = self.try_maintain().ok_or(DeployError::Busy)?;
         let ledger = self.ledger(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
         let version = find(name, &ledger.activations(HISTORY)?, to)?;
         let bytes = self.versions.read(name, &version).map_err(|error| {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::{Component, Held, NotHeld, Release, ServiceDatabase};
-use bulkhead_store::{MigrationError, StatementError, StoreError, Upgrade, Upgrader};
+use bulkhead_store::{MigrationError, StoreError, Upgrade, Upgrader};
 use bulkhead_types::limits::{ANSWER_GRACE, PAUSE_MAX};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::crash::Point;
 use super::report::milliseconds;
-use super::{Deploy, DeployError, refused};
+use super::{Deploy, DeployError, LEASE_WAIT, refused};
 use crate::application::probation;
 use crate::application::reload::EdgeChange;
 
@@ -18,8 +18,6 @@ use crate::application::reload::EdgeChange;
 const LOOKS: u32 = 20;
 /// The time between two of them.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
-/// How long a deploy without migrations waits for the writer lease: others have it for a batch at a time.
-const LEASE_WAIT: Duration = Duration::from_secs(5);
 
 impl Deploy<'_> {
     /// Makes the version the active one, durably, and then has it serve. `took` is what its migrations took in the rehearsal.
@@ -87,20 +85,13 @@ impl Deploy<'_> {
         upgrade: &Upgrade<'_>,
         change: &EdgeChange,
     ) -> Result<(), DeployError> {
-        let database = self.consumer.database();
         // Opened before anybody waits.
         let upgrader = self.ledger.upgrader()?;
-        if database.is_some() {
-            // Under the lease, so that the writer of the row competes with nobody.
-            let recorded =
-                self.consumer.exclusively(Instant::now() + LEASE_WAIT, || self.record(&upgrader, upgrade));
-            recorded
-                .map_err(|error| DeployError::Host(format!("write the version: {error}; try again")))??;
-        } else {
-            self.record(&upgrader, upgrade)?;
-        }
+        let deadline = Instant::now() + LEASE_WAIT;
+        let recorded = self.consumer.exclusively(deadline, || self.record(&upgrader, upgrade));
+        recorded.map_err(|error| DeployError::Host(format!("write the version: {error}; try again")))??;
         Point::Committed.reach();
-        self.serve(component, database, change, None);
+        self.serve(component, self.consumer.database(), change, None);
         Ok(())
     }
 
@@ -125,10 +116,7 @@ impl Deploy<'_> {
         Point::Held.reach();
         let upgrade = Upgrade { until: Some(until), ..*upgrade };
         let recorded = self.consumer.exclusively(until, || self.record(&upgrader, &upgrade));
-        recorded.map_err(|error| match error {
-            StatementError::Busy => DeployError::Drain(longest),
-            error => DeployError::Host(error.to_string()),
-        })??;
+        recorded.map_err(|_| DeployError::Drain(longest))??;
         Point::Committed.reach();
         // The old writer, and all readers, know the schema of before.
         let database = self.consumer.database().map(|database| Arc::new(database.reopened()));
