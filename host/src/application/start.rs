@@ -16,7 +16,7 @@ use super::checkpoints::Checkpoints;
 use super::deploy::remove_leftover;
 use super::load::{Loaded, SPARE_INSTANCES, load_all};
 use super::routes::Routes;
-use super::versions::{self, Chosen, VersionFiles};
+use super::versions::{self, Chosen, HISTORY, VersionFiles};
 use super::{Application, Logs, Progress, StartError, Station, after_commit, at, databases};
 use crate::identity::{Identity, Revocations};
 use crate::interface::Interface;
@@ -136,9 +136,6 @@ impl Application {
             progress: Mutex::new(Progress::default()),
             _folder: folder,
         };
-        for name in this.consumers.keys() {
-            this.prune(name);
-        }
         for (name, station) in &this.stations {
             this.deliver_to(name, station).map_err(|error| failed(&error))?;
         }
@@ -162,11 +159,15 @@ fn choose(
             None => versions::ledger(versions, name),
         };
         let active = ledger.and_then(|ledger| {
-            let active = ledger.active().map_err(|error| error.to_string());
+            // Read once, for what runs and for what is kept.
+            let activations = ledger.activations(HISTORY).map_err(|error| error.to_string());
             if !all.contains_key(name) {
                 ledgers.insert(name.clone(), ledger);
             }
-            active
+            activations.map(|activations| {
+                versions.prune(name, &activations);
+                activations.into_iter().next()
+            })
         });
         match active.map_err(|error| vec![error]).and_then(|active| versions.choose(name, entry, active)) {
             Ok(component) => drop(chosen.insert(name.clone(), component)),

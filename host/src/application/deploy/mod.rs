@@ -77,15 +77,6 @@ impl Application {
         Deploy::of(self, name, How::Deploy, options)?.run(bytes)
     }
 
-    /// Removes the files of versions that were active long ago.
-    pub(super) fn prune(&self, name: &str) {
-        match self.ledger(name).map(|ledger| ledger.activations(HISTORY)) {
-            Some(Ok(activations)) => self.versions.prune(name, &activations),
-            Some(Err(error)) => tracing::warn!(service = name, %error, "old versions are not looked for"),
-            None => {}
-        }
-    }
-
     /// How far the deploy is that runs, or the last one.
     #[must_use]
     pub fn progress(&self) -> Progress {
@@ -231,7 +222,10 @@ impl<'a> Deploy<'a> {
         self.switch(&component, &upgrade, took)?;
         self.report.outcome = Outcome::Deployed;
         self.report.probation_seconds = if self.is_new { PROBATION.as_secs() } else { 0 };
-        application.prune(&name);
+        match self.ledger.activations(HISTORY) {
+            Ok(activations) => application.versions.prune(&name, &activations),
+            Err(error) => tracing::warn!(service = name, %error, "old versions are not looked for"),
+        }
         Ok(())
     }
 
