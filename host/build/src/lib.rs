@@ -10,6 +10,7 @@
 mod compile;
 mod encode;
 mod error;
+mod fresh;
 mod imports;
 mod toolchain;
 mod workspace;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use encode::{EncodeError, encode};
 pub use error::BuildError;
+pub use fresh::build_if_stale;
 pub use imports::{INTERFACES, Imports, ImportsError, check_imports};
 pub use toolchain::{NoToolchain, TARGET, TOOLCHAIN_VARIABLE, Toolchain, Way};
 use workspace::{Package, Workspace};
@@ -46,6 +48,8 @@ pub struct Built {
     pub service: String,
     /// The component's file.
     pub component: PathBuf,
+    /// The core module that it was made of.
+    pub module: PathBuf,
     /// The file's size in bytes.
     pub size: usize,
     /// Whether the file is new or other than it was.
@@ -159,7 +163,14 @@ fn component(service: &str, module: &Path, out_dir: &Path) -> Result<Built, Buil
         file: file.clone(),
         error,
     })?;
-    Ok(Built { service: service.to_owned(), component: file, size: bytes.len(), changed, imports })
+    Ok(Built {
+        service: service.to_owned(),
+        component: file,
+        module: module.to_owned(),
+        size: bytes.len(),
+        changed,
+        imports,
+    })
 }
 
 /// Whether a service's name can stand before `.wasm`: it must not lead out of the folder.
