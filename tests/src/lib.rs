@@ -14,6 +14,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod copy;
 pub mod database;
 pub mod host;
 pub mod manifest;
@@ -24,6 +25,7 @@ pub mod raw;
 pub mod shop;
 pub mod site;
 pub mod token;
+pub mod tutorial;
 pub mod versions;
 
 pub use admin::Admin;

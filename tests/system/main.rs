@@ -54,6 +54,7 @@ mod shutdown;
 mod startup;
 mod stock;
 mod tidy;
+mod tutorial;
 mod users;
 mod variables;
 mod versions;

@@ -5,15 +5,13 @@
 //!
 //! It ends with 0 when the tests pass without a bug and fail with each, and with 1 when not.
 
-mod copy;
-
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use bulkhead_tests::mutants::{MUTANTS, Mutant};
-use bulkhead_tests::paths;
+use bulkhead_tests::{copy, paths};
 use clap::Parser;
 
 /// Put deliberate bugs into the services, and see that the component tests find each

@@ -1,4 +1,4 @@
-//! A copy of the project's sources.
+//! A copy of the project's sources, for what changes them.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,8 +7,12 @@ use std::path::Path;
 /// Larger files are data, of which nothing is built.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// Copies what components are built from. Files keep their times, so that what was built of an earlier copy is still fresh.
-pub(crate) fn sources(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies what is built. Files keep their times, so that what was built of them, or of an earlier copy, is still fresh.
+///
+/// # Errors
+///
+/// When a file can't be read or written.
+pub fn sources(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
