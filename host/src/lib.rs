@@ -7,6 +7,7 @@ pub mod admin;
 pub mod application;
 pub mod check;
 pub mod cli;
+pub mod doctor;
 pub mod http;
 mod identity;
 pub mod interface;

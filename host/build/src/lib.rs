@@ -7,9 +7,11 @@
 //! Invariants: nothing here compiles or runs WebAssembly (that is `bulkhead-runtime`'s), nothing reads Bulkhead's manifest, and
 //! [`check_imports`] takes any bytes without a panic, since the host calls it on files that it did not build.
 
+mod bindings;
 mod compile;
 mod encode;
 mod error;
+mod freshness;
 mod imports;
 mod toolchain;
 mod workspace;
@@ -17,10 +19,12 @@ mod workspace;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use bindings::{Bindings, WIT_BINDGEN};
 pub use encode::{EncodeError, encode};
 pub use error::BuildError;
+pub use freshness::{is_source, newer_source};
 pub use imports::{INTERFACES, Imports, ImportsError, check_imports};
-pub use toolchain::{NoToolchain, TARGET, TOOLCHAIN_VARIABLE, Toolchain, Way};
+pub use toolchain::{NoToolchain, RUSTC_MINIMUM, TARGET, TOOLCHAIN_VARIABLE, Toolchain, Way};
 use workspace::{Package, Workspace};
 
 /// A service to build.

@@ -6,6 +6,7 @@ mod client;
 mod dead_letters;
 mod deploy;
 mod describe;
+mod doctor;
 mod events;
 mod openapi;
 mod output;
@@ -46,6 +47,14 @@ enum Verb {
         /// Build and deploy a component when its source changes, and read the manifest anew when that does
         #[arg(long)]
         watch: bool,
+    },
+    /// Look at what an application needs before it starts: toolchain, manifest, folders, ports, components, databases
+    Doctor {
+        #[command(flatten)]
+        application: ApplicationArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print what the components say of themselves: routes, whom they answer, events
     Describe {
@@ -234,6 +243,7 @@ pub fn run() -> ExitCode {
     let result =
         telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
             Verb::Up { application, watch } => up::run(application, watch),
+            Verb::Doctor { application, json } => doctor::run(application, json),
             Verb::Describe { application, json } => describe::run(application, json),
             Verb::Openapi { application, service } => openapi::run(application, service.as_deref()),
             Verb::Ownership { application } => ownership::run(application),

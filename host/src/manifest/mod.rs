@@ -10,7 +10,7 @@ mod section;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -69,6 +69,8 @@ pub struct ServiceEntry {
     pub replicas: Vec<ReplicaSpec>,
     /// What it owns, by name.
     pub entities: BTreeMap<String, Entity>,
+    /// The environment variables that its secrets come from.
+    pub variables: BTreeSet<String>,
     /// It owns nothing: all that it has can be made anew from the logs.
     pub rebuildable: bool,
 }

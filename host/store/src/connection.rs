@@ -85,6 +85,22 @@ impl Database {
         Ok(Arc::new(Self { settings, storage, purpose, identity, gate: Arc::default() }))
     }
 
+    /// Says whether this host knows the version of the host's tables in a file that is there. Nothing is written to it; while another host
+    /// has it open, that is not disturbed.
+    ///
+    /// # Errors
+    ///
+    /// When it is of a later host, can't be read, or is no SQLite database.
+    pub fn examine(path: &Path) -> Result<(), StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let read = || {
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            system::known_version(&connection).map(drop)
+        };
+        read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source })
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -166,6 +182,12 @@ impl Database {
         let query_only = |connection: &Connection| connection.pragma_update(None, "query_only", true);
         self.taught(open(&self.settings, flags, query_only)?)
     }
+}
+
+/// The version of SQLite.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
 }
 
 /// As SQLite has it for a statement whose time is over.
