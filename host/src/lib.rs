@@ -12,5 +12,6 @@ pub mod http;
 mod identity;
 pub mod interface;
 pub mod manifest;
+pub mod scaffold;
 mod telemetry;
 mod watch;

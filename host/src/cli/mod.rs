@@ -8,6 +8,7 @@ mod deploy;
 mod describe;
 mod doctor;
 mod events;
+mod new;
 mod openapi;
 mod output;
 mod ownership;
@@ -47,6 +48,16 @@ enum Verb {
         /// Build and deploy a component when its source changes, and read the manifest anew when that does
         #[arg(long)]
         watch: bool,
+    },
+    /// Make a service with a route, a table, a migration, an event and tests; and the application, where there is no manifest
+    New {
+        /// The service's name, and its crate's: lower-case letters, digits and hyphens
+        name: String,
+        #[command(flatten)]
+        manifest: ManifestArg,
+        /// The folder of Bulkhead's sources, which have the guest SDK; those that this command was built from if none is named
+        #[arg(long, value_name = "DIR")]
+        bulkhead: Option<PathBuf>,
     },
     /// Look at what an application needs before it starts: toolchain, manifest, folders, ports, components, databases
     Doctor {
@@ -243,6 +254,7 @@ pub fn run() -> ExitCode {
     let result =
         telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
             Verb::Up { application, watch } => up::run(application, watch),
+            Verb::New { name, manifest, bulkhead } => new::run(name, manifest.manifest, bulkhead),
             Verb::Doctor { application, json } => doctor::run(application, json),
             Verb::Describe { application, json } => describe::run(application, json),
             Verb::Openapi { application, service } => openapi::run(application, service.as_deref()),

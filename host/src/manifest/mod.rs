@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use bulkhead_runtime::ServiceSpec;
 use bulkhead_store::ReplicaSpec;
 
+pub use self::read::is_service_name;
+
 /// An application.
 #[derive(Debug, Clone)]
 pub struct Manifest {

@@ -143,11 +143,16 @@ fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Au
     })
 }
 
-fn check_name(name: &str, span: &Range<usize>, report: &mut Report<'_>) {
-    let good = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+/// Whether a service can have this name.
+#[must_use]
+pub fn is_service_name(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
-        && name.len() <= 40;
-    if !good {
+        && name.len() <= 40
+}
+
+fn check_name(name: &str, span: &Range<usize>, report: &mut Report<'_>) {
+    if !is_service_name(name) {
         report.add(
             span,
             format!(
