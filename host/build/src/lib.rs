@@ -11,8 +11,9 @@ mod bindings;
 mod compile;
 mod encode;
 mod error;
-mod freshness;
+mod fresh;
 mod imports;
+mod stale;
 mod toolchain;
 mod workspace;
 
@@ -22,8 +23,9 @@ use std::path::{Path, PathBuf};
 pub use bindings::{Bindings, WIT_BINDGEN};
 pub use encode::{EncodeError, encode};
 pub use error::BuildError;
-pub use freshness::{is_source, newer_source};
+pub use fresh::build_if_stale;
 pub use imports::{INTERFACES, Imports, ImportsError, check_imports};
+pub use stale::{is_source, newer_source};
 pub use toolchain::{NoToolchain, RUSTC_MINIMUM, TARGET, TOOLCHAIN_VARIABLE, Toolchain, Way};
 use workspace::{Package, Workspace};
 
@@ -50,6 +52,8 @@ pub struct Built {
     pub service: String,
     /// The component's file.
     pub component: PathBuf,
+    /// The core module that it was made of.
+    pub module: PathBuf,
     /// The file's size in bytes.
     pub size: usize,
     /// Whether the file is new or other than it was.
@@ -163,7 +167,14 @@ fn component(service: &str, module: &Path, out_dir: &Path) -> Result<Built, Buil
         file: file.clone(),
         error,
     })?;
-    Ok(Built { service: service.to_owned(), component: file, size: bytes.len(), changed, imports })
+    Ok(Built {
+        service: service.to_owned(),
+        component: file,
+        module: module.to_owned(),
+        size: bytes.len(),
+        changed,
+        imports,
+    })
 }
 
 /// Whether a service's name can stand before `.wasm`: it must not lead out of the folder.

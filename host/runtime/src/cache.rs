@@ -108,15 +108,15 @@ impl ComponentCache {
         let name: String = key.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let path = folder.join(format!("{name}.cwasm"));
 
-        if path.exists() {
-            // SAFETY: the file is in a folder that only this user may write to (`prepare`), under a name that `store` alone
-            // writes, whole, from what `precompile_component` gave an engine like this one.
-            match unsafe { Component::deserialize_file(wasmtime, &path) } {
-                Ok(component) => return Ok(component),
-                Err(error) => {
-                    tracing::warn!(%error, path = %path.display(), "a compiled component can't be used");
-                }
-            }
+        if let Some(component) = kept(wasmtime, &path) {
+            return Ok(component);
+        }
+        // Until it is dropped: of several processes one compiles, and the others find what it has kept. Where nothing can be locked, each does.
+        let lock = fs::File::create(folder.join("lock")).and_then(|lock| lock.lock().map(|()| lock));
+        if lock.is_ok()
+            && let Some(component) = kept(wasmtime, &path)
+        {
+            return Ok(component);
         }
         let compiled = wasmtime.precompile_component(bytes)?;
         match store(folder, &path, &compiled) {
@@ -128,6 +128,22 @@ impl ComponentCache {
                 // SAFETY: the bytes are what this engine's `precompile_component` just gave.
                 unsafe { Component::deserialize(wasmtime, &compiled) }
             }
+        }
+    }
+}
+
+/// The compiled component in a file, if it is there and fits this engine.
+fn kept(wasmtime: &wasmtime::Engine, path: &Path) -> Option<Component> {
+    if !path.exists() {
+        return None;
+    }
+    // SAFETY: the file is in a folder that only this user may write to (`prepare`), under a name that `store` alone
+    // writes, whole, from what `precompile_component` gave an engine like this one.
+    match unsafe { Component::deserialize_file(wasmtime, path) } {
+        Ok(component) => Some(component),
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "a compiled component can't be used");
+            None
         }
     }
 }

@@ -110,7 +110,7 @@ impl DeferredWork {
     }
 
     /// Takes all that is due, and says how long until the next is.
-    fn take_due(&mut self) -> Result<Option<Duration>, StatementError> {
+    pub(crate) fn take_due(&mut self) -> Result<Option<Duration>, StatementError> {
         loop {
             if self.stop.load(Ordering::Acquire) {
                 return Ok(None);

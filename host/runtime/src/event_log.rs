@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulkhead_store::{Database, LogReader, Logged, StatementError, StoreError};
 use flume::{Sender, TrySendError};
 
+/// Where a lane waits for its log to grow.
+pub type Waker = Sender<()>;
+
 /// A log, as one consumer reads it. Sequences only grow, and an event keeps its sequence and its id for ever.
 pub trait EventLog: Send {
     /// The log's own id: another one means that positions of before say nothing.
@@ -34,7 +37,7 @@ pub trait EventLog: Send {
     ) -> Result<bool, StatementError>;
 
     /// Has `wake` be sent to whenever the log may have grown. To do so twice with one channel is the same as once.
-    fn follow(&self, wake: Sender<()>);
+    fn follow(&self, wake: Waker);
 }
 
 /// Opens a producer's log for one consumer; none where there is no such log.
@@ -44,7 +47,7 @@ pub type OpenLog<'o> = dyn Fn(&str) -> Result<Option<Box<dyn EventLog>>, StoreEr
 #[derive(Default)]
 pub struct Bell {
     head: AtomicI64,
-    followers: Mutex<Vec<Sender<()>>>,
+    followers: Mutex<Vec<Waker>>,
 }
 
 impl Bell {
@@ -64,7 +67,7 @@ impl Bell {
         self.head.load(Ordering::Acquire)
     }
 
-    fn follow(&self, wake: Sender<()>) {
+    fn follow(&self, wake: Waker) {
         let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         if !followers.iter().any(|follower| follower.same_channel(&wake)) {
             followers.push(wake);
@@ -108,7 +111,7 @@ impl EventLog for EmbeddedLog {
         self.reader.has_between(subject, kinds, between)
     }
 
-    fn follow(&self, wake: Sender<()>) {
+    fn follow(&self, wake: Waker) {
         self.bell.follow(wake);
     }
 }

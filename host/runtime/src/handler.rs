@@ -9,6 +9,7 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 use crate::bindings::bulkhead::service::types::Principal;
 use crate::hold::{Calls, Hold, LostMembers};
 use crate::job::Failure;
+use crate::probe::Probe;
 use crate::service::{ServiceDatabase, ServiceSpec, Surroundings};
 
 /// What belongs to the worker and not to the instance: it goes from one instance to the next.
@@ -74,13 +75,9 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(spec: Arc<ServiceSpec>, surroundings: Arc<Surroundings>) -> Self {
         let maximum = usize::try_from(spec.limits.memory).unwrap_or(usize::MAX);
-        Self {
-            spec,
-            surroundings,
-            worker: WorkerParts::default(),
-            running: None,
-            memory: MemoryLimit { maximum, bytes: 0, refused: false },
-        }
+        let probe = surroundings.probe.clone().map(|probe| (probe, spec.name.clone()));
+        let memory = MemoryLimit { maximum, bytes: 0, refused: false, probe };
+        Self { spec, surroundings, worker: WorkerParts::default(), running: None, memory }
     }
 
     /// The database and the handler, or why there is none.
@@ -126,16 +123,20 @@ pub(crate) struct MemoryLimit {
     pub(crate) bytes: usize,
     /// More was asked for than there may be.
     pub(crate) refused: bool,
+    /// A test that may refuse more, with the service's name.
+    probe: Option<(Arc<dyn Probe>, String)>,
 }
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.maximum;
+        // What an instance begins with is no growth.
+        let grows = |(probe, service): &(Arc<dyn Probe>, String)| current == 0 || probe.may_grow(service);
+        let allowed = desired <= self.maximum && self.probe.as_ref().is_none_or(grows);
         if allowed {
             self.bytes = desired;
         }

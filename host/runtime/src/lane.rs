@@ -158,6 +158,53 @@ impl Lane {
         Ok(())
     }
 
+    /// Takes the next event that the consumer takes, if there is one, as [`Self::go`] takes all; it is durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Why the lane waits, or has stopped.
+    pub(crate) fn step(&mut self) -> Result<Option<Logged>, String> {
+        loop {
+            let stepped = self.try_step();
+            self.runner.commit_carried();
+            self.runner.run_again_alone();
+            match stepped {
+                Ok(taken) => return Ok(taken),
+                Err(Halt::Stale) => self.edge.refresh(),
+                Err(Halt::Pause(why) | Halt::Stopped(why)) => return Err(why),
+            }
+        }
+    }
+
+    fn try_step(&mut self) -> Result<Option<Logged>, Halt> {
+        loop {
+            if self.edge.take_stale() {
+                self.begin()?;
+            }
+            let events = self.read()?;
+            if events.is_empty() {
+                self.tell_applied();
+                return Ok(None);
+            }
+            for event in events {
+                let before = self.cursor.sequence;
+                self.runner.begin();
+                let taken = self.take(&event, false);
+                self.runner.run_again_alone();
+                self.runner.end();
+                taken?;
+                if self.cursor.sequence != before {
+                    self.runner.commit_carried();
+                    if self.edge.take_stale() {
+                        return Err(Halt::Stale);
+                    }
+                    self.tell_applied();
+                    return Ok(Some(event));
+                }
+            }
+        }
+    }
+
     /// Begins from the row.
     fn begin(&mut self) -> Result<(), Halt> {
         self.runner.undo();

@@ -32,10 +32,12 @@ mod instance;
 mod job;
 mod lane;
 mod probation;
+mod probe;
 mod problem;
 mod release;
 mod runner;
 mod service;
+mod stepped;
 mod version;
 mod worker;
 
@@ -49,15 +51,17 @@ pub use deferred::Deferred;
 pub use dispatcher::{Deliveries, DispatchError};
 pub use edge::{Counts, Edge, EdgeSpec};
 pub use engine::{Engine, WASMTIME_VERSION};
-pub use event_log::{Bell, EmbeddedLog, EventLog, OpenLog};
+pub use event_log::{Bell, EmbeddedLog, EventLog, OpenLog, Waker};
 pub use gate::{Held, NotHeld};
 pub use header::{is_hosts, says_no_store};
 pub use job::{Answer, Failure, Job, Outcome, Reply};
 pub use probation::Probation;
+pub use probe::{DatabaseCall, Probe};
 pub use problem::Problem;
 pub use release::Release;
 pub use service::{
-    Directory, Front, Grants, InstancePolicy, Limits, QueueEnds, Queues, Service, ServiceDatabase,
+    Directory, Front, Grants, InstancePolicy, Limits, QueueEnds, Queues, RunAtOnce, Service, ServiceDatabase,
     ServiceSpec, Surroundings, queues, route_matches, route_rank,
 };
+pub use stepped::{SteppedLane, SteppedService, SteppedTimers};
 pub use version::Version;

@@ -21,6 +21,7 @@ use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::hold::Member;
 use crate::job::{Failure, Job};
+use crate::probe::Probe;
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
 use crate::worker::Worker;
@@ -123,7 +124,19 @@ impl ServiceDatabase {
     ///
     /// When SQLite can't.
     pub fn open(database: Arc<Database>, after_commit: AfterCommit) -> Result<Self, StoreError> {
-        let options = WriterOptions::default();
+        Self::open_with(database, WriterOptions::default(), after_commit)
+    }
+
+    /// The same, with other options than those of a host that serves.
+    ///
+    /// # Errors
+    ///
+    /// When SQLite can't.
+    pub fn open_with(
+        database: Arc<Database>,
+        options: WriterOptions,
+        after_commit: AfterCommit,
+    ) -> Result<Self, StoreError> {
         let writer = Writer::open(Arc::clone(&database), options, Arc::clone(&after_commit))?;
         Ok(Self { database, writer, after_commit })
     }
@@ -146,6 +159,8 @@ pub struct Surroundings {
     pub random: Box<dyn Random>,
     /// The services, by name.
     pub directory: Directory,
+    /// A test that looks on.
+    pub probe: Option<Arc<dyn Probe>>,
 }
 
 /// The way to every service's queues.
@@ -172,7 +187,12 @@ pub struct Queues {
     front: Arc<Current<Front>>,
     stopping: Arc<AtomicBool>,
     taken: Arc<AtomicU64>,
+    /// Runs a job where it would stand in a queue.
+    at_once: Option<RunAtOnce>,
 }
+
+/// Runs a job to its answer, on the thread that brings it.
+pub type RunAtOnce = Arc<dyn Fn(Job) + Send + Sync>;
 
 /// What is to be known of a service before a request stands in one of its queues.
 pub struct Front {
@@ -231,11 +251,20 @@ pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
         front: Arc::new(Current::new(Front::new(spec, None))),
         stopping: Arc::default(),
         taken: Arc::default(),
+        at_once: None,
     };
     (queues, QueueEnds { reads: read_end, writes: write_end, computations: computation_end })
 }
 
 impl Queues {
+    /// Queues in which nothing stands: whoever brings a job runs it. For a service without threads of its own, or for one that stands in
+    /// for a service.
+    #[must_use]
+    pub fn at_once(spec: &ServiceSpec, run: RunAtOnce) -> Self {
+        let (queues, _) = queues(spec);
+        Self { at_once: Some(run), ..queues }
+    }
+
     /// Puts a job into the queue for its route or its method. It is answered through its reply, later.
     ///
     /// # Errors
@@ -244,6 +273,10 @@ impl Queues {
     pub fn submit(&self, front: &Front, job: Job) -> Result<(), Failure> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
+        }
+        if let Some(run) = &self.at_once {
+            run(job);
+            return Ok(());
         }
         let (method, path) = (&job.request.method, &job.request.path);
         let queue = if front.compute_routes.has(method, path) {

@@ -51,8 +51,12 @@ pub(super) fn load_good<'m>(
 ) -> Result<(Loaded<'m>, Faults<'m>), StartError> {
     let (engine, queues) = (engine(manifest)?, all_queues(manifest));
     let directory = queues.iter().map(|(name, (queues, _))| (name.clone(), queues.clone())).collect();
-    let surroundings =
-        Arc::new(Surroundings { clock: Box::new(SystemClock), random: Box::new(SystemRandom), directory });
+    let surroundings = Arc::new(Surroundings {
+        clock: Box::new(SystemClock),
+        random: Box::new(SystemRandom),
+        directory,
+        probe: None,
+    });
     let mut faults = Faults::new();
     let mut components = Vec::new();
     for (name, entry) in &manifest.services {
@@ -134,6 +138,45 @@ pub(super) fn load(
         .map_err(|error| vec![format!("load {file}: {error}")])?;
     let wrong = missing_grants(entry, imports, &component);
     if wrong.is_empty() { Ok(component) } else { Err(wrong) }
+}
+
+/// A component that is compiled and found to be one of the host's world, for a harness that makes many applications of it.
+pub struct CompiledFile {
+    compiled: Compiled,
+    imports: Imports,
+    /// What is named where it is wrong.
+    file: String,
+}
+
+impl CompiledFile {
+    /// Checks and compiles the bytes of `file`, or takes what is compiled from the cache.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it, each with what to do.
+    pub fn new(
+        engine: &Engine,
+        cache: &ComponentCache,
+        bytes: &[u8],
+        file: &dyn Display,
+    ) -> Result<Self, Vec<String>> {
+        let imports = imports(bytes, file)?;
+        Ok(Self { compiled: compile(engine, cache, bytes, file)?, imports, file: file.to_string() })
+    }
+
+    /// Asks an instance of it what it is, and compares that with what the manifest grants, as a start does.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it, each with what to do.
+    pub fn load(
+        &self,
+        engine: &Engine,
+        entry: &ServiceEntry,
+        surroundings: &Arc<Surroundings>,
+    ) -> Result<Component, Vec<String>> {
+        load(engine, &self.compiled, &self.imports, entry, surroundings, &self.file)
+    }
 }
 
 /// What the component uses and the manifest does not grant, and what the manifest routes to it and it does not have.

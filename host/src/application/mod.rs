@@ -28,6 +28,7 @@ use bulkhead_types::Current;
 use self::checkpoints::Checkpoints;
 pub use self::databases::{cache, database_file};
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
+pub use self::load::CompiledFile;
 pub use self::rebuild::{RebuildError, Rebuilt};
 pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};

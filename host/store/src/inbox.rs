@@ -419,6 +419,15 @@ impl InboxReader {
         self.read(|connection| crate::timer::due(connection, now, count))
     }
 
+    /// All timers that are not parked, each with when it is due, the earliest first.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn timers(&self) -> Result<Vec<(Logged, Duration)>, StatementError> {
+        self.read(crate::timer::all)
+    }
+
     /// The subjects that have parked events of a producer.
     ///
     /// # Errors

@@ -44,6 +44,6 @@ pub use snapshot::Reader;
 pub use value::{Outcome, ResultSet, Value};
 pub use versions::{Activation, How};
 pub use writer::{
-    AfterCommit, Busy, Commit, Ended, Fate, Happened, Lease, Loss, Recovered, UnitOfWork, Writer,
-    WriterOptions, recover,
+    AfterCommit, Busy, Commit, CommitFault, CommitFaults, Ended, Fate, Happened, Lease, Loss, Recovered,
+    UnitOfWork, Writer, WriterOptions, recover,
 };

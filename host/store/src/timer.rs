@@ -36,6 +36,19 @@ pub(crate) fn due(
     Ok((due, next.map(|due| Duration::from_millis(due.unsigned_abs()))))
 }
 
+/// All that are not parked, each with when it is due, the earliest first.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<(Logged, Duration)>> {
+    connection
+        .prepare_cached(&format!(
+            "/*bulkhead*/SELECT {COLUMNS}, due_ms FROM _bulkhead_timer WHERE parked = 0 ORDER BY due_ms, sequence"
+        ))?
+        .query_map([], |row| {
+            let due: i64 = row.get(7)?;
+            Ok((Logged::from_row(row)?, Duration::from_millis(due.unsigned_abs())))
+        })?
+        .collect()
+}
+
 pub(crate) fn find(connection: &Connection, sequence: i64) -> rusqlite::Result<Option<Logged>> {
     connection
         .prepare_cached(&format!("/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_timer WHERE sequence = ?1"))?

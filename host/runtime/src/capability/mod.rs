@@ -13,6 +13,7 @@ mod transaction;
 use wasmtime::component::{HasSelf, Linker};
 
 pub(crate) use services::is_read;
+pub(crate) use transaction::join;
 
 use crate::bindings::Service;
 use crate::handler::State;

@@ -7,6 +7,7 @@ use super::transaction::join;
 use crate::bindings::bulkhead::service::outbox::{Error, Host};
 use crate::handler::State;
 use crate::hold::Member;
+use crate::probe::DatabaseCall;
 
 impl Host for State {
     fn publish(
@@ -20,11 +21,20 @@ impl Host for State {
                 "the manifest does not let this service publish {kind}: add it to `publishes`"
             ))));
         }
-        Ok(write(self, &kind, &subject, &data, |unit, event| unit.publish(event)))
+        let call = DatabaseCall::Publish { kind: &kind, subject: &subject, data: &data };
+        let written = self.database_call(
+            &call,
+            |_| 1,
+            |state| write(state, &kind, &subject, &data, |unit, event| unit.publish(event)),
+        );
+        Ok(written.map_err(Into::into))
     }
 
     fn compact(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
-        let compacted = join(self).and_then(|unit| unit.compact(&subject));
+        let call = DatabaseCall::Compact { subject: &subject };
+        let rows = |compacted: &u64| *compacted;
+        let compacted =
+            self.database_call(&call, rows, |state| join(state).and_then(|unit| unit.compact(&subject)));
         Ok(compacted.map_err(|error| PublishError::from(error).into()))
     }
 
@@ -42,10 +52,16 @@ impl Host for State {
                  dot; add it to `subscribes`, and not to `publishes`"
             ))));
         }
-        let Some(due) = bulkhead_types::from_rfc3339(&due) else {
+        let Some(time) = bulkhead_types::from_rfc3339(&due) else {
             return Ok(Err(Error::Invalid(format!("{due:?} is no time: write RFC 3339, in UTC"))));
         };
-        Ok(write(self, &kind, &subject, &data, |unit, event| unit.schedule(event, due)))
+        let call = DatabaseCall::Schedule { kind: &kind, subject: &subject, data: &data, due: &due };
+        let written = self.database_call(
+            &call,
+            |_| 1,
+            |state| write(state, &kind, &subject, &data, |unit, event| unit.schedule(event, time)),
+        );
+        Ok(written.map_err(Into::into))
     }
 }
 
@@ -56,7 +72,7 @@ fn write(
     subject: &str,
     data: &str,
     write: impl FnOnce(&mut UnitOfWork<Member>, &NewEvent<'_>) -> Result<(), PublishError>,
-) -> Result<String, Error> {
+) -> Result<String, PublishError> {
     let surroundings = &state.surroundings;
     let now = surroundings.clock.now();
     let mut random = [0; 10];
@@ -66,8 +82,8 @@ fn write(
     let time = rfc3339(now);
     let trace_id = state.running.as_ref().map(|running| running.trace_id.clone()).unwrap_or_default();
     let event = NewEvent { id: &id, kind, subject, time: &time, trace_id: &trace_id, data };
-    let written = join(state).map_err(PublishError::from).and_then(|unit| write(unit, &event));
-    written.map(|()| id).map_err(Into::into)
+    write(join(state)?, &event)?;
+    Ok(id)
 }
 
 impl From<PublishError> for Error {

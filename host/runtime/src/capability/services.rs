@@ -18,7 +18,18 @@ impl Host for State {
         service: String,
         request: OutgoingRequest,
     ) -> wasmtime::Result<Result<IncomingResponse, Error>> {
-        Ok(call(self, &service, request))
+        let Some(probe) = self.surroundings.probe.clone() else { return Ok(call(self, &service, request)) };
+        let (caller, method, path) = (self.spec.name.clone(), request.method.clone(), request.path.clone());
+        let result = match probe.before_call(&caller, &service) {
+            None => call(self, &service, request),
+            Some(reason) => Err(Error::Unavailable(reason)),
+        };
+        let told = match &result {
+            Ok(answer) => Ok(answer.status),
+            Err(error) => Err(error as &dyn std::fmt::Display),
+        };
+        probe.after_call(&caller, &service, (&method, &path), told);
+        Ok(result)
     }
 }
 

@@ -6,17 +6,23 @@ use super::sql::parameters;
 use crate::bindings::bulkhead::service::snapshot::Host;
 use crate::bindings::bulkhead::service::sql::{Error, ResultSet, Value};
 use crate::handler::State;
+use crate::probe::DatabaseCall;
 
 impl Host for State {
     fn query(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<ResultSet, Error>> {
-        Ok(read(self, &statement, values).map(Into::into).map_err(Into::into))
+        let values = parameters(values);
+        let call =
+            DatabaseCall::Statement { function: "snapshot.query", sql: &statement, parameters: &values };
+        let rows = |result: &bulkhead_store::ResultSet| result.rows.len() as u64;
+        let result = self.database_call(&call, rows, |state| read(state, &statement, &values));
+        Ok(result.map(Into::into).map_err(Into::into))
     }
 }
 
 fn read(
     state: &mut State,
     statement: &str,
-    values: Vec<Value>,
+    values: &[bulkhead_store::Value],
 ) -> Result<bulkhead_store::ResultSet, StatementError> {
     let (database, worker, running, _) = state.database()?;
     // A long read must not keep the answers of others waiting.
@@ -30,5 +36,5 @@ fn read(
         }
     };
     let deadline = running.lease_until.map_or(running.deadline, |until| until.min(running.deadline));
-    reader.query(deadline, statement, &parameters(values))
+    reader.query(deadline, statement, values)
 }

@@ -7,21 +7,33 @@ use crate::bindings::bulkhead::service::sql::{Error, Outcome, ResultSet, Value};
 use crate::bindings::bulkhead::service::transaction::Host;
 use crate::handler::State;
 use crate::hold::Member;
+use crate::probe::DatabaseCall;
 
 impl Host for State {
     fn query(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<ResultSet, Error>> {
-        let result = join(self).and_then(|unit| unit.query(&statement, &parameters(values)));
+        let values = parameters(values);
+        let call =
+            DatabaseCall::Statement { function: "transaction.query", sql: &statement, parameters: &values };
+        let rows = |result: &bulkhead_store::ResultSet| result.rows.len() as u64;
+        let result = self
+            .database_call(&call, rows, |state| join(state).and_then(|unit| unit.query(&statement, &values)));
         Ok(result.map(Into::into).map_err(Into::into))
     }
 
     fn execute(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<Outcome, Error>> {
-        let result = join(self).and_then(|unit| unit.execute(&statement, &parameters(values)));
+        let values = parameters(values);
+        let call =
+            DatabaseCall::Statement { function: "transaction.execute", sql: &statement, parameters: &values };
+        let rows = |outcome: &bulkhead_store::Outcome| outcome.rows_affected;
+        let result = self.database_call(&call, rows, |state| {
+            join(state).and_then(|unit| unit.execute(&statement, &values))
+        });
         Ok(result.map(Into::into).map_err(Into::into))
     }
 }
 
 /// The unit of work of the handler that runs, joined if it was not.
-pub(super) fn join(state: &mut State) -> Result<&mut UnitOfWork<Member>, StatementError> {
+pub(crate) fn join(state: &mut State) -> Result<&mut UnitOfWork<Member>, StatementError> {
     let (database, worker, running, lease_hold) = state.database()?;
     let joined = worker.hold.join(&database.writer, running.deadline, lease_hold)?;
     if joined.until.is_some() {

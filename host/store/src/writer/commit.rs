@@ -3,6 +3,9 @@
 //! A failed COMMIT is ambiguous: the log may hold the batch. Each batch that wrote anything writes its number to a host row;
 //! after a failure the database is opened again, and the row tells.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::lease::Lease;
 use super::unit::Loss;
 
@@ -27,12 +30,33 @@ pub enum Commit<M> {
     },
 }
 
-/// A failure that a test has the next COMMIT meet.
-#[cfg(test)]
+/// A failure that a test has a COMMIT meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum CommitFault {
+    /// The batch is not in the database.
     BeforeDurable,
+    /// It is, and COMMIT says that it failed.
     AfterDurable,
+}
+
+/// The failures that the next commits of a writer meet, in their order: none, but for a test.
+#[derive(Debug, Clone, Default)]
+pub struct CommitFaults(Arc<Mutex<VecDeque<CommitFault>>>);
+
+impl CommitFaults {
+    /// Has one more commit fail, after those that are to fail already.
+    pub fn plan(&self, fault: CommitFault) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
+    }
+
+    /// Has no further commit fail; gives how many were still to.
+    pub fn clear(&self) -> usize {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).len()
+    }
+
+    fn next(&self) -> Option<CommitFault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
 }
 
 impl<M> Lease<M> {
@@ -75,18 +99,13 @@ impl<M> Lease<M> {
         }
     }
 
-    #[cfg(not(test))]
     fn run_commit(&mut self, number: i64) -> Result<(), String> {
-        self.session().number_and_commit(number)
-    }
-
-    #[cfg(test)]
-    fn run_commit(&mut self, number: i64) -> Result<(), String> {
+        let fault = self.faults().next();
         let session = self.session();
-        match session.fault.take() {
+        match fault {
             None => session.number_and_commit(number),
-            Some(Fault::BeforeDurable) => Err("disk I/O error (made by the test)".into()),
-            Some(Fault::AfterDurable) => {
+            Some(CommitFault::BeforeDurable) => Err("disk I/O error (made by the test)".into()),
+            Some(CommitFault::AfterDurable) => {
                 session.number_and_commit(number)?;
                 Err("disk I/O error (made by the test)".into())
             }

@@ -10,22 +10,25 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{BATCH_AGE_MAX, BATCH_MEMBERS_MAX};
 
+use super::commit::CommitFaults;
 use super::session::Session;
 use super::unit::UnitOfWork;
 use crate::{Database, StatementError, StoreError};
 
 /// How large and how old a batch gets.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct WriterOptions {
     /// The most members.
     pub batch_members: usize,
     /// The time after which no further unit of work joins.
     pub batch_age: Duration,
+    /// The failures that its commits meet.
+    pub faults: CommitFaults,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { batch_members: BATCH_MEMBERS_MAX, batch_age: BATCH_AGE_MAX }
+        Self { batch_members: BATCH_MEMBERS_MAX, batch_age: BATCH_AGE_MAX, faults: CommitFaults::default() }
     }
 }
 
@@ -171,12 +174,17 @@ impl<M> Lease<M> {
         self.session().members.push(member);
     }
 
+    /// The failures that its commits meet.
+    pub(super) fn faults(&self) -> &CommitFaults {
+        &self.writer.options.faults
+    }
+
     /// Whether the open batch is too old or too large to take another unit of work.
     pub fn is_due(&mut self) -> bool {
-        let options = self.writer.options;
+        let WriterOptions { batch_members, batch_age, .. } = self.writer.options;
         let session = self.session();
-        session.batch.as_ref().is_some_and(|batch| batch.opened_at.elapsed() >= options.batch_age)
-            || session.members.len() >= options.batch_members
+        session.batch.as_ref().is_some_and(|batch| batch.opened_at.elapsed() >= batch_age)
+            || session.members.len() >= batch_members
     }
 
     /// Whether the batch had better stay open after the unit of work that just ended: when `more` says that the caller has

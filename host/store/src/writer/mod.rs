@@ -20,7 +20,7 @@ mod session;
 mod tests;
 mod unit;
 
-pub use commit::Commit;
+pub use commit::{Commit, CommitFault, CommitFaults};
 pub use lease::{AfterCommit, Busy, Happened, Lease, Writer, WriterOptions};
 pub use recover::{Fate, Recovered, recover};
 pub use unit::{Ended, Loss, UnitOfWork};

@@ -36,8 +36,6 @@ pub(super) struct Session<M> {
     /// Timers were set that it was not told of.
     pub(super) timers: bool,
     pub(super) losses: Losses,
-    #[cfg(test)]
-    pub(super) fault: Option<super::commit::Fault>,
 }
 
 impl<M> Session<M> {
@@ -69,8 +67,6 @@ impl<M> Session<M> {
             told: 0,
             timers: false,
             losses: Losses::default(),
-            #[cfg(test)]
-            fault: None,
         }
     }
 

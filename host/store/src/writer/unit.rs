@@ -155,6 +155,12 @@ impl<M> UnitOfWork<M> {
         self.lease.session().database.secret().to_owned()
     }
 
+    /// Has the unit of work meet `error`, as if a statement of its own had, and so be lost: for a test of what becomes of it.
+    pub fn meet(&mut self, error: StatementError) -> StatementError {
+        self.lost.get_or_insert(error.clone().into());
+        error
+    }
+
     /// A timer was set, which [`super::Happened`] is to tell of if the unit of work is kept.
     pub(crate) fn note_timer(&mut self) {
         self.timer = true;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{add, begin, durable, honest, world, write};
 use crate::outbox::LogReader;
-use crate::writer::commit::{Commit, Fault};
+use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::{AfterCommit, recover};
 use crate::{Database, Value};
 
@@ -56,11 +56,11 @@ fn a_follower_is_not_told_of_what_was_rolled_back() {
 fn a_follower_is_told_once_of_what_a_failing_commit_left() {
     let world = world();
     let mut lease = add(&world, None, "a");
-    lease.session().fault = Some(Fault::AfterDurable);
+    lease.faults().plan(CommitFault::AfterDurable);
     assert_eq!(durable(lease.commit()), ["a"]);
     assert_eq!(world.told(), ["a"]);
     lease = add(&world, Some(lease), "b");
-    lease.session().fault = Some(Fault::BeforeDurable);
+    lease.faults().plan(CommitFault::BeforeDurable);
     let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
     assert_eq!(world.told(), ["a"]);
     recover(lease, members, honest, |_, _| {});

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::commit::{Commit, Fault};
+use super::commit::{Commit, CommitFault};
 use super::{Ended, Fate, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions, recover};
 use crate::outbox::NewEvent;
 use crate::{ConstraintKind, Database, Migration, Reader, Settings, StatementError, Value};
@@ -316,7 +316,7 @@ fn deferred_key_fails_its_own_unit_and_not_the_commit() {
 fn commit_that_fails_after_it_was_durable_is_found_durable() {
     let world = world();
     let mut lease = add(&world, None, "a");
-    lease.session().fault = Some(Fault::AfterDurable);
+    lease.faults().plan(CommitFault::AfterDurable);
     assert_eq!(durable(lease.commit()), ["a"]);
     drop(add(&world, Some(lease), "b").commit());
     assert_eq!(world.notes(), ["a", "b"]);
@@ -327,7 +327,7 @@ fn commit_that_fails_after_it_was_durable_is_found_durable() {
 fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_time() {
     let world = world();
     let mut lease = add(&world, None, "a");
-    lease.session().fault = Some(Fault::BeforeDurable);
+    lease.faults().plan(CommitFault::BeforeDurable);
     let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
     assert!(world.notes().is_empty());
     let mut fates = Vec::new();
@@ -336,9 +336,9 @@ fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_
 
     // A neighbour's commit must not be taken for one's own: the numbers go on.
     lease = add(&world, Some(lease), "b");
-    lease.session().fault = Some(Fault::BeforeDurable);
+    lease.faults().plan(CommitFault::BeforeDurable);
     let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
-    lease.session().fault = Some(Fault::BeforeDurable);
+    lease.faults().plan(CommitFault::BeforeDurable);
     fates.clear();
     recover(lease, members, honest, |member, fate| fates.push((member, fate)));
     assert!(matches!(fates.as_slice(), [("b", Fate::Lost(Loss::Commit(_)))]), "{fates:?}");

@@ -2,7 +2,7 @@
 
 use super::{lose, note, sure_ways_to_lose};
 use crate::writer::Ended;
-use crate::writer::commit::{Commit, Fault};
+use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::tests::{World, durable, soon, world, write};
 use crate::{Cursor, Value};
 
@@ -137,7 +137,7 @@ fn lost_batch_takes_the_position_back_and_the_stale_mover_changes_nothing() {
 fn failing_commit_takes_position_and_rows_back_or_neither() {
     let world = world_at_first();
     let (mut lease, _) = world.keep(None, |unit| assert!(take(unit, 2, "a")));
-    lease.session().fault = Some(Fault::BeforeDurable);
+    lease.faults().plan(CommitFault::BeforeDurable);
     assert!(matches!(lease.commit(), Commit::Lost { .. }));
     assert_eq!(world.cursor("book"), Some(place("l", 1, "e1")));
     assert_eq!((world.notes(), world.events()), (vec![], vec![]));
@@ -148,7 +148,7 @@ fn failing_commit_takes_position_and_rows_back_or_neither() {
     durable(lease.commit());
 
     let (mut lease, _) = world.keep(Some(lease), |unit| assert!(take(unit, 2, "a")));
-    lease.session().fault = Some(Fault::AfterDurable);
+    lease.faults().plan(CommitFault::AfterDurable);
     durable(lease.commit());
     drop(lease);
     assert_eq!(world.cursor("book"), Some(place("l", 2, "e2")));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{event, lose, ms, note, sure_ways_to_lose};
-use crate::writer::commit::{Commit, Fault};
+use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::tests::{World, durable, world, write};
 use crate::writer::{Happened, Writer, WriterOptions};
 use crate::{Logged, PublishError};
@@ -211,11 +211,11 @@ fn taking_a_timer_is_not_told_of() {
 fn timer_is_told_of_where_a_failing_commit_left_it_and_not_where_it_did_not() {
     let (world, told) = told_world();
     let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
-    lease.session().fault = Some(Fault::AfterDurable);
+    lease.faults().plan(CommitFault::AfterDurable);
     durable(lease.commit());
     assert_eq!(taken(&told), [TIMERS_ALONE]);
     let (mut lease, ()) = world.keep(Some(lease), |unit| set(unit, "b", 1));
-    lease.session().fault = Some(Fault::BeforeDurable);
+    lease.faults().plan(CommitFault::BeforeDurable);
     assert!(matches!(lease.commit(), Commit::Lost { .. }));
     assert!(taken(&told).is_empty());
 }
@@ -231,7 +231,7 @@ fn timer_of_a_lost_batch_is_not_told_of_by_the_next() {
     }
     let (world, told) = told_world();
     let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
-    lease.session().fault = Some(Fault::BeforeDurable);
+    lease.faults().plan(CommitFault::BeforeDurable);
     assert!(matches!(lease.commit(), Commit::Lost { .. }));
     let (mut lease, ()) = world.keep(Some(lease), |unit| note(unit, "b"));
     durable(lease.commit());

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::fresh::dependencies;
 use crate::toolchain::TARGET;
 
 /// Whether a file is one that the crate in `folder` is built from: hidden ones, what editors leave and what a build writes are not.
@@ -27,7 +28,12 @@ pub fn newer_source(crate_dir: &Path, component: &Path) -> Option<PathBuf> {
     let mut sources = own_sources(crate_dir);
     if let Some(module) = module(crate_dir, target_dir) {
         built = built.max(modified(&module)?);
-        sources.extend(fs::read_to_string(module.with_extension("d")).iter().flat_map(|text| listed(text)));
+        sources.extend(
+            fs::read_to_string(module.with_extension("d"))
+                .iter()
+                .flat_map(|text| dependencies(text))
+                .map(PathBuf::from),
+        );
     }
     let dated = sources.into_iter().filter_map(|source| Some((modified(&source)?, source)));
     dated.filter(|(time, _)| *time > built).max().map(|(_, source)| source)
@@ -66,13 +72,6 @@ fn own_sources(crate_dir: &Path) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// The files behind the colon of a rule. A space in a name has a backslash before it.
-fn listed(text: &str) -> Vec<PathBuf> {
-    let Some((_, files)) = text.split_once(": ") else { return Vec::new() };
-    let marked = files.replace("\\ ", "\0");
-    marked.split_whitespace().map(|file| PathBuf::from(file.replace('\0', " "))).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,107 @@
+//! The seam for a test harness: what it sees of what a handler asks of the host, and what it has fail. A host that serves has none.
+
+use std::fmt::Display;
+
+use bulkhead_store::{StatementError, Value};
+
+use crate::handler::State;
+
+/// What a handler asks of its database.
+#[derive(Debug, Clone, Copy)]
+pub enum DatabaseCall<'a> {
+    /// A statement.
+    Statement {
+        /// Which function was called: `snapshot.query`, `transaction.query` or `transaction.execute`.
+        function: &'static str,
+        /// The statement.
+        sql: &'a str,
+        /// What is bound to it.
+        parameters: &'a [Value],
+    },
+    /// An event.
+    Publish {
+        /// Its type.
+        kind: &'a str,
+        /// The entity that it is about.
+        subject: &'a str,
+        /// JSON.
+        data: &'a str,
+    },
+    /// A timer.
+    Schedule {
+        /// The type of event that it is.
+        kind: &'a str,
+        /// The entity that it is about.
+        subject: &'a str,
+        /// JSON.
+        data: &'a str,
+        /// When it is due: RFC 3339, UTC.
+        due: &'a str,
+    },
+    /// Taking the data out of a subject's events.
+    Compact {
+        /// The subject.
+        subject: &'a str,
+    },
+}
+
+/// What a harness is told, and asked. `service` is the one whose handler runs.
+pub trait Probe: Send + Sync {
+    /// A handler is about to ask its database. An error is what it gets in the place of what it asks for, as from a database that can't:
+    /// a unit of work is lost by it wherever SQLite would have ended the transaction.
+    fn before_database(&self, service: &str, call: &DatabaseCall<'_>) -> Option<StatementError>;
+
+    /// What came of it: the rows that were read or changed.
+    fn after_database(&self, service: &str, call: &DatabaseCall<'_>, result: Result<u64, &dyn Display>);
+
+    /// A handler is about to call another service. A reason is why that is not to be had.
+    fn before_call(&self, service: &str, callee: &str) -> Option<String>;
+
+    /// What came of it: the status.
+    fn after_call(
+        &self,
+        service: &str,
+        callee: &str,
+        request: (&str, &str),
+        result: Result<u16, &dyn Display>,
+    );
+
+    /// Whether an instance may have more memory, where it is within its limit.
+    fn may_grow(&self, service: &str) -> bool;
+}
+
+impl State {
+    /// Runs a database call of a guest's, seen by the probe if there is one; `rows` says how many rows a result is about.
+    pub(crate) fn database_call<T, E: From<StatementError> + Display>(
+        &mut self,
+        call: &DatabaseCall<'_>,
+        rows: impl FnOnce(&T) -> u64,
+        run: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Some(probe) = self.surroundings.probe.clone() else { return run(self) };
+        let spec = std::sync::Arc::clone(&self.spec);
+        let result = match probe.before_database(&spec.name, call) {
+            None => run(self),
+            Some(error) => Err(self.meet(call, error).into()),
+        };
+        let told = match &result {
+            Ok(value) => Ok(rows(value)),
+            Err(error) => Err(error as &dyn Display),
+        };
+        probe.after_database(&spec.name, call, told);
+        result
+    }
+
+    /// Has the handler meet `error`.
+    fn meet(&mut self, call: &DatabaseCall<'_>, error: StatementError) -> StatementError {
+        let reads = matches!(call, DatabaseCall::Statement { function: "snapshot.query", .. });
+        let stays = matches!(error, StatementError::Busy | StatementError::Constraint(_));
+        if reads || stays {
+            return error;
+        }
+        match crate::capability::join(self) {
+            Ok(unit) => unit.meet(error),
+            Err(error) => error,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A service on its caller's thread: nothing runs but what is asked for, when it is asked for. For tests, which so have one order of things.
+//!
+//! What a request, an event or a timer goes through is the same as in a host that serves: the runner, the unit of work, the position, the
+//! parked events. Only the threads and what they wait for are left out.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bulkhead_store::{InboxReader, Logged};
+
+use crate::consumer::Consumer;
+use crate::deferred::{Deferred, DeferredWork};
+use crate::dispatcher::DispatchError;
+use crate::edge::Edge;
+use crate::engine::Engine;
+use crate::event_log::{EventLog, OpenLog};
+use crate::job::Job;
+use crate::lane::Lane;
+use crate::release::{Release, ServiceContext};
+use crate::runner::Runner;
+use crate::service::{Queues, Surroundings};
+
+/// A service without threads.
+pub struct SteppedService {
+    consumer: Consumer,
+    runner: Mutex<Runner>,
+}
+
+impl SteppedService {
+    /// A service that runs `release`; `queues` are those that lead others to it.
+    #[must_use]
+    pub fn new(engine: &Engine, release: Release, surroundings: &Arc<Surroundings>, queues: Queues) -> Self {
+        queues.follow(&release);
+        let context = ServiceContext::new(release, Arc::clone(surroundings));
+        let consumer = Consumer::new(engine.clone(), context, queues);
+        let runner = Mutex::new(consumer.runner());
+        Self { consumer, runner }
+    }
+
+    /// The service, as operators reach it.
+    #[must_use]
+    pub fn consumer(&self) -> &Consumer {
+        &self.consumer
+    }
+
+    /// Runs a request: when this returns it has its answer, and what it wrote is durable.
+    pub fn run(&self, job: Job) {
+        // Nobody waits here for itself: the calls that a manifest grants have no cycle.
+        let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
+        runner.begin();
+        runner.run_job(job, || false);
+        runner.recover_lost();
+        runner.end();
+        runner.run_again_alone();
+    }
+
+    /// Has the next request run on a new instance.
+    pub fn renew(&self) {
+        self.runner.lock().unwrap_or_else(PoisonError::into_inner).instance = None;
+    }
+
+    /// The lane of an edge that leads to it.
+    ///
+    /// # Errors
+    ///
+    /// See [`DispatchError`].
+    pub fn lane(&self, edge: &Arc<Edge>, log: Box<dyn EventLog>) -> Result<SteppedLane, DispatchError> {
+        let (runner, inbox) = self.open()?;
+        // The row is read before the first event.
+        edge.refresh();
+        Ok(SteppedLane(Lane::new(Arc::clone(edge), log, runner, inbox, Arc::default(), never())))
+    }
+
+    /// Its timers and parked events; `edges` are those that lead to it.
+    ///
+    /// # Errors
+    ///
+    /// See [`DispatchError`].
+    pub fn timers(&self, edges: &[Arc<Edge>], open: &OpenLog<'_>) -> Result<SteppedTimers, DispatchError> {
+        let (runner, inbox) = self.open()?;
+        let mut sources = BTreeMap::new();
+        for edge in edges {
+            if let Some(log) = open(&edge.spec.producer)? {
+                sources.insert(edge.spec.producer.clone(), (Arc::clone(edge), log));
+            }
+        }
+        Ok(SteppedTimers(DeferredWork::new(Arc::new(Deferred::default()), runner, inbox, sources, never())))
+    }
+
+    fn open(&self) -> Result<(Runner, InboxReader), DispatchError> {
+        let name = || self.consumer.name().to_owned();
+        let database = self.consumer.database().ok_or_else(|| DispatchError::NoDatabase(name()))?;
+        Ok((self.consumer.runner(), InboxReader::open(&database.database)?))
+    }
+}
+
+/// It is never told to stop.
+fn never() -> Arc<AtomicBool> {
+    Arc::default()
+}
+
+/// A lane without a thread.
+pub struct SteppedLane(Lane);
+
+impl SteppedLane {
+    /// Takes the next event of the log that the consumer takes, and gives it; none where it has taken all. The event took effect, or was
+    /// parked, or is a dead letter.
+    ///
+    /// # Errors
+    ///
+    /// Why the lane waits, or has stopped.
+    pub fn step(&mut self) -> Result<Option<Logged>, String> {
+        self.0.step()
+    }
+}
+
+/// A service's timers and parked events, without a thread.
+pub struct SteppedTimers(DeferredWork);
+
+impl SteppedTimers {
+    /// Takes all that is due, and gives how long until the next is, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't, now.
+    pub fn take_due(&mut self) -> Result<Option<Duration>, String> {
+        self.0.take_due().map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,215 @@
+//! An answer, and the checks of it.
+
+use std::borrow::Borrow;
+use std::rc::Rc;
+
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use crate::diff;
+use crate::world::World;
+
+/// What a request was answered. Each check gives the answer back, or fails the test and shows what the service did: its statements, its
+/// events, its calls and its lines of the log.
+pub struct Answer {
+    world: Rc<World>,
+    what: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    replayed: bool,
+    database_calls: u32,
+}
+
+impl Answer {
+    pub(crate) fn new(
+        world: Rc<World>,
+        what: String,
+        (status, headers, body): (StatusCode, HeaderMap, Vec<u8>),
+        replayed: bool,
+    ) -> Self {
+        let database_calls = world.recorder.database_calls();
+        Self { world, what, status, headers, body, replayed, database_calls }
+    }
+
+    #[track_caller]
+    fn fail(&self, why: &str) -> ! {
+        self.world.fail(&format!("{}: {why}", self.what))
+    }
+
+    /// Has this status.
+    #[track_caller]
+    pub fn status(self, expected: u16) -> Self {
+        if self.status.as_u16() != expected {
+            self.fail(&format!("the status is {}, not {expected}; the body: {}", self.status, self.text()));
+        }
+        self
+    }
+
+    /// Has this header, once, with this value.
+    #[track_caller]
+    pub fn header(self, name: &str, expected: &str) -> Self {
+        match self.header_value(name) {
+            Some(found) if found == expected => self,
+            Some(found) => self.fail(&format!("the header {name} is {found:?}, not {expected:?}")),
+            None => self.fail(&format!("there is no header {name}; it was to be {expected:?}")),
+        }
+    }
+
+    /// Does not have this header.
+    #[track_caller]
+    pub fn no_header(self, name: &str) -> Self {
+        if let Some(found) = self.header_value(name) {
+            self.fail(&format!("there is a header {name}, {found:?}"));
+        }
+        self
+    }
+
+    /// Is a problem document (RFC 9457) with this status and this `code`.
+    #[track_caller]
+    pub fn problem(self, status: u16, code: &str) -> Self {
+        let document = self.json_or_null();
+        let found = document.get("code").and_then(Value::as_str).unwrap_or("none");
+        if self.status.as_u16() != status || found != code {
+            self.fail(&format!(
+                "the status is {} and the code {found}, not {status} and {code}; the body: {}",
+                self.status,
+                self.text()
+            ));
+        }
+        let kind = self.header_value("content-type").unwrap_or_default();
+        if kind != "application/problem+json" {
+            self.fail(&format!(
+                "a problem document has the type application/problem+json, and this is {kind}"
+            ));
+        }
+        self
+    }
+
+    /// Names this field among those that are wrong, in a problem document.
+    #[track_caller]
+    pub fn names_field(self, field: &str) -> Self {
+        let document = self.json_or_null();
+        let fields: Vec<&str> = document
+            .get("errors")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|error| error.get("field")?.as_str())
+            .collect();
+        if !fields.contains(&field) {
+            self.fail(&format!("it does not name {field} among what is wrong, but {fields:?}"));
+        }
+        self
+    }
+
+    /// Has this JSON body, and nothing else in it.
+    #[track_caller]
+    pub fn body(self, expected: impl Borrow<Value>) -> Self {
+        let expected = expected.borrow();
+        let found = self.json();
+        if found != *expected {
+            self.fail(&format!("the body is another one:\n{}", diff::of(expected, &found)));
+        }
+        self
+    }
+
+    /// Has these members in its JSON body, whatever else is in it: at any depth, and with all items of the lists that are named.
+    #[track_caller]
+    pub fn includes(self, expected: impl Borrow<Value>) -> Self {
+        let expected = expected.borrow();
+        let found = diff::restricted(expected, &self.json());
+        if found != *expected {
+            self.fail(&format!("the body lacks what it is to have:\n{}", diff::of(expected, &found)));
+        }
+        self
+    }
+
+    /// Has no body.
+    #[track_caller]
+    pub fn empty(self) -> Self {
+        if !self.body.is_empty() {
+            self.fail(&format!("there is a body: {}", self.text()));
+        }
+        self
+    }
+
+    /// Is, or is not, the answer that an earlier request with the same idempotency key got.
+    #[track_caller]
+    pub fn replayed(self, expected: bool) -> Self {
+        if self.replayed != expected {
+            let is = if self.replayed { "is" } else { "is not" };
+            self.fail(&format!("it {is} the answer of an earlier request"));
+        }
+        self
+    }
+
+    /// The body as JSON.
+    #[must_use]
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        match serde_json::from_slice(&self.body) {
+            Ok(value) => value,
+            Err(error) => self.fail(&format!("the body is no JSON ({error}): {:?}", self.text())),
+        }
+    }
+
+    /// A member of the JSON body that is a string: `answer.text_of("id")`.
+    #[must_use]
+    #[track_caller]
+    pub fn text_of(&self, member: &str) -> String {
+        match self.json().get(member) {
+            Some(Value::String(text)) => text.clone(),
+            found => self.fail(&format!("the member {member} is no string but {found:?}")),
+        }
+    }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The value of a header, if it is there; of several, the first.
+    #[must_use]
+    pub fn header_value(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status_code(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// How many database calls the handler made: for a test that has each of them fail in turn.
+    #[must_use]
+    pub fn database_calls(&self) -> u32 {
+        self.database_calls
+    }
+
+    /// The whole answer as JSON, for a snapshot. It repeats exactly, so it needs no redactions.
+    #[must_use]
+    pub fn snapshot(&self) -> Value {
+        let headers: serde_json::Map<String, Value> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+            .collect();
+        let body = match serde_json::from_slice(&self.body) {
+            Ok(value) => value,
+            Err(_) => Value::String(self.text()),
+        };
+        json!({ "status": self.status.as_u16(), "headers": headers, "body": body })
+    }
+
+    fn json_or_null(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}

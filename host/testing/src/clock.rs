@@ -1,0 +1,45 @@
+//! Time and randomness that a test holds in its hand.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bulkhead_types::{Clock, Random};
+
+/// A clock that stands still until it is moved. Clones are the same clock.
+#[derive(Debug, Clone)]
+pub(crate) struct TestClock(std::sync::Arc<Mutex<Duration>>);
+
+impl TestClock {
+    /// At first it is so long after 1970.
+    pub(crate) fn new(now: Duration) -> Self {
+        Self(std::sync::Arc::new(Mutex::new(now)))
+    }
+
+    /// Moves it forward. It never goes back.
+    pub(crate) fn move_to(&self, time: Duration) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = time.max(*now);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Duration {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Random bytes that only look so: the same seed gives the same.
+#[derive(Debug)]
+pub(crate) struct SeededRandom(Mutex<fastrand::Rng>);
+
+impl SeededRandom {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Mutex::new(fastrand::Rng::with_seed(seed)))
+    }
+}
+
+impl Random for SeededRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+    }
+}

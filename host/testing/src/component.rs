@@ -1,0 +1,76 @@
+//! The component of a service: built when it is not fresh, compiled once for all processes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use bulkhead::application::CompiledFile;
+use bulkhead::manifest::{Manifest, ServiceEntry, Source, components_folder};
+use bulkhead_build::{BuildRequest, build_if_stale};
+use bulkhead_runtime::{ComponentCache, Engine};
+use bulkhead_types::limits::MEMORY_MAX;
+
+/// Instances at a time in one process: a test has one for each service and each edge.
+const INSTANCES: u32 = 512;
+/// Names the manifest, in the place of the one above the test's crate.
+const MANIFEST_VARIABLE: &str = "BULKHEAD_MANIFEST";
+
+/// The engine of this process.
+pub(crate) static ENGINE: LazyLock<Engine> =
+    LazyLock::new(|| Engine::new(INSTANCES, MEMORY_MAX).expect("the system reserves address space"));
+
+/// What this process has compiled, by file.
+static COMPILED: Mutex<BTreeMap<PathBuf, Arc<Compiled>>> = Mutex::new(BTreeMap::new());
+
+/// A component of which nothing more is to be made.
+pub(crate) struct Compiled {
+    pub(crate) file: CompiledFile,
+    /// Where what is made of it once is kept for all processes.
+    pub(crate) folder: PathBuf,
+}
+
+/// The manifest: that of the variable, or `bulkhead.toml` in the nearest folder above the test's crate.
+pub(crate) fn manifest() -> Manifest {
+    let path = std::env::var_os(MANIFEST_VARIABLE).map(PathBuf::from).unwrap_or_else(|| {
+        // cargo and nextest set it for tests that they run.
+        let from = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let from = from.unwrap_or_else(|| std::env::current_dir().expect("there is a current folder"));
+        let found = from.ancestors().map(|folder| folder.join("bulkhead.toml")).find(|file| file.is_file());
+        found.unwrap_or_else(|| {
+            panic!(
+                "no folder above {} has a bulkhead.toml: put the test's crate below the manifest, or name it in {MANIFEST_VARIABLE}",
+                from.display()
+            )
+        })
+    });
+    Manifest::read(&path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The compiled component of a service, built before if need be.
+pub(crate) fn compiled(name: &str, entry: &ServiceEntry, manifest: &Path) -> Arc<Compiled> {
+    let file = entry.source.component(name);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = compiled.get(&file) {
+        return Arc::clone(found);
+    }
+    let folder = match &entry.source {
+        Source::File(_) => components_folder(manifest.parent().unwrap_or(Path::new("."))),
+        Source::Crate(folder) => {
+            let folder = folder.clone();
+            let out_dir = components_folder(&folder);
+            let request = BuildRequest { service: name.to_owned(), crate_dir: folder };
+            let told = &mut |line: &str| eprintln!("{line}");
+            build_if_stale(&request, &out_dir, told).unwrap_or_else(|error| panic!("failed to {error}"));
+            out_dir
+        }
+    };
+    let bytes =
+        std::fs::read(&file).unwrap_or_else(|error| panic!("failed to read {}: {error}", file.display()));
+    let folder = folder.join("compiled");
+    let cache = ComponentCache::open(&folder);
+    let new = CompiledFile::new(&ENGINE, &cache, &bytes, &file.display());
+    let new = Compiled { file: new.unwrap_or_else(|errors| panic!("{}", errors.join("\n"))), folder };
+    let new = Arc::new(new);
+    compiled.insert(file, Arc::clone(&new));
+    new
+}

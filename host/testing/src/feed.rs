@@ -1,0 +1,58 @@
+//! The log of a producer that does not run: what the test says that it published.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bulkhead_runtime::EventLog;
+use bulkhead_store::{Logged, StatementError};
+
+/// A log that a test writes. Clones are the same log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Feed(Arc<Mutex<Vec<Logged>>>);
+
+/// Its id: that of no log of a database, which has 32 digits.
+const ID: &str = "of the test";
+
+impl Feed {
+    fn events(&self) -> MutexGuard<'_, Vec<Logged>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends an event, whatever it is; gives its place.
+    pub(crate) fn append(&self, event: Logged) -> i64 {
+        let mut events = self.events();
+        let sequence = i64::try_from(events.len()).unwrap_or(i64::MAX) + 1;
+        events.push(Logged { sequence, ..event });
+        sequence
+    }
+}
+
+impl EventLog for Feed {
+    fn id(&self) -> &str {
+        ID
+    }
+
+    fn read(&mut self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
+        let events = self.events();
+        let found = events.iter().filter(|event| event.sequence >= sequence);
+        Ok(found.take(usize::try_from(count).unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    fn has_later(
+        &mut self,
+        subject: &str,
+        kinds: [&str; 2],
+        between: (i64, i64),
+    ) -> Result<bool, StatementError> {
+        let later = |event: &Logged| {
+            event.subject == subject
+                && kinds.contains(&event.kind.as_str())
+                && event.sequence > between.0
+                && event.sequence <= between.1
+        };
+        Ok(self.events().iter().any(later))
+    }
+
+    fn follow(&self, _wake: bulkhead_runtime::Waker) {
+        // Whoever steps the lane knows that there is something.
+    }
+}

@@ -1,0 +1,242 @@
+//! What a service does in one request or delivery: written down, to be shown when a test fails; and what it meets there.
+
+use std::fmt::{Display, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bulkhead_runtime::{DatabaseCall, Probe};
+use bulkhead_store::{CommitFault, CommitFaults, StatementError, Value};
+use tracing::Dispatch;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::fault::Fault;
+
+/// Bytes of a value that are shown.
+const SHOWN_BYTES: usize = 200;
+/// Commits that are tried for one request, and more.
+const COMMITS: usize = 4;
+
+/// A call from one service to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Called {
+    pub(crate) caller: String,
+    pub(crate) callee: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+}
+
+#[derive(Default)]
+struct State {
+    /// What was done, a line each.
+    lines: Vec<String>,
+    database_calls: u32,
+    calls: u32,
+    fault: Option<Fault>,
+    /// It came about.
+    met: bool,
+    /// Of the test: to be told when the call has ended.
+    mistake: Option<String>,
+    called: Vec<Called>,
+}
+
+/// Writes down what services do. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Recorder(Arc<Mutex<State>>);
+
+impl Recorder {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A subscriber whose lines are written down as well: those of the guests, and what the host says of them.
+    pub(crate) fn dispatch(&self) -> Dispatch {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(self.clone())
+            .without_time()
+            .with_ansi(false)
+            .finish();
+        Dispatch::new(subscriber)
+    }
+
+    /// Begins anew, with what is to fail.
+    pub(crate) fn begin(&self, what: String, fault: Option<Fault>, commits: &CommitFaults) {
+        let mut state = self.state();
+        state.lines = vec![what];
+        (state.database_calls, state.calls, state.met) = (0, 0, false);
+        state.fault = fault;
+        state.mistake = None;
+        commits.clear();
+        let times = match fault {
+            Some(Fault::Commit) => COMMITS,
+            Some(Fault::CommitOnce) => 1,
+            _ => 0,
+        };
+        (0..times).for_each(|_| commits.plan(CommitFault::BeforeDurable));
+    }
+
+    /// The request or the delivery has ended: what is wrong with the test, if anything is.
+    pub(crate) fn end(&self, commits: &CommitFaults) -> Result<(), String> {
+        let left = commits.clear();
+        let mut state = self.state();
+        if let Some(mistake) = state.mistake.take() {
+            return Err(mistake);
+        }
+        let met = match state.fault.take() {
+            None => true,
+            Some(Fault::Commit) if left < COMMITS => true,
+            Some(Fault::CommitOnce) if left < 1 => true,
+            Some(fault) if !state.met => {
+                return Err(format!(
+                    "{fault:?} did not come about: the handler made {} database calls and {} calls to other services",
+                    state.database_calls, state.calls
+                ));
+            }
+            Some(_) => true,
+        };
+        debug_assert!(met);
+        Ok(())
+    }
+
+    pub(crate) fn line(&self, line: String) {
+        self.state().lines.push(line);
+    }
+
+    /// The test is wrong, and is to be told so.
+    pub(crate) fn mistake(&self, mistake: String) {
+        self.state().mistake.get_or_insert(mistake);
+    }
+
+    /// How many database calls the handlers made since the beginning.
+    pub(crate) fn database_calls(&self) -> u32 {
+        self.state().database_calls
+    }
+
+    /// The calls between services since it was asked the last time.
+    pub(crate) fn take_called(&self, caller: &str) -> Vec<Called> {
+        let mut state = self.state();
+        let (taken, left) =
+            std::mem::take(&mut state.called).into_iter().partition(|called| called.caller == caller);
+        state.called = left;
+        taken
+    }
+
+    /// All that was done since the beginning.
+    pub(crate) fn told(&self) -> String {
+        let state = self.state();
+        let mut told = String::new();
+        for (place, line) in state.lines.iter().enumerate() {
+            let indent = if place == 0 { "" } else { "    " };
+            let _ = writeln!(told, "{indent}{}", line.replace('\n', "\n      "));
+        }
+        told
+    }
+}
+
+impl Probe for Recorder {
+    fn before_database(&self, _service: &str, _call: &DatabaseCall<'_>) -> Option<StatementError> {
+        let mut state = self.state();
+        state.database_calls += 1;
+        let at = |n: u32, error| (n == state.database_calls).then_some(error);
+        let error = match state.fault? {
+            Fault::Statement(n) => at(n, StatementError::Other("disk I/O error (made by the test)".into())),
+            Fault::StorageFull(n) => at(n, StatementError::StorageFull),
+            Fault::StatementBusy(n) => at(n, StatementError::Busy),
+            _ => None,
+        };
+        state.met |= error.is_some();
+        error
+    }
+
+    fn after_database(&self, service: &str, call: &DatabaseCall<'_>, result: Result<u64, &dyn Display>) {
+        let what = match call {
+            DatabaseCall::Statement { function, sql, parameters } => {
+                let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+                let values = parameters.iter().map(shown).collect::<Vec<_>>().join(", ");
+                format!("{function} {sql} [{values}]")
+            }
+            DatabaseCall::Publish { kind, subject, data } => format!("publish {kind} {subject} {data}"),
+            DatabaseCall::Schedule { kind, subject, data, due } => {
+                format!("schedule {kind} {subject} {data} at {due}")
+            }
+            DatabaseCall::Compact { subject } => format!("compact {subject}"),
+        };
+        let came = match (call, result) {
+            (_, Err(error)) => format!(" → failed: {error}"),
+            (DatabaseCall::Statement { .. } | DatabaseCall::Compact { .. }, Ok(1)) => " → 1 row".to_owned(),
+            (DatabaseCall::Statement { .. } | DatabaseCall::Compact { .. }, Ok(rows)) => {
+                format!(" → {rows} rows")
+            }
+            _ => String::new(),
+        };
+        self.line(format!("{service}: {what}{came}"));
+    }
+
+    fn before_call(&self, _service: &str, _callee: &str) -> Option<String> {
+        let mut state = self.state();
+        state.calls += 1;
+        let fails = matches!(state.fault, Some(Fault::Call(n)) if n == state.calls);
+        state.met |= fails;
+        fails.then(|| "it does not answer (made by the test)".to_owned())
+    }
+
+    fn after_call(
+        &self,
+        service: &str,
+        callee: &str,
+        (method, path): (&str, &str),
+        result: Result<u16, &dyn Display>,
+    ) {
+        let came = match result {
+            Ok(status) => status.to_string(),
+            Err(error) => format!("failed: {error}"),
+        };
+        self.line(format!("{service}: call {callee} {method} {path} → {came}"));
+        self.state().called.push(Called {
+            caller: service.to_owned(),
+            callee: callee.to_owned(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+        });
+    }
+
+    fn may_grow(&self, _service: &str) -> bool {
+        let mut state = self.state();
+        let refused = state.fault == Some(Fault::Memory);
+        state.met |= refused;
+        !refused
+    }
+}
+
+/// A line of the log.
+impl std::io::Write for Recorder {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.line(format!("log: {}", String::from_utf8_lossy(bytes).trim()));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Recorder {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+/// A value as a test's reader sees it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Integer(value) => value.to_string(),
+        Value::Real(value) => value.to_string(),
+        Value::Text(text) => {
+            let cut = text.get(..text.floor_char_boundary(SHOWN_BYTES)).unwrap_or_default();
+            format!("{cut:?}{}", if cut.len() < text.len() { "…" } else { "" })
+        }
+        Value::Blob(bytes) => format!("{} bytes", bytes.len()),
+    }
+}

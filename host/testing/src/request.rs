@@ -1,0 +1,196 @@
+//! A request, as a client's would come to the service.
+
+use std::borrow::Borrow;
+use std::fmt::Display;
+use std::rc::Rc;
+
+use bulkhead_runtime::{Failure, Header, Job, Principal, Problem, Request as Sent};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::fault::Fault;
+use crate::world::World;
+
+/// A request that is being written. Nothing happens until [`Request::send`].
+#[must_use = "a request is sent by `.send()`"]
+pub struct Request {
+    world: Rc<World>,
+    service: String,
+    method: String,
+    path: String,
+    query: Option<String>,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    principal: Option<Principal>,
+    caller: Option<String>,
+    idempotency_key: Option<String>,
+    fault: Option<Fault>,
+}
+
+impl Request {
+    pub(crate) fn new(world: &Rc<World>, service: &str, method: &str, target: &str) -> Self {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        Self {
+            world: Rc::clone(world),
+            service: service.to_owned(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query,
+            headers: Vec::new(),
+            body: Vec::new(),
+            principal: None,
+            caller: None,
+            idempotency_key: None,
+            fault: None,
+        }
+    }
+
+    /// Who asks: the subject of a token that the host has checked.
+    pub fn principal(mut self, subject: impl Display) -> Self {
+        let roles = self.principal.take().map(|principal| principal.roles).unwrap_or_default();
+        self.principal = Some(Principal { subject: subject.to_string(), roles, expires_at: None });
+        self
+    }
+
+    /// A role that who asks has besides.
+    #[track_caller]
+    pub fn role(mut self, role: &str) -> Self {
+        match &mut self.principal {
+            Some(principal) => principal.roles.push(role.to_owned()),
+            None => panic!("nobody has the role {role}: say .principal(…) before .role(…)"),
+        }
+        self
+    }
+
+    /// When the token of who asks ends: in seconds since 1970.
+    #[track_caller]
+    pub fn expires_at(mut self, seconds: u64) -> Self {
+        match &mut self.principal {
+            Some(principal) => principal.expires_at = Some(seconds),
+            None => panic!("nobody's token ends: say .principal(…) before .expires_at(…)"),
+        }
+        self
+    }
+
+    /// By way of which service the request comes: for routes that other services call.
+    pub fn caller(mut self, service: &str) -> Self {
+        self.caller = Some(service.to_owned());
+        self
+    }
+
+    /// A JSON body, with its `Content-Type`.
+    pub fn json(self, body: impl Borrow<Value>) -> Self {
+        self.body(body.borrow().to_string(), "application/json")
+    }
+
+    /// A body of any bytes, with its `Content-Type`.
+    pub fn body(mut self, body: impl Into<Vec<u8>>, content_type: &str) -> Self {
+        self.body = body.into();
+        self.header(CONTENT_TYPE.as_str(), content_type)
+    }
+
+    /// One more header.
+    pub fn header(mut self, name: &str, value: impl Display) -> Self {
+        self.headers.push((name.to_ascii_lowercase(), value.to_string()));
+        self
+    }
+
+    /// One more parameter of the query, percent-encoded.
+    pub fn query(mut self, name: &str, value: impl Display) -> Self {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let pair = format!("{}={}", encoded(name), encoded(&value.to_string()));
+        self.query = Some(self.query.map_or_else(|| pair.clone(), |query| format!("{query}&{pair}")));
+        self
+    }
+
+    /// An `Idempotency-Key`: the effects of all requests with it are those of one.
+    pub fn idempotency_key(mut self, key: &str) -> Self {
+        self.idempotency_key = Some(key.to_owned());
+        self.header("idempotency-key", key)
+    }
+
+    /// What fails while it is handled.
+    pub fn failing(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
+        self
+    }
+
+    /// Sends it, and gives the answer once what it wrote is durable.
+    ///
+    /// # Panics
+    ///
+    /// When no route of the manifest leads to its path, or a [`Fault`] did not come about.
+    #[must_use = "an answer is to be checked"]
+    #[track_caller]
+    pub fn send(self) -> Answer {
+        let Self { world, service, method, path, query, headers, body, principal, caller, .. } = self;
+        let member = world.member(&service);
+        let front = member.queues.front();
+        let Some(route) = front.route_of(&path) else {
+            panic!(
+                "no route of the manifest leads to {path} at {service}; its routes are {:?}",
+                front.routes
+            );
+        };
+        if self.fault == Some(Fault::Memory) {
+            member.stepped.renew();
+        }
+        let trace_id = world.trace_id();
+        let target = query.as_ref().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+        let what = format!("{method} {target}");
+        let (reply, outcome) = std::sync::mpsc::channel();
+        let job = Job {
+            request: Sent {
+                method: method.clone(),
+                route: route.to_owned(),
+                path: path.clone(),
+                query,
+                headers: headers
+                    .into_iter()
+                    .map(|(name, value)| Header { name, value: value.into_bytes() })
+                    .collect(),
+                body,
+                principal,
+                peer: "127.0.0.1".to_owned(),
+                caller,
+                trace_id: trace_id.clone(),
+            },
+            deadline: World::deadline(),
+            again: false,
+            idempotency_key: self.idempotency_key,
+            reply: Box::new(move |outcome| {
+                let _ = reply.send(outcome);
+            }),
+        };
+        let told = format!("{service}: {what}");
+        let outcome = world.observe(told, self.fault, || {
+            member.stepped.run(job);
+            outcome.try_recv().ok()
+        });
+        let outcome = outcome.unwrap_or_else(|| world.fail("the request has no answer"));
+        let (status, headers, body, replayed) = match outcome {
+            Ok(answer) => (answer.status, answer.headers, answer.body, answer.replayed),
+            Err(failure) => problem(&failure, &trace_id),
+        };
+        world.hits.request(&service, (&method, &path), status.as_u16(), &body);
+        Answer::new(world, what, (status, headers, body), replayed)
+    }
+}
+
+/// What the host answers in the place of a handler that failed.
+fn problem(failure: &Failure, trace_id: &str) -> (StatusCode, HeaderMap, Vec<u8>, bool) {
+    let problem = Problem::from(failure);
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, headers, problem.to_json(trace_id), false)
+}

@@ -1,0 +1,241 @@
+//! A service, as a test reaches it.
+
+use std::borrow::Borrow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead_runtime::Description;
+use bulkhead_store::{Database, InboxReader, LogReader, Parked, ParkedState, Reader, Value as Column};
+use bulkhead_types::rfc3339;
+use serde_json::{Value, json};
+
+use crate::application::{Builder, advance};
+use crate::diff;
+use crate::event::{Event, Published, Timer};
+use crate::request::Request;
+use crate::world::{Looks, World};
+
+/// Events that are read of a log at a time.
+const EVENTS: u32 = 10_000;
+
+/// A service that runs in a test. Clones are the same service.
+#[derive(Clone)]
+pub struct Service {
+    pub(crate) world: Rc<World>,
+    pub(crate) name: String,
+}
+
+impl Service {
+    /// Runs one service of the manifest, alone: its database is new, the clock stands at the beginning of 2026, and what it takes from other
+    /// services the test delivers.
+    ///
+    /// # Panics
+    ///
+    /// When the manifest has no such service, or its component can't be built or loaded.
+    #[must_use]
+    #[track_caller]
+    pub fn start(name: &str) -> Self {
+        Self::with(name).start().service(name)
+    }
+
+    /// The same with stand-ins for other services, settings or another seed.
+    #[track_caller]
+    pub fn with(name: &str) -> Builder {
+        Builder::new(vec![name.to_owned()])
+    }
+
+    /// A GET of a path, which may have a query.
+    pub fn get(&self, path: impl AsRef<str>) -> Request {
+        self.request("GET", path)
+    }
+
+    /// A POST.
+    pub fn post(&self, path: impl AsRef<str>) -> Request {
+        self.request("POST", path)
+    }
+
+    /// A PUT.
+    pub fn put(&self, path: impl AsRef<str>) -> Request {
+        self.request("PUT", path)
+    }
+
+    /// A PATCH.
+    pub fn patch(&self, path: impl AsRef<str>) -> Request {
+        self.request("PATCH", path)
+    }
+
+    /// A DELETE.
+    pub fn delete(&self, path: impl AsRef<str>) -> Request {
+        self.request("DELETE", path)
+    }
+
+    /// A request of any method.
+    pub fn request(&self, method: &str, path: impl AsRef<str>) -> Request {
+        Request::new(&self.world, &self.name, method, path.as_ref())
+    }
+
+    /// An event of another service, which does not run in this test.
+    pub fn event(&self, kind: &str) -> Event {
+        Event::new(&self.world, &self.name, kind)
+    }
+
+    /// The events that it published and that were not looked at yet, in their order.
+    #[must_use]
+    #[track_caller]
+    pub fn published(&self) -> Vec<Published> {
+        let events = self.world.look(&self.name, |database, looks| {
+            let seen = looks.seen;
+            let events = looks.log(database)?.read(seen + 1, EVENTS).map_err(|error| error.to_string())?;
+            looks.seen = events.last().map_or(seen, |event| event.sequence);
+            Ok(events)
+        });
+        events.into_iter().map(Published::from).collect()
+    }
+
+    /// It published these events since it was looked at last, and no others: a list of objects with `type`, `subject` and `data`.
+    ///
+    /// # Panics
+    ///
+    /// When it did not: the differences are shown.
+    #[track_caller]
+    pub fn expect_published(&self, expected: impl Borrow<Value>) {
+        let expected = expected.borrow();
+        let found: Value = self
+            .published()
+            .into_iter()
+            .map(|event| json!({"type": event.kind, "subject": event.subject, "data": event.data}))
+            .collect();
+        if found != *expected {
+            let diff = diff::of(expected, &found);
+            self.world.fail(&format!("{} published other events:\n{diff}", self.name));
+        }
+    }
+
+    /// The timers that it has set and that were not taken, the earliest first.
+    #[must_use]
+    #[track_caller]
+    pub fn timers(&self) -> Vec<Timer> {
+        let timers = self.world.look(&self.name, |database, looks| {
+            looks.inbox(database)?.timers().map_err(|error| error.to_string())
+        });
+        let timer = |(event, due): (bulkhead_store::Logged, Duration)| Timer {
+            kind: event.kind,
+            subject: event.subject,
+            data: serde_json::from_str(&event.data).unwrap_or_default(),
+            due: rfc3339(due),
+        };
+        timers.into_iter().map(timer).collect()
+    }
+
+    /// The events that it could not take and tries again: each type with the reason.
+    #[must_use]
+    #[track_caller]
+    pub fn parked(&self) -> Vec<(String, String)> {
+        self.not_taken(ParkedState::Parked)
+    }
+
+    /// The events that it will never take: each type with the reason.
+    #[must_use]
+    #[track_caller]
+    pub fn dead_letters(&self) -> Vec<(String, String)> {
+        self.not_taken(ParkedState::Dead)
+    }
+
+    #[track_caller]
+    fn not_taken(&self, state: ParkedState) -> Vec<(String, String)> {
+        let all: Vec<Parked> = self.world.look(&self.name, |database, looks| {
+            looks.inbox(database)?.parked().map_err(|error| error.to_string())
+        });
+        let of_state = all.into_iter().filter(|parked| parked.state == state);
+        of_state.map(|parked| (parked.kind, parked.reason)).collect()
+    }
+
+    /// What a SELECT on its database gives, as a list of objects: for a comparison or a snapshot. Bytes are written in hexadecimal.
+    ///
+    /// # Panics
+    ///
+    /// When the statement fails. The host's own tables can't be read.
+    #[must_use]
+    #[track_caller]
+    pub fn rows(&self, sql: &str) -> Value {
+        let found = self.world.look(&self.name, |database, looks| {
+            let reader = looks.rows(database)?;
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let found = reader.query(deadline, sql, &[]).map_err(|error| error.to_string());
+            reader.end();
+            found
+        });
+        let object = |row: Vec<Column>| -> Value {
+            found.columns.iter().cloned().zip(row.into_iter().map(json_of)).collect()
+        };
+        found.rows.into_iter().map(object).collect()
+    }
+
+    /// The calls that it made to other services since it was asked last: each as `SERVICE METHOD PATH`.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
+        let called = self.world.recorder.take_called(&self.name);
+        let line =
+            |called: crate::recorder::Called| format!("{} {} {}", called.callee, called.method, called.path);
+        called.into_iter().map(line).collect()
+    }
+
+    /// Moves the clock: see [`crate::Application::advance`].
+    #[track_caller]
+    pub fn advance(&self, time: Duration) {
+        advance(&self.world, time);
+    }
+
+    /// What the clock says: RFC 3339, UTC, with milliseconds.
+    #[must_use]
+    pub fn now(&self) -> String {
+        use bulkhead_types::Clock as _;
+        rfc3339(self.world.clock.now())
+    }
+
+    /// What the component says of itself.
+    #[must_use]
+    #[track_caller]
+    pub fn description(&self) -> Description {
+        let component = &self.world.member(&self.name).component;
+        component.description.clone().unwrap_or_else(|| panic!("{} exports no `describe`", self.name))
+    }
+}
+
+impl Looks {
+    pub(crate) fn inbox(&mut self, database: &Arc<Database>) -> Result<&InboxReader, String> {
+        opened(&mut self.inbox, || InboxReader::open(database))
+    }
+
+    pub(crate) fn log(&mut self, database: &Arc<Database>) -> Result<&LogReader, String> {
+        opened(&mut self.log, || LogReader::open(database))
+    }
+
+    fn rows(&mut self, database: &Arc<Database>) -> Result<&mut Reader, String> {
+        match &mut self.rows {
+            Some(reader) => Ok(reader),
+            empty => Ok(empty.insert(Reader::open(database).map_err(|error| error.to_string())?)),
+        }
+    }
+}
+
+fn opened<T>(
+    place: &mut Option<T>,
+    open: impl FnOnce() -> Result<T, bulkhead_store::StoreError>,
+) -> Result<&T, String> {
+    match place {
+        Some(there) => Ok(there),
+        empty => Ok(empty.insert(open().map_err(|error| error.to_string())?)),
+    }
+}
+
+fn json_of(value: Column) -> Value {
+    match value {
+        Column::Null => Value::Null,
+        Column::Integer(value) => value.into(),
+        Column::Real(value) => value.into(),
+        Column::Text(value) => value.into(),
+        Column::Blob(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+    }
+}

@@ -1,0 +1,87 @@
+//! A service's database as its component's migrations make it, kept: a test begins with a copy.
+//!
+//! To run the migrations of a service takes longer than most tests of it. So they are run once, and what they made lies beside the compiled
+//! component, under a name that says what it was made of: the component, the replicas of the manifest, and the program that made it (which has
+//! the host in it, so that a change of the host's own tables is not missed).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bulkhead::manifest::ServiceEntry;
+use bulkhead_runtime::Component;
+use bulkhead_store::{Database, Settings, StoreError, Upgrade};
+use sha2::{Digest as _, Sha256};
+
+/// What the names of the files end with.
+const ENDING: &str = ".template";
+
+/// Those that this process has read, by the names of their files.
+static READ: Mutex<BTreeMap<String, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
+
+/// Puts a database at `path` that is as the migrations make it. `kept` is where what was made once is kept.
+pub(crate) fn put(
+    path: &Path,
+    kept: &Path,
+    entry: &ServiceEntry,
+    component: &Component,
+) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("make {}: {error}", path.display());
+    let name = name(entry, component);
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let template = match read.get(&name) {
+        Some(template) => Arc::clone(template),
+        None => {
+            let template: Arc<[u8]> = match std::fs::read(kept.join(&name)) {
+                Ok(template) => template.into(),
+                Err(_) => {
+                    make(path, entry, component).map_err(|error| error.to_string())?;
+                    let template = std::fs::read(path).map_err(failed)?;
+                    keep(kept, &name, &entry.spec.name, &template);
+                    template.into()
+                }
+            };
+            read.insert(name, Arc::clone(&template));
+            template
+        }
+    };
+    std::fs::write(path, &template).map_err(failed)
+}
+
+/// The name of the file: what it says changes with whatever the template is made of.
+fn name(entry: &ServiceEntry, component: &Component) -> String {
+    let program = std::env::current_exe().and_then(std::fs::metadata).and_then(|file| file.modified());
+    let made_of = format!("{} {:?} {program:?}", component.version.sha256(), entry.replicas);
+    let digest = Sha256::digest(made_of);
+    let key: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}.{key}{ENDING}", entry.spec.name)
+}
+
+/// Runs the migrations. When this returns nothing has the file open, so all is in it.
+fn make(path: &Path, entry: &ServiceEntry, component: &Component) -> Result<(), StoreError> {
+    let settings = Settings { path: path.to_owned(), storage: entry.spec.limits.storage };
+    let database = Database::open(settings)?;
+    // They are empty: nothing was taken of any log.
+    database
+        .make_replicas(&entry.replicas, &|owner| Err(StoreError::NoDatabase { service: owner.to_owned() }))?;
+    let upgrade = Upgrade { migrations: &component.migrations, ..Upgrade::default() };
+    database.upgrade(&upgrade, "2026-01-01T00:00:00.000Z").map(drop)
+}
+
+/// Keeps it in the place of earlier ones. Where that fails the next process makes its own.
+fn keep(folder: &Path, name: &str, service: &str, template: &[u8]) {
+    let temporary = folder.join(format!("{name}.{}", std::process::id()));
+    let kept =
+        std::fs::write(&temporary, template).and_then(|()| std::fs::rename(&temporary, folder.join(name)));
+    if kept.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+        return;
+    }
+    let is_earlier =
+        |file: &str| file != name && file.starts_with(&format!("{service}.")) && file.ends_with(ENDING);
+    for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if file.file_name().to_str().is_some_and(is_earlier) {
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
+}

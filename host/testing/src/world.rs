@@ -1,0 +1,350 @@
+//! What a test runs: services on this thread, the edges between them, and what it knows of them.
+//!
+//! Invariants: nothing runs but what the test asks for, and one thing at a time; what a handler sees of the world (time, randomness, the
+//! ids of what comes to it) is a function of the seed and of what the test did before.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bulkhead::manifest::{Manifest, ServiceEntry};
+use bulkhead_runtime::{
+    Bell, Component, Edge, EmbeddedLog, EventLog, Failure, Job, Queues, Release, ServiceDatabase,
+    SteppedLane, SteppedService, SteppedTimers, Surroundings,
+};
+use bulkhead_store::{
+    CommitFaults, Database, InboxReader, LogReader, Logged, Reader, Settings, StoreError, WriterOptions,
+};
+use bulkhead_types::{Clock as _, Random as _, TraceId};
+use tempfile::TempDir;
+use tracing::Dispatch;
+
+use crate::clock::{SeededRandom, TestClock};
+use crate::component::{ENGINE, compiled};
+use crate::coverage::Hits;
+use crate::fault::Fault;
+use crate::feed::Feed;
+use crate::recorder::Recorder;
+use crate::stand_in::{StandIn, answer};
+use crate::template;
+
+/// Where temporary files are in memory, on systems that have it.
+const MEMORY_FOLDER: &str = "/dev/shm";
+/// A test's handlers have time: the machine may be busy with others.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for the writer lease.
+const LEASE_HOLD: Duration = Duration::from_secs(30);
+/// From one request or event to the next: so what comes later is later.
+const BETWEEN: Duration = Duration::from_millis(1);
+
+/// What a test wants to run.
+pub(crate) struct Plan {
+    pub(crate) manifest: Manifest,
+    pub(crate) run: Vec<String>,
+    pub(crate) stand_ins: BTreeMap<String, StandIn>,
+    pub(crate) seed: u64,
+    pub(crate) now: Duration,
+}
+
+/// A service that runs.
+pub(crate) struct Member {
+    pub(crate) stepped: SteppedService,
+    pub(crate) component: Arc<Component>,
+    pub(crate) entry: ServiceEntry,
+    pub(crate) queues: Queues,
+    database: Option<Arc<Database>>,
+    bell: Arc<Bell>,
+}
+
+/// The services that run, by name. There once all are made.
+type Members = Arc<OnceLock<BTreeMap<String, Member>>>;
+
+/// What is opened of a service's database when it is first asked for.
+#[derive(Default)]
+pub(crate) struct Looks {
+    pub(crate) log: Option<LogReader>,
+    pub(crate) inbox: Option<InboxReader>,
+    pub(crate) rows: Option<Reader>,
+    /// The last event that the test has looked at.
+    pub(crate) seen: i64,
+}
+
+pub(crate) struct World {
+    pub(crate) clock: TestClock,
+    pub(crate) recorder: Recorder,
+    pub(crate) hits: Hits,
+    dispatch: Dispatch,
+    commits: CommitFaults,
+    members: Members,
+    ids: SeededRandom,
+    edges: Vec<Arc<Edge>>,
+    lanes: RefCell<BTreeMap<(String, String), SteppedLane>>,
+    deferred: RefCell<BTreeMap<String, SteppedTimers>>,
+    feeds: RefCell<BTreeMap<String, Feed>>,
+    looks: RefCell<BTreeMap<String, Looks>>,
+    /// What happened in the last call was shown.
+    told: Cell<bool>,
+    /// Removed when all that is in it is closed.
+    _folder: TempDir,
+}
+
+impl World {
+    pub(crate) fn start(plan: Plan) -> Rc<Self> {
+        let Plan { manifest, run, stand_ins, seed, now } = plan;
+        let (recorder, clock) = (Recorder::default(), TestClock::new(now));
+        let (dispatch, commits) = (recorder.dispatch(), CommitFaults::default());
+        let members = Members::default();
+        let stand_ins = Arc::new(stand_ins);
+        let mut directory = BTreeMap::new();
+        for (name, entry) in &manifest.services {
+            let (members, stand_ins) = (Arc::clone(&members), Arc::clone(&stand_ins));
+            let (recorder, name) = (recorder.clone(), name.clone());
+            let key = name.clone();
+            let run = move |job: Job| match (
+                members.get().and_then(|all| all.get(&name)),
+                stand_ins.get(&name),
+            ) {
+                (_, Some(stand_in)) => answer(stand_in, job),
+                (Some(member), None) => member.stepped.run(job),
+                (None, None) => {
+                    let caller = job.request.caller.as_deref().unwrap_or_default();
+                    recorder.mistake(format!(
+                        "{caller} calls {name} ({} {}), which neither runs nor has a stand-in: add .stand_in(\"{name}\", …) or run it",
+                        job.request.method, job.request.path
+                    ));
+                    (job.reply)(Err(Failure::Stopping));
+                }
+            };
+            directory.insert(key, Queues::at_once(&entry.spec, Arc::new(run)));
+        }
+        let folder = folder();
+        let mut all = BTreeMap::new();
+        for name in &run {
+            let Some(entry) = manifest.services.get(name) else {
+                let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                panic!("{} has no service {name}; it has {names}", manifest.path.display());
+            };
+            let surroundings = Arc::new(Surroundings {
+                clock: Box::new(clock.clone()),
+                // Of its own, so that what one service asks for changes nothing for another.
+                random: Box::new(SeededRandom::new(seed_of(seed, name))),
+                directory: directory.clone(),
+                probe: Some(Arc::new(recorder.clone())),
+            });
+            let made = tracing::dispatcher::with_default(&dispatch, || {
+                member(name, entry, &manifest, &surroundings, folder.path(), &commits)
+            });
+            all.insert(name.clone(), made.unwrap_or_else(|error| panic!("service {name}: {error}")));
+        }
+        let edges = manifest.edges().into_iter().filter(|edge| all.contains_key(&edge.consumer));
+        let edges = edges.map(|spec| Arc::new(Edge::new(spec))).collect();
+        assert!(members.set(all).is_ok(), "they are set once");
+        Rc::new(Self {
+            clock,
+            recorder,
+            hits: Hits::default(),
+            dispatch,
+            commits,
+            members,
+            ids: SeededRandom::new(seed),
+            edges,
+            lanes: RefCell::default(),
+            deferred: RefCell::default(),
+            feeds: RefCell::default(),
+            looks: RefCell::default(),
+            told: Cell::new(true),
+            _folder: folder,
+        })
+    }
+
+    pub(crate) fn members(&self) -> &BTreeMap<String, Member> {
+        self.members.get().expect("they are set at the start")
+    }
+
+    #[track_caller]
+    pub(crate) fn member(&self, name: &str) -> &Member {
+        let names = || self.members().keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        self.members().get(name).unwrap_or_else(|| panic!("{name} does not run here; these do: {}", names()))
+    }
+
+    /// Does `work`, a request or a delivery, and writes down what happens in it.
+    #[track_caller]
+    pub(crate) fn observe<T>(&self, what: String, fault: Option<Fault>, work: impl FnOnce() -> T) -> T {
+        self.clock.move_to(self.clock.now() + BETWEEN);
+        self.recorder.begin(what, fault, &self.commits);
+        self.told.set(false);
+        let result = tracing::dispatcher::with_default(&self.dispatch, work);
+        if let Err(mistake) = self.recorder.end(&self.commits) {
+            self.fail(&mistake);
+        }
+        result
+    }
+
+    /// Fails the test, and shows what happened in the last request or delivery.
+    #[track_caller]
+    pub(crate) fn fail(&self, why: &str) -> ! {
+        self.told.set(true);
+        panic!("{why}\n\nwhat happened:\n{}", self.recorder.told());
+    }
+
+    /// A new trace.
+    pub(crate) fn trace_id(&self) -> String {
+        TraceId::new(&self.ids).to_string()
+    }
+
+    /// A new id, a UUIDv7.
+    pub(crate) fn id(&self) -> String {
+        let mut random = [0; 10];
+        self.ids.fill(&mut random);
+        let now = u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX);
+        uuid::Builder::from_unix_timestamp_millis(now, &random).into_uuid().to_string()
+    }
+
+    /// Until when what begins now is to have ended.
+    pub(crate) fn deadline() -> Instant {
+        Instant::now() + REQUEST_TIMEOUT
+    }
+
+    /// Looks at a service's database.
+    #[track_caller]
+    pub(crate) fn look<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(&Arc<Database>, &mut Looks) -> Result<T, String>,
+    ) -> T {
+        let Some(database) = &self.member(name).database else {
+            panic!("the manifest gives {name} no database");
+        };
+        let mut looks = self.looks.borrow_mut();
+        let looks = looks.entry(name.to_owned()).or_default();
+        look(database, looks).unwrap_or_else(|error| panic!("look at the database of {name}: {error}"))
+    }
+
+    /// The edges that lead to the services that run.
+    pub(crate) fn edges(&self) -> &[Arc<Edge>] {
+        &self.edges
+    }
+
+    /// The log of a producer that does not run.
+    pub(crate) fn feed(&self, producer: &str) -> Feed {
+        self.feeds.borrow_mut().entry(producer.to_owned()).or_default().clone()
+    }
+
+    fn open_log(&self, producer: &str) -> Result<Option<Box<dyn EventLog>>, StoreError> {
+        match self.members().get(producer) {
+            None => Ok(Some(Box::new(self.feed(producer)))),
+            Some(member) => match &member.database {
+                Some(database) => Ok(Some(Box::new(EmbeddedLog::open(database, &member.bell)?))),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Has an edge's consumer take the next event of its producer; gives the event, if there is one.
+    #[track_caller]
+    pub(crate) fn step(&self, edge: &Arc<Edge>) -> Option<Logged> {
+        let key = (edge.spec.producer.clone(), edge.spec.consumer.clone());
+        let mut lanes = self.lanes.borrow_mut();
+        let lane = lanes.entry(key).or_insert_with(|| {
+            let log = self.open_log(&edge.spec.producer).expect("the log opens");
+            let log = log.unwrap_or_else(|| panic!("{} has no database", edge.spec.producer));
+            self.member(&edge.spec.consumer).stepped.lane(edge, log).expect("the lane opens")
+        });
+        lane.step().unwrap_or_else(|why| self.fail(&format!("the edge does not go on: {why}")))
+    }
+
+    /// The timers of all services that wait: each with its service, its type and its id.
+    pub(crate) fn timers(&self) -> BTreeSet<(String, String, String)> {
+        let with_database = self.members().iter().filter(|(_, member)| member.database.is_some());
+        let timers = with_database.flat_map(|(name, _)| {
+            let all = self.look(name, |database, looks| {
+                looks.inbox(database)?.timers().map_err(|error| error.to_string())
+            });
+            all.into_iter().map(|(event, _)| (name.clone(), event.kind, event.id))
+        });
+        timers.collect()
+    }
+
+    /// Has every service take the timers and parked events that are due now; gives when the next will be.
+    #[track_caller]
+    pub(crate) fn take_due(&self) -> Option<Duration> {
+        let mut next: Option<Duration> = None;
+        for (name, member) in self.members().iter().filter(|(_, member)| member.database.is_some()) {
+            let mut timers = self.deferred.borrow_mut();
+            let timers = timers.entry(name.clone()).or_insert_with(|| {
+                let edges = self.edges.iter().filter(|edge| edge.spec.consumer == *name);
+                let edges: Vec<_> = edges.cloned().collect();
+                member.stepped.timers(&edges, &|name| self.open_log(name)).expect("the timers open")
+            });
+            let now = self.clock.now();
+            let wait = timers.take_due().unwrap_or_else(|why| self.fail(&format!("{name} waits: {why}")));
+            next = [next, wait.map(|wait| now + wait)].into_iter().flatten().min();
+        }
+        next
+    }
+}
+
+impl Drop for World {
+    /// A test that fails by a check of its own is told what happened as well.
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.told.get() {
+            eprintln!("\nwhat happened in the last call:\n{}", self.recorder.told());
+        }
+    }
+}
+
+/// Makes a service, with its database at the schema of its component.
+fn member(
+    name: &str,
+    entry: &ServiceEntry,
+    manifest: &Manifest,
+    surroundings: &Arc<Surroundings>,
+    folder: &Path,
+    commits: &CommitFaults,
+) -> Result<Member, String> {
+    let compiled = compiled(name, entry, &manifest.path);
+    let mut entry = entry.clone();
+    entry.spec.limits.request_timeout = REQUEST_TIMEOUT;
+    entry.spec.limits.lease_hold = LEASE_HOLD;
+    let component = compiled.file.load(&ENGINE, &entry, surroundings).map_err(|errors| errors.join("\n"))?;
+    let component = Arc::new(component);
+    let opened = entry.database.as_ref().map(|_| {
+        let path = folder.join(format!("{name}.db"));
+        template::put(&path, &compiled.folder, &entry, &component)?;
+        let failed = |error: StoreError| error.to_string();
+        let database =
+            Database::open(Settings { path, storage: entry.spec.limits.storage }).map_err(failed)?;
+        let options = WriterOptions { faults: commits.clone(), ..WriterOptions::default() };
+        let service = ServiceDatabase::open_with(Arc::clone(&database), options, Arc::new(|_| {}));
+        Ok::<_, String>((database, Arc::new(service.map_err(failed)?)))
+    });
+    let (database, service) = opened.transpose()?.unzip();
+    let release = Release {
+        component: Arc::clone(&component),
+        spec: Arc::new(entry.spec.clone()),
+        database: service,
+        probation: None,
+    };
+    let queues = surroundings.directory.get(name).cloned().ok_or("it has no queues")?;
+    let stepped = SteppedService::new(&ENGINE, release, surroundings, queues.clone());
+    Ok(Member { stepped, component, entry, queues, database, bell: Arc::default() })
+}
+
+/// A folder that goes with the test, in memory where there is such a place.
+fn folder() -> TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("bulkhead-test-");
+    let in_memory = Path::new(MEMORY_FOLDER).is_dir().then(|| builder.tempdir_in(MEMORY_FOLDER));
+    let folder = in_memory.and_then(Result::ok).map_or_else(|| builder.tempdir(), Ok);
+    folder.expect("a temporary folder can be made")
+}
+
+/// The seed of a service.
+fn seed_of(seed: u64, name: &str) -> u64 {
+    use sha2::{Digest as _, Sha256};
+    let digest = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(name).finalize();
+    digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}

@@ -1,0 +1,3 @@
+//! The tests of the shop's components: a module for each service, and `saga` for what several do together.
+
+mod report;
