@@ -56,6 +56,11 @@ bench: build ## Measure against a plain hyper and rusqlite server
 replay: build ## Send two weeks of real purchases through a shop of its own; with faults: make replay CHAOS=1
 	$(TARGET_DIR)/release/replay $(if $(CHAOS),--chaos) $(ARGS)
 
+.PHONY: mutants
+mutants: setup-build ## Put deliberate bugs into the services, and see that the component tests find each
+	cargo build --release --workspace --bins
+	$(TARGET_DIR)/release/mutants $(ARGS)
+
 .PHONY: lint
 lint: fmt-check ## Check formatting, clippy, and the dependencies' licences and sources
 	@host/build/setup.sh build lint

@@ -17,6 +17,7 @@ pub mod client;
 pub mod database;
 pub mod host;
 pub mod manifest;
+pub mod mutants;
 pub mod paths;
 pub mod random;
 pub mod raw;

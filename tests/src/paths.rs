@@ -31,7 +31,7 @@ fn built(parts: &[&str], what: &str) -> PathBuf {
 }
 
 /// Cargo's target folder: the running program lies in `PROFILE/deps` or in `PROFILE` of it.
-fn target() -> Option<PathBuf> {
+pub fn target() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let folder = program.parent()?;
     let profile = if folder.ends_with("deps") { folder.parent()? } else { folder };

@@ -1,6 +1,7 @@
 //! Rules about the tree itself.
 
 mod contract;
+mod mutants;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

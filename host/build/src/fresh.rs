@@ -22,7 +22,8 @@ pub fn build_if_stale(
 ) -> Result<PathBuf, BuildError> {
     let file = |extension: &str| out_dir.join(format!("{}.{extension}", request.service));
     let (component, stamp, lock) = (file("wasm"), file("built"), file("lock"));
-    if is_fresh(&component, &stamp) {
+    let is_fresh = || is_fresh(&component, &stamp, &request.crate_dir);
+    if is_fresh() {
         return Ok(component);
     }
     let failed = |what, file: &Path| {
@@ -33,7 +34,7 @@ pub fn build_if_stale(
     // Until it is dropped. Another process may have built meanwhile.
     let locked = File::create(&lock).map_err(failed("make", &lock))?;
     locked.lock().map_err(failed("lock", &lock))?;
-    if is_fresh(&component, &stamp) {
+    if is_fresh() {
         return Ok(component);
     }
     let began = SystemTime::now();
@@ -49,24 +50,33 @@ pub fn build_if_stale(
     Ok(component)
 }
 
-/// Whether nothing that the component was made of is newer than the beginning of its build.
-fn is_fresh(component: &Path, stamp: &Path) -> bool {
+/// Whether the component was made of this crate, and nothing that it was made of is newer than the beginning of its build.
+fn is_fresh(component: &Path, stamp: &Path, crate_dir: &Path) -> bool {
     let changed = |file: &Path| fs::metadata(file).and_then(|file| file.modified()).ok();
     let (Some(_), Some(began), Ok(sources)) = (changed(component), changed(stamp), fs::read_to_string(stamp))
     else {
         return false;
     };
-    !sources.is_empty() && sources.lines().all(|file| changed(Path::new(file)).is_some_and(|at| at < began))
+    // Checkouts may share a target folder.
+    let manifest = manifest_of(crate_dir);
+    sources.lines().any(|file| Path::new(file) == manifest)
+        && sources.lines().all(|file| changed(Path::new(file)).is_some_and(|at| at < began))
+}
+
+fn manifest_of(crate_dir: &Path) -> PathBuf {
+    crate_dir.canonicalize().unwrap_or_else(|_| crate_dir.to_owned()).join("Cargo.toml")
 }
 
 /// The files that a component was made of. None are known where cargo left no dep-info: then it is never fresh.
 fn sources(request: &BuildRequest, built: &Built) -> Vec<String> {
     let Ok(dep_info) = fs::read_to_string(built.module.with_extension("d")) else { return Vec::new() };
     let mut sources = dependencies(&dep_info);
-    let absolute = request.crate_dir.canonicalize().unwrap_or_else(|_| request.crate_dir.clone());
-    // What cargo goes by besides.
-    let manifests =
-        absolute.ancestors().flat_map(|folder| ["Cargo.toml", "Cargo.lock"].map(|n| folder.join(n)));
+    // What cargo goes by besides: that of the crate, and those of its workspace.
+    let manifest = manifest_of(&request.crate_dir);
+    let manifests = manifest
+        .ancestors()
+        .skip(1)
+        .flat_map(|folder| ["Cargo.toml", "Cargo.lock"].map(|name| folder.join(name)));
     sources.extend(manifests.filter(|file| file.is_file()).map(|file| file.display().to_string()));
     sources
 }
@@ -95,25 +105,28 @@ mod tests {
     #[test]
     fn component_is_fresh_until_a_source_changes_or_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str| folder.path().join(name);
-        let (component, stamp, source) = (file("a.wasm"), file("a.built"), file("a.rs"));
+        let file = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        let (component, stamp, source) = (file("a.wasm"), file("a.built"), file("Cargo.toml"));
         let at = |path: &Path, seconds| {
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
         };
-        assert!(!is_fresh(&component, &stamp), "there is none");
+        let fresh = || is_fresh(&component, &stamp, folder.path());
+        assert!(!fresh(), "there is none");
         fs::write(&component, b"").unwrap();
         fs::write(&source, b"").unwrap();
         fs::write(&stamp, source.to_str().unwrap()).unwrap();
         at(&source, 1);
         at(&stamp, 2);
-        assert!(is_fresh(&component, &stamp));
+        assert!(fresh());
+        assert!(!is_fresh(&component, &stamp, Path::new("/another")), "it was made of another crate");
         at(&source, 2);
-        assert!(!is_fresh(&component, &stamp), "it changed when the build began, or later");
+        assert!(!fresh(), "it changed when the build began, or later");
         at(&source, 1);
         fs::write(&stamp, format!("{}\n{}", source.display(), file("b.rs").display())).unwrap();
-        assert!(!is_fresh(&component, &stamp), "a source has gone");
+        at(&stamp, 2);
+        assert!(!fresh(), "a source has gone");
         fs::write(&stamp, "").unwrap();
-        assert!(!is_fresh(&component, &stamp), "nobody knows what it was made of");
+        assert!(!fresh(), "nobody knows what it was made of");
     }
 }

@@ -1,13 +1,14 @@
 //! Several services of an application together, with the real edges between them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bulkhead::manifest::Manifest;
 use bulkhead_types::{Clock as _, from_rfc3339, rfc3339};
 
-use crate::component::manifest;
+use crate::component::{manifest, read};
 use crate::event::{State, state_of};
 use crate::service::Service;
 use crate::stand_in::{Call, Reply, StandIn};
@@ -30,9 +31,9 @@ pub struct Builder {
 
 impl Builder {
     #[track_caller]
-    pub(crate) fn new(run: Vec<String>) -> Self {
+    pub(crate) fn new(manifest: Manifest, run: Vec<String>) -> Self {
         let now = from_rfc3339(BEGINNING).unwrap_or_default();
-        Self { manifest: manifest(), run, stand_ins: BTreeMap::new(), seed: 0, now }
+        Self { manifest, run, stand_ins: BTreeMap::new(), seed: 0, now }
     }
 
     /// Has `answer` answer the calls to a service.
@@ -124,7 +125,17 @@ impl Application {
     /// These services of the manifest. They call one another as they do in a host; events between them wait until the test has them taken.
     #[track_caller]
     pub fn of<'n>(services: impl IntoIterator<Item = &'n str>) -> Builder {
-        Builder::new(services.into_iter().map(str::to_owned).collect())
+        Builder::new(manifest(), services.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The same of another manifest than that above the test's crate.
+    ///
+    /// # Panics
+    ///
+    /// When the manifest can't be read.
+    #[track_caller]
+    pub fn in_manifest<'n>(file: impl AsRef<Path>, services: impl IntoIterator<Item = &'n str>) -> Builder {
+        Builder::new(read(file.as_ref()), services.into_iter().map(str::to_owned).collect())
     }
 
     /// One of the services.
@@ -211,6 +222,7 @@ pub struct Step {
 fn step(world: &Rc<World>, edge: &std::sync::Arc<bulkhead_runtime::Edge>) -> Option<Step> {
     let (producer, consumer) = (edge.spec.producer.clone(), edge.spec.consumer.clone());
     let what = format!("{consumer}: the next event of {producer}");
+    world.tick();
     let event = world.observe(what, None, || world.step(edge))?;
     world.hits.event(&consumer, &event.kind);
     let not_taken = match state_of(world, &consumer, &producer, event.sequence) {

@@ -43,7 +43,12 @@ pub(crate) fn manifest() -> Manifest {
             )
         })
     });
-    Manifest::read(&path).unwrap_or_else(|error| panic!("{error}"))
+    read(&path)
+}
+
+/// The manifest in a file.
+pub(crate) fn read(path: &Path) -> Manifest {
+    Manifest::read(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The compiled component of a service, built before if need be.

@@ -131,6 +131,7 @@ impl Event {
                 "{producer} runs in this test: have it publish {kind} itself, and deliver that with .step() or .settle()"
             );
         }
+        world.tick();
         let event = Logged {
             sequence: 0,
             id: id.to_owned(),

@@ -141,6 +141,7 @@ impl Request {
         if self.fault == Some(Fault::Memory) {
             member.stepped.renew();
         }
+        world.tick();
         let trace_id = world.trace_id();
         let target = query.as_ref().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
         let what = format!("{method} {target}");

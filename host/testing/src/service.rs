@@ -11,6 +11,7 @@ use bulkhead_types::rfc3339;
 use serde_json::{Value, json};
 
 use crate::application::{Builder, advance};
+use crate::component::manifest;
 use crate::diff;
 use crate::event::{Event, Published, Timer};
 use crate::request::Request;
@@ -42,7 +43,7 @@ impl Service {
     /// The same with stand-ins for other services, settings or another seed.
     #[track_caller]
     pub fn with(name: &str) -> Builder {
-        Builder::new(vec![name.to_owned()])
+        Builder::new(manifest(), vec![name.to_owned()])
     }
 
     /// A GET of a path, which may have a query.

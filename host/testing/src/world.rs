@@ -170,10 +170,14 @@ impl World {
         self.members().get(name).unwrap_or_else(|| panic!("{name} does not run here; these do: {}", names()))
     }
 
+    /// Something comes to a service: later than what came before.
+    pub(crate) fn tick(&self) {
+        self.clock.move_to(self.clock.now() + BETWEEN);
+    }
+
     /// Does `work`, a request or a delivery, and writes down what happens in it.
     #[track_caller]
     pub(crate) fn observe<T>(&self, what: String, fault: Option<Fault>, work: impl FnOnce() -> T) -> T {
-        self.clock.move_to(self.clock.now() + BETWEEN);
         self.recorder.begin(what, fault, &self.commits);
         self.told.set(false);
         let result = tracing::dispatcher::with_default(&self.dispatch, work);

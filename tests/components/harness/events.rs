@@ -1,0 +1,99 @@
+//! Events and timers happen when the test says so, and as they do in a host.
+
+use std::time::Duration;
+
+use bulkhead_testing::json;
+
+use super::{both, happen, sink, source, taken};
+
+#[test]
+fn events_are_taken_one_by_one_when_the_test_steps() {
+    let application = both();
+    let (source, sink) = (application.service("source"), application.service("sink"));
+    happen(&source, "a", 1, "");
+    happen(&source, "b", 2, "publish");
+    assert_eq!(taken(&sink), json!([]), "nothing happens by itself");
+    let step = application.step().expect("there is an event");
+    assert_eq!((step.producer.as_str(), step.consumer.as_str()), ("source", "sink"));
+    assert_eq!((step.kind.as_str(), step.subject.as_str()), ("source.happened", "a"));
+    assert_eq!((step.not_taken, taken(&sink)), (None, json!([1])));
+    assert_eq!(application.settle().len(), 1);
+    assert_eq!(taken(&sink), json!([1, 2]));
+    sink.expect_published(json!([{"type": "sink.noted", "subject": "b", "data": {"id": "b", "n": 2}}]));
+    sink.expect_published(json!([]));
+    assert_eq!(application.step(), None);
+}
+
+#[test]
+fn event_that_is_published_twice_comes_twice() {
+    let sink = sink();
+    let data = json!({"subject": "a", "n": 7});
+    sink.event("source.happened").subject("a").data(&data).id("one").deliver_twice().taken();
+    assert_eq!(
+        sink.rows("SELECT event_id, n FROM taken"),
+        json!([{"event_id": "one", "n": 7}, {"event_id": "one", "n": 7}])
+    );
+}
+
+#[test]
+fn malformed_event_is_a_dead_letter_and_holds_nobody_up() {
+    let sink = sink();
+    sink.event("source.happened").subject("a").data(json!({"subject": 1})).deliver().rejected("invalid type");
+    sink.event("source.happened").subject("a").raw("{").deliver().rejected("EOF");
+    sink.event("source.happened").subject("a").data(json!({"subject": "a", "n": 3})).deliver().taken();
+    assert_eq!(taken(&sink), json!([3]));
+    let dead: Vec<String> = sink.dead_letters().into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(dead, ["source.happened", "source.happened"]);
+}
+
+#[test]
+fn compacted_event_is_passed_over() {
+    let sink = sink();
+    sink.event("source.happened").subject("a").raw("").deliver().passed_over();
+    assert_eq!(taken(&sink), json!([]));
+}
+
+#[test]
+fn replica_is_kept_by_events_that_are_delivered() {
+    let sink = sink();
+    let changed = |n: i64| json!({"id": "i", "n": n, "note": "new", "more": true});
+    sink.event("source.item-changed").subject("i").data(changed(1)).deliver().taken();
+    sink.event("source.item-changed").subject("i").data(changed(2)).deliver().taken();
+    assert_eq!(sink.rows("SELECT * FROM item"), json!([{"id": "i", "n": 2, "note": "new"}]));
+    sink.event("source.item-deleted").subject("i").data(json!({"id": "i"})).deliver().taken();
+    assert_eq!(sink.rows("SELECT * FROM item"), json!([]));
+}
+
+#[test]
+fn parked_event_is_tried_again_at_its_time_and_later_ones_wait_behind_it() {
+    let sink = sink();
+    let event = |n: u32, act: &str| {
+        let data = json!({"subject": "a", "n": n, "act": act, "at": "sink", "failures": 2});
+        sink.event("source.happened").subject("a").data(data)
+    };
+    event(1, "fail-first").deliver().parked("told to fail at attempt 1");
+    event(2, "").deliver().parked("an earlier event of its subject is parked");
+    assert_eq!(taken(&sink), json!([]));
+    sink.advance(Duration::from_secs(10));
+    assert_eq!(taken(&sink), json!([1, 2]));
+    assert!(sink.parked().is_empty());
+    assert_eq!(sink.rows("SELECT attempt FROM taken WHERE n = 1"), json!([{"attempt": 3}]));
+}
+
+#[test]
+fn timer_fires_at_its_own_time_and_not_before() {
+    let source = source();
+    let timer = |n: u32, in_ms: u32| json!({"type": "source.rung", "subject": format!("s{n}"), "data": {"subject": format!("s{n}"), "n": n}, "in_ms": in_ms});
+    source.post("/source/timers").json(json!([timer(1, 3_000), timer(2, 1_000)])).send().status(201);
+    let kinds = || source.timers().into_iter().map(|timer| timer.subject).collect::<Vec<_>>();
+    assert_eq!(kinds(), ["s2", "s1"], "the earliest first");
+    assert_eq!(source.timers()[0].due, "2026-01-01T00:00:01.001Z");
+    let rung = || source.rows("SELECT n FROM rung ORDER BY arrival");
+    source.advance(Duration::from_millis(999));
+    assert_eq!(rung(), json!([]));
+    source.advance(Duration::from_millis(1));
+    assert_eq!(rung(), json!([{"n": 2}]));
+    source.advance(Duration::from_secs(60));
+    assert_eq!(rung(), json!([{"n": 2}, {"n": 1}]));
+    assert_eq!(kinds(), [""; 0]);
+}

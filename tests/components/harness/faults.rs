@@ -1,0 +1,125 @@
+//! Faults: what fails does so as it would in a host, and leaves nothing half done.
+
+use std::time::Duration;
+
+use bulkhead_testing::{Fault, Reply, Service, json};
+
+use super::{relay, sink, source, taken, told};
+
+fn publish(source: &Service, fault: Option<Fault>) -> bulkhead_testing::Answer {
+    let event = |n: u32| json!({"type": "source.happened", "subject": "a", "data": {"subject": "a", "n": n}});
+    let request = source.post("/source/events").json(json!([event(1), event(2)]));
+    match fault {
+        Some(fault) => request.failing(fault).send(),
+        None => request.send(),
+    }
+}
+
+#[test]
+fn whichever_database_call_fails_nothing_is_kept() {
+    let calls = publish(&source(), None).status(201).database_calls();
+    assert_eq!(calls, 2);
+    for n in 1..=calls {
+        for (fault, status) in
+            [(Fault::Statement(n), 500), (Fault::StorageFull(n), 507), (Fault::StatementBusy(n), 503)]
+        {
+            let source = source();
+            publish(&source, Some(fault)).status(status);
+            source.expect_published(json!([]));
+            publish(&source, None).status(201);
+            assert_eq!(source.published().len(), 2, "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn commit_that_fails_keeps_nothing_and_the_client_is_to_try_again() {
+    let source = source();
+    publish(&source, Some(Fault::Commit)).problem(503, "unavailable").header("retry-after", "1");
+    source.expect_published(json!([]));
+}
+
+#[test]
+fn commit_that_fails_once_costs_nothing() {
+    let source = source();
+    publish(&source, Some(Fault::CommitOnce)).status(201);
+    assert_eq!(source.published().len(), 2);
+}
+
+#[test]
+fn handler_without_memory_traps_and_the_next_is_served() {
+    let source = source();
+    publish(&source, Some(Fault::Memory)).problem(500, "internal");
+    source.expect_published(json!([]));
+    publish(&source, None).status(201);
+}
+
+#[test]
+fn event_whose_database_fails_is_parked_and_taken_later() {
+    for fault in [Fault::Statement(1), Fault::StorageFull(1)] {
+        let sink = sink();
+        let event = sink.event("source.happened").subject("a").data(json!({"subject": "a", "n": 1}));
+        event.failing(fault).deliver().parked("");
+        assert_eq!(taken(&sink), json!([]));
+        sink.advance(Duration::from_secs(1));
+        assert_eq!(taken(&sink), json!([1]));
+    }
+}
+
+#[test]
+fn event_whose_commit_fails_is_taken_once_all_the_same() {
+    let sink = sink();
+    let event = sink.event("source.happened").subject("a").data(json!({"subject": "a", "n": 1}));
+    event.failing(Fault::CommitOnce).deliver().taken();
+    assert_eq!(taken(&sink), json!([1]));
+}
+
+#[test]
+fn call_that_fails_is_told_to_the_caller_and_the_stand_in_is_not_asked() {
+    let relay =
+        relay().stand_in("hostile", |_| Reply::json(200, json!({"items": []}))).start().service("relay");
+    let send = || relay.get("/relay/hostile").query("path", "/notes?limit=1");
+    send().failing(Fault::Call(1)).send().status(200).includes(json!({"error": "unavailable"}));
+    send().send().status(200).includes(json!({"status": 200}));
+    assert_eq!(relay.calls(), ["hostile GET /notes", "hostile GET /notes"]);
+}
+
+#[test]
+fn stand_in_sees_who_asks_for_what_and_a_table_has_the_rest_not_found() {
+    let told = relay()
+        .stand_in("hostile", |call| {
+            let seen = json!({
+                "line": [call.method(), call.path(), call.query()],
+                "principal": call.principal(),
+                "caller": call.caller(),
+                "body": call.json(),
+            });
+            Reply::json(201, seen).header("x-seen", "yes")
+        })
+        .stand_in_table("user", vec![("GET /users", Reply::status(204))])
+        .start()
+        .service("relay");
+    let answer = told
+        .post("/relay/hostile")
+        .query("path", "/notes?a=b")
+        .principal("ada")
+        .json(json!({"note": "one"}))
+        .send()
+        .status(200)
+        .json();
+    let seen: serde_json::Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        seen,
+        json!({"line": ["POST", "/notes", "a=b"], "principal": "ada", "caller": "relay", "body": {"note": "one"}})
+    );
+    told.get("/relay/user").query("path", "/users").send().includes(json!({"status": 204}));
+    told.get("/relay/user").query("path", "/users/7").send().includes(json!({"status": 404}));
+}
+
+#[test]
+fn fault_that_does_not_come_about_fails_the_test() {
+    let why = told(|| drop(publish(&source(), Some(Fault::Statement(3)))));
+    assert!(why.starts_with("Statement(3) did not come about: the handler made 2 database calls"), "{why}");
+    let why = told(|| drop(source().get("/source/ready").failing(Fault::Commit).send()));
+    assert!(why.starts_with("Commit did not come about"), "{why}");
+}

@@ -1,0 +1,75 @@
+//! What a test that fails is told: what is otherwise, and what the service did.
+
+use bulkhead_testing::{Service, json};
+
+use super::{both, happen, relay, sink, source, told};
+
+#[test]
+fn check_that_fails_shows_statements_with_values_and_lines_of_the_log() {
+    let why = told(|| {
+        let data = json!({"subject": "a", "n": 5});
+        sink().event("source.happened").subject("a").data(data).id("e1").deliver().parked("never");
+    });
+    for words in [
+        "sink: source.happened a is Taken, and was to be parked",
+        "what happened:",
+        "sink: transaction.execute INSERT INTO taken (event_id, subject, n, attempt, trace, principal)",
+        "[\"e1\", \"a\", 5, 1, ",
+        "→ 1 row",
+        "log: INFO service: an event arrived",
+    ] {
+        assert!(why.contains(words), "{words} in {why}");
+    }
+}
+
+#[test]
+fn answers_and_events_that_differ_are_shown_line_by_line() {
+    let source = source();
+    let why = told(|| {
+        let request = source.get("/source/rung");
+        request.send().body(json!({"items": [1]}));
+    });
+    assert!(why.contains("GET /source/rung: the body is another one:"), "{why}");
+    assert!(why.contains("  -   \"items\": [\n"), "{why}");
+    assert!(why.contains("snapshot.query SELECT arrival"), "{why}");
+    happen(&source, "a", 1, "");
+    let why = told(|| source.expect_published(json!([])));
+    assert!(why.starts_with("source published other events:"), "{why}");
+    assert!(why.contains("  +     \"subject\": \"a\""), "{why}");
+}
+
+#[test]
+fn what_a_test_can_not_ask_for_is_refused_with_what_to_do() {
+    let why = told(|| drop(source().get("/elsewhere").send()));
+    assert!(
+        why.starts_with("no route of the manifest leads to /elsewhere at source; its routes are"),
+        "{why}"
+    );
+    let why = told(|| drop(sink().event("source.passing").deliver()));
+    assert!(why.contains("add it to its `subscribes`"), "{why}");
+    let why = told(|| drop(source().event("source.rung").deliver()));
+    assert!(why.contains("move the clock"), "{why}");
+    let why = told(|| drop(both().service("sink").event("source.happened").deliver()));
+    assert!(why.contains("source runs in this test"), "{why}");
+    let why = told(|| drop(both().service("relay")));
+    assert!(why.contains("relay does not run here; these do: sink, source"), "{why}");
+    let why = told(|| drop(Service::start("nobody")));
+    assert!(why.contains("has no service nobody; it has"), "{why}");
+}
+
+#[test]
+fn call_to_a_service_that_neither_runs_nor_has_a_stand_in_is_named() {
+    let why = told(|| {
+        let relay = relay().start().service("relay");
+        drop(relay.get("/relay/user").query("path", "/users").send());
+    });
+    assert!(why.starts_with("relay calls user (GET /users), which neither runs nor has a stand-in"), "{why}");
+}
+
+#[test]
+fn endpoint_and_subscription_without_a_test_are_named() {
+    let why = told(|| bulkhead_testing::coverage("report").tests("no test has this name").check());
+    for words in ["GET /reports/revenue", "the subscription to order.placed"] {
+        assert!(why.contains(words), "{why}");
+    }
+}
