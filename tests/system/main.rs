@@ -21,6 +21,7 @@ mod conflicts;
 mod consistency;
 mod crash;
 mod deploy;
+mod doctor;
 mod events;
 mod hostile;
 mod idempotency;

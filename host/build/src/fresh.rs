@@ -82,7 +82,7 @@ fn sources(request: &BuildRequest, built: &Built) -> Vec<String> {
 }
 
 /// The files behind the colon of dep-info, in which a space is escaped by a backslash.
-fn dependencies(dep_info: &str) -> Vec<String> {
+pub(crate) fn dependencies(dep_info: &str) -> Vec<String> {
     let line = dep_info.lines().next().unwrap_or_default();
     let Some((_, files)) = line.split_once(": ") else { return Vec::new() };
     let kept = files.replace("\\ ", "\0");

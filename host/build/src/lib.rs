@@ -7,22 +7,26 @@
 //! Invariants: nothing here compiles or runs WebAssembly (that is `bulkhead-runtime`'s), nothing reads Bulkhead's manifest, and
 //! [`check_imports`] takes any bytes without a panic, since the host calls it on files that it did not build.
 
+mod bindings;
 mod compile;
 mod encode;
 mod error;
 mod fresh;
 mod imports;
+mod stale;
 mod toolchain;
 mod workspace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use bindings::{Bindings, WIT_BINDGEN};
 pub use encode::{EncodeError, encode};
 pub use error::BuildError;
 pub use fresh::build_if_stale;
 pub use imports::{INTERFACES, Imports, ImportsError, check_imports};
-pub use toolchain::{NoToolchain, TARGET, TOOLCHAIN_VARIABLE, Toolchain, Way};
+pub use stale::{is_source, newer_source};
+pub use toolchain::{NoToolchain, RUSTC_MINIMUM, TARGET, TOOLCHAIN_VARIABLE, Toolchain, Way};
 use workspace::{Package, Workspace};
 
 /// A service to build.

@@ -21,8 +21,14 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 /// The variable that forces one way: `rustup`, `rust-src` or `debian`.
 pub const TOOLCHAIN_VARIABLE: &str = "BULKHEAD_GUEST_TOOLCHAIN";
 
-/// The oldest rustc of Debian's packages that will do: what this workspace's `rust-version` asks for.
-const DEBIAN_RUSTC_MINIMUM: (u32, u32) = (1, 95);
+/// The oldest rustc that builds guests: what this workspace's `rust-version` asks for.
+pub const RUSTC_MINIMUM: (u32, u32) = (1, 95);
+
+/// What gives a toolchain where there is none.
+const REMEDY: &str = "Any one of these gives one:\n  \
+    rustup target add wasm32-unknown-unknown\n  \
+    apt-get install rustc-web cargo-web rust-web-src lld-19   (Debian)\n  \
+    make setup                                                (in the source tree of Bulkhead: tries both)";
 
 /// Linkers to look for on PATH where the toolchain brings none.
 const LINKERS: [&str; 3] = ["rust-lld", "wasm-ld-19", "wasm-ld"];
@@ -94,17 +100,31 @@ pub enum NoToolchain {
     },
 
     /// Each way that was tried lacks something.
-    #[error(
-        "find a Rust toolchain that builds for {TARGET}:\n{tried}\n\
-         Any one of these gives one:\n  \
-         rustup target add {TARGET}\n  \
-         apt-get install rustc-web cargo-web rust-web-src lld-19   (Debian)\n  \
-         make setup                                                (in the source tree of Bulkhead: tries both)"
-    )]
+    #[error("find a Rust toolchain that builds for {TARGET}:\n{tried}\n{REMEDY}")]
     NothingWorks {
         /// A line for each way: what it lacks.
         tried: String,
     },
+}
+
+impl NoToolchain {
+    /// What is missing: a line for each way that was tried.
+    pub fn lack(&self) -> String {
+        match self {
+            Self::UnknownWay { value } => {
+                format!("{TOOLCHAIN_VARIABLE} is `{value}`, and none of `rustup`, `rust-src` and `debian`")
+            }
+            Self::NothingWorks { tried } => format!("no toolchain builds for {TARGET}:\n{tried}"),
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::UnknownWay { .. } => format!("unset {TOOLCHAIN_VARIABLE}, or set one of them"),
+            Self::NothingWorks { .. } => REMEDY.to_owned(),
+        }
+    }
 }
 
 /// What the machine has, as far as the choice depends on it.
@@ -153,6 +173,12 @@ impl Toolchain {
             Some(linker) => format!("{how}, linked by {}", linker.display()),
             None => how,
         }
+    }
+
+    /// The version of its rustc in this folder (rustup may choose by folder); none where it does not say.
+    pub fn rustc_version(&self, folder: &Path) -> Option<(u32, u32)> {
+        let rustc = self.rustc.as_deref().unwrap_or(Path::new("rustc"));
+        parse_version(&first_line(clean_command(rustc, folder).arg("--version"))?)
     }
 
     /// Whether cargo must build the standard library too.
@@ -252,8 +278,8 @@ fn debian(machine: &Machine) -> Result<Toolchain, String> {
     let (cargo, rustc) = (usr.join("bin/cargo"), usr.join("bin/rustc"));
     let (major, minor) =
         machine.debian_rustc.ok_or_else(|| format!("there is no {} (package rustc-web)", rustc.display()))?;
-    if (major, minor) < DEBIAN_RUSTC_MINIMUM {
-        let (need_major, need_minor) = DEBIAN_RUSTC_MINIMUM;
+    if (major, minor) < RUSTC_MINIMUM {
+        let (need_major, need_minor) = RUSTC_MINIMUM;
         return Err(format!(
             "{} is {major}.{minor}, and guests need {need_major}.{need_minor} or newer (package rustc-web)",
             rustc.display()

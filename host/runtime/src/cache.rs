@@ -35,7 +35,33 @@ impl ComponentCache {
         Self { folder: usable.is_ok().then(|| folder.to_owned()), pool: None }
     }
 
-    /// The same, which works on one thread that gives way to all others: for a host that serves meanwhile.
+    /// The cache in `folder` as it is there, where it can be used: nothing is made but what is compiled.
+    #[must_use]
+    pub fn existing(folder: &Path) -> Self {
+        Self { folder: Self::check(folder).is_ok().then(|| folder.to_owned()), pool: None }
+    }
+
+    /// Whether compiled components can be kept in a folder that is there.
+    ///
+    /// # Errors
+    ///
+    /// Why not, and what to do.
+    pub fn check(folder: &Path) -> Result<(), String> {
+        // Not by way of a link, and owned by who makes files in it.
+        let metadata = fs::symlink_metadata(folder).map_err(|error| error.to_string())?;
+        let probe = folder.join(format!("{}.probe", std::process::id()));
+        let owner = fs::File::create(&probe).and_then(|file| file.metadata()).map(|file| file.uid());
+        let _ = fs::remove_file(&probe);
+        let owner = owner.map_err(|error| format!("no file can be made in the folder: {error}"))?;
+        if !metadata.is_dir() || metadata.uid() != owner || metadata.mode() & 0o022 != 0 {
+            return Err(
+                "the folder is to be this user's own, and nobody else may write to it: remove it".to_owned()
+            );
+        }
+        Ok(())
+    }
+
+    /// As [`Self::open`], which works on one thread that gives way to all others: for a host that serves meanwhile.
     ///
     /// # Errors
     ///
@@ -128,18 +154,7 @@ fn prepare(folder: &Path) -> Result<(), String> {
         .mode(0o700)
         .create(folder)
         .map_err(|error| format!("the folder can't be made: {error}"))?;
-    // Not by way of a link, and owned by who makes files in it.
-    let metadata = fs::symlink_metadata(folder).map_err(|error| error.to_string())?;
-    let probe = folder.join(format!("{}.probe", std::process::id()));
-    let owner = fs::File::create(&probe).and_then(|file| file.metadata()).map(|file| file.uid());
-    let _ = fs::remove_file(&probe);
-    let owner = owner.map_err(|error| format!("no file can be made in the folder: {error}"))?;
-    if !metadata.is_dir() || metadata.uid() != owner || metadata.mode() & 0o022 != 0 {
-        return Err(
-            "the folder is to be this user's own, and nobody else may write to it: remove it".to_owned()
-        );
-    }
-    Ok(())
+    ComponentCache::check(folder)
 }
 
 /// Writes the file whole or not at all.

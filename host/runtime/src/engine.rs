@@ -7,6 +7,9 @@ use std::thread::{self, Thread};
 use bulkhead_types::limits::{EPOCH_TICK, WASM_STACK_MAX};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+/// The version of wasmtime.
+pub const WASMTIME_VERSION: &str = "48.0.8";
+
 /// Ticks without a running guest after which the ticker sleeps until there is one.
 const IDLE_TICKS: u32 = 100;
 /// Core instances, memories and tables that one component may be made of.
@@ -121,5 +124,16 @@ impl Ticker {
             }
         });
         Arc::new(Self { running, asleep, thread: thread.thread().clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_wasmtime_is_the_one_that_is_locked() {
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n")));
     }
 }

@@ -50,7 +50,7 @@ pub use consumer::Consumer;
 pub use deferred::Deferred;
 pub use dispatcher::{Deliveries, DispatchError};
 pub use edge::{Counts, Edge, EdgeSpec};
-pub use engine::Engine;
+pub use engine::{Engine, WASMTIME_VERSION};
 pub use event_log::{Bell, EmbeddedLog, EventLog, OpenLog, Waker};
 pub use gate::{Held, NotHeld};
 pub use header::{is_hosts, says_no_store};

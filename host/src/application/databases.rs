@@ -19,6 +19,12 @@ pub(super) fn active(path: &Path) -> PathBuf {
     name.map_or_else(|| path.to_owned(), |name| path.with_file_name(name))
 }
 
+/// The database of a service, if the manifest gives it one: the file that is in use, whether it is there yet or not.
+#[must_use]
+pub fn database_file(manifest: &Manifest, entry: &ServiceEntry) -> Option<PathBuf> {
+    entry.database.as_ref().map(|file| active(&manifest.data.join(file)))
+}
+
 /// The file that names the one in use.
 pub(super) fn pointer(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -109,6 +115,7 @@ pub(super) fn record(ledger: &Database, activation: Option<&Activation>) -> Resu
 }
 
 /// The folder of compiled components.
-pub(super) fn cache(data: &Path) -> PathBuf {
+#[must_use]
+pub fn cache(data: &Path) -> PathBuf {
     data.join("cache")
 }

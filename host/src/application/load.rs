@@ -27,8 +27,28 @@ pub(super) struct Loaded<'m> {
 /// Gives a component's bytes, or what is wrong.
 type Read<'r> = dyn Fn(&str, &ServiceEntry) -> Result<Vec<u8>, Vec<String>> + 'r;
 
+/// All that is wrong with the component of a service.
+pub(super) type Faults<'m> = Vec<(&'m ServiceEntry, Vec<String>)>;
+
 pub(super) fn load_all<'m>(manifest: &'m Manifest, read: &Read<'_>) -> Result<Loaded<'m>, StartError> {
     let cache = ComponentCache::open(&databases::cache(&manifest.data));
+    let (loaded, faults) = load_good(manifest, &cache, read)?;
+    if faults.is_empty() {
+        return Ok(loaded);
+    }
+    Err(StartError(faults.into_iter().flat_map(|(entry, errors)| at(manifest, entry, errors)).collect()))
+}
+
+/// Loads those components that nothing is wrong with, and says what is wrong with the others.
+///
+/// # Errors
+///
+/// When the machine does not have what they run in.
+pub(super) fn load_good<'m>(
+    manifest: &'m Manifest,
+    cache: &ComponentCache,
+    read: &Read<'_>,
+) -> Result<(Loaded<'m>, Faults<'m>), StartError> {
     let (engine, queues) = (engine(manifest)?, all_queues(manifest));
     let directory = queues.iter().map(|(name, (queues, _))| (name.clone(), queues.clone())).collect();
     let surroundings = Arc::new(Surroundings {
@@ -37,19 +57,19 @@ pub(super) fn load_all<'m>(manifest: &'m Manifest, read: &Read<'_>) -> Result<Lo
         directory,
         probe: None,
     });
-    let mut wrong = Vec::new();
+    let mut faults = Faults::new();
     let mut components = Vec::new();
     for (name, entry) in &manifest.services {
         let loaded = read(name, entry).and_then(|bytes| {
             let path = entry.source.component(name);
             let file = path.display();
             let imports = imports(&bytes, &file)?;
-            let compiled = compile(&engine, &cache, &bytes, &file)?;
+            let compiled = compile(&engine, cache, &bytes, &file)?;
             load(&engine, &compiled, &imports, entry, &surroundings, &file)
         });
         match loaded {
             Ok(component) => components.push((entry, component)),
-            Err(errors) => wrong.extend(at(manifest, entry, errors)),
+            Err(errors) => faults.push((entry, errors)),
         }
     }
     let described = components.iter().filter_map(|(entry, component): &(&ServiceEntry, Component)| {
@@ -57,13 +77,10 @@ pub(super) fn load_all<'m>(manifest: &'m Manifest, read: &Read<'_>) -> Result<Lo
     });
     for (name, error) in problems::clashes(described) {
         if let Some(entry) = manifest.services.get(name) {
-            wrong.extend(at(manifest, entry, vec![error]));
+            faults.push((entry, vec![error]));
         }
     }
-    if !wrong.is_empty() {
-        return Err(StartError(wrong));
-    }
-    Ok(Loaded { engine, queues, surroundings, components })
+    Ok((Loaded { engine, queues, surroundings, components }, faults))
 }
 
 fn engine(manifest: &Manifest) -> Result<Engine, StartError> {

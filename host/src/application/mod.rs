@@ -26,12 +26,13 @@ use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
 
 use self::checkpoints::Checkpoints;
+pub use self::databases::{cache, database_file};
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
 pub use self::load::CompiledFile;
 pub use self::rebuild::{RebuildError, Rebuilt};
 pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
-pub use self::start::describe;
+pub use self::start::{describe, faults};
 use self::versions::VersionFiles;
 use crate::http::Connections;
 use crate::identity::{Identity, Revocations};

@@ -14,7 +14,7 @@ use bulkhead_types::Current;
 
 use super::checkpoints::Checkpoints;
 use super::deploy::remove_leftover;
-use super::load::{Loaded, SPARE_INSTANCES, load_all};
+use super::load::{Loaded, SPARE_INSTANCES, load_all, load_good};
 use super::routes::Routes;
 use super::versions::{self, Chosen, HISTORY, VersionFiles};
 use super::{Application, Logs, Progress, StartError, Station, after_commit, at, databases};
@@ -201,6 +201,24 @@ pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, St
     let read =
         |name: &str, entry: &ServiceEntry| versions::read_source(name, entry).map_err(|error| vec![error]);
     Ok(described(&load_all(manifest, &read)?.components))
+}
+
+/// What is wrong with the components at the manifest's sources, each with what to do, by service. Nothing runs, no database is opened, and
+/// no folder is made.
+///
+/// # Errors
+///
+/// When the machine does not have what they run in.
+pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<String>>, StartError> {
+    let read =
+        |name: &str, entry: &ServiceEntry| versions::read_source(name, entry).map_err(|error| vec![error]);
+    let cache = ComponentCache::existing(&databases::cache(&manifest.data));
+    let (_, faults) = load_good(manifest, &cache, &read)?;
+    let mut by_service = BTreeMap::<String, Vec<String>>::new();
+    for (entry, errors) in faults {
+        by_service.entry(entry.spec.name.clone()).or_default().extend(errors);
+    }
+    Ok(by_service)
 }
 
 fn described(components: &[(&ServiceEntry, Component)]) -> BTreeMap<String, Description> {

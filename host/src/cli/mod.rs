@@ -6,7 +6,9 @@ mod client;
 mod dead_letters;
 mod deploy;
 mod describe;
+mod doctor;
 mod events;
+mod new;
 mod openapi;
 mod output;
 mod ownership;
@@ -46,6 +48,24 @@ enum Verb {
         /// Build and deploy a component when its source changes, and read the manifest anew when that does
         #[arg(long)]
         watch: bool,
+    },
+    /// Make a service with a route, a table, a migration, an event and tests; and the application, where there is no manifest
+    New {
+        /// The service's name, and its crate's: lower-case letters, digits and hyphens
+        name: String,
+        #[command(flatten)]
+        manifest: ManifestArg,
+        /// The folder of Bulkhead's sources, which have the guest SDK; those that this command was built from if none is named
+        #[arg(long, value_name = "DIR")]
+        bulkhead: Option<PathBuf>,
+    },
+    /// Look at what an application needs before it starts: toolchain, manifest, folders, ports, components, databases
+    Doctor {
+        #[command(flatten)]
+        application: ApplicationArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print what the components say of themselves: routes, whom they answer, events
     Describe {
@@ -234,6 +254,8 @@ pub fn run() -> ExitCode {
     let result =
         telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
             Verb::Up { application, watch } => up::run(application, watch),
+            Verb::New { name, manifest, bulkhead } => new::run(name, manifest.manifest, bulkhead),
+            Verb::Doctor { application, json } => doctor::run(application, json),
             Verb::Describe { application, json } => describe::run(application, json),
             Verb::Openapi { application, service } => openapi::run(application, service.as_deref()),
             Verb::Ownership { application } => ownership::run(application),

@@ -10,13 +10,15 @@ mod section;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bulkhead_runtime::ServiceSpec;
 use bulkhead_store::ReplicaSpec;
+
+pub use self::read::is_service_name;
 
 /// An application.
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ pub struct ServiceEntry {
     pub replicas: Vec<ReplicaSpec>,
     /// What it owns, by name.
     pub entities: BTreeMap<String, Entity>,
+    /// The environment variables that its secrets come from.
+    pub variables: BTreeSet<String>,
     /// It owns nothing: all that it has can be made anew from the logs.
     pub rebuildable: bool,
 }

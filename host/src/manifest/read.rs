@@ -143,11 +143,16 @@ fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Au
     })
 }
 
-fn check_name(name: &str, span: &Range<usize>, report: &mut Report<'_>) {
-    let good = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+/// Whether a service can have this name.
+#[must_use]
+pub fn is_service_name(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
-        && name.len() <= 40;
-    if !good {
+        && name.len() <= 40
+}
+
+fn check_name(name: &str, span: &Range<usize>, report: &mut Report<'_>) {
+    if !is_service_name(name) {
         report.add(
             span,
             format!(
@@ -217,11 +222,11 @@ fn read_service(
         section.table("limits", report).map(|limits| read_limits(limits, report)).unwrap_or_default();
     let config =
         section.table("config", report).map(|config| read_config(&config, report)).unwrap_or_default();
-    let secrets =
+    let (secrets, variables) =
         section.table("secrets", report).map(|secrets| read_secrets(&secrets, report)).unwrap_or_default();
     section.finish(report);
     let spec = ServiceSpec { name, routes, grants, config, secrets, limits, instances };
-    Some(ServiceEntry { line, source: source?, database, spec, replicas, entities, rebuildable })
+    Some(ServiceEntry { line, source: source?, database, spec, replicas, entities, variables, rebuildable })
 }
 
 fn check_route(route: &str) -> Result<(), String> {
@@ -308,8 +313,12 @@ fn read_config(section: &Section<'_, '_>, report: &mut Report<'_>) -> BTreeMap<S
 }
 
 /// Secrets come from the environment, so that no manifest holds one. One that is not set, or empty, is none.
-fn read_secrets(section: &Section<'_, '_>, report: &mut Report<'_>) -> BTreeMap<String, String> {
-    let mut secrets = BTreeMap::new();
+/// Gives also the variables that are to have them.
+fn read_secrets(
+    section: &Section<'_, '_>,
+    report: &mut Report<'_>,
+) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let (mut secrets, mut variables) = (BTreeMap::new(), BTreeSet::new());
     for (key, entry) in section.entries() {
         let (name, span) = (entry.name.clone(), entry.span.clone());
         let Some(table) = entry.value.as_table() else {
@@ -320,13 +329,13 @@ fn read_secrets(section: &Section<'_, '_>, report: &mut Report<'_>) -> BTreeMap<
             continue;
         };
         let mut source = Section::new(name, span, table);
-        if let Some((variable, _)) = source.required_string("env", "{ env = \"NAME\" }", report)
-            && let Ok(value) = std::env::var(variable)
-            && !value.is_empty()
-        {
-            secrets.insert(key, value);
+        if let Some((variable, _)) = source.required_string("env", "{ env = \"NAME\" }", report) {
+            variables.insert(variable.to_owned());
+            if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
+                secrets.insert(key, value);
+            }
         }
         source.finish(report);
     }
-    secrets
+    (secrets, variables)
 }

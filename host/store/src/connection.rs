@@ -85,6 +85,21 @@ impl Database {
         Ok(Arc::new(Self { settings, storage, purpose, identity, gate: Arc::default() }))
     }
 
+    /// Says whether this host knows the version of the host's tables in a file that is there. Nothing is written to it, and no file is made
+    /// beside it; while another host has it open, that is not disturbed.
+    ///
+    /// # Errors
+    ///
+    /// When it is of a later host, can't be read, or is no SQLite database.
+    pub fn examine(path: &Path) -> Result<(), StoreError> {
+        let read = || {
+            let connection = open_to_look(path)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            system::known_version(&connection).map(drop)
+        };
+        read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source })
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -168,12 +183,34 @@ impl Database {
     }
 }
 
+/// The version of SQLite.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// As SQLite has it for a statement whose time is over.
 fn interrupted() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(
         ffi::Error::new(ffi::SQLITE_INTERRUPT),
         Some("it took longer than it may".into()),
     )
+}
+
+/// Opens a file that is there, so that nothing changes on the disk. Without a log beside it the file is all there is, and nobody writes to it:
+/// then SQLite is told so, or it would make a log and its index (<https://sqlite.org/wal.html#read_only_databases>).
+fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match path.to_str() {
+        Some(text) if !Path::new(&log).exists() => {
+            let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let uri = format!("file:{escaped}?immutable=1");
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+        }
+        _ => Connection::open_with_flags(path, flags),
+    }
 }
 
 fn open_writable(settings: &Settings, purpose: Purpose) -> Result<Guarded, StoreError> {

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 
+/// The file that the lock is on.
+const LOCK_FILE: &str = "bulkhead.lock";
+
 /// The folder, locked until this is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -31,7 +34,7 @@ impl DataFolder {
             .mode(0o700)
             .create(path)
             .map_err(|error| failed("make the data folder", path, error))?;
-        let file = path.join("bulkhead.lock");
+        let file = path.join(LOCK_FILE);
         let lock = File::options()
             .create(true)
             .write(true)
@@ -42,6 +45,24 @@ impl DataFolder {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StoreError::FolderHeld { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed("lock", &file, error)),
+        }
+    }
+
+    /// Whether a host holds the folder now. Nothing is made; where there is no folder, or none was ever held, nobody does.
+    ///
+    /// # Errors
+    ///
+    /// When its lock can't be looked at.
+    pub fn is_held(path: &Path) -> std::io::Result<bool> {
+        let lock = match File::open(path.join(LOCK_FILE)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            lock => lock?,
+        };
+        // Shared, and let go of at once: of several who look at the same time each finds it free.
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 

@@ -31,7 +31,7 @@ mod versions;
 mod writer;
 
 pub use checkpoint::Checkpointer;
-pub use connection::{Database, Settings};
+pub use connection::{Database, Settings, sqlite_version};
 pub use error::{Constraint, ConstraintKind, PublishError, StatementError, StoreError};
 pub use folder::{DataFolder, FileIdentity};
 pub use idempotency::{KeptAnswer, Known, RequestKey};

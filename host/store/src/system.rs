@@ -174,11 +174,7 @@ pub(crate) struct Identity {
 ///
 /// SQLite's; [`newer`] for a database of a later host, which is left as it is.
 pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<Identity> {
-    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let version = version as usize;
-    if version > STEPS.len() {
-        return Err(newer(version));
-    }
+    let version = known_version(connection)?;
     // A database that is complete is not written to: so a second start needs no sync.
     if version < STEPS.len() {
         let mut random = [0; 48];
@@ -200,6 +196,17 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<Identity> {
     connection.query_row("SELECT log, secret FROM _bulkhead_meta", [], |row| {
         Ok(Identity { log: row.get(0)?, secret: row.get(1)? })
     })
+}
+
+/// The version of the host's tables in a database.
+///
+/// # Errors
+///
+/// SQLite's; [`newer`] for a database of a later host.
+pub(crate) fn known_version(connection: &Connection) -> rusqlite::Result<usize> {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = version as usize;
+    if version > STEPS.len() { Err(newer(version)) } else { Ok(version) }
 }
 
 /// As SQLite has it for a file whose format is newer than its own.

@@ -1,0 +1,36 @@
+//! `bulkhead new`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::output::print;
+use crate::scaffold::{Asked, Plan, plan};
+
+/// Makes a service; and the application that it is the first of, where there is none. All of it, or nothing.
+pub(super) fn run(name: String, manifest: PathBuf, bulkhead: Option<PathBuf>) -> anyhow::Result<()> {
+    let plan = plan(&Asked { name, manifest: manifest.clone(), bulkhead })?;
+    plan.carry_out()?;
+    print(&text(&plan, &manifest))
+}
+
+fn text(plan: &Plan, manifest: &Path) -> String {
+    let mut text = String::new();
+    let lists = [("made", &plan.made), ("changed", &plan.changed)];
+    for (what, files) in lists {
+        for (file, _) in files {
+            // Writing to a String can't fail.
+            let _ = writeln!(text, "{what:8} {}", file.display());
+        }
+    }
+    let named = if manifest == Path::new("bulkhead.toml") {
+        String::new()
+    } else {
+        format!(" --manifest {}", manifest.display())
+    };
+    let Plan { name, .. } = plan;
+    let _ = write!(
+        text,
+        "\nNow:\n  cargo test --release --package {name}\n  bulkhead build{named} {name}\n  bulkhead up{named}\n"
+    );
+    text
+}

@@ -1,0 +1,168 @@
+//! What an application needs before it starts, looked at piece by piece: the cheapest and most basic first.
+//!
+//! Invariants: nothing is made or changed, so it may be asked at any time, also while the host runs; what is not as it should be comes with
+//! a remedy; and what one look finds wrong does not keep the others from being taken, unless they stand on it.
+//!
+//! Left out on purpose: reading whole databases, which takes time (`bulkhead check` does, of a running host).
+
+mod building;
+mod folders;
+mod ports;
+mod services;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::manifest::Manifest;
+
+/// The manifest that is looked for where none is named.
+const MANIFEST_DEFAULT: &str = "bulkhead.toml";
+
+/// What is looked at: a manifest, and what is asked for in place of what it says.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The manifest's file.
+    pub manifest: PathBuf,
+    /// The data folder.
+    pub data: Option<PathBuf>,
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// Where operators reach the host.
+    pub admin: Option<SocketAddr>,
+}
+
+/// How what was looked at is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// It will do, and may be in the way later.
+    Warning,
+    /// The application can't be built, or can't start.
+    Wrong,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// How it is.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do; none where it is as it should be.
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    /// It is as it should be.
+    pub fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { name: name.into(), state: State::Ok, found: found.into(), remedy: None }
+    }
+
+    /// It will do.
+    pub fn warning(name: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        let remedy = Some(remedy.into());
+        Self { name: name.into(), state: State::Warning, found: found.into(), remedy }
+    }
+
+    /// It is wrong.
+    pub fn wrong(name: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { state: State::Wrong, ..Self::warning(name, found, remedy) }
+    }
+
+    /// It is wrong, by a message of the host: these say what is wrong, and behind the last semicolon what to do.
+    fn told(name: &str, message: &str, otherwise: &str) -> Self {
+        let (found, remedy) = message.rsplit_once("; ").unwrap_or((message, otherwise));
+        Self::wrong(name, found, remedy)
+    }
+}
+
+/// Looks at everything.
+#[must_use]
+pub fn examine(asked: &Asked) -> Vec<Check> {
+    let folder = asked.manifest.parent().filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    let manifest = Manifest::read(&asked.manifest);
+    let mut checks = vec![host()];
+    checks.extend(building::checks(folder, manifest.as_ref().ok()));
+    let mut manifest = match manifest {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            checks.extend(unread(&asked.manifest, &error));
+            checks.push(ports::open_files());
+            return checks;
+        }
+    };
+    let count = manifest.services.len();
+    let found = format!("{}, of {} with {count} services", manifest.path.display(), manifest.name);
+    checks.push(Check::ok("manifest", if count == 1 { found.replace("services", "service") } else { found }));
+    checks.extend(services::variables(&manifest));
+    manifest.data = asked.data.clone().unwrap_or(manifest.data);
+    manifest.listen = asked.listen.unwrap_or(manifest.listen);
+    manifest.admin = asked.admin.unwrap_or(manifest.admin);
+    let (held, looked) = folders::checks(&manifest.data);
+    checks.extend(looked);
+    checks.extend(ports::checks(&manifest, asked.admin.is_some(), held));
+    checks.push(ports::open_files());
+    checks.extend(services::components(&manifest));
+    checks.extend(services::databases(&manifest));
+    checks
+}
+
+/// This host, and what it carries.
+fn host() -> Check {
+    let found = format!(
+        "bulkhead {}, with wasmtime {} and SQLite {}",
+        env!("CARGO_PKG_VERSION"),
+        bulkhead_runtime::WASMTIME_VERSION,
+        bulkhead_store::sqlite_version()
+    );
+    Check::ok("host", found)
+}
+
+/// What is wrong with a manifest that can't be read.
+fn unread(path: &Path, error: &crate::manifest::ManifestError) -> Vec<Check> {
+    if !path.exists() {
+        let found = format!("there is no {}", path.display());
+        let remedy = "run in the folder that has it, or name it with --manifest; `bulkhead new NAME` makes a new application here";
+        // Nothing is wrong with a folder that has no application yet.
+        let is_expected = path == Path::new(MANIFEST_DEFAULT);
+        let check = if is_expected { Check::warning } else { Check::wrong };
+        return vec![check("manifest", found, remedy)];
+    }
+    let mistakes = error.mistakes.iter().map(|mistake| {
+        let place = format!("{}:{}", path.display(), mistake.line);
+        let otherwise = format!("correct line {} of {}", mistake.line, path.display());
+        Check::told("manifest", &format!("{place}: {}", mistake.message), &otherwise)
+    });
+    mistakes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_the_host_is_what_is_wrong_and_what_to_do() {
+        let told = |message| Check::told("x", message, "look at it");
+        let check = told("a; b is missing; add b");
+        assert_eq!((check.found.as_str(), check.remedy.as_deref()), ("a; b is missing", Some("add b")));
+        let check = told("it is cut short");
+        assert_eq!((check.found.as_str(), check.remedy.as_deref()), ("it is cut short", Some("look at it")));
+    }
+
+    #[test]
+    fn a_manifest_that_nobody_named_may_be_missing() {
+        let missing = |path: &str| {
+            let path = Path::new(path);
+            unread(path, &Manifest::read(path).unwrap_err()).remove(0).state
+        };
+        assert_eq!(missing("nowhere/bulkhead.toml"), State::Wrong);
+        assert_eq!(missing(MANIFEST_DEFAULT), State::Warning);
+    }
+}

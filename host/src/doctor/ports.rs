@@ -1,0 +1,153 @@
+//! The addresses that the host listens on, and how many connections it can have.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use bulkhead_types::limits::CONNECTIONS_MAX;
+use rustix::process::{Resource, getrlimit};
+
+use super::Check;
+use crate::http::HOST_PATHS;
+use crate::manifest::Manifest;
+
+/// How long who listens on an address is waited for.
+const ANSWER_WAIT: Duration = Duration::from_millis(500);
+/// Open files below which a warning is given: databases, logs and connections each take some.
+const FILES_MIN: u64 = 1024;
+
+/// `held`: a host holds the data folder. `admin_asked`: the admin port was named at the command line.
+pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<Check> {
+    let Manifest { listen, admin, .. } = manifest;
+    let mut checks = vec![port("listen", *listen, held)];
+    let admin_check = match port("admin", *admin, held) {
+        _ if !admin.ip().is_loopback() => Check::wrong(
+            "port admin",
+            format!("{admin} can be reached from other machines"),
+            "give an address of this one, for example --admin 127.0.0.1:9090",
+        ),
+        // The host helps itself, unless the port was asked for.
+        check if check.remedy.is_some() && !admin_asked && is_taken(*admin) => Check::warning(
+            "port admin",
+            format!("{}; `bulkhead up` takes another one, which `bulkhead status` finds", check.found),
+            "nothing needs to be done; or choose another address with application.admin",
+        ),
+        check => check,
+    };
+    checks.push(admin_check);
+    checks
+}
+
+fn is_taken(address: SocketAddr) -> bool {
+    TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
+fn port(option: &str, address: SocketAddr, held: bool) -> Check {
+    let name = format!("port {option}");
+    let elsewhere = format!("choose another address with --{option} or application.{option}");
+    let error = match TcpListener::bind(address) {
+        Ok(_) if address.port() == 0 => {
+            return Check::ok(name, format!("{address}: the system chooses the port"));
+        }
+        Ok(_) => return Check::ok(name, format!("{address} is free")),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::AddrInUse if !is_host(address) => {
+            let found = format!("another process listens on {address}");
+            Check::wrong(name, found, format!("stop it, or {elsewhere}"))
+        }
+        // Which of the two it is can't be told from outside; one application rarely has two hosts.
+        ErrorKind::AddrInUse if held => Check::warning(
+            name,
+            format!(
+                "a Bulkhead host listens on {address}, and one holds this data folder: the application runs already"
+            ),
+            format!("stop it before you start another one, or {elsewhere}"),
+        ),
+        ErrorKind::AddrInUse => Check::wrong(
+            name,
+            format!("a Bulkhead host listens on {address}, which does not hold this data folder"),
+            format!("stop it, or {elsewhere}"),
+        ),
+        ErrorKind::PermissionDenied => Check::wrong(
+            name,
+            format!("this user may not listen on {address}: ports below 1024 are the system's"),
+            format!(
+                "{elsewhere}, or give the right with `setcap cap_net_bind_service=+ep` on the command's file"
+            ),
+        ),
+        ErrorKind::AddrNotAvailable => {
+            Check::wrong(name, format!("this machine does not have the address {address}"), elsewhere)
+        }
+        _ => Check::wrong(name, format!("nobody can listen on {address}: {error}"), elsewhere),
+    }
+}
+
+/// Whether a Bulkhead host answers there: each says on both ports that it lives.
+fn is_host(address: SocketAddr) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&address, ANSWER_WAIT)?;
+        stream.set_read_timeout(Some(ANSWER_WAIT))?;
+        stream.set_write_timeout(Some(ANSWER_WAIT))?;
+        write!(stream, "GET {HOST_PATHS}/live HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.take(4096).read_to_end(&mut answer)?;
+        std::io::Result::Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(b"\r\n\r\nlive\n"))
+}
+
+/// How many files the host may have open: each connection is one, and each database some.
+pub(super) fn open_files() -> Check {
+    enough(getrlimit(Resource::Nofile).current)
+}
+
+/// None is without a bound.
+fn enough(limit: Option<u64>) -> Check {
+    let Some(limit) = limit else { return Check::ok("open files", "as many as it takes") };
+    let connections = u64::try_from(CONNECTIONS_MAX).unwrap_or(u64::MAX);
+    if limit < FILES_MIN {
+        let found = format!("{limit} at a time, and the host takes {connections} connections");
+        return Check::warning("open files", found, format!("ulimit -n {}", 2 * connections));
+    }
+    let found = if limit < connections {
+        format!(
+            "{limit} at a time: so many connections can't be more, of the {connections} that the host takes"
+        )
+    } else {
+        format!("{limit} at a time, for {connections} connections at most")
+    };
+    Check::ok("open files", found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::State;
+
+    #[test]
+    fn few_open_files_are_worth_a_warning() {
+        for (limit, state) in [
+            (Some(FILES_MIN - 1), State::Warning),
+            (Some(FILES_MIN), State::Ok),
+            (Some(1 << 20), State::Ok),
+            (None, State::Ok),
+        ] {
+            assert_eq!(enough(limit).state, state, "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_free_taken_or_not_of_this_machine() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        // It never answers.
+        let check = port("listen", address, true);
+        assert_eq!(check.state, State::Wrong);
+        assert!(check.found.contains(&address.to_string()), "{check:?}");
+        assert_eq!(port("listen", "127.0.0.1:0".parse().unwrap(), false).state, State::Ok);
+        let check = port("admin", "192.0.2.1:9090".parse().unwrap(), false);
+        assert_eq!((check.state, check.found.contains("does not have")), (State::Wrong, true), "{check:?}");
+    }
+}

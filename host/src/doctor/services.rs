@@ -1,0 +1,95 @@
+//! Each service: the variables that its secrets come from, its component, its database.
+
+use bulkhead_build::newer_source;
+use bulkhead_store::Database;
+
+use super::Check;
+use crate::application::{database_file, faults};
+use crate::manifest::{Manifest, ServiceEntry, Source};
+
+/// The environment variables that the manifest names. A secret that is not set is none, which a service may be content with.
+pub(super) fn variables(manifest: &Manifest) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (name, entry) in &manifest.services {
+        for variable in &entry.variables {
+            let check = format!("variable {variable}");
+            checks.push(match std::env::var_os(variable).filter(|value| !value.is_empty()) {
+                Some(_) => Check::ok(check, format!("is set, for {name}")),
+                None => {
+                    let found = format!("is not set, so {name} has no such secret");
+                    Check::warning(
+                        check,
+                        found,
+                        format!("set {variable} where `bulkhead up` runs, if {name} needs it"),
+                    )
+                }
+            });
+        }
+    }
+    checks
+}
+
+/// The components, compared with this host and with what the manifest grants them.
+pub(super) fn components(manifest: &Manifest) -> Vec<Check> {
+    let faults = match faults(manifest) {
+        Ok(faults) => faults,
+        Err(error) => {
+            return vec![Check::told("components", &error.to_string(), "correct the manifest's limits")];
+        }
+    };
+    let mut checks = Vec::new();
+    for (name, entry) in &manifest.services {
+        let check = format!("service {name}");
+        if let Some(lack) = missing_crate(&check, entry) {
+            checks.push(lack);
+            continue;
+        }
+        match faults.get(name) {
+            Some(messages) => checks.extend(messages.iter().map(|message| {
+                let otherwise = format!("see to it in {}:{}", manifest.path.display(), entry.line);
+                Check::told(&check, message, &otherwise)
+            })),
+            None => checks.push(good(&check, name, entry)),
+        }
+    }
+    checks
+}
+
+/// A service whose source is no crate, and no component either.
+fn missing_crate(check: &str, entry: &ServiceEntry) -> Option<Check> {
+    let Source::Crate(folder) = &entry.source else { return None };
+    (!folder.join("Cargo.toml").is_file()).then(|| {
+        let remedy = "correct `source` in the manifest: the folder of a crate, or a component's file, which ends with .wasm";
+        Check::wrong(check, format!("there is no crate in {}", folder.display()), remedy)
+    })
+}
+
+/// A component that nothing is wrong with, but for its age.
+fn good(check: &str, name: &str, entry: &ServiceEntry) -> Check {
+    let component = entry.source.component(name);
+    if let Source::Crate(folder) = &entry.source
+        && let Some(newer) = newer_source(folder, &component)
+    {
+        let found = format!("{} is older than {}", component.display(), newer.display());
+        return Check::warning(check, found, format!("build it with `bulkhead build {name}`"));
+    }
+    let kibibytes = std::fs::metadata(&component).map(|file| file.len().div_ceil(1024)).unwrap_or_default();
+    Check::ok(check, format!("{} ({kibibytes} KiB)", component.display()))
+}
+
+/// The databases that are there. Those that are not are made at the start.
+pub(super) fn databases(manifest: &Manifest) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (name, entry) in &manifest.services {
+        let Some(path) = database_file(manifest, entry).filter(|path| path.exists()) else { continue };
+        let check = format!("database {name}");
+        checks.push(match Database::examine(&path) {
+            Ok(()) => Check::ok(check, path.display().to_string()),
+            Err(error) => {
+                let otherwise = "put back a copy that is whole, or give another file in `database`";
+                Check::told(&check, &error.to_string(), otherwise)
+            }
+        });
+    }
+    checks
+}

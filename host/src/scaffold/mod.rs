@@ -1,0 +1,205 @@
+//! What `bulkhead new` makes: a service with a route, a table, a migration, an event and tests; and where there is none, the application.
+//!
+//! Everything is decided first ([`plan`]) and written afterwards ([`Plan::carry_out`]): whatever is wrong is told before anything is
+//! written. No file that is there is replaced; the manifest and the workspace's `Cargo.toml` are added to, and keep the rest of
+//! their bytes.
+//!
+//! The files are in `template/`; `{{…}}` stands for what differs.
+
+mod error;
+mod name;
+mod sources;
+mod template;
+mod workspace;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+pub use self::error::NewError;
+use self::sources::Sources;
+use self::template::Values;
+use self::workspace::Workspace;
+use crate::manifest::Manifest;
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The service's name, and its crate's.
+    pub name: String,
+    /// The manifest, which may be missing.
+    pub manifest: PathBuf,
+    /// Bulkhead's sources, if somebody says where they are.
+    pub bulkhead: Option<PathBuf>,
+}
+
+/// Files to write, each with its text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The service's name.
+    pub name: String,
+    /// Those that are not there yet.
+    pub made: Vec<(PathBuf, String)>,
+    /// Those that are there, with their new text.
+    pub changed: Vec<(PathBuf, String)>,
+}
+
+/// Decides what to write.
+///
+/// # Errors
+///
+/// What is wrong, and what to do.
+pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
+    let Asked { name, manifest: file, .. } = asked;
+    name::check(name).map_err(|why| NewError::Name { name: name.clone(), why })?;
+    let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let absolute = folder.canonicalize().map_err(|error| NewError::File {
+        what: "find the folder",
+        file: folder.to_owned(),
+        error,
+    })?;
+    let mut plan = Plan { name: name.clone(), ..Plan::default() };
+
+    let text = read_if_there(file)?;
+    let manifest = text.as_deref().map(|text| read(file, text)).transpose()?;
+    if let Some(entry) = manifest.as_ref().and_then(|manifest| manifest.services.get(name)) {
+        let place = format!("{}:{}", file.display(), entry.line);
+        return Err(NewError::ServiceExists { name: name.clone(), place });
+    }
+    let crate_dir = folder.join("components").join(name);
+    if fs::symlink_metadata(&crate_dir).is_ok() {
+        return Err(NewError::Exists { what: "the crate's folder", path: crate_dir });
+    }
+    let found = match &text {
+        Some(_) => Workspace::above(&absolute)?,
+        None => Workspace::of(&absolute)?,
+    };
+    let sources = Sources::find(asked.bulkhead.as_deref(), found.as_ref())?;
+    let workspace = match found {
+        Some(workspace) => workspace,
+        None => {
+            let lock = sources.lock()?;
+            let workspace = Workspace::new(&absolute, &sources);
+            plan.made.push((folder.join("Cargo.toml"), workspace.text.clone()));
+            for (name, text) in [
+                ("Cargo.lock", lock.as_str()),
+                ("rust-toolchain.toml", template::TOOLCHAIN),
+                (".gitignore", template::IGNORED),
+            ] {
+                let file = folder.join(name);
+                if !file.exists() {
+                    plan.made.push((file, text.to_owned()));
+                }
+            }
+            workspace
+        }
+    };
+    if let Some(other) = workspace.crate_named(name, &sources)? {
+        return Err(NewError::CrateExists { name: name.clone(), other });
+    }
+
+    let data = manifest.as_ref().and_then(|manifest| data_of(manifest, file));
+    let application =
+        manifest.map_or_else(|| template::application_name(&absolute), |manifest| manifest.name);
+    let values = Values::new(name, &application, &workspace, &sources, &absolute);
+    let is_new = text.is_none();
+    let before = text.unwrap_or_else(|| values.fill(template::MANIFEST));
+    let after = added(&before, &values.section(data.as_deref().unwrap_or("data")));
+    // The host itself says whether the two go together: routes and events have one owner.
+    let mistakes = Manifest::parse(file, &after).err().unwrap_or_default();
+    if !mistakes.is_empty() {
+        let mistakes = mistakes.iter().map(|mistake| mistake.message.clone()).collect();
+        return Err(NewError::Clash { name: name.clone(), mistakes });
+    }
+
+    for (path, text) in template::CRATE {
+        plan.made.push((crate_dir.join(path.replace("{{name}}", name)), values.fill(text)));
+    }
+    let member = absolute.join("components").join(name);
+    if let Some(text) = workspace.with_member(&member)? {
+        plan.changed.push((workspace.file(), text));
+    }
+    if is_new {
+        plan.made.push((file.clone(), after))
+    } else {
+        plan.changed.push((file.clone(), after))
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    /// Writes it. Where that fails, what was made is removed again.
+    ///
+    /// # Errors
+    ///
+    /// The file that can't be written.
+    pub fn carry_out(&self) -> Result<(), NewError> {
+        let mut made: Vec<&Path> = Vec::new();
+        let result = self.made.iter().try_for_each(|(file, text)| {
+            make(file, text)?;
+            made.push(file);
+            Ok(())
+        });
+        let result = result.and_then(|()| {
+            self.changed.iter().try_for_each(|(file, text)| {
+                fs::write(file, text).map_err(|error| NewError::File {
+                    what: "write",
+                    file: file.clone(),
+                    error,
+                })
+            })
+        });
+        if result.is_err() {
+            // Its error is the one to tell; folders that are empty by now may stay.
+            made.iter().for_each(|file| drop(fs::remove_file(file)));
+        }
+        result
+    }
+}
+
+/// Writes a file that is not there yet, and the folders that it lies in.
+fn make(file: &Path, text: &str) -> Result<(), NewError> {
+    let write = || {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::File::create_new(file)?.write_all(text.as_bytes())
+    };
+    write().map_err(|error| NewError::File { what: "write", file: file.to_owned(), error })
+}
+
+fn read_if_there(file: &Path) -> Result<Option<String>, NewError> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(NewError::File { what: "read", file: file.to_owned(), error }),
+    }
+}
+
+/// A manifest that is there must be right before something is added to it.
+fn read(file: &Path, text: &str) -> Result<Manifest, NewError> {
+    Manifest::parse(file, text).map_err(|mistakes| {
+        NewError::Manifest(crate::manifest::ManifestError { path: file.to_owned(), mistakes })
+    })
+}
+
+/// The data folder as a manifest names it.
+fn data_of(manifest: &Manifest, file: &Path) -> Option<String> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let data = manifest.data.strip_prefix(folder).unwrap_or(&manifest.data);
+    data.to_str().map(str::to_owned)
+}
+
+/// A text with another one behind it, with the line ends that it has.
+fn added(text: &str, section: &str) -> String {
+    let mut added = text.to_owned();
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    if !added.is_empty() && !added.ends_with('\n') {
+        added.push_str(end);
+    }
+    added.push_str(&section.replace('\n', end));
+    added
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Where Bulkhead's sources are: the SDK and the test harness that a service's crate depends on, and the contract.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::NewError;
+use super::workspace::Workspace;
+
+/// What must be there for a folder to be theirs.
+const FILES: [&str; 4] =
+    ["Cargo.lock", "components/sdk/Cargo.toml", "host/testing/Cargo.toml", "wit/world.wit"];
+
+/// The folder of Bulkhead's sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sources {
+    /// Absolute.
+    pub(super) root: PathBuf,
+    /// It was named by a relative path, and so is to be found by one.
+    pub(super) is_relative: bool,
+}
+
+impl Sources {
+    /// Those that were named; or those whose SDK the workspace uses; or those that the running command was built from.
+    pub(super) fn find(asked: Option<&Path>, workspace: Option<&Workspace>) -> Result<Self, NewError> {
+        let is_relative = asked.is_some_and(Path::is_relative);
+        let at = |folder: &Path| Self::at(folder, is_relative);
+        if let Some(folder) = asked {
+            return at(folder).map_err(|why| NewError::Sources { why });
+        }
+        if let Some(folder) = workspace.and_then(Workspace::sources) {
+            return at(&folder).map_err(|why| NewError::Sources { why });
+        }
+        let command = std::env::current_exe().ok();
+        let above = command.iter().flat_map(|command| command.ancestors().skip(1));
+        // Where cargo's target folder is elsewhere: the folder in which this was compiled.
+        let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        above.chain(compiled).find_map(|folder| at(folder).ok()).ok_or_else(|| NewError::Sources {
+            why: "they are not where this command lies, nor where it was built".to_owned(),
+        })
+    }
+
+    /// The sources in a folder, or what is missing there.
+    fn at(folder: &Path, is_relative: bool) -> Result<Self, String> {
+        match FILES.iter().find(|file| !folder.join(file).is_file()) {
+            Some(file) => Err(format!("{} has no {file}", folder.display())),
+            None => {
+                let root = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
+                Ok(Self { root, is_relative })
+            }
+        }
+    }
+
+    /// The versions that Bulkhead was tested with.
+    pub(super) fn lock(&self) -> Result<String, NewError> {
+        let file = self.root.join("Cargo.lock");
+        fs::read_to_string(&file).map_err(|error| NewError::File { what: "read", file, error })
+    }
+
+    /// How the sources are named from a folder of a workspace: absolute, unless they are in it or were named by a relative path.
+    pub(super) fn from(&self, folder: &Path, workspace: &Path) -> String {
+        let path = if self.is_relative || self.root.starts_with(workspace) {
+            relative(folder, &self.root)
+        } else {
+            self.root.clone()
+        };
+        path.display().to_string()
+    }
+}
+
+/// The way from one folder to another. Both are absolute, without links and dots.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(common).map(|_| Path::new(".."));
+    let down = to.components().skip(common).map(|part| Path::new(part.as_os_str()));
+    let way: PathBuf = up.chain(down).collect();
+    if way == Path::new("") { PathBuf::from(".") } else { way }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_named_by_a_way_that_stays_right() {
+        for (from, to, expected) in [
+            ("/a/components/x", "/a", "../.."),
+            ("/a", "/a", "."),
+            ("/a/b", "/c/d", "../../c/d"),
+            ("/a", "/a/b", "b"),
+        ] {
+            assert_eq!(relative(Path::new(from), Path::new(to)), Path::new(expected), "{from} {to}");
+        }
+        let sources = |is_relative| Sources { root: "/src/bulkhead".into(), is_relative };
+        let app = Path::new("/src/app");
+        assert_eq!(sources(false).from(app, app), "/src/bulkhead");
+        assert_eq!(sources(true).from(app, app), "../bulkhead");
+        assert_eq!(
+            sources(false).from(Path::new("/src/bulkhead/components/x"), Path::new("/src/bulkhead")),
+            "../.."
+        );
+    }
+
+    #[test]
+    fn this_crates_own_sources_are_found_and_a_folder_without_them_says_what_is_missing() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        assert_eq!(Sources::find(None, None).unwrap().root, root.canonicalize().unwrap());
+        let error = Sources::find(Some(&root.join("docs")), None).unwrap_err().to_string();
+        assert!(error.contains("docs has no Cargo.lock") && error.contains("--bulkhead DIR"), "{error}");
+    }
+}
