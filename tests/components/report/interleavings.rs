@@ -176,6 +176,8 @@ fn the_same_events_give_the_same_rows_however_they_interleave() {
         let reports = Service::start("report");
         take(&reports, &history.product_log);
         take(&reports, &history.order_log);
+        let all = ["orders-by-status", "best-sellers", "revenue"].map(|path| report(&reports, path));
+        insta::assert_json_snapshot!(all);
         everything(&reports)
     };
     for seed in 0..60 {

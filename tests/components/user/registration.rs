@@ -2,7 +2,9 @@
 
 use bulkhead_testing::{Service, Value, json};
 
-use super::{ADMIN_EMAIL, As as _, PASSWORD, everything, new_user, registered, start, wrong_fields};
+use super::{
+    ADMIN_EMAIL, As as _, PASSWORD, everything, new_user, registered, start, untraced, wrong_fields,
+};
 
 #[test]
 fn a_user_is_registered_and_told_without_a_hash() {
@@ -123,6 +125,7 @@ fn all_that_is_wrong_is_told_at_once_and_no_password_is_repeated() {
     let user = json!({"email": "ada", "password": "tr0ub4dor", "first_name": " ", "admin": true});
     let answer = users.post("/users").json(user).send();
     assert!(!answer.text().contains("tr0ub4dor"), "{}", answer.text());
+    insta::assert_json_snapshot!(untraced(&answer));
     assert_eq!(wrong_fields(answer), ["email", "password", "first_name", "last_name", "admin"]);
     assert_eq!(wrong_fields(users.post("/users?admin=true").json(new_user("Ada")).send()), ["admin"]);
 }
