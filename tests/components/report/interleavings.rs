@@ -81,12 +81,9 @@ impl History {
         let mut to_come = Vec::new();
         for number in 0..ORDERS {
             let end = ENDS[chance.below(8) as usize].0;
-            let lines: Vec<Line> = (1..=PRODUCTS)
-                .filter(|_| chance.below(2) == 0)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .map(|id| (id, i64::from(chance.below(5)) + 1, i64::from(chance.below(2000))))
-                .collect();
+            let mut line = |id| (id, i64::from(chance.below(5)) + 1, i64::from(chance.below(2000)));
+            let lines: Vec<Line> =
+                (1..=PRODUCTS).map(&mut line).filter(|(_, quantity, _)| *quantity > 2).collect();
             let day = DAYS[chance.below(3) as usize];
             let paid = paid(number, total(&lines));
             let facts = match end {

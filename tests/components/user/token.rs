@@ -44,7 +44,6 @@ fn a_token_says_whose_it_is_what_they_may_and_until_when() {
         (ADMIN_EMAIL.to_owned(), ADMIN_PASSWORD, ADMIN, "admin"),
     ] {
         let answer = login(&users, &email, password).send().status(201);
-        let _ = answer.json();
         assert_eq!(answer.text_of("expires_at"), "2001-09-09T02:46:40.000Z");
         let keys = key_set(&users);
         let (header, mut claims) = verified(&answer.text_of("token"), &keys).expect("the signature is right");
