@@ -26,6 +26,7 @@ pub struct Request {
     body: Vec<u8>,
     principal: Option<Principal>,
     caller: Option<String>,
+    peer: String,
     idempotency_key: Option<String>,
     fault: Option<Fault>,
 }
@@ -46,6 +47,7 @@ impl Request {
             body: Vec::new(),
             principal: None,
             caller: None,
+            peer: "127.0.0.1".to_owned(),
             idempotency_key: None,
             fault: None,
         }
@@ -81,6 +83,12 @@ impl Request {
     /// By way of which service the request comes: for routes that other services call.
     pub fn caller(mut self, service: &str) -> Self {
         self.caller = Some(service.to_owned());
+        self
+    }
+
+    /// From which address the request comes; 127.0.0.1 if it is not said.
+    pub fn peer(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.peer);
         self
     }
 
@@ -129,7 +137,7 @@ impl Request {
     #[must_use = "an answer is to be checked"]
     #[track_caller]
     pub fn send(self) -> Answer {
-        let Self { world, service, method, path, query, headers, body, principal, caller, .. } = self;
+        let Self { world, service, method, path, query, headers, body, principal, caller, peer, .. } = self;
         let member = world.member(&service);
         let front = member.queues.front();
         let Some(route) = front.route_of(&path) else {
@@ -158,7 +166,7 @@ impl Request {
                     .collect(),
                 body,
                 principal,
-                peer: "127.0.0.1".to_owned(),
+                peer,
                 caller,
                 trace_id: trace_id.clone(),
             },

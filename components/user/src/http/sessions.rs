@@ -174,10 +174,12 @@ fn key_to_sign_with(
     Ok(new)
 }
 
-/// One and the same for a wrong email and a wrong password. The failure that was counted stays.
+/// One and the same for a wrong email and a wrong password. The failure that was counted stays; the answer is kept for no idempotency key,
+/// as no answer of a login is: whoever mistyped may send the right password under the same one.
 fn invalid_credentials() -> Problem {
     Problem::of(INVALID_CREDENTIALS, "the email or the password is wrong")
         .with_header("www-authenticate", "Bearer")
+        .with_header("cache-control", "no-store")
         .with_effects(Effects::Commit)
 }
 

@@ -1,0 +1,143 @@
+//! `POST /sessions`: who logs in. How often one may fail is in `throttle.rs`; what the token says, in `token.rs`.
+
+use bulkhead_testing::{Service, json};
+
+use super::{
+    ADMIN, ADMIN_EMAIL, ADMIN_PASSWORD, As as _, PASSWORD, email_of, everything, login, new_user, registered,
+    start, untraced, wrong_fields,
+};
+
+#[test]
+fn a_login_gives_a_token_that_nobody_may_keep() {
+    let users = start();
+    let ada = registered(&users, "Ada");
+    let _ = users.published();
+    let answer = login(&users, &email_of("Ada"), PASSWORD).send().status(201);
+    let session = json!({
+        "token": answer.text_of("token"), "token_type": "Bearer", "expires_at": answer.text_of("expires_at"), "user_id": ada,
+    });
+    let answer = answer.body(session).header("location", "/sessions/current");
+    let _ = answer.header("cache-control", "no-store").no_header("etag");
+    users.expect_published(json!([]));
+}
+
+#[test]
+fn an_email_logs_in_in_any_case_and_a_password_in_its_own() {
+    let users = start();
+    let ada = registered(&users, "Ada");
+    for email in ["ada@tests.example", "ADA@tests.example", "Ada@TESTS.Example"] {
+        let _ = login(&users, email, PASSWORD).send().status(201).includes(json!({"user_id": ada}));
+    }
+    for wrong in ["", "Correct horse", "correct horse ", " correct horse", "correct hors", &"p".repeat(1000)]
+    {
+        let _ = login(&users, &email_of("Ada"), wrong).send().problem(401, "invalid-credentials");
+    }
+}
+
+#[test]
+fn a_wrong_email_is_as_a_wrong_password() {
+    let users = start();
+    registered(&users, "Ada");
+    registered(&users, "Bo");
+    let wrong = |email: &str, password: &str| {
+        let answer = login(&users, email, password).send().problem(401, "invalid-credentials");
+        let answer = answer.header("www-authenticate", "Bearer").no_header("set-cookie");
+        // The same calls take the same time.
+        (untraced(&answer), answer.database_calls())
+    };
+    let expected = wrong(&email_of("Ada"), "wrong");
+    assert_eq!(wrong(&email_of("Ada"), &"p".repeat(1000)), expected);
+    assert_eq!(wrong("nobody@tests.example", PASSWORD), expected);
+    assert_eq!(wrong(&email_of("Bo"), ADMIN_PASSWORD), expected);
+    assert_eq!(wrong(ADMIN_EMAIL, PASSWORD), expected);
+    assert_eq!(wrong(ADMIN_EMAIL, ""), expected);
+}
+
+#[test]
+fn a_login_that_succeeds_writes_nothing_once_there_is_a_key() {
+    let users = start();
+    registered(&users, "Ada");
+    let first = login(&users, &email_of("Ada"), PASSWORD).send().status(201);
+    let before = everything(&users);
+    let second = login(&users, &email_of("Ada"), PASSWORD).send().status(201);
+    assert_eq!(everything(&users), before);
+    assert!(second.database_calls() < first.database_calls());
+}
+
+#[test]
+fn what_is_no_login_is_told_why() {
+    let users = start();
+    for (email, password) in [("ada", "p"), ("", "p"), ("a@b@c", "p")] {
+        assert_eq!(wrong_fields(login(&users, email, password).send()), ["email"], "{email}");
+    }
+    let secret = "tr0ub4dor".repeat(112);
+    let answer = login(&users, "a@b", &secret).send();
+    assert!(!answer.text().contains("tr0ub4dor"), "{}", answer.text());
+    assert_eq!(wrong_fields(answer), ["password"]);
+    let body = json!({"email": null, "password": 7, "remember": true});
+    assert_eq!(wrong_fields(users.post("/sessions").json(body).send()), ["email", "password", "remember"]);
+    assert_eq!(wrong_fields(users.post("/sessions").json(json!({})).send()), ["email", "password"]);
+    let _ = users.post("/sessions").send().problem(400, "malformed-json");
+    let plain = users.post("/sessions").body("a@b", "text/plain").send();
+    let _ = plain.problem(415, "unsupported-media-type");
+    // None of it is a login that failed.
+    assert_eq!(users.rows("SELECT * FROM login_failure"), json!([]));
+}
+
+#[test]
+fn the_administrator_logs_in_by_the_manifest_and_is_no_user() {
+    let users = start();
+    for email in [ADMIN_EMAIL, "Admin@SHOP.example"] {
+        let answer = login(&users, email, ADMIN_PASSWORD).send().status(201);
+        let _ = answer.includes(json!({"user_id": ADMIN, "token_type": "Bearer"}));
+    }
+    for wrong in ["", "opens all door", "Opens all doors", "opens all doors "] {
+        let _ = login(&users, ADMIN_EMAIL, wrong).send().problem(401, "invalid-credentials");
+    }
+    assert_eq!(users.rows("SELECT id FROM user"), json!([]));
+    let _ = users.get(format!("/users/{ADMIN}")).admin().send().problem(404, "not-found");
+}
+
+#[test]
+fn the_administrators_password_opens_no_other_account() {
+    let users = start();
+    registered(&users, "Ada");
+    let _ = login(&users, &email_of("Ada"), ADMIN_PASSWORD).send().problem(401, "invalid-credentials");
+}
+
+#[test]
+fn the_administrator_is_who_the_manifest_says() {
+    let users = super::with().config("user", "admin_email", "root@shop.example").start().service("user");
+    let _ = login(&users, ADMIN_EMAIL, ADMIN_PASSWORD).send().problem(401, "invalid-credentials");
+    let answer = login(&users, "root@shop.example", ADMIN_PASSWORD).send().status(201);
+    let _ = answer.includes(json!({"user_id": ADMIN}));
+    // The address is nobody's now, and somebody's who registers with it.
+    let mut user = new_user("Ada");
+    user["email"] = ADMIN_EMAIL.into();
+    let id = users.post("/users").json(user).send().status(201).text_of("id");
+    let _ = login(&users, ADMIN_EMAIL, PASSWORD).send().status(201).includes(json!({"user_id": id}));
+}
+
+#[test]
+fn without_the_secret_the_administrator_does_not_log_in() {
+    let cheap = Service::with("user").config("user", "argon2_memory_kib", "8");
+    let users = cheap.config("user", "argon2_iterations", "1").start().service("user");
+    for password in ["", ADMIN_PASSWORD, "\0"] {
+        let _ = login(&users, ADMIN_EMAIL, password).send().problem(401, "invalid-credentials");
+    }
+}
+
+#[test]
+fn the_answer_of_a_login_is_not_kept_for_its_key() {
+    let users = start();
+    registered(&users, "Ada");
+    let send = || login(&users, &email_of("Ada"), PASSWORD).idempotency_key("k").send();
+    let first = send().status(201).replayed(false).text_of("token");
+    let second = send().status(201).replayed(false).text_of("token");
+    assert_ne!(first, second);
+    let wrong = || login(&users, &email_of("Ada"), "wrong").idempotency_key("j").send();
+    for _ in 0..2 {
+        let _ = wrong().problem(401, "invalid-credentials").replayed(false);
+    }
+    assert_eq!(users.rows("SELECT failures FROM login_failure"), json!([{"failures": 2}]));
+}

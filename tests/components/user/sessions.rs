@@ -1,0 +1,37 @@
+//! `GET /sessions/current`.
+
+use bulkhead_testing::json;
+
+use super::{ADMIN, As as _, NOBODY, registered, start};
+
+#[test]
+fn a_session_says_whose_it_is_and_until_when() {
+    let users = start();
+    let ada = registered(&users, "Ada");
+    let get = || users.get("/sessions/current").user(&ada);
+    let _ = get().expires_at(1_000_003_600).send().status(200).body(json!({
+        "user_id": ada, "roles": ["customer"], "expires_at": "2001-09-09T02:46:40.000Z",
+    }));
+    let _ = get().role("admin").send().status(200).body(json!({
+        "user_id": ada, "roles": ["customer", "admin"], "expires_at": null,
+    }));
+}
+
+#[test]
+fn the_administrator_has_a_session() {
+    let users = start();
+    let answer = users.get("/sessions/current").admin().send().status(200);
+    let _ = answer.body(json!({"user_id": ADMIN, "roles": ["admin"], "expires_at": null}));
+}
+
+#[test]
+fn whoever_is_no_user_has_no_session() {
+    let users = start();
+    let ada = registered(&users, "Ada");
+    let _ = users.delete(format!("/users/{ada}")).user(&ada).send().status(204);
+    for subject in [ada.as_str(), NOBODY, "service:order", "", "ada"] {
+        let answer = users.get("/sessions/current").user(subject).send();
+        let _ = answer.problem(401, "unauthenticated").header("www-authenticate", "Bearer");
+    }
+    let _ = users.get("/sessions/current").send().problem(401, "unauthenticated");
+}
