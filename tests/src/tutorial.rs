@@ -2,7 +2,7 @@
 //!
 //! | block | what is done |
 //! | --- | --- |
-//! | `console` | each `$ ` line is run by bash, with the lines below that are indented by four spaces; variables stay for later ones. The other lines are its output |
+//! | `console` | each `$ ` line is run by bash, with the lines below that are indented by four spaces; variables and functions stay for later ones. The other lines are its output |
 //! | `console host` | the same in another terminal, where it goes on running: what follows waits for the lines that are shown |
 //! | `rust PATH`, `sql PATH`, … | the file is written |
 //! | `diff PATH` | the lines with `-` and ` ` stand in the file once, and become those with `+` and ` ` |

@@ -30,6 +30,11 @@ pub(super) struct HostArgs {
 }
 
 impl HostArgs {
+    /// The manifest that is named.
+    pub(super) fn manifest(&self) -> anyhow::Result<Manifest> {
+        Ok(Manifest::read(&self.manifest.manifest)?)
+    }
+
     /// Asks, and gives the answer's JSON.
     pub(super) fn ask(&self, method: Method, path: &str) -> anyhow::Result<Value> {
         self.ask_with(method, path, Bytes::new())
@@ -39,7 +44,7 @@ impl HostArgs {
     pub(super) fn ask_with(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Value> {
         let data = match &self.data {
             Some(data) => data.clone(),
-            None => Manifest::read(&self.manifest.manifest)?.data,
+            None => self.manifest()?.data,
         };
         let token = AdminToken::read(&data).with_context(|| {
             format!(
@@ -52,7 +57,7 @@ impl HostArgs {
             std::fs::read_to_string(data.join(ADDRESS_FILE)).ok().and_then(|text| text.trim().parse().ok());
         let address = match self.admin.or(written) {
             Some(address) => address,
-            None => Manifest::read(&self.manifest.manifest)?.admin,
+            None => self.manifest()?.admin,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -1,7 +1,7 @@
 //! `bulkhead deploy` and `bulkhead rollback`.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -47,13 +47,14 @@ impl How {
 pub(super) fn run(
     host: &HostArgs,
     service: &str,
-    file: &Path,
+    file: Option<PathBuf>,
     how: &How,
     force: bool,
     json: bool,
 ) -> anyhow::Result<()> {
+    let file = file.map_or_else(|| component_of(host, service), Ok)?;
     let reading = || format!("read the component {}", file.display());
-    let size = std::fs::metadata(file).with_context(reading)?.len();
+    let size = std::fs::metadata(&file).with_context(reading)?.len();
     if size > COMPONENT_BYTES_MAX as u64 {
         bail!(
             "deploy {}: it has {} MiB, and a component has at most {} MiB: is it the right file?",
@@ -62,9 +63,21 @@ pub(super) fn run(
             COMPONENT_BYTES_MAX >> 20
         );
     }
-    let bytes = std::fs::read(file).with_context(reading)?;
+    let bytes = std::fs::read(&file).with_context(reading)?;
     let path = format!("/api/deploys/{}?force={force}&{}", escaped(service), how.query());
     ask(host, &path, bytes.into(), json)
+}
+
+/// Where the manifest has a service's component come from.
+fn component_of(host: &HostArgs, service: &str) -> anyhow::Result<PathBuf> {
+    let manifest = host.manifest()?;
+    match manifest.services.get(service) {
+        Some(entry) => Ok(entry.source.component(service)),
+        None => {
+            let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            bail!("deploy {service}: {} has no such service; it has {names}", manifest.path.display());
+        }
+    }
 }
 
 pub(super) fn roll_back(

@@ -145,8 +145,8 @@ enum Verb {
     Deploy {
         /// The service
         service: String,
-        /// The component, as `bulkhead build` makes it
-        file: PathBuf,
+        /// The component, as `bulkhead build` makes it; that of the manifest's source if none is named
+        file: Option<PathBuf>,
         #[command(flatten)]
         how: deploy::How,
         /// Swap also when this version is the active one already
@@ -266,7 +266,7 @@ pub fn run() -> ExitCode {
             Verb::Check { host, repair, json } => check::run(&host, repair, json),
             Verb::Replay { service, host, json } => replay::run(&host, &service, json),
             Verb::Deploy { service, file, how, force, host, json } => {
-                deploy::run(&host, &service, &file, &how, force, json)
+                deploy::run(&host, &service, file, &how, force, json)
             }
             Verb::Versions { service, host, json } => versions::run(&host, &service, json),
             Verb::Rollback { service, to, how, host, json } => {

@@ -30,7 +30,7 @@ fn text(plan: &Plan, manifest: &Path) -> String {
     let Plan { name, .. } = plan;
     let _ = write!(
         text,
-        "\nNow:\n  cargo test --release --package {name}\n  bulkhead build{named} {name}\n  bulkhead up{named}\n"
+        "\nNow:\n  cargo test --release --workspace --test {name}\n  bulkhead build{named} {name}\n  bulkhead up{named}\n"
     );
     text
 }

@@ -74,9 +74,9 @@ impl Follower {
 
     fn run(&self, command: &Command) {
         let typed = self.here(&command.text);
-        // What a command sets is exported, and so is there for the next.
+        // What a command sets is exported, and so is there for the next, as its functions are.
         let script = format!(
-            "set -a; exec 2>&1; [ -f {STATE} ] && . ./{STATE}\n{typed}\nstatus=$?; export -p > {STATE}; exit $status"
+            "set -a; exec 2>&1; [ -f {STATE} ] && . ./{STATE}\n{typed}\nstatus=$?; {{ export -p; declare -f; }} > {STATE}; exit $status"
         );
         let mut child = self.bash(&script).stdout(Stdio::piped()).spawn().expect("bash runs");
         let lines = lines_of(&mut child);
