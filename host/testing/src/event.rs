@@ -148,7 +148,8 @@ impl Event {
             Some(_) => state_of(&world, &consumer, producer, sequence),
         };
         world.hits.event(&consumer, &kind);
-        Delivered { world, what, state }
+        let database_calls = world.recorder.database_calls();
+        Delivered { world, what, state, database_calls }
     }
 }
 
@@ -178,9 +179,16 @@ pub struct Delivered {
     world: Rc<World>,
     what: String,
     state: State,
+    database_calls: u32,
 }
 
 impl Delivered {
+    /// How many database calls the handler made: for a test that has each of them fail in turn.
+    #[must_use]
+    pub fn database_calls(&self) -> u32 {
+        self.database_calls
+    }
+
     /// It took effect.
     #[track_caller]
     pub fn taken(self) -> Self {
