@@ -1,3 +1,4 @@
 //! The tests of the shop's components: a module for each service, and `saga` for what several do together.
 
+mod product;
 mod report;
