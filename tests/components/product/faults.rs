@@ -105,7 +105,10 @@ fn fails_whole(make: Make, fault: Fault, problem: (u16, &str), status: u16) {
     let shop = Shop::start();
     let request = make(&shop).idempotency_key("one");
     let before = everything(&shop.service);
-    request.failing(fault).send().problem(problem.0, problem.1);
+    let answer = request.failing(fault).send().problem(problem.0, problem.1);
+    if problem.0 == 503 {
+        answer.header("retry-after", "1");
+    }
     assert_eq!(everything(&shop.service), before, "{fault:?} leaves nothing half done");
     shop.service.expect_published(json!([]));
     make(&shop).idempotency_key("one").send().status(status).replayed(false);
@@ -123,6 +126,16 @@ fn a_write_whose_database_call_fails_leaves_nothing_half_done() {
             fails_whole(make, Fault::Statement(call), (500, "internal"), status);
         }
         fails_whole(make, Fault::StorageFull(calls), (507, "storage-full"), status);
+    }
+}
+
+#[test]
+fn a_write_that_finds_the_database_busy_is_told_to_be_tried_again() {
+    for (make, status, _) in WRITES {
+        let calls = make(&Shop::start()).send().status(status).database_calls();
+        for call in 1..=calls {
+            fails_whole(make, Fault::StatementBusy(call), (503, "unavailable"), status);
+        }
     }
 }
 
@@ -229,6 +242,7 @@ fn an_event_whose_database_call_fails_leaves_nothing_half_done_and_is_taken_late
             tell(&shop).failing(Fault::Statement(call)).deliver().parked("disk I/O error");
             assert_eq!(shop.kept(), before, "call {call} fails, and nothing is half done");
             shop.told(&[]);
+            assert_eq!(shop.service.parked().len(), 1);
             shop.service.advance(RETRIED);
             assert!(shop.service.parked().is_empty(), "it is taken when it is tried again");
             assert_eq!(shop.kept(), done);

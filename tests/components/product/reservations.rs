@@ -244,6 +244,22 @@ fn what_was_never_reserved_is_not_shipped() {
     assert_eq!(stock(&service, &id), [10, 0, 0, 10]);
     assert_eq!(reservations(&service), json!([]));
     service.expect_published(json!([]));
+    // What was refused is not remembered against the order.
+    place(&service, &order(1), &[(&id, 4)]).taken();
+    service.expect_published(told("product.stock-reserved", &order(1), &[(&id, 4)]));
+}
+
+#[test]
+fn an_event_whose_data_were_taken_out_is_passed_over() {
+    let (service, [id]) = with_stock([10]);
+    place(&service, &order(1), &[(&id, 4)]).taken();
+    let _ = service.published();
+    let before = everything(&service);
+    for kind in ["order.placed", "order.cancelled", "order.shipped"] {
+        service.event(kind).subject(order(1)).raw("").deliver().passed_over();
+    }
+    assert_eq!(everything(&service), before);
+    service.expect_published(json!([]));
 }
 
 #[test]
