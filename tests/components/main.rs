@@ -1,4 +1,4 @@
-//! The tests of the shop's components: a module for each service, and `saga` for what several do together.
+//! The tests of the shop's components: a module for each service, `saga` for what several do together, `harness` for the harness itself.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,5 +8,6 @@
 )]
 
 mod harness;
+mod product;
 mod report;
 mod user;
