@@ -8,6 +8,8 @@
 )]
 
 mod harness;
+mod order;
 mod product;
 mod report;
+mod saga;
 mod user;

@@ -10,6 +10,7 @@ use bulkhead_types::{Clock as _, from_rfc3339, rfc3339};
 
 use crate::component::{manifest, read};
 use crate::event::{State, state_of};
+use crate::fault::Fault;
 use crate::service::Service;
 use crate::stand_in::{Call, Reply, StandIn};
 use crate::world::{Plan, World};
@@ -193,7 +194,7 @@ impl Application {
     /// sets, it sets at its own time. Events that this causes wait, as any.
     #[track_caller]
     pub fn advance(&self, time: Duration) {
-        advance(&self.world, time);
+        advance(&self.world, time, None);
     }
 
     /// What the clock says: RFC 3339, UTC, with milliseconds.
@@ -234,9 +235,9 @@ fn step(world: &Rc<World>, edge: &std::sync::Arc<bulkhead_runtime::Edge>) -> Opt
 
 /// See [`Application::advance`].
 #[track_caller]
-pub(crate) fn advance(world: &Rc<World>, time: Duration) {
+pub(crate) fn advance(world: &Rc<World>, time: Duration, fault: Option<Fault>) {
     let target = world.clock.now() + time;
-    world.observe(format!("the clock moves by {time:?}"), None, || {
+    world.observe(format!("the clock moves by {time:?}"), fault, || {
         loop {
             let before = world.timers();
             let next = world.take_due();

@@ -14,6 +14,7 @@ use crate::application::{Builder, advance};
 use crate::component::manifest;
 use crate::diff;
 use crate::event::{Event, Published, Timer};
+use crate::fault::Fault;
 use crate::request::Request;
 use crate::world::{Looks, World};
 
@@ -185,7 +186,24 @@ impl Service {
     /// Moves the clock: see [`crate::Application::advance`].
     #[track_caller]
     pub fn advance(&self, time: Duration) {
-        advance(&self.world, time);
+        advance(&self.world, time, None);
+    }
+
+    /// Moves the clock, and something fails in what is due meanwhile: the calls of all handlers count together.
+    ///
+    /// # Panics
+    ///
+    /// When the [`Fault`] did not come about.
+    #[track_caller]
+    pub fn advance_failing(&self, time: Duration, fault: Fault) {
+        advance(&self.world, time, Some(fault));
+    }
+
+    /// How many database calls were made in the last request, delivery or move of the clock, by whatever service: for a test that has
+    /// each of them fail in turn.
+    #[must_use]
+    pub fn database_calls(&self) -> u32 {
+        self.world.recorder.database_calls()
     }
 
     /// What the clock says: RFC 3339, UTC, with milliseconds.

@@ -100,22 +100,24 @@ impl World {
         let stand_ins = Arc::new(stand_ins);
         let mut directory = BTreeMap::new();
         for (name, entry) in &manifest.services {
-            let (members, stand_ins) = (Arc::clone(&members), Arc::clone(&stand_ins));
+            // Weak: each member holds the directory, which would keep them all, with their instances and files, for ever.
+            let (members, stand_ins) = (Arc::downgrade(&members), Arc::clone(&stand_ins));
             let (recorder, name) = (recorder.clone(), name.clone());
             let key = name.clone();
-            let run = move |job: Job| match (
-                members.get().and_then(|all| all.get(&name)),
-                stand_ins.get(&name),
-            ) {
-                (_, Some(stand_in)) => answer(stand_in, job),
-                (Some(member), None) => member.stepped.run(job),
-                (None, None) => {
-                    let caller = job.request.caller.as_deref().unwrap_or_default();
-                    recorder.mistake(format!(
+            let run = move |job: Job| {
+                let members = members.upgrade();
+                let member = members.as_ref().and_then(|all| all.get()?.get(&name));
+                match (member, stand_ins.get(&name)) {
+                    (_, Some(stand_in)) => answer(stand_in, job),
+                    (Some(member), None) => member.stepped.run(job),
+                    (None, None) => {
+                        let caller = job.request.caller.as_deref().unwrap_or_default();
+                        recorder.mistake(format!(
                         "{caller} calls {name} ({} {}), which neither runs nor has a stand-in: add .stand_in(\"{name}\", …) or run it",
                         job.request.method, job.request.path
                     ));
-                    (job.reply)(Err(Failure::Stopping));
+                        (job.reply)(Err(Failure::Stopping));
+                    }
                 }
             };
             directory.insert(key, Queues::at_once(&entry.spec, Arc::new(run)));

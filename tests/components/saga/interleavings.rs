@@ -1,0 +1,92 @@
+//! Orders whose events, timers and requests come in any order: whatever it is, at the end all agree.
+
+use super::*;
+
+/// How many orders of things are tried. Each has its seed, which a failure names.
+const SEEDS: u64 = 25;
+const ORDERS: usize = 6;
+/// Things that happen in each.
+const HAPPENINGS: usize = 100;
+
+/// Knuth's linear congruential generator (MMIX): it tells runs apart, and no more.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap_or_default() % bound
+    }
+}
+
+const EDGES: [(&str, &str); 6] = [
+    ("order", "product"),
+    ("product", "order"),
+    ("order", "report"),
+    ("product", "report"),
+    ("user", "order"),
+    ("user", "product"),
+];
+
+/// What is done to an order; cancelling it, which ends most, the least often.
+const WHAT: [&str; 8] = ["cancel", "payment", "payment", "ship", "ship", "ship", "deliver", "deliver"];
+
+/// One thing happens: a request, an event that is taken, or time that passes.
+fn happens(shop: &Shop, who: &mut String, ids: &mut Vec<String>, chance: &mut Chance) {
+    match chance.below(20) {
+        0..=2 if ids.len() < ORDERS => {
+            let token = ["tok_ok", "tok_ok", "tok_declined", "tok_flaky"][chance.below(4)];
+            let quantity =
+                |chance: &mut Chance, most: usize| i64::try_from(chance.below(most)).unwrap_or_default();
+            let (potatoes, leeks) = (1 + quantity(chance, 5), quantity(chance, 3));
+            let answer = shop.ordering(who, potatoes, leeks, token).send().status(201);
+            ids.push(answer.text_of("id"));
+        }
+        3..=6 if !ids.is_empty() => {
+            let id = &ids[chance.below(ids.len())];
+            let what = WHAT[chance.below(WHAT.len())];
+            let answer = shop.doing(id, what).send();
+            assert!(matches!(answer.status_code(), 200 | 409), "{}", answer.text());
+        }
+        7 => shop.app.advance(Duration::from_secs(60) * u32::try_from(chance.below(6)).unwrap_or_default()),
+        8 if chance.below(10) == 0 => {
+            let _ = admin(shop.user.delete(format!("/users/{who}"))).send().status(204);
+            *who = shop.registers(&format!("Bo{}", chance.0));
+        }
+        9..=11 => shop.lets_due(),
+        _ => {
+            let (producer, consumer) = EDGES[chance.below(EDGES.len())];
+            if let Some(step) = shop.app.step_edge(producer, consumer) {
+                assert_eq!(step.not_taken, None, "{step:?}");
+            }
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a failure is to name its seed")]
+fn whatever_comes_first_all_agree_when_it_is_quiet() {
+    let mut ends = BTreeMap::<String, usize>::new();
+    for seed in 0..SEEDS {
+        eprintln!("seed {seed}");
+        let shop = Shop::open();
+        let (mut who, mut ids, mut chance) = (shop.ada.clone(), Vec::new(), Chance(seed));
+        for _ in 0..HAPPENINGS {
+            happens(&shop, &mut who, &mut ids, &mut chance);
+        }
+        shop.settles();
+        shop.agrees();
+        // And once no order waits to be paid any more.
+        shop.app.advance(TIME_TO_PAY);
+        shop.settles();
+        shop.agrees();
+        for id in &ids {
+            let [status, ..] = shop.stands(id);
+            assert!(!matches!(status.as_str(), "pending" | "reserved"), "{id} is {status} for ever");
+            *ends.entry(status).or_default() += 1;
+        }
+    }
+    // They were worth their time: orders came to each end.
+    for status in ["paid", "shipped", "delivered", "rejected", "cancelled"] {
+        assert!(ends.contains_key(status), "{ends:?}");
+    }
+}
