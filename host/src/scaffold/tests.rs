@@ -98,7 +98,14 @@ fn an_application_is_made_with_its_first_service_and_grows_by_the_second() {
     let mut expected: BTreeSet<String> =
         OF_CRATE.iter().map(|file| format!("components/greeter/{file}")).collect();
     expected.insert("components/greeter/tests/greeter.rs".to_owned());
-    expected.extend(set(&[".gitignore", "Cargo.lock", "Cargo.toml", "bulkhead.toml", "rust-toolchain.toml"]));
+    expected.extend(set(&[
+        ".gitignore",
+        "Cargo.lock",
+        "Cargo.toml",
+        "bulkhead.toml",
+        "rust-toolchain.toml",
+        "rustfmt.toml",
+    ]));
     assert_eq!((made, changed), (expected, set(&[])));
     assert_eq!(place.read("app/Cargo.lock"), place.read("bulkhead/Cargo.lock"));
 
