@@ -185,7 +185,9 @@ fn what_is_there_of_an_application_is_kept() {
 #[test]
 fn every_mistake_is_told_before_anything_is_written() {
     const GOOD: &str = "[application]\nname = \"shop\"\n[service.a]\nsource = \"a.wasm\"\n";
-    let cases: [(&str, &[(&str, &str)], &str); 12] = [
+    /// A name, the files that are there, and what is told.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 12] = [
         ("Greeter", &[], "lower-case letters"),
         ("match", &[], "keyword"),
         ("serde", &[], "serde 1.0.0 (a dependency)"),
