@@ -49,6 +49,7 @@ mod report;
 mod reservations;
 mod reviews;
 mod run_script;
+mod scaffold;
 mod secrecy;
 mod sessions;
 mod shutdown;

@@ -84,6 +84,7 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
             for (name, text) in [
                 ("Cargo.lock", lock.as_str()),
                 ("rust-toolchain.toml", template::TOOLCHAIN),
+                ("rustfmt.toml", template::FORMAT),
                 (".gitignore", template::IGNORED),
             ] {
                 let file = folder.join(name);

@@ -21,6 +21,8 @@ pub(super) const CRATE: [(&str, &str); 8] = [
 pub(super) const MANIFEST: &str = include_str!("template/application/manifest.toml");
 /// Its `rust-toolchain.toml`.
 pub(super) const TOOLCHAIN: &str = include_str!("template/application/toolchain.toml");
+/// Its `rustfmt.toml`: the templates are formatted by this project's own.
+pub(super) const FORMAT: &str = include_str!("../../../rustfmt.toml");
 /// Its `.gitignore`.
 pub(super) const IGNORED: &str = include_str!("template/application/ignored");
 

@@ -98,7 +98,14 @@ fn an_application_is_made_with_its_first_service_and_grows_by_the_second() {
     let mut expected: BTreeSet<String> =
         OF_CRATE.iter().map(|file| format!("components/greeter/{file}")).collect();
     expected.insert("components/greeter/tests/greeter.rs".to_owned());
-    expected.extend(set(&[".gitignore", "Cargo.lock", "Cargo.toml", "bulkhead.toml", "rust-toolchain.toml"]));
+    expected.extend(set(&[
+        ".gitignore",
+        "Cargo.lock",
+        "Cargo.toml",
+        "bulkhead.toml",
+        "rust-toolchain.toml",
+        "rustfmt.toml",
+    ]));
     assert_eq!((made, changed), (expected, set(&[])));
     assert_eq!(place.read("app/Cargo.lock"), place.read("bulkhead/Cargo.lock"));
 
@@ -178,7 +185,9 @@ fn what_is_there_of_an_application_is_kept() {
 #[test]
 fn every_mistake_is_told_before_anything_is_written() {
     const GOOD: &str = "[application]\nname = \"shop\"\n[service.a]\nsource = \"a.wasm\"\n";
-    let cases: [(&str, &[(&str, &str)], &str); 12] = [
+    /// A name, the files that are there, and what is told.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 12] = [
         ("Greeter", &[], "lower-case letters"),
         ("match", &[], "keyword"),
         ("serde", &[], "serde 1.0.0 (a dependency)"),

@@ -1,11 +1,5 @@
 //! The catalogue, its stock and its reviews: a file for each of its areas. Here is what they share: who asks, short ways to make things,
 //! and all that the service keeps at a glance.
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helper functions too"
-)]
 
 mod access;
 mod categories;
