@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use bulkhead_build::{BuildOptions, BuildRequest, build, is_source};
+use bulkhead_build::{BuildOptions, BuildRequest, build};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::application::{Application, DeployOptions, Outcome};
@@ -114,6 +114,15 @@ fn changes_by(manifest: &Manifest, path: &Path) -> BTreeSet<Changed> {
         }
     }
     changed
+}
+
+/// Whether a file is one that the crate in `folder` is built from: hidden ones, what editors leave and what a build writes are not.
+fn is_source(folder: &Path, path: &Path) -> bool {
+    let Ok(inside) = path.strip_prefix(folder) else { return false };
+    let written = ["target", "Cargo.lock"];
+    let mut parts = inside.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    inside != Path::new("")
+        && !parts.any(|part| part.starts_with('.') || part.ends_with('~') || written.contains(&part.as_str()))
 }
 
 fn reload(application: &Application) {

@@ -246,6 +246,9 @@ fn built() -> Site {
     fs::write(site.path("source/Cargo.toml"), "[package]\nname = 'source'\n").unwrap();
     fs::write(site.path("source/src/lib.rs"), "").unwrap();
     fs::copy(paths::component("source"), site.path("target/components/source.wasm")).unwrap();
+    let made_of = ["source/Cargo.toml", "source/src/lib.rs"]
+        .map(|file| site.path(file).canonicalize().unwrap().to_str().unwrap().to_owned());
+    fs::write(site.path("target/components/source.built"), made_of.join("\n")).unwrap();
     site
 }
 
@@ -258,7 +261,7 @@ fn a_component_is_stale_when_its_source_was_changed_and_missing_before_it_is_bui
     };
     changed("source/Cargo.toml", 100);
     changed("source/src/lib.rs", 100);
-    changed("target/components/source.wasm", 50);
+    changed("target/components/source.built", 50);
     assert_eq!(look(&site, &[], &[]).state("service source"), "ok");
     changed("source/src/lib.rs", 10);
     look(&site, &[], &[]).says(

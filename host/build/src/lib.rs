@@ -2,7 +2,8 @@
 //!
 //! A service is an ordinary Rust library of type `cdylib`. [`build`] finds a toolchain that can build it
 //! ([`Toolchain::find`]), runs cargo once for each workspace, encodes each core module as a component ([`encode`]), checks
-//! that it imports nothing that a service may not have ([`check_imports`]), and writes it to `target/components/NAME.wasm`.
+//! that it imports nothing that a service may not have ([`check_imports`]), and writes it to `target/components/NAME.wasm`, with a
+//! stamp beside it that says what it was made of ([`freshness`]).
 //!
 //! Invariants: nothing here compiles or runs WebAssembly (that is `bulkhead-runtime`'s), nothing reads Bulkhead's manifest, and
 //! [`check_imports`] takes any bytes without a panic, since the host calls it on files that it did not build.
@@ -11,21 +12,20 @@ mod bindings;
 mod compile;
 mod encode;
 mod error;
-mod fresh;
 mod imports;
-mod stale;
+mod stamp;
 mod toolchain;
 mod workspace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 pub use bindings::{Bindings, WIT_BINDGEN};
 pub use encode::{EncodeError, encode};
 pub use error::BuildError;
-pub use fresh::build_if_stale;
 pub use imports::{INTERFACES, Imports, ImportsError, check_imports};
-pub use stale::{is_source, newer_source};
+pub use stamp::{Freshness, build_if_stale, freshness};
 pub use toolchain::{NoToolchain, RUSTC_MINIMUM, TARGET, TOOLCHAIN_VARIABLE, Toolchain, Way};
 use workspace::{Package, Workspace};
 
@@ -52,8 +52,6 @@ pub struct Built {
     pub service: String,
     /// The component's file.
     pub component: PathBuf,
-    /// The core module that it was made of.
-    pub module: PathBuf,
     /// The file's size in bytes.
     pub size: usize,
     /// Whether the file is new or other than it was.
@@ -74,6 +72,7 @@ struct Member<'a> {
     /// Its place in the requests.
     index: usize,
     service: &'a str,
+    crate_dir: &'a Path,
     package: Package,
 }
 
@@ -87,6 +86,7 @@ pub fn build(
 ) -> Result<Vec<Built>, BuildError> {
     // All that can be refused without compiling is refused before the first crate is compiled.
     let groups = grouped(requests)?;
+    let began = SystemTime::now();
     let mut built: Vec<(usize, Built)> = Vec::with_capacity(requests.len());
     for Group { workspace, toolchain, members } in &groups {
         note(&format!("guests are built by {}", toolchain.describe()));
@@ -98,7 +98,14 @@ pub fn build(
                 packages: member.package.name.clone(),
                 reason: "cargo made no WebAssembly file for it".to_owned(),
             })?;
-            built.push((member.index, component(member.service, module, &out_dir)?));
+            let Member { index, service, crate_dir, .. } = member;
+            let made = component(service, module, &out_dir)?;
+            stamp::leave(&made.component, crate_dir, module, began).map_err(|error| BuildError::File {
+                what: "write the stamp of",
+                file: made.component.clone(),
+                error,
+            })?;
+            built.push((*index, made));
         }
     }
     built.sort_by_key(|(index, _)| *index);
@@ -137,7 +144,7 @@ fn grouped(requests: &[BuildRequest]) -> Result<Vec<Group<'_>>, BuildError> {
             return Err(BuildError::NotCdylib { service: service.clone(), package: package.name, file });
         }
         if let Some(group) = groups.get_mut(group) {
-            group.members.push(Member { index, service, package });
+            group.members.push(Member { index, service, crate_dir, package });
         }
     }
     Ok(groups)
@@ -167,14 +174,7 @@ fn component(service: &str, module: &Path, out_dir: &Path) -> Result<Built, Buil
         file: file.clone(),
         error,
     })?;
-    Ok(Built {
-        service: service.to_owned(),
-        component: file,
-        module: module.to_owned(),
-        size: bytes.len(),
-        changed,
-        imports,
-    })
+    Ok(Built { service: service.to_owned(), component: file, size: bytes.len(), changed, imports })
 }
 
 /// Whether a service's name can stand before `.wasm`: it must not lead out of the folder.

@@ -13,13 +13,20 @@ pub(super) fn run(name: String, manifest: PathBuf, bulkhead: Option<PathBuf>) ->
     print(&text(&plan, &manifest))
 }
 
+/// A path as it is typed in the current folder.
+fn from_here(path: &Path) -> &Path {
+    let here = std::env::current_dir().ok();
+    let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    below.unwrap_or_else(|| path.strip_prefix(".").unwrap_or(path))
+}
+
 fn text(plan: &Plan, manifest: &Path) -> String {
     let mut text = String::new();
     let lists = [("made", &plan.made), ("changed", &plan.changed)];
     for (what, files) in lists {
         for (file, _) in files {
             // Writing to a String can't fail.
-            let _ = writeln!(text, "{what:8} {}", file.display());
+            let _ = writeln!(text, "{what:8} {}", from_here(file).display());
         }
     }
     let named = if manifest == Path::new("bulkhead.toml") {

@@ -1,6 +1,6 @@
 //! Each service: the variables that its secrets come from, its component, its database.
 
-use bulkhead_build::newer_source;
+use bulkhead_build::{Freshness, freshness};
 use bulkhead_store::Database;
 
 use super::Check;
@@ -68,7 +68,7 @@ fn missing_crate(check: &str, entry: &ServiceEntry) -> Option<Check> {
 fn good(check: &str, name: &str, entry: &ServiceEntry) -> Check {
     let component = entry.source.component(name);
     if let Source::Crate(folder) = &entry.source
-        && let Some(newer) = newer_source(folder, &component)
+        && let Freshness::Stale(newer) = freshness(folder, &component)
     {
         let found = format!("{} is older than {}", component.display(), newer.display());
         return Check::warning(check, found, format!("build it with `bulkhead build {name}`"));
