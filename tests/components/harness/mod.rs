@@ -4,6 +4,7 @@ mod events;
 mod faults;
 mod messages;
 mod repeats;
+mod speed;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
