@@ -62,10 +62,15 @@ mutants: setup-build ## Put deliberate bugs into the services, and see that the 
 	$(TARGET_DIR)/release/mutants $(ARGS)
 
 .PHONY: lint
-lint: fmt-check ## Check formatting, clippy, and the dependencies' licences and sources
+lint: fmt-check ## Check formatting, clippy, the links of the documentation, and the dependencies' licences and sources
 	@host/build/setup.sh build lint
 	cargo clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --release --workspace --no-deps
 	cargo deny --log-level error check bans licenses sources
+
+.PHONY: doc
+doc: ## Make the documentation of all crates, the SDK's and the test harness's among them
+	cargo doc --release --workspace --no-deps
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub struct Country(&'static str);
 
 impl Country {
-    /// The officially assigned codes of ISO 3166-1 alpha-2, sorted (https://www.iso.org/obp/ui/#search/code/). A table of its own: the
+    /// The officially assigned codes of ISO 3166-1 alpha-2, sorted (<https://www.iso.org/obp/ui/#search/code/>). A table of its own: the
     /// crate for it brings along every subdivision, and bindings to JavaScript, which a component cannot import.
     pub const CODES: &'static [&'static str] = &[
         "AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW", "AX", "AZ", "BA",

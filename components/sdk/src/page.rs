@@ -90,7 +90,7 @@ fn read(text: &str) -> Option<Cursor> {
     Some(Cursor { scope, keys })
 }
 
-/// FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): it tells lists apart, it does not keep a secret.
+/// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): it tells lists apart, it does not keep a secret.
 fn hash(scope: &str) -> String {
     let hash = scope.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -33,7 +33,7 @@ fn is_read(request: &Request) -> bool {
     matches!(request.method.as_str(), "GET" | "HEAD")
 }
 
-/// The tag of a representation: 128 bits of SipHash-1-3 (https://www.aumasson.jp/siphash/) in base64url. It tells versions of one thing
+/// The tag of a representation: 128 bits of SipHash-1-3 (<https://www.aumasson.jp/siphash/>) in base64url. It tells versions of one thing
 /// apart, and keeps no secret.
 fn tag_of(body: &[u8]) -> String {
     let mut hasher = SipHasher13::new();

@@ -55,7 +55,7 @@ pub fn now() -> Timestamp {
 }
 
 /// The civil date of a day counted from 1970-01-01. Howard Hinnant's `civil_from_days`
-/// (https://howardhinnant.github.io/date_algorithms.html).
+/// (<https://howardhinnant.github.io/date_algorithms.html>).
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);

@@ -1,7 +1,7 @@
 //! The engine of `bulkhead build`: from the crates of services to components in files.
 //!
 //! A service is an ordinary Rust library of type `cdylib`. [`build`] finds a toolchain that can build it
-//! ([`Toolchain::find`]), runs cargo once for each workspace, encodes each core module as a component ([`encode`]), checks
+//! ([`Toolchain::find`]), runs cargo once for each workspace, encodes each core module as a component ([`encode()`]), checks
 //! that it imports nothing that a service may not have ([`check_imports`]), and writes it to `target/components/NAME.wasm`, with a
 //! stamp beside it that says what it was made of ([`freshness`]).
 //!

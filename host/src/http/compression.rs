@@ -7,7 +7,7 @@
 //! A service that says `no-transform`, sends a part or a digest, or compresses by itself, has its answer sent as it is.
 //!
 //! What nobody may keep (`Cache-Control: no-store`, such as a token) is not compressed: how long it is then would tell of it to
-//! one who can put words of their own beside it (https://www.breachattack.com).
+//! one who can put words of their own beside it (<https://www.breachattack.com>).
 
 use std::io::{Read as _, Write as _};
 

@@ -1,4 +1,4 @@
-//! The page to read the documents and to try the operations: Swagger UI (https://github.com/swagger-api/swagger-ui), served from here.
+//! The page to read the documents and to try the operations: Swagger UI (<https://github.com/swagger-api/swagger-ui>), served from here.
 //!
 //! `build.rs` takes its files out of the archive that comes as a crate, and compresses each: they are sent as they are kept.
 //! The page asks nothing of another host, and its policy lets it run no other script than these.
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::page::Page;
 
-/// What the page may load and do (https://www.w3.org/TR/CSP3/). Swagger UI writes styles into its elements.
+/// What the page may load and do (<https://www.w3.org/TR/CSP3/>). Swagger UI writes styles into its elements.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

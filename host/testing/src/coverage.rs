@@ -51,7 +51,7 @@ impl Drop for Hits {
     }
 }
 
-/// What is to be reached of a service; see [`coverage`].
+/// What is to be reached of a service; see [`coverage()`].
 #[must_use = "nothing is checked until `.check()`"]
 pub struct Coverage {
     service: String,

@@ -31,7 +31,7 @@
 //! - An [`Event`] is delivered as another service's would be; [`Service::published`] are its own.
 //! - [`Service::advance`] moves the clock, and timers fire.
 //! - A [`Fault`] has a database call, a commit, a call or the memory fail.
-//! - [`coverage`] fails when an endpoint or a subscription has no test.
+//! - [`coverage()`] fails when an endpoint or a subscription has no test.
 //!
 //! Whatever fails shows what the service did in that call: its statements with their values, its events, its calls, its lines of the log.
 //!

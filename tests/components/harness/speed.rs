@@ -1,6 +1,7 @@
 //! How long a test takes of its own. Run it by
 //! `cargo test --release --workspace --test components -- --ignored --nocapture harness::speed`.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use bulkhead_testing::{Service, json};
@@ -32,8 +33,9 @@ fn a_test_takes_so_long_of_its_own() {
         let mut times: Vec<Duration> = (0..TESTS).map(|_| one(name, path, 200)).collect();
         times.sort();
         let (median, most) = (times[TESTS / 2], times[TESTS * 9 / 10]);
-        println!(
-            "{name}: the first of the process {first:?}; then a median of {median:?}, nine in ten within {most:?}"
+        let line = format!(
+            "{name}: the first of the process {first:?}; then a median of {median:?}, nine in ten within {most:?}\n"
         );
+        std::io::stdout().write_all(line.as_bytes()).unwrap();
     }
 }

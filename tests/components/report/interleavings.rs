@@ -14,7 +14,7 @@ const DAYS: [&str; 3] = ["2026-01-02", "2026-01-03", "2026-02-01"];
 const PRODUCTS: u32 = 6;
 const ORDERS: u32 = 12;
 
-/// SplitMix64 (https://prng.di.unimi.it/splitmix64.c): numbers that only look random, the same for a seed.
+/// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>): numbers that only look random, the same for a seed.
 struct Chance(u64);
 
 impl Chance {

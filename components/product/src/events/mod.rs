@@ -1,4 +1,4 @@
-//! What the service publishes of its catalogue, and what it does at other services' events: [`orders`], [`users`].
+//! What the service publishes of its catalogue, and what it does at other services' events: `orders`, `users`.
 //!
 //! A product's and a category's event carry the whole state that others keep, so that the latest one is enough.
 

@@ -1,4 +1,4 @@
-//! From what a customer types to a query of FTS5 (https://www.sqlite.org/fts5.html#full_text_query_syntax).
+//! From what a customer types to a query of FTS5 (<https://www.sqlite.org/fts5.html#full_text_query_syntax>).
 
 /// More words than this are left out.
 const WORDS_MAX: usize = 16;

@@ -10,7 +10,7 @@ const EMAIL_MAX: usize = 254;
 /// The longest part of a domain, in characters.
 const LABEL_MAX: usize = 63;
 
-/// A valid email address as HTML defines it (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address): what browsers
+/// A valid email address as HTML defines it (<https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address>): what browsers
 /// take, which leaves out of RFC 5322 what nobody types, such as comments and quotes. At most 254 characters, all of them ASCII.
 /// It is kept as it was typed; two that differ in upper and lower case alone are the same.
 #[derive(Clone)]

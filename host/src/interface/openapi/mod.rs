@@ -1,4 +1,4 @@
-//! OpenAPI 3.1 documents (https://spec.openapis.org/oas/v3.1.1.html), made from what the components say of themselves.
+//! OpenAPI 3.1 documents (<https://spec.openapis.org/oas/v3.1.1.html>), made from what the components say of themselves.
 //!
 //! What a component describes is what it serves: the SDK makes both of the same types and routes, so a document can't drift from the
 //! code. What the host does for every operation (tokens, positions, idempotency keys, its own problems) is added here, once.

@@ -142,8 +142,8 @@ fn test_program() -> Result<PathBuf> {
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "components")
-        .find_map(|message| message["executable"].as_str().map(|path| Path::new(path).to_owned()))
+        .filter(|message| message.pointer("/target/name").is_some_and(|name| name == "components"))
+        .find_map(|message| message.get("executable")?.as_str().map(|path| Path::new(path).to_owned()))
         .context("cargo names no program of the component tests")
 }
 

@@ -54,7 +54,7 @@ fn open_order(caller: &mut Caller<'_>) -> Result<Option<String>> {
 }
 
 /// The samples of a metric: labels and value. Prometheus' text format
-/// (https://prometheus.io/docs/instrumenting/exposition_formats/), as far as whole numbers go.
+/// (<https://prometheus.io/docs/instrumenting/exposition_formats/>), as far as whole numbers go.
 pub(crate) fn samples(metrics: &str, name: &str) -> Result<Vec<(String, i64)>> {
     let mut found = Vec::new();
     for line in metrics.lines() {
