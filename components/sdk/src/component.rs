@@ -6,7 +6,7 @@ use crate::service::Service;
 use crate::wit::bulkhead::service::types;
 use crate::wit::exports::bulkhead::service::{describe, event_handler, http_handler, migrations};
 
-/// Where the exports find the service. What [`service!`](crate::service) implements.
+/// Where the exports find the service. What [`service!`](crate::service!) implements.
 pub trait Component {
     /// The service, made at the first call.
     fn service() -> &'static Service;

@@ -24,7 +24,7 @@ macro_rules! migration {
 }
 
 impl Migration {
-    /// A step by the path of its file. What [`migration!`](crate::migration) expands to.
+    /// A step by the path of its file. What [`migration!`](crate::migration!) expands to.
     ///
     /// # Panics
     /// Where the file's name is not like `V0001__create_note.sql`: at compile time.

@@ -108,7 +108,7 @@ impl Service {
         self
     }
 
-    /// Adds the next step of the schema: see [`migration!`](crate::migration).
+    /// Adds the next step of the schema: see [`migration!`](crate::migration!).
     #[must_use]
     pub fn migration(mut self, migration: Migration) -> Self {
         self.migrations.push(migration);
