@@ -18,7 +18,7 @@ pub struct Mutant {
 }
 
 /// All of them.
-pub const MUTANTS: [Mutant; 16] = [
+pub const MUTANTS: [Mutant; 17] = [
     Mutant {
         name: "a wrong status: an email that is taken is a bad request",
         service: "user",
@@ -46,6 +46,13 @@ pub const MUTANTS: [Mutant; 16] = [
         file: "components/user/src/http/users.rs",
         from: "    transaction.compact(&deleted.subject())?;\n",
         to: "",
+    },
+    Mutant {
+        name: "a side channel: an email that nobody has is refused at once",
+        service: "user",
+        file: "components/user/src/http/sessions.rs",
+        from: "let is_right = password::verify(",
+        to: "let is_right = credentials.is_some() && password::verify(",
     },
     Mutant {
         name: "a forgotten publish: nobody hears that stock was reserved",

@@ -24,12 +24,9 @@ fn tutorial_works_word_for_word() {
     copy::sources(&paths::root(), &folder).unwrap();
     symlink(&target, folder.join("target")).unwrap();
 
-    // Held until both are known, so that they are two.
-    let free: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let port = |place: usize| free[place].local_addr().unwrap().port();
+    let [listen, admin] = free_ports();
     let replaced =
-        [(8080, port(0)), (9090, port(1))].map(|(page, here)| (format!(":{page}"), format!(":{here}")));
-    drop(free);
+        [(8080, listen), (9090, admin)].map(|(page, here)| (format!(":{page}"), format!(":{here}")));
     let manifest = folder.join("bulkhead.toml");
     let text = fs::read_to_string(&manifest).unwrap();
     let text = replaced.iter().fold(text, |text, (page, here)| text.replace(page, here));
@@ -39,4 +36,12 @@ fn tutorial_works_word_for_word() {
     for block in &blocks {
         follower.follow(block);
     }
+}
+
+/// Two ports that nobody listens at, and that the system gives to nobody by itself: the host takes them a minute later.
+fn free_ports() -> [u16; 2] {
+    // Linux gives those from 32768 on (ip_local_port_range); a start of its own for each process.
+    let start = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut free = (start..32_000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    [free.next().unwrap(), free.next().unwrap()]
 }

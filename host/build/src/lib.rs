@@ -99,6 +99,11 @@ pub fn build(
                 reason: "cargo made no WebAssembly file for it".to_owned(),
             })?;
             let Member { index, service, crate_dir, .. } = member;
+            let _writing = stamp::writing(&out_dir, service).map_err(|error| BuildError::File {
+                what: "lock",
+                file: out_dir.clone(),
+                error,
+            })?;
             let made = component(service, module, &out_dir)?;
             stamp::leave(&made.component, crate_dir, module, began).map_err(|error| BuildError::File {
                 what: "write the stamp of",

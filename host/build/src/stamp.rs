@@ -4,12 +4,17 @@
 //! cargo's dep-info has them (<https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files>), and by its own time of change
 //! when the build began. The component's own time says nothing: a build that changes nothing in it leaves it as it is.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::{BuildError, BuildOptions, BuildRequest, build};
+
+/// Files above a crate that its build goes by.
+const ABOVE: [&str; 5] =
+    ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "rust-toolchain", ".cargo/config.toml"];
 
 /// What is known of a component's age.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +77,14 @@ pub fn build_if_stale(
     Ok(component)
 }
 
+/// Has a component and its stamp be written by one at a time: until it is dropped.
+pub(crate) fn writing(out_dir: &Path, service: &str) -> std::io::Result<File> {
+    fs::create_dir_all(out_dir)?;
+    let lock = File::create(out_dir.join(format!("{service}.writing")))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
 /// Leaves the stamp of a component that was made of `module` by a build that began then. Where cargo left no dep-info there is none.
 pub(crate) fn leave(
     component: &Path,
@@ -80,22 +93,26 @@ pub(crate) fn leave(
     began: SystemTime,
 ) -> std::io::Result<()> {
     let Ok(dep_info) = fs::read_to_string(module.with_extension("d")) else { return Ok(()) };
-    let mut sources = dependencies(&dep_info);
-    // What cargo goes by besides: that of the crate, and those of its workspace.
+    let sources: Vec<PathBuf> = dependencies(&dep_info).into_iter().map(PathBuf::from).collect();
+    // What cargo goes by besides: the manifests of the crates that it is made of, what stands above its own, and the compiler.
     let manifest = manifest_of(crate_dir);
-    let manifests = manifest
-        .ancestors()
-        .skip(1)
-        .flat_map(|folder| ["Cargo.toml", "Cargo.lock"].map(|name| folder.join(name)));
-    let manifests: Vec<PathBuf> = manifests.filter(|file| file.is_file()).collect();
+    let above = manifest.ancestors().skip(1).flat_map(|folder| ABOVE.map(|name| folder.join(name)));
+    let of_crates = sources.iter().filter_map(|source| {
+        source.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")).find(|file| file.is_file())
+    });
+    let others: BTreeSet<PathBuf> = above.filter(|file| file.is_file()).chain(of_crates).collect();
     // Where a crate is new cargo writes the lock file, before it builds.
-    let locks = manifests.iter().filter(|file| file.ends_with("Cargo.lock"));
+    let locks = others.iter().filter(|file| file.ends_with("Cargo.lock"));
     let written = locks.filter_map(|lock| fs::metadata(lock).and_then(|lock| lock.modified()).ok());
     let began = written.filter(|at| *at <= SystemTime::now()).fold(began, SystemTime::max);
-    sources.extend(manifests.iter().map(|file| file.display().to_string()));
-    let mut stamp = File::create(beside(component, "built"))?;
-    stamp.write_all(sources.join("\n").as_bytes())?;
-    stamp.set_modified(began)
+    let lines: Vec<String> =
+        sources.iter().chain(&others).map(|file| file.display().to_string()).collect();
+    // Whole, with its time, or not at all.
+    let temporary = beside(component, &format!("built.{}", std::process::id()));
+    let mut stamp = File::create(&temporary)?;
+    stamp.write_all(lines.join("\n").as_bytes())?;
+    stamp.set_modified(began)?;
+    fs::rename(&temporary, beside(component, "built"))
 }
 
 fn beside(component: &Path, extension: &str) -> PathBuf {

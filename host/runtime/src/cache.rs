@@ -8,6 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
@@ -15,6 +17,11 @@ use wasmtime::component::Component;
 use crate::compute::give_way;
 use crate::engine::Engine;
 use crate::version::Version;
+
+/// The time for which it is waited for another process that compiles the same.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether that process has ended.
+const LOCK_LOOK: Duration = Duration::from_millis(5);
 
 /// A folder of compiled components.
 pub struct ComponentCache {
@@ -111,9 +118,9 @@ impl ComponentCache {
         if let Some(component) = kept(wasmtime, &path) {
             return Ok(component);
         }
-        // Until it is dropped: of several processes one compiles, and the others find what it has kept. Where nothing can be locked, each does.
-        let lock = fs::File::create(folder.join("lock")).and_then(|lock| lock.lock().map(|()| lock));
-        if lock.is_ok()
+        // Until it is dropped: of several processes one compiles, and the others find what it has kept.
+        let lock = locked(&path.with_extension("lock"));
+        if lock.is_some()
             && let Some(component) = kept(wasmtime, &path)
         {
             return Ok(component);
@@ -128,6 +135,20 @@ impl ComponentCache {
                 // SAFETY: the bytes are what this engine's `precompile_component` just gave.
                 unsafe { Component::deserialize(wasmtime, &compiled) }
             }
+        }
+    }
+}
+
+/// The lock of one who compiles a component, which others wait for: none where it can't be had within [`LOCK_PATIENCE`], or at all. Who has
+/// none compiles all the same.
+fn locked(path: &Path) -> Option<fs::File> {
+    let lock = fs::File::create(path).ok()?;
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Some(lock),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(LOCK_LOOK),
+            Err(_) => return None,
         }
     }
 }

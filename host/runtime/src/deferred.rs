@@ -98,6 +98,11 @@ impl DeferredWork {
         }
     }
 
+    /// Has what is due next be taken by a new instance.
+    pub(crate) fn renew(&mut self) {
+        self.runner.instance = None;
+    }
+
     /// Takes out what nobody may ask for any more.
     fn sweep(&mut self) {
         let now = self.runner.context.surroundings.clock.now();

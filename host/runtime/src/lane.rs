@@ -158,6 +158,29 @@ impl Lane {
         Ok(())
     }
 
+    /// Whether there is an event that the consumer takes.
+    ///
+    /// # Errors
+    ///
+    /// Why the lane waits, or has stopped.
+    pub(crate) fn has_next(&mut self) -> Result<bool, String> {
+        let mut look = || {
+            if self.edge.take_stale() {
+                self.begin()?;
+            }
+            Ok(self.read()?.iter().any(|event| self.is_taken(event)))
+        };
+        look().map_err(|halt| match halt {
+            Halt::Pause(why) | Halt::Stopped(why) => why,
+            Halt::Stale => "its position is elsewhere".to_owned(),
+        })
+    }
+
+    /// Has the next event be taken by a new instance.
+    pub(crate) fn renew(&mut self) {
+        self.runner.instance = None;
+    }
+
     /// Takes the next event that the consumer takes, if there is one, as [`Self::go`] takes all; it is durable when this returns.
     ///
     /// # Errors
@@ -265,15 +288,19 @@ impl Lane {
         }
     }
 
+    /// Whether an event is one that the consumer takes. What was compacted is gone, and only that a row is gone needs no data; what else is
+    /// to be known of its subject's end comes later in the log.
+    fn is_taken(&self, event: &Logged) -> bool {
+        let ends = |replica: &ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
+        let compacted = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
+        self.edge.takes(&event.kind) && !compacted
+    }
+
     /// Takes one event, or passes over it.
     fn take(&mut self, event: &Logged, more: bool) -> Result<(), Halt> {
         let edge = Arc::clone(&self.edge);
         let spec = &edge.spec;
-        // What was compacted is gone, and only that a row is gone needs no data; what else is to be known of its subject's end comes
-        // later in the log.
-        let ends = |replica: &&ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
-        let compacted = event.data.is_empty() && !spec.replicas.iter().any(|replica| ends(&replica));
-        if !edge.takes(&event.kind) || compacted {
+        if !self.is_taken(event) {
             self.seen = (event.sequence, event.id.clone());
             return Ok(());
         }

@@ -39,12 +39,6 @@ impl SteppedService {
         Self { consumer, runner }
     }
 
-    /// The service, as operators reach it.
-    #[must_use]
-    pub fn consumer(&self) -> &Consumer {
-        &self.consumer
-    }
-
     /// Runs a request: when this returns it has its answer, and what it wrote is durable.
     pub fn run(&self, job: Job) {
         // Nobody waits here for itself: the calls that a manifest grants have no cycle.
@@ -114,6 +108,20 @@ impl SteppedLane {
     pub fn step(&mut self) -> Result<Option<Logged>, String> {
         self.0.step()
     }
+
+    /// Whether there is an event that the consumer takes.
+    ///
+    /// # Errors
+    ///
+    /// Why the lane waits, or has stopped.
+    pub fn has_next(&mut self) -> Result<bool, String> {
+        self.0.has_next()
+    }
+
+    /// Has the next event be taken by a new instance.
+    pub fn renew(&mut self) {
+        self.0.renew();
+    }
 }
 
 /// A service's timers and parked events, without a thread.
@@ -127,5 +135,10 @@ impl SteppedTimers {
     /// Why it can't, now.
     pub fn take_due(&mut self) -> Result<Option<Duration>, String> {
         self.0.take_due().map_err(|error| error.to_string())
+    }
+
+    /// Has what is due next be taken by a new instance.
+    pub fn renew(&mut self) {
+        self.0.renew();
     }
 }

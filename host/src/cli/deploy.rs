@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use bulkhead_build::{Freshness, freshness};
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bytes::Bytes;
 use clap::Args;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use super::client::{HostArgs, escaped};
 use super::output::{items, print, print_json, print_table};
+use crate::manifest::Source;
 
 /// How often the host is asked how far it is.
 const LOOK: Duration = Duration::from_millis(100);
@@ -72,7 +74,20 @@ pub(super) fn run(
 fn component_of(host: &HostArgs, service: &str) -> anyhow::Result<PathBuf> {
     let manifest = host.manifest()?;
     match manifest.services.get(service) {
-        Some(entry) => Ok(entry.source.component(service)),
+        Some(entry) => {
+            let component = entry.source.component(service);
+            // Who names no file means what the sources say now.
+            if let Source::Crate(folder) = &entry.source
+                && let Freshness::Stale(newer) = freshness(folder, &component)
+            {
+                bail!(
+                    "deploy {service}: {} is older than {}; build it with `bulkhead build {service}`, or name the file to deploy it as it is",
+                    component.display(),
+                    newer.display()
+                );
+            }
+            Ok(component)
+        }
         None => {
             let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             bail!("deploy {service}: {} has no such service; it has {names}", manifest.path.display());

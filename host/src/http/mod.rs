@@ -9,6 +9,7 @@ mod same_key;
 mod server;
 
 pub(crate) use problems::{own, problem_response};
+pub use same_key::key_of as idempotency_key;
 pub use server::{Connections, Listening, serve};
 
 /// What the paths of the host's own begin with. No service can have them.

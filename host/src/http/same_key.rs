@@ -15,7 +15,7 @@ use tokio::sync::OwnedMutexGuard;
 const HEADER: &str = "idempotency-key";
 
 /// The key of a POST; none where it has none. Other methods' keys mean nothing.
-pub(super) fn key_of(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub fn key_of(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if method != Method::POST {
         return Ok(None);
     }

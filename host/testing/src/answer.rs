@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::rc::Rc;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::diff;
@@ -19,6 +19,7 @@ pub struct Answer {
     body: Vec<u8>,
     replayed: bool,
     database_calls: u32,
+    told: String,
 }
 
 impl Answer {
@@ -28,13 +29,13 @@ impl Answer {
         (status, headers, body): (StatusCode, HeaderMap, Vec<u8>),
         replayed: bool,
     ) -> Self {
-        let database_calls = world.recorder.database_calls();
-        Self { world, what, status, headers, body, replayed, database_calls }
+        let (database_calls, told) = (world.recorder.database_calls(), world.recorder.told());
+        Self { world, what, status, headers, body, replayed, database_calls, told }
     }
 
     #[track_caller]
     fn fail(&self, why: &str) -> ! {
-        self.world.fail(&format!("{}: {why}", self.what))
+        self.world.fail_of(&format!("{}: {why}", self.what), &self.told)
     }
 
     /// Has this status.
@@ -49,10 +50,12 @@ impl Answer {
     /// Has this header, once, with this value.
     #[track_caller]
     pub fn header(self, name: &str, expected: &str) -> Self {
-        match self.header_value(name) {
-            Some(found) if found == expected => self,
-            Some(found) => self.fail(&format!("the header {name} is {found:?}, not {expected:?}")),
-            None => self.fail(&format!("there is no header {name}; it was to be {expected:?}")),
+        let found: Vec<String> = self.headers.get_all(name).iter().map(shown).collect();
+        match found.as_slice() {
+            [one] if one == expected => self,
+            [one] => self.fail(&format!("the header {name} is {one:?}, not {expected:?}")),
+            [] => self.fail(&format!("there is no header {name}; it was to be {expected:?}")),
+            _ => self.fail(&format!("the header {name} is there more than once: {found:?}")),
         }
     }
 
@@ -179,7 +182,7 @@ impl Answer {
     /// The value of a header, if it is there; of several, the first.
     #[must_use]
     pub fn header_value(&self, name: &str) -> Option<String> {
-        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        self.headers.get(name).map(shown)
     }
 
     /// The status.
@@ -188,7 +191,8 @@ impl Answer {
         self.status.as_u16()
     }
 
-    /// How many database calls the handler made: for a test that has each of them fail in turn.
+    /// How many database calls were made for it, those of services that were called and of what was run again included: for a test that has
+    /// each of them fail in turn.
     #[must_use]
     pub fn database_calls(&self) -> u32 {
         self.database_calls
@@ -199,8 +203,11 @@ impl Answer {
     pub fn snapshot(&self) -> Value {
         let headers: serde_json::Map<String, Value> = self
             .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+            .keys()
+            .map(|name| {
+                let values: Vec<String> = self.headers.get_all(name).iter().map(shown).collect();
+                (name.to_string(), if let [one] = values.as_slice() { json!(one) } else { json!(values) })
+            })
             .collect();
         let body = match serde_json::from_slice(&self.body) {
             Ok(value) => value,
@@ -212,4 +219,8 @@ impl Answer {
     fn json_or_null(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
+}
+
+fn shown(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }

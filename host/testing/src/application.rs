@@ -17,6 +17,9 @@ use crate::world::{Plan, World};
 
 /// When a test begins, if it does not say so.
 const BEGINNING: &str = "2026-01-01T00:00:00Z";
+/// What becomes of an event whose commit never works is decided by nobody.
+pub(crate) const NO_END: &str = "an event or a timer whose COMMIT fails is tried again until it works, and Fault::Commit has it never work: \
+    have Fault::CommitOnce fail it once";
 /// Steps after which events that cause events are taken for a loop.
 const STEPS_MAX: u32 = 10_000;
 
@@ -90,6 +93,13 @@ impl Builder {
         self
     }
 
+    /// The bytes of memory that an instance of a service may have.
+    #[track_caller]
+    pub fn memory(mut self, service: &str, bytes: u64) -> Self {
+        self.entry(service).spec.limits.memory = bytes;
+        self
+    }
+
     /// The bytes that a service's database may have.
     #[track_caller]
     pub fn storage(mut self, service: &str, bytes: u64) -> Self {
@@ -112,6 +122,14 @@ impl Builder {
     #[track_caller]
     pub fn start(self) -> Application {
         let Self { manifest, run, stand_ins, seed, now } = self;
+        for service in stand_ins.keys() {
+            assert!(
+                manifest.services.contains_key(service),
+                "{} has no service {service} to stand in for",
+                manifest.path.display()
+            );
+            assert!(!run.contains(service), "{service} runs in this test: nobody stands in for it");
+        }
         Application { world: World::start(Plan { manifest, run, stand_ins, seed, now }) }
     }
 }
@@ -155,9 +173,15 @@ impl Application {
     /// all were taken.
     #[track_caller]
     pub fn step(&self) -> Option<Step> {
+        self.next(false)
+    }
+
+    /// `more` says that what happens is shown beside what did before, where a test fails.
+    #[track_caller]
+    fn next(&self, more: bool) -> Option<Step> {
         let mut edges: Vec<_> = self.world.edges().iter().collect();
         edges.sort_by_key(|edge| (edge.spec.producer.clone(), edge.spec.consumer.clone()));
-        edges.into_iter().find_map(|edge| step(&self.world, edge))
+        edges.into_iter().find_map(|edge| step(&self.world, edge, more))
     }
 
     /// Has one event of one edge be taken: to choose in which order events of several producers come.
@@ -170,7 +194,7 @@ impl Application {
         let of = |spec: &bulkhead_runtime::EdgeSpec| spec.producer == producer && spec.consumer == consumer;
         let edge = self.world.edges().iter().find(|edge| of(&edge.spec));
         let edge = edge.unwrap_or_else(|| panic!("{consumer} takes nothing of {producer}, or does not run"));
-        step(&self.world, edge)
+        step(&self.world, edge, false)
     }
 
     /// Has all events be taken, and those that they cause, until there are none; gives them in the order in which they were taken.
@@ -181,7 +205,7 @@ impl Application {
     #[track_caller]
     pub fn settle(&self) -> Vec<Step> {
         let mut steps = Vec::new();
-        while let Some(step) = self.step() {
+        while let Some(step) = self.next(!steps.is_empty()) {
             steps.push(step);
             if steps.len() > STEPS_MAX as usize {
                 panic!("after {STEPS_MAX} events there are still more: they cause one another");
@@ -220,33 +244,52 @@ pub struct Step {
 }
 
 #[track_caller]
-fn step(world: &Rc<World>, edge: &std::sync::Arc<bulkhead_runtime::Edge>) -> Option<Step> {
+fn step(world: &Rc<World>, edge: &std::sync::Arc<bulkhead_runtime::Edge>, more: bool) -> Option<Step> {
     let (producer, consumer) = (edge.spec.producer.clone(), edge.spec.consumer.clone());
-    let what = format!("{consumer}: the next event of {producer}");
+    if !world.has_next(edge) {
+        return None;
+    }
     world.tick();
-    let event = world.observe(what, None, || world.step(edge))?;
-    world.hits.event(&consumer, &event.kind);
+    let what = format!("{consumer}: the next event of {producer}");
+    let event = if more {
+        world.observe_more(what, None, || world.step(edge, false))?
+    } else {
+        world.observe(what, None, || world.step(edge, false))?
+    };
     let not_taken = match state_of(world, &consumer, &producer, event.sequence) {
         State::Taken | State::PassedOver => None,
         State::Parked(why) | State::Dead(why) => Some(why),
     };
+    if not_taken.is_none() {
+        world.hits.event(&consumer, &event.kind);
+    }
     Some(Step { producer, consumer, kind: event.kind, subject: event.subject, not_taken })
 }
 
 /// See [`Application::advance`].
 #[track_caller]
 pub(crate) fn advance(world: &Rc<World>, time: Duration, fault: Option<Fault>) {
+    if fault == Some(Fault::Commit) {
+        panic!("{NO_END}");
+    }
     let target = world.clock.now() + time;
+    let mut turns = 0;
     world.observe(format!("the clock moves by {time:?}"), fault, || {
         loop {
             let before = world.timers();
-            let next = world.take_due();
+            let next = world.take_due(fault == Some(Fault::Memory));
             let after = world.timers();
             for (service, kind, _) in before.difference(&after) {
                 world.hits.event(service, kind);
             }
             match next {
-                Some(next) if next <= target => world.clock.move_to(next),
+                Some(next) if next <= target && turns < STEPS_MAX => {
+                    turns += 1;
+                    world.clock.move_to(next);
+                }
+                Some(next) if next <= target => {
+                    world.fail(&format!("after {STEPS_MAX} times at which something was due there are still more"))
+                }
                 _ => break,
             }
         }

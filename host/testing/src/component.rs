@@ -10,8 +10,8 @@ use bulkhead_build::{BuildRequest, build_if_stale};
 use bulkhead_runtime::{ComponentCache, Engine};
 use bulkhead_types::limits::MEMORY_MAX;
 
-/// Instances at a time in one process: a test has one for each service and each edge.
-const INSTANCES: u32 = 512;
+/// Instances at a time in one process, of all tests that run in it: each has one for each service, each edge and each service's timers.
+const INSTANCES: u32 = 2048;
 /// Names the manifest, in the place of the one above the test's crate.
 const MANIFEST_VARIABLE: &str = "BULKHEAD_MANIFEST";
 
@@ -20,7 +20,7 @@ pub(crate) static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(INSTANCES, MEMORY_MAX).expect("the system reserves address space"));
 
 /// What this process has compiled, by file.
-static COMPILED: Mutex<BTreeMap<PathBuf, Arc<Compiled>>> = Mutex::new(BTreeMap::new());
+static COMPILED: Mutex<BTreeMap<PathBuf, Result<Arc<Compiled>, String>>> = Mutex::new(BTreeMap::new());
 
 /// A component of which nothing more is to be made.
 pub(crate) struct Compiled {
@@ -51,31 +51,30 @@ pub(crate) fn read(path: &Path) -> Manifest {
     Manifest::read(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The compiled component of a service, built before if need be.
-pub(crate) fn compiled(name: &str, entry: &ServiceEntry, manifest: &Path) -> Arc<Compiled> {
-    let file = entry.source.component(name);
+/// The compiled component of a service, built before if need be. What went wrong once is not tried again in this process: each test would wait
+/// for the same mistake.
+pub(crate) fn compiled(name: &str, entry: &ServiceEntry, manifest: &Path) -> Result<Arc<Compiled>, String> {
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(found) = compiled.get(&file) {
-        return Arc::clone(found);
-    }
+    let made = compiled.entry(entry.source.component(name)).or_insert_with(|| make(name, entry, manifest));
+    made.clone()
+}
+
+fn make(name: &str, entry: &ServiceEntry, manifest: &Path) -> Result<Arc<Compiled>, String> {
+    let file = entry.source.component(name);
     let folder = match &entry.source {
         Source::File(_) => components_folder(manifest.parent().unwrap_or(Path::new("."))),
         Source::Crate(folder) => {
-            let folder = folder.clone();
-            let out_dir = components_folder(&folder);
-            let request = BuildRequest { service: name.to_owned(), crate_dir: folder };
+            let out_dir = components_folder(folder);
+            let request = BuildRequest { service: name.to_owned(), crate_dir: folder.clone() };
             let told = &mut |line: &str| eprintln!("{line}");
-            build_if_stale(&request, &out_dir, told).unwrap_or_else(|error| panic!("failed to {error}"));
+            build_if_stale(&request, &out_dir, told).map_err(|error| format!("failed to {error}"))?;
             out_dir
         }
     };
     let bytes =
-        std::fs::read(&file).unwrap_or_else(|error| panic!("failed to read {}: {error}", file.display()));
+        std::fs::read(&file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
     let folder = folder.join("compiled");
     let cache = ComponentCache::open(&folder);
-    let new = CompiledFile::new(&ENGINE, &cache, &bytes, &file.display());
-    let new = Compiled { file: new.unwrap_or_else(|errors| panic!("{}", errors.join("\n"))), folder };
-    let new = Arc::new(new);
-    compiled.insert(file, Arc::clone(&new));
-    new
+    let file = CompiledFile::new(&ENGINE, &cache, &bytes, &file.display()).map_err(|errors| errors.join("\n"))?;
+    Ok(Arc::new(Compiled { file, folder }))
 }

@@ -63,10 +63,8 @@ pub struct Coverage {
 /// and timers is taken in one.
 ///
 /// ```no_run
-/// #[test]
-/// fn every_endpoint_and_subscription_has_a_test() {
-///     bulkhead_testing::coverage("notes").check();
-/// }
+/// // The body of a test, `every_endpoint_and_subscription_has_a_test` say.
+/// bulkhead_testing::coverage("notes").check();
 /// ```
 pub fn coverage(service: &str) -> Coverage {
     Coverage { service: service.to_owned(), tests: String::new(), problems: None }

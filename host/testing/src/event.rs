@@ -8,11 +8,13 @@ use bulkhead_store::{Logged, ParkedState};
 use bulkhead_types::{Clock as _, rfc3339};
 use serde_json::Value;
 
+use crate::application::NO_END;
 use crate::fault::Fault;
 use crate::world::World;
 
 /// An event that is being written, of a service that does not run. Nothing happens until [`Event::deliver`].
 #[must_use = "an event is delivered by `.deliver()`"]
+#[derive(Clone)]
 pub struct Event {
     world: Rc<World>,
     consumer: String,
@@ -89,26 +91,15 @@ impl Event {
     pub fn deliver_twice(self) -> Delivered {
         let world = Rc::clone(&self.world);
         let id = self.id.clone().unwrap_or_else(|| world.id());
-        let again = Self { world: Rc::clone(&world), fault: None, id: None, ..self.clone_parts() };
+        let again = Self { fault: None, ..self.clone() };
         self.deliver_as(&id).taken();
         again.deliver_as(&id)
-    }
-
-    fn clone_parts(&self) -> Self {
-        Self {
-            world: Rc::clone(&self.world),
-            consumer: self.consumer.clone(),
-            kind: self.kind.clone(),
-            subject: self.subject.clone(),
-            data: self.data.clone(),
-            id: self.id.clone(),
-            fault: self.fault,
-        }
     }
 
     #[track_caller]
     fn deliver_as(self, id: &str) -> Delivered {
         let Self { world, consumer, kind, subject, data, fault, .. } = self;
+        assert!(fault != Some(Fault::Commit), "{NO_END}");
         let edge = world.edges().iter().find(|edge| {
             edge.spec.consumer == consumer
                 && (edge.spec.types.contains(&kind)
@@ -143,14 +134,16 @@ impl Event {
         };
         let sequence = world.feed(producer).append(event);
         let what = format!("{consumer}: {kind} {subject}");
-        let taken = world.observe(what.clone(), fault, || world.step(edge));
+        let taken = world.observe(what.clone(), fault, || world.step(edge, fault == Some(Fault::Memory)));
         let state = match taken {
             None => State::PassedOver,
             Some(_) => state_of(&world, &consumer, producer, sequence),
         };
-        world.hits.event(&consumer, &kind);
-        let database_calls = world.recorder.database_calls();
-        Delivered { world, what, state, database_calls }
+        if state == State::Taken {
+            world.hits.event(&consumer, &kind);
+        }
+        let (database_calls, told) = (world.recorder.database_calls(), world.recorder.told());
+        Delivered { world, what, state, database_calls, told }
     }
 }
 
@@ -181,6 +174,7 @@ pub struct Delivered {
     what: String,
     state: State,
     database_calls: u32,
+    told: String,
 }
 
 impl Delivered {
@@ -228,7 +222,8 @@ impl Delivered {
                 State::Parked(_) => format!("parked, for a reason with {words:?}"),
                 State::Dead(_) => format!("rejected, for a reason with {words:?}"),
             };
-            self.world.fail(&format!("{} is {:?}, and was to be {wanted}", self.what, self.state));
+            let why = format!("{} is {:?}, and was to be {wanted}", self.what, self.state);
+            self.world.fail_of(&why, &self.told);
         }
         self
     }

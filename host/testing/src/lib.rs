@@ -4,22 +4,19 @@
 //! it goes through in a host: the same instance, authorizer, unit of work, event log, positions, parked events and timers.
 //!
 //! ```no_run
-//! use bulkhead_testing::{Service, json};
+//! use bulkhead_testing::{Fault, Service, json};
 //!
-//! #[test]
-//! fn note_is_kept_and_told() {
-//!     let notes = Service::start("notes");
-//!     let id = notes
-//!         .post("/notes")
-//!         .principal("ada")
-//!         .json(json!({"body": "buy milk"}))
-//!         .send()
-//!         .status(201)
-//!         .text_of("id");
-//!     notes.get(format!("/notes/{id}")).send().status(200).includes(json!({"body": "buy milk"}));
-//!     notes.expect_published(json!([{"type": "notes.kept", "subject": id, "data": {"id": id}}]));
-//!     assert_eq!(notes.rows("SELECT body FROM note"), json!([{"body": "buy milk"}]));
-//! }
+//! let notes = Service::start("notes");
+//! let write = || notes.post("/notes").principal("ada").json(json!({"body": "buy milk"}));
+//! let id = write().send().status(201).text_of("id");
+//! notes.get(format!("/notes/{id}")).send().status(200).includes(json!({"body": "buy milk"}));
+//! notes.expect_published(json!([{"type": "notes.kept", "subject": id, "data": {"id": id}}]));
+//!
+//! write().failing(Fault::Commit).send().problem(503, "unavailable");
+//! assert_eq!(notes.rows("SELECT body FROM note"), json!([{"body": "buy milk"}]));
+//!
+//! notes.event("user.deleted").subject("ada").data(json!({"id": "ada"})).deliver_twice().taken();
+//! notes.get(format!("/notes/{id}")).send().problem(404, "not-found");
 //! ```
 //!
 //! The manifest is `bulkhead.toml` in the nearest folder above the test's crate, and what it grants is what the component has. A component
@@ -37,7 +34,8 @@
 //!
 //! # What is otherwise than in a host
 //!
-//! - Nothing of HTTP is here: no tokens (a test says who asks), no limits on sizes, no compression. `tests/system` of the project has these.
+//! - Nothing of HTTP is here: no tokens (a test says who asks), no limits on sizes, no compression, no waiting for a position.
+//! - Each unit of work is committed by itself, so none is run again for the sake of a neighbour.
 //! - A handler has a minute, and the writer lease for half of one: a busy machine fails no test.
 //! - The clock stands still, but for a millisecond from one request or event to the next.
 //! - Databases are files in memory where the system has `/dev/shm`, and else temporary ones.

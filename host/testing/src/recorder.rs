@@ -12,6 +12,8 @@ use crate::fault::Fault;
 
 /// Bytes of a value that are shown.
 const SHOWN_BYTES: usize = 200;
+/// Database calls in one request, delivery or move of the clock, after which there seems to be no end of them.
+const CALLS_MAX: u32 = 1_000_000;
 /// Commits that are tried for one request, and more.
 const COMMITS: usize = 4;
 
@@ -24,10 +26,17 @@ pub(crate) struct Called {
     pub(crate) path: String,
 }
 
+/// A line of what was done.
+struct Line {
+    /// It belongs to the one above that is not.
+    indented: bool,
+    text: String,
+}
+
 #[derive(Default)]
 struct State {
-    /// What was done, a line each.
-    lines: Vec<String>,
+    /// What was done.
+    lines: Vec<Line>,
     database_calls: u32,
     calls: u32,
     fault: Option<Fault>,
@@ -58,11 +67,18 @@ impl Recorder {
         Dispatch::new(subscriber)
     }
 
-    /// Begins anew, with what is to fail.
+    /// Forgets what was done before.
+    pub(crate) fn clear(&self) {
+        let mut state = self.state();
+        state.lines.clear();
+        (state.database_calls, state.calls) = (0, 0);
+    }
+
+    /// Something begins, with what is to fail in it.
     pub(crate) fn begin(&self, what: String, fault: Option<Fault>, commits: &CommitFaults) {
         let mut state = self.state();
-        state.lines = vec![what];
-        (state.database_calls, state.calls, state.met) = (0, 0, false);
+        state.lines.push(Line { indented: false, text: what });
+        state.met = false;
         state.fault = fault;
         state.mistake = None;
         commits.clear();
@@ -81,24 +97,23 @@ impl Recorder {
         if let Some(mistake) = state.mistake.take() {
             return Err(mistake);
         }
-        let met = match state.fault.take() {
-            None => true,
-            Some(Fault::Commit) if left < COMMITS => true,
-            Some(Fault::CommitOnce) if left < 1 => true,
-            Some(fault) if !state.met => {
-                return Err(format!(
-                    "{fault:?} did not come about: the handler made {} database calls and {} calls to other services",
-                    state.database_calls, state.calls
-                ));
-            }
-            Some(_) => true,
+        let Some(fault) = state.fault.take() else { return Ok(()) };
+        let came_about = match fault {
+            Fault::Commit => left < COMMITS,
+            Fault::CommitOnce => left < 1,
+            _ => state.met,
         };
-        debug_assert!(met);
-        Ok(())
+        if came_about {
+            return Ok(());
+        }
+        let (database, calls) = (state.database_calls, state.calls);
+        Err(format!(
+            "{fault:?} did not come about: the handler made {database} database calls and {calls} calls to other services"
+        ))
     }
 
-    pub(crate) fn line(&self, line: String) {
-        self.state().lines.push(line);
+    pub(crate) fn line(&self, text: String) {
+        self.state().lines.push(Line { indented: true, text });
     }
 
     /// The test is wrong, and is to be told so.
@@ -106,7 +121,7 @@ impl Recorder {
         self.state().mistake.get_or_insert(mistake);
     }
 
-    /// How many database calls the handlers made since the beginning.
+    /// How many database calls the handlers of all services made since it was cleared, those that were run again included.
     pub(crate) fn database_calls(&self) -> u32 {
         self.state().database_calls
     }
@@ -120,13 +135,13 @@ impl Recorder {
         taken
     }
 
-    /// All that was done since the beginning.
+    /// All that was done since it was cleared.
     pub(crate) fn told(&self) -> String {
         let state = self.state();
         let mut told = String::new();
-        for (place, line) in state.lines.iter().enumerate() {
-            let indent = if place == 0 { "" } else { "    " };
-            let _ = writeln!(told, "{indent}{}", line.replace('\n', "\n      "));
+        for Line { indented, text } in &state.lines {
+            let indent = if *indented { "    " } else { "" };
+            let _ = writeln!(told, "{indent}{}", text.replace('\n', "\n      "));
         }
         told
     }
@@ -136,6 +151,10 @@ impl Probe for Recorder {
     fn before_database(&self, _service: &str, _call: &DatabaseCall<'_>) -> Option<StatementError> {
         let mut state = self.state();
         state.database_calls += 1;
+        assert!(
+            state.database_calls < CALLS_MAX,
+            "after {CALLS_MAX} database calls of handlers there are still more: does a timer set itself again at once?"
+        );
         let at = |n: u32, error| (n == state.database_calls).then_some(error);
         let error = match state.fault? {
             Fault::Statement(n) => at(n, StatementError::Other("disk I/O error (made by the test)".into())),

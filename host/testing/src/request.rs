@@ -4,9 +4,9 @@ use std::borrow::Borrow;
 use std::fmt::Display;
 use std::rc::Rc;
 
-use bulkhead_runtime::{Failure, Header, Job, Principal, Problem, Request as Sent};
+use bulkhead_runtime::{Failure, Header, Job, Principal, Problem, Request as Sent, is_hosts};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -27,7 +27,6 @@ pub struct Request {
     principal: Option<Principal>,
     caller: Option<String>,
     peer: String,
-    idempotency_key: Option<String>,
     fault: Option<Fault>,
 }
 
@@ -48,7 +47,6 @@ impl Request {
             principal: None,
             caller: None,
             peer: "127.0.0.1".to_owned(),
-            idempotency_key: None,
             fault: None,
         }
     }
@@ -117,9 +115,8 @@ impl Request {
         self
     }
 
-    /// An `Idempotency-Key`: the effects of all requests with it are those of one.
-    pub fn idempotency_key(mut self, key: &str) -> Self {
-        self.idempotency_key = Some(key.to_owned());
+    /// An `Idempotency-Key`: the effects of all POSTs with it are those of one.
+    pub fn idempotency_key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
 
@@ -133,7 +130,7 @@ impl Request {
     ///
     /// # Panics
     ///
-    /// When no route of the manifest leads to its path, or a [`Fault`] did not come about.
+    /// When no route of the manifest leads to its path, a host would refuse its headers, or a [`Fault`] did not come about.
     #[must_use = "an answer is to be checked"]
     #[track_caller]
     pub fn send(self) -> Answer {
@@ -146,6 +143,16 @@ impl Request {
                 front.routes
             );
         };
+        // As the edge of a host does it: what is the host's to say a service does not see.
+        let mut map = HeaderMap::new();
+        for (name, value) in &headers {
+            let pair = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::try_from(value.as_str()).ok());
+            let (name, value) = pair.unwrap_or_else(|| panic!("{name}: {value:?} can be no header"));
+            map.append(name, value);
+        }
+        let idempotency_key = Method::from_bytes(method.as_bytes())
+            .map_or(Ok(None), |method| bulkhead::http::idempotency_key(&method, &map))
+            .unwrap_or_else(|problem| panic!("a host refuses this request: {}", problem.detail));
         if self.fault == Some(Fault::Memory) {
             member.stepped.renew();
         }
@@ -162,6 +169,7 @@ impl Request {
                 query,
                 headers: headers
                     .into_iter()
+                    .filter(|(name, _)| !is_hosts(name))
                     .map(|(name, value)| Header { name, value: value.into_bytes() })
                     .collect(),
                 body,
@@ -172,7 +180,7 @@ impl Request {
             },
             deadline: World::deadline(),
             again: false,
-            idempotency_key: self.idempotency_key,
+            idempotency_key,
             reply: Box::new(move |outcome| {
                 let _ = reply.send(outcome);
             }),

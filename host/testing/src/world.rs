@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use bulkhead::manifest::{Manifest, ServiceEntry};
@@ -15,9 +15,7 @@ use bulkhead_runtime::{
     Bell, Component, Edge, EmbeddedLog, EventLog, Failure, Job, Queues, Release, ServiceDatabase,
     SteppedLane, SteppedService, SteppedTimers, Surroundings,
 };
-use bulkhead_store::{
-    CommitFaults, Database, InboxReader, LogReader, Logged, Reader, Settings, StoreError, WriterOptions,
-};
+use bulkhead_store::{CommitFaults, Database, InboxReader, LogReader, Logged, Reader, Settings, StatementError, StoreError, WriterOptions};
 use bulkhead_types::{Clock as _, Random as _, TraceId};
 use tempfile::TempDir;
 use tracing::Dispatch;
@@ -33,6 +31,10 @@ use crate::template;
 
 /// Where temporary files are in memory, on systems that have it.
 const MEMORY_FOLDER: &str = "/dev/shm";
+/// With less room than this there it is not used: a container's may be too small for tests side by side.
+const MEMORY_ROOM_MIN: u64 = 256 << 20;
+/// What the folders of tests are named by, before the process.
+const PREFIX: &str = "bulkhead-test-";
 /// A test's handlers have time: the machine may be busy with others.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for the writer lease.
@@ -180,6 +182,13 @@ impl World {
     /// Does `work`, a request or a delivery, and writes down what happens in it.
     #[track_caller]
     pub(crate) fn observe<T>(&self, what: String, fault: Option<Fault>, work: impl FnOnce() -> T) -> T {
+        self.recorder.clear();
+        self.observe_more(what, fault, work)
+    }
+
+    /// The same, beside what was written down before.
+    #[track_caller]
+    pub(crate) fn observe_more<T>(&self, what: String, fault: Option<Fault>, work: impl FnOnce() -> T) -> T {
         self.recorder.begin(what, fault, &self.commits);
         self.told.set(false);
         let result = tracing::dispatcher::with_default(&self.dispatch, work);
@@ -192,8 +201,14 @@ impl World {
     /// Fails the test, and shows what happened in the last request or delivery.
     #[track_caller]
     pub(crate) fn fail(&self, why: &str) -> ! {
+        self.fail_of(why, &self.recorder.told())
+    }
+
+    /// The same with what happened in an earlier one.
+    #[track_caller]
+    pub(crate) fn fail_of(&self, why: &str, told: &str) -> ! {
         self.told.set(true);
-        panic!("{why}\n\nwhat happened:\n{}", self.recorder.told());
+        panic!("{why}\n\nwhat happened:\n{told}");
     }
 
     /// A new trace.
@@ -249,9 +264,29 @@ impl World {
         }
     }
 
+    /// Whether an edge's consumer has an event of its producer to take.
+    #[track_caller]
+    pub(crate) fn has_next(&self, edge: &Arc<Edge>) -> bool {
+        self.on_lane(edge, SteppedLane::has_next)
+    }
+
     /// Has an edge's consumer take the next event of its producer; gives the event, if there is one.
     #[track_caller]
-    pub(crate) fn step(&self, edge: &Arc<Edge>) -> Option<Logged> {
+    pub(crate) fn step(&self, edge: &Arc<Edge>, renewed: bool) -> Option<Logged> {
+        self.on_lane(edge, |lane| {
+            if renewed {
+                lane.renew();
+            }
+            lane.step()
+        })
+    }
+
+    #[track_caller]
+    fn on_lane<T>(
+        &self,
+        edge: &Arc<Edge>,
+        work: impl FnOnce(&mut SteppedLane) -> Result<T, String>,
+    ) -> T {
         let key = (edge.spec.producer.clone(), edge.spec.consumer.clone());
         let mut lanes = self.lanes.borrow_mut();
         let lane = lanes.entry(key).or_insert_with(|| {
@@ -259,24 +294,29 @@ impl World {
             let log = log.unwrap_or_else(|| panic!("{} has no database", edge.spec.producer));
             self.member(&edge.spec.consumer).stepped.lane(edge, log).expect("the lane opens")
         });
-        lane.step().unwrap_or_else(|why| self.fail(&format!("the edge does not go on: {why}")))
+        work(lane).unwrap_or_else(|why| self.fail(&format!("the edge does not go on: {why}")))
     }
 
-    /// The timers of all services that wait: each with its service, its type and its id.
+    /// The timers of all services that were not taken yet, those that are parked among them: each with its service, its type and its id.
     pub(crate) fn timers(&self) -> BTreeSet<(String, String, String)> {
         let with_database = self.members().iter().filter(|(_, member)| member.database.is_some());
         let timers = with_database.flat_map(|(name, _)| {
-            let all = self.look(name, |database, looks| {
-                looks.inbox(database)?.timers().map_err(|error| error.to_string())
+            let (set, parked) = self.look(name, |database, looks| {
+                let inbox = looks.inbox(database)?;
+                let told = |error: StatementError| error.to_string();
+                Ok((inbox.timers().map_err(told)?, inbox.parked().map_err(told)?))
             });
-            all.into_iter().map(|(event, _)| (name.clone(), event.kind, event.id))
+            let parked = parked.into_iter().filter(|parked| parked.producer == *name);
+            let ids = set.into_iter().map(|(event, _)| (event.kind, event.id));
+            let ids = ids.chain(parked.map(|parked| (parked.kind, parked.id))).collect::<Vec<_>>();
+            ids.into_iter().map(|(kind, id)| (name.clone(), kind, id))
         });
         timers.collect()
     }
 
     /// Has every service take the timers and parked events that are due now; gives when the next will be.
     #[track_caller]
-    pub(crate) fn take_due(&self) -> Option<Duration> {
+    pub(crate) fn take_due(&self, renewed: bool) -> Option<Duration> {
         let mut next: Option<Duration> = None;
         for (name, member) in self.members().iter().filter(|(_, member)| member.database.is_some()) {
             let mut timers = self.deferred.borrow_mut();
@@ -285,6 +325,9 @@ impl World {
                 let edges: Vec<_> = edges.cloned().collect();
                 member.stepped.timers(&edges, &|name| self.open_log(name)).expect("the timers open")
             });
+            if renewed {
+                timers.renew();
+            }
             let now = self.clock.now();
             let wait = timers.take_due().unwrap_or_else(|why| self.fail(&format!("{name} waits: {why}")));
             next = [next, wait.map(|wait| now + wait)].into_iter().flatten().min();
@@ -311,7 +354,7 @@ fn member(
     folder: &Path,
     commits: &CommitFaults,
 ) -> Result<Member, String> {
-    let compiled = compiled(name, entry, &manifest.path);
+    let compiled = compiled(name, entry, &manifest.path)?;
     let mut entry = entry.clone();
     entry.spec.limits.request_timeout = REQUEST_TIMEOUT;
     entry.spec.limits.lease_hold = LEASE_HOLD;
@@ -323,7 +366,9 @@ fn member(
         let failed = |error: StoreError| error.to_string();
         let database =
             Database::open(Settings { path, storage: entry.spec.limits.storage }).map_err(failed)?;
-        let options = WriterOptions { faults: commits.clone(), ..WriterOptions::default() };
+        // Each unit of work is a batch of its own: whether two share one hangs on how quick the machine is.
+        let options =
+            WriterOptions { batch_members: 1, faults: commits.clone(), ..WriterOptions::default() };
         let service = ServiceDatabase::open_with(Arc::clone(&database), options, Arc::new(|_| {}));
         Ok::<_, String>((database, Arc::new(service.map_err(failed)?)))
     });
@@ -339,13 +384,31 @@ fn member(
     Ok(Member { stepped, component, entry, queues, database, bell: Arc::default() })
 }
 
-/// A folder that goes with the test, in memory where there is such a place.
+/// A folder that goes with the test, in memory where there is such a place with room.
 fn folder() -> TempDir {
+    static SWEPT: Once = Once::new();
+    SWEPT.call_once(|| remove_leftovers(Path::new(MEMORY_FOLDER)));
+    let prefix = format!("{PREFIX}{}-", std::process::id());
     let mut builder = tempfile::Builder::new();
-    builder.prefix("bulkhead-test-");
-    let in_memory = Path::new(MEMORY_FOLDER).is_dir().then(|| builder.tempdir_in(MEMORY_FOLDER));
+    builder.prefix(&prefix);
+    let room = rustix::fs::statvfs(MEMORY_FOLDER).map_or(0, |there| there.f_bavail * there.f_frsize);
+    let in_memory = (room >= MEMORY_ROOM_MIN).then(|| builder.tempdir_in(MEMORY_FOLDER));
     let folder = in_memory.and_then(Result::ok).map_or_else(|| builder.tempdir(), Ok);
     folder.expect("a temporary folder can be made")
+}
+
+/// Removes what tests have left that were killed: their processes are no more.
+fn remove_leftovers(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        let is_gone = |process: &str| {
+            process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists()
+        };
+        if process.is_some_and(is_gone) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// The seed of a service.

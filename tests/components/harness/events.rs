@@ -73,6 +73,8 @@ fn parked_event_is_tried_again_at_its_time_and_later_ones_wait_behind_it() {
     };
     event(1, "fail-first").deliver().parked("told to fail at attempt 1");
     event(2, "").deliver().parked("an earlier event of its subject is parked");
+    // The first is tried again after 100 ms at least.
+    sink.advance(Duration::from_millis(90));
     assert_eq!(taken(&sink), json!([]));
     sink.advance(Duration::from_secs(10));
     assert_eq!(taken(&sink), json!([1, 2]));

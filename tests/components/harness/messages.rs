@@ -1,6 +1,6 @@
 //! What a test that fails is told: what is otherwise, and what the service did.
 
-use bulkhead_testing::{Service, json};
+use bulkhead_testing::{Fault, Service, json};
 
 use super::{both, happen, relay, sink, source, told};
 
@@ -39,6 +39,26 @@ fn answers_and_events_that_differ_are_shown_line_by_line() {
 }
 
 #[test]
+fn what_happened_in_all_steps_is_shown_and_empty_ones_change_nothing() {
+    let application = both();
+    let (source, sink) = (application.service("source"), application.service("sink"));
+    happen(&source, "a", 1, "");
+    happen(&source, "b", 2, "");
+    assert_eq!(application.settle().len(), 2);
+    assert!(sink.database_calls() >= 2);
+    let now = application.now();
+    assert_eq!(application.settle(), []);
+    assert_eq!(application.now(), now, "nothing came");
+    let why = told(|| sink.expect_published(json!([1])));
+    assert_eq!(why.matches("sink: transaction.execute INSERT INTO taken").count(), 2, "{why}");
+    // An earlier answer has its own.
+    let first = source.get("/source/rung").send();
+    let _ = source.get("/source/whoami").send();
+    let why = told(|| drop(first.status(404)));
+    assert!(why.contains("snapshot.query SELECT arrival"), "{why}");
+}
+
+#[test]
 fn what_a_test_can_not_ask_for_is_refused_with_what_to_do() {
     let why = told(|| drop(source().get("/elsewhere").send()));
     assert!(
@@ -53,6 +73,17 @@ fn what_a_test_can_not_ask_for_is_refused_with_what_to_do() {
     assert!(why.contains("source runs in this test"), "{why}");
     let why = told(|| drop(both().service("relay")));
     assert!(why.contains("relay does not run here; these do: sink, source"), "{why}");
+    let why = told(|| drop(source().post("/source/events").idempotency_key("ä").send()));
+    assert!(why.contains("Idempotency-Key is one header"), "{why}");
+    let why = told(|| drop(relay().stand_in("nobody", |_| unreachable!()).start()));
+    assert!(why.contains("has no service nobody to stand in for"), "{why}");
+    let why = told(|| drop(relay().stand_in("relay", |_| unreachable!()).start()));
+    assert!(why.contains("relay runs in this test"), "{why}");
+    let why = told(|| drop(source().rows("SELECT 1 AS one, 2 AS one")));
+    assert!(why.contains("have the name one"), "{why}");
+    let event = || sink().event("source.happened").subject("a").data(json!({"subject": "a", "n": 1}));
+    let why = told(|| drop(event().failing(Fault::Commit).deliver()));
+    assert!(why.contains("Fault::CommitOnce"), "{why}");
     let why = told(|| drop(Service::start("nobody")));
     assert!(why.contains("has no service nobody; it has"), "{why}");
 }

@@ -1,6 +1,8 @@
 //! The same test runs the same way, again and again.
 
-use bulkhead_testing::{Application, Published};
+use std::time::Duration;
+
+use bulkhead_testing::{Application, Published, Value, json};
 
 use super::{EVENTS, happen};
 
@@ -10,6 +12,36 @@ fn published(seed: u64, services: &[&str]) -> Vec<Published> {
     happen(&source, "a", 1, "");
     happen(&source, "b", 2, "");
     source.published()
+}
+
+/// All that a run leaves: events that are tried again, timers, and what they cause.
+fn run(seed: u64) -> Value {
+    let application = Application::in_manifest(EVENTS, ["source", "sink"]).seed(seed).start();
+    let (source, sink) = (application.service("source"), application.service("sink"));
+    let timer = |n: u32| {
+        json!({"type": "source.rung", "subject": "s", "data": {"subject": "s", "n": n}, "in_ms": 100})
+    };
+    source.post("/source/timers").json(json!([timer(1), timer(2), timer(3)])).send().status(201);
+    for (n, act) in ["fail-first", "publish", "", "lose-batch"].iter().enumerate() {
+        happen(&source, &format!("s{n}"), 1, act);
+    }
+    application.settle();
+    application.advance(Duration::from_secs(60));
+    json!({
+        "rung": source.rows("SELECT * FROM rung ORDER BY arrival"),
+        "taken": sink.rows("SELECT * FROM taken ORDER BY arrival"),
+        "published": sink.published().into_iter().map(|event| json!([event.id, event.time])).collect::<Vec<_>>(),
+        "calls": sink.database_calls(),
+        "now": sink.now(),
+    })
+}
+
+#[test]
+fn timers_and_events_that_are_tried_again_repeat_exactly() {
+    let first = run(3);
+    assert_eq!(first["rung"].as_array().map(Vec::len), Some(3), "{first}");
+    assert_eq!(first["taken"].as_array().map(Vec::len), Some(3), "{first}");
+    assert_eq!(run(3), first);
 }
 
 #[test]

@@ -190,4 +190,5 @@ fn a_hash_that_has_no_memory_is_told_and_keeps_nobody_from_the_next() {
     let _ = answer.problem(500, "internal");
     assert_eq!(users.rows("SELECT id FROM user"), json!([]));
     users.expect_published(json!([]));
+    let _ = users.post("/users").json(new_user("Ada")).send().status(201);
 }

@@ -42,7 +42,6 @@ fn a_wrong_email_is_as_a_wrong_password() {
     let wrong = |email: &str, password: &str| {
         let answer = login(&users, email, password).send().problem(401, "invalid-credentials");
         let answer = answer.header("www-authenticate", "Bearer").no_header("set-cookie");
-        // The same calls take the same time.
         (untraced(&answer), answer.database_calls())
     };
     let expected = wrong(&email_of("Ada"), "wrong");
@@ -51,6 +50,14 @@ fn a_wrong_email_is_as_a_wrong_password() {
     assert_eq!(wrong(&email_of("Bo"), ADMIN_PASSWORD), expected);
     assert_eq!(wrong(ADMIN_EMAIL, PASSWORD), expected);
     assert_eq!(wrong(ADMIN_EMAIL, ""), expected);
+}
+
+#[test]
+fn an_email_that_nobody_has_costs_a_hash_as_well() {
+    // As much memory as all else takes, and less than a hash does.
+    let users = Service::with("user").memory("user", 8 << 20).start().service("user");
+    let _ = users.get("/.well-known/jwks.json").send().status(200);
+    let _ = login(&users, &email_of("Nobody"), PASSWORD).send().problem(500, "internal");
 }
 
 #[test]

@@ -13,6 +13,8 @@ use super::{Block, Command};
 
 /// No command takes longer.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// A host that is told to end has so long.
+const END_PATIENCE: Duration = Duration::from_secs(30);
 /// Keeps the variables from one command to the next.
 const STATE: &str = ".tutorial-state";
 
@@ -131,6 +133,11 @@ impl Drop for Follower {
     fn drop(&mut self) {
         for host in &mut self.hosts {
             let _ = rustix::process::kill_process_group(pid(host), rustix::process::Signal::TERM);
+            let until = Instant::now() + END_PATIENCE;
+            while Instant::now() < until && matches!(host.try_wait(), Ok(None)) {
+                thread::park_timeout(Duration::from_millis(20));
+            }
+            let _ = rustix::process::kill_process_group(pid(host), rustix::process::Signal::KILL);
             let _ = host.wait();
         }
     }

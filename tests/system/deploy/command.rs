@@ -148,8 +148,10 @@ fn what_is_refused_goes_to_standard_error_with_status_1() {
         assert!(finished.stderr.starts_with("error: failed to "), "{}", finished.stderr);
         assert_eq!(finished.stdout, "", "{arguments:?}");
     }
-    let usage = bulkhead(&site, &host, &["deploy", "changing"]);
-    usage.says(2, &["<FILE>"]);
+    // Where no file is named it is that of the manifest's source.
+    let active = bulkhead(&site, &host, &["deploy", "changing"]);
+    assert!(active.stdout.ends_with("is the active version already: nothing was done\n"), "{}", active.stdout);
+    bulkhead(&site, &host, &["deploy", "nobody"]).says(1, &["has no such service", "it has", "changing"]);
     host.stop();
     let data = site.data();
     let manifest = site.manifest();
