@@ -105,8 +105,7 @@ pub(crate) fn leave(
     let locks = others.iter().filter(|file| file.ends_with("Cargo.lock"));
     let written = locks.filter_map(|lock| fs::metadata(lock).and_then(|lock| lock.modified()).ok());
     let began = written.filter(|at| *at <= SystemTime::now()).fold(began, SystemTime::max);
-    let lines: Vec<String> =
-        sources.iter().chain(&others).map(|file| file.display().to_string()).collect();
+    let lines: Vec<String> = sources.iter().chain(&others).map(|file| file.display().to_string()).collect();
     // Whole, with its time, or not at all.
     let temporary = beside(component, &format!("built.{}", std::process::id()));
     let mut stamp = File::create(&temporary)?;

@@ -287,9 +287,9 @@ pub(crate) fn advance(world: &Rc<World>, time: Duration, fault: Option<Fault>) {
                     turns += 1;
                     world.clock.move_to(next);
                 }
-                Some(next) if next <= target => {
-                    world.fail(&format!("after {STEPS_MAX} times at which something was due there are still more"))
-                }
+                Some(next) if next <= target => world.fail(&format!(
+                    "after {STEPS_MAX} times at which something was due there are still more"
+                )),
                 _ => break,
             }
         }

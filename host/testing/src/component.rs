@@ -75,6 +75,7 @@ fn make(name: &str, entry: &ServiceEntry, manifest: &Path) -> Result<Arc<Compile
         std::fs::read(&file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
     let folder = folder.join("compiled");
     let cache = ComponentCache::open(&folder);
-    let file = CompiledFile::new(&ENGINE, &cache, &bytes, &file.display()).map_err(|errors| errors.join("\n"))?;
+    let file =
+        CompiledFile::new(&ENGINE, &cache, &bytes, &file.display()).map_err(|errors| errors.join("\n"))?;
     Ok(Arc::new(Compiled { file, folder }))
 }

@@ -146,7 +146,8 @@ impl Request {
         // As the edge of a host does it: what is the host's to say a service does not see.
         let mut map = HeaderMap::new();
         for (name, value) in &headers {
-            let pair = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::try_from(value.as_str()).ok());
+            let pair =
+                HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::try_from(value.as_str()).ok());
             let (name, value) = pair.unwrap_or_else(|| panic!("{name}: {value:?} can be no header"));
             map.append(name, value);
         }

@@ -15,7 +15,10 @@ use bulkhead_runtime::{
     Bell, Component, Edge, EmbeddedLog, EventLog, Failure, Job, Queues, Release, ServiceDatabase,
     SteppedLane, SteppedService, SteppedTimers, Surroundings,
 };
-use bulkhead_store::{CommitFaults, Database, InboxReader, LogReader, Logged, Reader, Settings, StatementError, StoreError, WriterOptions};
+use bulkhead_store::{
+    CommitFaults, Database, InboxReader, LogReader, Logged, Reader, Settings, StatementError, StoreError,
+    WriterOptions,
+};
 use bulkhead_types::{Clock as _, Random as _, TraceId};
 use tempfile::TempDir;
 use tracing::Dispatch;
@@ -282,11 +285,7 @@ impl World {
     }
 
     #[track_caller]
-    fn on_lane<T>(
-        &self,
-        edge: &Arc<Edge>,
-        work: impl FnOnce(&mut SteppedLane) -> Result<T, String>,
-    ) -> T {
+    fn on_lane<T>(&self, edge: &Arc<Edge>, work: impl FnOnce(&mut SteppedLane) -> Result<T, String>) -> T {
         let key = (edge.spec.producer.clone(), edge.spec.consumer.clone());
         let mut lanes = self.lanes.borrow_mut();
         let lane = lanes.entry(key).or_insert_with(|| {
@@ -367,8 +366,7 @@ fn member(
         let database =
             Database::open(Settings { path, storage: entry.spec.limits.storage }).map_err(failed)?;
         // Each unit of work is a batch of its own: whether two share one hangs on how quick the machine is.
-        let options =
-            WriterOptions { batch_members: 1, faults: commits.clone(), ..WriterOptions::default() };
+        let options = WriterOptions { batch_members: 1, faults: commits.clone(), ..WriterOptions::default() };
         let service = ServiceDatabase::open_with(Arc::clone(&database), options, Arc::new(|_| {}));
         Ok::<_, String>((database, Arc::new(service.map_err(failed)?)))
     });
@@ -402,9 +400,8 @@ fn remove_leftovers(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
-        let is_gone = |process: &str| {
-            process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists()
-        };
+        let is_gone =
+            |process: &str| process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists();
         if process.is_some_and(is_gone) {
             let _ = std::fs::remove_dir_all(entry.path());
         }

@@ -1,10 +1,10 @@
 //! The harness itself, on guests that publish and take events as a test tells them: see `tests/guests`.
 
+mod alone;
 mod events;
 mod faults;
 mod messages;
 mod repeats;
-mod speed;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -149,9 +149,16 @@ fn what_is_refused_goes_to_standard_error_with_status_1() {
         assert_eq!(finished.stdout, "", "{arguments:?}");
     }
     // Where no file is named it is that of the manifest's source.
-    let active = bulkhead(&site, &host, &["deploy", "changing"]);
-    assert!(active.stdout.ends_with("is the active version already: nothing was done\n"), "{}", active.stdout);
-    bulkhead(&site, &host, &["deploy", "nobody"]).says(1, &["has no such service", "it has", "changing"]);
+    let manifest = site.manifest();
+    let manifest = ["--manifest", manifest.to_str().unwrap()];
+    let of_source = |service: &str| bulkhead(&site, &host, &[&["deploy", service][..], &manifest].concat());
+    let active = of_source("changing");
+    assert!(
+        active.stdout.ends_with("is the active version already: nothing was done\n"),
+        "{}",
+        active.stderr
+    );
+    of_source("nobody").says(1, &["has no such service", "it has", "changing"]);
     host.stop();
     let data = site.data();
     let manifest = site.manifest();
