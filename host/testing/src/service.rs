@@ -1,6 +1,7 @@
 //! A service, as a test reaches it.
 
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -168,10 +169,9 @@ impl Service {
             reader.end();
             found
         });
-        let mut names: Vec<&String> = found.columns.iter().collect();
-        names.sort();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            panic!("two columns of {sql:?} have the name {}: give one another by AS", twice[0]);
+        let mut names = BTreeSet::new();
+        if let Some(twice) = found.columns.iter().find(|name| !names.insert(*name)) {
+            panic!("two columns of {sql:?} have the name {twice}: give one another by AS");
         }
         let object = |row: Vec<Column>| -> Value {
             found.columns.iter().cloned().zip(row.into_iter().map(json_of)).collect()
