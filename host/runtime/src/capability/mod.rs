@@ -4,6 +4,7 @@ mod clock;
 mod config;
 mod log;
 mod outbox;
+mod probed;
 mod random;
 mod services;
 mod snapshot;
@@ -13,7 +14,6 @@ mod transaction;
 use wasmtime::component::{HasSelf, Linker};
 
 pub(crate) use services::is_read;
-pub(crate) use transaction::join;
 
 use crate::bindings::Service;
 use crate::handler::State;

@@ -33,7 +33,7 @@ impl Host for State {
 }
 
 /// The unit of work of the handler that runs, joined if it was not.
-pub(crate) fn join(state: &mut State) -> Result<&mut UnitOfWork<Member>, StatementError> {
+pub(super) fn join(state: &mut State) -> Result<&mut UnitOfWork<Member>, StatementError> {
     let (database, worker, running, lease_hold) = state.database()?;
     let joined = worker.hold.join(&database.writer, running.deadline, lease_hold)?;
     if joined.until.is_some() {

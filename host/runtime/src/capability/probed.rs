@@ -1,0 +1,46 @@
+//! A guest's database calls, as a probe sees them.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use bulkhead_store::StatementError;
+
+use super::transaction::join;
+use crate::handler::State;
+use crate::probe::DatabaseCall;
+
+impl State {
+    /// Runs a database call of a guest's, seen by the probe if there is one; `rows` says how many rows a result is about.
+    pub(crate) fn database_call<T, E: From<StatementError> + Display>(
+        &mut self,
+        call: &DatabaseCall<'_>,
+        rows: impl FnOnce(&T) -> u64,
+        run: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Some(probe) = self.surroundings.probe.clone() else { return run(self) };
+        let spec = Arc::clone(&self.spec);
+        let result = match probe.before_database(&spec.name, call) {
+            None => run(self),
+            Some(error) => Err(self.meet(call, error).into()),
+        };
+        let told = match &result {
+            Ok(value) => Ok(rows(value)),
+            Err(error) => Err(error as &dyn Display),
+        };
+        probe.after_database(&spec.name, call, told);
+        result
+    }
+
+    /// Has the handler meet `error`.
+    fn meet(&mut self, call: &DatabaseCall<'_>, error: StatementError) -> StatementError {
+        let reads = matches!(call, DatabaseCall::Statement { function: "snapshot.query", .. });
+        let stays = matches!(error, StatementError::Busy | StatementError::Constraint(_));
+        if reads || stays {
+            return error;
+        }
+        match join(self) {
+            Ok(unit) => unit.meet(error),
+            Err(error) => error,
+        }
+    }
+}
