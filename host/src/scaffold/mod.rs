@@ -1,8 +1,8 @@
 //! What `bulkhead new` makes: a service with a route, a table, a migration, an event and tests; and where there is none, the application.
 //!
 //! Everything is decided first ([`plan`]) and written afterwards ([`Plan::carry_out`]): whatever is wrong is told before anything is
-//! written. No file that is there is replaced; the manifest and the workspace's `Cargo.toml` are added to, and keep the rest of
-//! their bytes.
+//! written, and where a file can't be written, everything is as it was. The manifest and the workspace's `Cargo.toml` are added to, and keep
+//! the rest of their bytes; no other file that is there is touched.
 //!
 //! The files are in `template/`; `{{…}}` stands for what differs.
 
@@ -11,15 +11,16 @@ mod name;
 mod sources;
 mod template;
 mod workspace;
+mod writing;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use self::error::NewError;
 use self::sources::Sources;
 use self::template::Values;
 use self::workspace::Workspace;
+use self::writing::Written;
 use crate::manifest::Manifest;
 
 /// What is wanted.
@@ -129,44 +130,14 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
 }
 
 impl Plan {
-    /// Writes it. Where that fails, what was made is removed again.
+    /// Writes it. Where that fails, everything is as it was.
     ///
     /// # Errors
     ///
     /// The file that can't be written.
     pub fn carry_out(&self) -> Result<(), NewError> {
-        let mut made: Vec<&Path> = Vec::new();
-        let result = self.made.iter().try_for_each(|(file, text)| {
-            make(file, text)?;
-            made.push(file);
-            Ok(())
-        });
-        let result = result.and_then(|()| {
-            self.changed.iter().try_for_each(|(file, text)| {
-                fs::write(file, text).map_err(|error| NewError::File {
-                    what: "write",
-                    file: file.clone(),
-                    error,
-                })
-            })
-        });
-        if result.is_err() {
-            // Its error is the one to tell; folders that are empty by now may stay.
-            made.iter().for_each(|file| drop(fs::remove_file(file)));
-        }
-        result
+        Written::all(&self.made, &self.changed)
     }
-}
-
-/// Writes a file that is not there yet, and the folders that it lies in.
-fn make(file: &Path, text: &str) -> Result<(), NewError> {
-    let write = || {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::File::create_new(file)?.write_all(text.as_bytes())
-    };
-    write().map_err(|error| NewError::File { what: "write", file: file.to_owned(), error })
 }
 
 fn read_if_there(file: &Path) -> Result<Option<String>, NewError> {

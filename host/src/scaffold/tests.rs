@@ -239,4 +239,5 @@ fn what_was_made_goes_again_when_the_rest_can_t_be_written() {
     let error = plan.carry_out().unwrap_err().to_string();
     assert!(error.contains("bulkhead.toml"), "{error}");
     assert_eq!(place.files(), [(place.path("app/bulkhead.toml"), "theirs".to_owned())]);
+    assert!(!place.path("app/components").exists(), "folders go as well");
 }
