@@ -153,3 +153,11 @@ fn a_mistake_is_told_and_nothing_is_written() {
     application.run(&["new", "other"]).says(1, &["components/other", "is there already"]);
     assert_eq!(application.files(), before);
 }
+
+#[test]
+fn services_may_be_called_as_the_shops_are() {
+    let application = Application::new();
+    for name in ["greeter", "order", "product", "report", "user"] {
+        application.succeed(&["new", name]);
+    }
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::NewError;
-use super::workspace::Workspace;
+use super::workspace::{Locked, Workspace};
 
 /// What must be there for a folder to be theirs.
 const FILES: [&str; 4] =
@@ -50,10 +50,11 @@ impl Sources {
         }
     }
 
-    /// The versions that Bulkhead was tested with.
+    /// The versions that Bulkhead was tested with, for a new application to begin with.
     pub(super) fn lock(&self) -> Result<String, NewError> {
         let file = self.root.join("Cargo.lock");
-        fs::read_to_string(&file).map_err(|error| NewError::File { what: "read", file, error })
+        let text = fs::read_to_string(&file);
+        text.map(|text| without_members(&text)).map_err(|error| NewError::File { what: "read", file, error })
     }
 
     /// How the sources are named from a folder of a workspace: absolute, unless they are in it or were named by a relative path.
@@ -65,6 +66,19 @@ impl Sources {
         };
         path.display().to_string()
     }
+}
+
+/// A lock without the members of Bulkhead's own workspace that nobody can depend on: an application may call its services as they are
+/// called. Bulkhead's crates stay, and so do packages that only those who went need, until cargo writes the file anew.
+fn without_members(lock: &str) -> String {
+    const BEGINS: &str = "[[package]]";
+    let mut parts = lock.split(BEGINS);
+    let head = parts.next().unwrap_or_default().to_owned();
+    let stays = |part: &&str| {
+        let package = toml::from_str::<Locked>(part);
+        package.map_or(true, |package| package.source.is_some() || package.name.starts_with("bulkhead"))
+    };
+    parts.filter(stays).fold(head, |text, part| text + BEGINS + part)
 }
 
 /// The way from one folder to another. Both are absolute, without links and dots.
