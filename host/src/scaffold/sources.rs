@@ -15,26 +15,23 @@ const FILES: [&str; 4] =
 pub(super) struct Sources {
     /// Absolute.
     pub(super) root: PathBuf,
-    /// It was named by a relative path, and so is to be found by one.
+    /// They were named by a relative path, and so are to be found by one.
     pub(super) is_relative: bool,
 }
 
 impl Sources {
     /// Those that were named; or those whose SDK the workspace uses; or those that the running command was built from.
     pub(super) fn find(asked: Option<&Path>, workspace: Option<&Workspace>) -> Result<Self, NewError> {
-        let is_relative = asked.is_some_and(Path::is_relative);
-        let at = |folder: &Path| Self::at(folder, is_relative);
-        if let Some(folder) = asked {
-            return at(folder).map_err(|why| NewError::Sources { why });
-        }
-        if let Some(folder) = workspace.and_then(Workspace::sources) {
-            return at(&folder).map_err(|why| NewError::Sources { why });
+        let named = asked.map(|folder| (folder.to_owned(), folder.is_relative()));
+        if let Some((folder, is_relative)) = named.or_else(|| workspace.and_then(Workspace::sources)) {
+            return Self::at(&folder, is_relative).map_err(|why| NewError::Sources { why });
         }
         let command = std::env::current_exe().ok();
         let above = command.iter().flat_map(|command| command.ancestors().skip(1));
         // Where cargo's target folder is elsewhere: the folder in which this was compiled.
         let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        above.chain(compiled).find_map(|folder| at(folder).ok()).ok_or_else(|| NewError::Sources {
+        let found = above.chain(compiled).find_map(|folder| Self::at(folder, false).ok());
+        found.ok_or_else(|| NewError::Sources {
             why: "they are not where this command lies, nor where it was built".to_owned(),
         })
     }

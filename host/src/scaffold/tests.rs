@@ -174,6 +174,30 @@ fn a_workspace_that_is_there_is_used_as_it_is() {
 }
 
 #[test]
+fn sources_are_named_as_the_workspace_names_them() {
+    for (sdk, expected) in
+        [("../bulkhead", "../../../bulkhead/wit".to_owned()), ("", "{}/bulkhead/wit".to_owned())]
+    {
+        let place = Place::new();
+        let root = place.path("").display().to_string();
+        let sdk = if sdk.is_empty() { place.path("bulkhead").display().to_string() } else { sdk.to_owned() };
+        place.write(
+            "app/Cargo.toml",
+            &format!(
+                "[workspace]\nmembers = ['components/*']\n[workspace.dependencies]\n\
+                 bulkhead-sdk = {{ path = '{sdk}/components/sdk' }}\n"
+            ),
+        );
+        let asked =
+            Asked { name: "greeter".to_owned(), manifest: place.path("app/bulkhead.toml"), bulkhead: None };
+        plan(&asked).unwrap().carry_out().unwrap();
+        let made: toml::Table = place.read("app/components/greeter/Cargo.toml").parse().unwrap();
+        let path = made["package"]["metadata"]["component"]["target"]["path"].as_str().unwrap();
+        assert_eq!(path, expected.replace("{}", root.trim_end_matches('/')));
+    }
+}
+
+#[test]
 fn what_is_there_of_an_application_is_kept() {
     let place = Place::new();
     place.write("app/.gitignore", "mine\n");

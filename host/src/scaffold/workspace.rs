@@ -94,10 +94,10 @@ impl Workspace {
         self.table.contains_key("lints")
     }
 
-    /// Bulkhead's sources, by the path of the SDK that its members use.
-    pub(super) fn sources(&self) -> Option<PathBuf> {
-        let sdk = self.table.get("dependencies")?.get("bulkhead-sdk")?.get("path")?.as_str()?;
-        self.root.join(sdk).ancestors().nth(2).map(Path::to_owned)
+    /// Bulkhead's sources, by the path of the SDK that its members use; and whether that path is relative.
+    pub(super) fn sources(&self) -> Option<(PathBuf, bool)> {
+        let sdk = Path::new(self.table.get("dependencies")?.get("bulkhead-sdk")?.get("path")?.as_str()?);
+        Some((self.root.join(sdk).ancestors().nth(2)?.to_owned(), sdk.is_relative()))
     }
 
     /// The crate that has this name already, if there is one.
