@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::manifest::Manifest;
+use crate::scaffold::{MANIFEST_DEFAULT, application_above};
 
-/// The manifest that is looked for where none is named.
-const MANIFEST_DEFAULT: &str = "bulkhead.toml";
+/// What to do where there is no manifest.
+const ELSEWHERE: &str = "run in the folder that has it, or name it with --manifest; `bulkhead new NAME` makes a new application here";
 
 /// What is looked at: a manifest, and what is asked for in place of what it says.
 #[derive(Debug, Clone)]
@@ -93,7 +94,7 @@ pub fn examine(asked: &Asked) -> Vec<Check> {
     let mut manifest = match manifest {
         Ok(manifest) => manifest,
         Err(error) => {
-            checks.extend(unread(&asked.manifest, &error));
+            checks.extend(unread(&asked.manifest, application_above(folder), &error));
             checks.push(ports::open_files());
             return checks;
         }
@@ -125,15 +126,21 @@ fn host() -> Check {
     Check::ok("host", found)
 }
 
-/// What is wrong with a manifest that can't be read.
-fn unread(path: &Path, error: &crate::manifest::ManifestError) -> Vec<Check> {
+/// What is wrong with a manifest that can't be read. `above`: a folder above its own that has an application.
+fn unread(path: &Path, above: Option<PathBuf>, error: &crate::manifest::ManifestError) -> Vec<Check> {
     if !path.exists() {
         let found = format!("there is no {}", path.display());
-        let remedy = "run in the folder that has it, or name it with --manifest; `bulkhead new NAME` makes a new application here";
-        // Nothing is wrong with a folder that has no application yet.
-        let is_expected = path == Path::new(MANIFEST_DEFAULT);
-        let check = if is_expected { Check::warning } else { Check::wrong };
-        return vec![check("manifest", found, remedy)];
+        let check = match above {
+            _ if path != Path::new(MANIFEST_DEFAULT) => Check::wrong("manifest", found, ELSEWHERE),
+            Some(folder) => Check::wrong(
+                "manifest",
+                format!("{found} here, and there is an application in {}", folder.display()),
+                "run there, or name its manifest with --manifest",
+            ),
+            // Nothing is wrong with a folder that has no application yet.
+            None => Check::warning("manifest", found, ELSEWHERE),
+        };
+        return vec![check];
     }
     let mistakes = error.mistakes.iter().map(|mistake| {
         let place = format!("{}:{}", path.display(), mistake.line);
@@ -158,11 +165,16 @@ mod tests {
 
     #[test]
     fn a_manifest_that_nobody_named_may_be_missing() {
-        let missing = |path: &str| {
+        let missing = |path: &str, above: Option<&str>| {
             let path = Path::new(path);
-            unread(path, &Manifest::read(path).unwrap_err()).remove(0).state
+            unread(path, above.map(PathBuf::from), &Manifest::read(path).unwrap_err()).remove(0)
         };
-        assert_eq!(missing("nowhere/bulkhead.toml"), State::Wrong);
-        assert_eq!(missing(MANIFEST_DEFAULT), State::Warning);
+        for above in [None, Some("/a")] {
+            assert_eq!(missing("nowhere/bulkhead.toml", above).state, State::Wrong);
+        }
+        assert_eq!(missing(MANIFEST_DEFAULT, None).state, State::Warning);
+        let check = missing(MANIFEST_DEFAULT, Some("/a"));
+        assert_eq!((check.state, check.found.contains("an application in /a")), (State::Wrong, true));
+        assert!(!check.remedy.unwrap().contains("new"));
     }
 }

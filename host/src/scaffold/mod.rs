@@ -8,6 +8,7 @@
 
 mod error;
 mod name;
+mod place;
 mod sources;
 mod template;
 mod workspace;
@@ -17,6 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use self::error::NewError;
+pub use self::place::{MANIFEST_DEFAULT, application_above};
 use self::sources::Sources;
 use self::template::Values;
 use self::workspace::Workspace;
@@ -62,6 +64,12 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
     let mut plan = Plan { name: name.clone(), ..Plan::default() };
 
     let text = read_if_there(file)?;
+    if text.is_none()
+        && file == Path::new(MANIFEST_DEFAULT)
+        && let Some(folder) = application_above(folder)
+    {
+        return Err(NewError::ApplicationAbove { folder });
+    }
     let manifest = text.as_deref().map(|text| read(file, text)).transpose()?;
     if let Some(entry) = manifest.as_ref().and_then(|manifest| manifest.services.get(name)) {
         let place = format!("{}:{}", file.display(), entry.line);
