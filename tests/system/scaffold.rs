@@ -145,6 +145,10 @@ fn a_mistake_is_told_and_nothing_is_written() {
     application
         .run(&["new", "greeter", "--bulkhead", nowhere.to_str().unwrap()])
         .says(1, &["nowhere", "--bulkhead DIR"]);
+    for (manifest, told) in [("app.yaml", "bulkhead.toml"), ("", "ends with .toml")] {
+        let manifest = application.site.path(manifest);
+        host::run(&["new", "greeter", "--manifest", manifest.to_str().unwrap()]).says(1, &[".toml", told]);
+    }
     assert_eq!(application.files(), []);
 
     application.succeed(&["new", "greeter"]);

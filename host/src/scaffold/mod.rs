@@ -41,6 +41,8 @@ pub struct Asked {
 pub struct Plan {
     /// The service's name.
     pub name: String,
+    /// The folder of the workspace that the service's crate is in. Absolute.
+    pub workspace: PathBuf,
     /// Those that are not there yet.
     pub made: Vec<(PathBuf, String)>,
     /// Those that are there, with their new text.
@@ -55,6 +57,9 @@ pub struct Plan {
 pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
     let Asked { name, manifest: file, .. } = asked;
     name::check(name).map_err(|why| NewError::Name { name: name.clone(), why })?;
+    if file.extension().is_none_or(|extension| extension != "toml") {
+        return Err(NewError::ManifestName { file: file.clone() });
+    }
     let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let absolute = folder.canonicalize().map_err(|error| NewError::File {
         what: "find the folder",
@@ -104,6 +109,7 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
             workspace
         }
     };
+    plan.workspace.clone_from(&workspace.root);
     if let Some(other) = workspace.crate_named(name, &sources)? {
         return Err(NewError::CrateExists { name: name.clone(), other });
     }
