@@ -1,6 +1,7 @@
 //! What an application needs before it starts, looked at piece by piece: the cheapest and most basic first.
 //!
-//! Invariants: nothing is made or changed, so it may be asked at any time, also while the host runs; what is not as it should be comes with
+//! Invariants: nothing is made or changed, but for the index of a database whose log lies there without one (see
+//! [`bulkhead_store::Database::examine`]), so it may be asked at any time, also while the host runs; what is not as it should be comes with
 //! a remedy; and what one look finds wrong does not keep the others from being taken, unless they stand on it.
 //!
 //! Left out on purpose: reading whole databases, which takes time (`bulkhead check` does, of a running host).
