@@ -4,6 +4,10 @@
 //! [`bulkhead_store::Database::examine`]), so it may be asked at any time, also while the host runs; what is not as it should be comes with
 //! a remedy; and what one look finds wrong does not keep the others from being taken, unless they stand on it.
 //!
+//! A host that *starts* meanwhile can be disturbed in one way: who holds the data folder is found by taking its lock, for the time between
+//! two system calls, and a start that falls into it is refused as if another host held the folder. The next one is not. Ports are looked at
+//! without listening on them, which on Linux keeps no host from them; elsewhere a start that falls between two system calls finds one taken.
+//!
 //! Left out on purpose: reading whole databases, which takes time (`bulkhead check` does, of a running host).
 
 mod building;
