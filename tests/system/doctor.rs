@@ -205,6 +205,23 @@ fn a_database_that_this_host_does_not_open_is_told() {
     look(&site, &[], &[]).says("database source", "wrong", &["source.db", "not a database"]);
 }
 
+#[test]
+fn a_log_without_its_index_is_read_and_gets_one_and_nothing_else_is_made_or_changed() {
+    let (site, copy) = (Site::new(&manifest()), Site::new(&manifest()));
+    site.start().stop();
+    let open = database::open_to_break(&site.database("source"));
+    open.pragma_update(None, "user_version", 99).unwrap();
+    let name = |suffix: &str| format!("data/source.db{suffix}");
+    for suffix in ["", "-wal"] {
+        fs::copy(site.path(&name(suffix)), copy.path(&name(suffix))).unwrap();
+    }
+    let read = || ["", "-wal"].map(|suffix| fs::read(copy.path(&name(suffix))).unwrap());
+    let before = read();
+    look(&copy, &[], &[]).says("database source", "wrong", &["version 99"]);
+    assert_eq!(names(&copy.data()), ["source.db", "source.db-shm", "source.db-wal"]);
+    assert_eq!(read(), before);
+}
+
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use bulkhead_tests::{Finished, Host, Site, host, paths};
 use serde_json::{Value, json};
@@ -144,6 +145,10 @@ fn a_mistake_is_told_and_nothing_is_written() {
     application
         .run(&["new", "greeter", "--bulkhead", nowhere.to_str().unwrap()])
         .says(1, &["nowhere", "--bulkhead DIR"]);
+    for (manifest, told) in [("app.yaml", "bulkhead.toml"), ("", "ends with .toml")] {
+        let manifest = application.site.path(manifest);
+        host::run(&["new", "greeter", "--manifest", manifest.to_str().unwrap()]).says(1, &[".toml", told]);
+    }
     assert_eq!(application.files(), []);
 
     application.succeed(&["new", "greeter"]);
@@ -152,4 +157,38 @@ fn a_mistake_is_told_and_nothing_is_written() {
     fs::create_dir(application.site.path("components/other")).unwrap();
     application.run(&["new", "other"]).says(1, &["components/other", "is there already"]);
     assert_eq!(application.files(), before);
+}
+
+#[test]
+fn services_may_be_called_as_the_shops_are() {
+    let application = Application::new();
+    for name in ["greeter", "order", "product", "report", "user"] {
+        application.succeed(&["new", name]);
+    }
+}
+
+#[test]
+fn a_folder_of_an_application_gets_no_second_one_unless_it_is_named() {
+    let application = Application::new();
+    application.succeed(&["new", "greeter"]);
+    let before = application.files();
+    let below = application.site.path("components/greeter/src");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(paths::program("bulkhead"));
+        let output = command.args(arguments).current_dir(&below).env_remove("BULKHEAD_MANIFEST").output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let root = application.site.path("").canonicalize().unwrap();
+    let told = format!("there is an application in {}", root.to_str().unwrap().trim_end_matches('/'));
+    for arguments in [&["new", "other"][..], &["doctor"]] {
+        let (status, text) = run(arguments);
+        assert_eq!(status, Some(1), "{text}");
+        assert!(text.contains(&told) && text.contains("name its manifest with --manifest"), "{text}");
+        assert!(!text.contains("bulkhead new"), "{text}");
+    }
+    assert_eq!(application.files(), before);
+    let (status, text) = run(&["new", "other", "--manifest", "./bulkhead.toml"]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(below.join("components/other/Cargo.toml").is_file());
 }

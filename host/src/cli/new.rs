@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::output::print;
-use crate::scaffold::{Asked, Plan, plan};
+use crate::scaffold::{Asked, MANIFEST_DEFAULT, Plan, plan};
 
 /// Makes a service; and the application that it is the first of, where there is none. All of it, or nothing.
 pub(super) fn run(name: String, manifest: PathBuf, bulkhead: Option<PathBuf>) -> anyhow::Result<()> {
@@ -29,15 +29,84 @@ fn text(plan: &Plan, manifest: &Path) -> String {
             let _ = writeln!(text, "{what:8} {}", from_here(file).display());
         }
     }
-    let named = if manifest == Path::new("bulkhead.toml") {
+    text + &commands(plan, manifest, &std::env::current_dir().unwrap_or_default())
+}
+
+/// What to do next, typed in the folder `here`.
+fn commands(plan: &Plan, manifest: &Path, here: &Path) -> String {
+    let Plan { name, workspace, .. } = plan;
+    let named = if manifest == Path::new(MANIFEST_DEFAULT) {
         String::new()
     } else {
-        format!(" --manifest {}", manifest.display())
+        format!(" --manifest {}", quoted(manifest))
     };
-    let Plan { name, .. } = plan;
-    let _ = write!(
-        text,
-        "\nNow:\n  cargo test --release --workspace --test {name}\n  bulkhead build{named} {name}\n  bulkhead up{named}\n"
-    );
-    text
+    // Tests run in their crates' folders, and find a manifest above by themselves only if it is called as all are.
+    let variable = if manifest.file_name().is_some_and(|file| file == MANIFEST_DEFAULT) {
+        String::new()
+    } else {
+        format!("BULKHEAD_MANIFEST={} ", quoted(&here.join(manifest)))
+    };
+    // That which cargo takes.
+    let nearest = here.ancestors().find(|above| above.join("Cargo.toml").is_file());
+    let path = if nearest == Some(workspace.as_path()) {
+        String::new()
+    } else {
+        let file = workspace.join("Cargo.toml");
+        format!(" --manifest-path {}", quoted(file.strip_prefix(here).unwrap_or(&file)))
+    };
+    format!(
+        "\nNow:\n  {variable}cargo test --release --workspace{path} --test {name}\n  bulkhead build{named} {name}\n  bulkhead up{named}\n"
+    )
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%".contains(letter);
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_to_do_next_works_where_it_is_typed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let root_shown = root.display().to_string();
+        for file in ["a/Cargo.toml", "a/components/x/Cargo.toml"] {
+            fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs::write(root.join(file), "").unwrap();
+        }
+        for (here, manifest, test, build) in [
+            ("a", "bulkhead.toml", "cargo test --release --workspace --test x", "bulkhead build x"),
+            (
+                "a",
+                "shop.toml",
+                "BULKHEAD_MANIFEST={}/a/shop.toml cargo test --release --workspace --test x",
+                "bulkhead build --manifest shop.toml x",
+            ),
+            (
+                "",
+                "a/bulkhead.toml",
+                "cargo test --release --workspace --manifest-path a/Cargo.toml --test x",
+                "bulkhead build --manifest a/bulkhead.toml x",
+            ),
+            (
+                "a/components/x",
+                "../../it's.toml",
+                "BULKHEAD_MANIFEST='{}/a/components/x/../../it'\\''s.toml' cargo test --release --workspace --manifest-path {}/a/Cargo.toml --test x",
+                "bulkhead build --manifest '../../it'\\''s.toml' x",
+            ),
+        ] {
+            let plan = Plan { name: "x".to_owned(), workspace: root.join("a"), ..Plan::default() };
+            let text = commands(&plan, Path::new(manifest), &root.join(here).canonicalize().unwrap());
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            let test = test.replace("{}", &root_shown);
+            assert_eq!(lines.get(2..4), Some(&[test.as_str(), build][..]), "{text}");
+        }
+    }
 }

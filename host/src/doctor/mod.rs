@@ -1,7 +1,12 @@
 //! What an application needs before it starts, looked at piece by piece: the cheapest and most basic first.
 //!
-//! Invariants: nothing is made or changed, so it may be asked at any time, also while the host runs; what is not as it should be comes with
+//! Invariants: nothing is made or changed, but for the index of a database whose log lies there without one (see
+//! [`bulkhead_store::Database::examine`]), so it may be asked at any time, also while the host runs; what is not as it should be comes with
 //! a remedy; and what one look finds wrong does not keep the others from being taken, unless they stand on it.
+//!
+//! A host that *starts* meanwhile can be disturbed in one way: who holds the data folder is found by taking its lock, for the time between
+//! two system calls, and a start that falls into it is refused as if another host held the folder. The next one is not. Ports are looked at
+//! without listening on them, which on Linux keeps no host from them; elsewhere a start that falls between two system calls finds one taken.
 //!
 //! Left out on purpose: reading whole databases, which takes time (`bulkhead check` does, of a running host).
 
@@ -16,9 +21,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::manifest::Manifest;
+use crate::scaffold::{MANIFEST_DEFAULT, application_above};
 
-/// The manifest that is looked for where none is named.
-const MANIFEST_DEFAULT: &str = "bulkhead.toml";
+/// What to do where there is no manifest.
+const ELSEWHERE: &str = "run in the folder that has it, or name it with --manifest; `bulkhead new NAME` makes a new application here";
 
 /// What is looked at: a manifest, and what is asked for in place of what it says.
 #[derive(Debug, Clone)]
@@ -93,7 +99,7 @@ pub fn examine(asked: &Asked) -> Vec<Check> {
     let mut manifest = match manifest {
         Ok(manifest) => manifest,
         Err(error) => {
-            checks.extend(unread(&asked.manifest, &error));
+            checks.extend(unread(&asked.manifest, application_above(folder), &error));
             checks.push(ports::open_files());
             return checks;
         }
@@ -125,15 +131,21 @@ fn host() -> Check {
     Check::ok("host", found)
 }
 
-/// What is wrong with a manifest that can't be read.
-fn unread(path: &Path, error: &crate::manifest::ManifestError) -> Vec<Check> {
+/// What is wrong with a manifest that can't be read. `above`: a folder above its own that has an application.
+fn unread(path: &Path, above: Option<PathBuf>, error: &crate::manifest::ManifestError) -> Vec<Check> {
     if !path.exists() {
         let found = format!("there is no {}", path.display());
-        let remedy = "run in the folder that has it, or name it with --manifest; `bulkhead new NAME` makes a new application here";
-        // Nothing is wrong with a folder that has no application yet.
-        let is_expected = path == Path::new(MANIFEST_DEFAULT);
-        let check = if is_expected { Check::warning } else { Check::wrong };
-        return vec![check("manifest", found, remedy)];
+        let check = match above {
+            _ if path != Path::new(MANIFEST_DEFAULT) => Check::wrong("manifest", found, ELSEWHERE),
+            Some(folder) => Check::wrong(
+                "manifest",
+                format!("{found} here, and there is an application in {}", folder.display()),
+                "run there, or name its manifest with --manifest",
+            ),
+            // Nothing is wrong with a folder that has no application yet.
+            None => Check::warning("manifest", found, ELSEWHERE),
+        };
+        return vec![check];
     }
     let mistakes = error.mistakes.iter().map(|mistake| {
         let place = format!("{}:{}", path.display(), mistake.line);
@@ -158,11 +170,16 @@ mod tests {
 
     #[test]
     fn a_manifest_that_nobody_named_may_be_missing() {
-        let missing = |path: &str| {
+        let missing = |path: &str, above: Option<&str>| {
             let path = Path::new(path);
-            unread(path, &Manifest::read(path).unwrap_err()).remove(0).state
+            unread(path, above.map(PathBuf::from), &Manifest::read(path).unwrap_err()).remove(0)
         };
-        assert_eq!(missing("nowhere/bulkhead.toml"), State::Wrong);
-        assert_eq!(missing(MANIFEST_DEFAULT), State::Warning);
+        for above in [None, Some("/a")] {
+            assert_eq!(missing("nowhere/bulkhead.toml", above).state, State::Wrong);
+        }
+        assert_eq!(missing(MANIFEST_DEFAULT, None).state, State::Warning);
+        let check = missing(MANIFEST_DEFAULT, Some("/a"));
+        assert_eq!((check.state, check.found.contains("an application in /a")), (State::Wrong, true));
+        assert!(!check.remedy.unwrap().contains("new"));
     }
 }

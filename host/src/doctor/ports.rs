@@ -1,11 +1,14 @@
 //! The addresses that the host listens on, and how many connections it can have.
+//!
+//! Whether an address is free is found without listening on it ([`bound`]).
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bulkhead_types::limits::CONNECTIONS_MAX;
 use rustix::process::{Resource, getrlimit};
+use tokio::net::TcpSocket;
 
 use super::Check;
 use crate::http::HOST_PATHS;
@@ -39,17 +42,27 @@ pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<
 }
 
 fn is_taken(address: SocketAddr) -> bool {
-    TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    bound(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
+/// A socket with this address that nobody can connect to. Where somebody listens on the address, there is none. On Linux it keeps nobody from
+/// the address who asks as a host does, for both are ready to share it until one of them listens (`SO_REUSEADDR`, socket(7)).
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 fn port(option: &str, address: SocketAddr, held: bool) -> Check {
     let name = format!("port {option}");
     let elsewhere = format!("choose another address with --{option} or application.{option}");
-    let error = match TcpListener::bind(address) {
-        Ok(_) if address.port() == 0 => {
+    // The socket is gone when this is known.
+    let error = match bound(address).map(drop) {
+        Ok(()) if address.port() == 0 => {
             return Check::ok(name, format!("{address}: the system chooses the port"));
         }
-        Ok(_) => return Check::ok(name, format!("{address} is free")),
+        Ok(()) => return Check::ok(name, format!("{address} is free")),
         Err(error) => error,
     };
     match error.kind() {
@@ -123,8 +136,26 @@ fn enough(limit: Option<u64>) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
     use crate::doctor::State;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_host_that_starts_while_its_address_is_looked_at_gets_it() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            // A machine may have no IPv6.
+            let Ok(free) = TcpListener::bind(any) else { continue };
+            let address = free.local_addr().unwrap();
+            assert_eq!(bound(address).unwrap_err().kind(), ErrorKind::AddrInUse);
+            drop(free);
+            let looks = bound(address).unwrap();
+            let host = TcpListener::bind(address).unwrap();
+            TcpStream::connect(address).unwrap();
+            drop((looks, host));
+        }
+    }
 
     #[test]
     fn few_open_files_are_worth_a_warning() {

@@ -25,6 +25,27 @@ pub enum NewError {
         path: PathBuf,
     },
 
+    /// What is named as the manifest is not called as one.
+    #[error(
+        "make a manifest {}: its name ends with .toml; name it for example {}",
+        file.display(),
+        file.with_file_name("bulkhead.toml").display()
+    )]
+    ManifestName {
+        /// What was named.
+        file: PathBuf,
+    },
+
+    /// No manifest was named, and the folder is one of an application.
+    #[error(
+        "make a new application: there is an application in {}: run there, or name its manifest with --manifest",
+        folder.display()
+    )]
+    ApplicationAbove {
+        /// Where its manifest is.
+        folder: PathBuf,
+    },
+
     /// The manifest has such a service.
     #[error("add the service {name}: {place} has it already; choose another name")]
     ServiceExists {

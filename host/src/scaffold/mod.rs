@@ -1,25 +1,28 @@
 //! What `bulkhead new` makes: a service with a route, a table, a migration, an event and tests; and where there is none, the application.
 //!
 //! Everything is decided first ([`plan`]) and written afterwards ([`Plan::carry_out`]): whatever is wrong is told before anything is
-//! written. No file that is there is replaced; the manifest and the workspace's `Cargo.toml` are added to, and keep the rest of
-//! their bytes.
+//! written, and where a file can't be written, everything is as it was. The manifest and the workspace's `Cargo.toml` are added to, and keep
+//! the rest of their bytes; no other file that is there is touched.
 //!
 //! The files are in `template/`; `{{…}}` stands for what differs.
 
 mod error;
 mod name;
+mod place;
 mod sources;
 mod template;
 mod workspace;
+mod writing;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use self::error::NewError;
+pub use self::place::{MANIFEST_DEFAULT, application_above};
 use self::sources::Sources;
 use self::template::Values;
 use self::workspace::Workspace;
+use self::writing::Written;
 use crate::manifest::Manifest;
 
 /// What is wanted.
@@ -38,6 +41,8 @@ pub struct Asked {
 pub struct Plan {
     /// The service's name.
     pub name: String,
+    /// The folder of the workspace that the service's crate is in. Absolute.
+    pub workspace: PathBuf,
     /// Those that are not there yet.
     pub made: Vec<(PathBuf, String)>,
     /// Those that are there, with their new text.
@@ -52,6 +57,9 @@ pub struct Plan {
 pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
     let Asked { name, manifest: file, .. } = asked;
     name::check(name).map_err(|why| NewError::Name { name: name.clone(), why })?;
+    if file.extension().is_none_or(|extension| extension != "toml") {
+        return Err(NewError::ManifestName { file: file.clone() });
+    }
     let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let absolute = folder.canonicalize().map_err(|error| NewError::File {
         what: "find the folder",
@@ -61,6 +69,12 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
     let mut plan = Plan { name: name.clone(), ..Plan::default() };
 
     let text = read_if_there(file)?;
+    if text.is_none()
+        && file == Path::new(MANIFEST_DEFAULT)
+        && let Some(folder) = application_above(folder)
+    {
+        return Err(NewError::ApplicationAbove { folder });
+    }
     let manifest = text.as_deref().map(|text| read(file, text)).transpose()?;
     if let Some(entry) = manifest.as_ref().and_then(|manifest| manifest.services.get(name)) {
         let place = format!("{}:{}", file.display(), entry.line);
@@ -95,6 +109,7 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
             workspace
         }
     };
+    plan.workspace.clone_from(&workspace.root);
     if let Some(other) = workspace.crate_named(name, &sources)? {
         return Err(NewError::CrateExists { name: name.clone(), other });
     }
@@ -129,44 +144,14 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
 }
 
 impl Plan {
-    /// Writes it. Where that fails, what was made is removed again.
+    /// Writes it. Where that fails, everything is as it was.
     ///
     /// # Errors
     ///
     /// The file that can't be written.
     pub fn carry_out(&self) -> Result<(), NewError> {
-        let mut made: Vec<&Path> = Vec::new();
-        let result = self.made.iter().try_for_each(|(file, text)| {
-            make(file, text)?;
-            made.push(file);
-            Ok(())
-        });
-        let result = result.and_then(|()| {
-            self.changed.iter().try_for_each(|(file, text)| {
-                fs::write(file, text).map_err(|error| NewError::File {
-                    what: "write",
-                    file: file.clone(),
-                    error,
-                })
-            })
-        });
-        if result.is_err() {
-            // Its error is the one to tell; folders that are empty by now may stay.
-            made.iter().for_each(|file| drop(fs::remove_file(file)));
-        }
-        result
+        Written::all(&self.made, &self.changed)
     }
-}
-
-/// Writes a file that is not there yet, and the folders that it lies in.
-fn make(file: &Path, text: &str) -> Result<(), NewError> {
-    let write = || {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::File::create_new(file)?.write_all(text.as_bytes())
-    };
-    write().map_err(|error| NewError::File { what: "write", file: file.to_owned(), error })
 }
 
 fn read_if_there(file: &Path) -> Result<Option<String>, NewError> {

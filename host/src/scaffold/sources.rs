@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::NewError;
-use super::workspace::Workspace;
+use super::workspace::{Locked, Workspace};
 
 /// What must be there for a folder to be theirs.
 const FILES: [&str; 4] =
@@ -15,26 +15,23 @@ const FILES: [&str; 4] =
 pub(super) struct Sources {
     /// Absolute.
     pub(super) root: PathBuf,
-    /// It was named by a relative path, and so is to be found by one.
+    /// They were named by a relative path, and so are to be found by one.
     pub(super) is_relative: bool,
 }
 
 impl Sources {
     /// Those that were named; or those whose SDK the workspace uses; or those that the running command was built from.
     pub(super) fn find(asked: Option<&Path>, workspace: Option<&Workspace>) -> Result<Self, NewError> {
-        let is_relative = asked.is_some_and(Path::is_relative);
-        let at = |folder: &Path| Self::at(folder, is_relative);
-        if let Some(folder) = asked {
-            return at(folder).map_err(|why| NewError::Sources { why });
-        }
-        if let Some(folder) = workspace.and_then(Workspace::sources) {
-            return at(&folder).map_err(|why| NewError::Sources { why });
+        let named = asked.map(|folder| (folder.to_owned(), folder.is_relative()));
+        if let Some((folder, is_relative)) = named.or_else(|| workspace.and_then(Workspace::sources)) {
+            return Self::at(&folder, is_relative).map_err(|why| NewError::Sources { why });
         }
         let command = std::env::current_exe().ok();
         let above = command.iter().flat_map(|command| command.ancestors().skip(1));
         // Where cargo's target folder is elsewhere: the folder in which this was compiled.
         let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        above.chain(compiled).find_map(|folder| at(folder).ok()).ok_or_else(|| NewError::Sources {
+        let found = above.chain(compiled).find_map(|folder| Self::at(folder, false).ok());
+        found.ok_or_else(|| NewError::Sources {
             why: "they are not where this command lies, nor where it was built".to_owned(),
         })
     }
@@ -50,10 +47,11 @@ impl Sources {
         }
     }
 
-    /// The versions that Bulkhead was tested with.
+    /// The versions that Bulkhead was tested with, for a new application to begin with.
     pub(super) fn lock(&self) -> Result<String, NewError> {
         let file = self.root.join("Cargo.lock");
-        fs::read_to_string(&file).map_err(|error| NewError::File { what: "read", file, error })
+        let text = fs::read_to_string(&file);
+        text.map(|text| without_members(&text)).map_err(|error| NewError::File { what: "read", file, error })
     }
 
     /// How the sources are named from a folder of a workspace: absolute, unless they are in it or were named by a relative path.
@@ -65,6 +63,19 @@ impl Sources {
         };
         path.display().to_string()
     }
+}
+
+/// A lock without the members of Bulkhead's own workspace that nobody can depend on: an application may call its services as they are
+/// called. Bulkhead's crates stay, and so do packages that only those who went need, until cargo writes the file anew.
+fn without_members(lock: &str) -> String {
+    const BEGINS: &str = "[[package]]";
+    let mut parts = lock.split(BEGINS);
+    let head = parts.next().unwrap_or_default().to_owned();
+    let stays = |part: &&str| {
+        let package = toml::from_str::<Locked>(part);
+        package.map_or(true, |package| package.source.is_some() || package.name.starts_with("bulkhead"))
+    };
+    parts.filter(stays).fold(head, |text, part| text + BEGINS + part)
 }
 
 /// The way from one folder to another. Both are absolute, without links and dots.

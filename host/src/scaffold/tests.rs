@@ -107,7 +107,8 @@ fn an_application_is_made_with_its_first_service_and_grows_by_the_second() {
         "rustfmt.toml",
     ]));
     assert_eq!((made, changed), (expected, set(&[])));
-    assert_eq!(place.read("app/Cargo.lock"), place.read("bulkhead/Cargo.lock"));
+    let members = "[[package]]\nname = 'user'\nversion = '0.1.0'\n";
+    assert_eq!(place.read("app/Cargo.lock"), place.read("bulkhead/Cargo.lock").replace(members, ""));
 
     let (manifest, workspace) = (place.read("app/bulkhead.toml"), place.read("app/Cargo.toml"));
     let [made, changed] = place.make("my-notes-2");
@@ -173,6 +174,30 @@ fn a_workspace_that_is_there_is_used_as_it_is() {
 }
 
 #[test]
+fn sources_are_named_as_the_workspace_names_them() {
+    for (sdk, expected) in
+        [("../bulkhead", "../../../bulkhead/wit".to_owned()), ("", "{}/bulkhead/wit".to_owned())]
+    {
+        let place = Place::new();
+        let root = place.path("").display().to_string();
+        let sdk = if sdk.is_empty() { place.path("bulkhead").display().to_string() } else { sdk.to_owned() };
+        place.write(
+            "app/Cargo.toml",
+            &format!(
+                "[workspace]\nmembers = ['components/*']\n[workspace.dependencies]\n\
+                 bulkhead-sdk = {{ path = '{sdk}/components/sdk' }}\n"
+            ),
+        );
+        let asked =
+            Asked { name: "greeter".to_owned(), manifest: place.path("app/bulkhead.toml"), bulkhead: None };
+        plan(&asked).unwrap().carry_out().unwrap();
+        let made: toml::Table = place.read("app/components/greeter/Cargo.toml").parse().unwrap();
+        let path = made["package"]["metadata"]["component"]["target"]["path"].as_str().unwrap();
+        assert_eq!(path, expected.replace("{}", root.trim_end_matches('/')));
+    }
+}
+
+#[test]
 fn what_is_there_of_an_application_is_kept() {
     let place = Place::new();
     place.write("app/.gitignore", "mine\n");
@@ -226,8 +251,14 @@ fn every_mistake_is_told_before_anything_is_written() {
         assert!(error.contains(expected), "{name}: {error}");
         assert_eq!(place.files(), before, "{name}");
     }
-    // The shop's own services are no part of a new application.
+}
+
+#[test]
+fn services_may_be_called_as_those_of_bulkheads_own_workspace() {
     Place::new().make("user");
+    let place = Place::new();
+    place.make("greeter");
+    place.make("user");
 }
 
 #[test]
@@ -239,4 +270,5 @@ fn what_was_made_goes_again_when_the_rest_can_t_be_written() {
     let error = plan.carry_out().unwrap_err().to_string();
     assert!(error.contains("bulkhead.toml"), "{error}");
     assert_eq!(place.files(), [(place.path("app/bulkhead.toml"), "theirs".to_owned())]);
+    assert!(!place.path("app/components").exists(), "folders go as well");
 }

@@ -28,11 +28,13 @@ struct Lock {
     package: Vec<Locked>,
 }
 
+/// A package of a `Cargo.lock`.
 #[derive(Deserialize)]
-struct Locked {
-    name: String,
+pub(super) struct Locked {
+    pub(super) name: String,
     version: String,
-    source: Option<String>,
+    /// None for the crates of a workspace, and others that are named by a path.
+    pub(super) source: Option<String>,
 }
 
 impl Workspace {
@@ -92,14 +94,13 @@ impl Workspace {
         self.table.contains_key("lints")
     }
 
-    /// Bulkhead's sources, by the path of the SDK that its members use.
-    pub(super) fn sources(&self) -> Option<PathBuf> {
-        let sdk = self.table.get("dependencies")?.get("bulkhead-sdk")?.get("path")?.as_str()?;
-        self.root.join(sdk).ancestors().nth(2).map(Path::to_owned)
+    /// Bulkhead's sources, by the path of the SDK that its members use; and whether that path is relative.
+    pub(super) fn sources(&self) -> Option<(PathBuf, bool)> {
+        let sdk = Path::new(self.table.get("dependencies")?.get("bulkhead-sdk")?.get("path")?.as_str()?);
+        Some((self.root.join(sdk).ancestors().nth(2)?.to_owned(), sdk.is_relative()))
     }
 
-    /// The crate that has this name already, if there is one. The versions that a new application begins with are those of Bulkhead's own
-    /// workspace, of whose members it has only those that it depends on.
+    /// The crate that has this name already, if there is one.
     pub(super) fn crate_named(&self, name: &str, sources: &Sources) -> Result<Option<String>, NewError> {
         let text =
             if self.is_new { Some(sources.lock()?) } else { read_if_there(&self.root.join("Cargo.lock"))? };
@@ -110,10 +111,7 @@ impl Workspace {
                 why: format!("cargo did not write this: {}", error.message()),
             })?,
         };
-        let here = |package: &&Locked| {
-            !self.is_new || package.source.is_some() || package.name.starts_with("bulkhead")
-        };
-        let found = lock.package.iter().filter(here).find(|package| package.name == name);
+        let found = lock.package.iter().find(|package| package.name == name);
         Ok(found.map(|package| {
             let from = if package.source.is_some() { "a dependency" } else { "in this workspace" };
             format!("{} {} ({from})", package.name, package.version)

@@ -85,8 +85,9 @@ impl Database {
         Ok(Arc::new(Self { settings, storage, purpose, identity, gate: Arc::default() }))
     }
 
-    /// Says whether this host knows the version of the host's tables in a file that is there. Nothing is written to it, and no file is made
-    /// beside it; while another host has it open, that is not disturbed.
+    /// Says whether this host knows the version of the host's tables in a file that is there. Nothing is written to it or its log; while
+    /// another host has it open, that is not disturbed. Where its log (`-wal`) lies beside it without an index (`-shm`), SQLite makes the
+    /// index, and that stays: a start would make the same. No other file is made.
     ///
     /// # Errors
     ///
@@ -197,8 +198,9 @@ fn interrupted() -> rusqlite::Error {
     )
 }
 
-/// Opens a file that is there, so that nothing changes on the disk. Without a log beside it the file is all there is, and nobody writes to it:
-/// then SQLite is told so, or it would make a log and its index (<https://sqlite.org/wal.html#read_only_databases>).
+/// Opens a file that is there, so that nothing of what is on the disk changes. Without a log beside it the file is all there is, and nobody
+/// writes to it: then SQLite is told so, or it would make a log and its index. A log can't be read without an index, which is made where it
+/// is missing (<https://sqlite.org/wal.html#read_only_databases>).
 fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut log = path.as_os_str().to_owned();

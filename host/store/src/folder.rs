@@ -50,6 +50,9 @@ impl DataFolder {
 
     /// Whether a host holds the folder now. Nothing is made; where there is no folder, or none was ever held, nobody does.
     ///
+    /// To know it the lock is taken, and let go of with the next system call: a host that starts just then ([`DataFolder::lock`]) finds the
+    /// folder held.
+    ///
     /// # Errors
     ///
     /// When its lock can't be looked at.
@@ -58,9 +61,9 @@ impl DataFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             lock => lock?,
         };
-        // Shared, and let go of at once: of several who look at the same time each finds it free.
+        // Shared: of several who look at the same time each finds it free.
         match lock.try_lock_shared() {
-            Ok(()) => Ok(false),
+            Ok(()) => lock.unlock().map(|()| false),
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(error),
         }

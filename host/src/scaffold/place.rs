@@ -1,0 +1,34 @@
+//! Where an application is, by its manifest.
+
+use std::path::{Path, PathBuf};
+
+/// The manifest that is looked for where none is named.
+pub const MANIFEST_DEFAULT: &str = "bulkhead.toml";
+
+/// The nearest folder above this one that has an application. Whoever names no manifest there may have meant that one.
+#[must_use]
+pub fn application_above(folder: &Path) -> Option<PathBuf> {
+    let folder = folder.canonicalize().ok()?;
+    let mut above = folder.ancestors().skip(1);
+    above.find(|folder| folder.join(MANIFEST_DEFAULT).is_file()).map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_nearest_application_above_is_found_and_one_in_the_folder_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("a/b/c")).unwrap();
+        let found = |name: &str| application_above(&root.join(name));
+        fs::write(root.join("a").join(MANIFEST_DEFAULT), "").unwrap();
+        assert_eq!((found("a"), found("nowhere")), (None, None));
+        assert_eq!((found("a/b"), found("a/b/c")), (Some(root.join("a")), Some(root.join("a"))));
+        fs::write(root.join("a/b").join(MANIFEST_DEFAULT), "").unwrap();
+        assert_eq!((found("a/b"), found("a/b/c")), (Some(root.join("a")), Some(root.join("a/b"))));
+    }
+}
