@@ -99,17 +99,7 @@ pub fn build(
                 reason: "cargo made no WebAssembly file for it".to_owned(),
             })?;
             let Member { index, service, crate_dir, .. } = member;
-            let _writing = stamp::writing(&out_dir, service).map_err(|error| BuildError::File {
-                what: "lock",
-                file: out_dir.clone(),
-                error,
-            })?;
-            let made = component(service, module, &out_dir)?;
-            stamp::leave(&made.component, crate_dir, module, began).map_err(|error| BuildError::File {
-                what: "write the stamp of",
-                file: made.component.clone(),
-                error,
-            })?;
+            let made = component(service, (crate_dir, module), &out_dir, began)?;
             built.push((*index, made));
         }
     }
@@ -163,8 +153,13 @@ fn distinct<'a>(members: &'a [Member<'_>]) -> Vec<&'a Package> {
     packages
 }
 
-/// Encodes, checks and writes the component of one service.
-fn component(service: &str, module: &Path, out_dir: &Path) -> Result<Built, BuildError> {
+/// Encodes, checks and writes the component of one service, and the stamp beside it.
+fn component(
+    service: &str,
+    (crate_dir, module): (&Path, &Path),
+    out_dir: &Path,
+    began: SystemTime,
+) -> Result<Built, BuildError> {
     let bytes = fs::read(module).map_err(|error| BuildError::File {
         what: "read",
         file: module.to_owned(),
@@ -174,11 +169,13 @@ fn component(service: &str, module: &Path, out_dir: &Path) -> Result<Built, Buil
     let imports =
         check_imports(&bytes).map_err(|error| BuildError::Imports { service: service.to_owned(), error })?;
     let file = out_dir.join(format!("{service}.wasm"));
-    let changed = encode::write_if_changed(&file, &bytes).map_err(|error| BuildError::File {
-        what: "write",
-        file: file.clone(),
-        error,
-    })?;
+    let write = || {
+        let _writing = stamp::writing(out_dir, service)?;
+        let changed = encode::write_if_changed(&file, &bytes)?;
+        stamp::leave(&file, crate_dir, module, began)?;
+        Ok(changed)
+    };
+    let changed = write().map_err(|error| BuildError::File { what: "write", file: file.clone(), error })?;
     Ok(Built { service: service.to_owned(), component: file, size: bytes.len(), changed, imports })
 }
 
