@@ -179,9 +179,7 @@ impl Application {
     /// `more` says that what happens is shown beside what did before, where a test fails.
     #[track_caller]
     fn next(&self, more: bool) -> Option<Step> {
-        let mut edges: Vec<_> = self.world.edges().iter().collect();
-        edges.sort_by_key(|edge| (edge.spec.producer.clone(), edge.spec.consumer.clone()));
-        edges.into_iter().find_map(|edge| step(&self.world, edge, more))
+        self.world.edges().iter().find_map(|edge| step(&self.world, edge, more))
     }
 
     /// Has one event of one edge be taken: to choose in which order events of several producers come.
@@ -251,11 +249,10 @@ fn step(world: &Rc<World>, edge: &std::sync::Arc<bulkhead_runtime::Edge>, more: 
     }
     world.tick();
     let what = format!("{consumer}: the next event of {producer}");
-    let event = if more {
-        world.observe_more(what, None, || world.step(edge, false))?
-    } else {
-        world.observe(what, None, || world.step(edge, false))?
-    };
+    if !more {
+        world.recorder.clear();
+    }
+    let event = world.observe_more(what, None, || world.step(edge, false))?;
     let not_taken = match state_of(world, &consumer, &producer, event.sequence) {
         State::Taken | State::PassedOver => None,
         State::Parked(why) | State::Dead(why) => Some(why),

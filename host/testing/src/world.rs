@@ -247,7 +247,7 @@ impl World {
         look(database, looks).unwrap_or_else(|error| panic!("look at the database of {name}: {error}"))
     }
 
-    /// The edges that lead to the services that run.
+    /// The edges that lead to the services that run, by their producers and then their consumers, as the manifest gives them.
     pub(crate) fn edges(&self) -> &[Arc<Edge>] {
         &self.edges
     }

@@ -9,23 +9,11 @@ use super::{
     Line, Said, cancelled, category_changed, delivered, everything, money, order, paid, placed, product,
     product_changed, rejected, report, reserved, shipped, statuses, take, total,
 };
+use crate::chance::Chance;
 
 const DAYS: [&str; 3] = ["2026-01-02", "2026-01-03", "2026-02-01"];
 const PRODUCTS: u32 = 6;
 const ORDERS: u32 = 12;
-
-/// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>): numbers that only look random, the same for a seed.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, count: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        u32::try_from((mixed ^ (mixed >> 31)) % u64::from(count)).unwrap_or_default()
-    }
-}
 
 /// How far an order comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +48,7 @@ struct History {
 
 impl History {
     fn of(seed: u64) -> Self {
-        let mut chance = Chance(seed);
+        let mut chance = Chance::new(seed);
         let mut product_log = Vec::new();
         for version in ["", "New "] {
             for number in 1..=3 {
@@ -179,7 +167,7 @@ fn the_same_events_give_the_same_rows_however_they_interleave() {
     };
     for seed in 0..60 {
         let reports = Service::start("report");
-        history.deliver(&reports, &mut Chance(seed));
+        history.deliver(&reports, &mut Chance::new(seed));
         assert_eq!(everything(&reports), expected, "seed {seed}");
     }
 }
@@ -189,7 +177,7 @@ fn the_reports_say_what_happened_whatever_did() {
     for seed in 100..130 {
         let history = History::of(seed);
         let reports = Service::start("report");
-        history.deliver(&reports, &mut Chance(seed));
+        history.deliver(&reports, &mut Chance::new(seed));
         let sale = |((id, day), (units, cents)): (&(u32, &str), &(i64, i64))| json!({"product_id_ref": product(*id), "day": day, "units": units, "revenue": cents});
         let sales = history.sales();
         assert_eq!(everything(&reports)["sale"], sales.iter().map(sale).collect::<Value>(), "seed {seed}");

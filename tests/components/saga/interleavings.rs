@@ -1,22 +1,13 @@
 //! Orders whose events, timers and requests come in any order: whatever it is, at the end all agree.
 
 use super::*;
+use crate::chance::Chance;
 
 /// How many orders of things are tried. Each has its seed, which a failure names.
 const SEEDS: u64 = 25;
 const ORDERS: usize = 6;
 /// Things that happen in each.
 const HAPPENINGS: usize = 100;
-
-/// Knuth's linear congruential generator (MMIX): it tells runs apart, and no more.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap_or_default() % bound
-    }
-}
 
 const EDGES: [(&str, &str); 6] = [
     ("order", "product"),
@@ -32,29 +23,29 @@ const WHAT: [&str; 8] = ["cancel", "payment", "payment", "ship", "ship", "ship",
 
 /// One thing happens: a request, an event that is taken, or time that passes.
 fn happens(shop: &Shop, who: &mut String, ids: &mut Vec<String>, chance: &mut Chance) {
-    match chance.below(20) {
+    match chance.index(20) {
         0..=2 if ids.len() < ORDERS => {
-            let token = ["tok_ok", "tok_ok", "tok_declined", "tok_flaky"][chance.below(4)];
+            let token = ["tok_ok", "tok_ok", "tok_declined", "tok_flaky"][chance.index(4)];
             let quantity =
-                |chance: &mut Chance, most: usize| i64::try_from(chance.below(most)).unwrap_or_default();
+                |chance: &mut Chance, most: usize| i64::try_from(chance.index(most)).unwrap_or_default();
             let (potatoes, leeks) = (1 + quantity(chance, 5), quantity(chance, 3));
             let answer = shop.ordering(who, potatoes, leeks, token).send().status(201);
             ids.push(answer.text_of("id"));
         }
         3..=6 if !ids.is_empty() => {
-            let id = &ids[chance.below(ids.len())];
-            let what = WHAT[chance.below(WHAT.len())];
+            let id = &ids[chance.index(ids.len())];
+            let what = WHAT[chance.index(WHAT.len())];
             let answer = shop.doing(id, what).send();
             assert!(matches!(answer.status_code(), 200 | 409), "{}", answer.text());
         }
-        7 => shop.app.advance(Duration::from_secs(60) * u32::try_from(chance.below(6)).unwrap_or_default()),
-        8 if chance.below(10) == 0 => {
+        7 => shop.app.advance(Duration::from_secs(60) * u32::try_from(chance.index(6)).unwrap_or_default()),
+        8 if chance.index(10) == 0 => {
             let _ = admin(shop.user.delete(format!("/users/{who}"))).send().status(204);
-            *who = shop.registers(&format!("Bo{}", chance.0));
+            *who = shop.registers(&format!("Bo{}", chance.next()));
         }
         9..=11 => shop.lets_due(),
         _ => {
-            let (producer, consumer) = EDGES[chance.below(EDGES.len())];
+            let (producer, consumer) = EDGES[chance.index(EDGES.len())];
             if let Some(step) = shop.app.step_edge(producer, consumer) {
                 assert_eq!(step.not_taken, None, "{step:?}");
             }
@@ -69,7 +60,7 @@ fn whatever_comes_first_all_agree_when_it_is_quiet() {
     for seed in 0..SEEDS {
         eprintln!("seed {seed}");
         let shop = Shop::open();
-        let (mut who, mut ids, mut chance) = (shop.ada.clone(), Vec::new(), Chance(seed));
+        let (mut who, mut ids, mut chance) = (shop.ada.clone(), Vec::new(), Chance::new(seed));
         for _ in 0..HAPPENINGS {
             happens(&shop, &mut who, &mut ids, &mut chance);
         }

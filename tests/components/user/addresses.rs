@@ -1,15 +1,8 @@
 //! `/users/{id}/addresses`. Which one is the default is in `default_address.rs`.
 
-use bulkhead_testing::{Request, Service, Value, json};
+use bulkhead_testing::{Request, Value, json};
 
-use super::{As as _, NOBODY, added, everything, new_address, registered, start, untraced, wrong_fields};
-
-fn with_ada() -> (Service, String) {
-    let users = start();
-    let ada = registered(&users, "Ada");
-    let _ = users.published();
-    (users, ada)
-}
+use super::{As as _, NOBODY, added, everything, new_address, registered, untraced, with_ada, wrong_fields};
 
 #[test]
 fn an_address_is_added_whole_and_read_back() {

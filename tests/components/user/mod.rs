@@ -67,6 +67,14 @@ fn registered(users: &Service, first_name: &str) -> String {
     users.post("/users").json(new_user(first_name)).send().status(201).text_of("id")
 }
 
+/// The service with Ada, and her id. What was published of her was looked at.
+fn with_ada() -> (Service, String) {
+    let users = start();
+    let ada = registered(&users, "Ada");
+    let _ = users.published();
+    (users, ada)
+}
+
 fn new_address() -> Value {
     json!({"address_line1": "Main St 1", "city": "Ulm", "postal_code": "89073", "country": "DE"})
 }

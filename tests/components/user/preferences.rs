@@ -1,15 +1,8 @@
 //! `/users/{id}/preferences`.
 
-use bulkhead_testing::{Service, Value, json};
+use bulkhead_testing::{Value, json};
 
-use super::{As as _, everything, prefer, registered, start, wrong_fields};
-
-fn with_ada() -> (Service, String) {
-    let users = start();
-    let ada = registered(&users, "Ada");
-    let _ = users.published();
-    (users, ada)
-}
+use super::{As as _, everything, prefer, registered, with_ada, wrong_fields};
 
 #[test]
 fn a_preference_is_created_and_then_replaced_with_the_same_id() {
