@@ -247,7 +247,7 @@ impl Lane {
         }
         self.seen = (self.cursor.sequence, self.cursor.event_id.clone());
         self.held = self.inbox.parked_subjects(producer)?;
-        if self.inbox.counts(producer)? != (0, 0) {
+        if self.inbox.has_any(producer)? {
             self.edge.note_trouble();
         }
         self.edge.set_applied(self.cursor.sequence);

@@ -28,7 +28,10 @@ impl RequestKey {
     /// parts that must be the same when it is used again.
     #[must_use]
     pub fn new(database: &Database, caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
-        let secret = database.secret();
+        Self::of(database.secret(), caller, key, request)
+    }
+
+    pub(crate) fn of(secret: &[u8], caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
         let (subject, by_way_of) = caller;
         Self {
             key: keyed_hash(secret, &[b"key", subject.as_bytes(), by_way_of.as_bytes(), key.as_bytes()]),

@@ -41,6 +41,7 @@ pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome, Ste
 pub use outbox::{Damage, LogReader, Logged, NewEvent};
 pub use replica::{ApplyError, ColumnType, ReplicaSpec, is_replica_name};
 pub use snapshot::Reader;
+pub use timer::Timers;
 pub use value::{Outcome, ResultSet, Value};
 pub use versions::{Activation, How};
 pub use writer::{

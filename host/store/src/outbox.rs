@@ -83,7 +83,8 @@ fn digest(event: &NewEvent<'_>) -> [u8; 32] {
 pub(crate) fn compact(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(
-            "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '', digest = substr(digest, 1, 16) WHERE subject = ?1 AND data <> ''",
+            "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '', digest = substr(digest, 1, 16)
+             WHERE subject = ?1 AND (data <> '') = 1",
         )?
         .execute([subject])
         .map(|count| count as u64)
@@ -177,6 +178,10 @@ impl LogReader {
         Ok(Self { guarded: database.open_reader()? })
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.guarded.connection
+    }
+
     /// At most `count` events from `sequence` on, in their order, and fewer where they are large.
     ///
     /// # Errors
@@ -184,7 +189,7 @@ impl LogReader {
     /// [`StatementError::InvalidValue`] for a row that is no event, as only somebody else than the host writes one; otherwise SQLite's.
     pub fn read(&self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
         let read = || {
-            let mut statement = self.guarded.connection.prepare_cached(
+            let mut statement = self.connection().prepare_cached(
                 "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
                  WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2",
             )?;
@@ -217,10 +222,9 @@ impl LogReader {
     ) -> Result<bool, StatementError> {
         let [first, second] = kinds;
         let read = || {
-            self.guarded
-                .connection
+            self.connection()
                 .prepare_cached(
-                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?1 AND data <> ''
+                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?1 AND (data <> '') = 1
                      AND type IN (?2, ?3) AND sequence > ?4 AND sequence <= ?5)",
                 )?
                 .query_row((subject, first, second, between.0, between.1), |row| row.get(0))
@@ -234,7 +238,7 @@ impl LogReader {
     ///
     /// SQLite's.
     pub fn head(&self) -> Result<i64, StatementError> {
-        head(&self.guarded.connection).map_err(|error| classify(&error, None))
+        head(self.connection()).map_err(|error| classify(&error, None))
     }
 
     /// The newest events first, of one type or subject or of all: at most `count`, before the sequence `before`.
@@ -249,15 +253,23 @@ impl LogReader {
         count: u32,
     ) -> Result<Vec<Logged>, StatementError> {
         let read = || {
-            self.guarded
-                .connection
-                .prepare_cached(
-                    "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
-                     WHERE sequence < ?1 AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR subject = ?3)
-                     ORDER BY sequence DESC LIMIT ?4",
-                )?
-                .query_map((before, kind, subject, count), Logged::from_row)?
-                .collect::<rusqlite::Result<_>>()
+            let connection = self.connection();
+            match subject {
+                None => connection
+                    .prepare_cached(
+                        "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
+                         WHERE sequence < ?1 AND (?2 IS NULL OR type = ?2) ORDER BY sequence DESC LIMIT ?3",
+                    )?
+                    .query_map((before, kind, count), Logged::from_row)?
+                    .collect::<rusqlite::Result<_>>(),
+                Some(subject) => connection
+                    .prepare_cached(
+                        "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
+                         WHERE subject = ?4 AND sequence < ?1 AND (?2 IS NULL OR type = ?2) ORDER BY sequence DESC LIMIT ?3",
+                    )?
+                    .query_map((before, kind, count, subject), Logged::from_row)?
+                    .collect::<rusqlite::Result<_>>(),
+            }
         };
         read().map_err(|error| classify(&error, None))
     }
@@ -270,12 +282,12 @@ impl LogReader {
     pub fn damages(&self) -> Result<Vec<Damage>, StatementError> {
         let read = || {
             // First: what is published meanwhile is behind it.
-            let given: i64 = self.guarded.connection.query_row(
+            let given: i64 = self.connection().query_row(
                 "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '_bulkhead_outbox'",
                 [],
                 |row| row.get(0),
             )?;
-            let mut statement = self.guarded.connection.prepare_cached(
+            let mut statement = self.connection().prepare_cached(
                 "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data, digest FROM _bulkhead_outbox
                  ORDER BY sequence",
             )?;
@@ -329,7 +341,7 @@ impl LogReader {
         mut wanted: impl FnMut(Logged) -> bool,
     ) -> Result<(), StatementError> {
         let mut read = || {
-            let mut statement = self.guarded.connection.prepare_cached(
+            let mut statement = self.connection().prepare_cached(
                 "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, '' FROM _bulkhead_outbox
                  WHERE sequence > ?1 ORDER BY sequence DESC",
             )?;

@@ -142,7 +142,7 @@ impl ReplicaSpec {
     }
 
     /// Puts a row in its place. An UPDATE where there is one: no trigger or key of the guest's could take it for a deletion.
-    fn upsert_statement(&self) -> String {
+    pub(crate) fn upsert_statement(&self) -> String {
         let names: Vec<String> = self.columns.iter().map(|(name, _)| quoted(name)).collect();
         let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
         let others = names.iter().filter(|name| **name != quoted(&self.key));
@@ -161,6 +161,11 @@ impl ReplicaSpec {
         )
     }
 
+    /// Deletes a row by its key.
+    pub(crate) fn delete_statement(&self) -> String {
+        format!("DELETE FROM {} WHERE {} = ?1", quoted(&self.name), quoted(&self.key))
+    }
+
     /// Brings the row of the event's subject to what the event says.
     fn apply(&self, connection: &Connection, event: &Logged) -> Result<(), ApplyError> {
         // What was compacted is gone: its end follows.
@@ -172,8 +177,7 @@ impl ReplicaSpec {
             let sql = format!("/*bulkhead*/{}", self.upsert_statement());
             connection.prepare_cached(&sql).and_then(|mut insert| insert.execute(params_from_iter(values)))
         } else {
-            let sql =
-                format!("/*bulkhead*/DELETE FROM {} WHERE {} = ?1", quoted(&self.name), quoted(&self.key));
+            let sql = format!("/*bulkhead*/{}", self.delete_statement());
             connection.prepare_cached(&sql).and_then(|mut delete| delete.execute([&event.subject]))
         };
         written.map(drop).map_err(|error| ApplyError::Statement(crate::error::classify(&error, None)))
@@ -233,11 +237,7 @@ impl<M> UnitOfWork<M> {
                     .prepare_cached(&format!("/*bulkhead*/{}", replica.upsert_statement()))?
                     .execute(params_from_iter(row))?,
                 None => connection
-                    .prepare_cached(&format!(
-                        "/*bulkhead*/DELETE FROM {} WHERE {} = ?1",
-                        quoted(&replica.name),
-                        quoted(&replica.key)
-                    ))?
+                    .prepare_cached(&format!("/*bulkhead*/{}", replica.delete_statement()))?
                     .execute([key])?,
             };
             Ok(())
