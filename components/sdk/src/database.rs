@@ -86,9 +86,21 @@ impl Transaction {
         Ok(outbox::compact(subject)?)
     }
 
-    /// Sets a durable timer: at the time or soon after, the service's event handler gets this event, once.
+    /// Sets a durable timer, and gives its id: at the time or soon after, the service's event handler gets this event, once.
     pub fn schedule<E: Event>(&self, event: &E, due: Timestamp) -> Result<String, PublishError> {
         Ok(outbox::schedule(E::TYPE, &event.subject(), &data(event)?, &due.to_string())?)
+    }
+
+    /// Cancels the timer with this id, and says whether there was one: it may have rung. If the unit of work does not commit, the timer stays.
+    /// A timer does not cancel itself: it goes when its handler has taken it.
+    pub fn cancel(&self, id: &str) -> Result<bool, PublishError> {
+        Ok(outbox::cancel(id)?)
+    }
+
+    /// Cancels all timers of this type about this subject, as [`Self::cancel`] does each, and gives how many they were:
+    /// `transaction.cancel_all::<LoanLate>(&loan.id.to_string())`.
+    pub fn cancel_all<E: Event>(&self, subject: &str) -> Result<u64, PublishError> {
+        Ok(outbox::cancel_all(E::TYPE, subject)?)
     }
 }
 

@@ -36,6 +36,18 @@ pub enum DatabaseCall<'a> {
         /// When it is due: RFC 3339, UTC.
         due: &'a str,
     },
+    /// A timer that is cancelled.
+    Cancel {
+        /// Its id.
+        id: &'a str,
+    },
+    /// Timers that are cancelled together.
+    CancelAll {
+        /// The type of event that they are.
+        kind: &'a str,
+        /// The entity that they are about.
+        subject: &'a str,
+    },
     /// Taking the data out of a subject's events.
     Compact {
         /// The subject.
