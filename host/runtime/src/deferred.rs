@@ -106,9 +106,15 @@ impl DeferredWork {
     /// Takes out what nobody may ask for any more.
     fn sweep(&mut self) {
         let now = self.runner.context.surroundings.clock.now();
-        self.runner.begin();
-        let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
-        self.runner.end();
+        let written = loop {
+            self.runner.begin();
+            let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
+            self.runner.commit_carried();
+            self.runner.end();
+            if written != Written::Kept || self.stop.load(Ordering::Acquire) {
+                break written;
+            }
+        };
         if let Written::Failed(why) | Written::Unavailable(why) = written {
             tracing::warn!(service = self.name(), why, "old answers of idempotency keys stay for now");
         }

@@ -288,12 +288,12 @@ impl Lane {
         }
     }
 
-    /// Whether an event is one that the consumer takes. What was compacted is gone, and only that a row is gone needs no data; what else is
+    /// Whether an event is one that the consumer takes. What was erased is gone, and only that a row is gone needs no data; what else is
     /// to be known of its subject's end comes later in the log.
     fn is_taken(&self, event: &Logged) -> bool {
         let ends = |replica: &ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
-        let compacted = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
-        self.edge.takes(&event.kind) && !compacted
+        let erased = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
+        self.edge.takes(&event.kind) && !erased
     }
 
     /// Takes one event, or passes over it.

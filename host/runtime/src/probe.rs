@@ -48,8 +48,18 @@ pub enum DatabaseCall<'a> {
         /// The entity that they are about.
         subject: &'a str,
     },
-    /// Taking the data out of a subject's events.
-    Compact {
+    /// The data of a subject's events are erased.
+    Erase {
+        /// The subject.
+        subject: &'a str,
+    },
+    /// An answer is said to be about a subject.
+    About {
+        /// The subject.
+        subject: &'a str,
+    },
+    /// The kept answers that are about a subject are forgotten.
+    ForgetAnswers {
         /// The subject.
         subject: &'a str,
     },

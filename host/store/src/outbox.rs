@@ -1,7 +1,7 @@
 //! The event log: rows that are written in the unit of work that they tell of, and read by whoever follows the log.
 //!
 //! Each row has a digest, so that the consistency check can tell an event that was altered in the file from one as it was published:
-//! 16 bytes of SHA-256 over what compaction leaves, and, until it is compacted, 16 over the data.
+//! 16 bytes of SHA-256 over what erasing leaves, and, until it is erased, 16 over the data.
 
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX, LOG_READ_BYTES_MAX};
 use rusqlite::{Connection, Row};
@@ -63,7 +63,7 @@ pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> rusqlite:
         .insert((event.id, event.kind, event.subject, event.time, event.trace_id, event.data, digest(event)))
 }
 
-/// Of what compaction leaves, then of the data. Every part is preceded by its length, so that no two events have the same bytes.
+/// Of what erasing leaves, then of the data. Every part is preceded by its length, so that no two events have the same bytes.
 fn digest(event: &NewEvent<'_>) -> [u8; 32] {
     let mut head = Sha256::new();
     for part in [event.id, event.kind, event.subject, event.time, event.trace_id] {
@@ -78,9 +78,9 @@ fn digest(event: &NewEvent<'_>) -> [u8; 32] {
     digest
 }
 
-/// Takes the data out of every event of a subject, and gives how many had any. Each keeps its place: a consumer's position, which
+/// Erases the data of every event of a subject, and gives how many had any. Each keeps its place: a consumer's position, which
 /// names its sequence and its id, holds.
-pub(crate) fn compact(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
+pub(crate) fn erase(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(
             "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '', digest = substr(digest, 1, 16)
@@ -112,7 +112,7 @@ pub struct Logged {
     pub time: String,
     /// The trace that it was published under.
     pub trace_id: String,
-    /// JSON; empty where it was compacted.
+    /// JSON; empty where it was erased.
     pub data: String,
 }
 
@@ -310,11 +310,11 @@ impl LogReader {
                     trace_id: &event.trace_id,
                     data: &event.data,
                 });
-                // What was compacted has half a digest: data that are gone without that were taken out by hand.
+                // What was erased has half a digest: data that are gone without that were taken out by hand.
                 let compared = recorded.len();
-                let compacted = event.data.is_empty();
+                let erased = event.data.is_empty();
                 let fits = recorded.is_empty()
-                    || (compared == if compacted { 16 } else { 32 } && found.starts_with(&recorded));
+                    || (compared == if erased { 16 } else { 32 } && found.starts_with(&recorded));
                 if !fits {
                     damages.push(Damage {
                         sequence,

@@ -168,7 +168,7 @@ impl ReplicaSpec {
 
     /// Brings the row of the event's subject to what the event says.
     fn apply(&self, connection: &Connection, event: &Logged) -> Result<(), ApplyError> {
-        // What was compacted is gone: its end follows.
+        // What was erased is gone: its end follows.
         if event.data.is_empty() && event.kind == self.upsert {
             return Ok(());
         }

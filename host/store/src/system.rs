@@ -7,7 +7,7 @@ use bulkhead_types::{Random as _, SystemRandom};
 use rusqlite::{Connection, Error, ffi};
 
 /// What makes each version of the schema from the one before. A step never changes once it was released.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     // Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
     "
 CREATE TABLE IF NOT EXISTS _bulkhead_meta (
@@ -218,10 +218,31 @@ CREATE INDEX _bulkhead_outbox_by_subject ON _bulkhead_outbox (
     subject, (data <> '')
 );
 ",
+    "
+CREATE TABLE _bulkhead_idempotency_subject (
+    -- Whom and what a kept answer is about. Written with the answer, and goes with it.
+    key BLOB NOT NULL, -- the answer's
+    subject BLOB NOT NULL, -- keyed hash
+    PRIMARY KEY (key, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX _bulkhead_idempotency_by_subject ON _bulkhead_idempotency_subject (
+    -- The answers that are forgotten with a subject.
+    subject
+);
+INSERT INTO _bulkhead_idempotency_subject (key, subject)
+    SELECT key, caller FROM _bulkhead_idempotency UNION SELECT key, about FROM _bulkhead_idempotency;
+CREATE TRIGGER _bulkhead_idempotency_gone AFTER DELETE ON _bulkhead_idempotency BEGIN
+    DELETE FROM _bulkhead_idempotency_subject WHERE key = old.key;
+END;
+DROP INDEX _bulkhead_idempotency_by_caller;
+DROP INDEX _bulkhead_idempotency_by_about;
+ALTER TABLE _bulkhead_idempotency DROP COLUMN caller;
+ALTER TABLE _bulkhead_idempotency DROP COLUMN about;
+",
 ];
 
 /// The names of the tables, of their indexes and of their triggers.
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 30] = [
     "_bulkhead_meta",
     "_bulkhead_outbox",
     "_bulkhead_outbox_by_subject",
@@ -247,8 +268,9 @@ const NAMES: [&str; 28] = [
     "_bulkhead_timer_gone",
     "_bulkhead_idempotency",
     "_bulkhead_idempotency_by_age",
-    "_bulkhead_idempotency_by_caller",
-    "_bulkhead_idempotency_by_about",
+    "_bulkhead_idempotency_gone",
+    "_bulkhead_idempotency_subject",
+    "_bulkhead_idempotency_by_subject",
     "_bulkhead_replica",
     "_bulkhead_version",
 ];

@@ -113,6 +113,7 @@ impl<M> UnitOfWork<M> {
             )));
         }
         self.note_timer();
+        self.about(event.subject);
         Ok(())
     }
 

@@ -179,11 +179,16 @@ impl Probe for Recorder {
             }
             DatabaseCall::Cancel { id } => format!("cancel {id}"),
             DatabaseCall::CancelAll { kind, subject } => format!("cancel all {kind} {subject}"),
-            DatabaseCall::Compact { subject } => format!("compact {subject}"),
+            DatabaseCall::Erase { subject } => format!("erase {subject}"),
+            DatabaseCall::About { subject } => format!("about {subject}"),
+            DatabaseCall::ForgetAnswers { subject } => format!("forget the answers about {subject}"),
         };
         let came = match (call, result) {
             (_, Err(error)) => format!(" → failed: {error}"),
-            (DatabaseCall::Publish { .. } | DatabaseCall::Schedule { .. }, _) => String::new(),
+            (
+                DatabaseCall::Publish { .. } | DatabaseCall::Schedule { .. } | DatabaseCall::About { .. },
+                _,
+            ) => String::new(),
             (_, Ok(1)) => " → 1 row".to_owned(),
             (_, Ok(rows)) => format!(" → {rows} rows"),
         };

@@ -47,7 +47,7 @@ fn malformed_event_is_a_dead_letter_and_holds_nobody_up() {
 }
 
 #[test]
-fn compacted_event_is_passed_over() {
+fn erased_event_is_passed_over() {
     let sink = sink();
     sink.event("source.happened").subject("a").raw("").deliver().passed_over();
     assert_eq!(taken(&sink), json!([]));

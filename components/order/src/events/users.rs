@@ -17,8 +17,8 @@ pub(super) fn deleted(received: Received<UserDeleted>, transaction: Transaction)
     let user_id = received.event.id;
     // First of all, so that they order nothing while their orders are forgotten.
     deleted_user::insert(&transaction, user_id, now())?;
-    // And so that no answer is kept for a key of theirs: it says where an order went.
-    transaction.compact(&user_id.to_string())?;
+    // And so that no answer is kept for a key of theirs, or of an admin's on their behalf: it says where an order went.
+    transaction.forget_answers(&user_id.to_string())?;
     forget(&transaction, user_id)
 }
 
@@ -34,6 +34,7 @@ pub(super) fn forget(transaction: &Transaction, user_id: UserId) -> Result<(), H
         }
         shipping::forget_address(transaction, order.id)?;
         head::forget_user(transaction, order.id, now)?;
+        transaction.forget_answers(&order.id.to_string())?;
     }
     if !is_all {
         transaction.schedule(&ForgetUser { user_id }, now)?;

@@ -32,12 +32,12 @@ impl Host for State {
         Ok(written.map_err(Into::into))
     }
 
-    fn compact(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
-        let call = DatabaseCall::Compact { subject: &subject };
-        let rows = |compacted: &u64| *compacted;
-        let compacted =
-            self.database_call(&call, rows, |state| join(state).and_then(|unit| unit.compact(&subject)));
-        Ok(compacted.map_err(|error| PublishError::from(error).into()))
+    fn erase(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
+        let call = DatabaseCall::Erase { subject: &subject };
+        let rows = |erased: &u64| *erased;
+        let erased =
+            self.database_call(&call, rows, |state| join(state).and_then(|unit| unit.erase(&subject)));
+        Ok(erased.map_err(|error| PublishError::from(error).into()))
     }
 
     fn schedule(

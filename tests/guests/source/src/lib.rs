@@ -118,11 +118,11 @@ fn schedule(request: Request, _: Transaction) -> Result<Response> {
     Ok(report(201, &json!({"ids": ids})))
 }
 
-/// Takes the data out of a subject's events. The body is the subject.
-fn compact(request: Request, transaction: Transaction) -> Result<Response> {
+/// Erases the data of a subject's events. The body is the subject.
+fn erase(request: Request, transaction: Transaction) -> Result<Response> {
     let subject = String::from_utf8_lossy(&request.body);
-    let compacted = transaction.compact(&subject)?;
-    Ok(report(200, &json!({"compacted": compacted})))
+    let erased = transaction.erase(&subject)?;
+    Ok(report(200, &json!({"erased": erased})))
 }
 
 fn rang(snapshot: Snapshot) -> Result<Response> {
@@ -168,7 +168,7 @@ pub fn service() -> Service {
         .on(ring)
         .post("/source/events", "Publishes an event, or a list of them in one unit of work.", publish)
         .post("/source/timers", "Sets a timer, or a list of them in one unit of work.", schedule)
-        .post("/source/compactions", "Takes the data out of a subject's events.", compact)
+        .post("/source/erasures", "Erases the data of a subject's events.", erase)
         .get("/source/rung", "Lists the timers that rang.", rang)
         .get("/source/whoami", "Tells what it is told about its caller.", whoami)
         .get("/source/ready", "Says that it serves.", ready)

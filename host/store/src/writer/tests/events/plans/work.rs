@@ -62,7 +62,7 @@ fn answer(about: &str) -> KeptAnswer {
         headers: "[]".into(),
         body: b"{}".to_vec(),
         position: 7,
-        about: about.to_owned(),
+        about: vec![about.to_owned()],
     }
 }
 
@@ -85,7 +85,7 @@ fn parked(sequence: u32, subject: &str) -> Parked {
 type Write = (&'static str, fn(&mut Unit, u32));
 
 /// What a unit of work does, as the host does it; the number is how many rows there are of each kind.
-const WRITES: [Write; 13] = [
+const WRITES: [Write; 14] = [
     ("set a timer", |unit, _| unit.schedule(&event("loan.late", "new", "{}"), ms(1)).unwrap()),
     ("cancel a timer", |unit, _| assert_eq!(unit.cancel("loan", Timers::Id("t7"), None), Ok(1))),
     ("cancel the timers of a subject", |unit, _| {
@@ -99,8 +99,9 @@ const WRITES: [Write; 13] = [
     ("take the first of many out", |unit, _| assert!(unit.unpark(&parked(1, "stuck")).unwrap())),
     ("retry a dead letter", |unit, rows| assert!(unit.retry_parked("book", i64::from(rows) + 3).unwrap())),
     ("publish", |unit, _| unit.publish(&event("loan.made", "new", "{}")).unwrap()),
-    ("erase a subject's events", |unit, _| assert_eq!(unit.compact("s5"), Ok(1))),
-    ("erase what was erased before", |unit, _| assert_eq!(unit.compact("erased"), Ok(0))),
+    ("erase a subject's events", |unit, _| assert_eq!(unit.erase("s5"), Ok(1))),
+    ("erase what was erased before", |unit, _| assert_eq!(unit.erase("erased"), Ok(0))),
+    ("forget the answers about a subject", |unit, _| assert_eq!(unit.forget_answers("loan9"), Ok(1))),
     ("keep an answer", |unit, _| {
         let secret = unit.secret();
         let key = RequestKey::of(&secret, ("bob", ""), "new", &[b"POST"]);
