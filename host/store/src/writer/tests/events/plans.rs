@@ -86,7 +86,9 @@ fn scans(connection: &Connection, sql: &str) -> Vec<String> {
 fn no_statement_of_the_hosts_scans_a_table_that_grows() {
     let world = world();
     let connection = world.connection();
-    connection.execute_batch("CREATE TABLE item (id TEXT PRIMARY KEY, n INTEGER) STRICT, WITHOUT ROWID").unwrap();
+    connection
+        .execute_batch("CREATE TABLE item (id TEXT PRIMARY KEY, n INTEGER) STRICT, WITHOUT ROWID")
+        .unwrap();
     let all = statements();
     assert!(all.len() > 60, "{} statements were found in the sources", all.len());
     let mut wrong = Vec::new();

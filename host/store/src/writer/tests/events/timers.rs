@@ -159,7 +159,8 @@ fn timer_that_can_not_be_an_event_is_refused_and_costs_the_unit_nothing() {
 impl World {
     /// How many timers are counted, and how many there are.
     fn timers(&self) -> [i64; 2] {
-        ["SELECT timers FROM _bulkhead_meta", "SELECT count(*) FROM _bulkhead_timer"].map(|sql| self.number(sql))
+        ["SELECT timers FROM _bulkhead_meta", "SELECT count(*) FROM _bulkhead_timer"]
+            .map(|sql| self.number(sql))
     }
 }
 
@@ -170,7 +171,10 @@ fn a_timer_is_refused_when_there_are_as_many_as_there_may_be_and_set_when_one_is
     world.by_hand(&format!("UPDATE _bulkhead_meta SET timers = {TIMERS_MAX}"));
     world.commit(|unit| {
         let refused = unit.schedule(&event("loan.late", "b", "{}"), ms(1));
-        assert!(matches!(&refused, Err(PublishError::Invalid(why)) if why.contains("1000000")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(PublishError::Invalid(why)) if why.contains("1000000")),
+            "{refused:?}"
+        );
         note(unit, "goes on");
         assert!(unit.take_timer(1, false).unwrap());
         set(unit, "c", 1);
@@ -306,9 +310,8 @@ fn timer_whose_handler_runs_is_not_cancelled_by_it_and_taken_with_its_unit_of_wo
 fn timer_that_was_cancelled_is_neither_taken_nor_parked_any_more() {
     let world = world_of(&[("a", 1)]);
     let (lease, _) = world.keep(None, |unit| unit.cancel("loan", of("loan.late", "a"), None).unwrap());
-    let (mut lease, taken) = world.keep(Some(lease), |unit| {
-        (unit.take_timer(1, false).unwrap(), unit.mark_timer_parked(1).unwrap())
-    });
+    let (mut lease, taken) = world
+        .keep(Some(lease), |unit| (unit.take_timer(1, false).unwrap(), unit.mark_timer_parked(1).unwrap()));
     durable(lease.commit());
     drop(lease);
     assert_eq!(taken, (false, false), "in one batch");
@@ -318,12 +321,14 @@ fn timer_that_was_cancelled_is_neither_taken_nor_parked_any_more() {
 #[test]
 fn timer_that_failed_is_cancelled_with_its_parked_row_and_lets_the_next_of_its_subject_go() {
     for state in [ParkedState::Parked, ParkedState::Dead] {
-        let world = world_with_ids(&[("1", "loan.late", "a"), ("2", "loan.over", "a"), ("3", "loan.late", "b")]);
+        let world =
+            world_with_ids(&[("1", "loan.late", "a"), ("2", "loan.over", "a"), ("3", "loan.late", "b")]);
         let other = Parked { producer: "book".into(), ..parked(1, state) };
         world.commit(|unit| {
             for sequence in [1, 2] {
                 assert!(unit.mark_timer_parked(sequence).unwrap());
-                unit.park(&parked(sequence, if sequence == 1 { state } else { ParkedState::Parked })).unwrap();
+                unit.park(&parked(sequence, if sequence == 1 { state } else { ParkedState::Parked }))
+                    .unwrap();
             }
             // Another service's event has the same number.
             unit.park(&other).unwrap();

@@ -30,7 +30,8 @@ pub(super) fn statements() -> Vec<Statement> {
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let place = file.strip_prefix(&root).unwrap().display().to_string();
         let literals = literals(text);
-        let columns = literals.iter().find(|literal| text.contains(&format!("COLUMNS: &str = \"{literal}\"")));
+        let columns =
+            literals.iter().find(|literal| text.contains(&format!("COLUMNS: &str = \"{literal}\"")));
         let columns = columns.or_else(|| {
             literals.iter().find(|literal| text.contains(&format!("COLUMNS: &str =\n    \"{literal}\"")))
         });
@@ -134,6 +135,7 @@ fn literals(text: &str) -> Vec<String> {
 
 #[test]
 fn literals_are_found_with_their_escapes_and_comments_left_out() {
-    let source = "let a = \"SELECT \\\"x\\\" \\\n     FROM t\"; // not \"this\"\nlet b = '\"'; let c = \"two\";";
+    let source =
+        "let a = \"SELECT \\\"x\\\" \\\n     FROM t\"; // not \"this\"\nlet b = '\"'; let c = \"two\";";
     assert_eq!(literals(source), ["SELECT \"x\" FROM t", "two"]);
 }

@@ -112,7 +112,9 @@ const WRITES: [Write; 14] = [
 type Read = (&'static str, fn(&World, &InboxReader, &LogReader, u32));
 
 const READS: [Read; 10] = [
-    ("timers that are due", |_, inbox, _, _| assert_eq!(inbox.due_timers(ms(1 << 40), 64).unwrap().0.len(), 64)),
+    ("timers that are due", |_, inbox, _, _| {
+        assert_eq!(inbox.due_timers(ms(1 << 40), 64).unwrap().0.len(), 64)
+    }),
     ("the next timer", |_, inbox, _, _| assert!(inbox.due_timers(ms(0), 64).unwrap().1.is_some())),
     ("the next parked event", |_, inbox, _, _| {
         assert_eq!(inbox.next_parked(ms(1 << 40)).unwrap().0.unwrap().sequence, 1);
@@ -174,7 +176,10 @@ fn what_the_host_does_takes_as_many_steps_with_a_hundred_times_the_rows() {
         };
         assert!(*before > 0, "{what} was not measured");
         // A step or two more, where a value is stored otherwise because it is larger.
-        assert!(*steps <= before + before / 10, "{what}: {before} steps with {FEW} rows, {steps} with {MANY}");
+        assert!(
+            *steps <= before + before / 10,
+            "{what}: {before} steps with {FEW} rows, {steps} with {MANY}"
+        );
     }
 }
 
