@@ -193,7 +193,8 @@ fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_i
         let database = open(&path).unwrap();
         let connection = Connection::open(&path).unwrap();
         assert_eq!(text(&connection, "SELECT timers || '' FROM _bulkhead_meta"), "3");
-        let first = "SELECT group_concat(producer || sequence, ' ') FROM _bulkhead_parked WHERE first = 1";
+        let first = "SELECT group_concat(name, ' ') FROM (
+                         SELECT producer || sequence AS name FROM _bulkhead_parked WHERE first = 1 ORDER BY 1)";
         assert_eq!(text(&connection, first), "a2 a4 b2");
         let next =
             InboxReader::open(&database).unwrap().next_parked(std::time::Duration::from_secs(1)).unwrap();

@@ -208,19 +208,29 @@ fn ways_to_lose() -> Vec<(&'static str, IsExpected)> {
 #[test]
 fn lost_batch_runs_the_neighbours_again_and_drops_the_culprit() {
     for (sql, is_expected) in ways_to_lose() {
-        // So large that it is a statement of FTS5's own that finds the database full: else only the guest's statement is undone, see
-        // below.
-        let world = world_with((4 << 20) + 14 * 4096);
-        let lease = add(&world, None, "a");
-        let lease = add(&world, Some(lease), "b");
-        let deadline = Instant::now() + Duration::from_secs(if sql.contains("i < 0") { 0 } else { 60 });
-        let mut unit = begin(lease);
-        write(&mut unit, "before");
-        unit.end_at(deadline);
-        assert!(unit.execute(sql, &[]).is_err(), "{sql}");
-        let after = unit.execute("INSERT INTO note VALUES ('after', 'x')", &[]);
-        assert!(matches!(after, Err(StatementError::Lost(_))), "{sql}: {after:?}");
-        let (lease, ended) = unit.finish(true);
+        let lose = |world: &World| {
+            let lease = add(world, None, "a");
+            let lease = add(world, Some(lease), "b");
+            let deadline = Instant::now() + Duration::from_secs(if sql.contains("i < 0") { 0 } else { 60 });
+            let mut unit = begin(lease);
+            write(&mut unit, "before");
+            unit.end_at(deadline);
+            assert!(unit.execute(sql, &[]).is_err(), "{sql}");
+            let after = unit.execute("INSERT INTO note VALUES ('after', 'x')", &[]);
+            assert!(matches!(after, Err(StatementError::Lost(_))), "{sql}: {after:?}");
+            unit.finish(true)
+        };
+        // A database of such a size that it is a statement of FTS5's own that finds it full: else only the guest's statement is undone, see
+        // below. Which size that is hangs on how many pages the host's own tables have.
+        let lost = (0..64).find_map(|pages| {
+            let world = world_with((4 << 20) + pages * 4096);
+            let (lease, ended) = lose(&world);
+            match ended {
+                Ended::Failed(Loss::StorageFull) => None,
+                ended => Some((world, lease, ended)),
+            }
+        });
+        let (world, lease, ended) = lost.expect("one of these sizes");
         let Ended::Lost { loss, neighbours } = ended else { panic!("{sql}: {ended:?}") };
         assert!(is_expected(&loss), "{sql}: {loss:?}");
         assert_eq!(neighbours, ["a", "b"]);

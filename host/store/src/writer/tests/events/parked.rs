@@ -259,11 +259,15 @@ fn parked_events_are_listed_with_the_oldest_first() {
     assert_eq!(world.parked(), [2, 3, 1]);
 }
 
-/// Has the guest fill its database: until no row of its size finds room.
+/// Has the guest fill its database: until no row finds room, first no large one, then no small one.
 fn fill(world: &World) {
+    [10_000, 1_000, 100].into_iter().for_each(|size| fill_with(world, size));
+}
+
+fn fill_with(world: &World, size: usize) {
     for i in 0.. {
         let mut unit = world.begin(None);
-        let row = [Value::Text(format!("n{i}")), Value::Text("x".repeat(10_000))];
+        let row = [Value::Text(format!("{size}-{i}")), Value::Text("x".repeat(size))];
         let result = unit.execute("INSERT INTO note VALUES (?1, ?2)", &row);
         let (mut lease, ended) = unit.finish(result.is_ok());
         durable(lease.commit());
