@@ -18,7 +18,7 @@ use crate::store::user::{self, User, email_taken};
 
 body! {
     /// A user to register.
-    pub struct NewUser {
+    pub struct UserInput {
         /// Unique without regard to upper and lower case.
         pub email: Email,
         /// To log in with.
@@ -52,7 +52,7 @@ pub(super) fn by_id(Own(id): Own<UserId>, snapshot: Snapshot) -> Result<Json<Use
 
 pub(super) fn create(
     compute: Compute,
-    Body(new): Body<NewUser>,
+    Body(new): Body<UserInput>,
     transaction: Transaction,
 ) -> Result<Created<User>> {
     let settings = settings();
