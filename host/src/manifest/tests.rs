@@ -11,6 +11,7 @@ fn parse(text: &str) -> Result<Manifest, String> {
 const GOOD: &str = r#"
 [application]
 name = "notes"
+version = "1.2.0-beta.1+build.7"
 listen = "127.0.0.1:8081"
 
 [service.note]
@@ -37,6 +38,7 @@ calls = ["note"]
 fn manifest_is_read_whole() {
     let manifest = parse(GOOD).unwrap();
     assert_eq!((manifest.name.as_str(), manifest.listen.port()), ("notes", 8081));
+    assert_eq!(manifest.version.to_string(), "1.2.0-beta.1+build.7");
     let note = &manifest.services["note"];
     assert_eq!(note.source, Source::Crate("app/components/note".into()));
     assert_eq!(note.database.as_deref(), Some(Path::new("note.db")));
@@ -52,6 +54,7 @@ fn manifest_is_read_whole() {
 #[test]
 fn every_mistake_is_reported_with_its_line() {
     let text = GOOD
+        .replace("\"1.2.0-beta.1+build.7\"", "\"1.2\"")
         .replace("\"127.0.0.1:8081\"", "8081")
         .replace("\"/notes/...\"", "\"notes\"")
         .replace("sqlite:data", "postgres:data")
@@ -60,16 +63,17 @@ fn every_mistake_is_reported_with_its_line() {
         .replace("[\"note\"]", "[\"nobody\"]");
     let report = parse(&text).unwrap_err();
     for expected in [
-        "4: application.listen is a string, and this is a number",
-        "8: service.note.routes: \"notes\" begins with /",
-        "9: service.note.database: \"postgres:data/note.db\" is no database",
-        "13: service.note.limits.memory has its unit with it",
-        "15: [service.note.limits] has an entry `quue` that is not known",
-        "21: service.front.calls: there is no service \"nobody\"; there are front, note",
+        "4: application.version: \"1.2\" is not a semantic version",
+        "5: application.listen is a string, and this is a number",
+        "9: service.note.routes: \"notes\" begins with /",
+        "10: service.note.database: \"postgres:data/note.db\" is no database",
+        "14: service.note.limits.memory has its unit with it",
+        "16: [service.note.limits] has an entry `quue` that is not known",
+        "22: service.front.calls: there is no service \"nobody\"; there are front, note",
     ] {
         assert!(report.contains(expected), "{expected}\nis not in\n{report}");
     }
-    assert_eq!(report.lines().count(), 6, "{report}");
+    assert_eq!(report.lines().count(), 7, "{report}");
 }
 
 #[test]
