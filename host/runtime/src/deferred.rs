@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, StatementError};
+use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, ReplicaSpec, StatementError};
 use flume::{Receiver, Sender};
 
 use crate::delivery::{Delivery, Written, failed, parked};
@@ -214,7 +214,13 @@ impl DeferredWork {
         // A replica that a later event of the subject has been applied to must not be put back.
         let mut replicas = Vec::new();
         if let (Some(spec), Some((_, log))) = (spec, self.sources.get_mut(&row.producer)) {
-            for replica in spec.replicas.iter().filter(|replica| replica.takes(&event.kind)) {
+            // One that was read from its owner tells of this event, or of a later one.
+            let filled = self.inbox.filled(log.id())?;
+            let is_behind = |replica: &&ReplicaSpec| {
+                filled.get(&replica.name).is_none_or(|filled| row.sequence > *filled)
+            };
+            for replica in spec.replicas.iter().filter(|replica| replica.takes(&event.kind)).filter(is_behind)
+            {
                 let kinds = [replica.upsert.as_str(), replica.delete.as_deref().unwrap_or_default()];
                 if !log.has_later(&event.subject, kinds, (row.sequence, cursor))? {
                     replicas.push(replica);

@@ -187,7 +187,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Have a running host take in what has changed in its manifest: routes, limits, grants and config, all of it or nothing
+    /// Have a running host take in what has changed in its manifest: routes, limits, grants, config and replicas, all of it or nothing
     Reload {
         #[command(flatten)]
         host: HostArgs,

@@ -101,3 +101,65 @@ fn mistakes_between_services_are_reported() {
     }
     assert!(parse("a = ").unwrap_err().contains("this is not TOML"));
 }
+
+/// A service that keeps a replica with these columns.
+fn with_columns(columns: &str) -> Result<Manifest, String> {
+    parse(&format!(
+        "{GOOD}
+         subscribes = []
+         database = \"sqlite:data/front.db\"
+         [service.front.replica.note]
+         owner = \"note\"
+         upsert = \"note.written\"
+         key = \"id\"
+         columns = {columns}"
+    ))
+}
+
+#[test]
+fn column_of_a_replica_has_a_type_and_may_have_a_default_of_it() {
+    let manifest = with_columns(
+        r#"{ id = "text", a = { type = "text", default = "" }, b = { type = "integer", default = true },
+             c = { type = "integer", default = 0x10 }, d = { type = "real", default = 1 }, e = { type = "real", default = -0.5 },
+             f = { type = "integer" } }"#,
+    );
+    let manifest = manifest.unwrap();
+    let columns = &manifest.services["front"].replicas[0].columns;
+    let defaults: Vec<_> =
+        columns.iter().map(|column| (column.name.as_str(), column.default.clone())).collect();
+    let expected = [
+        ("a", Some(serde_json::json!(""))),
+        ("b", Some(serde_json::json!(true))),
+        ("c", Some(serde_json::json!(16))),
+        ("d", Some(serde_json::json!(1))),
+        ("e", Some(serde_json::json!(-0.5))),
+        ("f", None),
+        ("id", None),
+    ];
+    assert_eq!(defaults, expected);
+}
+
+#[test]
+fn default_that_is_none_is_refused_with_what_it_may_be() {
+    let of_type = "a default is of its column's type";
+    for (column, why) in [
+        (r#"{ type = "text", default = 1 }"#, of_type),
+        (r#"{ type = "text", default = ["a"] }"#, of_type),
+        (r#"{ type = "integer", default = 1.5 }"#, of_type),
+        (r#"{ type = "integer", default = "1" }"#, of_type),
+        (r#"{ type = "real", default = true }"#, of_type),
+        (r#"{ type = "real", default = nan }"#, of_type),
+        (r#"{ type = "date" }"#, "\"text\", \"integer\" or \"real\""),
+        (r#"{ default = 1 }"#, "\"text\", \"integer\" or \"real\""),
+        (r#"{ type = "text", defualt = "" }"#, "the entries are type, default"),
+        ("7", "\"text\", \"integer\" or \"real\""),
+    ] {
+        let wrong = with_columns(&format!("{{ id = \"text\", a = {column} }}")).unwrap_err();
+        assert!(
+            wrong.contains("service.front.replica.note.columns") && wrong.contains(why),
+            "{column}: {wrong}"
+        );
+    }
+    let wrong = with_columns(r#"{ id = { type = "text", default = "" } }"#).unwrap_err();
+    assert!(wrong.contains("note.key") && wrong.contains("remove the default"), "{wrong}");
+}

@@ -8,7 +8,7 @@
 //! - The position passes an event that fails in the same unit of work that parks it: an event is taken, parked, or still ahead.
 //! - Of a subject's parked events only the first is tried; and an event whose subject has one parked is parked behind it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use bulkhead_types::limits::{HOST_RESERVE_BYTES, PARKED_LISTED_MAX};
@@ -338,6 +338,21 @@ impl InboxReader {
     /// SQLite's, as for all that follow.
     pub fn cursor(&self, producer: &str) -> Result<Option<Cursor>, StatementError> {
         self.read(|connection| cursor(connection, producer))
+    }
+
+    /// The replicas that were read from the owner of this log itself, each with the event up to which they were: none up to there is
+    /// applied to it.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn filled(&self, log: &str) -> Result<BTreeMap<String, i64>, StatementError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("/*bulkhead*/SELECT name, filled FROM _bulkhead_replica WHERE log = ?1")?
+                .query_map([log], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
     }
 
     /// The parked events and dead letters, the oldest first, at most [`PARKED_LISTED_MAX`].

@@ -7,7 +7,7 @@ use bulkhead_types::{Random as _, SystemRandom};
 use rusqlite::{Connection, Error, ffi};
 
 /// What makes each version of the schema from the one before. A step never changes once it was released.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     // Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
     "
 CREATE TABLE IF NOT EXISTS _bulkhead_meta (
@@ -133,6 +133,12 @@ CREATE TABLE _bulkhead_version (
     at TEXT NOT NULL -- RFC 3339, UTC
 ) STRICT;
 ",
+    "
+-- The owner's log, and the event in it up to which the rows were read from the owner itself: none up to there is applied. 0 where the rows
+-- were made from events alone.
+ALTER TABLE _bulkhead_replica ADD COLUMN log TEXT NOT NULL DEFAULT '';
+ALTER TABLE _bulkhead_replica ADD COLUMN filled INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// The names of the tables and of their indexes.
@@ -193,9 +199,22 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<Identity> {
             STEPS.len()
         ))?;
     }
+    identity(connection)
+}
+
+fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     connection.query_row("SELECT log, secret FROM _bulkhead_meta", [], |row| {
         Ok(Identity { log: row.get(0)?, secret: row.get(1)? })
     })
+}
+
+/// Reads what the host's tables say, if they have this version.
+///
+/// # Errors
+///
+/// As for [`prepare`].
+pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Option<Identity>> {
+    if known_version(connection)? < STEPS.len() { Ok(None) } else { identity(connection).map(Some) }
 }
 
 /// The version of the host's tables in a database.

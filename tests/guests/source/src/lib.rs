@@ -73,6 +73,20 @@ struct NewEvent {
     in_ms: i64,
 }
 
+/// What becomes of an item: it is written, or deleted where a field is missing.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "bulkhead_sdk::serde", deny_unknown_fields)]
+struct ItemChange {
+    id: String,
+    #[serde(default)]
+    n: Option<i64>,
+    #[serde(default)]
+    note: Option<String>,
+    /// The event says nothing of the note.
+    #[serde(default)]
+    in_old_form: bool,
+}
+
 fn read(request: &Request) -> Result<Vec<NewEvent>> {
     match serde_json::from_slice(&request.body) {
         Ok(OneOrMany::Many(events)) => Ok(events),
@@ -125,6 +139,34 @@ fn compact(request: Request, transaction: Transaction) -> Result<Response> {
     Ok(report(200, &json!({"compacted": compacted})))
 }
 
+/// Writes or deletes items, and tells of it, in one unit of work.
+fn change_items(request: Request, transaction: Transaction) -> Result<Response> {
+    let changes: Vec<ItemChange> =
+        serde_json::from_slice(&request.body).map_err(|error| Problem::malformed_json(error.to_string()))?;
+    for ItemChange { id, n, note, in_old_form } in &changes {
+        let (kind, data) = match (n, note) {
+            (Some(n), Some(note)) => {
+                transaction.execute(
+                    "INSERT INTO item (id, n, note) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (id) DO UPDATE SET n = excluded.n, note = excluded.note",
+                    &params![id, n, note],
+                )?;
+                let mut data = json!({"id": id, "n": n});
+                if !in_old_form {
+                    data["note"] = note.as_str().into();
+                }
+                ("source.item-changed", data)
+            }
+            _ => {
+                transaction.execute("DELETE FROM item WHERE id = ?1", &params![id])?;
+                ("source.item-deleted", json!({"id": id}))
+            }
+        };
+        outbox::publish(kind, id, &data.to_string()).map_err(refused)?;
+    }
+    Ok(report(201, &json!({"changed": changes.len()})))
+}
+
 fn rang(snapshot: Snapshot) -> Result<Response> {
     let all: Vec<Rang> = snapshot.query_all(
         "SELECT arrival, event_id, subject, n, attempt, trace, source FROM rung ORDER BY arrival",
@@ -165,10 +207,12 @@ fn ready() -> Result<Json<bool>> {
 pub fn service() -> Service {
     Service::new("Publishes what it is told to.")
         .migration(migration!("../migrations/V0001__create_rung.sql"))
+        .migration(migration!("../migrations/V0002__create_item.sql"))
         .on(ring)
         .post("/source/events", "Publishes an event, or a list of them in one unit of work.", publish)
         .post("/source/timers", "Sets a timer, or a list of them in one unit of work.", schedule)
         .post("/source/compactions", "Takes the data out of a subject's events.", compact)
+        .post("/source/items", "Writes or deletes items, and tells of it, in one unit of work.", change_items)
         .get("/source/rung", "Lists the timers that rang.", rang)
         .get("/source/whoami", "Tells what it is told about its caller.", whoami)
         .get("/source/ready", "Says that it serves.", ready)

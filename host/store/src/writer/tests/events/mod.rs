@@ -4,6 +4,7 @@ mod digests;
 mod idempotency;
 mod parked;
 mod positions;
+mod replica_fills;
 mod replica_keys;
 mod replica_rights;
 mod replicas;
