@@ -250,7 +250,7 @@ impl Lane {
         self.seen = (self.cursor.sequence, self.cursor.event_id.clone());
         self.held = self.inbox.parked_subjects(producer)?;
         self.filled = self.inbox.filled(self.log.id())?;
-        if self.inbox.counts(producer)? != (0, 0) {
+        if self.inbox.has_any(producer)? {
             self.edge.note_trouble();
         }
         self.edge.set_applied(self.cursor.sequence);
@@ -291,12 +291,12 @@ impl Lane {
         }
     }
 
-    /// Whether an event is one that the consumer takes. What was compacted is gone, and only that a row is gone needs no data; what else is
+    /// Whether an event is one that the consumer takes. What was erased is gone, and only that a row is gone needs no data; what else is
     /// to be known of its subject's end comes later in the log.
     fn is_taken(&self, event: &Logged) -> bool {
         let ends = |replica: &ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
-        let compacted = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
-        self.edge.takes(&event.kind) && !compacted
+        let erased = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
+        self.edge.takes(&event.kind) && !erased
     }
 
     /// Whether an event changes a replica: not where the replica was read from its owner when that had published the event already.

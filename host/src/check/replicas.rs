@@ -87,7 +87,7 @@ fn compare(
     let select = format!("SELECT {} FROM \"{}\"", columns.join(", "), replica.name);
     let there = rows(&Inspector::open(&copy.database).map_err(|error| text(&error))?, &select, replica)?;
     report.replica_rows += truth.len().max(there.len()) as u64;
-    // What its owner has told anew since: with that event the owner may have taken the data out of those before it (compaction), and
+    // What its owner has told anew since: with that event the owner may have erased the data of those before it, and
     // then the lane passed over what it was to take. That event makes the row right; until then there is nothing to compare.
     let now = Inspector::open(owner).map_err(|error| text(&error))?;
     let told = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;

@@ -206,7 +206,7 @@ impl Inspector {
             self.guarded
                 .connection
                 .prepare_cached(
-                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?2 AND data <> '' AND type = ?1)",
+                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?2 AND (data <> '') = 1 AND type = ?1)",
                 )?
                 .query_row((kind, subject), |row| row.get(0))
         };

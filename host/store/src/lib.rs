@@ -44,6 +44,7 @@ pub use replica::{
     is_replica_name,
 };
 pub use snapshot::Reader;
+pub use timer::Timers;
 pub use value::{Outcome, ResultSet, Value};
 pub use versions::{Activation, How};
 pub use writer::{

@@ -172,7 +172,7 @@ impl ReplicaSpec {
     }
 
     /// Puts a row in its place. An UPDATE where there is one: no trigger or key of the guest's could take it for a deletion.
-    fn upsert_statement(&self, table: &str) -> String {
+    pub(crate) fn upsert_statement(&self, table: &str) -> String {
         let names: Vec<String> = self.columns.iter().map(|column| quoted(&column.name)).collect();
         let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
         let others = names.iter().filter(|name| **name != quoted(&self.key));
@@ -191,13 +191,13 @@ impl ReplicaSpec {
         )
     }
 
-    fn delete_statement(&self, table: &str) -> String {
+    pub(crate) fn delete_statement(&self, table: &str) -> String {
         format!("/*bulkhead*/DELETE FROM {} WHERE {} = ?1", quoted(table), quoted(&self.key))
     }
 
     /// Brings the row of the event's subject in `table` to what the event says.
     fn apply(&self, connection: &Connection, table: &str, event: &Logged) -> Result<(), ApplyError> {
-        // What was compacted is gone: its end follows.
+        // What was erased is gone: its end follows.
         if event.data.is_empty() && event.kind == self.upsert {
             return Ok(());
         }

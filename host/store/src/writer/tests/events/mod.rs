@@ -3,6 +3,7 @@
 mod digests;
 mod idempotency;
 mod parked;
+mod plans;
 mod positions;
 mod replica_fills;
 mod replica_keys;

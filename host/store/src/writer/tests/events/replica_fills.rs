@@ -163,8 +163,8 @@ fn row_whose_past_was_erased_is_there_and_not_older_than_its_next_event() {
         (DELETE, "b", "{}"),
     ]);
     owner.commit(|unit| {
-        unit.compact("a").unwrap();
-        unit.compact("b").unwrap();
+        unit.erase("a").unwrap();
+        unit.erase("b").unwrap();
         for (id, name) in [("a", "uno"), ("a", "eins"), ("b", "again"), ("c", "new")] {
             let data = format!(r#"{{"id":"{id}","name":"{name}","stock":9}}"#);
             unit.publish(&event(UPSERT, id, &data)).unwrap();
@@ -417,7 +417,7 @@ fn tell(owner: &World, version: i64, with_stock: bool, random: &mut Random) {
         };
         unit.execute(sql, &values).unwrap();
         if erase {
-            unit.compact(&id).unwrap();
+            unit.erase(&id).unwrap();
         }
         unit.publish(&event(if delete { DELETE } else { UPSERT }, &id, &data)).unwrap();
     });

@@ -164,7 +164,7 @@ fn long_log_is_filled_from_to_its_end() {
 }
 
 #[test]
-fn filling_leaves_out_what_was_compacted_and_what_a_later_event_puts_right() {
+fn filling_leaves_out_what_was_erased_and_what_a_later_event_puts_right() {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one"}"#),
         (UPSERT, "b", r#"{"id":"b"}"#),
@@ -172,7 +172,7 @@ fn filling_leaves_out_what_was_compacted_and_what_a_later_event_puts_right() {
         (UPSERT, "c", r#"{"id":"c","name":"three"}"#),
         (DELETE, "b", "{}"),
     ]);
-    owner.commit(|unit| unit.compact("a").unwrap());
+    owner.commit(|unit| unit.erase("a").unwrap());
     let world = consumer_at(5, &owner);
     world.make(&[of_names()], &owner).unwrap();
     assert_eq!(world.books(), ["c three"]);
@@ -292,7 +292,7 @@ fn events_of_the_owner_write_and_delete_rows() {
             r#"{"id":"b","name":null,"stock":null,"weight":null}"#,
             &["a uno 1 2.0", "b - - -"][..],
         ),
-        // What was compacted tells nothing.
+        // What was erased tells nothing.
         (UPSERT, "a", "", &["a uno 1 2.0", "b - - -"][..]),
         (UPSERT, "c", "", &["a uno 1 2.0", "b - - -"][..]),
         (DELETE, "nobody", "{}", &["a uno 1 2.0", "b - - -"][..]),
