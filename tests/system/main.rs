@@ -24,6 +24,7 @@ mod deploy;
 mod doctor;
 mod events;
 mod hostile;
+mod http_rules;
 mod idempotency;
 mod identity;
 mod images;

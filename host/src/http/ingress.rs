@@ -9,16 +9,19 @@ use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Request, Surroundi
 use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{Current, Position, TraceId};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::after::Positions;
-use super::body;
+use super::body::RequestBody;
 use super::compression::{Asked, compressed};
-use super::problems::{own, problem_response};
+use super::own_answers::Document;
+use super::problems::{document, own, problem_response, unreadable, uri_too_long};
 use super::same_key::{self, Keys};
+use super::server::Answering;
+use super::well_formed;
 use crate::application::{Application, Routes, Target};
 use crate::identity::Identity;
 use crate::interface::Interface;
@@ -55,26 +58,19 @@ impl Ingress {
     }
 
     /// Answers one request.
-    pub(super) async fn answer(
-        &self,
-        peer: IpAddr,
-        request: http::Request<Incoming>,
-    ) -> Response<Full<Bytes>> {
+    async fn answered(&self, peer: IpAddr, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
         let random = self.surroundings.random.as_ref();
         let given = request.headers().get(&TRACEPARENT).and_then(|value| value.to_str().ok());
         let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(|| TraceId::new(random));
         let trace_id = trace.to_string();
 
-        let ready = !self.stopping.load(Ordering::Relaxed);
-        let interface = self.interface.get();
-        let page = interface.page(request.uri().path());
-        let mut response = match own(&request, page, ready, &trace_id) {
-            Some(response) => response,
-            None => self
-                .route(peer, request, &trace_id)
-                .await
-                .unwrap_or_else(|problem| problem_response(&problem, &trace_id)),
-        };
+        let (head, incoming) = request.into_parts();
+        let mut body = RequestBody::new(&head, incoming);
+        let mut response = self
+            .route(peer, http::Request::from_parts(head, ()), &mut body, &trace_id)
+            .await
+            .unwrap_or_else(|problem| problem_response(&problem, &trace_id));
+        body.end(BODY_DISCARD_MAX, &mut response).await;
         if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
             response.headers_mut().insert(&TRACERESPONSE, value);
         }
@@ -82,22 +78,27 @@ impl Ingress {
     }
 
     /// Finds the service, reads the body, and waits for the answer. Nobody waits here for a lease or a commit: workers do.
+    ///
+    /// The body is read when nothing in the head speaks against the request: only then is a client told to send it that waits for that.
     async fn route(
         &self,
         peer: IpAddr,
-        request: http::Request<Incoming>,
+        mut request: http::Request<()>,
+        body: &mut RequestBody,
         trace_id: &str,
     ) -> Result<Response<Full<Bytes>>, Problem> {
-        let (mut parts, incoming) = request.into_parts();
+        well_formed::check(&mut request)?;
+        let ready = !self.stopping.load(Ordering::Relaxed);
+        let interface = self.interface.get();
+        let page = interface.page(request.uri().path());
+        if let Some(response) = own(&request, page, ready, trace_id) {
+            return Ok(response);
+        }
+        let (mut parts, ()) = request.into_parts();
         let compression = Asked::take(&mut parts.headers);
         let path = parts.uri.path();
         if path.len() > PATH_MAX {
-            return Err(Problem::new(
-                414,
-                "uri-too-long",
-                "The path is too long",
-                format!("the path has more than {PATH_MAX} bytes"),
-            ));
+            return Err(uri_too_long());
         }
         let header_bytes: usize =
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -116,16 +117,14 @@ impl Ingress {
         let front = target.queues.front();
 
         let principal = match &self.identity {
-            Some(identity) => identity.of(&parts.headers).await,
-            None => Ok(None),
+            Some(identity) => identity.of(&parts.headers).await?,
+            None => None,
         };
-        // Read in any case: who is still sending would not get to see the answer.
-        let body = body::read(incoming, front.body, BODY_DISCARD_MAX).await;
-        let (principal, body) = (principal?, body?);
-        // From the last byte of the request on.
-        let deadline = Instant::now() + front.request_timeout;
         let positions = self.positions.of(&parts.headers)?;
         let idempotency_key = same_key::key_of(&parts.method, &parts.headers)?;
+        let body = body.read(front.body, BODY_DISCARD_MAX).await?;
+        // From the last byte of the request on.
+        let deadline = Instant::now() + front.request_timeout;
         self.positions.wait(&target.service, &positions, deadline).await?;
         let subject = principal.as_ref().map_or("", |principal| principal.subject.as_str());
         // Held until the job has its answer, which leaves after the commit: so the next with this key finds it, also when this client goes
@@ -169,6 +168,22 @@ impl Ingress {
             Ok(answer) => Ok(response(answer, target, compression).await),
             Err(failure) => Err(Problem::from(&failure)),
         }
+    }
+}
+
+impl super::server::Answer for Ingress {
+    fn answer(self: Arc<Self>, peer: IpAddr, request: http::Request<Incoming>) -> Answering {
+        Box::pin(async move { self.answered(peer, request).await })
+    }
+
+    fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Document> {
+        let random = self.surroundings.random.as_ref();
+        let trace = TraceId::new(random);
+        let (mut headers, body) = document(&unreadable(status)?, &trace.to_string());
+        if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
+            headers.insert(&TRACERESPONSE, value);
+        }
+        Some((headers, body))
     }
 }
 

@@ -1,13 +1,19 @@
 //! Answers of the host's own: problem documents, pages, and health.
 
 use bulkhead_runtime::Problem;
+use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
+use super::own_answers::Document;
+use super::well_formed::malformed;
 use super::{HEALTH_ALIASES, HOST_PATHS};
 use crate::interface::{Page, is_page};
+
+/// The media type of a problem document (RFC 9457, section 3).
+const PROBLEM_TYPE: &str = "application/problem+json";
 
 /// The response for a problem.
 pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
@@ -15,7 +21,7 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
     *response.status_mut() =
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
     if problem.status == 401 {
         // RFC 6750, section 3: the host asks for a token only where one was sent.
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
@@ -24,6 +30,36 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// What the HTTP library can't read the head of, by the status that it answers with.
+pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
+    Some(match status.as_u16() {
+        400 => malformed("the request line, a header, or how the body is framed is not valid in HTTP/1.1"),
+        414 => uri_too_long(),
+        431 => Problem::new(
+            431,
+            "headers-too-large",
+            "The headers are too large",
+            format!(
+                "there are more than {HEADER_LINES_MAX} headers, or they have more than {HEADERS_MAX} bytes"
+            ),
+        ),
+        _ => return None,
+    })
+}
+
+/// The problem of a path that is too long.
+pub(super) fn uri_too_long() -> Problem {
+    let detail = format!("the path has more than {PATH_MAX} bytes");
+    Problem::new(414, "uri-too-long", "The path is too long", detail)
+}
+
+/// The document of a problem, as it goes out with a status of the HTTP library's.
+pub(crate) fn document(problem: &Problem, trace_id: &str) -> Document {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+    (headers, problem.to_json(trace_id).into())
 }
 
 /// The answer of one of the host's own paths, or of the page that is at a path; `None` for any other path.

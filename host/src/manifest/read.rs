@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec};
+use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec, normal_path};
 use bulkhead_types::limits;
 use toml::de::DeTable;
 
@@ -118,8 +118,9 @@ fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Au
     let line = report.line(&section.span);
     let example = "keys = \"user:/.well-known/jwks.json\"";
     let keys = section.required_string("keys", example, report).and_then(|(keys, span)| {
-        let parts =
-            keys.split_once(':').filter(|(_, path)| path.starts_with('/') && !path.contains(['?', '#', ' ']));
+        let is_path =
+            |path: &str| !path.contains(['?', '#']) && normal_path(path).is_ok_and(|normal| normal == path);
+        let parts = keys.split_once(':').filter(|(_, path)| is_path(path));
         if parts.is_none() {
             let message = format!(
                 "application.auth.keys: {keys:?} is no service with a path of it; write for example {example}"
@@ -238,6 +239,14 @@ fn check_route(route: &str) -> Result<(), String> {
         return Err(format!(
             "{route:?} is a path, or a path and /... for all that is below it, for example \"/notes/...\""
         ));
+    }
+    // Requests are routed by the normal form of their path: a route of another form would lead nowhere.
+    let is_root = path.is_empty() && route == "/...";
+    match normal_path(path) {
+        Ok(normal) if normal == path => {}
+        Ok(normal) => return Err(format!("{route:?} is written {:?}", route.replacen(path, &normal, 1))),
+        Err(_) if is_root => {}
+        Err(error) => return Err(format!("{route:?} can be no route: {error}")),
     }
     if path.starts_with(crate::http::HOST_PATHS)
         || crate::http::HEALTH_ALIASES.contains(&path)
