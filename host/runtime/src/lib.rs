@@ -55,6 +55,7 @@ pub use engine::{Engine, WASMTIME_VERSION};
 pub use event_log::{Bell, EmbeddedLog, EventLog, OpenLog, Waker};
 pub use gate::{Held, NotHeld};
 pub use header::{is_hosts, says_no_store};
+pub use idempotency::{InvalidKey, idempotency_key};
 pub use job::{Answer, Failure, Job, Outcome, Reply};
 pub use path::{PathError, normal_path, normal_query};
 pub use probation::Probation;
