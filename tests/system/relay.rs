@@ -182,6 +182,22 @@ fn a_call_is_refused_where_the_host_would_refuse_it_from_outside() {
 }
 
 #[test]
+fn a_call_has_the_route_that_a_request_from_outside_has() {
+    let manifest = Manifest::guests()
+        .set("service.relay.calls", vec!["relay-2"])
+        .set("service.relay-2.source", bulkhead_tests::paths::component("relay").to_str().unwrap())
+        .set("service.relay-2.routes", vec!["/relay/whoami", "/relay/whoami/...", "/other/..."])
+        .set("service.relay-2.database", "sqlite:data/relay-2.db")
+        .set("service.relay-2.calls", vec!["user"]);
+    let host = Site::new(&manifest).start();
+    let mut client = host.client();
+    let from_outside = client.get("/relay/whoami").expect(200);
+    let report = relay(&mut client, Method::GET, "relay-2", "/relay/whoami", &Value::Null).expect(200);
+    assert_eq!(from_outside["route"], "/relay/whoami", "{from_outside}");
+    assert_eq!(body_of(&report)["route"], from_outside["route"], "{report}");
+}
+
+#[test]
 fn a_guest_is_told_who_asks_and_never_the_credentials() {
     let site = Site::guests();
     let host = site.start();

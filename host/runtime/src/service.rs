@@ -219,14 +219,11 @@ impl Front {
         }
     }
 
-    /// The route of the manifest that `path` falls under, the most specific one.
+    /// The route of the manifest that `path` falls under, as the ingress finds it: that of the highest rank.
     #[must_use]
     pub fn route_of(&self, path: &str) -> Option<&str> {
-        self.routes
-            .iter()
-            .map(String::as_str)
-            .filter(|route| route_matches(route, path))
-            .max_by_key(|r| r.len())
+        let routes = self.routes.iter().map(String::as_str);
+        routes.filter(|route| route_matches(route, path)).max_by_key(|route| route_rank(route))
     }
 }
 

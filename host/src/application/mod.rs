@@ -89,7 +89,7 @@ pub struct Application {
     stations: BTreeMap<String, Station>,
     /// The databases that say which version is active, of services that have none.
     ledgers: BTreeMap<String, Arc<Database>>,
-    identity: Mutex<Option<Identity>>,
+    identity: Option<Arc<Identity>>,
     interface: Arc<Current<Interface>>,
     routes: Arc<Current<Routes>>,
     connections: Arc<Connections>,
@@ -224,9 +224,10 @@ impl Application {
         self.database(service).or_else(|| self.ledgers.get(service).cloned())
     }
 
-    /// The check of requests' tokens, for the one who serves; none where the manifest has no `auth`.
-    pub(crate) fn take_identity(&self) -> Option<Identity> {
-        self.identity.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The check of requests' tokens, the same one for every listener; none where the manifest has no `auth`, and for no other reason: without it
+    /// everybody is anonymous.
+    pub(crate) fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity.clone()
     }
 
     /// Answers what was taken, and ends every thread. The last connection to a database cuts its log back.

@@ -36,7 +36,7 @@ static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 pub(super) struct Ingress {
     surroundings: Arc<Surroundings>,
     routes: Arc<Current<Routes>>,
-    identity: Option<Identity>,
+    identity: Option<Arc<Identity>>,
     positions: Positions,
     keys: Keys,
     interface: Arc<Current<Interface>>,
@@ -45,7 +45,7 @@ pub(super) struct Ingress {
 
 impl Ingress {
     pub(super) fn new(application: &Application) -> Self {
-        let (identity, positions) = (application.take_identity(), Positions::new(application));
+        let (identity, positions) = (application.identity(), Positions::new(application));
         Self {
             surroundings: application.surroundings(),
             routes: application.routes(),
