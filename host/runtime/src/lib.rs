@@ -30,6 +30,7 @@ mod hold;
 mod idempotency;
 mod instance;
 mod job;
+mod json_value;
 mod lane;
 mod path;
 mod probation;
