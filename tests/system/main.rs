@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod access_log;
 mod addresses;
 mod admin;
 mod bad_requests;

@@ -19,6 +19,7 @@ mod compute;
 mod consumer;
 mod deferred;
 mod delivery;
+mod described;
 mod dispatcher;
 mod edge;
 mod engine;
@@ -41,6 +42,7 @@ mod runner;
 mod service;
 mod stepped;
 mod version;
+mod waits;
 mod worker;
 
 pub use bindings::bulkhead::service::types::{Header, Principal, Request};
@@ -69,3 +71,4 @@ pub use service::{
 };
 pub use stepped::{SteppedLane, SteppedService, SteppedTimers};
 pub use version::Version;
+pub use waits::Waited;

@@ -23,9 +23,7 @@ pub use self::token::{AdminToken, TOKEN_FILE};
 use crate::application::Application;
 use crate::check::LastCheck;
 use crate::http::body::RequestBody;
-use crate::http::{
-    Answer, Answering, Document, Listening, document, own, problem_response, unreadable, well_formed,
-};
+use crate::http::{Answer, Answering, Listening, own, problem_response, unreadable, well_formed};
 use crate::interface::{Interface, PROBLEMS};
 
 /// The file in the data folder that has the admin port's address.
@@ -122,8 +120,8 @@ impl Answer for Admin {
         Box::pin(async move { self.answered(request).await })
     }
 
-    fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Document> {
-        unreadable(status).map(|problem| document(&problem, &self.trace_id()))
+    fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
+        unreadable(status).map(|problem| problem_response(&problem, &self.trace_id()))
     }
 }
 

@@ -34,7 +34,7 @@ pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
 pub use self::start::{describe, faults};
 use self::versions::VersionFiles;
-use crate::http::Connections;
+use crate::http::{Connections, HttpFigures};
 use crate::identity::{Identity, Revocations};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
@@ -93,6 +93,7 @@ pub struct Application {
     interface: Arc<Current<Interface>>,
     routes: Arc<Current<Routes>>,
     connections: Arc<Connections>,
+    http_figures: Arc<HttpFigures>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
     /// The edges that there are instances for.
     lanes_max: usize,
@@ -209,6 +210,11 @@ impl Application {
     /// The connections of clients.
     pub(crate) fn connections(&self) -> Arc<Connections> {
         Arc::clone(&self.connections)
+    }
+
+    /// The figures of HTTP.
+    pub(crate) fn http_figures(&self) -> Arc<HttpFigures> {
+        Arc::clone(&self.http_figures)
     }
 
     /// What the components say of themselves now, by service.

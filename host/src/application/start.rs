@@ -130,6 +130,7 @@ impl Application {
             interface: Arc::new(Current::new(Interface::new(manifest, &described))),
             routes: Arc::new(Current::new(routes)),
             connections: Arc::default(),
+            http_figures: Arc::default(),
             running: Mutex::new(Some((services, checkpoints))),
             lanes_max: manifest.edges().len() + SPARE_INSTANCES / 2,
             maintained: Mutex::default(),

@@ -14,17 +14,19 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
+use super::access::Visit;
 use super::after::Positions;
 use super::body::RequestBody;
 use super::compression::{Asked, compressed};
-use super::own_answers::Document;
-use super::problems::{document, own, problem_response, unreadable, uri_too_long};
+use super::figures::HttpFigures;
+use super::problems::{own, problem_response, unreadable, uri_too_long};
 use super::same_key::{self, Keys};
 use super::server::Answering;
 use super::well_formed;
 use crate::application::{Application, Routes, Target};
 use crate::identity::Identity;
 use crate::interface::Interface;
+use crate::manifest::AccessLog;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
@@ -40,6 +42,9 @@ pub(super) struct Ingress {
     positions: Positions,
     keys: Keys,
     interface: Arc<Current<Interface>>,
+    figures: Arc<HttpFigures>,
+    /// Whether there is an access log.
+    has_log: bool,
     pub(super) stopping: AtomicBool,
 }
 
@@ -53,6 +58,8 @@ impl Ingress {
             positions,
             keys: Keys::default(),
             interface: application.interface(),
+            figures: application.http_figures(),
+            has_log: application.manifest().access_log != Some(AccessLog::Off),
             stopping: AtomicBool::new(false),
         }
     }
@@ -64,17 +71,27 @@ impl Ingress {
         let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(|| TraceId::new(random));
         let trace_id = trace.to_string();
 
+        let mut visit = Visit::begin(peer, &trace_id, self.has_log);
         let (head, incoming) = request.into_parts();
+        visit.method = Some(head.method.clone());
         let mut body = RequestBody::new(&head, incoming);
         let mut response = self
-            .route(peer, http::Request::from_parts(head, ()), &mut body, &trace_id)
+            .route(&mut visit, http::Request::from_parts(head, ()), &mut body, &trace_id)
             .await
             .unwrap_or_else(|problem| problem_response(&problem, &trace_id));
         body.end(BODY_DISCARD_MAX, &mut response).await;
         if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
             response.headers_mut().insert(&TRACERESPONSE, value);
         }
+        self.tell(visit, &response);
         response
+    }
+
+    /// Counts an answer, and writes its line.
+    fn tell(&self, visit: Visit, response: &Response<Full<Bytes>>) {
+        let place = (visit.service.as_ref(), visit.route.as_ref());
+        self.figures.answered(visit.method.as_ref(), place, response.status(), visit.duration());
+        visit.answered(response);
     }
 
     /// Finds the service, reads the body, and waits for the answer. Nobody waits here for a lease or a commit: workers do.
@@ -82,12 +99,14 @@ impl Ingress {
     /// The body is read when nothing in the head speaks against the request: only then is a client told to send it that waits for that.
     async fn route(
         &self,
-        peer: IpAddr,
+        visit: &mut Visit,
         mut request: http::Request<()>,
         body: &mut RequestBody,
         trace_id: &str,
     ) -> Result<Response<Full<Bytes>>, Problem> {
-        well_formed::check(&mut request)?;
+        let checked = well_formed::check(&mut request);
+        visit.asks_for(request.uri().path());
+        checked?;
         let ready = !self.stopping.load(Ordering::Relaxed);
         let interface = self.interface.get();
         let page = interface.page(request.uri().path());
@@ -115,6 +134,10 @@ impl Ingress {
             Problem::new(404, "not-found", "Not found", "no service has a route to this path")
         })?;
         let front = target.queues.front();
+        let described = front.described_route(parts.method.as_str(), path);
+        visit.service = Some(Arc::clone(&target.service));
+        visit.route = Some(described.unwrap_or_else(|| Arc::clone(route)));
+        let _active = self.figures.begin(&target.service);
 
         let principal = match &self.identity {
             Some(identity) => identity.of(&parts.headers).await?,
@@ -139,17 +162,18 @@ impl Ingress {
                 method: parts.method.as_str().to_owned(),
                 path: path.to_owned(),
                 query: parts.uri.query().map(str::to_owned),
-                route: route.to_owned(),
+                route: route.to_string(),
                 headers: passed_on(&parts.headers),
                 body,
                 principal,
-                peer: peer.to_string(),
+                peer: visit.peer().to_string(),
                 caller: None,
                 trace_id: trace_id.to_owned(),
             },
             deadline,
             again: false,
             idempotency_key,
+            waited: visit.waited(),
             reply: Box::new(move |outcome| {
                 // A client that went away does not undo what was committed.
                 let _ = answer.send(outcome);
@@ -176,14 +200,16 @@ impl super::server::Answer for Ingress {
         Box::pin(async move { self.answered(peer, request).await })
     }
 
-    fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Document> {
+    fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
         let random = self.surroundings.random.as_ref();
         let trace = TraceId::new(random);
-        let (mut headers, body) = document(&unreadable(status)?, &trace.to_string());
+        let trace_id = trace.to_string();
+        let mut response = problem_response(&unreadable(status)?, &trace_id);
         if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
-            headers.insert(&TRACERESPONSE, value);
+            response.headers_mut().insert(&TRACERESPONSE, value);
         }
-        Some((headers, body))
+        self.tell(Visit::begin(peer, &trace_id, self.has_log), &response);
+        Some(response)
     }
 }
 

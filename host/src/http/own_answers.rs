@@ -11,11 +11,11 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bulkhead_types::limits::{LINGER_BYTES_MAX, LINGER_TIMEOUT};
 use bytes::{Buf as _, Bytes};
-use http::{HeaderMap, StatusCode};
+use http::{Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -96,16 +96,14 @@ impl Drop for AnswerBody {
     }
 }
 
-/// The headers and the body that go out with a status of hyper's.
-pub(crate) type Document = (HeaderMap, Bytes);
-/// Makes the document for a status.
-pub(crate) type Documents = Box<dyn Fn(StatusCode) -> Option<Document> + Send>;
+/// Makes the answer whose headers and body go out with a status of hyper's.
+pub(super) type Answers = Box<dyn Fn(StatusCode) -> Option<Response<Full<Bytes>>> + Send>;
 
 /// A connection's stream.
 pub(super) struct Spoken<S> {
     stream: S,
     turn: Arc<Turn>,
-    documents: Documents,
+    answers: Answers,
     /// What is left to be sent of an answer of hyper's, once it has given one.
     own: Option<Bytes>,
     lingering: Option<Lingering>,
@@ -118,8 +116,8 @@ struct Lingering {
 }
 
 impl<S> Spoken<S> {
-    pub(super) fn new(stream: S, turn: Arc<Turn>, documents: Documents) -> Self {
-        Self { stream, turn, documents, own: None, lingering: None }
+    pub(super) fn new(stream: S, turn: Arc<Turn>, answers: Answers) -> Self {
+        Self { stream, turn, answers, own: None, lingering: None }
     }
 
     /// The answer that hyper gives by itself with this head, and its document; none where the bytes are something else.
@@ -127,13 +125,19 @@ impl<S> Spoken<S> {
         let text = std::str::from_utf8(head).ok()?.strip_suffix("\r\n\r\n")?;
         let (status_line, lines) = text.split_once("\r\n").unwrap_or((text, ""));
         let status = StatusCode::from_bytes(status_line.split(' ').nth(1)?.as_bytes()).ok()?;
-        let (headers, body) = (self.documents)(status)?;
+        let (head, mut body) = (self.answers)(status)?.into_parts();
+        let Poll::Ready(Some(Ok(frame))) =
+            Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()))
+        else {
+            return None;
+        };
+        let body = frame.into_data().ok()?;
         let mut answer = format!("{status_line}\r\n").into_bytes();
         let is_length = |line: &&str| line.to_ascii_lowercase().starts_with("content-length:");
         for line in lines.split("\r\n").filter(|line| !line.is_empty() && !is_length(line)) {
             answer.extend_from_slice(format!("{line}\r\n").as_bytes());
         }
-        for (name, value) in &headers {
+        for (name, value) in &head.headers {
             answer.extend_from_slice(name.as_str().as_bytes());
             answer.extend_from_slice(b": ");
             answer.extend_from_slice(value.as_bytes());

@@ -4,16 +4,12 @@ use bulkhead_runtime::Problem;
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
-use super::own_answers::Document;
 use super::well_formed::malformed;
 use super::{HEALTH_ALIASES, HOST_PATHS};
 use crate::interface::{Page, is_page};
-
-/// The media type of a problem document (RFC 9457, section 3).
-const PROBLEM_TYPE: &str = "application/problem+json";
 
 /// The response for a problem.
 pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
@@ -21,7 +17,7 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
     *response.status_mut() =
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if problem.status == 401 {
         // RFC 6750, section 3: the host asks for a token only where one was sent.
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
@@ -53,13 +49,6 @@ pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
 pub(super) fn uri_too_long() -> Problem {
     let detail = format!("the path has more than {PATH_MAX} bytes");
     Problem::new(414, "uri-too-long", "The path is too long", detail)
-}
-
-/// The document of a problem, as it goes out with a status of the HTTP library's.
-pub(crate) fn document(problem: &Problem, trace_id: &str) -> Document {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
-    (headers, problem.to_json(trace_id).into())
 }
 
 /// The answer of one of the host's own paths, or of the page that is at a path; `None` for any other path.

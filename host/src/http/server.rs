@@ -19,7 +19,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::Semaphore;
 
 use super::ingress::Ingress;
-use super::own_answers::{AnswerBody, Document, Spoken, Turn};
+use super::own_answers::{AnswerBody, Spoken, Turn};
 use crate::application::Application;
 
 /// How long to wait after the system gave no connection for want of descriptors.
@@ -38,7 +38,7 @@ pub(crate) trait Answer: Send + Sync {
     fn answer(self: Arc<Self>, peer: IpAddr, request: Request<Incoming>) -> Answering;
 
     /// What goes out with a status that the HTTP library answers a client at this address by itself.
-    fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Document>;
+    fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>>;
 }
 
 /// How many connections there are. Each has one request at a time: so no more of them wait for anything.

@@ -11,7 +11,7 @@ use toml::de::DeTable;
 
 use super::data::{read_entities, read_replicas};
 use super::section::{Report, Section};
-use super::{Auth, Manifest, Mistake, ServiceEntry, Source};
+use super::{AccessLog, Auth, Manifest, Mistake, ServiceEntry, Source};
 
 /// Where the host listens when the manifest does not say.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -47,6 +47,7 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
         listen: LISTEN_DEFAULT,
         admin: ADMIN_DEFAULT,
         data: folder.join(DATA_DEFAULT),
+        access_log: None,
         auth: None,
         services: BTreeMap::new(),
     };
@@ -92,6 +93,18 @@ fn read_application(
     if let Some((data, _)) = section.string("data", report) {
         manifest.data = folder.join(data);
     }
+    manifest.access_log = match section.string("access_log", report) {
+        None => None,
+        Some(("off", _)) => Some(AccessLog::Off),
+        Some(("text", _)) => Some(AccessLog::Text),
+        Some(("json", _)) => Some(AccessLog::Json),
+        Some((other, span)) => {
+            let message =
+                format!("application.access_log is \"off\", \"text\" or \"json\", and not {other:?}");
+            report.add(&span, message);
+            None
+        }
+    };
     if let Some(auth) = section.table("auth", report) {
         manifest.auth = read_auth(auth, report);
     }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::rc::Rc;
 
 use bulkhead_runtime::{
-    Failure, Header, Job, Principal, Problem, Request as Sent, is_hosts, normal_path, normal_query,
+    Failure, Header, Job, Principal, Problem, Request as Sent, Waited, is_hosts, normal_path, normal_query,
 };
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -190,6 +190,7 @@ impl Request {
             deadline: World::deadline(),
             again: false,
             idempotency_key,
+            waited: Waited::default(),
             reply: Box::new(move |outcome| {
                 let _ = reply.send(outcome);
             }),

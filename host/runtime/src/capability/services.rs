@@ -13,6 +13,7 @@ use crate::idempotency::idempotency_key;
 use crate::job::{Failure, Job};
 use crate::path::{normal_path, normal_query};
 use crate::problem::Problem;
+use crate::waits::Waited;
 
 impl Host for State {
     fn call(
@@ -86,6 +87,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         deadline,
         again: false,
         idempotency_key,
+        waited: Waited::default(),
         reply: Box::new(move |outcome| {
             // One who no longer waits has been told of its own deadline.
             let _ = answer.send(outcome);
