@@ -27,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::client::HostArgs;
 use crate::interface;
-use crate::manifest::Manifest;
+use crate::manifest::{AccessLog, Manifest};
 use crate::telemetry::{self, LogFormat};
 
 /// Runs microservices as sandboxed WebAssembly components, each with its own SQLite database.
@@ -49,6 +49,9 @@ enum Verb {
         /// Build and deploy a component when its source changes, and read the manifest anew when that does
         #[arg(long)]
         watch: bool,
+        /// Whether each request has a line of log, and how that looks, in place of the manifest's
+        #[arg(long, value_enum, env = "BULKHEAD_ACCESS_LOG")]
+        access_log: Option<AccessLog>,
     },
     /// Make a service with a route, a table, a migration, an event and tests; and the application, where there is no manifest
     New {
@@ -257,7 +260,7 @@ pub fn run() -> ExitCode {
     let command = Command::parse();
     let result =
         telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
-            Verb::Up { application, watch } => up::run(application, watch),
+            Verb::Up { application, watch, access_log } => up::run(application, watch, access_log),
             Verb::New { name, manifest, bulkhead } => new::run(name, manifest.manifest, bulkhead),
             Verb::Doctor { application, json } => doctor::run(application, json),
             Verb::Describe { application, json } => describe::run(application, json),
