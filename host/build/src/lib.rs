@@ -13,6 +13,7 @@ mod compile;
 mod encode;
 mod error;
 mod imports;
+mod migrations;
 mod stamp;
 mod toolchain;
 mod workspace;
@@ -167,6 +168,14 @@ fn component(
     })?;
     let bytes = encode(&bytes).map_err(|error| BuildError::Encode { service: service.to_owned(), error })?;
     let imports =
+    let unnamed = migrations::unnamed(crate_dir, &bytes).map_err(|error| BuildError::File {
+        what: "read",
+        file: crate_dir.join("migrations"),
+        error,
+    })?;
+    if !unnamed.is_empty() {
+        return Err(BuildError::Migrations { service: service.to_owned(), files: unnamed });
+    }
         check_imports(&bytes).map_err(|error| BuildError::Imports { service: service.to_owned(), error })?;
     let file = out_dir.join(format!("{service}.wasm"));
     let write = || {
