@@ -94,6 +94,9 @@ fn problem(error: &DeployError) -> Problem {
             Problem::new(409, "pause-too-long", "Requests would wait for too long", detail)
         }
         DeployError::Drain(_) => Problem::new(409, "drain-timeout", "Handlers did not end in time", detail),
+        DeployError::OutcomeUnknown { .. } => {
+            Problem::new(503, "outcome-unknown", "The outcome is unknown", detail)
+        }
         DeployError::Store(_) | DeployError::Host(_) => failed(error),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bulkhead_runtime::{Component, Probation, Release, ServiceSpec, Version};
-use bulkhead_store::{Activation, How, Upgrade};
+use bulkhead_store::{Activation, How, Seen, Upgrade};
 use bulkhead_types::limits::PROBATION;
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
@@ -95,7 +95,13 @@ impl Before {
             ..Upgrade::default()
         };
         let upgrader = ledger.upgrader().map_err(|error| error.to_string())?;
-        let record = || upgrader.upgrade(&upgrade, &activation.at).map_err(|error| error.to_string());
+        let record = || match upgrader.upgrade(&upgrade, &activation.at) {
+            Err(error) if error.unknown_outcome() == Some(Seen::New) => {
+                tracing::error!(service = self.name, %error, "the way back may be lost after a crash");
+                Ok(())
+            }
+            recorded => recorded.map(drop).map_err(|error| error.to_string()),
+        };
         // A version on probation changed no schema.
         let change = application.begin_to_change_edges(application.manifest_with(&self.name, entry.clone()));
         let recorded = consumer

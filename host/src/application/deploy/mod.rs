@@ -104,6 +104,8 @@ struct Deploy<'a> {
     /// It is a version that has to prove itself.
     is_new: bool,
     report: Deployed,
+    /// Why the switch is not final, if it is not.
+    unsettled: Option<String>,
 }
 
 impl<'a> Deploy<'a> {
@@ -136,12 +138,27 @@ impl<'a> Deploy<'a> {
             milliseconds: 0.0,
             probation_seconds: 0,
         };
-        let (migrates, is_new) = (false, false);
-        Ok(Self { application, consumer, ledger, entry, how, options, started, migrates, is_new, report })
+        let (migrates, is_new, unsettled) = (false, false, None);
+        Ok(Self {
+            application,
+            consumer,
+            ledger,
+            entry,
+            how,
+            options,
+            started,
+            migrates,
+            is_new,
+            unsettled,
+            report,
+        })
     }
 
     fn run(mut self, bytes: &[u8]) -> Result<Deployed, DeployError> {
-        let result = self.go(bytes);
+        let result = self.go(bytes).and_then(|()| match self.unsettled.take() {
+            None => Ok(()),
+            Some(why) => Err(DeployError::OutcomeUnknown { serves: self.report.version.clone(), why }),
+        });
         self.application.current_progress().running = None;
         let (name, how) = (&self.report.service, self.how.name());
         match &result {
@@ -363,7 +380,10 @@ fn has_room_for_copy(database: &Database, folder: &Path) -> Result<(), DeployErr
 fn refused(error: StoreError) -> DeployError {
     match error {
         StoreError::Migration { source, .. }
-            if !matches!(*source, MigrationError::Host(_) | MigrationError::Commit(_)) =>
+            if !matches!(
+                *source,
+                MigrationError::Host(_) | MigrationError::Commit(_) | MigrationError::OutcomeUnknown { .. }
+            ) =>
         {
             DeployError::Refused(vec![source.to_string()])
         }
