@@ -15,6 +15,7 @@ mod error;
 mod imports;
 mod migrations;
 mod stamp;
+mod statements;
 mod toolchain;
 mod workspace;
 
@@ -27,6 +28,7 @@ pub use encode::{EncodeError, encode};
 pub use error::BuildError;
 pub use imports::{INTERFACES, Imports, ImportsError, check_imports};
 pub use stamp::{Freshness, build_if_stale, freshness};
+pub use statements::statements;
 pub use toolchain::{NoToolchain, RUSTC_MINIMUM, TARGET, TOOLCHAIN_VARIABLE, Toolchain, Way};
 use workspace::{Package, Workspace};
 
@@ -166,8 +168,6 @@ fn component(
         file: module.to_owned(),
         error,
     })?;
-    let bytes = encode(&bytes).map_err(|error| BuildError::Encode { service: service.to_owned(), error })?;
-    let imports =
     let unnamed = migrations::unnamed(crate_dir, &bytes).map_err(|error| BuildError::File {
         what: "read",
         file: crate_dir.join("migrations"),
@@ -176,6 +176,8 @@ fn component(
     if !unnamed.is_empty() {
         return Err(BuildError::Migrations { service: service.to_owned(), files: unnamed });
     }
+    let bytes = encode(&bytes).map_err(|error| BuildError::Encode { service: service.to_owned(), error })?;
+    let imports =
         check_imports(&bytes).map_err(|error| BuildError::Imports { service: service.to_owned(), error })?;
     let file = out_dir.join(format!("{service}.wasm"));
     let write = || {

@@ -77,6 +77,7 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
         ("POST", ["api", "rollbacks", service]) => {
             deploys::roll_back(&admin.application, service, &parameter)
         }
+        ("GET", ["api", "probations", service]) => deploys::probation(application, service),
         ("GET", ["api", "versions", service]) => deploys::versions(application, service),
         ("POST", ["api", "reload"]) => deploys::reload(application),
         ("POST", ["api", "check"]) => {

@@ -34,6 +34,11 @@ pub(super) fn roll_back(
     answer(application.rollback(&only, service, parameter("to"), &options(parameter)))
 }
 
+pub(super) fn probation(application: &Application, service: &str) -> Answered {
+    let none = || problem(&DeployError::Unknown(service.to_owned()));
+    json_of(&json!(application.probation(service).ok_or_else(none)?))
+}
+
 pub(super) fn versions(application: &Application, service: &str) -> Answered {
     let versions = application.versions(service, LISTED_MAX).map_err(|error| problem(&error))?;
     json_of(&json!({ "items": versions }))

@@ -30,6 +30,7 @@ mod snapshot;
 mod statement;
 mod system;
 mod timer;
+mod trial;
 mod value;
 mod versions;
 mod writer;
