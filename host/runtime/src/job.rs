@@ -59,7 +59,7 @@ pub enum Failure {
     /// The host could not run it.
     #[error("the host failed: {0}")]
     Host(String),
-    /// COMMIT failed, and nobody can tell what became of it.
+    /// COMMIT failed, and nobody can tell what became of it: after a crash it may be durable.
     #[error("the outcome of the commit is unknown: {0}")]
     OutcomeUnknown(String),
     /// The request's deadline passed.

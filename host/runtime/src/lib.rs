@@ -50,7 +50,7 @@ pub use bindings::exports::bulkhead::service::describe as description;
 pub use bindings::exports::bulkhead::service::describe::Description;
 pub use cache::ComponentCache;
 pub use component::{Compiled, Component, LoadError};
-pub use consumer::Consumer;
+pub use consumer::{ChangeError, Consumer};
 pub use deferred::Deferred;
 pub use dispatcher::{Deliveries, DispatchError};
 pub use edge::{Counts, Edge, EdgeSpec};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_runtime::{Edge, Problem};
+use bulkhead_runtime::{ChangeError, Edge, Problem};
 use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
 use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
@@ -75,6 +75,7 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
         ("POST", ["api", "rollbacks", service]) => {
             deploys::roll_back(&admin.application, service, &parameter)
         }
+        ("GET", ["api", "probations", service]) => deploys::probation(application, service),
         ("GET", ["api", "versions", service]) => deploys::versions(application, service),
         ("POST", ["api", "reload"]) => deploys::reload(application),
         ("POST", ["api", "check"]) => {
@@ -104,6 +105,15 @@ pub(super) fn json_of(value: &Value) -> Answered {
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Problem {
     tracing::error!(%error, "an operator's request failed");
     Problem::new(500, "internal", "The host failed", error.to_string())
+}
+
+fn not_changed(error: &ChangeError) -> Problem {
+    match error {
+        ChangeError::OutcomeUnknown => {
+            Problem::new(503, "outcome-unknown", "The outcome is unknown", error.to_string())
+        }
+        ChangeError::Failed(_) => failed(error),
+    }
 }
 
 pub(super) fn unknown(what: &str) -> Problem {
@@ -267,7 +277,7 @@ fn retry(application: &Application, service: &str, id: &str) -> Answered {
     let parked = find(application, service, id)?;
     if let Some(station) = application.stations().get(service) {
         let there = station.consumer.retry_parked(&parked.producer, parked.sequence);
-        if !there.map_err(|error| failed(&error))? {
+        if !there.map_err(|error| not_changed(&error))? {
             return Err(unknown(&format!("{service} has taken {id} meanwhile")));
         }
         for edge in application.edges_to(service) {
@@ -282,7 +292,8 @@ fn drop_dead(application: &Application, service: &str, id: &str) -> Answered {
     let parked = find(application, service, id)?;
     let dropped = match application.stations().get(service) {
         Some(station) => {
-            station.consumer.drop_dead(&parked.producer, parked.sequence).map_err(|error| failed(&error))?
+            let dropped = station.consumer.drop_dead(&parked.producer, parked.sequence);
+            dropped.map_err(|error| not_changed(&error))?
         }
         None => false,
     };

@@ -159,6 +159,9 @@ enum Verb {
         /// Swap also when this version is the active one already
         #[arg(long)]
         force: bool,
+        /// Wait until the version has passed its probation; fail if it goes back
+        #[arg(long, conflicts_with = "dry_run")]
+        wait: bool,
         #[command(flatten)]
         host: HostArgs,
         /// As JSON
@@ -274,8 +277,8 @@ pub fn run() -> ExitCode {
             Verb::DeadLetters { action, host, json } => dead_letters::run(&host, &action, json),
             Verb::Check { host, repair, json } => check::run(&host, repair, json),
             Verb::Replay { service, host, json } => replay::run(&host, &service, json),
-            Verb::Deploy { service, file, how, force, host, json } => {
-                deploy::run(&host, &service, file, &how, force, json)
+            Verb::Deploy { service, file, how, force, wait, host, json } => {
+                deploy::run(&host, &service, file, &how, &deploy::Then { force, wait, json })
             }
             Verb::Versions { service, host, json } => versions::run(&host, &service, json),
             Verb::Rollback { service, to, how, host, json } => {

@@ -66,7 +66,7 @@ pub const BATCH_LOSS_WINDOW: u32 = 256;
 
 /// Headers of an answer of a service. Then its handler has failed: 500.
 pub const RESPONSE_HEADERS_MAX: usize = 128;
-/// Time beyond a request's deadline that its client waits for a COMMIT, or for others to be run again. Then: 500 `outcome-unknown`.
+/// Time beyond a request's deadline that its client waits for a COMMIT, or for others to be run again. Then: 503 `outcome-unknown`.
 pub const ANSWER_GRACE: Duration = Duration::from_secs(30);
 /// The longest time that a manifest may give for anything.
 pub const DURATION_MAX: Duration = Duration::from_secs(3600);
