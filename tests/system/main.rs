@@ -23,6 +23,7 @@ mod crash;
 mod deploy;
 mod doctor;
 mod events;
+mod failures;
 mod hostile;
 mod idempotency;
 mod identity;

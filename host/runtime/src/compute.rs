@@ -47,13 +47,17 @@ impl ComputeRoutes {
             return false;
         }
         let method = if method == "HEAD" { "GET" } else { method };
-        let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().replace('/', "\0");
-        let path = path.split('/').map(decode).collect::<Vec<_>>().join("/");
         self.by_method
             .get(method)
-            .and_then(|routes| routes.at(&path).ok())
+            .and_then(|routes| routes.at(&decoded(path)).ok())
             .is_some_and(|matched| *matched.value)
     }
+}
+
+/// A path as a service decodes it, part by part: a slash that was encoded is none of the path's.
+pub(crate) fn decoded(path: &str) -> String {
+    let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().replace('/', "\0");
+    path.split('/').map(decode).collect::<Vec<_>>().join("/")
 }
 
 /// Has this thread give way to the process's others. Where the system refuses, it does not give way, and computes all the same.

@@ -19,6 +19,7 @@ mod compute;
 mod consumer;
 mod deferred;
 mod delivery;
+mod diagnosis;
 mod dispatcher;
 mod edge;
 mod engine;
@@ -38,6 +39,7 @@ mod release;
 mod runner;
 mod service;
 mod stepped;
+mod templates;
 mod version;
 mod worker;
 
