@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -107,6 +108,17 @@ impl Site {
     #[track_caller]
     pub fn start_to_crash_at_deploy(&self, point: &str) -> Host {
         self.try_start_in(&[("BULKHEAD_CRASH_AT_DEPLOY", point)]).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Starts a host that ends itself at this point of a fill of replicas, at its start or later: `staged`, `filled`. None where it ended before
+    /// it listened.
+    pub fn start_to_crash_at_fill(&self, point: &str) -> Option<Host> {
+        self.try_start_in(&[("BULKHEAD_CRASH_AT_DEPLOY", point)]).ok()
+    }
+
+    /// Starts a host, and kills it after so long, or as soon as it listens.
+    pub fn kill_while_starting(&self, after: Duration) {
+        host::kill_while_starting(&self.manifest(), &self.data(), after);
     }
 
     fn try_start_in(&self, environment: &[(&str, &str)]) -> Result<Host, String> {

@@ -4,6 +4,7 @@
 mod away;
 mod delivery;
 mod faults;
+mod fills;
 mod parked;
 mod positions;
 mod refused;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, StatementError};
+use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, ReplicaSpec, StatementError};
 use flume::{Receiver, Sender};
 
 use crate::delivery::{Delivery, Written, failed, parked};
@@ -106,9 +106,15 @@ impl DeferredWork {
     /// Takes out what nobody may ask for any more.
     fn sweep(&mut self) {
         let now = self.runner.context.surroundings.clock.now();
-        self.runner.begin();
-        let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
-        self.runner.end();
+        let written = loop {
+            self.runner.begin();
+            let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
+            self.runner.commit_carried();
+            self.runner.end();
+            if written != Written::Kept || self.stop.load(Ordering::Acquire) {
+                break written;
+            }
+        };
         if let Written::Failed(why) | Written::Unavailable(why) = written {
             tracing::warn!(service = self.name(), why, "old answers of idempotency keys stay for now");
         }
@@ -195,11 +201,6 @@ impl DeferredWork {
         };
         let edge = self.sources.get(&row.producer).map(|(edge, _)| Arc::clone(edge));
         let attempts = row.attempts + 1;
-        // One that was compacted meanwhile is passed over, as it would be by its lane.
-        if event.as_ref().is_some_and(|event| event.id == row.id && event.data.is_empty()) {
-            let settle = self.settle(None);
-            return finished(self.runner.write(|unit| unit.unpark(row), settle, false));
-        }
         let Some(event) = event.filter(|event| event.id == row.id) else {
             let why = NotTaken::Reject(match &edge {
                 None if !own => {
@@ -209,12 +210,20 @@ impl DeferredWork {
             });
             return self.park_again(row, attempts, &why);
         };
+        // One that was erased meanwhile says no more than that a row is gone, here as in its lane; its data are no business of the handler's.
+        let erased = event.data.is_empty();
         let cursor = self.inbox.cursor(&row.producer)?.map_or(0, |cursor| cursor.sequence);
         let spec = edge.as_ref().map(|edge| &edge.spec);
         // A replica that a later event of the subject has been applied to must not be put back.
         let mut replicas = Vec::new();
         if let (Some(spec), Some((_, log))) = (spec, self.sources.get_mut(&row.producer)) {
-            for replica in spec.replicas.iter().filter(|replica| replica.takes(&event.kind)) {
+            // One that was read from its owner tells of this event, or of a later one.
+            let filled = self.inbox.filled(log.id())?;
+            let is_behind = |replica: &&ReplicaSpec| {
+                filled.get(&replica.name).is_none_or(|filled| row.sequence > *filled)
+            };
+            for replica in spec.replicas.iter().filter(|replica| replica.takes(&event.kind)).filter(is_behind)
+            {
                 let kinds = [replica.upsert.as_str(), replica.delete.as_deref().unwrap_or_default()];
                 if !log.has_later(&event.subject, kinds, (row.sequence, cursor))? {
                     replicas.push(replica);
@@ -225,7 +234,7 @@ impl DeferredWork {
             event: &event,
             producer: &row.producer,
             attempt: attempts,
-            handled: own || spec.is_some_and(|spec| spec.types.contains(&event.kind)),
+            handled: !erased && (own || spec.is_some_and(|spec| spec.types.contains(&event.kind))),
             replicas,
         };
         if let Some(edge) = &edge
@@ -233,9 +242,10 @@ impl DeferredWork {
         {
             edge.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
+        let passed_over = !delivery.handled && delivery.replicas.is_empty();
         let why = match self.runner.deliver(&delivery) {
             Ok(()) => {
-                let settle = self.settle(edge.clone());
+                let settle = self.settle(edge.clone().filter(|_| !passed_over));
                 let written = self.runner.write(
                     |unit| Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?)),
                     settle,

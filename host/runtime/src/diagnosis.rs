@@ -92,7 +92,11 @@ impl FailedCall {
             }
             DatabaseCall::Publish { kind, .. } => format!("publish {kind}"),
             DatabaseCall::Schedule { kind, .. } => format!("schedule {kind}"),
-            DatabaseCall::Compact { .. } => "compact".to_owned(),
+            DatabaseCall::Cancel { .. } => "cancel a timer".to_owned(),
+            DatabaseCall::CancelAll { kind, .. } => format!("cancel all timers of the type {kind}"),
+            DatabaseCall::Erase { .. } => "erase the events of a subject".to_owned(),
+            DatabaseCall::About { .. } => "say whom an answer is about".to_owned(),
+            DatabaseCall::ForgetAnswers { .. } => "forget the answers about a subject".to_owned(),
         };
         let bounded = |text: &str| own_words(text, STATEMENT_TOLD_BYTES_MAX);
         Self { what: bounded(&what), error: bounded(&error.to_string()), after }

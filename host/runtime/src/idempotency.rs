@@ -4,6 +4,7 @@ use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
 use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use percent_encoding::percent_decode_str;
 
 use crate::header::says_no_store;
 use crate::hold::Member;
@@ -62,7 +63,7 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
     if says_no_store(&answer.headers) {
         return;
     }
-    let Some(kept) = kept(answer, unit.position()) else {
+    let Some(kept) = kept(answer, &job.request.path, unit.position()) else {
         // Its effects must not stand without it: repeated, they would be there twice.
         run.keep = false;
         run.outcome = Err(Failure::InvalidResponse(format!(
@@ -84,8 +85,9 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
     }
 }
 
-/// The answer as it is kept; none for one that is too large. A header's bytes are kept as the characters of the same numbers.
-fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
+/// The answer to a request of this path as it is kept; none for one that is too large. A header's bytes are kept as the characters of the same
+/// numbers.
+fn kept(answer: &Answer, path: &str, position: u64) -> Option<KeptAnswer> {
     if answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
         return None;
     }
@@ -99,8 +101,15 @@ fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
         .collect();
     let headers = serde_json::to_string(&headers).ok()?;
     let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let about = location.rsplit('/').next().unwrap_or_default().to_owned();
+    let about = [path, location].into_iter().flat_map(parts).collect();
     Some(KeptAnswer { status: answer.status.as_u16(), headers, body: answer.body.clone(), position, about })
+}
+
+/// The parts of a path, or of an address, as they are meant: what a request asked for, and what it made, are among them.
+fn parts(path: &str) -> impl Iterator<Item = String> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
 }
 
 fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {

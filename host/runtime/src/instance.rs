@@ -103,8 +103,14 @@ impl Runner {
         run
     }
 
-    /// Calls the handler of an event. What this thread holds of the lease is in `self.parts.hold`, before and after.
-    pub(crate) fn run_event(&mut self, event: &Event, deadline: Instant) -> Result<(), NotTaken> {
+    /// Calls the handler of an event; `timer` is its sequence where it is one of the service's own timers. What this thread holds of the
+    /// lease is in `self.parts.hold`, before and after.
+    pub(crate) fn run_event(
+        &mut self,
+        event: &Event,
+        timer: Option<i64>,
+        deadline: Instant,
+    ) -> Result<(), NotTaken> {
         let mut instance = self.warm_instance(deadline).map_err(NotTaken::Retry)?;
         let name = self.context.name.clone();
         let running = Running {
@@ -116,6 +122,7 @@ impl Runner {
                 roles: Vec::new(),
                 expires_at: None,
             }),
+            timer,
             ..Running::starting(deadline)
         };
         let Some(events) = &instance.events else {

@@ -145,8 +145,7 @@ impl ServiceDatabase {
     #[must_use]
     pub fn reopened(&self) -> Self {
         let (database, after_commit) = (Arc::clone(&self.database), Arc::clone(&self.after_commit));
-        let options = WriterOptions::default();
-        let writer = Writer::reopen(Arc::clone(&database), options, Arc::clone(&after_commit));
+        let writer = self.writer.reopened(Arc::clone(&database));
         Self { database, writer, after_commit }
     }
 }

@@ -9,6 +9,7 @@ mod files;
 mod load;
 mod probation;
 mod rebuild;
+mod refill;
 mod reload;
 mod routes;
 mod start;
@@ -26,7 +27,7 @@ use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
 
 use self::checkpoints::Checkpoints;
-pub use self::databases::{cache, database_file};
+pub use self::databases::{cache, database_file, select_of};
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
 pub use self::load::CompiledFile;
 pub use self::rebuild::{RebuildError, Rebuilt};

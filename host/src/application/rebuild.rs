@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_build::folder_of;
 use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge, ServiceDatabase};
-use bulkhead_store::{Checkpointer, Database, FileIdentity, LogReader, Settings, StoreError};
+use bulkhead_store::{Checkpointer, Database, FileIdentity, ReplicaSpec, Settings, StoreError};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::versions::HISTORY;
@@ -171,11 +171,12 @@ impl Filling {
         FileIdentity::of(path)?;
         let database = Database::open(settings)?;
         let logs = &application.logs;
-        let owners = |name: &str| match logs.get(name) {
-            Some((owner, _)) => LogReader::open(owner),
-            None => Err(StoreError::NoDatabase { service: name.to_owned() }),
+        let manifest = application.manifest();
+        let find = |replica: &ReplicaSpec| {
+            let owner = logs.get(&replica.owner).map(|(owner, _)| owner);
+            databases::owner(&manifest, replica, owner, database.path())
         };
-        database.make_replicas(&entry.replicas, &owners)?;
+        databases::fill(&database, entry, &find)?;
         let release = station.consumer.release();
         database.migrate(&release.component.migrations, &rfc3339(SystemClock.now()))?;
         let after = after_commit(Arc::new(Bell::default()), Arc::clone(&station.deferred), None);

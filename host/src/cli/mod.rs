@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use self::client::{HostArgs, Refusal};
+use crate::interface;
 use crate::manifest::Manifest;
 use crate::telemetry::{self, LogFormat};
 
@@ -79,6 +80,9 @@ enum Verb {
     Openapi {
         #[command(flatten)]
         application: ApplicationArgs,
+        /// The version of OpenAPI: 3.0 for tools that do not read 3.1
+        #[arg(long, value_enum, default_value_t = interface::Format::V3_1)]
+        version: interface::Format,
         /// The service; all of them in one document if none is named
         service: Option<String>,
     },
@@ -183,7 +187,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Have a running host take in what has changed in its manifest: routes, limits, grants and config, all of it or nothing
+    /// Have a running host take in what has changed in its manifest: routes, limits, grants, config and replicas, all of it or nothing
     Reload {
         #[command(flatten)]
         host: HostArgs,
@@ -257,7 +261,9 @@ pub fn run() -> ExitCode {
             Verb::New { name, manifest, bulkhead } => new::run(name, manifest.manifest, bulkhead),
             Verb::Doctor { application, json } => doctor::run(application, json),
             Verb::Describe { application, json } => describe::run(application, json),
-            Verb::Openapi { application, service } => openapi::run(application, service.as_deref()),
+            Verb::Openapi { application, version, service } => {
+                openapi::run(application, version, service.as_deref())
+            }
             Verb::Ownership { application } => ownership::run(application),
             Verb::Problems { application } => problems::run(application),
             Verb::Status { host, json } => status::run(&host, json),

@@ -29,6 +29,8 @@ pub struct Manifest {
     pub path: PathBuf,
     /// The application's name.
     pub name: String,
+    /// The version of its interface, which its OpenAPI documents state.
+    pub version: semver::Version,
     /// Where to listen for HTTP.
     pub listen: SocketAddr,
     /// Where operators reach the host. On this machine alone.

@@ -19,6 +19,8 @@ const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 /// The data folder when the manifest does not say, beside the manifest.
 const DATA_DEFAULT: &str = "data";
+/// The version of the interface when the manifest does not say.
+const VERSION_DEFAULT: semver::Version = semver::Version::new(0, 1, 0);
 /// The most requests that a queue may be given room for.
 const QUEUE_MAX: usize = 1_000_000;
 /// The most bytes that a body may be allowed.
@@ -45,6 +47,7 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
     let mut manifest = Manifest {
         path: path.to_owned(),
         name: String::new(),
+        version: VERSION_DEFAULT,
         listen: LISTEN_DEFAULT,
         admin: ADMIN_DEFAULT,
         data: folder.join(DATA_DEFAULT),
@@ -89,6 +92,15 @@ fn read_application(
     manifest.lines = section.lines(report);
     if let Some((name, _)) = section.required_string("name", "name = \"shop\"", report) {
         manifest.name = name.to_owned();
+    }
+    if let Some((text, span)) = section.string("version", report) {
+        manifest.version = semver::Version::parse(text).unwrap_or_else(|error| {
+            let message = format!(
+                "application.version: {text:?} is not a semantic version ({error}); write for example \"{VERSION_DEFAULT}\""
+            );
+            report.add(&span, message);
+            VERSION_DEFAULT
+        });
     }
     manifest.listen = read_address(&mut section, "listen", LISTEN_DEFAULT, report);
     manifest.admin = read_address(&mut section, "admin", ADMIN_DEFAULT, report);
