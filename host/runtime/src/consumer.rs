@@ -128,6 +128,22 @@ impl Consumer {
         self.write(|unit| unit.retry_parked(producer, sequence))
     }
 
+    /// The same of several, in one unit of work; gives how many of them there are.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be written: then none is tried again.
+    pub fn retry_all(&self, places: &[(String, i64)]) -> Result<usize, String> {
+        let mut retried = 0;
+        let kept = self.write(|unit| {
+            for (producer, sequence) in places {
+                retried += usize::from(unit.retry_parked(producer, *sequence)?);
+            }
+            Ok(retried > 0)
+        })?;
+        Ok(if kept { retried } else { 0 })
+    }
+
     /// Drops a dead letter for good: false where there is none.
     ///
     /// # Errors

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use bulkhead_store::{Commit, Ended, Fate, Lease, StatementError, UnitOfWork, Writer};
 
+use crate::diagnosis;
 use crate::job::{Failure, Job, Outcome};
+use crate::release::Release;
 
 /// Whose unit of work is in the open batch.
 #[expect(clippy::large_enum_variant, reason = "as in a queue, nearly all are requests")]
@@ -61,6 +63,8 @@ pub(crate) struct RequestMember {
     pub(crate) job: Job,
     pub(crate) outcome: Outcome,
     pub(crate) calls: Calls,
+    /// What it was run on.
+    pub(crate) release: Arc<Release>,
 }
 
 impl Member {
@@ -75,7 +79,11 @@ impl Member {
     /// It failed, or nobody can tell.
     pub(crate) fn fail(self, failure: Failure) {
         match self {
-            Self::Request(member) => (member.job.reply)(Err(failure)),
+            Self::Request(member) => {
+                let Release { component, spec, .. } = &*member.release;
+                diagnosis::tell_of_request(component, spec, &member.job.request, &failure, None);
+                (member.job.reply)(Err(failure));
+            }
             Self::Event(settle) => settle.tell(match failure {
                 Failure::OutcomeUnknown(_) => Effect::Unknown,
                 _ => Effect::Undone,

@@ -50,8 +50,8 @@ pub struct Answer {
 /// [`crate::Problem`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// The guest trapped.
-    #[error("the handler trapped: {0}")]
+    /// The guest trapped: how, and in its own words why. A whole sentence.
+    #[error("{0}")]
     Trap(String),
     /// The guest answered what can't be sent.
     #[error("the handler's response can't be sent: {0}")]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use bulkhead_build::folder_of;
 use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge, ServiceDatabase};
 use bulkhead_store::{Checkpointer, Database, FileIdentity, ReplicaSpec, Settings, StoreError};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
@@ -249,7 +250,7 @@ fn point(pointer: &Path, path: &Path) -> Result<(), RebuildError> {
 pub(super) fn remove_leftovers(base: &Path) {
     let active = databases::active(base);
     let Some(stem) = base.file_stem().and_then(|stem| stem.to_str()) else { return };
-    let Ok(entries) = std::fs::read_dir(base.parent().unwrap_or(Path::new("."))) else { return };
+    let Ok(entries) = std::fs::read_dir(folder_of(base)) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let number = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".db"));

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bulkhead_build::{Freshness, freshness};
+use bulkhead_build::freshness;
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bytes::Bytes;
 use clap::Args;
@@ -145,12 +145,11 @@ fn component_of(host: &HostArgs, service: &str) -> anyhow::Result<PathBuf> {
             let component = entry.source.component(service);
             // Who names no file means what the sources say now.
             if let Source::Crate(folder) = &entry.source
-                && let Freshness::Stale(newer) = freshness(folder, &component)
+                && let Some(why) = freshness(folder, &component).why_not()
             {
                 bail!(
-                    "deploy {service}: {} is older than {}; build it with `bulkhead build {service}`, or name the file to deploy it as it is",
-                    component.display(),
-                    newer.display()
+                    "deploy {service}: {} {why}; build it with `bulkhead build {service}`, or name the file to deploy it as it is",
+                    component.display()
                 );
             }
             Ok(component)

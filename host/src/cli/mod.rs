@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::client::HostArgs;
+use self::client::{HostArgs, Refusal};
 use crate::interface;
 use crate::manifest::{AccessLog, Manifest};
 use crate::telemetry::{self, LogFormat};
@@ -235,10 +235,10 @@ struct ApplicationArgs {
     #[arg(long, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
     /// Where to listen, in place of the manifest's; with port 0 the system chooses one
-    #[arg(long, env = "BULKHEAD_LISTEN")]
+    #[arg(long, env = "BULKHEAD_LISTEN", value_parser = crate::address::parse)]
     listen: Option<SocketAddr>,
     /// Where operators reach the host, in place of the manifest's
-    #[arg(long, env = "BULKHEAD_ADMIN")]
+    #[arg(long, env = "BULKHEAD_ADMIN", value_parser = crate::address::parse)]
     admin: Option<SocketAddr>,
 }
 
@@ -301,5 +301,9 @@ pub fn run() -> ExitCode {
     reason = "the reason for a failure goes to the one who called, whatever the log's format"
 )]
 fn report(error: &anyhow::Error) {
-    eprintln!("error: failed to {error:#}");
+    match error.downcast_ref::<Refusal>() {
+        // Nothing failed: the host said no, and why.
+        Some(refusal) => eprintln!("error: {refusal}"),
+        None => eprintln!("error: failed to {error:#}"),
+    }
 }

@@ -88,7 +88,7 @@ fn event_whose_handler_gets_no_memory_is_parked_however_many_were_taken_before()
         sink.event("source.happened").subject(format!("s{n}")).data(data)
     };
     event(1).deliver().taken();
-    event(2).failing(Fault::Memory).deliver().parked("trap");
+    event(2).failing(Fault::Memory).deliver().parked("ran out of memory");
     sink.advance(Duration::from_secs(1));
     assert_eq!(taken(&sink), json!([1, 2]));
 }

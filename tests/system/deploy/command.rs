@@ -141,6 +141,27 @@ fn versions_are_listed_in_columns_and_as_json() {
     host.stop();
 }
 
+/// However many reasons there are: whoever reads the log by lines has all of it.
+#[test]
+fn a_refused_deploy_is_one_line_of_the_log() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    // Of another service: with many things that are not granted here.
+    let order = bulkhead_tests::paths::component("order");
+    let finished = bulkhead(&site, &host, &["deploy", "changing", order.to_str().unwrap()]);
+    finished.says(1, &["error: the host refused: "]);
+    assert!(finished.stderr.lines().count() > 5, "each reason has a line of its own: {}", finished.stderr);
+    let log = host.stop().stderr;
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("a deploy was refused")).collect();
+    let [line] = told[..] else { panic!("{log}") };
+    for text in ["service=\"changing\"", "version=\"", "`calls`", "publishes order.placed"] {
+        assert!(line.contains(text), "{text} is not in {line}");
+    }
+    for line in log.lines() {
+        assert!(line.starts_with("20"), "no line of the log begins so: {line}");
+    }
+}
+
 #[test]
 fn what_is_refused_goes_to_standard_error_with_status_1() {
     let site = Site::new(&manifest());
@@ -149,20 +170,27 @@ fn what_is_refused_goes_to_standard_error_with_status_1() {
     let letter = versions::not_a_component(&site).to_str().unwrap().to_owned();
     let missing = site.path("missing.wasm").to_str().unwrap().to_owned();
     let table: [(&[&str], &[&str]); 9] = [
-        (&["deploy", "changing", &letter], &["answered 422", "not WebAssembly"]),
-        (&["deploy", "changing", &made("half")], &["answered 422", "V0002__add_mood"]),
+        (&["deploy", "changing", &letter], &["the host refused: ", "not WebAssembly"]),
+        (&["deploy", "changing", &made("half")], &["the host refused: ", "V0002__add_mood"]),
         (&["deploy", "changing", &missing], &["read the component", "missing.wasm", "No such file"]),
-        (&["deploy", "nobody", &made("plain")], &["answered 404", "no service \"nobody\""]),
-        (&["rollback", "changing"], &["answered 404", "no other version", "bulkhead versions changing"]),
-        (&["rollback", "changing", "--to", "abcdef"], &["answered 404", "no version \"abcdef\""]),
-        (&["rollback", "no/body"], &["answered 404", "no service \"no/body\""]),
-        (&["versions", "nobody"], &["answered 404", "no service \"nobody\""]),
-        (&["deploy", "changing", &made("half"), "--json"], &["answered 422", "V0002__add_mood"]),
+        (&["deploy", "nobody", &made("plain")], &["the host refused: ", "no service \"nobody\""]),
+        (
+            &["rollback", "changing"],
+            &["the host refused: ", "no other version", "bulkhead versions changing"],
+        ),
+        (&["rollback", "changing", "--to", "abcdef"], &["the host refused: ", "no version \"abcdef\""]),
+        (&["rollback", "no/body"], &["the host refused: ", "no service \"no/body\""]),
+        (&["versions", "nobody"], &["the host refused: ", "no service \"nobody\""]),
+        (&["deploy", "changing", &made("half"), "--json"], &["the host refused: ", "V0002__add_mood"]),
     ];
     for (arguments, texts) in table {
         let finished = bulkhead(&site, &host, arguments);
         finished.says(1, texts);
-        assert!(finished.stderr.starts_with("error: failed to "), "{}", finished.stderr);
+        // Nothing failed where the host said no.
+        let begins =
+            if texts[0].contains("refused") { "error: the host refused: " } else { "error: failed to " };
+        assert!(finished.stderr.starts_with(begins), "{}", finished.stderr);
+        assert!(!finished.stderr.contains("answered"), "{}", finished.stderr);
         assert_eq!(finished.stdout, "", "{arguments:?}");
     }
     // Where no file is named it is that of the manifest's source.

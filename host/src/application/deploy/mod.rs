@@ -41,6 +41,7 @@ use super::versions::{HISTORY, read_source};
 use super::{Application, Maintenance, load};
 use crate::interface::problems;
 use crate::manifest::ServiceEntry;
+use crate::telemetry::one_line;
 
 /// How long who changes no schema waits for the writer lease: others have it for a batch at a time.
 pub(super) const LEASE_WAIT: Duration = Duration::from_secs(5);
@@ -187,7 +188,10 @@ impl<'a> Deploy<'a> {
                 let (version, outcome) = (&self.report.version, self.report.outcome);
                 tracing::info!(service = name, version, ?outcome, how, "a deploy ended");
             }
-            Err(error) => tracing::warn!(service = name, %error, how, "a deploy was refused"),
+            Err(error) => {
+                let version = &self.report.version;
+                tracing::warn!(service = name, version, error = one_line(error), how, "a deploy was refused");
+            }
         }
         result?;
         self.report.milliseconds = milliseconds(self.started.elapsed());
