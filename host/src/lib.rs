@@ -13,5 +13,6 @@ mod identity;
 pub mod interface;
 pub mod manifest;
 pub mod scaffold;
+mod tasks;
 mod telemetry;
 mod watch;

@@ -71,7 +71,19 @@ impl Host {
         environment: &[(&str, &str)],
         folder: Arc<TempDir>,
     ) -> Result<Host, String> {
-        let process = Process::spawn(arguments, environment);
+        Host::listening(Process::spawn(arguments, environment), folder)
+    }
+
+    /// Runs `bulkhead up` with these arguments, and has it write to `stderr` what it has to say.
+    pub(crate) fn try_start_saying_to(
+        arguments: &[&str],
+        stderr: Stdio,
+        folder: Arc<TempDir>,
+    ) -> Result<Host, String> {
+        Host::listening(Process::spawn_saying_to(arguments, &[], Some(stderr)), folder)
+    }
+
+    fn listening(process: Process, folder: Arc<TempDir>) -> Result<Host, String> {
         let mut admin_address = None;
         loop {
             match process.lines.recv_timeout(PROCESS_BOUND) {
@@ -244,6 +256,16 @@ struct Process {
 impl Process {
     #[track_caller]
     fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+        Process::spawn_saying_to(arguments, environment, None)
+    }
+
+    /// Where standard error is to be somewhere else, nothing of it is read here.
+    #[track_caller]
+    fn spawn_saying_to(
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        elsewhere: Option<Stdio>,
+    ) -> Process {
         let mut command = Command::new(paths::program("bulkhead"));
         // What the developer has set must not change what a test sees.
         for (name, _) in std::env::vars_os() {
@@ -252,7 +274,8 @@ impl Process {
             }
         }
         command.env("SHOP_ADMIN_PASSWORD", ADMIN_PASSWORD).envs(environment.iter().copied());
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(elsewhere.unwrap_or_else(Stdio::piped));
         let mut child = command.spawn().expect("the host can be run");
         let (sender, lines) = channel();
         let stdout = child.stdout.take().expect("standard output is a pipe");
@@ -263,12 +286,11 @@ impl Process {
             }
         });
         let stderr = Arc::new(Mutex::new(String::new()));
-        let pipe = child.stderr.take().expect("standard error is a pipe");
-        let reader = thread::spawn({
+        let reader = child.stderr.take().map(|pipe| {
             let stderr = Arc::clone(&stderr);
-            move || read_into(pipe, &stderr)
+            thread::spawn(move || read_into(pipe, &stderr))
         });
-        Process { child, lines, stderr, reader: Some(reader) }
+        Process { child, lines, stderr, reader }
     }
 
     fn stderr(&self) -> String {

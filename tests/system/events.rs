@@ -3,11 +3,14 @@
 
 mod away;
 mod delivery;
+mod fair;
 mod faults;
+mod log;
 mod parked;
 mod positions;
 mod refused;
 mod replicas;
+mod threads;
 mod timers;
 
 use bulkhead_tests::{Admin, Client, Host, Manifest, Site};

@@ -33,6 +33,7 @@ mod manifest;
 mod openapi;
 mod ordering;
 mod orders;
+mod output;
 mod ownership;
 mod pages;
 mod paging;

@@ -38,6 +38,7 @@ mod release;
 mod runner;
 mod service;
 mod stepped;
+pub mod supervise;
 mod version;
 mod worker;
 

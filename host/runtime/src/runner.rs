@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bulkhead_store::{Ended, Lease, UnitOfWork, recover};
 
@@ -39,6 +39,16 @@ impl Runner {
         let parts = WorkerParts { database: release.database.clone(), ..WorkerParts::default() };
         let (instance, again, inside) = (None, VecDeque::new(), false);
         Self { engine, context, release, instance, parts, again, inside }
+    }
+
+    /// One that holds nothing, in the place of this one: for a thread that panicked.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.engine.clone(), Arc::clone(&self.context))
+    }
+
+    /// The time by which timers and parked events are due.
+    pub(crate) fn time(&self) -> Duration {
+        self.context.surroundings.clock.now()
     }
 
     /// Goes through the gate, and takes the release that is there then: before a handler or a unit of work of the host's own, and

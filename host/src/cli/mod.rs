@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bulkhead_runtime::supervise;
 use clap::{Args, Parser, Subcommand};
 
 use self::client::HostArgs;
@@ -248,11 +249,32 @@ impl ApplicationArgs {
     }
 }
 
+/// The status of a command that panicked, as Rust has it.
+const PANICKED: u8 = 101;
+
 /// Runs the command that the arguments say. Status 1 when it failed, 2 when the arguments are wrong.
 pub fn run() -> ExitCode {
     let command = Command::parse();
-    let result =
-        telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
+    // What was said stands in a queue until it is written: not lost with the process, however it ends.
+    let mut result = None;
+    let panicked = supervise::caught(|| result = Some(command.run()));
+    if panicked.is_some() {
+        telemetry::flush();
+        return ExitCode::from(PANICKED);
+    }
+    if let Some(Err(error)) = result {
+        telemetry::say(&format!("error: failed to {error:#}"));
+        telemetry::flush();
+        return ExitCode::FAILURE;
+    }
+    telemetry::flush();
+    ExitCode::SUCCESS
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        telemetry::start(self.log.log_format, &self.log.log)?;
+        match self.verb {
             Verb::Up { application, watch } => up::run(application, watch),
             Verb::New { name, manifest, bulkhead } => new::run(name, manifest.manifest, bulkhead),
             Verb::Doctor { application, json } => doctor::run(application, json),
@@ -274,20 +296,6 @@ pub fn run() -> ExitCode {
             }
             Verb::Reload { host, json } => reload::run(&host, json),
             Verb::Build { manifest, services } => build::run(&manifest.manifest, &services),
-        });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error);
-            ExitCode::FAILURE
         }
     }
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "the reason for a failure goes to the one who called, whatever the log's format"
-)]
-fn report(error: &anyhow::Error) {
-    eprintln!("error: failed to {error:#}");
 }

@@ -8,10 +8,12 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ApplicationArgs;
+use super::output::print;
 use crate::admin::Admin;
 use crate::application::Application;
 use crate::http::{Listening, serve};
 use crate::manifest::Manifest;
+use crate::tasks;
 use crate::watch::Watch;
 
 /// Serves until told to stop.
@@ -40,9 +42,12 @@ pub(super) fn run(arguments: ApplicationArgs, watch: bool) -> anyhow::Result<()>
         let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
         announce(&format!("admin on http://{admin_address}"));
         announce(&format!("listening on http://{address}"));
-        let admin = tokio::spawn(serve(admin, std::future::pending()));
+        let admin = tasks::lasting("admin port", async move {
+            let served = serve(admin, std::future::pending()).await;
+            served.err().map_or_else(|| "it was told to stop".to_owned(), |error| error.to_string())
+        });
         let watching = if watch { Some(Watch::start(Arc::clone(&application))?) } else { None };
-        let reloads = tokio::spawn(reload_at_hangups(hangup, Arc::clone(&application)));
+        let reloads = tasks::lasting("reload at SIGHUP", reload_at_hangups(hangup, Arc::clone(&application)));
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -63,8 +68,8 @@ pub(super) fn run(arguments: ApplicationArgs, watch: bool) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Takes in what has changed in the manifest at each SIGHUP.
-async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) {
+/// Takes in what has changed in the manifest at each SIGHUP; gives why that is no longer so.
+async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) -> String {
     while hangup.recv().await.is_some() {
         let application = Arc::clone(&application);
         // One that has come while something else runs is done afterwards.
@@ -75,6 +80,7 @@ async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) {
             Err(error) => tracing::error!(%error, "SIGHUP: the host failed at the reload"),
         }
     }
+    "the system tells of no more signals".to_owned()
 }
 
 fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
@@ -98,8 +104,10 @@ fn listen_for_operators(manifest: &Manifest, asked: bool) -> anyhow::Result<TcpL
     }
 }
 
-/// Tells the one who started the host that it serves: standard output has these lines alone, the last of them when it takes requests.
-#[expect(clippy::print_stdout, reason = "the line is for whoever started the host, and is no log line")]
+/// Tells the one who started the host that it serves: standard output has these lines alone, the last of them when it takes requests. Where
+/// nobody can be told, it serves all the same.
 fn announce(line: &str) {
-    println!("{line}");
+    if let Err(error) = print(&format!("{line}\n")) {
+        tracing::warn!(line, error = format!("{error:#}"), "standard output can't be written to");
+    }
 }

@@ -65,10 +65,10 @@ impl Ingress {
         let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(|| TraceId::new(random));
         let trace_id = trace.to_string();
 
-        let ready = !self.stopping.load(Ordering::Relaxed);
+        let stopping = self.stopping.load(Ordering::Relaxed);
         let interface = self.interface.get();
         let page = interface.page(request.uri().path());
-        let mut response = match own(&request, page, ready, &trace_id) {
+        let mut response = match own(&request, page, stopping, &trace_id) {
             Some(response) => response,
             None => self
                 .route(peer, request, &trace_id)

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bulkhead_runtime::Problem;
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
+use bulkhead_types::{SystemRandom, TraceId};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -19,7 +21,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::Semaphore;
 
 use super::ingress::Ingress;
+use super::problem_response;
 use crate::application::Application;
+use crate::tasks;
 
 /// How long to wait after the system gave no connection for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -142,7 +146,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
         let answer = Arc::clone(&answer);
         let service = service_fn(move |request| {
             let answering = answer(peer.ip(), request);
-            async move { Ok::<_, Infallible>(answering.await) }
+            async move { Ok::<_, Infallible>(tasks::caught(answering).await.unwrap_or_else(|_| failed())) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -150,7 +154,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
             .max_buf_size(READ_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        tasks::passing("connection", async move {
             // A connection that breaks has nobody left to tell.
             let _ = connection.await;
             drop((permit, counted));
@@ -162,4 +166,10 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
         tracing::warn!("some requests were still open when the time to drain was over");
     }
     Ok(())
+}
+
+/// The answer where the host's own code panics: what it said stands in the log.
+fn failed() -> Response<Full<Bytes>> {
+    let problem = Problem::new(500, "internal", "The host failed", "the host failed at this request");
+    problem_response(&problem, &TraceId::new(&SystemRandom).to_string())
 }

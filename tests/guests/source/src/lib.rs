@@ -43,6 +43,9 @@ pub struct Rung {
     /// So many attempts fail.
     #[serde(default)]
     pub failures: u32,
+    /// The attempt that does not end by itself; 0 for none.
+    #[serde(default)]
+    pub endless: u32,
 }
 
 impl Event for Rung {
@@ -151,10 +154,21 @@ fn ring(received: Received<Rung>, transaction: Transaction) -> core::result::Res
         "INSERT INTO rung (event_id, subject, n, attempt, trace, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         &params![id, event.subject, event.n, i64::from(attempt), trace_id, source],
     )?;
+    if attempt == event.endless {
+        bulkhead_sdk::log::info("a timer does not end", &[("subject", &event.subject)]);
+        spin();
+    }
     if attempt <= event.failures {
         return Err(HandleError::Retry(format!("told to fail at attempt {attempt}")));
     }
     Ok(())
+}
+
+fn spin() {
+    let mut turns = 0_u64;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
 }
 
 fn ready() -> Result<Json<bool>> {
