@@ -2,6 +2,7 @@
 //! `witness` is `sink` once more, as another consumer of the same log.
 
 mod away;
+mod clock;
 mod delivery;
 mod fair;
 mod faults;

@@ -3,6 +3,8 @@
 //! Two threads for each service, one for its timers and one for its parked events: however long the handlers of the one kind take, and however
 //! many of them fail, the other kind waits for none of them. A timer's row, or the row of a parked event, goes in the unit of work that
 //! takes it, and only while it is as it was when it was read: so each has its effect once, whoever else looks at it meanwhile.
+//!
+//! What is due is a matter of the database's own time, which only goes forward (`store/src/timeline.rs`).
 
 mod timers;
 
@@ -132,6 +134,9 @@ impl DeferredWork {
                 self.swept = Some(Instant::now());
                 self.sweep();
             }
+            if kind == Kind::Parked {
+                self.write_time_if_set();
+            }
             let taken = self.take_all(kind);
             // Nothing is held while this thread waits: not the lease, not the answers of others.
             self.runner.commit_carried();
@@ -158,6 +163,23 @@ impl DeferredWork {
     /// Has what is due next be taken by a new instance.
     pub(crate) fn renew(&mut self) {
         self.runner.instance = None;
+    }
+
+    /// Has the database know how its time and the wall clock are apart, where that is new: so that it finds its time again after a restart.
+    fn write_time_if_set(&mut self) {
+        if !self.runner.parts.database.as_ref().is_some_and(|service| service.database.clock_was_set()) {
+            return;
+        }
+        tracing::warn!(
+            service = self.name(),
+            "the wall clock was set: what is due is due after the same delay"
+        );
+        self.runner.begin();
+        let written = self.runner.write(|unit| unit.write_time().map(|()| true), Settle::new(|_| {}), false);
+        self.runner.end();
+        if let Written::Failed(why) | Written::Unavailable(why) = written {
+            tracing::warn!(service = self.name(), why, "the time is written down later");
+        }
     }
 
     /// Takes out what nobody may ask for any more.

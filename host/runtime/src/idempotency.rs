@@ -39,7 +39,7 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
             Err(error) => return failed(error.to_string()),
         },
     };
-    match reader.known(&key, runner.context.surroundings.clock.now()) {
+    match reader.known(&key, database.database.time()) {
         Ok(Known::No) => None,
         Ok(Known::OtherRequest) => Some(Err(Failure::KeyReused)),
         Ok(Known::Answer(kept)) => {
@@ -70,7 +70,8 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
         )));
         return;
     };
-    match unit.remember(&key, &kept, runner.context.surroundings.clock.now()) {
+    let now = unit.time();
+    match unit.remember(&key, &kept, now) {
         Ok(true) => {}
         Ok(false) => {
             run.keep = false;

@@ -46,9 +46,13 @@ impl Runner {
         Self::new(self.engine.clone(), Arc::clone(&self.context))
     }
 
-    /// The time by which timers and parked events are due.
+    /// The time by which timers and parked events are due, and answers are old: the database's own.
     pub(crate) fn time(&self) -> Duration {
-        self.context.surroundings.clock.now()
+        match &self.parts.database {
+            Some(database) => database.database.time(),
+            // Without a database nothing is due.
+            None => Duration::ZERO,
+        }
     }
 
     /// Goes through the gate, and takes the release that is there then: before a handler or a unit of work of the host's own, and

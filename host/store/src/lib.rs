@@ -25,6 +25,7 @@ mod replica;
 mod snapshot;
 mod statement;
 mod system;
+mod timeline;
 mod timer;
 mod value;
 mod versions;

@@ -57,7 +57,7 @@ pub(crate) fn find(connection: &Connection, sequence: i64) -> rusqlite::Result<O
 }
 
 impl<M> UnitOfWork<M> {
-    /// Sets a timer for `due`, in time since 1970.
+    /// Sets a timer for `due`, in the database's time: see [`crate::Database::time`].
     ///
     /// # Errors
     ///

@@ -161,9 +161,13 @@ impl<M> Session<M> {
         let run = || {
             let wrote = self.was_written();
             if wrote {
+                let (time, wall) = self.database.timeline().row();
                 connection
-                    .prepare_cached("/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1")?
-                    .execute([number])?;
+                    .prepare_cached(
+                        "/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1, time_ms = ?2, wall_ms = ?3 WHERE id = 1",
+                    )?
+                    .execute([number, time, wall])?;
+                self.database.timeline().was_written((time, wall));
             }
             let commit = || connection.prepare_cached("/*bulkhead*/COMMIT")?.execute([]).map(drop);
             if !wrote {
