@@ -49,6 +49,7 @@ mod replay;
 mod report;
 mod reservations;
 mod reviews;
+mod revocation;
 mod run_script;
 mod scaffold;
 mod secrecy;
