@@ -1,8 +1,10 @@
-//! Handlers that compute for long: which routes they are, and threads that give way.
+//! What a component says of a route that matters before its handler runs; and threads that give way.
 //!
 //! A handler that hashes a password takes as long as a thousand that read a row. In the queue of the others it would hold them all up,
 //! so such routes, which the component itself names (`describe`), have a queue and workers of their own, at a lower priority: what
 //! is quick finds a processor at once, and when the queue is full the 503 is theirs alone.
+//!
+//! A POST that may be repeated, such as a login, has no use for an idempotency key: it is run each time.
 
 use std::collections::BTreeMap;
 
@@ -11,48 +13,62 @@ use percent_encoding::percent_decode_str;
 
 use crate::bindings::exports::bulkhead::service::describe::Description;
 
-/// The routes of a service, each with whether it computes; empty where none does.
-#[derive(Default)]
-pub(crate) struct ComputeRoutes {
-    by_method: BTreeMap<String, matchit::Router<bool>>,
+/// What is said of a route.
+#[derive(Debug, Clone, Copy)]
+struct Traits {
+    computes: bool,
+    repeatable: bool,
 }
 
-impl ComputeRoutes {
-    /// Those that a component describes. A path that can't be a route computes nothing.
+/// The routes of a service, each with what is said of it; empty where nothing is said of any.
+#[derive(Default)]
+pub(crate) struct DescribedRoutes {
+    by_method: BTreeMap<String, matchit::Router<Traits>>,
+}
+
+impl DescribedRoutes {
+    /// Those that a component describes. Of a path that can't be a route nothing is said.
     pub(crate) fn of(description: Option<&Description>) -> Self {
         let mut routes = Self::default();
         let described = description.map(|description| description.routes.as_slice()).unwrap_or_default();
-        if !described.iter().any(|route| route.computes) {
+        if !described.iter().any(|route| route.computes || route.repeatable) {
             return routes;
         }
         for route in described {
+            let traits = Traits { computes: route.computes, repeatable: route.repeatable };
             let router = routes.by_method.entry(route.method.clone()).or_default();
-            if let Err(error) = router.insert(route.path.as_str(), route.computes) {
+            if let Err(error) = router.insert(route.path.as_str(), traits) {
                 tracing::warn!(method = route.method, path = route.path, %error, "a route that can't be");
             }
         }
         routes
     }
 
-    /// Whether no route computes.
+    /// Whether nothing is said of any route.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_method.is_empty()
     }
 
     /// Whether a request leads to a handler that computes.
-    ///
+    pub(crate) fn compute(&self, method: &str, path: &str) -> bool {
+        self.find(method, path).is_some_and(|traits| traits.computes)
+    }
+
+    /// Whether a request may be repeated, and each time be run.
+    pub(crate) fn repeat(&self, method: &str, path: &str) -> bool {
+        self.find(method, path).is_some_and(|traits| traits.repeatable)
+    }
+
     /// The path is decoded as a service decodes it, part by part, so that no spelling of it leads around the queue.
-    pub(crate) fn has(&self, method: &str, path: &str) -> bool {
+    fn find(&self, method: &str, path: &str) -> Option<Traits> {
         if self.is_empty() {
-            return false;
+            return None;
         }
         let method = if method == "HEAD" { "GET" } else { method };
         let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().replace('/', "\0");
         let path = path.split('/').map(decode).collect::<Vec<_>>().join("/");
-        self.by_method
-            .get(method)
-            .and_then(|routes| routes.at(&path).ok())
-            .is_some_and(|matched| *matched.value)
+        let matched = self.by_method.get(method)?.at(&path).ok()?;
+        Some(*matched.value)
     }
 }
 
@@ -69,7 +85,7 @@ mod tests {
     use super::*;
     use crate::bindings::exports::bulkhead::service::describe::{Access, Route};
 
-    fn routes(described: &[(&str, &str, bool)]) -> ComputeRoutes {
+    fn routes(described: &[(&str, &str, bool)]) -> DescribedRoutes {
         let route = |(method, path, computes): &(&str, &str, bool)| Route {
             method: (*method).to_owned(),
             path: (*path).to_owned(),
@@ -81,8 +97,9 @@ mod tests {
             problems: Vec::new(),
             access: Access::Public,
             computes: *computes,
+            repeatable: *computes,
         };
-        ComputeRoutes::of(Some(&Description {
+        DescribedRoutes::of(Some(&Description {
             summary: String::new(),
             routes: described.iter().map(route).collect(),
             subscribes: Vec::new(),
@@ -115,13 +132,14 @@ mod tests {
             ("PUT", "/notes%2F7/lock", false),
             ("DELETE", "/notes/7/lock", false),
         ] {
-            assert_eq!(routes.has(method, path), expected, "{method} {path}");
+            assert_eq!(routes.compute(method, path), expected, "{method} {path}");
+            assert_eq!(routes.repeat(method, path), expected, "{method} {path}");
         }
     }
 
     #[test]
     fn service_without_such_a_route_looks_at_no_path() {
         assert!(routes(&[("GET", "/keys/{id}", false)]).is_empty());
-        assert!(ComputeRoutes::of(None).is_empty());
+        assert!(DescribedRoutes::of(None).is_empty());
     }
 }

@@ -15,7 +15,7 @@ use flume::{Receiver, Sender};
 
 use crate::bindings::exports::bulkhead::service::describe::Description;
 use crate::capability::is_read;
-use crate::compute::{ComputeRoutes, give_way};
+use crate::compute::{DescribedRoutes, give_way};
 use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::hold::Member;
@@ -204,7 +204,7 @@ pub struct Front {
     pub body: usize,
     /// Time for a request.
     pub request_timeout: Duration,
-    compute_routes: ComputeRoutes,
+    described: DescribedRoutes,
 }
 
 impl Front {
@@ -215,7 +215,7 @@ impl Front {
             queue: spec.limits.queue,
             body: spec.limits.body,
             request_timeout: spec.limits.request_timeout,
-            compute_routes: ComputeRoutes::of(description),
+            described: DescribedRoutes::of(description),
         }
     }
 
@@ -270,16 +270,19 @@ impl Queues {
     /// # Errors
     ///
     /// [`Failure::QueueFull`] or [`Failure::Stopping`]; the job was not taken, and its reply is dropped.
-    pub fn submit(&self, front: &Front, job: Job) -> Result<(), Failure> {
+    pub fn submit(&self, front: &Front, mut job: Job) -> Result<(), Failure> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
+        }
+        if job.idempotency_key.is_some() && front.described.repeat(&job.request.method, &job.request.path) {
+            job.idempotency_key = None;
         }
         if let Some(run) = &self.at_once {
             run(job);
             return Ok(());
         }
         let (method, path) = (&job.request.method, &job.request.path);
-        let queue = if front.compute_routes.has(method, path) {
+        let queue = if front.described.compute(method, path) {
             &self.computations
         } else if is_read(method) {
             &self.reads

@@ -111,6 +111,11 @@ fn publish(request: Request, _: Transaction) -> Result<Response> {
     Ok(report(201, &json!({"ids": ids})))
 }
 
+/// An answer that nobody may keep.
+fn publish_secretly(request: Request, transaction: Transaction) -> Result<Response> {
+    Ok(publish(request, transaction)?.with_header("cache-control", "no-store"))
+}
+
 fn schedule(request: Request, _: Transaction) -> Result<Response> {
     let now = bulkhead_sdk::now();
     let mut ids = Vec::new();
@@ -181,6 +186,9 @@ pub fn service() -> Service {
         .migration(migration!("../migrations/V0001__create_rung.sql"))
         .on(ring)
         .post("/source/events", "Publishes an event, or a list of them in one unit of work.", publish)
+        .post("/source/secrets", "The same, and nobody may keep the answer.", publish_secretly)
+        .post("/source/repeatable", "The same, and it may be repeated.", publish_secretly)
+        .repeatable()
         .post("/source/timers", "Sets a timer, or a list of them in one unit of work.", schedule)
         .post("/source/compactions", "Takes the data out of a subject's events.", compact)
         .get("/source/rung", "Lists the timers that rang.", rang)
