@@ -48,6 +48,11 @@ test-api: build ## Send generated requests to a shop of its own, and check the a
 	@host/build/setup.sh api
 	@python3 tests/api/run.py $(TARGET_DIR)
 
+.PHONY: test-clients
+test-clients: build ## Generate clients in seven ways, build each, and call a shop with it; some of them: make test-clients ARGS='go java'
+	@host/build/setup.sh clients
+	@python3 tests/clients/run.py $(TARGET_DIR) $(ARGS)
+
 .PHONY: bench
 bench: build ## Measure against a plain hyper and rusqlite server
 	$(TARGET_DIR)/release/bench

@@ -244,6 +244,16 @@ pub fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Finished {
     Process::spawn(arguments, environment).finish()
 }
 
+/// Runs `bulkhead up`, and kills it after so long, or as soon as it says something.
+pub(crate) fn kill_while_starting(manifest: &Path, data: &Path, after: Duration) {
+    let mut all = vec!["up", "--manifest", text(manifest), "--data", text(data)];
+    all.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let process = Process::spawn(&all, &[]);
+    let _ = process.lines.recv_timeout(after);
+    // It is killed when it is dropped.
+    drop(process);
+}
+
 /// A child process whose output is read as it comes.
 #[derive(Debug)]
 struct Process {

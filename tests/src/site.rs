@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -132,6 +133,17 @@ impl Site {
             Ok(host) => host,
             Err(reason) => panic!("{reason}"),
         }
+    }
+
+    /// Starts a host that ends itself at this point of a fill of replicas, at its start or later: `staged`, `filled`. None where it ended before
+    /// it listened.
+    pub fn start_to_crash_at_fill(&self, point: &str) -> Option<Host> {
+        self.try_start_in(&[("BULKHEAD_CRASH_AT_DEPLOY", point)]).ok()
+    }
+
+    /// Starts a host, and kills it after so long, or as soon as it listens.
+    pub fn kill_while_starting(&self, after: Duration) {
+        host::kill_while_starting(&self.manifest(), &self.data(), after);
     }
 
     fn try_start_in(&self, environment: &[(&str, &str)]) -> Result<Host, String> {

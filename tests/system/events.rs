@@ -6,6 +6,7 @@ mod clock;
 mod delivery;
 mod fair;
 mod faults;
+mod fills;
 mod log;
 mod parked;
 mod positions;

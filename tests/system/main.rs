@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod access_log;
 mod addresses;
 mod admin;
 mod bad_requests;
@@ -24,6 +25,7 @@ mod deploy;
 mod doctor;
 mod events;
 mod hostile;
+mod http_rules;
 mod idempotency;
 mod identity;
 mod images;

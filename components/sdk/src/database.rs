@@ -4,7 +4,7 @@ use crate::event::Event;
 use crate::problem::Problem;
 use crate::sql::{Column, Error, Outcome, ResultSet, Value};
 use crate::time::Timestamp;
-use crate::wit::bulkhead::service::{outbox, snapshot, transaction};
+use crate::wit::bulkhead::service::{answers, outbox, snapshot, transaction};
 
 /// The last committed state, the same for all queries of a handler (until it calls another service). Never waits for writers,
 /// and never sees what this handler writes.
@@ -79,16 +79,41 @@ impl Transaction {
         Ok(outbox::publish(E::TYPE, &event.subject(), &data(event)?)?)
     }
 
-    /// Takes the data out of every event of this subject that the service has published before, and gives how many it were: for
-    /// personal data that must go from the log as well. Consumers that have not passed them yet pass over them, so publish the
-    /// subject's end in the same unit of work.
-    pub fn compact(&self, subject: &str) -> Result<u64, PublishError> {
-        Ok(outbox::compact(subject)?)
+    /// Erases the data of every event of this subject that the service has published before, and gives how many they were: for personal data
+    /// that must go from the event log as well. Consumers that have not passed them yet pass over them, so publish the subject's end in
+    /// the same unit of work. A subject that is deleted also wants [`Self::forget_answers`].
+    pub fn erase(&self, subject: &str) -> Result<u64, PublishError> {
+        Ok(outbox::erase(subject)?)
     }
 
-    /// Sets a durable timer: at the time or soon after, the service's event handler gets this event, once.
+    /// Says that what this handler answers is about this subject too, so that [`Self::forget_answers`] finds the answer that is kept for an
+    /// idempotency key. An answer is about its caller, about each part of the path and of `Location`, and about the subjects of its events
+    /// without being told.
+    pub fn about(&self, subject: &str) -> Result<(), Error> {
+        answers::about(subject)
+    }
+
+    /// Forgets the answers about this subject that are kept for idempotency keys, and gives how many they were: when the subject is deleted,
+    /// and only then, for a request that is sent again takes effect again.
+    pub fn forget_answers(&self, subject: &str) -> Result<u64, Error> {
+        answers::forget(subject)
+    }
+
+    /// Sets a durable timer, and gives its id: at the time or soon after, the service's event handler gets this event, once.
     pub fn schedule<E: Event>(&self, event: &E, due: Timestamp) -> Result<String, PublishError> {
         Ok(outbox::schedule(E::TYPE, &event.subject(), &data(event)?, &due.to_string())?)
+    }
+
+    /// Cancels the timer with this id, and says whether there was one: it may have rung. If the unit of work does not commit, the timer stays.
+    /// A timer does not cancel itself: it goes when its handler has taken it.
+    pub fn cancel(&self, id: &str) -> Result<bool, PublishError> {
+        Ok(outbox::cancel(id)?)
+    }
+
+    /// Cancels all timers of this type about this subject, as [`Self::cancel`] does each, and gives how many they were:
+    /// `transaction.cancel_all::<LoanLate>(&loan.id.to_string())`.
+    pub fn cancel_all<E: Event>(&self, subject: &str) -> Result<u64, PublishError> {
+        Ok(outbox::cancel_all(E::TYPE, subject)?)
     }
 }
 

@@ -133,6 +133,21 @@ impl Consumer {
         self.write(|unit| unit.repair(replica, key, row).map(|()| true))
     }
 
+    /// Drops the dead letters of these types that a producer published up to `sequence`: false where there are none.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be written.
+    pub fn drop_dead_up_to(&self, producer: &str, kinds: &[&str], sequence: i64) -> Result<bool, String> {
+        self.write(|unit| {
+            let mut dropped = 0;
+            for kind in kinds {
+                dropped += unit.drop_dead_up_to(producer, kind, sequence)?;
+            }
+            Ok(dropped > 0)
+        })
+    }
+
     /// Runs a unit of work of the host's own, and waits until it is durable: false where it was not to be kept.
     fn write(
         &self,

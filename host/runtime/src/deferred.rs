@@ -184,10 +184,16 @@ impl DeferredWork {
 
     /// Takes out what nobody may ask for any more.
     fn sweep(&mut self) {
-        self.runner.begin();
         let now = self.runner.time();
-        let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
-        self.runner.end();
+        let written = loop {
+            self.runner.begin();
+            let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
+            self.runner.commit_carried();
+            self.runner.end();
+            if written != Written::Kept || self.stop.load(Ordering::Acquire) {
+                break written;
+            }
+        };
         if let Written::Failed(why) | Written::Unavailable(why) = written {
             tracing::warn!(service = self.name(), why, "old answers of idempotency keys stay for now");
         }
@@ -263,11 +269,6 @@ impl DeferredWork {
         };
         let edge = self.sources.get(&row.producer).map(|(edge, _)| Arc::clone(edge));
         let attempts = row.attempts + 1;
-        // One that was compacted meanwhile is passed over, as it would be by its lane.
-        if event.as_ref().is_some_and(|event| event.id == row.id && event.data.is_empty()) {
-            let settle = self.settle(None);
-            return finished(self.runner.write(|unit| unit.unpark(row), settle, false));
-        }
         let Some(event) = event.filter(|event| event.id == row.id) else {
             let why = NotTaken::Reject(match &edge {
                 None if !own => {
@@ -277,27 +278,32 @@ impl DeferredWork {
             });
             return self.park_again(row, attempts, &why);
         };
+        // One that was erased meanwhile says no more than that a row is gone, here as in its lane; its data are no business of the handler's.
+        let erased = event.data.is_empty();
         let cursor = self.inbox.cursor(&row.producer)?.map_or(0, |cursor| cursor.sequence);
         let spec = edge.as_ref().map(|edge| &edge.spec);
-        let replicas = match self.sources.get_mut(&row.producer) {
-            Some(source) => match replicas_of(
-                source,
-                spec.map_or(&[][..], |spec| spec.replicas.as_slice()),
-                &event,
-                cursor,
-            ) {
-                Ok(replicas) => replicas,
-                Err(error) => {
-                    return self.put_off(row, format!("what came after the event can't be read: {error}"));
+        let replicas = match (spec, self.sources.get_mut(&row.producer)) {
+            (Some(spec), Some((_, log))) => {
+                // One that was read from its owner tells of this event, or of a later one.
+                let filled = self.inbox.filled(log.id())?;
+                let is_behind = |replica: &&ReplicaSpec| {
+                    filled.get(&replica.name).is_none_or(|filled| row.sequence > *filled)
+                };
+                match replicas_of(log.as_mut(), spec.replicas.iter().filter(is_behind), &event, cursor) {
+                    Ok(replicas) => replicas,
+                    Err(error) => {
+                        return self
+                            .put_off(row, format!("what came after the event can't be read: {error}"));
+                    }
                 }
-            },
-            None => Vec::new(),
+            }
+            _ => Vec::new(),
         };
         let delivery = Delivery {
             event: &event,
             producer: &row.producer,
             attempt: attempts,
-            handled: own || spec.is_some_and(|spec| spec.types.contains(&event.kind)),
+            handled: !erased && (own || spec.is_some_and(|spec| spec.types.contains(&event.kind))),
             replicas,
         };
         if let Some(edge) = &edge
@@ -305,9 +311,10 @@ impl DeferredWork {
         {
             edge.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
+        let passed_over = !delivery.handled && delivery.replicas.is_empty();
         let why = match self.runner.deliver(&delivery) {
             Ok(()) => {
-                let settle = self.settle(edge.clone());
+                let settle = self.settle(edge.clone().filter(|_| !passed_over));
                 let written = self.runner.write(
                     |unit| Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?)),
                     settle,
@@ -413,13 +420,13 @@ fn finished(written: Written) -> Result<(), StatementError> {
 
 /// The replicas that an event is applied to: one that a later event of the subject has been applied to must not be put back.
 fn replicas_of<'r>(
-    (_, log): &mut Source,
-    replicas: &'r [ReplicaSpec],
+    log: &mut dyn EventLog,
+    replicas: impl Iterator<Item = &'r ReplicaSpec>,
     event: &Logged,
     cursor: i64,
 ) -> Result<Vec<&'r ReplicaSpec>, StatementError> {
     let mut applied = Vec::new();
-    for replica in replicas.iter().filter(|replica| replica.takes(&event.kind)) {
+    for replica in replicas.filter(|replica| replica.takes(&event.kind)) {
         let kinds = [replica.upsert.as_str(), replica.delete.as_deref().unwrap_or_default()];
         if !log.has_later(&event.subject, kinds, (event.sequence, cursor))? {
             applied.push(replica);

@@ -66,7 +66,9 @@ impl Runner {
                 data: event.data.clone(),
                 attempt: delivery.attempt,
             };
-            self.run_event(&event, deadline)?;
+            // What a service takes of itself is a timer: its own log leads to nobody but others.
+            let timer = (delivery.producer == self.context.name).then_some(delivery.event.sequence);
+            self.run_event(&event, timer, deadline)?;
         }
         Ok(())
     }

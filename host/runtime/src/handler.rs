@@ -32,6 +32,8 @@ pub(crate) struct Running {
     pub(crate) route: String,
     pub(crate) principal: Option<Principal>,
     pub(crate) peer: String,
+    /// The service's own timer, by its sequence, that this is the handler of.
+    pub(crate) timer: Option<i64>,
     pub(crate) deadline: Instant,
     /// Until when the lease may be held, once it is.
     pub(crate) lease_until: Option<Instant>,
@@ -51,6 +53,7 @@ impl Running {
             route: String::new(),
             principal: None,
             peer: String::new(),
+            timer: None,
             deadline,
             lease_until: None,
             joined: false,

@@ -93,8 +93,14 @@ impl Runner {
         run
     }
 
-    /// Calls the handler of an event. What this thread holds of the lease is in `self.parts.hold`, before and after.
-    pub(crate) fn run_event(&mut self, event: &Event, deadline: Instant) -> Result<(), NotTaken> {
+    /// Calls the handler of an event; `timer` is its sequence where it is one of the service's own timers. What this thread holds of the
+    /// lease is in `self.parts.hold`, before and after.
+    pub(crate) fn run_event(
+        &mut self,
+        event: &Event,
+        timer: Option<i64>,
+        deadline: Instant,
+    ) -> Result<(), NotTaken> {
         let mut instance = self
             .warm_instance(deadline)
             .map_err(|error| NotTaken::Retry(format!("instantiate the component: {error:#}")))?;
@@ -107,6 +113,7 @@ impl Runner {
                 roles: Vec::new(),
                 expires_at: None,
             }),
+            timer,
             ..Running::starting(deadline)
         };
         let Some(events) = &instance.events else {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bulkhead_store::Loss;
 
 use crate::bindings::bulkhead::service::types::Request;
+use crate::waits::Waited;
 
 /// One request for a service. It is kept until its answer is durable, so that it can be run again.
 pub struct Job {
@@ -18,6 +19,8 @@ pub struct Job {
     pub again: bool,
     /// What the client knows the request by, if it said so: the effects of all requests with it are those of one.
     pub idempotency_key: Option<String>,
+    /// Told how long it stood in its queue.
+    pub waited: Waited,
 }
 
 /// Takes the outcome of a job, once.

@@ -10,7 +10,7 @@
 //! - A failing event does not hold the lane up: the commit that moves the position past it parks it, and later events of its subject
 //!   behind it. An event at which the host itself panics has failed as well.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub(crate) struct Lane {
     seen: (i64, String),
     /// Subjects that have, or had, a parked event.
     held: HashSet<String>,
+    /// Replicas that tell of more events than were taken, with the last of these.
+    filled: BTreeMap<String, i64>,
     /// The event under which a batch was lost: it goes into a batch of its own.
     alone: i64,
     /// The event that is being taken; 0 for none.
@@ -82,7 +84,7 @@ impl Lane {
     ) -> Self {
         let cursor = Cursor::default();
         log.follow(edge.waker());
-        let (seen, held, alone) = ((0, String::new()), HashSet::new(), 0);
+        let (seen, held, filled, alone) = ((0, String::new()), HashSet::new(), BTreeMap::new(), 0);
         let (taking, panicked, started_at) = (0, None, 0);
         Self {
             edge,
@@ -94,6 +96,7 @@ impl Lane {
             cursor,
             seen,
             held,
+            filled,
             alone,
             taking,
             panicked,
@@ -288,7 +291,8 @@ impl Lane {
         }
         self.seen = (self.cursor.sequence, self.cursor.event_id.clone());
         self.held = self.inbox.parked_subjects(producer)?;
-        if self.inbox.counts(producer)? != (0, 0) {
+        self.filled = self.inbox.filled(self.log.id())?;
+        if self.inbox.has_any(producer)? {
             self.edge.note_trouble();
         }
         self.edge.set_applied(self.cursor.sequence);
@@ -329,12 +333,18 @@ impl Lane {
         }
     }
 
-    /// Whether an event is one that the consumer takes. What was compacted is gone, and only that a row is gone needs no data; what else is
+    /// Whether an event is one that the consumer takes. What was erased is gone, and only that a row is gone needs no data; what else is
     /// to be known of its subject's end comes later in the log.
     fn is_taken(&self, event: &Logged) -> bool {
         let ends = |replica: &ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
-        let compacted = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
-        self.edge.takes(&event.kind) && !compacted
+        let erased = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
+        self.edge.takes(&event.kind) && !erased
+    }
+
+    /// Whether an event changes a replica: not where the replica was read from its owner when that had published the event already.
+    fn is_to_apply(&self, replica: &ReplicaSpec, event: &Logged) -> bool {
+        let filled = self.filled.get(&replica.name).copied().unwrap_or(0);
+        replica.takes(&event.kind) && event.sequence > filled
     }
 
     /// Takes one event, or passes over it.
@@ -360,7 +370,7 @@ impl Lane {
             producer: &spec.producer,
             attempt: 1,
             handled: spec.types.contains(&event.kind) && !event.data.is_empty(),
-            replicas: spec.replicas.iter().filter(|replica| replica.takes(&event.kind)).collect(),
+            replicas: spec.replicas.iter().filter(|replica| self.is_to_apply(replica, event)).collect(),
         };
         let why = match self.runner.deliver(&delivery) {
             Ok(()) => match self.mark(event, more, delivered(&edge, event.sequence)) {

@@ -7,16 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulkhead_store::{AfterCommit, Database, StoreError, Writer, WriterOptions};
 use bulkhead_types::{Clock, Current, Random, limits};
 use flume::{Receiver, Sender};
+use prometheus_client::metrics::histogram::Histogram;
 
 use crate::bindings::exports::bulkhead::service::describe::Description;
 use crate::capability::is_read;
-use crate::compute::{DescribedRoutes, give_way};
+use crate::compute::give_way;
 use crate::consumer::Consumer;
+use crate::described::DescribedRoutes;
 use crate::engine::Engine;
 use crate::hold::Member;
 use crate::job::{Failure, Job};
@@ -24,6 +26,7 @@ use crate::probe::Probe;
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
 use crate::supervise::{self, Progress};
+use crate::waits::Waits;
 use crate::worker::Worker;
 
 /// What the manifest lets a service do.
@@ -145,8 +148,7 @@ impl ServiceDatabase {
     #[must_use]
     pub fn reopened(&self) -> Self {
         let (database, after_commit) = (Arc::clone(&self.database), Arc::clone(&self.after_commit));
-        let options = WriterOptions::default();
-        let writer = Writer::reopen(Arc::clone(&database), options, Arc::clone(&after_commit));
+        let writer = self.writer.reopened(Arc::clone(&database));
         Self { database, writer, after_commit }
     }
 }
@@ -172,8 +174,8 @@ pub type Directory = BTreeMap<String, Queues>;
     reason = "nearly all are jobs: boxing them would cost each an allocation"
 )]
 pub(crate) enum Work {
-    /// A request.
-    Job(Job),
+    /// A request, with when it was put there.
+    Job(Job, Instant),
     /// The one who takes it is to end.
     Stop,
 }
@@ -187,6 +189,7 @@ pub struct Queues {
     front: Arc<Current<Front>>,
     stopping: Arc<AtomicBool>,
     taken: Arc<AtomicU64>,
+    waits: Waits,
     /// Runs a job where it would stand in a queue.
     at_once: Option<RunAtOnce>,
 }
@@ -219,14 +222,17 @@ impl Front {
         }
     }
 
-    /// The route of the manifest that `path` falls under, the most specific one.
+    /// The route of the manifest that `path` falls under, as the ingress finds it: that of the highest rank.
     #[must_use]
     pub fn route_of(&self, path: &str) -> Option<&str> {
-        self.routes
-            .iter()
-            .map(String::as_str)
-            .filter(|route| route_matches(route, path))
-            .max_by_key(|r| r.len())
+        let routes = self.routes.iter().map(String::as_str);
+        routes.filter(|route| route_matches(route, path)).max_by_key(|route| route_rank(route))
+    }
+
+    /// The route that a request leads to as the component describes it, such as `/notes/{id}`; none where it describes none for it.
+    #[must_use]
+    pub fn described_route(&self, method: &str, path: &str) -> Option<Arc<str>> {
+        self.described.find(method, path).map(|route| Arc::clone(&route.path))
     }
 }
 
@@ -251,6 +257,7 @@ pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
         front: Arc::new(Current::new(Front::new(spec, None))),
         stopping: Arc::default(),
         taken: Arc::default(),
+        waits: Waits::default(),
         at_once: None,
     };
     (queues, QueueEnds { reads: read_end, writes: write_end, computations: computation_end })
@@ -274,7 +281,7 @@ impl Queues {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
         }
-        if job.idempotency_key.is_some() && front.described.repeat(&job.request.method, &job.request.path) {
+        if job.idempotency_key.is_some() && front.described.repeats(&job.request.method, &job.request.path) {
             job.idempotency_key = None;
         }
         if let Some(run) = &self.at_once {
@@ -282,7 +289,7 @@ impl Queues {
             return Ok(());
         }
         let (method, path) = (&job.request.method, &job.request.path);
-        let queue = if front.described.compute(method, path) {
+        let queue = if front.described.computes(method, path) {
             &self.computations
         } else if is_read(method) {
             &self.reads
@@ -294,7 +301,7 @@ impl Queues {
             return Err(Failure::QueueFull);
         }
         self.taken.fetch_add(1, Ordering::Relaxed);
-        queue.send(Work::Job(job)).map_err(|_| Failure::Stopping)
+        queue.send(Work::Job(job, Instant::now())).map_err(|_| Failure::Stopping)
     }
 
     /// What is to be known before a request stands in one of them, now.
@@ -313,6 +320,17 @@ impl Queues {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.reads.len().max(self.writes.len()).max(self.computations.len())
+    }
+
+    /// The name of each, how many jobs stand in it, and how long jobs have stood in it.
+    #[must_use]
+    pub fn figures(&self) -> [(&'static str, usize, Histogram); 3] {
+        [
+            (Kind::Read, self.reads.len()),
+            (Kind::Write, self.writes.len()),
+            (Kind::Compute, self.computations.len()),
+        ]
+        .map(|(kind, length)| (kind.name(), length, self.waits.of(kind).clone()))
     }
 
     /// Lets requests in as a release has it.
@@ -371,6 +389,7 @@ impl Service {
         for (kind, sender, queue, count) in kinds {
             for number in 0..count {
                 let (engine, context, queue) = (engine.clone(), Arc::clone(&context), queue.clone());
+                let wait = queues.waits.of(kind).clone();
                 let name = format!("{}-{}-{number}", context.name, kind.name());
                 stops.push(sender.clone());
                 // What a worker holds is its runner's, and goes with it.
@@ -379,7 +398,7 @@ impl Service {
                         give_way();
                     }
                     let runner = Runner::new(engine.clone(), Arc::clone(&context));
-                    Worker::new(runner, queue.clone()).run(progress);
+                    Worker::new(runner, queue.clone(), wait.clone()).run(progress);
                 };
                 workers.push(supervise::spawn(name, &queues.stopping, (), work, |(), _| {})?);
             }
@@ -410,7 +429,7 @@ impl Service {
 
 /// What a worker takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Read,
     Write,
     Compute,

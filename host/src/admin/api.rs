@@ -10,27 +10,25 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::{Admin, deploys, metrics};
 use crate::application::{Application, RebuildError};
 use crate::check;
-use crate::http::body;
+use crate::http::body::RequestBody;
 
 pub(super) type Answered = Result<Response<Full<Bytes>>, Problem>;
 
 /// Bytes of a body that are read where it has too many: whoever deploys the wrong file is to be told so.
-const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
+pub(super) const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
 /// The most events that are listed at once.
 const EVENTS_MAX: u32 = 1000;
 
-pub(super) async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Answered {
+pub(super) async fn answer(admin: Arc<Admin>, request: Request<()>, body: &mut RequestBody) -> Answered {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let body = body::read(request.into_body(), COMPONENT_BYTES_MAX, DISCARDED_MAX).await;
-    let body = body.map_err(deploys::of_body)?;
+    let body = body.read(COMPONENT_BYTES_MAX, DISCARDED_MAX).await.map_err(deploys::of_body)?;
     // What is asked here reads and writes databases: not on a network thread.
     let work = tokio::task::spawn_blocking(move || route(&admin, &method, &path, &query, &body));
     work.await

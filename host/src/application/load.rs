@@ -187,9 +187,10 @@ pub(super) fn missing_grants(entry: &ServiceEntry, imports: &Imports, component:
         wrong.push(format!("the component {uses}, and the manifest gives it no `{grant}`; add {example}"));
     };
     let database = format!("database = \"sqlite:data/{}.db\"", spec.name);
-    for interface in ["bulkhead:service/snapshot", "bulkhead:service/transaction", "bulkhead:service/outbox"]
+    for interface in
+        ["snapshot", "transaction", "outbox", "answers"].map(|name| format!("bulkhead:service/{name}"))
     {
-        if imports.imports(interface) && entry.database.is_none() {
+        if imports.imports(&interface) && entry.database.is_none() {
             lacks(&format!("imports {interface}"), "database", database.clone());
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge, ServiceDatabase};
-use bulkhead_store::{Checkpointer, Database, FileIdentity, LogReader, Settings, StoreError};
+use bulkhead_store::{Checkpointer, Database, FileIdentity, ReplicaSpec, Settings, StoreError};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::versions::HISTORY;
@@ -170,11 +170,12 @@ impl Filling {
         FileIdentity::of(path)?;
         let database = Database::open(settings)?;
         let logs = &application.logs;
-        let owners = |name: &str| match logs.get(name) {
-            Some((owner, _)) => LogReader::open(owner),
-            None => Err(StoreError::NoDatabase { service: name.to_owned() }),
+        let manifest = application.manifest();
+        let find = |replica: &ReplicaSpec| {
+            let owner = logs.get(&replica.owner).map(|(owner, _)| owner);
+            databases::owner(&manifest, replica, owner, database.path())
         };
-        database.make_replicas(&entry.replicas, &owners)?;
+        databases::fill(&database, entry, &find)?;
         let release = station.consumer.release();
         database.migrate(&release.component.migrations, &rfc3339(SystemClock.now()))?;
         let after = after_commit(Arc::new(Bell::default()), Arc::clone(&station.deferred), None);

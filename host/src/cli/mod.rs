@@ -27,7 +27,8 @@ use bulkhead_runtime::supervise;
 use clap::{Args, Parser, Subcommand};
 
 use self::client::HostArgs;
-use crate::manifest::Manifest;
+use crate::interface;
+use crate::manifest::{AccessLog, Manifest};
 use crate::telemetry::{self, LogFormat};
 
 /// Runs microservices as sandboxed WebAssembly components, each with its own SQLite database.
@@ -49,6 +50,9 @@ enum Verb {
         /// Build and deploy a component when its source changes, and read the manifest anew when that does
         #[arg(long)]
         watch: bool,
+        /// Whether each request has a line of log, and how that looks, in place of the manifest's
+        #[arg(long, value_enum, env = "BULKHEAD_ACCESS_LOG")]
+        access_log: Option<AccessLog>,
     },
     /// Make a service with a route, a table, a migration, an event and tests; and the application, where there is no manifest
     New {
@@ -80,6 +84,9 @@ enum Verb {
     Openapi {
         #[command(flatten)]
         application: ApplicationArgs,
+        /// The version of OpenAPI: 3.0 for tools that do not read 3.1
+        #[arg(long, value_enum, default_value_t = interface::Format::V3_1)]
+        version: interface::Format,
         /// The service; all of them in one document if none is named
         service: Option<String>,
     },
@@ -184,7 +191,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Have a running host take in what has changed in its manifest: routes, limits, grants and config, all of it or nothing
+    /// Have a running host take in what has changed in its manifest: routes, limits, grants, config and replicas, all of it or nothing
     Reload {
         #[command(flatten)]
         host: HostArgs,
@@ -275,11 +282,13 @@ impl Command {
     fn run(self) -> anyhow::Result<()> {
         telemetry::start(self.log.log_format, &self.log.log)?;
         match self.verb {
-            Verb::Up { application, watch } => up::run(application, watch),
+            Verb::Up { application, watch, access_log } => up::run(application, watch, access_log),
             Verb::New { name, manifest, bulkhead } => new::run(name, manifest.manifest, bulkhead),
             Verb::Doctor { application, json } => doctor::run(application, json),
             Verb::Describe { application, json } => describe::run(application, json),
-            Verb::Openapi { application, service } => openapi::run(application, service.as_deref()),
+            Verb::Openapi { application, version, service } => {
+                openapi::run(application, version, service.as_deref())
+            }
             Verb::Ownership { application } => ownership::run(application),
             Verb::Problems { application } => problems::run(application),
             Verb::Status { host, json } => status::run(&host, json),

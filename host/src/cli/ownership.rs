@@ -55,7 +55,7 @@ fn page(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Strin
     );
     for (name, entry) in &manifest.services {
         for replica in &entry.replicas {
-            let columns: Vec<&str> = replica.columns.iter().map(|(column, _)| column.as_str()).collect();
+            let columns: Vec<&str> = replica.columns.iter().map(|column| column.name.as_str()).collect();
             let delete = replica.delete.as_ref().map_or("-".to_owned(), |kind| format!("`{kind}`"));
             let _ = writeln!(
                 text,

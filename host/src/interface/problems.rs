@@ -33,8 +33,12 @@ const fn standard(status: u16, code: &'static str, meaning: &'static str) -> Sta
 }
 
 /// Every kind of problem that the host or the SDK answers with, by status.
-pub const STANDARD: [StandardProblem; 33] = [
-    standard(400, "malformed-request", "The request is not valid HTTP."),
+pub const STANDARD: [StandardProblem; 34] = [
+    standard(
+        400,
+        "malformed-request",
+        "The request is not valid HTTP: its target, `Host`, another header, or how its body is framed. `detail` says what.",
+    ),
     standard(400, "malformed-json", "The body is not valid JSON, or not UTF-8."),
     standard(
         400,
@@ -138,6 +142,11 @@ pub const STANDARD: [StandardProblem; 33] = [
         500,
         "outcome-unknown",
         "The database failed in the commit. Look whether the change is there before you try again.",
+    ),
+    standard(
+        501,
+        "not-implemented",
+        "The request has a method or a transfer coding that the host does not know. A body may be `chunked`, and no more.",
     ),
     standard(
         503,

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec};
+use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec, normal_path};
 use bulkhead_types::limits;
 use toml::de::DeTable;
 
 use super::data::{read_entities, read_replicas};
 use super::section::{Report, Section};
-use super::{Auth, Manifest, Mistake, ServiceEntry, Source};
+use super::{AccessLog, Auth, Manifest, Mistake, ServiceEntry, Source};
 
 /// Where the host listens when the manifest does not say.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -19,6 +19,8 @@ const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
 /// The data folder when the manifest does not say, beside the manifest.
 const DATA_DEFAULT: &str = "data";
+/// The version of the interface when the manifest does not say.
+const VERSION_DEFAULT: semver::Version = semver::Version::new(0, 1, 0);
 /// The most requests that a queue may be given room for.
 const QUEUE_MAX: usize = 1_000_000;
 /// The most bytes that a body may be allowed.
@@ -44,9 +46,11 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
     let mut manifest = Manifest {
         path: path.to_owned(),
         name: String::new(),
+        version: VERSION_DEFAULT,
         listen: LISTEN_DEFAULT,
         admin: ADMIN_DEFAULT,
         data: folder.join(DATA_DEFAULT),
+        access_log: None,
         auth: None,
         services: BTreeMap::new(),
     };
@@ -87,11 +91,32 @@ fn read_application(
     if let Some((name, _)) = section.required_string("name", "name = \"shop\"", report) {
         manifest.name = name.to_owned();
     }
+    if let Some((text, span)) = section.string("version", report) {
+        manifest.version = semver::Version::parse(text).unwrap_or_else(|error| {
+            let message = format!(
+                "application.version: {text:?} is not a semantic version ({error}); write for example \"{VERSION_DEFAULT}\""
+            );
+            report.add(&span, message);
+            VERSION_DEFAULT
+        });
+    }
     manifest.listen = read_address(&mut section, "listen", LISTEN_DEFAULT, report);
     manifest.admin = read_address(&mut section, "admin", ADMIN_DEFAULT, report);
     if let Some((data, _)) = section.string("data", report) {
         manifest.data = folder.join(data);
     }
+    manifest.access_log = match section.string("access_log", report) {
+        None => None,
+        Some(("off", _)) => Some(AccessLog::Off),
+        Some(("text", _)) => Some(AccessLog::Text),
+        Some(("json", _)) => Some(AccessLog::Json),
+        Some((other, span)) => {
+            let message =
+                format!("application.access_log is \"off\", \"text\" or \"json\", and not {other:?}");
+            report.add(&span, message);
+            None
+        }
+    };
     if let Some(auth) = section.table("auth", report) {
         manifest.auth = read_auth(auth, report);
     }
@@ -118,8 +143,9 @@ fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Au
     let line = report.line(&section.span);
     let example = "keys = \"user:/.well-known/jwks.json\"";
     let keys = section.required_string("keys", example, report).and_then(|(keys, span)| {
-        let parts =
-            keys.split_once(':').filter(|(_, path)| path.starts_with('/') && !path.contains(['?', '#', ' ']));
+        let is_path =
+            |path: &str| !path.contains(['?', '#']) && normal_path(path).is_ok_and(|normal| normal == path);
+        let parts = keys.split_once(':').filter(|(_, path)| is_path(path));
         if parts.is_none() {
             let message = format!(
                 "application.auth.keys: {keys:?} is no service with a path of it; write for example {example}"
@@ -238,6 +264,14 @@ fn check_route(route: &str) -> Result<(), String> {
         return Err(format!(
             "{route:?} is a path, or a path and /... for all that is below it, for example \"/notes/...\""
         ));
+    }
+    // Requests are routed by the normal form of their path: a route of another form would lead nowhere.
+    let is_root = path.is_empty() && route == "/...";
+    match normal_path(path) {
+        Ok(normal) if normal == path => {}
+        Ok(normal) => return Err(format!("{route:?} is written {:?}", route.replacen(path, &normal, 1))),
+        Err(_) if is_root => {}
+        Err(error) => return Err(format!("{route:?} can be no route: {error}")),
     }
     if path.starts_with(crate::http::HOST_PATHS)
         || crate::http::HEALTH_ALIASES.contains(&path)

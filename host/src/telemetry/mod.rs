@@ -6,14 +6,21 @@
 
 mod writer;
 
+use std::fmt;
 use std::io::IsTerminal as _;
 use std::panic::PanicHookInfo;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use bulkhead_types::limits::{LOG_FLUSH_MAX, LOG_PANIC_FLUSH_MAX};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{DefaultFields, Format, Full, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
+use tracing_subscriber::registry::LookupSpan;
 
 use self::writer::Lines;
+use crate::http::ACCESS_TARGET;
+use crate::manifest::AccessLog;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -22,6 +29,20 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line, for programs.
     Json,
+}
+
+/// How the lines of the access log look, where that is said.
+static ACCESS_FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Has the lines of the access log look so; they look as all others before.
+pub(crate) fn set_access_log(access_log: Option<AccessLog>) {
+    let format = match access_log {
+        Some(AccessLog::Text) => LogFormat::Text,
+        Some(AccessLog::Json) => LogFormat::Json,
+        // There are none, or nothing is said of them.
+        Some(AccessLog::Off) | None => return,
+    };
+    let _ = ACCESS_FORMAT.set(format);
 }
 
 /// The way to standard error.
@@ -36,15 +57,15 @@ pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         anyhow::anyhow!("read the log filter {filter:?}: {error}; give for example \"info\"")
     })?;
-    // An error of the log itself must not go to standard error by a way of its own, which panics where that can't be written.
-    let builder = tracing_subscriber::fmt()
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| LINES.line())
-        .log_internal_errors(false);
-    match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+        // An error of the log itself must not go to standard error by a way of its own, which panics where that can't be written.
+        .log_internal_errors(false)
+        .with_ansi(is_terminal && format == LogFormat::Text)
+        .event_format(Form::new(format))
+        .init();
     std::panic::set_hook(Box::new(report_panic));
     Ok(())
 }
@@ -75,4 +96,37 @@ fn report_panic(info: &PanicHookInfo<'_>) {
     );
     // The process may end before anybody else has written it.
     LINES.flush(LOG_PANIC_FLUSH_MAX);
+}
+
+/// Writes lines of either form.
+struct Form {
+    usual: LogFormat,
+    text: Format<Full>,
+    json: Format<Json>,
+}
+
+impl Form {
+    fn new(usual: LogFormat) -> Self {
+        Self { usual, text: format(), json: format().json().flatten_event(true) }
+    }
+}
+
+impl<S> FormatEvent<S, DefaultFields> for Form
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    DefaultFields: for<'writer> FormatFields<'writer>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, DefaultFields>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let is_access = event.metadata().target() == ACCESS_TARGET;
+        let format = ACCESS_FORMAT.get().filter(|_| is_access).copied().unwrap_or(self.usual);
+        match format {
+            LogFormat::Text => self.text.format_event(context, writer, event),
+            LogFormat::Json => self.json.format_event(context, writer, event),
+        }
+    }
 }

@@ -43,6 +43,8 @@ enum Purpose {
     Service,
     /// It is a copy that goes when it was tried.
     Rehearsal,
+    /// It is looked at, and nothing of it changes.
+    Look,
 }
 
 /// A service's database: the way to its connections.
@@ -119,6 +121,27 @@ impl Database {
         read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source })
     }
 
+    /// Opens a file that is there to look at it, as [`Self::examine`] does: whoever writes to this database fails. None where the host's tables
+    /// are those of an earlier version.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::examine`].
+    pub fn look(path: &Path) -> Result<Option<Arc<Self>>, StoreError> {
+        let read = || {
+            let connection = open_to_look(path)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            system::read(&connection)
+        };
+        let read =
+            read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source });
+        Ok(read?.map(|identity| {
+            let settings = Settings { path: path.to_owned(), storage: 0 };
+            let (storage, purpose, gate) = (AtomicU64::default(), Purpose::Look, Arc::default());
+            Arc::new(Self { settings, storage, purpose, identity, gate })
+        }))
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -155,6 +178,9 @@ impl Database {
     }
 
     pub(crate) fn open_writer(&self) -> Result<Guarded, StoreError> {
+        if self.purpose == Purpose::Look {
+            return self.open_looking();
+        }
         let settings = Settings { path: self.settings.path.clone(), storage: self.storage() };
         self.taught(open_writable(&settings, self.purpose)?)
     }
@@ -200,7 +226,16 @@ impl Database {
         Self::open_for(settings, Purpose::Rehearsal, self.timeline.clock())
     }
 
+    fn open_looking(&self) -> Result<Guarded, StoreError> {
+        let failed = |source| StoreError::Sqlite { action: "open", path: self.settings.path.clone(), source };
+        let connection = open_to_look(&self.settings.path).map_err(failed)?;
+        self.taught(configured(connection, |_| Ok(())).map_err(failed)?)
+    }
+
     pub(crate) fn open_reader(&self) -> Result<Guarded, StoreError> {
+        if self.purpose == Purpose::Look {
+            return self.open_looking();
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let query_only = |connection: &Connection| connection.pragma_update(None, "query_only", true);
         self.taught(open(&self.settings, flags, query_only)?)
@@ -273,25 +308,30 @@ fn open(
     configure: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> Result<Guarded, StoreError> {
     let failed = |source| StoreError::Sqlite { action: "open", path: settings.path.clone(), source };
-    let mut connection = Connection::open_with_flags(&settings.path, flags).map_err(failed)?;
-    let guard = (|| {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        configure(&connection)?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        // A plan must not hang on the values that are bound: SQLite would prepare a cached statement anew at every run.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-        for (limit, value) in LIMITS {
-            connection.set_limit(limit, value)?;
-        }
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-        Guard::install(&mut connection)
-    })()
-    .map_err(failed)?;
+    let connection = Connection::open_with_flags(&settings.path, flags).map_err(failed)?;
+    configured(connection, configure).map_err(failed)
+}
+
+/// A connection as every one is, with its guard.
+fn configured(
+    mut connection: Connection,
+    configure: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> rusqlite::Result<Guarded> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    configure(&connection)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // A plan must not hang on the values that are bound: SQLite would prepare a cached statement anew at every run.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    for (limit, value) in LIMITS {
+        connection.set_limit(limit, value)?;
+    }
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    let guard = Guard::install(&mut connection)?;
     Ok(Guarded { connection, guard })
 }
 

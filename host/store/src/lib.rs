@@ -40,8 +40,12 @@ pub use inbox::{Cursor, InboxReader, Parked, ParkedState};
 pub use inspect::{Inspector, Reference};
 pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome, Step, Upgrade, Upgrader};
 pub use outbox::{Damage, LogReader, Logged, NewEvent};
-pub use replica::{ApplyError, ColumnType, ReplicaSpec, is_replica_name};
+pub use replica::{
+    ApplyError, ColumnType, Filled, FindOwner, Owner, Refill, ReplicaColumn, ReplicaSpec, RowSource,
+    is_replica_name,
+};
 pub use snapshot::Reader;
+pub use timer::Timers;
 pub use value::{Outcome, ResultSet, Value};
 pub use versions::{Activation, How};
 pub use writer::{

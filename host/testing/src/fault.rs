@@ -5,7 +5,7 @@
 pub enum Fault {
     /// The handler's n-th database call meets a disk that does not work: the unit of work is lost. A read of a snapshot fails alone.
     ///
-    /// A database call is a statement, an event that is published, a timer that is set, or a compaction.
+    /// A database call is a statement, an event that is published or erased, a timer that is set or cancelled, or what is said of kept answers.
     Statement(u32),
     /// The n-th finds the database full: the unit of work is lost. It is for calls that write.
     StorageFull(u32),

@@ -177,15 +177,20 @@ impl Probe for Recorder {
             DatabaseCall::Schedule { kind, subject, data, due } => {
                 format!("schedule {kind} {subject} {data} at {due}")
             }
-            DatabaseCall::Compact { subject } => format!("compact {subject}"),
+            DatabaseCall::Cancel { id } => format!("cancel {id}"),
+            DatabaseCall::CancelAll { kind, subject } => format!("cancel all {kind} {subject}"),
+            DatabaseCall::Erase { subject } => format!("erase {subject}"),
+            DatabaseCall::About { subject } => format!("about {subject}"),
+            DatabaseCall::ForgetAnswers { subject } => format!("forget the answers about {subject}"),
         };
         let came = match (call, result) {
             (_, Err(error)) => format!(" → failed: {error}"),
-            (DatabaseCall::Statement { .. } | DatabaseCall::Compact { .. }, Ok(1)) => " → 1 row".to_owned(),
-            (DatabaseCall::Statement { .. } | DatabaseCall::Compact { .. }, Ok(rows)) => {
-                format!(" → {rows} rows")
-            }
-            _ => String::new(),
+            (
+                DatabaseCall::Publish { .. } | DatabaseCall::Schedule { .. } | DatabaseCall::About { .. },
+                _,
+            ) => String::new(),
+            (_, Ok(1)) => " → 1 row".to_owned(),
+            (_, Ok(rows)) => format!(" → {rows} rows"),
         };
         self.line(format!("{service}: {what}{came}"));
     }

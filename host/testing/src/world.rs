@@ -302,7 +302,8 @@ impl World {
         work(lane).unwrap_or_else(|why| self.fail(&format!("the edge does not go on: {why}")))
     }
 
-    /// The timers of all services that were not taken yet, those that are parked among them: each with its service, its type and its id.
+    /// The timers of all services that are due and were not taken yet, those that are parked among them: each with its service, its type and
+    /// its id. One that goes when it is not due was cancelled.
     pub(crate) fn timers(&self) -> BTreeSet<(String, String, String)> {
         let with_database = self.members().iter().filter(|(_, member)| member.database.is_some());
         let timers = with_database.flat_map(|(name, _)| {
@@ -312,7 +313,8 @@ impl World {
                 Ok((inbox.timers().map_err(told)?, inbox.parked().map_err(told)?))
             });
             let parked = parked.into_iter().filter(|parked| parked.producer == *name);
-            let ids = set.into_iter().map(|(event, _)| (event.kind, event.id));
+            let due = set.into_iter().filter(|(_, due)| *due <= self.clock.now());
+            let ids = due.map(|(event, _)| (event.kind, event.id));
             let ids = ids.chain(parked.map(|parked| (parked.kind, parked.id))).collect::<Vec<_>>();
             ids.into_iter().map(|(kind, id)| (name.clone(), kind, id))
         });

@@ -13,7 +13,7 @@
 //!   another version. Requests wait in their queues; what is not done in the time that they can wait is given up, and the version
 //!   before goes on.
 
-mod crash;
+pub(super) mod crash;
 mod error;
 mod rehearsal;
 mod report;
@@ -81,6 +81,25 @@ impl Application {
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.current_progress().clone()
+    }
+
+    /// How long requests to a service may wait while nobody runs its handlers, if they are to have `own` from now on: half of the time that
+    /// they have, so that the other half is left to answer them. Those of services that call it, by whatever way, are among them.
+    pub(super) fn pause_allowed(&self, service: &str, own: Duration) -> Duration {
+        let manifest = self.manifest();
+        let mut waiting = vec![service];
+        let mut seen = 0;
+        while let Some(&called) = waiting.get(seen) {
+            let callers =
+                manifest.services.iter().filter(|(_, entry)| entry.spec.grants.calls.contains(called));
+            let new: Vec<&str> =
+                callers.map(|(name, _)| name.as_str()).filter(|name| !waiting.contains(name)).collect();
+            waiting.extend(new);
+            seen += 1;
+        }
+        let times = waiting.iter().filter_map(|name| manifest.services.get(*name));
+        let times = times.map(|entry| entry.spec.limits.request_timeout);
+        times.fold(own, Duration::min) / 2
     }
 
     fn current_progress(&self) -> MutexGuard<'_, Progress> {
@@ -272,23 +291,8 @@ impl<'a> Deploy<'a> {
         Ok(took)
     }
 
-    /// How long requests may wait: half of the time that they have, so that the other half is left to answer them. Those of services that
-    /// call this one, by whatever way, are among them.
     fn allowed(&self) -> Duration {
-        let manifest = self.application.manifest();
-        let mut waiting = vec![self.report.service.as_str()];
-        let mut seen = 0;
-        while let Some(&called) = waiting.get(seen) {
-            let callers =
-                manifest.services.iter().filter(|(_, entry)| entry.spec.grants.calls.contains(called));
-            let new: Vec<&str> =
-                callers.map(|(name, _)| name.as_str()).filter(|name| !waiting.contains(name)).collect();
-            waiting.extend(new);
-            seen += 1;
-        }
-        let times = waiting.iter().filter_map(|name| manifest.services.get(*name));
-        let times = times.map(|entry| entry.spec.limits.request_timeout);
-        times.fold(self.entry.spec.limits.request_timeout, Duration::min) / 2
+        self.application.pause_allowed(&self.report.service, self.entry.spec.limits.request_timeout)
     }
 
     /// How many requests may stand in a queue when the schema begins to change: half of those that there is room for, so that the other

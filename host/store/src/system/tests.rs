@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::{NAMES, STEPS};
-use crate::{Database, LogReader, Migration, Settings, StoreError};
+use crate::{Database, InboxReader, LogReader, Migration, Settings, StoreError};
 
 fn open(path: &Path) -> Result<std::sync::Arc<Database>, StoreError> {
     Database::open(Settings { path: path.to_owned(), storage: 1 << 30 })
@@ -144,6 +144,37 @@ fn database_that_was_brought_forward_has_the_tables_of_a_new_one() {
         for name in NAMES {
             assert!(new.lines().any(|line| line.split(' ').next() == Some(name)), "{name} is not in\n{new}");
         }
+    });
+}
+
+/// What the third version left: timers, and parked events of which nothing says which is the first.
+#[test]
+fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_is_brought_forward() {
+    in_folder(|path| {
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(&STEPS[..3].concat()).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO _bulkhead_meta (id, log, batch, secret) VALUES (1, '00112233445566778899aabbccddeeff', 41, x'07');
+                 PRAGMA user_version = 3;
+                 INSERT INTO _bulkhead_timer (id, type, subject, time, trace_id, data, due_ms, parked) VALUES
+                     ('t1', 'k', 's', 'n', 't', '{}', 1, 0), ('t2', 'k', 's', 'n', 't', '{}', 2, 1), ('t3', 'k', 's', 'n', 't', '{}', 3, 0);
+                 INSERT INTO _bulkhead_parked
+                     (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason) VALUES
+                     ('a', 1, 'i', 'k', 'x', 't', 'dead', 12, 1, 1, ''), ('a', 2, 'i', 'k', 'x', 't', 'parked', 3, 9, 1, ''),
+                     ('a', 3, 'i', 'k', 'x', 't', 'parked', 0, 1, 1, ''), ('a', 4, 'i', 'k', 'y', 't', 'parked', 1, 2, 1, ''),
+                     ('b', 2, 'i', 'k', 'x', 't', 'parked', 1, 3, 1, '');",
+            )
+            .unwrap();
+        drop(connection);
+        let database = open(&path).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        assert_eq!(text(&connection, "SELECT timers || '' FROM _bulkhead_meta"), "3");
+        let first = "SELECT group_concat(producer || sequence, ' ') FROM _bulkhead_parked WHERE first = 1";
+        assert_eq!(text(&connection, first), "a2 a4 b2");
+        let next =
+            InboxReader::open(&database).unwrap().next_parked(std::time::Duration::from_secs(1)).unwrap();
+        assert_eq!(next.0.map(|row| (row.producer, row.sequence)), Some(("a".to_owned(), 4)));
     });
 }
 

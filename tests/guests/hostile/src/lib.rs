@@ -24,7 +24,7 @@ row! {
 
 body! {
     /// A note to write.
-    pub struct NewNote {
+    pub struct NoteInput {
         /// Chosen by the client; a second one of the same id is 409.
         pub id: Text<1, 100>,
         /// Any text.
@@ -65,7 +65,7 @@ fn write(transaction: &Transaction, id: &str, body: &str) -> Result<Note> {
     Ok(Note { id: id.to_owned(), body: body.to_owned() })
 }
 
-fn create(Body(new): Body<NewNote>, transaction: Transaction) -> Result<Created<Note>> {
+fn create(Body(new): Body<NoteInput>, transaction: Transaction) -> Result<Created<Note>> {
     let note = write(&transaction, &new.id, &new.body)?;
     Ok(Created {
         location: format!("/notes/{}", bulkhead_sdk::encoding::percent_encode(&note.id)),

@@ -2,6 +2,7 @@
 
 mod events;
 mod log;
+mod options;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
