@@ -3,6 +3,7 @@
 //! This crate puts the parts together: the manifest, HTTP, start and stop, and the command line. What a unit of work is stands
 //! in `bulkhead-store`, how a handler runs in `bulkhead-runtime`, how a component is built in `bulkhead-build`.
 
+mod address;
 pub mod admin;
 pub mod application;
 pub mod check;

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use bulkhead_build::{BuildOptions, BuildRequest, build};
+use bulkhead_build::{BuildOptions, BuildRequest, build, folder_of};
 use bulkhead_runtime::supervise::{self, Down, Progress};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::application::{Application, DeployOptions, Outcome};
 use crate::manifest::{Manifest, Source, components_folder};
+use crate::telemetry::one_line;
 
 /// How long nothing more must change before something is done: editors write a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);
@@ -55,11 +56,11 @@ impl Watch {
             Ok(event) => drop(tell.send(event)),
             Err(error) => tracing::warn!(%error, "changed files may not be seen"),
         })?;
-        let mut folders = BTreeSet::from([(folder_of(&manifest.path), false)]);
-        for (name, entry) in &manifest.services {
+        let mut folders = BTreeSet::from([(absolute(folder_of(&manifest.path)), false)]);
+        for entry in manifest.services.values() {
             folders.insert(match &entry.source {
                 Source::Crate(folder) => (absolute(folder), true),
-                Source::File(_) => (folder_of(&entry.source.component(name)), false),
+                Source::File(file) => (absolute(folder_of(file)), false),
             });
         }
         for (folder, recursive) in &folders {
@@ -151,7 +152,7 @@ fn reload(application: &Application) {
         Ok(reloaded) => {
             tracing::info!(services = ?reloaded.services, "what has changed in the manifest holds")
         }
-        Err(error) => tracing::error!(%error, "the manifest was not reloaded"),
+        Err(error) => tracing::error!(error = one_line(&error), "the manifest was not reloaded"),
     }
 }
 
@@ -190,12 +191,10 @@ fn renew(application: &Arc<Application>, name: &str) {
             milliseconds = deployed.milliseconds,
             "what was changed serves"
         ),
-        Err(error) => tracing::error!(service = name, "what was changed does not serve:\n{error}"),
+        Err(error) => {
+            tracing::error!(service = name, error = one_line(&error), "what was changed does not serve")
+        }
     }
-}
-
-fn folder_of(file: &Path) -> PathBuf {
-    absolute(file.parent().unwrap_or(Path::new("")))
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -203,7 +202,7 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn same(path: &Path, file: &Path) -> bool {
-    path.file_name() == file.file_name() && path.parent().map(absolute) == Some(folder_of(file))
+    path.file_name() == file.file_name() && absolute(folder_of(path)) == absolute(folder_of(file))
 }
 
 #[cfg(test)]

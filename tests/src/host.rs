@@ -71,7 +71,14 @@ impl Host {
         environment: &[(&str, &str)],
         folder: Arc<TempDir>,
     ) -> Result<Host, String> {
-        Host::listening(Process::spawn(arguments, environment), folder)
+        Host::await_ready(Process::spawn(arguments, environment, None), folder)
+    }
+
+    /// Runs `bulkhead` with these arguments alone, in this folder.
+    #[track_caller]
+    pub fn start_in(current: &Path, arguments: &[&str], folder: Arc<TempDir>) -> Host {
+        let process = Process::spawn(arguments, &[], Some(current));
+        Host::await_ready(process, folder).unwrap_or_else(|reason| panic!("{reason}"))
     }
 
     /// Runs `bulkhead up` with these arguments, and has it write to `stderr` what it has to say.
@@ -80,10 +87,10 @@ impl Host {
         stderr: Stdio,
         folder: Arc<TempDir>,
     ) -> Result<Host, String> {
-        Host::listening(Process::spawn_saying_to(arguments, &[], Some(stderr)), folder)
+        Host::await_ready(Process::spawn_saying_to(arguments, &[], None, Some(stderr)), folder)
     }
 
-    fn listening(process: Process, folder: Arc<TempDir>) -> Result<Host, String> {
+    fn await_ready(process: Process, folder: Arc<TempDir>) -> Result<Host, String> {
         let mut admin_address = None;
         loop {
             match process.lines.recv_timeout(PROCESS_BOUND) {
@@ -241,7 +248,13 @@ pub fn run(arguments: &[&str]) -> Finished {
 /// The same with these variables in its environment.
 #[track_caller]
 pub fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Finished {
-    Process::spawn(arguments, environment).finish()
+    Process::spawn(arguments, environment, None).finish()
+}
+
+/// The same in this folder.
+#[track_caller]
+pub fn run_in(folder: &Path, arguments: &[&str]) -> Finished {
+    Process::spawn(arguments, &[], Some(folder)).finish()
 }
 
 /// Runs `bulkhead up`, and kills it after so long, or as soon as it says something.
@@ -265,8 +278,8 @@ struct Process {
 
 impl Process {
     #[track_caller]
-    fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
-        Process::spawn_saying_to(arguments, environment, None)
+    fn spawn(arguments: &[&str], environment: &[(&str, &str)], folder: Option<&Path>) -> Process {
+        Process::spawn_saying_to(arguments, environment, folder, None)
     }
 
     /// Where standard error is to be somewhere else, nothing of it is read here.
@@ -274,9 +287,13 @@ impl Process {
     fn spawn_saying_to(
         arguments: &[&str],
         environment: &[(&str, &str)],
+        folder: Option<&Path>,
         elsewhere: Option<Stdio>,
     ) -> Process {
         let mut command = Command::new(paths::program("bulkhead"));
+        if let Some(folder) = folder {
+            command.current_dir(folder);
+        }
         // What the developer has set must not change what a test sees.
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("BULKHEAD_") || name == "RUST_LOG") {

@@ -88,6 +88,18 @@ impl Site {
         }
     }
 
+    /// Starts a host in the site's folder with these arguments alone: so the manifest is found by its name.
+    #[track_caller]
+    pub fn start_within(&self, arguments: &[&str]) -> Host {
+        Host::start_in(self.folder.path(), arguments, Arc::clone(&self.folder))
+    }
+
+    /// Runs `bulkhead` with these arguments in the site's folder, to its end.
+    #[track_caller]
+    pub fn run_within(&self, arguments: &[&str]) -> Finished {
+        host::run_in(self.folder.path(), arguments)
+    }
+
     /// Starts a host that ends itself at a commit: `7:before`, `7:after`. None where it ended before it listened.
     pub fn start_to_crash(&self, at: &str) -> Option<Host> {
         self.try_start_in(&[("BULKHEAD_CRASH_AT_COMMIT", at)]).ok()

@@ -24,6 +24,7 @@ mod crash;
 mod deploy;
 mod doctor;
 mod events;
+mod failures;
 mod hostile;
 mod http_rules;
 mod idempotency;

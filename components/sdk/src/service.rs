@@ -49,6 +49,7 @@ impl Service {
 
     /// Adds a route that reads. A handler that may write does not compile here.
     #[must_use]
+    #[track_caller]
     pub fn get<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         const { assert!(!H::WRITES, "a handler of GET takes a Snapshot, not a Transaction") };
         self.route("GET", path, summary, handler)
@@ -56,24 +57,28 @@ impl Service {
 
     /// Adds a route for POST.
     #[must_use]
+    #[track_caller]
     pub fn post<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         self.route("POST", path, summary, handler)
     }
 
     /// Adds a route for PUT.
     #[must_use]
+    #[track_caller]
     pub fn put<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         self.route("PUT", path, summary, handler)
     }
 
     /// Adds a route for PATCH.
     #[must_use]
+    #[track_caller]
     pub fn patch<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         self.route("PATCH", path, summary, handler)
     }
 
     /// Adds a route for DELETE.
     #[must_use]
+    #[track_caller]
     pub fn delete<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         self.route("DELETE", path, summary, handler)
     }
@@ -81,6 +86,7 @@ impl Service {
     /// Says with which problems of the service's own the route that was added last may answer: see [`problems!`](crate::problems). One
     /// that it answers with all the same is put into the log as an error.
     #[must_use]
+    #[track_caller]
     pub fn answers_with(mut self, problems: &[ProblemKind]) -> Self {
         match self.routes.last_mut() {
             Some(route) => route.problems.extend_from_slice(problems),
@@ -132,6 +138,7 @@ impl Service {
 
     /// A route that can't work is refused when the service is made, so it shows when the component is loaded and in every native
     /// test: one whose path has not the parameters that its handler takes, and one that is there already.
+    #[track_caller]
     fn route<A, H: Handler<A>>(
         mut self,
         method: &'static str,
@@ -230,6 +237,7 @@ impl fmt::Debug for Service {
     clippy::panic,
     reason = "no request has part in it: it happens at once, at load and in every test, or never"
 )]
+#[track_caller]
 fn refuse(method: &str, path: &str, why: &str) -> ! {
     panic!("the route {method} {path} {why}")
 }

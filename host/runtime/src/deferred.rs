@@ -370,15 +370,13 @@ impl DeferredWork {
     }
 
     fn undo(&mut self, why: NotTaken) -> NotTaken {
-        match (why, self.runner.undo()) {
-            (NotTaken::Retry(_), Some(loss)) => NotTaken::Retry(loss.to_string()),
-            (why, _) => why,
-        }
+        why.with_loss(self.runner.undo())
     }
 
     fn tell(&self, row: &Parked) {
         tracing::warn!(
             service = self.name(),
+            version = %self.runner.release.component.version,
             producer = row.producer,
             trace_id = row.trace_id,
             event = row.id,

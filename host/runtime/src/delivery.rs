@@ -8,6 +8,7 @@ use bulkhead_store::{
 use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
 
 use crate::bindings::bulkhead::service::types::Event;
+use crate::diagnosis::own_words;
 use crate::hold::{Hold, Member, Settle};
 use crate::instance::NotTaken;
 use crate::runner::Runner;
@@ -180,7 +181,7 @@ pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotTaken
         NotTaken::Retry(reason) => (ParkedState::Parked, reason.clone()),
     };
     // A guest may say as much as it likes: what is kept is what an operator reads.
-    let reason = reason.get(..reason.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default().to_owned();
+    let reason = own_words(&reason, REASON_BYTES_MAX);
     let next = runner.time() + backoff(&runner.context.surroundings, attempts);
     Parked { state, attempts, next, reason, ..row }
 }

@@ -50,8 +50,8 @@ pub struct Answer {
 /// [`crate::Problem`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// The guest trapped.
-    #[error("the handler trapped: {0}")]
+    /// The guest trapped: how, and in its own words why. A whole sentence.
+    #[error("{0}")]
     Trap(String),
     /// The guest answered what can't be sent.
     #[error("the handler's response can't be sent: {0}")]
@@ -59,7 +59,7 @@ pub enum Failure {
     /// The host could not run it.
     #[error("the host failed: {0}")]
     Host(String),
-    /// COMMIT failed, and nobody can tell what became of it.
+    /// COMMIT failed, and nobody can tell what became of it: after a crash it may be durable.
     #[error("the outcome of the commit is unknown: {0}")]
     OutcomeUnknown(String),
     /// The request's deadline passed.

@@ -392,11 +392,7 @@ impl Lane {
             },
             Err(why) => {
                 let loss = self.runner.undo();
-                match (why, loss) {
-                    // What the guest says of it is that its statement failed: the loss says why.
-                    (NotTaken::Retry(_), Some(loss)) => NotTaken::Retry(loss.to_string()),
-                    (why, _) => why,
-                }
+                why.with_loss(loss)
             }
         };
         // With the batch the events before this one may be gone: they come first, and this one again, alone.
@@ -456,6 +452,7 @@ impl Lane {
         let row = parked(&self.runner, event, &producer, attempts, why);
         tracing::warn!(
             service = self.edge.spec.consumer,
+            version = %self.runner.release.component.version,
             producer,
             trace_id = event.trace_id,
             event = event.id,

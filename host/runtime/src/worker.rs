@@ -5,6 +5,7 @@ use std::time::Instant;
 use flume::Receiver;
 use prometheus_client::metrics::histogram::Histogram;
 
+use crate::diagnosis;
 use crate::job::{Failure, Job};
 use crate::runner::Runner;
 use crate::service::Work;
@@ -34,6 +35,8 @@ impl Worker {
                 self.runner.run_job(job, || !self.queue.is_empty());
                 self.runner.recover_lost();
             } else {
+                let release = &self.runner.release;
+                diagnosis::tell_of_late_job(&release.component, &release.spec, &job.request);
                 (job.reply)(Err(Failure::Deadline));
             }
             self.runner.end();

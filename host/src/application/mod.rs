@@ -30,6 +30,7 @@ use self::checkpoints::Checkpoints;
 pub use self::databases::{cache, database_file, select_of};
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
 pub use self::load::CompiledFile;
+pub use self::probation::{ProbationReport, ProbationState};
 pub use self::rebuild::{RebuildError, Rebuilt};
 pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
@@ -106,6 +107,8 @@ pub struct Application {
     stopping: Arc<AtomicBool>,
     /// How far the deploy is that runs, or the last one.
     progress: Mutex<Progress>,
+    /// The last version of each service that was on probation.
+    probations: Mutex<BTreeMap<String, probation::Watched>>,
     /// Held until the last connection is closed.
     _folder: DataFolder,
 }

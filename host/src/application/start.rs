@@ -149,6 +149,7 @@ impl Application {
             switching: Mutex::default(),
             stopping: Arc::default(),
             progress: Mutex::new(Progress::default()),
+            probations: Mutex::default(),
             _folder: folder,
         };
         for (name, station) in &this.stations {

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use bulkhead_runtime::supervise;
 use clap::{Args, Parser, Subcommand};
 
-use self::client::HostArgs;
+use self::client::{HostArgs, Refusal};
 use crate::interface;
 use crate::manifest::{AccessLog, Manifest};
 use crate::telemetry::{self, LogFormat};
@@ -160,6 +160,9 @@ enum Verb {
         /// Swap also when this version is the active one already
         #[arg(long)]
         force: bool,
+        /// Wait until the version has passed its probation; fail if it goes back
+        #[arg(long, conflicts_with = "dry_run")]
+        wait: bool,
         #[command(flatten)]
         host: HostArgs,
         /// As JSON
@@ -233,10 +236,10 @@ struct ApplicationArgs {
     #[arg(long, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
     /// Where to listen, in place of the manifest's; with port 0 the system chooses one
-    #[arg(long, env = "BULKHEAD_LISTEN")]
+    #[arg(long, env = "BULKHEAD_LISTEN", value_parser = crate::address::parse)]
     listen: Option<SocketAddr>,
     /// Where operators reach the host, in place of the manifest's
-    #[arg(long, env = "BULKHEAD_ADMIN")]
+    #[arg(long, env = "BULKHEAD_ADMIN", value_parser = crate::address::parse)]
     admin: Option<SocketAddr>,
 }
 
@@ -270,7 +273,11 @@ pub fn run() -> ExitCode {
         return ExitCode::from(PANICKED);
     }
     if let Some(Err(error)) = result {
-        telemetry::say(&format!("error: failed to {error:#}"));
+        telemetry::say(&match error.downcast_ref::<Refusal>() {
+            // Nothing failed: the host said no, and why.
+            Some(refusal) => format!("error: {refusal}"),
+            None => format!("error: failed to {error:#}"),
+        });
         telemetry::flush();
         return ExitCode::FAILURE;
     }
@@ -296,8 +303,8 @@ impl Command {
             Verb::DeadLetters { action, host, json } => dead_letters::run(&host, &action, json),
             Verb::Check { host, repair, json } => check::run(&host, repair, json),
             Verb::Replay { service, host, json } => replay::run(&host, &service, json),
-            Verb::Deploy { service, file, how, force, host, json } => {
-                deploy::run(&host, &service, file, &how, force, json)
+            Verb::Deploy { service, file, how, force, wait, host, json } => {
+                deploy::run(&host, &service, file, &how, &deploy::Then { force, wait, json })
             }
             Verb::Versions { service, host, json } => versions::run(&host, &service, json),
             Verb::Rollback { service, to, how, host, json } => {

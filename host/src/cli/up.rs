@@ -9,10 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ApplicationArgs;
 use super::output::print;
+use crate::address::refused;
 use crate::admin::Admin;
 use crate::application::Application;
 use crate::http::{Listening, serve};
 use crate::manifest::{AccessLog, Manifest};
+use crate::telemetry::{self, one_line};
 use crate::watch::Watch;
 use crate::{tasks, telemetry};
 
@@ -26,7 +28,7 @@ pub(super) fn run(
     let mut manifest = arguments.read()?;
     manifest.access_log = access_log.or(manifest.access_log);
     telemetry::set_access_log(manifest.access_log);
-    let listener = listen(manifest.listen, "--listen or application.listen")?;
+    let listener = listen(manifest.listen, "listen")?;
     let admin_listener = listen_for_operators(&manifest, asked)?;
     let application = Application::start(&manifest)
         .map_err(|error| anyhow::anyhow!("start the application {}:\n{error}", manifest.name))?;
@@ -82,7 +84,9 @@ async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) ->
         let reload = move || application.reload(&application.maintain());
         match tokio::task::spawn_blocking(reload).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(%error, "SIGHUP: the manifest was not reloaded"),
+            Ok(Err(error)) => {
+                tracing::error!(error = one_line(&error), "SIGHUP: the manifest was not reloaded")
+            }
             Err(error) => tracing::error!(%error, "SIGHUP: the host failed at the reload"),
         }
     }
@@ -90,10 +94,9 @@ async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) ->
 }
 
 fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| {
-        format!(
-            "listen on {address}: is another process there? Stop it, or choose another address with {option}"
-        )
+    TcpListener::bind(address).map_err(|error| {
+        let (why, remedy) = refused(&error, address, option);
+        anyhow::anyhow!("listen on {address}: {why}; {remedy}")
     })
 }
 
@@ -103,10 +106,10 @@ fn listen_for_operators(manifest: &Manifest, asked: bool) -> anyhow::Result<TcpL
     match TcpListener::bind(manifest.admin) {
         Err(error) if error.kind() == ErrorKind::AddrInUse && !asked => {
             tracing::warn!(address = %manifest.admin, "the admin port is taken by another process; another one is used");
-            listen(SocketAddr::new(manifest.admin.ip(), 0), "--admin or application.admin")
+            listen(SocketAddr::new(manifest.admin.ip(), 0), "admin")
         }
         Ok(listener) => Ok(listener),
-        Err(_) => listen(manifest.admin, "--admin or application.admin"),
+        Err(_) => listen(manifest.admin, "admin"),
     }
 }
 

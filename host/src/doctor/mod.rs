@@ -20,6 +20,7 @@ mod services;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use bulkhead_build::folder_of;
 use serde::Serialize;
 
 use crate::manifest::Manifest;
@@ -93,8 +94,7 @@ impl Check {
 /// Looks at everything.
 #[must_use]
 pub fn examine(asked: &Asked) -> Vec<Check> {
-    let folder = asked.manifest.parent().filter(|folder| *folder != Path::new(""));
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder_of(&asked.manifest);
     let manifest = Manifest::read(&asked.manifest);
     let mut checks = vec![host()];
     checks.extend(building::checks(folder, manifest.as_ref().ok()));

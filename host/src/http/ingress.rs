@@ -186,7 +186,13 @@ impl Ingress {
         let patience = tokio::time::timeout_at((deadline + ANSWER_GRACE).into(), answered);
         let outcome = match patience.await {
             Ok(answered) => answered.unwrap_or(Err(Failure::Stopping)),
-            Err(_) => Err(Failure::OutcomeUnknown("there was no answer long after the deadline".into())),
+            Err(_) => {
+                let failure = Failure::OutcomeUnknown("there was no answer long after the deadline".into());
+                // No worker has told of it: it still runs, or waits for a commit.
+                let (service, method) = (&*target.service, parts.method.as_str());
+                tracing::error!(service, trace_id, method, path = route, %failure, "a request failed");
+                Err(failure)
+            }
         };
         match outcome {
             Ok(answer) => Ok(response(answer, target, compression).await),

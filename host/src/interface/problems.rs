@@ -139,11 +139,6 @@ pub const STANDARD: [StandardProblem; 34] = [
         "The service failed. Nothing that it wrote was kept. The log has the reason under `trace_id`.",
     ),
     standard(
-        500,
-        "outcome-unknown",
-        "The database failed in the commit. Look whether the change is there before you try again.",
-    ),
-    standard(
         501,
         "not-implemented",
         "The request has a method or a transfer coding that the host does not know. A body may be `chunked`, and no more.",
@@ -152,6 +147,13 @@ pub const STANDARD: [StandardProblem; 34] = [
         503,
         "unavailable",
         "There is no room or the change could not be committed: nothing was done. Try again after the seconds of `Retry-After`.",
+    ),
+    standard(
+        503,
+        "outcome-unknown",
+        "The database failed in the commit, and nobody can say whether the change was made. Repeat the request with the same \
+         `Idempotency-Key`: its effects are those of one. Without a key, look whether the change is there first. On the admin port: `detail` \
+         says which version serves, and what may be otherwise after a crash.",
     ),
     standard(
         503,

@@ -144,14 +144,13 @@ fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
 pub(super) fn read_entities(section: &Section<'_, '_>, report: &mut Report<'_>) -> BTreeMap<String, Entity> {
     let mut entities = BTreeMap::new();
     for (name, entry) in section.entries() {
-        let line = report.line(&entry.span);
         let Some(mut entity) = entry.table(report) else { continue };
         let select = entity.required_string("select", "select = \"SELECT id, name FROM note\"", report);
         let deleted = entity.string("deleted", report);
         entity.finish(report);
         if let Some((select, _)) = select {
             let deleted = deleted.map(|(kind, _)| kind.to_owned());
-            entities.insert(name, Entity { line, select: select.to_owned(), deleted });
+            entities.insert(name, Entity { select: select.to_owned(), deleted });
         }
     }
     entities

@@ -5,6 +5,7 @@
 mod check;
 mod data;
 mod edges;
+mod lines;
 mod read;
 mod section;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use bulkhead_runtime::ServiceSpec;
 use bulkhead_store::ReplicaSpec;
 
+pub use self::lines::Lines;
 pub use self::read::is_service_name;
 
 /// An application.
@@ -39,6 +41,8 @@ pub struct Manifest {
     pub access_log: Option<AccessLog>,
     /// How requests' tokens are checked; without it no request has a principal.
     pub auth: Option<Auth>,
+    /// The lines of the entries of `[application]`.
+    pub lines: Lines,
     /// The services by name.
     pub services: BTreeMap<String, ServiceEntry>,
 }
@@ -57,8 +61,6 @@ pub enum AccessLog {
 /// How requests' tokens are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {
-    /// The line that it stands at.
-    pub line: usize,
     /// The service that has the public keys.
     pub service: String,
     /// The path that it serves them at, as a JSON Web Key Set.
@@ -76,6 +78,8 @@ pub struct Auth {
 pub struct ServiceEntry {
     /// The line that its section begins at.
     pub line: usize,
+    /// The lines of its entries.
+    pub lines: Lines,
     /// Where its component comes from.
     pub source: Source,
     /// The database's file, relative to the data folder.
@@ -95,8 +99,6 @@ pub struct ServiceEntry {
 /// What a service owns and others may keep copies of: what the consistency check compares them with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entity {
-    /// The line that it stands at.
-    pub line: usize,
     /// A SELECT on the owner's database: a row for each, with the columns as replicas have them. The key is `id`.
     pub select: String,
     /// The type of event that tells that one is gone.

@@ -76,6 +76,95 @@ fn every_mistake_is_reported_with_its_line() {
     assert_eq!(report.lines().count(), 7, "{report}");
 }
 
+/// The line of the entry, and not that of its section.
+#[test]
+fn each_mistake_is_at_the_line_of_its_entry() {
+    const TEXT: &str = r#"[application]
+name = "notes"
+admin = "192.0.2.1:9090"
+[application.auth]
+keys = "nobody:/keys"
+issuer = "notes"
+audience = "notes"
+revoked_by = "user.gone"
+[service.note]
+source = "note.wasm"
+database = "sqlite:data/note.db"
+routes = [
+    "/notes",
+    "/shared",
+]
+publishes = [
+    "note.written",
+    "front.seen",
+]
+calls = [
+    "front",
+    "nowhere",
+]
+[service.note.limits]
+queue = 7
+memory = "900GiB"
+body = "900GiB"
+[service.note.entity.note]
+select = "SELECT id FROM note"
+deleted = "note.gone"
+[service.front]
+source = "front.wasm"
+database = "sqlite:data/front.db"
+routes = ["/front", "/shared"]
+rebuildable = true
+publishes = [
+    "note.written",
+]
+subscribes = [
+    "note.written",
+    "note.unheard-of",
+]
+calls = ["note"]
+[service.front.replica.copy]
+owner = "note"
+upsert = "note.changed"
+delete = "note.gone"
+key = "id"
+columns = { id = "text" }
+[service.front.replica.other]
+owner = "front"
+upsert = "front.seen"
+key = "id"
+columns = { id = "text" }
+"#;
+    let report = parse(TEXT).unwrap_err();
+    let line = |entry: &str| TEXT.lines().position(|line| line.trim() == entry).unwrap() + 1;
+    // What is told where: of two services with one route, the second by name.
+    for (entry, expected) in [
+        ("admin = \"192.0.2.1:9090\"", "application.admin: 192.0.2.1:9090 can be reached"),
+        ("keys = \"nobody:/keys\"", "application.auth.keys: there is no service"),
+        ("revoked_by = \"user.gone\"", "application.auth.revoked_by: no service publishes user.gone"),
+        ("\"/shared\",", "service.note.routes: /shared is a route of front already"),
+        ("\"front.seen\",", "service.note.publishes: the type front.seen begins with"),
+        ("\"nowhere\",", "service.note.calls: there is no service \"nowhere\""),
+        ("memory = \"900GiB\"", "service.note.limits.memory is at most"),
+        ("body = \"900GiB\"", "service.note.limits.body is at most"),
+        ("deleted = \"note.gone\"", "service.note.entity.note.deleted: note does not publish note.gone"),
+        (
+            "rebuildable = true",
+            "service.front: a rebuildable service owns nothing, and this one has publishes",
+        ),
+        ("\"note.unheard-of\",", "service.front.subscribes: no service publishes note.unheard-of"),
+        ("calls = [\"note\"]", "in a circle, front → note → front"),
+        (
+            "upsert = \"note.changed\"",
+            "service.front.replica.copy.upsert: note does not publish note.changed",
+        ),
+        ("delete = \"note.gone\"", "service.front.replica.copy.delete: note does not publish note.gone"),
+        ("owner = \"front\"", "service.front.replica.other.owner: \"front\" is no other service"),
+    ] {
+        let expected = format!("{}: {expected}", line(entry));
+        assert!(report.contains(&expected), "{expected}\nis not in\n{report}");
+    }
+}
+
 #[test]
 fn mistakes_between_services_are_reported() {
     for (from, to, expected) in [

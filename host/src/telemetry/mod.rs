@@ -48,6 +48,12 @@ pub(crate) fn set_access_log(access_log: Option<AccessLog>) {
 /// The way to standard error.
 static LINES: LazyLock<Lines> = LazyLock::new(|| Lines::to(std::io::stderr()));
 
+/// An error of several lines, a refusal for several reasons say, as a record of the log has it: one record is one line.
+pub(crate) fn one_line(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
 /// Starts the log. `filter` is a level or a list such as `info,bulkhead_store=debug`.
 ///
 /// # Errors

@@ -366,6 +366,27 @@ impl InboxReader {
         self.read(list)
     }
 
+    /// The parked events and dead letters behind this place, a producer and a sequence, by producer and then by sequence, at most `count`.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn parked_after(
+        &self,
+        (producer, sequence): (&str, i64),
+        count: u32,
+    ) -> Result<Vec<Parked>, StatementError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(&format!(
+                    "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE (producer, sequence) > (?1, ?2)
+                     ORDER BY producer, sequence LIMIT ?3"
+                ))?
+                .query_map((producer, sequence, count), Parked::from_row)?
+                .collect()
+        })
+    }
+
     /// The parked event or dead letter with this id.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::answer::Answer;
+use crate::fail::or_fail;
 use crate::fault::Fault;
 use crate::world::World;
 
@@ -156,12 +157,13 @@ impl Request {
         for (name, value) in &headers {
             let pair =
                 HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::try_from(value.as_str()).ok());
-            let (name, value) = pair.unwrap_or_else(|| panic!("{name}: {value:?} can be no header"));
+            let (name, value) = or_fail(pair.ok_or(()), |()| format!("{name}: {value:?} can be no header"));
             map.append(name, value);
         }
         let idempotency_key = Method::from_bytes(method.as_bytes())
-            .map_or(Ok(None), |method| bulkhead::http::idempotency_key(&method, &map))
-            .unwrap_or_else(|problem| panic!("a host refuses this request: {}", problem.detail));
+            .map_or(Ok(None), |method| bulkhead::http::idempotency_key(&method, &map));
+        let idempotency_key =
+            or_fail(idempotency_key, |problem| format!("a host refuses this request: {}", problem.detail));
         if self.fault == Some(Fault::Memory) {
             member.stepped.renew();
         }
@@ -200,7 +202,7 @@ impl Request {
             member.stepped.run(job);
             outcome.try_recv().ok()
         });
-        let outcome = outcome.unwrap_or_else(|| world.fail("the request has no answer"));
+        let Some(outcome) = outcome else { world.fail("the request has no answer") };
         let (status, headers, body, replayed) = match outcome {
             Ok(answer) => (answer.status, answer.headers, answer.body, answer.replayed),
             Err(failure) => problem(&failure, &trace_id),

@@ -15,6 +15,7 @@ use crate::application::{Builder, advance};
 use crate::component::manifest;
 use crate::diff;
 use crate::event::{Event, Published, Timer};
+use crate::fail::or_fail;
 use crate::fault::Fault;
 use crate::request::Request;
 use crate::world::{Looks, World};
@@ -230,7 +231,7 @@ impl Service {
     #[track_caller]
     pub fn description(&self) -> Description {
         let component = &self.world.member(&self.name).component;
-        component.description.clone().unwrap_or_else(|| panic!("{} exports no `describe`", self.name))
+        or_fail(component.description.clone().ok_or(()), |()| format!("{} exports no `describe`", self.name))
     }
 }
 

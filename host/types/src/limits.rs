@@ -66,7 +66,7 @@ pub const BATCH_LOSS_WINDOW: u32 = 256;
 
 /// Headers of an answer of a service. Then its handler has failed: 500.
 pub const RESPONSE_HEADERS_MAX: usize = 128;
-/// Time beyond a request's deadline that its client waits for a COMMIT, or for others to be run again. Then: 500 `outcome-unknown`.
+/// Time beyond a request's deadline that its client waits for a COMMIT, or for others to be run again. Then: 503 `outcome-unknown`.
 pub const ANSWER_GRACE: Duration = Duration::from_secs(30);
 /// The longest time that a manifest may give for anything.
 pub const DURATION_MAX: Duration = Duration::from_secs(3600);
@@ -109,6 +109,12 @@ pub const RANDOM_BYTES_MAX: u64 = 64 * KIB as u64;
 pub const LOG_LINE_BYTES_MAX: usize = 8 * KIB;
 /// Log lines of one handler. The rest is counted and left out.
 pub const LOG_LINES_MAX: u32 = 100;
+/// Bytes of what a guest says when it panics. What is longer is cut.
+pub const PANIC_MESSAGE_BYTES_MAX: usize = KIB;
+/// Bytes of where in its source a guest says that it panicked. What is longer is cut.
+pub const PANIC_PLACE_BYTES_MAX: usize = 256;
+/// Bytes of a statement, and of why it failed, in a log line or a dead letter. What is longer is cut.
+pub const STATEMENT_TOLD_BYTES_MAX: usize = 512;
 /// Bytes of log lines that wait to be written to standard error. What is beyond is dropped and counted.
 pub const LOG_QUEUE_BYTES_MAX: usize = 4 * MIB;
 /// Log lines that wait to be written. What is beyond is dropped and counted.
@@ -164,7 +170,7 @@ pub const LANE_SKIPPED_MAX: i64 = 4096;
 /// Attempts after which a parked event is a dead letter: the backoff between them adds up to some 10 minutes.
 pub const ATTEMPTS_MAX: u32 = 12;
 /// Bytes of the reason that is kept of a failed attempt. What is longer is cut.
-pub const REASON_BYTES_MAX: usize = 1024;
+pub const REASON_BYTES_MAX: usize = 3 * KIB;
 /// Bytes of events that are read of a log at a time, but for the last of them.
 pub const LOG_READ_BYTES_MAX: usize = 4 * MIB;
 /// The time after the first failed attempt; it doubles with each further one, with jitter of up to a half.
