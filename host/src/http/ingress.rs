@@ -107,10 +107,10 @@ impl Ingress {
         let checked = well_formed::check(&mut request);
         visit.asks_for(request.uri().path());
         checked?;
-        let ready = !self.stopping.load(Ordering::Relaxed);
+        let stopping = self.stopping.load(Ordering::Relaxed);
         let interface = self.interface.get();
         let page = interface.page(request.uri().path());
-        if let Some(response) = own(&request, page, ready, trace_id) {
+        if let Some(response) = own(&request, page, stopping, trace_id) {
             return Ok(response);
         }
         let (mut parts, ()) = request.into_parts();
