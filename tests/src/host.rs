@@ -261,7 +261,7 @@ pub fn run_in(folder: &Path, arguments: &[&str]) -> Finished {
 pub(crate) fn kill_while_starting(manifest: &Path, data: &Path, after: Duration) {
     let mut all = vec!["up", "--manifest", text(manifest), "--data", text(data)];
     all.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    let process = Process::spawn(&all, &[]);
+    let process = Process::spawn(&all, &[], None);
     let _ = process.lines.recv_timeout(after);
     // It is killed when it is dropped.
     drop(process);
