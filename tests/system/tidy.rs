@@ -199,7 +199,7 @@ fn crates_depend_on_one_another_in_one_direction() {
             "bulkhead-testing",
             &["bulkhead", "bulkhead-build", "bulkhead-runtime", "bulkhead-store", "bulkhead-types"],
         ),
-        ("bulkhead-component-tests", &["bulkhead-testing"]),
+        ("bulkhead-component-tests", &["bulkhead", "bulkhead-testing"]),
         ("bulkhead-properties", &[]),
         ("bulkhead-sdk", &["bulkhead-properties"]),
         ("bulkhead-contracts", &["bulkhead-properties", "bulkhead-sdk"]),

@@ -320,7 +320,7 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
             let chosen: Vec<(String, i64)> =
                 chosen.map(|parked| (parked.producer, parked.sequence)).collect();
             if !chosen.is_empty() {
-                count += station.consumer.retry_all(&chosen).map_err(|error| failed(&error))?;
+                count += station.consumer.retry_all(&chosen).map_err(|error| not_changed(&error))?;
             }
         }
         if count > 0 {

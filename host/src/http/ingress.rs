@@ -190,7 +190,7 @@ impl Ingress {
                 let failure = Failure::OutcomeUnknown("there was no answer long after the deadline".into());
                 // No worker has told of it: it still runs, or waits for a commit.
                 let (service, method) = (&*target.service, parts.method.as_str());
-                tracing::error!(service, trace_id, method, path = route, %failure, "a request failed");
+                tracing::error!(service, trace_id, method, path = %route, %failure, "a request failed");
                 Err(failure)
             }
         };
