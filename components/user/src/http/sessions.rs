@@ -109,8 +109,10 @@ pub(super) fn create(
     } else {
         // Read again: another one may have failed meanwhile, and both count.
         let failures = login_failure::find(&transaction, &whose)?;
-        let failures = settings.throttle.after_failure(failures, now);
-        login_failure::record(&transaction, &whose, failures, settings.throttle.over_since(now))?;
+        let throttle = settings.throttle;
+        let failures = throttle.after_failure(failures, now);
+        let over = (throttle.over_since(now), throttle.over_from(now));
+        login_failure::record(&transaction, &whose, failures, over)?;
         return Err(invalid_credentials());
     };
     if failures.is_some() {
