@@ -47,7 +47,7 @@ query! {
 
 body! {
     /// A product to create.
-    pub struct NewProduct {
+    pub struct ProductInput {
         /// The category that it belongs to.
         pub category_id: CategoryId,
         /// What it is called.
@@ -129,7 +129,7 @@ pub(super) fn by_sku(Path(sku): Path<Sku>, snapshot: Snapshot) -> Result<Json<Pr
 
 pub(super) fn create(
     _: Admin,
-    Body(new): Body<NewProduct>,
+    Body(new): Body<ProductInput>,
     transaction: Transaction,
 ) -> Result<Created<ProductDetail>> {
     let now = now();

@@ -18,7 +18,7 @@ use crate::store::user::{self, User, email_taken};
 
 body! {
     /// A user to register.
-    pub struct NewUser {
+    pub struct UserInput {
         /// Unique without regard to upper and lower case.
         pub email: NewEmail,
         /// To log in with.
@@ -52,7 +52,7 @@ pub(super) fn by_id(Own(id): Own<UserId>, snapshot: Snapshot) -> Result<Json<Use
 
 pub(super) fn create(
     compute: Compute,
-    Body(new): Body<NewUser>,
+    Body(new): Body<UserInput>,
     transaction: Transaction,
 ) -> Result<Created<User>> {
     let settings = settings();
@@ -98,8 +98,8 @@ pub(super) fn change(
     };
     user::update(&transaction, &changed)?;
     let event = user_changed(&changed);
-    // The latest state is enough; and whoever changes much can still be forgotten within a moment.
-    transaction.compact(&event.subject())?;
+    // The latest state is enough; and whoever changes much can still be forgotten within a moment. The answers to their requests stay.
+    transaction.erase(&event.subject())?;
     transaction.publish(&event)?;
     Ok(Json(changed))
 }
@@ -108,8 +108,10 @@ pub(super) fn delete(Own(id): Own<UserId>, transaction: Transaction) -> Result<N
     let email = user::delete(&transaction, id)?.ok_or_else(no_such_user)?;
     login_failure::forget_email(&transaction, &email.to_ascii_lowercase())?;
     let deleted = UserDeleted { id };
-    // First, or it would take the data out of this event as well.
-    transaction.compact(&deleted.subject())?;
+    // First, or it would erase the data of this event as well.
+    transaction.erase(&deleted.subject())?;
+    // Whoever asked for them: they say who it was, and where they lived.
+    transaction.forget_answers(&deleted.subject())?;
     transaction.publish(&deleted)?;
     Ok(NoContent)
 }

@@ -13,10 +13,9 @@ use rusqlite::ffi;
 
 use super::lease::Lease;
 use crate::error::classify;
-use crate::idempotency;
 use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
-use crate::{Constraint, Outcome, PublishError, ResultSet, StatementError, Value};
+use crate::{Constraint, Database, Outcome, PublishError, ResultSet, StatementError, Value};
 
 /// Why a batch was lost.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -81,14 +80,27 @@ pub struct UnitOfWork<M> {
     published: Option<i64>,
     /// It set a timer.
     timer: bool,
+    /// The subjects of what it published and set, and those that its handler named.
+    about: Vec<String>,
+    /// SQLite's count of changed rows when it began.
+    changes_before: u64,
 }
 
 impl<M> UnitOfWork<M> {
     pub(super) fn begin(lease: Lease<M>) -> Self {
         let deadline = Instant::now() + LEASE_HOLD_DEFAULT;
-        let mut unit = Self { lease, deadline, lost: None, published: None, timer: false };
+        let mut unit = Self {
+            lease,
+            deadline,
+            lost: None,
+            published: None,
+            timer: false,
+            about: Vec::new(),
+            changes_before: 0,
+        };
         let session = unit.lease.session();
         if let Ok(guarded) = session.guarded() {
+            unit.changes_before = guarded.connection.total_changes();
             // That of a neighbour is nothing that this unit may see.
             set_last_insert_rowid(&guarded.connection, 0);
         }
@@ -150,6 +162,10 @@ impl<M> UnitOfWork<M> {
         self.lease.session().database.storage()
     }
 
+    pub(crate) fn database(&mut self) -> &Database {
+        &self.lease.session().database
+    }
+
     /// What idempotent requests are hashed with.
     pub(crate) fn secret(&mut self) -> Vec<u8> {
         self.lease.session().database.secret().to_owned()
@@ -164,6 +180,12 @@ impl<M> UnitOfWork<M> {
     /// A timer was set, which [`super::Happened`] is to tell of if the unit of work is kept.
     pub(crate) fn note_timer(&mut self) {
         self.timer = true;
+    }
+
+    /// Whether it has written anything: a row, an event, a timer.
+    pub fn wrote(&mut self) -> bool {
+        let before = self.changes_before;
+        self.lease.session().guarded().is_ok_and(|guarded| guarded.connection.total_changes() != before)
     }
 
     /// Where the log stands, if nothing else is published.
@@ -181,21 +203,29 @@ impl<M> UnitOfWork<M> {
         event.check()?;
         let sequence = self.as_host(|connection| outbox::append(connection, event))?;
         self.published = Some(sequence);
+        self.about(event.subject);
         Ok(())
     }
 
-    /// Takes the data out of every event of `subject` that is in the log, and gives how many had any. The answers that were kept for
-    /// requests by the subject, or that made it, go as well.
+    /// Says that it is about this subject: see [`Self::forget_answers`].
+    pub fn about(&mut self, subject: &str) {
+        if self.about.last().is_none_or(|last| last != subject) {
+            self.about.push(subject.to_owned());
+        }
+    }
+
+    /// What it is about, as far as that is known by now.
+    pub(crate) fn subjects(&self) -> &[String] {
+        &self.about
+    }
+
+    /// Erases the data of every event of `subject` that is in the log, and gives how many had any.
     ///
     /// # Errors
     ///
     /// When the rows could not be written.
-    pub fn compact(&mut self, subject: &str) -> Result<u64, StatementError> {
-        let secret = self.secret();
-        self.as_host(|connection| {
-            idempotency::forget(connection, &secret, subject)?;
-            outbox::compact(connection, subject)
-        })
+    pub fn erase(&mut self, subject: &str) -> Result<u64, StatementError> {
+        self.as_host(|connection| outbox::erase(connection, subject))
     }
 
     /// Ends it: released into the batch when `keep`, else rolled back.
