@@ -47,9 +47,10 @@ impl ComputeRoutes {
             return false;
         }
         let method = if method == "HEAD" { "GET" } else { method };
+        let path = decoded(path);
         self.by_method
             .get(method)
-            .and_then(|routes| routes.at(&decoded(path)).ok())
+            .and_then(|routes| routes.at(&path).ok())
             .is_some_and(|matched| *matched.value)
     }
 }
