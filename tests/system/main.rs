@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod access_log;
 mod addresses;
 mod admin;
 mod bad_requests;
@@ -25,6 +26,7 @@ mod doctor;
 mod events;
 mod failures;
 mod hostile;
+mod http_rules;
 mod idempotency;
 mod identity;
 mod images;

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::{BuildError, BuildOptions, BuildRequest, build};
+use crate::{BuildError, BuildOptions, BuildRequest, build, migrations};
 
 /// Files above a crate that its build goes by.
 const ABOVE: [&str; 5] =
@@ -117,7 +117,10 @@ pub(crate) fn leave(
     let of_crates = sources.iter().filter_map(|source| {
         source.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")).find(|file| file.is_file())
     });
-    let others: BTreeSet<PathBuf> = above.filter(|file| file.is_file()).chain(of_crates).collect();
+    // A migration that comes or goes changes the time of its folder.
+    let migrations = migrations::folders(manifest.parent().unwrap_or(crate_dir));
+    let others: BTreeSet<PathBuf> =
+        above.filter(|file| file.is_file()).chain(of_crates).chain(migrations).collect();
     // Where a crate is new cargo writes the lock file, before it builds.
     let locks = others.iter().filter(|file| file.ends_with("Cargo.lock"));
     let written = locks.filter_map(|lock| fs::metadata(lock).and_then(|lock| lock.modified()).ok());

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bulkhead_store::Loss;
 
 use crate::bindings::bulkhead::service::types::Request;
+use crate::waits::Waited;
 
 /// One request for a service. It is kept until its answer is durable, so that it can be run again.
 pub struct Job {
@@ -18,6 +19,8 @@ pub struct Job {
     pub again: bool,
     /// What the client knows the request by, if it said so: the effects of all requests with it are those of one.
     pub idempotency_key: Option<String>,
+    /// Told how long it stood in its queue.
+    pub waited: Waited,
 }
 
 /// Takes the outcome of a job, once.
@@ -56,7 +59,7 @@ pub enum Failure {
     /// The host could not run it.
     #[error("the host failed: {0}")]
     Host(String),
-    /// COMMIT failed, and nobody can tell what became of it.
+    /// COMMIT failed, and nobody can tell what became of it: after a crash it may be durable.
     #[error("the outcome of the commit is unknown: {0}")]
     OutcomeUnknown(String),
     /// The request's deadline passed.

@@ -71,11 +71,13 @@ impl From<&Failure> for Problem {
                 "The service failed",
                 "the service failed while it handled this request; nothing that it wrote was kept",
             ),
+            // Without `Retry-After`: a client that repeats what it is told to would have its effects twice.
             Failure::OutcomeUnknown(_) => Self::new(
-                500,
+                503,
                 "outcome-unknown",
                 "The outcome is unknown",
-                "the database failed in the commit; look whether the change is there before you try again",
+                "the database failed in the commit, and whether the change was made is not known; repeat the request with the same \
+                 Idempotency-Key, or look whether the change is there before you repeat it without one",
             ),
             Failure::Deadline => Self::new(
                 504,

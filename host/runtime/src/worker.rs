@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use flume::Receiver;
+use prometheus_client::metrics::histogram::Histogram;
 
 use crate::diagnosis;
 use crate::job::{Failure, Job};
@@ -12,12 +13,14 @@ use crate::service::Work;
 pub(crate) struct Worker {
     runner: Runner,
     queue: Receiver<Work>,
+    /// How long jobs have stood in it.
+    wait: Histogram,
     stopped: bool,
 }
 
 impl Worker {
-    pub(crate) fn new(runner: Runner, queue: Receiver<Work>) -> Self {
-        Self { runner, queue, stopped: false }
+    pub(crate) fn new(runner: Runner, queue: Receiver<Work>, wait: Histogram) -> Self {
+        Self { runner, queue, wait, stopped: false }
     }
 
     /// Takes jobs until it is told to stop.
@@ -51,7 +54,12 @@ impl Worker {
                 Some(self.queue.recv().unwrap_or(Work::Stop))
             };
             match work {
-                Some(Work::Job(job)) => return Some(job),
+                Some(Work::Job(job, since)) => {
+                    let waited = since.elapsed();
+                    self.wait.observe(waited.as_secs_f64());
+                    job.waited.tell(waited);
+                    return Some(job);
+                }
                 Some(Work::Stop) => self.stopped = true,
                 None => {}
             }

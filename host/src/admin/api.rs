@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_runtime::{Edge, Problem};
+use bulkhead_runtime::{ChangeError, Edge, Problem};
 use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
 use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
@@ -10,29 +10,27 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::{Admin, deploys, metrics};
 use crate::application::{Application, RebuildError};
 use crate::check;
-use crate::http::body;
+use crate::http::body::RequestBody;
 
 pub(super) type Answered = Result<Response<Full<Bytes>>, Problem>;
 
 /// Bytes of a body that are read where it has too many: whoever deploys the wrong file is to be told so.
-const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
+pub(super) const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
 /// Parked events that are made due in one unit of work.
 const RETRIED_AT_ONCE: u32 = 500;
 /// The most events that are listed at once.
 const EVENTS_MAX: u32 = 1000;
 
-pub(super) async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Answered {
+pub(super) async fn answer(admin: Arc<Admin>, request: Request<()>, body: &mut RequestBody) -> Answered {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let body = body::read(request.into_body(), COMPONENT_BYTES_MAX, DISCARDED_MAX).await;
-    let body = body.map_err(deploys::of_body)?;
+    let body = body.read(COMPONENT_BYTES_MAX, DISCARDED_MAX).await.map_err(deploys::of_body)?;
     // What is asked here reads and writes databases: not on a network thread.
     let work = tokio::task::spawn_blocking(move || route(&admin, &method, &path, &query, &body));
     work.await
@@ -80,6 +78,7 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
         ("POST", ["api", "rollbacks", service]) => {
             deploys::roll_back(&admin.application, service, &parameter)
         }
+        ("GET", ["api", "probations", service]) => deploys::probation(application, service),
         ("GET", ["api", "versions", service]) => deploys::versions(application, service),
         ("POST", ["api", "reload"]) => deploys::reload(application),
         ("POST", ["api", "check"]) => {
@@ -109,6 +108,15 @@ pub(super) fn json_of(value: &Value) -> Answered {
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Problem {
     tracing::error!(%error, "an operator's request failed");
     Problem::new(500, "internal", "The host failed", error.to_string())
+}
+
+fn not_changed(error: &ChangeError) -> Problem {
+    match error {
+        ChangeError::OutcomeUnknown => {
+            Problem::new(503, "outcome-unknown", "The outcome is unknown", error.to_string())
+        }
+        ChangeError::Failed(_) => failed(error),
+    }
 }
 
 pub(super) fn unknown(what: &str) -> Problem {
@@ -272,7 +280,7 @@ fn retry(application: &Application, service: &str, id: &str) -> Answered {
     let parked = find(application, service, id)?;
     if let Some(station) = application.stations().get(service) {
         let there = station.consumer.retry_parked(&parked.producer, parked.sequence);
-        if !there.map_err(|error| failed(&error))? {
+        if !there.map_err(|error| not_changed(&error))? {
             return Err(unknown(&format!("{service} has taken {id} meanwhile")));
         }
         for edge in application.edges_to(service) {
@@ -328,7 +336,8 @@ fn drop_dead(application: &Application, service: &str, id: &str) -> Answered {
     let parked = find(application, service, id)?;
     let dropped = match application.stations().get(service) {
         Some(station) => {
-            station.consumer.drop_dead(&parked.producer, parked.sequence).map_err(|error| failed(&error))?
+            let dropped = station.consumer.drop_dead(&parked.producer, parked.sequence);
+            dropped.map_err(|error| not_changed(&error))?
         }
         None => false,
     };

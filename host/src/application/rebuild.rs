@@ -117,11 +117,19 @@ impl Application {
                 activations.reverse();
                 database.database.take_over_activations(&activations)?;
             }
-            point(&databases::pointer(&base), &path)?;
-            Ok((rebuilt, database))
+            let pointed = point(&databases::pointer(&base), &path);
+            match pointed {
+                // The name was replaced, and whether that is on the disk is not known: both databases stay until the next start, which
+                // removes the one that is not named.
+                Err(error) if databases::active(&base) == path => {
+                    tracing::error!(service = name, %error, "a rebuild serves, and may be lost if the machine fails");
+                    Ok((rebuilt, database, false))
+                }
+                pointed => pointed.map(|()| (rebuilt, database, true)),
+            }
         });
         let switched = match switched {
-            Ok((rebuilt, database)) => {
+            Ok((rebuilt, database, is_final)) => {
                 station.consumer.switch(station.consumer.release().with_database(database));
                 if let Ok(checkpointer) = self.checkpointer(station)
                     && let Some((_, checkpoints)) =
@@ -129,7 +137,9 @@ impl Application {
                 {
                     checkpoints.replace(name, checkpointer);
                 }
-                remove(&before);
+                if is_final {
+                    remove(&before);
+                }
                 Ok(rebuilt)
             }
             Err(error) => {

@@ -162,7 +162,8 @@ impl Application {
     fn read_manifest(&self) -> Result<Manifest, Vec<String>> {
         let running = self.manifest();
         let read = Manifest::read(&running.path).map_err(|error| vec![error.to_string()])?;
-        Ok(Manifest { listen: running.listen, admin: running.admin, data: running.data.clone(), ..read })
+        let (listen, admin, data) = (running.listen, running.admin, running.data.clone());
+        Ok(Manifest { listen, admin, data, access_log: running.access_log, ..read })
     }
 
     /// What of a service's section can't change while it serves.

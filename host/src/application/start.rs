@@ -122,8 +122,10 @@ impl Application {
             Checkpoints::start(checkpointers).map_err(|error| failed(&format!("start a thread: {error}")))?;
         let cache = ComponentCache::gentle(&databases::cache(&manifest.data))
             .map_err(|error| failed(&format!("start a thread: {error}")))?;
-        let identity =
-            manifest.auth.as_ref().map(|auth| Identity::new(Arc::clone(&surroundings), auth, revocations));
+        let identity = manifest
+            .auth
+            .as_ref()
+            .map(|auth| Arc::new(Identity::new(Arc::clone(&surroundings), auth, revocations)));
         let routes = Routes::new(&surroundings.directory, &logs);
         let this = Self {
             manifest: Current::new(manifest.clone()),
@@ -136,16 +138,18 @@ impl Application {
             consumers,
             stations,
             ledgers,
-            identity: Mutex::new(identity),
+            identity,
             interface: Arc::new(Current::new(Interface::new(manifest, &described))),
             routes: Arc::new(Current::new(routes)),
             connections: Arc::default(),
+            http_figures: Arc::default(),
             running: Mutex::new(Some((services, checkpoints))),
             lanes_max: manifest.edges().len() + SPARE_INSTANCES / 2,
             maintained: Mutex::default(),
             switching: Mutex::default(),
             stopping: Arc::default(),
             progress: Mutex::new(Progress::default()),
+            probations: Mutex::default(),
             _folder: folder,
         };
         for (name, station) in &this.stations {

@@ -27,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::client::{HostArgs, Refusal};
 use crate::interface;
-use crate::manifest::Manifest;
+use crate::manifest::{AccessLog, Manifest};
 use crate::telemetry::{self, LogFormat};
 
 /// Runs microservices as sandboxed WebAssembly components, each with its own SQLite database.
@@ -49,6 +49,9 @@ enum Verb {
         /// Build and deploy a component when its source changes, and read the manifest anew when that does
         #[arg(long)]
         watch: bool,
+        /// Whether each request has a line of log, and how that looks, in place of the manifest's
+        #[arg(long, value_enum, env = "BULKHEAD_ACCESS_LOG")]
+        access_log: Option<AccessLog>,
     },
     /// Make a service with a route, a table, a migration, an event and tests; and the application, where there is no manifest
     New {
@@ -156,6 +159,9 @@ enum Verb {
         /// Swap also when this version is the active one already
         #[arg(long)]
         force: bool,
+        /// Wait until the version has passed its probation; fail if it goes back
+        #[arg(long, conflicts_with = "dry_run")]
+        wait: bool,
         #[command(flatten)]
         host: HostArgs,
         /// As JSON
@@ -257,7 +263,7 @@ pub fn run() -> ExitCode {
     let command = Command::parse();
     let result =
         telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
-            Verb::Up { application, watch } => up::run(application, watch),
+            Verb::Up { application, watch, access_log } => up::run(application, watch, access_log),
             Verb::New { name, manifest, bulkhead } => new::run(name, manifest.manifest, bulkhead),
             Verb::Doctor { application, json } => doctor::run(application, json),
             Verb::Describe { application, json } => describe::run(application, json),
@@ -271,8 +277,8 @@ pub fn run() -> ExitCode {
             Verb::DeadLetters { action, host, json } => dead_letters::run(&host, &action, json),
             Verb::Check { host, repair, json } => check::run(&host, repair, json),
             Verb::Replay { service, host, json } => replay::run(&host, &service, json),
-            Verb::Deploy { service, file, how, force, host, json } => {
-                deploy::run(&host, &service, file, &how, force, json)
+            Verb::Deploy { service, file, how, force, wait, host, json } => {
+                deploy::run(&host, &service, file, &how, &deploy::Then { force, wait, json })
             }
             Verb::Versions { service, host, json } => versions::run(&host, &service, json),
             Verb::Rollback { service, to, how, host, json } => {

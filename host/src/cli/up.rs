@@ -12,14 +12,20 @@ use crate::address::refused;
 use crate::admin::Admin;
 use crate::application::Application;
 use crate::http::{Listening, serve};
-use crate::manifest::Manifest;
-use crate::telemetry::one_line;
+use crate::manifest::{AccessLog, Manifest};
+use crate::telemetry::{self, one_line};
 use crate::watch::Watch;
 
 /// Serves until told to stop.
-pub(super) fn run(arguments: ApplicationArgs, watch: bool) -> anyhow::Result<()> {
+pub(super) fn run(
+    arguments: ApplicationArgs,
+    watch: bool,
+    access_log: Option<AccessLog>,
+) -> anyhow::Result<()> {
     let asked = arguments.admin.is_some();
-    let manifest = arguments.read()?;
+    let mut manifest = arguments.read()?;
+    manifest.access_log = access_log.or(manifest.access_log);
+    telemetry::set_access_log(manifest.access_log);
     let listener = listen(manifest.listen, "listen")?;
     let admin_listener = listen_for_operators(&manifest, asked)?;
     let application = Application::start(&manifest)

@@ -1,11 +1,13 @@
 //! Answers of the host's own: problem documents, pages, and health.
 
 use bulkhead_runtime::Problem;
+use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
+use super::well_formed::malformed;
 use super::{HEALTH_ALIASES, HOST_PATHS};
 use crate::interface::{Page, is_page};
 
@@ -24,6 +26,29 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// What the HTTP library can't read the head of, by the status that it answers with.
+pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
+    Some(match status.as_u16() {
+        400 => malformed("the request line, a header, or how the body is framed is not valid in HTTP/1.1"),
+        414 => uri_too_long(),
+        431 => Problem::new(
+            431,
+            "headers-too-large",
+            "The headers are too large",
+            format!(
+                "there are more than {HEADER_LINES_MAX} headers, or they have more than {HEADERS_MAX} bytes"
+            ),
+        ),
+        _ => return None,
+    })
+}
+
+/// The problem of a path that is too long.
+pub(super) fn uri_too_long() -> Problem {
+    let detail = format!("the path has more than {PATH_MAX} bytes");
+    Problem::new(414, "uri-too-long", "The path is too long", detail)
 }
 
 /// The answer of one of the host's own paths, or of the page that is at a path; `None` for any other path.

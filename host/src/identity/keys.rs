@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use bulkhead_runtime::{Job, Problem, Request, Surroundings};
+use bulkhead_runtime::{Job, Problem, Request, Surroundings, Waited};
 use bulkhead_types::TraceId;
 use bulkhead_types::limits::{KEYS_AGE_MAX, KEYS_FETCH_INTERVAL, KEYS_WAIT_MAX};
 use jsonwebtoken::DecodingKey;
@@ -193,6 +193,7 @@ impl Keys {
             deadline,
             again: false,
             idempotency_key: None,
+            waited: Waited::default(),
             reply: Box::new(move |outcome| {
                 let _ = answer.send(outcome);
             }),

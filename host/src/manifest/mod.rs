@@ -37,12 +37,25 @@ pub struct Manifest {
     pub admin: SocketAddr,
     /// The data folder: the databases, the cache of compiled components, the lock.
     pub data: PathBuf,
+    /// The access log; where nothing is said it has the form of the other log lines.
+    pub access_log: Option<AccessLog>,
     /// How requests' tokens are checked; without it no request has a principal.
     pub auth: Option<Auth>,
     /// The lines of the entries of `[application]`.
     pub lines: Lines,
     /// The services by name.
     pub services: BTreeMap<String, ServiceEntry>,
+}
+
+/// Whether there is a line of log for each request, and how it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AccessLog {
+    /// None.
+    Off,
+    /// For people.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
 }
 
 /// How requests' tokens are checked.

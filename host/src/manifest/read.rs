@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec};
+use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec, normal_path};
 use bulkhead_types::limits;
 use toml::de::DeTable;
 
 use super::data::{read_entities, read_replicas};
 use super::section::{Report, Section};
-use super::{Auth, Lines, Manifest, Mistake, ServiceEntry, Source};
+use super::{AccessLog, Auth, Lines, Manifest, Mistake, ServiceEntry, Source};
 
 /// Where the host listens when the manifest does not say.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -51,6 +51,7 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
         listen: LISTEN_DEFAULT,
         admin: ADMIN_DEFAULT,
         data: folder.join(DATA_DEFAULT),
+        access_log: None,
         auth: None,
         lines: Lines::default(),
         services: BTreeMap::new(),
@@ -107,6 +108,18 @@ fn read_application(
     if let Some((data, _)) = section.string("data", report) {
         manifest.data = folder.join(data);
     }
+    manifest.access_log = match section.string("access_log", report) {
+        None => None,
+        Some(("off", _)) => Some(AccessLog::Off),
+        Some(("text", _)) => Some(AccessLog::Text),
+        Some(("json", _)) => Some(AccessLog::Json),
+        Some((other, span)) => {
+            let message =
+                format!("application.access_log is \"off\", \"text\" or \"json\", and not {other:?}");
+            report.add(&span, message);
+            None
+        }
+    };
     if let Some(auth) = section.table("auth", report) {
         manifest.auth = read_auth(auth, report);
     }
@@ -129,8 +142,9 @@ fn read_address(
 fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Auth> {
     let example = "keys = \"user:/.well-known/jwks.json\"";
     let keys = section.required_string("keys", example, report).and_then(|(keys, span)| {
-        let parts =
-            keys.split_once(':').filter(|(_, path)| path.starts_with('/') && !path.contains(['?', '#', ' ']));
+        let is_path =
+            |path: &str| !path.contains(['?', '#']) && normal_path(path).is_ok_and(|normal| normal == path);
+        let parts = keys.split_once(':').filter(|(_, path)| is_path(path));
         if parts.is_none() {
             let message = format!(
                 "application.auth.keys: {keys:?} is no service with a path of it; write for example {example}"
@@ -249,6 +263,14 @@ fn check_route(route: &str) -> Result<(), String> {
         return Err(format!(
             "{route:?} is a path, or a path and /... for all that is below it, for example \"/notes/...\""
         ));
+    }
+    // Requests are routed by the normal form of their path: a route of another form would lead nowhere.
+    let is_root = path.is_empty() && route == "/...";
+    match normal_path(path) {
+        Ok(normal) if normal == path => {}
+        Ok(normal) => return Err(format!("{route:?} is written {:?}", route.replacen(path, &normal, 1))),
+        Err(_) if is_root => {}
+        Err(error) => return Err(format!("{route:?} can be no route: {error}")),
     }
     if path.starts_with(crate::http::HOST_PATHS)
         || crate::http::HEALTH_ALIASES.contains(&path)

@@ -93,12 +93,13 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// When it is of a later host, can't be read, or is no SQLite database.
+    /// When it is of a later host, can't be read, is no SQLite database, or has no number left for an event or a timer.
     pub fn examine(path: &Path) -> Result<(), StoreError> {
         let read = || {
             let connection = open_to_look(path)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            system::known_version(&connection).map(drop)
+            system::known_version(&connection)?;
+            system::check_sequences(&connection)
         };
         read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source })
     }

@@ -188,7 +188,7 @@ impl Inspector {
             self.guarded
                 .connection
                 .prepare_cached(
-                    "/*bulkhead*/SELECT DISTINCT subject FROM _bulkhead_outbox WHERE sequence > ?1 AND type IN (?2, ?3)",
+                    "/*bulkhead*/SELECT subject FROM _bulkhead_outbox WHERE sequence > ?1 AND type IN (?2, ?3)",
                 )?
                 .query_map((sequence, kinds[0], kinds[1]), |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()

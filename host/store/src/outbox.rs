@@ -79,11 +79,11 @@ fn digest(event: &NewEvent<'_>) -> [u8; 32] {
 }
 
 /// Erases the data of every event of a subject, and gives how many had any. Each keeps its place: a consumer's position, which
-/// names its sequence and its id, holds.
+/// names its sequence and its id, holds. Those from before there were digests have none to halve: of nothing SQLite's `substr` is NULL.
 pub(crate) fn erase(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(
-            "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '', digest = substr(digest, 1, 16)
+            "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '', digest = coalesce(substr(digest, 1, 16), x'')
              WHERE subject = ?1 AND (data <> '') = 1",
         )?
         .execute([subject])

@@ -3,8 +3,8 @@
 //! Their schema has a version of its own, SQLite's `user_version`, which no guest can set: a database of an earlier host is brought
 //! forward when it is opened, and one of a later host is refused: what its tables mean is not known here.
 
-use bulkhead_types::{Random as _, SystemRandom};
-use rusqlite::{Connection, Error, ffi};
+use bulkhead_types::{HOST_TABLE_PREFIX, Random as _, SystemRandom};
+use rusqlite::{Connection, Error, OptionalExtension as _, ffi};
 
 /// What makes each version of the schema from the one before. A step never changes once it was released.
 const STEPS: &[&str] = &[
@@ -245,7 +245,14 @@ ALTER TABLE _bulkhead_idempotency DROP COLUMN about;
 ALTER TABLE _bulkhead_replica ADD COLUMN log TEXT NOT NULL DEFAULT '';
 ALTER TABLE _bulkhead_replica ADD COLUMN filled INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+-- A random number, written by what is not a batch: tells after a failed COMMIT whether it is there. See `settle.rs`.
+ALTER TABLE _bulkhead_meta ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+",
 ];
+
+/// The largest number that a row of the host's can have come to: a million a second for a hundred thousand years.
+const SEQUENCE_MAX: i64 = i64::MAX / 2;
 
 /// The names of the tables, of their indexes and of their triggers.
 const NAMES: &[&str] = &[
@@ -319,6 +326,7 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<Identity> {
             STEPS.len()
         ))?;
     }
+    check_sequences(connection)?;
     identity(connection)
 }
 
@@ -335,6 +343,33 @@ fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
 /// As for [`prepare`].
 pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Option<Identity>> {
     if known_version(connection)? < STEPS.len() { Ok(None) } else { identity(connection).map(Some) }
+}
+
+/// Says whether the tables still have numbers to give: SQLite keeps the last one that it gave in a table of its own, and behind the largest
+/// there is none. No host comes there by itself.
+///
+/// # Errors
+///
+/// SQLite's; one that says what to do, as for a file that is damaged.
+pub(crate) fn check_sequences(connection: &Connection) -> rusqlite::Result<()> {
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence')";
+    if !connection.query_row(exists, [], |row| row.get(0))? {
+        return Ok(());
+    }
+    let altered = connection
+        .query_row(
+            "SELECT name, seq FROM sqlite_sequence WHERE substr(name, 1, length(?1)) = ?1 AND seq > ?2",
+            (HOST_TABLE_PREFIX, SEQUENCE_MAX),
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)),
+        )
+        .optional()?;
+    let Some((name, seq)) = altered else { return Ok(()) };
+    let message = format!(
+        "sqlite_sequence has {seq} as the last number of {name}, which leaves none for the next row: something else than the host wrote it; \
+         put the file back as it was before, or, with the host stopped, set it back by hand: UPDATE sqlite_sequence SET seq = (SELECT \
+         max(sequence) FROM {name}) WHERE name = '{name}'"
+    );
+    Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(message)))
 }
 
 /// The version of the host's tables in a database.

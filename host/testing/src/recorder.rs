@@ -82,12 +82,13 @@ impl Recorder {
         state.fault = fault;
         state.mistake = None;
         commits.clear();
-        let times = match fault {
-            Some(Fault::Commit) => COMMITS,
-            Some(Fault::CommitOnce) => 1,
-            _ => 0,
+        let (times, how) = match fault {
+            Some(Fault::Commit) => (COMMITS, CommitFault::BeforeDurable),
+            Some(Fault::CommitOnce) => (1, CommitFault::BeforeDurable),
+            Some(Fault::CommitUnknown) => (1, CommitFault::Unknown),
+            _ => (0, CommitFault::BeforeDurable),
         };
-        (0..times).for_each(|_| commits.plan(CommitFault::BeforeDurable));
+        (0..times).for_each(|_| commits.plan(how));
     }
 
     /// The request or the delivery has ended: what is wrong with the test, if anything is.
@@ -100,7 +101,7 @@ impl Recorder {
         let Some(fault) = state.fault.take() else { return Ok(()) };
         let came_about = match fault {
             Fault::Commit => left < COMMITS,
-            Fault::CommitOnce => left < 1,
+            Fault::CommitOnce | Fault::CommitUnknown => left < 1,
             _ => state.met,
         };
         if came_about {

@@ -4,7 +4,9 @@ use std::borrow::Borrow;
 use std::fmt::Display;
 use std::rc::Rc;
 
-use bulkhead_runtime::{Failure, Header, Job, Principal, Problem, Request as Sent, is_hosts};
+use bulkhead_runtime::{
+    Failure, Header, Job, Principal, Problem, Request as Sent, Waited, is_hosts, normal_path, normal_query,
+};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -138,13 +140,19 @@ impl Request {
         let Self { world, service, method, path, query, headers, body, principal, caller, peer, .. } = self;
         let member = world.member(&service);
         let front = member.queues.front();
+        // As the edge of a host does it: there is one spelling for a path.
+        let path = match normal_path(&path) {
+            Ok(path) => path.into_owned(),
+            Err(error) => panic!("a host refuses {path:?}: {error}"),
+        };
+        let query = query.map(|query| normal_query(&query).into_owned());
         let Some(route) = front.route_of(&path) else {
             panic!(
                 "no route of the manifest leads to {path} at {service}; its routes are {:?}",
                 front.routes
             );
         };
-        // As the edge of a host does it: what is the host's to say a service does not see.
+        // What is the host's to say a service does not see.
         let mut map = HeaderMap::new();
         for (name, value) in &headers {
             let pair =
@@ -184,6 +192,7 @@ impl Request {
             deadline: World::deadline(),
             again: false,
             idempotency_key,
+            waited: Waited::default(),
             reply: Box::new(move |outcome| {
                 let _ = reply.send(outcome);
             }),

@@ -35,6 +35,8 @@ pub const WORKERS_MAX: usize = 64;
 
 /// Bytes of a request's headers together. Then: 431.
 pub const HEADERS_MAX: usize = 64 * KIB;
+/// Headers of a request. Then: 431.
+pub const HEADER_LINES_MAX: usize = 100;
 /// Bytes of a request's path. Then: 414.
 pub const PATH_MAX: usize = 8 * KIB;
 /// Time for a client to send its headers. Then the connection is closed.
@@ -43,6 +45,10 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a body over its limit that are still read and thrown away, so that the client gets to see the 413.
 pub const BODY_DISCARD_MAX: usize = 64 * MIB;
+/// Time for which a connection is read on after an answer that ended it early, so that a client that is still sending gets to see it.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes that are read on. Then it is closed.
+pub const LINGER_BYTES_MAX: usize = MIB;
 /// Connections at a time. Then new ones wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Time for open requests to be answered when the host is told to stop. Then it stops all the same.
@@ -60,7 +66,7 @@ pub const BATCH_LOSS_WINDOW: u32 = 256;
 
 /// Headers of an answer of a service. Then its handler has failed: 500.
 pub const RESPONSE_HEADERS_MAX: usize = 128;
-/// Time beyond a request's deadline that its client waits for a COMMIT, or for others to be run again. Then: 500 `outcome-unknown`.
+/// Time beyond a request's deadline that its client waits for a COMMIT, or for others to be run again. Then: 503 `outcome-unknown`.
 pub const ANSWER_GRACE: Duration = Duration::from_secs(30);
 /// The longest time that a manifest may give for anything.
 pub const DURATION_MAX: Duration = Duration::from_secs(3600);

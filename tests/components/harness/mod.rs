@@ -3,6 +3,7 @@
 mod alone;
 mod events;
 mod faults;
+mod listeners;
 mod messages;
 mod repeats;
 

@@ -40,7 +40,11 @@ fn a_deploy_tells_its_steps_and_what_came_of_it() {
             "try # ms",
             "keep # ms",
             "switch # ms",
+            // One component is all versions of this guest.
+            "warning: the component has the statement `INSERT INTO note (id, text, number, mood) VALUES (?1, ?2, ?3, 'glad')`, and the schema \
+             does not suit it: table note has no column named mood",
             &format!("changing@{second} serves, after {first} # ms; on probation for 10 s)"),
+            "if too many of its handlers fail meanwhile it goes back by itself: `bulkhead versions changing` tells; --wait waits for that",
         ]
     );
     let again = joined(&run(&["deploy", "changing", plain]));
@@ -49,7 +53,8 @@ fn a_deploy_tells_its_steps_and_what_came_of_it() {
         &format!("changing@{second} is the active version already: nothing was done")
     );
     let forced = joined(&run(&["deploy", "changing", plain, "--force"]));
-    assert!(forced.last().unwrap().starts_with(&format!("changing@{second} serves, after {second} ")));
+    let served = format!("changing@{second} serves, after {second} ");
+    assert!(forced.iter().any(|line| line.starts_with(&served)), "{forced:?}");
 
     let column = versions::changing(&site, 3, "column");
     let column = column.to_str().unwrap();
@@ -86,6 +91,18 @@ fn a_deploy_tells_its_steps_and_what_came_of_it() {
         &format!("changing@{first} serves, after {third} # ms; requests waited for # ms)")
     );
     assert_eq!(serving(&mut host.client()), (1, false));
+
+    // What can't be undone is said before it is done.
+    let irreversible = versions::changing(&site, 4, "irreversible");
+    let irreversible = ["deploy", "changing", irreversible.to_str().unwrap(), "--dry-run"];
+    let warned = joined(&run(&irreversible));
+    let warning = format!(
+        "warning: V0002__add_mood has no reverse SQL: once it was made, `bulkhead rollback changing` can't go back to {first}"
+    );
+    assert!(warned.iter().any(|line| line.starts_with(&warning)), "{warned:?}");
+    let report = bulkhead_json(&site, &host, &irreversible);
+    assert_eq!(report["migrations"][0]["reversible"], false);
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 1);
     host.stop();
 }
 

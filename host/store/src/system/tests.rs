@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::{NAMES, STEPS};
-use crate::{Database, InboxReader, LogReader, Migration, Settings, StoreError};
+use crate::{
+    Commit, Database, Ended, InboxReader, LogReader, Migration, Settings, StoreError, Writer, WriterOptions,
+};
 
 fn open(path: &Path) -> Result<std::sync::Arc<Database>, StoreError> {
     Database::open(Settings { path: path.to_owned(), storage: 1 << 30 })
@@ -103,6 +105,27 @@ fn database_of_the_first_version_is_brought_forward_with_its_log() {
         let connection = Connection::open(&path).unwrap();
         assert_eq!(text(&connection, "SELECT batch || '' FROM _bulkhead_meta"), "41");
         assert_eq!(user_version(&connection), STEPS.len() as i64);
+    });
+}
+
+#[test]
+fn events_of_the_first_version_are_erased_as_others_are() {
+    in_folder(|path| {
+        make_first_version(&path);
+        let database = open(&path).unwrap();
+        let options = WriterOptions::default();
+        let writer =
+            Writer::<()>::open(std::sync::Arc::clone(&database), options, std::sync::Arc::new(|_| {}));
+        let writer = writer.unwrap();
+        let lease = writer.acquire(std::time::Instant::now() + std::time::Duration::from_secs(60));
+        let mut unit = lease.unwrap().begin().map_err(|(_, error)| error).unwrap();
+        assert_eq!(unit.erase("a"), Ok(1));
+        let (mut lease, ended) = unit.finish(true);
+        assert!(matches!(ended, Ended::Kept { .. }), "{ended:?}");
+        assert!(matches!(lease.commit(), Commit::Durable(_)));
+        let log = LogReader::open(&database).unwrap();
+        assert!(log.read(1, 1).unwrap()[0].data.is_empty());
+        assert_eq!(log.damages().unwrap(), []);
     });
 }
 
@@ -238,6 +261,29 @@ fn database_of_a_later_host_is_refused_and_left_as_it_is() {
         }
         later(STEPS.len());
         open(&path).unwrap();
+    });
+}
+
+#[test]
+fn database_without_a_number_for_the_next_event_is_refused_and_says_what_to_do() {
+    in_folder(|path| {
+        drop(open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        let event = "INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 't', 's', 'now', '', '{}')";
+        connection.execute_batch(event).unwrap();
+        let altered = "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = '_bulkhead_outbox'";
+        connection.execute_batch(altered).unwrap();
+        assert!(connection.execute_batch(event).is_err());
+        let Err(error) = open(&path) else { panic!("opened") };
+        let error = error.to_string();
+        let Err(examined) = Database::examine(&path) else { panic!("examined") };
+        assert!(examined.to_string().contains("9223372036854775807"), "{examined}");
+        // What it says to do is what helps.
+        let (_, remedy) = error.split_once("by hand: ").unwrap_or_else(|| panic!("{error}"));
+        connection.execute_batch(remedy).unwrap();
+        open(&path).unwrap();
+        connection.execute_batch(event).unwrap();
+        assert_eq!(text(&connection, "SELECT max(sequence) || '' FROM _bulkhead_outbox"), "2");
     });
 }
 

@@ -40,10 +40,10 @@ fn world_of(rows: u32) -> World {
              SELECT 'book', n, 'e' || n, 'k', 'stuck', 'tr' || n, 'parked', 0, n, n, '' FROM n;
          INSERT INTO _bulkhead_parked (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason)
              SELECT 'book', {rows} + n, 'f' || n, 'k', 'f' || n, 'tr' || n, iif(n % 3 = 0, 'dead', 'parked'), 1, {rows} + n, n, '' FROM n;
-         INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data)
-             SELECT 'o' || n, 'loan.made', 's' || n, 'now', 't', '{{}}' FROM n;
-         INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data)
-             SELECT 'p' || n, 'loan.made', 'erased', 'now', 't', '' FROM n;"
+         INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
+             SELECT 'o' || n, 'loan.made', 's' || n, 'now', 't', '{{}}', zeroblob(32) FROM n;
+         INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
+             SELECT 'p' || n, 'loan.made', 'erased', 'now', 't', '', zeroblob(16) FROM n;"
     ));
     let keys: Vec<RequestKey> = (0..rows)
         .map(|n| RequestKey::new(&world.database, ("ann", ""), &format!("k{n}"), &[b"POST"]))
