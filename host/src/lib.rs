@@ -14,5 +14,6 @@ mod identity;
 pub mod interface;
 pub mod manifest;
 pub mod scaffold;
+mod tasks;
 mod telemetry;
 mod watch;

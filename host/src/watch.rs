@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 use std::time::Duration;
 
 use bulkhead_build::{BuildOptions, BuildRequest, build, folder_of};
+use bulkhead_runtime::supervise::{self, Down, Progress};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::application::{Application, DeployOptions, Outcome};
@@ -25,6 +26,13 @@ const AUTHOR: &str = "watch";
 /// Watches until it is dropped.
 pub(crate) struct Watch {
     _watcher: RecommendedWatcher,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
 }
 
 /// What has changed.
@@ -61,15 +69,27 @@ impl Watch {
                 .watch(folder, mode)
                 .map_err(|error| anyhow::anyhow!("watch {}: {error}", folder.display()))?;
         }
-        thread::Builder::new().name("watch".to_owned()).spawn(move || follow(&application, &told))?;
+        let stop = Arc::<AtomicBool>::default();
+        let stopped = Arc::clone(&stop);
+        let run = move |told: &mut Receiver<Event>, progress: &Progress| {
+            follow(&application, told, progress);
+            if !stopped.load(Ordering::Acquire) {
+                tracing::error!("the system tells of changed files no more: restart the host");
+                Down::note("watch").for_good();
+            }
+        };
+        supervise::spawn("watch".to_owned(), &stop, told, run, |_, _| {})?;
         tracing::info!(folders = folders.len(), "watching the components' sources and the manifest");
-        Ok(Self { _watcher: watcher })
+        Ok(Self { _watcher: watcher, stop })
     }
 }
 
 /// Does what is to be done about each change, until the watcher is gone.
-fn follow(application: &Arc<Application>, told: &Receiver<Event>) {
+fn follow(application: &Arc<Application>, told: &Receiver<Event>, progress: &Progress) {
     while let Ok(event) = told.recv() {
+        // Whatever becomes of it, the next is another one.
+        progress.made();
+        supervise::point("turn");
         let mut changed = changes(&application.manifest(), &event);
         loop {
             match told.recv_timeout(QUIET) {

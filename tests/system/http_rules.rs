@@ -121,7 +121,6 @@ fn whatever_is_refused_before_it_is_a_request_has_a_document_and_ends_the_connec
             (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 414, "uri-too-long"),
             (format!("GET {path}?{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 414, "uri-too-long"),
             (format!("{head}{many}\r\n"), 431, "headers-too-large"),
-            (format!("{head}x: {}\r\n\r\n", "x".repeat(400_000)), 431, "headers-too-large"),
             ("hello\r\n\r\n".into(), 400, "malformed-request"),
             ("GET\r\n\r\n".into(), 400, "malformed-request"),
             (format!("GET {path} HTTP/9.9\r\n\r\n"), 400, "malformed-request"),

@@ -199,7 +199,7 @@ fn crates_depend_on_one_another_in_one_direction() {
             "bulkhead-testing",
             &["bulkhead", "bulkhead-build", "bulkhead-runtime", "bulkhead-store", "bulkhead-types"],
         ),
-        ("bulkhead-component-tests", &["bulkhead-testing"]),
+        ("bulkhead-component-tests", &["bulkhead", "bulkhead-testing"]),
         ("bulkhead-properties", &[]),
         ("bulkhead-sdk", &["bulkhead-properties"]),
         ("bulkhead-contracts", &["bulkhead-properties", "bulkhead-sdk"]),
@@ -266,6 +266,62 @@ fn sqlite_is_opened_by_the_store_alone() {
         }
     }
     nothing_of(&found, "another way to a database would be a way around the authorizer");
+}
+
+/// Where threads and tasks may be started.
+const STARTERS: [&str; 2] = ["host/runtime/src/supervise.rs", "host/src/tasks.rs"];
+
+#[test]
+fn no_thread_and_no_task_of_the_host_dies_unnoticed() {
+    let root = paths::root();
+    let mut found = Vec::new();
+    for folder in ["host/src", "host/runtime/src", "host/store/src", "host/types/src"] {
+        for file in files(&root.join(folder), ".rs") {
+            let name = shown(&file);
+            if STARTERS.contains(&name.as_str()) || file.ends_with("tests.rs") || name.contains("/tests/") {
+                continue;
+            }
+            let text = read(&file);
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            for (number, line) in code.lines().enumerate() {
+                if ["thread::spawn", "thread::Builder", "tokio::spawn", "task::spawn("]
+                    .iter()
+                    .any(|way| line.contains(way))
+                {
+                    found.push(format!("{name}:{}: {}", number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    nothing_of(&found, "threads are started by `supervise`, and tasks by `tasks`");
+}
+
+#[test]
+fn nothing_is_printed_but_by_way_of_what_can_fail_without_a_panic() {
+    let root = paths::root();
+    let mut found = Vec::new();
+    for folder in [
+        "host/src",
+        "host/runtime/src",
+        "host/store/src",
+        "host/types/src",
+        "host/build/src",
+        "data/loader/src",
+    ] {
+        let is_code = |file: &&PathBuf| !file.ends_with("tests.rs") && !shown(file).contains("/tests/");
+        for file in files(&root.join(folder), ".rs").iter().filter(is_code) {
+            for (number, line) in read(file).lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                if ["println!(", "print!("].iter().any(|way| code.contains(way)) {
+                    found.push(format!("{}:{}: {}", shown(file), number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    nothing_of(
+        &found,
+        "`println!` and `eprintln!` panic where nobody takes what they write: see `cli/output.rs` and `telemetry`",
+    );
 }
 
 #[test]

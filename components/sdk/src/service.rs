@@ -38,6 +38,7 @@ struct Route {
     describe: fn(&mut RouteDescription),
     call: Box<Call>,
     problems: Vec<ProblemKind>,
+    repeatable: bool,
 }
 
 impl Service {
@@ -94,6 +95,20 @@ impl Service {
         self
     }
 
+    /// Says that the POST that was added last does no harm when it is repeated, such as a login: whoever repeats it with an
+    /// `Idempotency-Key` has it run again, and no answer of it is kept.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        match self.routes.last_mut() {
+            Some(route) if route.method == "POST" => route.repeatable = true,
+            Some(route) => {
+                refuse(route.method, route.path, "is not a POST: only those have idempotency keys")
+            }
+            None => refuse("", "", "is to be added before it is called repeatable"),
+        }
+        self
+    }
+
     /// Takes events of a type.
     #[must_use]
     pub fn on<E: Event + 'static>(
@@ -141,7 +156,15 @@ impl Service {
             refuse(method, path, "is there already");
         }
         let problems = Vec::new();
-        self.routes.push(Route { method, path, summary, describe: H::describe, call, problems });
+        self.routes.push(Route {
+            method,
+            path,
+            summary,
+            describe: H::describe,
+            call,
+            problems,
+            repeatable: false,
+        });
         self
     }
 
@@ -253,6 +276,7 @@ impl Route {
             problems: self.problems.iter().map(problem_record).collect(),
             access: description.access,
             computes: description.computes,
+            repeatable: self.repeatable,
         }
     }
 }

@@ -132,8 +132,8 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// Why it could not be written: then none is tried again.
-    pub fn retry_all(&self, places: &[(String, i64)]) -> Result<usize, String> {
+    /// See [`ChangeError`].
+    pub fn retry_all(&self, places: &[(String, i64)]) -> Result<usize, ChangeError> {
         let mut retried = 0;
         let kept = self.write(|unit| {
             for (producer, sequence) in places {
@@ -171,8 +171,13 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// Why it could not be written.
-    pub fn drop_dead_up_to(&self, producer: &str, kinds: &[&str], sequence: i64) -> Result<bool, String> {
+    /// See [`ChangeError`].
+    pub fn drop_dead_up_to(
+        &self,
+        producer: &str,
+        kinds: &[&str],
+        sequence: i64,
+    ) -> Result<bool, ChangeError> {
         self.write(|unit| {
             let mut dropped = 0;
             for kind in kinds {

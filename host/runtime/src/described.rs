@@ -14,6 +14,7 @@ pub(crate) struct DescribedRoute {
     /// With its parameters in braces, such as `/notes/{id}`.
     pub(crate) path: Arc<str>,
     computes: bool,
+    repeatable: bool,
 }
 
 /// The routes of a service; none where its component does not describe itself.
@@ -22,6 +23,8 @@ pub(crate) struct DescribedRoutes {
     by_method: BTreeMap<String, matchit::Router<DescribedRoute>>,
     /// Some route computes.
     any_computes: bool,
+    /// Some route may be repeated.
+    any_repeatable: bool,
 }
 
 impl DescribedRoutes {
@@ -30,9 +33,16 @@ impl DescribedRoutes {
         let mut routes = Self::default();
         for route in description.map(|description| description.routes.as_slice()).unwrap_or_default() {
             let router = routes.by_method.entry(route.method.clone()).or_default();
-            let described = DescribedRoute { path: Arc::from(route.path.as_str()), computes: route.computes };
+            let described = DescribedRoute {
+                path: Arc::from(route.path.as_str()),
+                computes: route.computes,
+                repeatable: route.repeatable,
+            };
             match router.insert(route.path.as_str(), described) {
-                Ok(()) => routes.any_computes |= route.computes,
+                Ok(()) => {
+                    routes.any_computes |= route.computes;
+                    routes.any_repeatable |= route.repeatable;
+                }
                 Err(error) => {
                     tracing::warn!(method = route.method, path = route.path, %error, "a route that can't be");
                 }
@@ -44,6 +54,11 @@ impl DescribedRoutes {
     /// Whether a request leads to a handler that computes.
     pub(crate) fn computes(&self, method: &str, path: &str) -> bool {
         self.any_computes && self.find(method, path).is_some_and(|route| route.computes)
+    }
+
+    /// Whether a request may be repeated, such as a login, and each time be run: it has no use for an idempotency key.
+    pub(crate) fn repeats(&self, method: &str, path: &str) -> bool {
+        self.any_repeatable && self.find(method, path).is_some_and(|route| route.repeatable)
     }
 
     /// The route that a request leads to.
@@ -79,6 +94,7 @@ mod tests {
             problems: Vec::new(),
             access: Access::Public,
             computes: *computes,
+            repeatable: *computes,
         };
         DescribedRoutes::of(Some(&Description {
             summary: String::new(),
@@ -114,6 +130,7 @@ mod tests {
             ("DELETE", "/notes/7/lock", false),
         ] {
             assert_eq!(routes.computes(method, path), expected, "{method} {path}");
+            assert_eq!(routes.repeats(method, path), expected, "{method} {path}");
         }
     }
 

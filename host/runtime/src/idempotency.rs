@@ -1,4 +1,9 @@
 //! Idempotency keys: a POST whose key has an answer gets that answer, and what a handler answers is kept in its unit of work.
+//!
+//! Invariant: of all requests with one key one has effects. An answer that says `Cache-Control: no-store` is not kept, but that the key was used
+//! is, where the handler wrote anything: whoever repeats the request is told that it took effect (409), and it is not run again. Where the
+//! handler wrote nothing the key stays free. A route that its component calls repeatable, such as a login, has no keys at all
+//! (`described.rs`).
 
 use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
 use bulkhead_types::limits::{IDEMPOTENCY_ANSWER_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
@@ -105,9 +110,10 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
             Err(error) => return failed(error.to_string()),
         },
     };
-    match reader.known(&key, runner.context.surroundings.clock.now()) {
+    match reader.known(&key, database.database.time()) {
         Ok(Known::No) => None,
         Ok(Known::OtherRequest) => Some(Err(Failure::KeyReused)),
+        Ok(Known::Used) => Some(Err(Failure::AnswerNotKept)),
         Ok(Known::Answer(kept)) => {
             let version = runner.release.component.label.clone();
             Some(replay(kept, version).ok_or(Failure::Host("a kept answer can't be read".into())))
@@ -125,10 +131,16 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
     }
     let database = runner.parts.database.as_ref();
     let Some(key) = database.and_then(|database| request_key(database, job)) else { return };
-    if says_no_store(&answer.headers) {
+    let nobody_may_keep_it = says_no_store(&answer.headers);
+    if nobody_may_keep_it && !unit.wrote() {
         return;
     }
-    let Some(kept) = kept(answer, &job.request.path, unit.position()) else {
+    let kept = if nobody_may_keep_it {
+        Some(KeptAnswer::none(unit.position(), about(answer, &job.request.path)))
+    } else {
+        kept(answer, &job.request.path, unit.position())
+    };
+    let Some(kept) = kept else {
         // Its effects must not stand without it: repeated, they would be there twice.
         run.keep = false;
         run.outcome = Err(Failure::InvalidResponse(format!(
@@ -136,7 +148,8 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
         )));
         return;
     };
-    match unit.remember(&key, &kept, runner.context.surroundings.clock.now()) {
+    let now = unit.time();
+    match unit.remember(&key, &kept, now) {
         Ok(true) => {}
         Ok(false) => {
             run.keep = false;
@@ -165,9 +178,14 @@ fn kept(answer: &Answer, path: &str, position: u64) -> Option<KeptAnswer> {
         .map(|(name, value)| (name.as_str(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect()))
         .collect();
     let headers = serde_json::to_string(&headers).ok()?;
+    let status = answer.status.as_u16();
+    Some(KeptAnswer { status, headers, body: answer.body.clone(), position, about: about(answer, path) })
+}
+
+/// What an answer to a request of this path is about: what it asked for, and what it made.
+fn about(answer: &Answer, path: &str) -> Vec<String> {
     let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let about = [path, location].into_iter().flat_map(parts).collect();
-    Some(KeptAnswer { status: answer.status.as_u16(), headers, body: answer.body.clone(), position, about })
+    [path, location].into_iter().flat_map(parts).collect()
 }
 
 /// The parts of a path, or of an address, as they are meant: what a request asked for, and what it made, are among them.

@@ -83,6 +83,9 @@ pub enum Failure {
     /// The idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     KeyReused,
+    /// The same request with this idempotency key took effect, and its answer was not kept.
+    #[error("the request took effect before, and its answer was not kept")]
+    AnswerNotKept,
     /// The queue is full.
     #[error("the queue is full")]
     QueueFull,

@@ -42,6 +42,7 @@ mod release;
 mod runner;
 mod service;
 mod stepped;
+pub mod supervise;
 mod templates;
 mod version;
 mod waits;

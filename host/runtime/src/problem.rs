@@ -113,6 +113,13 @@ impl From<&Failure> for Problem {
                 "The idempotency key was used before",
                 "another request was made with this Idempotency-Key; give each request a key of its own, and repeat one unchanged",
             ),
+            Failure::AnswerNotKept => Self::new(
+                409,
+                "idempotency-answer-not-kept",
+                "The request took effect before",
+                "the same request with this Idempotency-Key took effect, and its answer, which nobody may keep, can't be given again; \
+                 look at what is there, or do it once more with another key",
+            ),
             Failure::Lost => Self::unavailable("the change could not be committed and was not made"),
             Failure::QueueFull => Self::unavailable("the service has as many requests waiting as it takes"),
             Failure::Stopping => {

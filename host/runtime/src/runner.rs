@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bulkhead_store::{Ended, Lease, UnitOfWork, recover};
 
@@ -40,6 +40,20 @@ impl Runner {
         let parts = WorkerParts { database: release.database.clone(), ..WorkerParts::default() };
         let (instance, again, inside) = (None, VecDeque::new(), false);
         Self { engine, context, release, instance, parts, again, inside }
+    }
+
+    /// One that holds nothing, in the place of this one: for a thread that panicked.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.engine.clone(), Arc::clone(&self.context))
+    }
+
+    /// The time by which timers and parked events are due, and answers are old: the database's own.
+    pub(crate) fn time(&self) -> Duration {
+        match &self.parts.database {
+            Some(database) => database.database.time(),
+            // Without a database nothing is due.
+            None => Duration::ZERO,
+        }
     }
 
     /// Goes through the gate, and takes the release that is there then: before a handler or a unit of work of the host's own, and

@@ -4,10 +4,9 @@
 //! workers of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{AfterCommit, Database, StoreError, Writer, WriterOptions};
@@ -26,6 +25,7 @@ use crate::job::{Failure, Job};
 use crate::probe::Probe;
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
+use crate::supervise::{self, Progress};
 use crate::waits::Waits;
 use crate::worker::Worker;
 
@@ -277,9 +277,12 @@ impl Queues {
     /// # Errors
     ///
     /// [`Failure::QueueFull`] or [`Failure::Stopping`]; the job was not taken, and its reply is dropped.
-    pub fn submit(&self, front: &Front, job: Job) -> Result<(), Failure> {
+    pub fn submit(&self, front: &Front, mut job: Job) -> Result<(), Failure> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
+        }
+        if job.idempotency_key.is_some() && front.described.repeats(&job.request.method, &job.request.path) {
+            job.idempotency_key = None;
         }
         if let Some(run) = &self.at_once {
             run(job);
@@ -388,14 +391,16 @@ impl Service {
                 let (engine, context, queue) = (engine.clone(), Arc::clone(&context), queue.clone());
                 let wait = queues.waits.of(kind).clone();
                 let name = format!("{}-{}-{number}", context.name, kind.name());
-                let thread = thread::Builder::new().name(name);
                 stops.push(sender.clone());
-                workers.push(thread.spawn(move || {
+                // What a worker holds is its runner's, and goes with it.
+                let work = move |(): &mut (), progress: &Progress| {
                     if kind == Kind::Compute {
                         give_way();
                     }
-                    work(&engine, &context, &queue, &wait);
-                })?);
+                    let runner = Runner::new(engine.clone(), Arc::clone(&context));
+                    Worker::new(runner, queue.clone(), wait.clone()).run(progress);
+                };
+                workers.push(supervise::spawn(name, &queues.stopping, (), work, |(), _| {})?);
             }
         }
         let consumer = Consumer::new(engine.clone(), context, queues.clone());
@@ -416,9 +421,8 @@ impl Service {
             let _ = queue.send(Work::Stop);
         }
         for worker in self.workers {
-            if worker.join().is_err() {
-                tracing::error!("a worker had panicked");
-            }
+            // Its panic stands in the log.
+            let _ = worker.join();
         }
     }
 }
@@ -438,20 +442,6 @@ impl Kind {
             Self::Write => "write",
             Self::Compute => "compute",
         }
-    }
-}
-
-/// Runs a worker until it is told to stop.
-///
-/// A panic of the host's own code would be a mistake; it must not cost a service a thread. What the worker held goes with it: its
-/// lease rolls an open batch back, and the replies that are dropped tell their clients that nothing was done.
-fn work(engine: &Engine, context: &Arc<ServiceContext>, queue: &Receiver<Work>, wait: &Histogram) {
-    let run = || {
-        let runner = Runner::new(engine.clone(), Arc::clone(context));
-        Worker::new(runner, queue.clone(), wait.clone()).run();
-    };
-    while panic::catch_unwind(AssertUnwindSafe(run)).is_err() {
-        tracing::error!(service = context.name, "a worker panicked and is started anew");
     }
 }
 

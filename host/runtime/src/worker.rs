@@ -9,6 +9,7 @@ use crate::diagnosis;
 use crate::job::{Failure, Job};
 use crate::runner::Runner;
 use crate::service::Work;
+use crate::supervise::{self, Progress};
 
 pub(crate) struct Worker {
     runner: Runner,
@@ -24,10 +25,13 @@ impl Worker {
     }
 
     /// Takes jobs until it is told to stop.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(mut self, progress: &Progress) {
         while let Some(job) = self.next() {
+            // Whatever becomes of it, the next is another one.
+            progress.made();
             // While the gate is held, jobs whose time is over are answered all the same.
             if self.runner.begin_until(Some(job.deadline)) && Instant::now() < job.deadline {
+                supervise::point("turn");
                 self.runner.run_job(job, || !self.queue.is_empty());
                 self.runner.recover_lost();
             } else {

@@ -207,7 +207,9 @@ fn event_document(source: &str, event: &Logged) -> Value {
     })
 }
 
-fn parked_document(service: &str, parked: &Parked) -> Value {
+fn parked_document(application: &Application, service: &str, parked: &Parked) -> Value {
+    let next = (parked.state == ParkedState::Parked && parked.attempts > 0)
+        .then(|| application.database(service).map(|database| rfc3339(database.wall_time_of(parked.next))));
     json!({
         "service": service,
         "id": parked.id,
@@ -218,7 +220,7 @@ fn parked_document(service: &str, parked: &Parked) -> Value {
         "subject": parked.subject,
         "attempts": parked.attempts,
         "since": rfc3339(parked.since),
-        "next_attempt": (parked.state == ParkedState::Parked && parked.attempts > 0).then(|| rfc3339(parked.next)),
+        "next_attempt": next.flatten(),
         "reason": parked.reason,
         "trace_id": parked.trace_id,
     })
@@ -236,7 +238,7 @@ fn dead_letters(application: &Application, service: Option<&str>) -> Result<Valu
         }
         let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
         let parked = inbox.parked().map_err(|error| failed(&error))?;
-        items.extend(parked.iter().map(|parked| parked_document(name, parked)));
+        items.extend(parked.iter().map(|parked| parked_document(application, name, parked)));
     }
     Ok(json!({ "items": items }))
 }
@@ -256,7 +258,7 @@ fn find(application: &Application, service: &str, id: &str) -> Result<Parked, Pr
 /// One of them, with its data.
 fn dead_letter(application: &Application, service: &str, id: &str) -> Result<Value, Problem> {
     let parked = find(application, service, id)?;
-    let mut document = parked_document(service, &parked);
+    let mut document = parked_document(application, service, &parked);
     let event = if parked.producer == service {
         let station = application.stations().get(service);
         let inbox =
@@ -318,7 +320,7 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
             let chosen: Vec<(String, i64)> =
                 chosen.map(|parked| (parked.producer, parked.sequence)).collect();
             if !chosen.is_empty() {
-                count += station.consumer.retry_all(&chosen).map_err(|error| failed(&error))?;
+                count += station.consumer.retry_all(&chosen).map_err(|error| not_changed(&error))?;
             }
         }
         if count > 0 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bulkhead_runtime::{Edge, Problem};
+use bulkhead_runtime::{Edge, Problem, supervise};
 use bulkhead_store::LogReader;
 use bulkhead_types::from_rfc3339;
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::application::Application;
 use crate::check::LastCheck;
+use crate::telemetry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EdgeLabels {
@@ -44,6 +45,11 @@ struct ReplicaLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CheckLabels {
     kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ThreadLabels {
+    thread: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -153,6 +159,7 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
             findings.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
+    threads(&mut registry);
     queues(application, &mut registry);
     let connections = application.connections();
     let open: Gauge = Gauge::default();
@@ -170,6 +177,31 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     encode_registry(&mut text, &http)?;
     encode_eof(&mut text)?;
     Ok(text)
+}
+
+/// What is to be known of the process itself.
+fn threads(registry: &mut Registry) {
+    let dropped = Counter::<u64>::default();
+    registry.register(
+        "log_lines_dropped",
+        "Log lines that could not be written to standard error, or not as fast as they came, since the host started",
+        dropped.clone(),
+    );
+    dropped.inc_by(telemetry::dropped_lines());
+    let restarted = Family::<ThreadLabels, Counter>::default();
+    registry.register(
+        "threads_restarted",
+        "How often a thread panicked and was restarted since the host started",
+        restarted.clone(),
+    );
+    for (thread, count) in supervise::restarts() {
+        restarted.get_or_create(&ThreadLabels { thread }).inc_by(count);
+    }
+    let down = Family::<ThreadLabels, Gauge>::default();
+    registry.register("threads_down", "1 for each thread that is to run and does not", down.clone());
+    for thread in supervise::down() {
+        down.get_or_create(&ThreadLabels { thread }).set(1);
+    }
 }
 
 /// How many requests stand in each queue of each service, and how long requests have stood there.

@@ -82,7 +82,7 @@ impl Admin {
         // Of the pages this one alone: the others are of the other port.
         let interface = self.interface.get();
         let page = (request.uri().path() == PROBLEMS).then(|| interface.page(PROBLEMS)).flatten();
-        if let Some(response) = own(&request, page, true, trace_id) {
+        if let Some(response) = own(&request, page, false, trace_id) {
             return Ok(response);
         }
         self.check(request.headers())?;

@@ -90,8 +90,8 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
         .map(|limits| limits.read_workers + limits.write_workers + limits.compute_workers)
         .sum();
     let memory = limits.map(|limits| limits.memory).max().unwrap_or(limits::MEMORY_DEFAULT);
-    // A worker has one instance at a time, and so have a lane and the thread of a service's timers.
-    let lanes = manifest.edges().len() + manifest.services.len();
+    // A worker has one instance at a time, and so have a lane and the two threads of a service's timers and parked events.
+    let lanes = manifest.edges().len() + 2 * manifest.services.len();
     let instances = u32::try_from(workers + lanes + SPARE_INSTANCES).unwrap_or(u32::MAX);
     Engine::new(instances, memory).map_err(|error| {
         StartError(vec![format!(

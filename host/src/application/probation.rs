@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bulkhead_runtime::{Component, Probation, Release, ServiceSpec, Version};
+use bulkhead_runtime::{Component, Probation, Release, ServiceSpec, Version, supervise};
 use bulkhead_store::{Activation, How, Seen, Upgrade};
 use bulkhead_types::limits::PROBATION;
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
@@ -151,8 +151,8 @@ pub(super) fn of(
         let (name, version) = (before.name.clone(), before.failing.clone());
         tracing::error!(service = name, %version, why, "a version fails its probation");
         // A worker tells of it, which is not to wait for the writer lease.
-        let thread = std::thread::Builder::new().name(format!("{name}-return"));
-        let spawned = thread.spawn(move || match before.go_back(&why) {
+        let thread = format!("{name}-return");
+        let spawned = supervise::spawn_once(thread, move || match before.go_back(&why) {
             Ok(true) => {
                 tracing::error!(
                     service = name, failed = %version, serves = %before.component.version, why,

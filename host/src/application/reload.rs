@@ -276,9 +276,6 @@ fn routes_of(manifest: &Manifest) -> Vec<(String, Vec<String>)> {
 /// What of an application can't change while it runs.
 fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
     let mut wrong = Vec::new();
-    let line_of_no_account = |auth: &Option<crate::manifest::Auth>| {
-        auth.clone().map(|auth| crate::manifest::Auth { line: 0, ..auth })
-    };
     let revoker = |manifest: &Manifest| {
         let kind = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
         kind.and_then(|kind| manifest.publisher(kind)).map(str::to_owned)
@@ -286,7 +283,7 @@ fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
     for (what, changed) in [
         ("application.name", before.name != now.name),
         ("who publishes application.auth.revoked_by", revoker(before) != revoker(now)),
-        ("application.auth", line_of_no_account(&before.auth) != line_of_no_account(&now.auth)),
+        ("application.auth", before.auth != now.auth),
     ] {
         if changed {
             wrong.push(format!("{what} has changed; start the host anew to have that hold"));

@@ -122,7 +122,7 @@ fn settle(edge: &Edge, consumer: &Consumer, replica: &ReplicaSpec, head: i64) ->
         takers == 1 && !edge.spec.types.contains(*kind)
     };
     let kinds: Vec<&str> = replica.kinds().into_iter().filter(is_its_own).collect();
-    if consumer.drop_dead_up_to(&edge.spec.producer, &kinds, head)? {
+    if consumer.drop_dead_up_to(&edge.spec.producer, &kinds, head).map_err(|error| error.to_string())? {
         tracing::info!(
             service = consumer.name(),
             replica = replica.name,

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use super::ManifestArg;
 use crate::admin::{ADDRESS_FILE, AdminToken, TOKEN_FILE};
 use crate::manifest::Manifest;
+use crate::tasks;
 
 /// Which host to ask.
 #[derive(Debug, Args)]
@@ -97,7 +98,8 @@ async fn exchange(
 ) -> anyhow::Result<(u16, Bytes)> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
+    // One that breaks is told of by the request.
+    tasks::passing("connection", async move { drop(connection.await) });
     let request = Request::builder()
         .method(method)
         .uri(path)

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::client::{HostArgs, escaped};
 use super::output::{items, print, print_json, print_table};
 use crate::manifest::Source;
+use crate::telemetry;
 
 /// How often the host is asked how far it is.
 const LOOK: Duration = Duration::from_millis(100);
@@ -195,14 +196,13 @@ fn ask(host: &HostArgs, path: &str, body: Bytes) -> anyhow::Result<Value> {
 }
 
 /// Tells of the steps that ended since.
-#[expect(clippy::print_stderr, reason = "progress is for the one who called, not for the log")]
 fn tell(host: &HostArgs, before: &Value, told: &mut usize) {
     let Ok(progress) = host.ask(Method::GET, "/api/deploys") else { return };
     if progress.get("number") == before.get("number") {
         return;
     }
     for step in items(&progress, "steps").iter().skip(*told) {
-        eprintln!("{}", step_line(step));
+        telemetry::say(&step_line(step));
         *told += 1;
     }
 }

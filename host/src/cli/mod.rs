@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bulkhead_runtime::supervise;
 use clap::{Args, Parser, Subcommand};
 
 use self::client::{HostArgs, Refusal};
@@ -258,11 +259,36 @@ impl ApplicationArgs {
     }
 }
 
+/// The status of a command that panicked, as Rust has it.
+const PANICKED: u8 = 101;
+
 /// Runs the command that the arguments say. Status 1 when it failed, 2 when the arguments are wrong.
 pub fn run() -> ExitCode {
     let command = Command::parse();
-    let result =
-        telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
+    // What was said stands in a queue until it is written: not lost with the process, however it ends.
+    let mut result = None;
+    let panicked = supervise::caught(|| result = Some(command.run()));
+    if panicked.is_some() {
+        telemetry::flush();
+        return ExitCode::from(PANICKED);
+    }
+    if let Some(Err(error)) = result {
+        telemetry::say(&match error.downcast_ref::<Refusal>() {
+            // Nothing failed: the host said no, and why.
+            Some(refusal) => format!("error: {refusal}"),
+            None => format!("error: failed to {error:#}"),
+        });
+        telemetry::flush();
+        return ExitCode::FAILURE;
+    }
+    telemetry::flush();
+    ExitCode::SUCCESS
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        telemetry::start(self.log.log_format, &self.log.log)?;
+        match self.verb {
             Verb::Up { application, watch, access_log } => up::run(application, watch, access_log),
             Verb::New { name, manifest, bulkhead } => new::run(name, manifest.manifest, bulkhead),
             Verb::Doctor { application, json } => doctor::run(application, json),
@@ -286,24 +312,6 @@ pub fn run() -> ExitCode {
             }
             Verb::Reload { host, json } => reload::run(&host, json),
             Verb::Build { manifest, services } => build::run(&manifest.manifest, &services),
-        });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error);
-            ExitCode::FAILURE
         }
-    }
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "the reason for a failure goes to the one who called, whatever the log's format"
-)]
-fn report(error: &anyhow::Error) {
-    match error.downcast_ref::<Refusal>() {
-        // Nothing failed: the host said no, and why.
-        Some(refusal) => eprintln!("error: {refusal}"),
-        None => eprintln!("error: failed to {error:#}"),
     }
 }

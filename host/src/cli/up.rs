@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ApplicationArgs;
+use super::output::print;
 use crate::address::refused;
 use crate::admin::Admin;
 use crate::application::Application;
@@ -15,6 +16,7 @@ use crate::http::{Listening, serve};
 use crate::manifest::{AccessLog, Manifest};
 use crate::telemetry::{self, one_line};
 use crate::watch::Watch;
+use crate::{tasks, telemetry};
 
 /// Serves until told to stop.
 pub(super) fn run(
@@ -48,9 +50,12 @@ pub(super) fn run(
         let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
         announce(&format!("admin on http://{admin_address}"));
         announce(&format!("listening on http://{address}"));
-        let admin = tokio::spawn(serve(admin, std::future::pending()));
+        let admin = tasks::lasting("admin port", async move {
+            let served = serve(admin, std::future::pending()).await;
+            served.err().map_or_else(|| "it was told to stop".to_owned(), |error| error.to_string())
+        });
         let watching = if watch { Some(Watch::start(Arc::clone(&application))?) } else { None };
-        let reloads = tokio::spawn(reload_at_hangups(hangup, Arc::clone(&application)));
+        let reloads = tasks::lasting("reload at SIGHUP", reload_at_hangups(hangup, Arc::clone(&application)));
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -71,8 +76,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Takes in what has changed in the manifest at each SIGHUP.
-async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) {
+/// Takes in what has changed in the manifest at each SIGHUP; gives why that is no longer so.
+async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) -> String {
     while hangup.recv().await.is_some() {
         let application = Arc::clone(&application);
         // One that has come while something else runs is done afterwards.
@@ -85,6 +90,7 @@ async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) {
             Err(error) => tracing::error!(%error, "SIGHUP: the host failed at the reload"),
         }
     }
+    "the system tells of no more signals".to_owned()
 }
 
 fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
@@ -107,8 +113,10 @@ fn listen_for_operators(manifest: &Manifest, asked: bool) -> anyhow::Result<TcpL
     }
 }
 
-/// Tells the one who started the host that it serves: standard output has these lines alone, the last of them when it takes requests.
-#[expect(clippy::print_stdout, reason = "the line is for whoever started the host, and is no log line")]
+/// Tells the one who started the host that it serves: standard output has these lines alone, the last of them when it takes requests. Where
+/// nobody can be told, it serves all the same.
 fn announce(line: &str) {
-    println!("{line}");
+    if let Err(error) = print(&format!("{line}\n")) {
+        tracing::warn!(line, error = format!("{error:#}"), "standard output can't be written to");
+    }
 }

@@ -107,10 +107,10 @@ impl Ingress {
         let checked = well_formed::check(&mut request);
         visit.asks_for(request.uri().path());
         checked?;
-        let ready = !self.stopping.load(Ordering::Relaxed);
+        let stopping = self.stopping.load(Ordering::Relaxed);
         let interface = self.interface.get();
         let page = interface.page(request.uri().path());
-        if let Some(response) = own(&request, page, ready, trace_id) {
+        if let Some(response) = own(&request, page, stopping, trace_id) {
             return Ok(response);
         }
         let (mut parts, ()) = request.into_parts();
@@ -190,7 +190,7 @@ impl Ingress {
                 let failure = Failure::OutcomeUnknown("there was no answer long after the deadline".into());
                 // No worker has told of it: it still runs, or waits for a commit.
                 let (service, method) = (&*target.service, parts.method.as_str());
-                tracing::error!(service, trace_id, method, path = route, %failure, "a request failed");
+                tracing::error!(service, trace_id, method, path = %route, %failure, "a request failed");
                 Err(failure)
             }
         };

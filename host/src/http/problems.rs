@@ -1,6 +1,6 @@
 //! Answers of the host's own: problem documents, pages, and health.
 
-use bulkhead_runtime::Problem;
+use bulkhead_runtime::{Problem, supervise};
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -55,7 +55,7 @@ pub(super) fn uri_too_long() -> Problem {
 pub(crate) fn own<B>(
     request: &Request<B>,
     page: Option<&Page>,
-    ready: bool,
+    stopping: bool,
     trace_id: &str,
 ) -> Option<Response<Full<Bytes>>> {
     let (method, path) = (request.method(), request.uri().path());
@@ -72,9 +72,9 @@ pub(crate) fn own<B>(
         None => return None,
     };
     let (status, text) = match name {
-        "/live" | "/healthz" => (StatusCode::OK, "live\n"),
-        "/ready" | "/readyz" if ready => (StatusCode::OK, "ready\n"),
-        "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        "/live" | "/healthz" => (StatusCode::OK, "live\n".to_owned()),
+        "/ready" | "/readyz" if stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
+        "/ready" | "/readyz" => readiness(&supervise::down()),
         _ => {
             let problem = Problem::new(404, "not-found", "Not found", "the host has no such page");
             return Some(problem_response(&problem, trace_id));
@@ -83,11 +83,20 @@ pub(crate) fn own<B>(
     if let Some(response) = read_only(method, trace_id) {
         return Some(response);
     }
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     Some(response)
+}
+
+/// Whether the host is ready, with what is to run and does not, each on a line.
+fn readiness(down: &[String]) -> (StatusCode, String) {
+    if down.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
+    }
+    let lines = down.iter().map(|name| format!("{name} does not run\n"));
+    (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
 }
 
 /// The answer of a page to anything but GET and HEAD; none to these.

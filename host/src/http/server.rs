@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bulkhead_runtime::Problem;
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
+use bulkhead_types::{SystemRandom, TraceId};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -20,7 +22,9 @@ use tokio::sync::Semaphore;
 
 use super::ingress::Ingress;
 use super::own_answers::{AnswerBody, Spoken, Turn};
+use super::problem_response;
 use crate::application::Application;
+use crate::tasks;
 
 /// How long to wait after the system gave no connection for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -151,7 +155,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
             let (number, turn) = (turn.begin(), Arc::clone(&turn));
             let answering = Arc::clone(&answer).answer(peer, request);
             async move {
-                let response = answering.await;
+                let response = tasks::caught(answering).await.unwrap_or_else(|_| failed());
                 Ok::<_, Infallible>(response.map(|body| AnswerBody::new(body, turn, number)))
             }
         });
@@ -161,7 +165,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
             .max_buf_size(READ_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        tasks::passing("connection", async move {
             // A connection that breaks has nobody left to tell.
             let _ = connection.await;
             drop((permit, counted));
@@ -173,4 +177,10 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
         tracing::warn!("some requests were still open when the time to drain was over");
     }
     Ok(())
+}
+
+/// The answer where the host's own code panics: what it said stands in the log.
+fn failed() -> Response<Full<Bytes>> {
+    let problem = Problem::new(500, "internal", "The host failed", "the host failed at this request");
+    problem_response(&problem, &TraceId::new(&SystemRandom).to_string())
 }

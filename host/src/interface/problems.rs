@@ -33,7 +33,7 @@ const fn standard(status: u16, code: &'static str, meaning: &'static str) -> Sta
 }
 
 /// Every kind of problem that the host or the SDK answers with, by status.
-pub const STANDARD: [StandardProblem; 33] = [
+pub const STANDARD: [StandardProblem; 34] = [
     standard(
         400,
         "malformed-request",
@@ -91,6 +91,12 @@ pub const STANDARD: [StandardProblem; 33] = [
         409,
         "drain-timeout",
         "On the admin port: handlers of the version that serves did not end in time for the switch. It serves on. Try again.",
+    ),
+    standard(
+        409,
+        "idempotency-answer-not-kept",
+        "The same request with this `Idempotency-Key` took effect before, and its answer said that nobody may keep it. Look at what is \
+         there, or do it once more with another key.",
     ),
     standard(
         412,

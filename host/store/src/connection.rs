@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bulkhead_types::limits::{
     SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX,
 };
+use bulkhead_types::{Clock, SystemClock};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -15,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::authorizer::Guard;
 use crate::checkpoint::SnapshotGate;
+use crate::timeline::Timeline;
 use crate::{StoreError, system};
 
 /// How long a connection waits for another's lock. Only the checkpoint ever competes with the writer.
@@ -52,6 +54,7 @@ pub struct Database {
     storage: AtomicU64,
     purpose: Purpose,
     identity: system::Identity,
+    timeline: Timeline,
     gate: Arc<SnapshotGate>,
 }
 
@@ -68,23 +71,38 @@ impl Database {
     ///
     /// When the file can't be opened or written, or is no SQLite database.
     pub fn open(settings: Settings) -> Result<Arc<Self>, StoreError> {
-        Self::open_for(settings, Purpose::Service)
+        Self::open_by(settings, Arc::new(SystemClock))
     }
 
-    fn open_for(settings: Settings, purpose: Purpose) -> Result<Arc<Self>, StoreError> {
+    /// The same by another clock than the operating system's.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open`].
+    pub fn open_by(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Self>, StoreError> {
+        Self::open_for(settings, Purpose::Service, clock)
+    }
+
+    fn open_for(
+        settings: Settings,
+        purpose: Purpose,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, StoreError> {
         static HEAP_LIMIT: Once = Once::new();
         // SAFETY: the call takes no pointer, and SQLite makes it safe from any thread.
         HEAP_LIMIT.call_once(|| unsafe {
             ffi::sqlite3_hard_heap_limit64(SQLITE_MEMORY_HARD_MAX);
         });
         let opened = open_writable(&settings, purpose)?;
-        let identity = system::prepare(&opened.connection).map_err(|source| StoreError::Sqlite {
+        let prepared = system::prepare(&opened.connection)
+            .and_then(|identity| Ok((identity, Timeline::of(&opened.connection, clock)?)));
+        let (identity, timeline) = prepared.map_err(|source| StoreError::Sqlite {
             action: "prepare the host's tables in",
             path: settings.path.clone(),
             source,
         })?;
         let storage = AtomicU64::new(settings.storage);
-        Ok(Arc::new(Self { settings, storage, purpose, identity, gate: Arc::default() }))
+        Ok(Arc::new(Self { settings, storage, purpose, identity, timeline, gate: Arc::default() }))
     }
 
     /// Says whether this host knows the version of the host's tables in a file that is there. Nothing is written to it or its log; while
@@ -140,6 +158,10 @@ impl Database {
     /// What idempotent requests are hashed with.
     pub(crate) fn secret(&self) -> &[u8] {
         &self.identity.secret
+    }
+
+    pub(crate) fn timeline(&self) -> &Timeline {
+        &self.timeline
     }
 
     pub(crate) fn gate(&self) -> &Arc<SnapshotGate> {
@@ -201,7 +223,8 @@ impl Database {
         };
         copy().map_err(failed)?;
         drop(to);
-        Self::open_for(Settings { path: path.to_owned(), storage }, Purpose::Rehearsal)
+        let settings = Settings { path: path.to_owned(), storage };
+        Self::open_for(settings, Purpose::Rehearsal, self.timeline.clock())
     }
 
     fn open_looking(&self) -> Result<Guarded, StoreError> {

@@ -29,6 +29,7 @@ mod settle;
 mod snapshot;
 mod statement;
 mod system;
+mod timeline;
 mod timer;
 mod trial;
 mod value;

@@ -62,7 +62,7 @@ CREATE TABLE _bulkhead_parked (
     trace_id TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('parked', 'dead')),
     attempts INTEGER NOT NULL, -- how often it was tried; 0 while it only waits behind another of its subject
-    next_ms INTEGER NOT NULL, -- when it is tried next, in milliseconds since 1970
+    next_ms INTEGER NOT NULL, -- when it is tried next, in milliseconds of the database's time: see `timeline.rs`
     since_ms INTEGER NOT NULL, -- when it was parked
     reason TEXT NOT NULL, -- why the last attempt failed
     PRIMARY KEY (producer, sequence)
@@ -84,7 +84,7 @@ CREATE TABLE _bulkhead_timer (
     time TEXT NOT NULL, -- when it was set: RFC 3339, UTC
     trace_id TEXT NOT NULL,
     data TEXT NOT NULL, -- JSON
-    due_ms INTEGER NOT NULL, -- in milliseconds since 1970
+    due_ms INTEGER NOT NULL, -- in milliseconds of the database's time: see `timeline.rs`
     parked INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)) -- it has a row in _bulkhead_parked
 ) STRICT;
 CREATE INDEX _bulkhead_timer_due ON _bulkhead_timer (
@@ -95,9 +95,9 @@ CREATE TABLE _bulkhead_idempotency (
     -- The answer of a POST with an Idempotency-Key, written in its unit of work; goes after a day.
     key BLOB PRIMARY KEY, -- keyed hash of the caller and the key
     request BLOB NOT NULL, -- keyed hash of the method, the path, the query and the body
-    created_ms INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL, -- in milliseconds of the database's time: see `timeline.rs`
     status INTEGER NOT NULL,
-    headers TEXT NOT NULL, -- a JSON list of pairs
+    headers TEXT NOT NULL, -- a JSON list of pairs; empty where nobody may keep the answer: then only that the key was used is known
     body BLOB NOT NULL,
     position INTEGER NOT NULL, -- what Bulkhead-Position told
     caller BLOB NOT NULL, -- keyed hash of who asked
@@ -248,6 +248,11 @@ ALTER TABLE _bulkhead_replica ADD COLUMN filled INTEGER NOT NULL DEFAULT 0;
     "
 -- A random number, written by what is not a batch: tells after a failed COMMIT whether it is there. See `settle.rs`.
 ALTER TABLE _bulkhead_meta ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+",
+    "
+-- The time by which delays and ages are measured, and the wall clock's at the same moment: see `timeline.rs`. 0 before the first batch.
+ALTER TABLE _bulkhead_meta ADD COLUMN time_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE _bulkhead_meta ADD COLUMN wall_ms INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

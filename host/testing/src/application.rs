@@ -230,6 +230,12 @@ impl Application {
         advance(&self.world, time, None);
     }
 
+    /// Sets the wall clock forward, or back where `seconds` is negative, as an operator or NTP may: no time passes, so timers and parked
+    /// events are as far away as before, whatever services now see as the time.
+    pub fn set_clock_by(&self, seconds: i64) {
+        self.world.set_clock_by(seconds);
+    }
+
     /// What the clock says: RFC 3339, UTC, with milliseconds.
     #[must_use]
     pub fn now(&self) -> String {

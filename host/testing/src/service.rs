@@ -121,7 +121,9 @@ impl Service {
     #[track_caller]
     pub fn timers(&self) -> Vec<Timer> {
         let timers = self.world.look(&self.name, |database, looks| {
-            looks.inbox(database)?.timers().map_err(|error| error.to_string())
+            let timers = looks.inbox(database)?.timers().map_err(|error| error.to_string())?;
+            let at = |(event, due)| (event, database.wall_time_of(due));
+            Ok(timers.into_iter().map(at).collect::<Vec<_>>())
         });
         let timer = |(event, due): (bulkhead_store::Logged, Duration)| Timer {
             kind: event.kind,
@@ -193,6 +195,11 @@ impl Service {
     #[track_caller]
     pub fn advance(&self, time: Duration) {
         advance(&self.world, time, None);
+    }
+
+    /// Sets the wall clock: see [`crate::Application::set_clock_by`].
+    pub fn set_clock_by(&self, seconds: i64) {
+        self.world.set_clock_by(seconds);
     }
 
     /// Moves the clock, and something fails in what is due meanwhile: the calls of all handlers count together.

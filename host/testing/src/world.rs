@@ -145,7 +145,7 @@ impl World {
                 probe: Some(Arc::new(recorder.clone())),
             });
             let made = tracing::dispatcher::with_default(&dispatch, || {
-                member(name, entry, &manifest, &surroundings, folder.path(), &commits)
+                member(name, entry, &manifest, &surroundings, &clock, folder.path(), &commits)
             });
             all.insert(name.clone(), or_fail(made, |error| format!("service {name}: {error}")));
         }
@@ -185,6 +185,12 @@ impl World {
     /// Something comes to a service: later than what came before.
     pub(crate) fn tick(&self) {
         self.clock.move_to(self.clock.now() + BETWEEN);
+    }
+
+    /// Sets the wall clock forward, or back, by so many seconds.
+    pub(crate) fn set_clock_by(&self, seconds: i64) {
+        let (now, step) = (self.clock.now(), Duration::from_secs(seconds.unsigned_abs()));
+        self.clock.set(if seconds < 0 { now.saturating_sub(step) } else { now + step });
     }
 
     /// Does `work`, a request or a delivery, and writes down what happens in it.
@@ -379,6 +385,7 @@ fn member(
     entry: &ServiceEntry,
     manifest: &Manifest,
     surroundings: &Arc<Surroundings>,
+    clock: &TestClock,
     folder: &Path,
     commits: &CommitFaults,
 ) -> Result<Member, String> {
@@ -392,8 +399,8 @@ fn member(
         let path = folder.join(format!("{name}.db"));
         template::put(&path, &compiled.folder, &entry, &component)?;
         let failed = |error: StoreError| error.to_string();
-        let database =
-            Database::open(Settings { path, storage: entry.spec.limits.storage }).map_err(failed)?;
+        let settings = Settings { path, storage: entry.spec.limits.storage };
+        let database = Database::open_by(settings, Arc::new(clock.clone())).map_err(failed)?;
         // Each unit of work is a batch of its own: whether two share one hangs on how quick the machine is.
         let options = WriterOptions { batch_members: 1, faults: commits.clone(), ..WriterOptions::default() };
         let service = ServiceDatabase::open_with(Arc::clone(&database), options, Arc::new(|_| {}));

@@ -115,6 +115,20 @@ pub const PANIC_MESSAGE_BYTES_MAX: usize = KIB;
 pub const PANIC_PLACE_BYTES_MAX: usize = 256;
 /// Bytes of a statement, and of why it failed, in a log line or a dead letter. What is longer is cut.
 pub const STATEMENT_TOLD_BYTES_MAX: usize = 512;
+/// Bytes of log lines that wait to be written to standard error. What is beyond is dropped and counted.
+pub const LOG_QUEUE_BYTES_MAX: usize = 4 * MIB;
+/// Log lines that wait to be written. What is beyond is dropped and counted.
+pub const LOG_QUEUE_LINES_MAX: usize = 16 * 1024;
+/// Time that the end of the process waits until its log lines are written. Then they are lost.
+pub const LOG_FLUSH_MAX: Duration = Duration::from_secs(1);
+/// Time that a thread that panics waits for the same, in case the process ends with it.
+pub const LOG_PANIC_FLUSH_MAX: Duration = Duration::from_millis(200);
+
+/// The wait before a thread is restarted that panicked twice without having done anything in between; it doubles with each further time.
+/// While a thread waits for it, the host is not ready.
+pub const RESTART_FIRST: Duration = Duration::from_millis(100);
+/// The longest wait before a thread is restarted.
+pub const RESTART_MAX: Duration = Duration::from_secs(10);
 /// How often running guests are asked whether their time is up.
 pub const EPOCH_TICK: Duration = Duration::from_millis(1);
 

@@ -202,8 +202,12 @@ impl<M> Session<M> {
             return commit().map_err(|error| CommitFailure::Undone(loss(&error)));
         }
         let update = || {
-            let sql = "/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1";
-            connection.prepare_cached(sql)?.execute([number])
+            let (time, wall) = self.database.timeline().row();
+            let sql =
+                "/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1, time_ms = ?2, wall_ms = ?3 WHERE id = 1";
+            let updated = connection.prepare_cached(sql)?.execute([number, time, wall])?;
+            self.database.timeline().was_written((time, wall));
+            Ok::<_, rusqlite::Error>(updated)
         };
         update().map_err(|error| CommitFailure::Undone(loss(&error)))?;
         let place = crash::next();

@@ -43,6 +43,9 @@ pub struct Rung {
     /// So many attempts fail.
     #[serde(default)]
     pub failures: u32,
+    /// The attempt that does not end by itself; 0 for none.
+    #[serde(default)]
+    pub endless: u32,
     /// Its handler cancels all timers of the subject, and this one by its id.
     #[serde(default)]
     pub cancels: bool,
@@ -123,6 +126,11 @@ fn publish(request: Request, _: Transaction) -> Result<Response> {
         ids.push(outbox::publish(&event.event_type, &event.subject, &data).map_err(refused)?);
     }
     Ok(report(201, &json!({"ids": ids})))
+}
+
+/// An answer that nobody may keep.
+fn publish_secretly(request: Request, transaction: Transaction) -> Result<Response> {
+    Ok(publish(request, transaction)?.with_header("cache-control", "no-store"))
 }
 
 fn schedule(request: Request, _: Transaction) -> Result<Response> {
@@ -227,6 +235,10 @@ fn ring(received: Received<Rung>, transaction: Transaction) -> core::result::Res
         "INSERT INTO rung (event_id, subject, n, attempt, trace, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         &params![id, event.subject, event.n, i64::from(attempt), trace_id, source],
     )?;
+    if attempt == event.endless {
+        bulkhead_sdk::log::info("a timer does not end", &[("subject", &event.subject)]);
+        spin();
+    }
     if event.cancels {
         transaction.cancel_all::<Rung>(&event.subject)?;
         if transaction.cancel(&id)? {
@@ -237,6 +249,13 @@ fn ring(received: Received<Rung>, transaction: Transaction) -> core::result::Res
         return Err(HandleError::Retry(format!("told to fail at attempt {attempt}")));
     }
     Ok(())
+}
+
+fn spin() {
+    let mut turns = 0_u64;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
 }
 
 fn ready() -> Result<Json<bool>> {
@@ -250,6 +269,9 @@ pub fn service() -> Service {
         .migration(migration!("../migrations/V0002__create_item.sql"))
         .on(ring)
         .post("/source/events", "Publishes an event, or a list of them in one unit of work.", publish)
+        .post("/source/secrets", "The same, and nobody may keep the answer.", publish_secretly)
+        .post("/source/repeatable", "The same, and it may be repeated.", publish_secretly)
+        .repeatable()
         .post("/source/timers", "Sets a timer, or a list of them in one unit of work.", schedule)
         .post("/source/items", "Writes or deletes items, and tells of it, in one unit of work.", change_items)
         .post("/source/erasures", "Erases the data of a subject's events.", erase)

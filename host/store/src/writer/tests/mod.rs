@@ -2,8 +2,8 @@
 
 mod events;
 mod log;
-mod options;
 mod numbers;
+mod options;
 mod sync;
 
 use std::path::PathBuf;
