@@ -2,7 +2,7 @@
 # Installs what is missing to build, test and lint Bulkhead, and nothing that is there: with nothing missing it takes a
 # fraction of a second, so `make` runs it each time.
 #
-#   setup.sh [build] [test] [api] [lint]      what for; `build` if nothing is said
+#   setup.sh [build] [test] [api] [clients] [lint]      what for; `build` if nothing is said
 #
 # Of the ways to build guests (see src/toolchain.rs) it tries rustup's target first and Debian's packages second.
 # BULKHEAD_GUEST_TOOLCHAIN=debian asks for Debian's packages alone.
@@ -125,6 +125,22 @@ need_python() {
     fail 'there is no Python 3.11 or newer that can make virtual environments: install python3 and python3-venv'
 }
 
+# `make test-clients` builds generated clients with these; a language whose toolchain can't be had is skipped there.
+want() {
+    package=$1
+    shift
+    if "$@" >/dev/null 2>&1; then return; fi
+    # shellcheck disable=SC2086
+    apt_install_fresh $package || say "apt-get can't install $package here"
+}
+
+want_client_toolchains() {
+    want default-jdk-headless have javac
+    want libjakarta-annotation-api-java [ -f /usr/share/java/jakarta-annotation-api.jar ]
+    want golang-gopkg-validator.v2-dev [ -d /usr/share/gocode/src/gopkg.in/validator.v2 ]
+    want 'nodejs npm' have npm
+}
+
 [ $# -gt 0 ] || set -- build
 for purpose in "$@"; do
     case $purpose in
@@ -135,7 +151,12 @@ for purpose in "$@"; do
             ;;
         test) need_cargo_tool cargo-nextest ;;
         api) need_python ;;
+        clients)
+            need_python
+            want_client_toolchains
+            (need_cargo_tool cargo-progenitor) || say "there will be no client of progenitor"
+            ;;
         lint) need_cargo_tool cargo-deny ;;
-        *) fail "\`$purpose\` is none of build, test, api and lint" ;;
+        *) fail "\`$purpose\` is none of build, test, api, clients and lint" ;;
     esac
 done

@@ -100,6 +100,117 @@ fn every_reference_and_link_of_the_document_leads_somewhere() {
     assert!(references > 200 && links > 30, "{references} references, {links} links");
 }
 
+/// Programs are made from these documents: what their generators and package managers take is narrower than what OpenAPI allows.
+#[test]
+fn clients_can_be_generated_from_the_document() {
+    let host = Site::shop().start();
+    let document = host.client().get("/openapi.json").expect(200);
+    assert_eq!(document["info"]["version"], "1.0.0");
+    assert_eq!(document["info"]["x-bulkhead-document"].as_str().unwrap().len(), 12);
+    let schemas: Vec<&str> =
+        document["components"]["schemas"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert!(schemas.len() > 50, "{schemas:?}");
+    // A component's author names its types so that the host need not put the service's name before them.
+    for service in ["Order", "Product", "Report", "User"] {
+        let renamed: Vec<&&str> = schemas
+            .iter()
+            .filter(|name| name.strip_prefix(service).is_some_and(|rest| schemas.contains(&rest)))
+            .collect();
+        assert!(renamed.is_empty(), "{renamed:?}");
+    }
+    for name in &schemas {
+        for before in ["New", "Nullable"] {
+            assert!(
+                !schemas.contains(&format!("{before}{name}").as_str()),
+                "{before}{name} is beside {name}"
+            );
+        }
+    }
+    // Without a format most generators take 32 bits. A parameter of a query is never null.
+    let mut left = vec![&document["paths"], &document["components"]];
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Object(members) => {
+                if let Some("query" | "path") = members.get("in").and_then(Value::as_str) {
+                    assert!(!members["schema"].to_string().contains("null"), "{value}");
+                }
+                if members.get("type").is_some_and(|kind| kind.to_string().contains("integer")) {
+                    assert!(members.contains_key("format"), "{value}");
+                }
+                left.extend(members.values());
+            }
+            Value::Array(items) => left.extend(items),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn each_document_is_there_in_openapi_3_0_too() {
+    let site = Site::shop();
+    let host = site.start();
+    let mut client = host.client();
+    let manifest = site.manifest();
+    for (path, path_3_0, service) in [
+        ("/openapi.json", "/openapi-3.0.json", None),
+        ("/openapi/user.json", "/openapi/3.0/user.json", Some("user")),
+    ] {
+        let newer = client.get(path).expect(200);
+        let older = client.get(path_3_0).expect(200);
+        assert_eq!(older["openapi"], "3.0.3");
+        for same in ["/info", "/tags", "/components/securitySchemes"] {
+            assert_eq!(older.pointer(same), newer.pointer(same), "{same}");
+        }
+        assert_eq!(operations(&older), operations(&newer));
+        assert_eq!(names(&older), names(&newer));
+        has_no_word_of_3_1(&older);
+        let mut arguments = vec!["openapi", "--version", "3.0", "--manifest", manifest.to_str().unwrap()];
+        arguments.extend(service);
+        assert_eq!(serde_json::from_str::<Value>(&host::run(&arguments).stdout).unwrap(), older);
+    }
+    host::run(&["openapi", "--version", "2.0"]).says(2, &["3.0", "3.1"]);
+}
+
+/// The names of the schemas.
+fn names(document: &Value) -> Vec<&String> {
+    document["components"]["schemas"].as_object().unwrap().keys().collect()
+}
+
+fn has_no_word_of_3_1(document: &Value) {
+    let mut schemas: Vec<&Value> = document["components"]["schemas"].as_object().unwrap().values().collect();
+    let mut left =
+        vec![&document["paths"], &document["components"]["parameters"], &document["components"]["responses"]];
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Object(members) => {
+                schemas.extend(members.get("schema").filter(|schema| schema.is_object()));
+                left.extend(members.values());
+            }
+            Value::Array(items) => left.extend(items),
+            _ => {}
+        }
+    }
+    let mut seen = 0;
+    while let Some(schema) = schemas.pop() {
+        let members = schema.as_object().unwrap();
+        seen += 1;
+        for word in
+            ["const", "examples", "patternProperties", "propertyNames", "prefixItems", "contentEncoding"]
+        {
+            assert!(!members.contains_key(word), "{schema}");
+        }
+        assert!(members.get("type").is_none_or(|kind| kind.is_string() && kind != "null"), "{schema}");
+        assert!(members.len() == 1 || !members.contains_key("$ref"), "{schema}");
+        schemas.extend(
+            members.get("properties").and_then(Value::as_object).into_iter().flat_map(|all| all.values()),
+        );
+        schemas.extend(["items", "not"].iter().filter_map(|word| members.get(*word)));
+        let choices = ["allOf", "anyOf", "oneOf"].iter().filter_map(|word| members.get(*word)?.as_array());
+        schemas.extend(choices.flatten());
+    }
+    assert!(seen > 100, "{seen}");
+}
+
 /// A path of the shop for each path of the document: with ids that nothing has.
 fn filled(path: &str) -> String {
     let id = "0198f3a1-7c3e-7d52-8a07-2f3c1d9b4e60";

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::invalid::Errors;
 use crate::json::Node;
-use crate::value::{FromJson, FromText, Schema, expected, nullable, read_list};
+use crate::value::{FromJson, FromText, Schema, expected, integer_schema, nullable, read_list};
 
 /// Text of `MIN` to `MAX` characters (Unicode scalar values), without control characters but tab and line breaks. Where
 /// `MIN` is not 0 it must hold more than white space.
@@ -105,7 +105,7 @@ impl<const MIN: i64, const MAX: i64> Integer<MIN, MAX> {
 
 impl<const MIN: i64, const MAX: i64> Schema for Integer<MIN, MAX> {
     fn schema() -> Value {
-        json!({"type": "integer", "minimum": MIN, "maximum": MAX})
+        integer_schema(MIN, MAX)
     }
 }
 

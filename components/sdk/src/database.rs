@@ -33,16 +33,13 @@ pub trait Read {
     /// All rows.
     fn query_all<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Vec<T>, Error> {
         let ResultSet { columns, rows } = self.query(statement, parameters)?;
-        rows.into_iter().map(|values| T::from_row(&mut Row { columns: &columns, values, next: 0 })).collect()
+        rows.into_iter().map(|values| read_row(statement, &columns, values)).collect()
     }
 
     /// The first row; none where there is none.
     fn query_optional<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Option<T>, Error> {
         let ResultSet { columns, rows } = self.query(statement, parameters)?;
-        rows.into_iter()
-            .next()
-            .map(|values| T::from_row(&mut Row { columns: &columns, values, next: 0 }))
-            .transpose()
+        rows.into_iter().next().map(|values| read_row(statement, &columns, values)).transpose()
     }
 
     /// The first row of a statement that always gives one; an error where it does not.
@@ -142,6 +139,17 @@ impl From<PublishError> for Problem {
     }
 }
 
+/// Reads a row; one that can't be read so is told with the statement that gave it.
+fn read_row<T: FromRow>(statement: &str, columns: &[String], values: Vec<Value>) -> Result<T, Error> {
+    T::from_row(&mut Row { columns, values, next: 0 }).map_err(|error| match error {
+        Error::InvalidValue(text) => {
+            let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+            Error::InvalidValue(format!("{text}, in a row of: {statement}"))
+        }
+        other => other,
+    })
+}
+
 /// A row of a result. Values are taken out of it, so that text is not copied.
 #[derive(Debug)]
 pub struct Row<'r> {
@@ -230,14 +238,17 @@ mod tests {
     }
 
     #[test]
-    fn a_column_of_another_type_is_named() {
+    fn a_column_of_another_type_is_named_with_its_statement() {
         let fixed = result(&["id", "body", "stars"], &[Value::Integer(1), "b".parameter(), Value::Null]);
-        let error = fixed.query_one::<Note>("", &[]).unwrap_err();
-        assert!(
-            matches!(error, Error::InvalidValue(text) if text == "the column id is an integer, not text")
-        );
-        let error = result(&["x"], &[Value::Null]).query_one::<Note>("", &[]).unwrap_err();
-        assert!(matches!(error, Error::InvalidValue(text) if text == "the column id is not in the result"));
+        let statement = "SELECT id,\n  body, stars FROM note";
+        for (fixed, expected) in [
+            (fixed, "the column id is an integer, not text"),
+            (result(&["x"], &[Value::Null]), "the column id is not in the result"),
+        ] {
+            let error = fixed.query_one::<Note>(statement, &[]).unwrap_err();
+            let Error::InvalidValue(text) = error else { panic!("{error:?}") };
+            assert_eq!(text, format!("{expected}, in a row of: SELECT id, body, stars FROM note"));
+        }
     }
 
     #[test]

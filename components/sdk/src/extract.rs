@@ -132,7 +132,7 @@ impl<T: FromText> FromPath for T {
     }
 
     fn schemas() -> Vec<Value> {
-        vec![T::schema()]
+        vec![T::text_schema()]
     }
 }
 
@@ -144,7 +144,7 @@ impl<A: FromText, B: FromText> FromPath for (A, B) {
     }
 
     fn schemas() -> Vec<Value> {
-        vec![A::schema(), B::schema()]
+        vec![A::text_schema(), B::text_schema()]
     }
 }
 

@@ -13,7 +13,7 @@
 //! }
 //! bulkhead_sdk::body! {
 //!     /// What a note is made from.
-//!     pub struct NewNote { pub body: Text<1, 500> }
+//!     pub struct NoteInput { pub body: Text<1, 500> }
 //! }
 //!
 //! fn one(Path(id): Path<Uuid>, snapshot: Snapshot) -> Result<Json<Note>> {
@@ -21,7 +21,7 @@
 //!     note.map(Json).ok_or_else(|| Problem::not_found("there is no such note"))
 //! }
 //!
-//! fn create(Body(new): Body<NewNote>, transaction: Transaction) -> Result<Created<Note>> {
+//! fn create(Body(new): Body<NoteInput>, transaction: Transaction) -> Result<Created<Note>> {
 //!     let note = Note { id: bulkhead_sdk::new_id(), body: new.body.into_string() };
 //!     transaction.execute("INSERT INTO note (id, body) VALUES (?1, ?2)", &params![note.id, note.body])?;
 //!     Ok(Created { location: format!("/notes/{}", note.id), body: note })

@@ -30,7 +30,11 @@ impl Limit {
 
 impl Schema for Limit {
     fn schema() -> Value {
-        json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT})
+        let mut schema = Integer::<1, LIMIT_MAX>::schema();
+        if let Value::Object(members) = &mut schema {
+            members.insert("default".to_owned(), json!(LIMIT_DEFAULT));
+        }
+        schema
     }
 }
 

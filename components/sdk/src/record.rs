@@ -57,7 +57,7 @@ impl<'n, 'e> ObjectReader<'n, 'e> {
 /// use bulkhead_sdk::{Integer, List, Text};
 /// bulkhead_sdk::body! {
 ///     /// An order.
-///     pub struct NewOrder {
+///     pub struct OrderInput {
 ///         /// What is ordered.
 ///         pub items: List<Item, 1, 100>,
 ///         pub note: Option<Text<1, 500>>,
@@ -225,7 +225,7 @@ macro_rules! query {
                     name: $crate::value::field_name(stringify!($field)),
                     description: concat!($($field_doc),*).trim(),
                     required: <$type as $crate::FromText>::absent().is_none(),
-                    schema: <$type as $crate::Schema>::schema(),
+                    schema: <$type as $crate::FromText>::text_schema(),
                 } ),*]
             }
         }

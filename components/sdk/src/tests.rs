@@ -24,7 +24,7 @@ choice! {
 
 body! {
     /// An order.
-    pub struct NewOrder {
+    pub struct OrderInput {
         /// What is ordered.
         pub items: List<Item, 1, 3>,
         pub colour: Option<Colour>,
@@ -77,7 +77,7 @@ fn echo(text: impl std::fmt::Debug) -> Json<Echo> {
 fn service() -> Service {
     Service::new("A test.")
         .get("/orders", "Lists.", |Query(filter): Query<Filter>| Ok(echo(filter.colour.map(Colour::as_str))))
-        .post("/orders", "Creates.", |Body(new): Body<NewOrder>, _transaction: Transaction| {
+        .post("/orders", "Creates.", |Body(new): Body<OrderInput>, _transaction: Transaction| {
             let quantities: Vec<i64> = new.items.iter().map(|item| item.quantity.get()).collect();
             Ok(Created { location: "/orders/1".to_owned(), body: echo((quantities, new.gift)).0 })
         })
@@ -88,7 +88,7 @@ fn service() -> Service {
         })
         .delete("/orders/{id}", "Deletes.", |_: Principal, Path(_): Path<Uuid>| Ok(NoContent))
         .post("/close", "Closes.", |_: Staff, _: Compute, Query(_): Query<Filter>| Ok(NoContent))
-        .put("/orders", "Replaces.", |Query(_): Query<Filter>, Body(_): Body<NewOrder>| Ok(NoContent))
+        .put("/orders", "Replaces.", |Query(_): Query<Filter>, Body(_): Body<OrderInput>| Ok(NoContent))
         .get("/fails", "Fails.", || Err::<Response, _>(Problem::internal("secret")))
 }
 
@@ -355,7 +355,7 @@ fn the_description_says_what_a_route_takes_and_gives() {
         schema,
         json!({
             "type": "object",
-            "title": "NewOrder",
+            "title": "OrderInput",
             "description": "An order.",
             "additionalProperties": false,
             "required": ["items"],
@@ -373,7 +373,7 @@ fn the_description_says_what_a_route_takes_and_gives() {
                                     r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$",
                                 ),
                             },
-                            "quantity": {"type": "integer", "minimum": 1, "maximum": 10},
+                            "quantity": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 10},
                         },
                     },
                 },
@@ -395,6 +395,14 @@ fn the_description_says_what_a_route_takes_and_gives() {
         .map(|parameter| (parameter.name.as_str(), parameter.required))
         .collect();
     assert_eq!(required, [("colour", false), ("minimum", true), ("limit", false)]);
+    let schemas: Vec<Value> = route
+        .query_parameters
+        .iter()
+        .map(|parameter| serde_json::from_str(&parameter.schema).expect("JSON"))
+        .collect();
+    // No parameter of a query can be null.
+    assert_eq!(schemas[0], json!({"type": "string", "title": "Colour", "enum": ["red", "blue"]}));
+    assert_eq!(schemas[2]["format"], "int32");
 }
 
 #[test]

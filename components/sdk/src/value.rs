@@ -22,6 +22,11 @@ pub trait FromText: Schema + Sized {
     fn absent() -> Option<Self> {
         None
     }
+
+    /// The schema (2020-12) of what the text says. No text says null, so this has no null where [`Schema::schema`] has it.
+    fn text_schema() -> Value {
+        Self::schema()
+    }
 }
 
 /// A value that can be read from a field of a JSON body.
@@ -141,8 +146,20 @@ impl FromJson for bool {
 
 impl Schema for i64 {
     fn schema() -> Value {
-        json!({"type": "integer"})
+        integer_schema(i64::MIN, i64::MAX)
     }
+}
+
+/// The schema of whole numbers within these bounds. The format is there for generators of clients: where there is none, most of them take a
+/// type of 32 bits, and so can't read what is larger.
+pub(crate) fn integer_schema(min: i64, max: i64) -> Value {
+    let is_small = i32::try_from(min).is_ok() && i32::try_from(max).is_ok();
+    let mut schema = json!({"type": "integer", "format": if is_small { "int32" } else { "int64" }});
+    if let Value::Object(members) = &mut schema {
+        members.extend((min > i64::MIN).then(|| ("minimum".to_owned(), json!(min))));
+        members.extend((max < i64::MAX).then(|| ("maximum".to_owned(), json!(max))));
+    }
+    schema
 }
 
 impl Schema for String {
@@ -166,6 +183,10 @@ impl<T: FromText> FromText for Option<T> {
 
     fn absent() -> Option<Self> {
         Some(None)
+    }
+
+    fn text_schema() -> Value {
+        T::text_schema()
     }
 }
 

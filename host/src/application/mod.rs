@@ -9,6 +9,7 @@ mod files;
 mod load;
 mod probation;
 mod rebuild;
+mod refill;
 mod reload;
 mod routes;
 mod start;
@@ -26,15 +27,16 @@ use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
 
 use self::checkpoints::Checkpoints;
-pub use self::databases::{cache, database_file};
+pub use self::databases::{cache, database_file, select_of};
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
 pub use self::load::CompiledFile;
+pub use self::probation::{ProbationReport, ProbationState};
 pub use self::rebuild::{RebuildError, Rebuilt};
 pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
 pub use self::start::{describe, faults};
 use self::versions::VersionFiles;
-use crate::http::Connections;
+use crate::http::{Connections, HttpFigures};
 use crate::identity::{Identity, Revocations};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
@@ -89,10 +91,11 @@ pub struct Application {
     stations: BTreeMap<String, Station>,
     /// The databases that say which version is active, of services that have none.
     ledgers: BTreeMap<String, Arc<Database>>,
-    identity: Mutex<Option<Identity>>,
+    identity: Option<Arc<Identity>>,
     interface: Arc<Current<Interface>>,
     routes: Arc<Current<Routes>>,
     connections: Arc<Connections>,
+    http_figures: Arc<HttpFigures>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
     /// The edges that there are instances for.
     lanes_max: usize,
@@ -104,6 +107,8 @@ pub struct Application {
     stopping: Arc<AtomicBool>,
     /// How far the deploy is that runs, or the last one.
     progress: Mutex<Progress>,
+    /// The last version of each service that was on probation.
+    probations: Mutex<BTreeMap<String, probation::Watched>>,
     /// Held until the last connection is closed.
     _folder: DataFolder,
 }
@@ -211,6 +216,11 @@ impl Application {
         Arc::clone(&self.connections)
     }
 
+    /// The figures of HTTP.
+    pub(crate) fn http_figures(&self) -> Arc<HttpFigures> {
+        Arc::clone(&self.http_figures)
+    }
+
     /// What the components say of themselves now, by service.
     fn described(&self) -> BTreeMap<String, Description> {
         let described = self.consumers.iter().filter_map(|(name, consumer)| {
@@ -224,9 +234,10 @@ impl Application {
         self.database(service).or_else(|| self.ledgers.get(service).cloned())
     }
 
-    /// The check of requests' tokens, for the one who serves; none where the manifest has no `auth`.
-    pub(crate) fn take_identity(&self) -> Option<Identity> {
-        self.identity.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The check of requests' tokens, the same one for every listener; none where the manifest has no `auth`, and for no other reason: without it
+    /// everybody is anonymous.
+    pub(crate) fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity.clone()
     }
 
     /// Answers what was taken, and ends every thread. The last connection to a database cuts its log back.

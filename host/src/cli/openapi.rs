@@ -1,11 +1,12 @@
 //! `bulkhead openapi`.
 
 use super::ApplicationArgs;
-use super::output::print;
-use crate::{application, interface};
+use super::output::print_json;
+use crate::application;
+use crate::interface::{self, Format};
 
 /// Prints the OpenAPI document of an application, or of one of its services.
-pub(super) fn run(arguments: ApplicationArgs, service: Option<&str>) -> anyhow::Result<()> {
+pub(super) fn run(arguments: ApplicationArgs, format: Format, service: Option<&str>) -> anyhow::Result<()> {
     let manifest = arguments.read()?;
     let described = application::describe(&manifest)
         .map_err(|error| anyhow::anyhow!("load the components of {}:\n{error}", manifest.name))?;
@@ -16,5 +17,5 @@ pub(super) fn run(arguments: ApplicationArgs, service: Option<&str>) -> anyhow::
             anyhow::anyhow!("find {name}: the services that say what they are, are {}", known.join(", "))
         })?,
     };
-    print(&format!("{document:#}\n"))
+    print_json(&format.of(document))
 }

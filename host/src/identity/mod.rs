@@ -20,6 +20,7 @@ use quick_cache::sync::Cache;
 
 use self::keys::{KeySet, Keys};
 pub(crate) use self::revocation::Revocations;
+use self::revocation::Unknown;
 use self::token::{Claims, Invalid, Rules};
 use crate::manifest::Auth;
 
@@ -56,8 +57,14 @@ impl Identity {
     pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
         let Some(token) = bearer(headers)? else { return Ok(None) };
         let claims = self.claims(token).await?;
-        if self.revocations.as_ref().is_some_and(|revocations| revocations.has(&claims.subject)) {
-            return Err(refused(Invalid::Revoked));
+        if let Some(revocations) = &self.revocations {
+            match revocations.has(&claims.subject).await {
+                Ok(false) => {}
+                Ok(true) => return Err(refused(Invalid::Revoked)),
+                Err(Unknown) => {
+                    return Err(Problem::unavailable("whether the token still counts can't be told now"));
+                }
+            }
         }
         Ok(Some(Principal {
             subject: claims.subject.clone(),
@@ -71,9 +78,9 @@ impl Identity {
         if let Some(set) = self.keys.known()
             && let Some(good) = self.good.get(token).filter(|good| good.version == set.version)
         {
-            if token::is_expired(good.claims.expires_at, now) {
+            if let Err(why) = good.claims.check_times(now) {
                 self.good.remove(token);
-                return Err(refused(Invalid::Expired));
+                return Err(refused(why));
             }
             return Ok(good.claims);
         }

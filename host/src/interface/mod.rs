@@ -13,22 +13,46 @@ use std::collections::BTreeMap;
 use bulkhead_runtime::Description;
 use serde_json::Value;
 
-pub use self::openapi::{Described, document, mistakes};
+pub use self::openapi::{About, Described, document, mistakes};
 pub use self::page::Page;
 use crate::manifest::Manifest;
 
-/// The path of the document of the whole application.
+/// The path of the document of the whole application, in OpenAPI 3.1.
 pub const DOCUMENT: &str = "/openapi.json";
+/// The path of the same in OpenAPI 3.0.
+pub const DOCUMENT_3_0: &str = "/openapi-3.0.json";
 /// The path of the page of problem codes: what `type` of a problem document leads to.
 pub const PROBLEMS: &str = "/.well-known/bulkhead/problems";
 /// The policy of that page: it has its style within it, and nothing else.
 const PROBLEMS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// What the paths of the pages begin with: no service can have them.
-pub const PATHS: [&str; 3] = [DOCUMENT, "/openapi/...", "/docs/..."];
+pub const PATHS: [&str; 4] = [DOCUMENT, DOCUMENT_3_0, "/openapi/...", "/docs/..."];
 
 /// Whether a path is among those of the pages, also where there is none.
 pub fn is_page(path: &str) -> bool {
     PATHS.iter().any(|page| bulkhead_runtime::route_matches(page, path))
+}
+
+/// The versions of OpenAPI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// The one that documents are made in.
+    #[value(name = "3.1")]
+    V3_1,
+    /// For tools that do not read 3.1.
+    #[value(name = "3.0")]
+    V3_0,
+}
+
+impl Format {
+    /// A document that was made here, in this version.
+    #[must_use]
+    pub fn of(self, document: Value) -> Value {
+        match self {
+            Self::V3_1 => document,
+            Self::V3_0 => openapi::to_3_0(document),
+        }
+    }
 }
 
 /// The pages of an application.
@@ -43,14 +67,16 @@ impl Interface {
     pub fn new(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Self {
         let mut documents = vec![("all services".to_owned(), DOCUMENT.to_owned())];
         let mut pages = BTreeMap::new();
-        let mut add = |path: &str, document: &Value| {
-            pages.insert(path.to_owned(), Page::new("application/json", document.to_string().into()));
+        let mut add = |path: &str, path_3_0: &str, document: Value| {
+            for (path, document) in [(path, document.clone()), (path_3_0, Format::V3_0.of(document))] {
+                pages.insert(path.to_owned(), Page::new("application/json", document.to_string().into()));
+            }
         };
-        add(DOCUMENT, &of_application(manifest, described));
+        add(DOCUMENT, DOCUMENT_3_0, of_application(manifest, described));
         for name in described.keys() {
             if let Some(document) = of_service(manifest, described, name) {
                 let path = format!("/openapi/{name}.json");
-                add(&path, &document);
+                add(&path, &format!("/openapi/3.0/{name}.json"), document);
                 documents.push((name.clone(), path));
             }
         }
@@ -73,7 +99,7 @@ impl Interface {
 pub fn of_application(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Value {
     let all: Vec<Described<'_>> =
         described.keys().filter_map(|name| find(manifest, described, name)).collect();
-    document(&manifest.name, manifest.auth.is_some(), &all)
+    document(about(manifest), &all)
 }
 
 /// The document of one service; none where the application has no such service, or it does not say what it is.
@@ -84,7 +110,12 @@ pub fn of_service(
     name: &str,
 ) -> Option<Value> {
     let service = find(manifest, described, name)?;
-    Some(document(&format!("{}: {name}", manifest.name), manifest.auth.is_some(), &[service]))
+    let title = format!("{}: {name}", manifest.name);
+    Some(document(About { title: &title, ..about(manifest) }, &[service]))
+}
+
+fn about(manifest: &Manifest) -> About<'_> {
+    About { title: &manifest.name, version: &manifest.version, has_tokens: manifest.auth.is_some() }
 }
 
 fn find<'a>(

@@ -79,6 +79,19 @@ pub struct KeptAnswer {
     pub about: Vec<String>,
 }
 
+impl KeptAnswer {
+    /// That the key was used, without the answer, which nobody may keep. What it made is `about`.
+    #[must_use]
+    pub fn none(position: u64, about: Vec<String>) -> Self {
+        Self { status: 0, headers: String::new(), body: Vec::new(), position, about }
+    }
+
+    /// The answer was not kept: a list of headers is never empty text.
+    fn is_none(&self) -> bool {
+        self.headers.is_empty()
+    }
+}
+
 /// What is known of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
@@ -86,6 +99,8 @@ pub enum Known {
     No,
     /// The answer of the same request.
     Answer(KeptAnswer),
+    /// The same request took effect, and its answer was not kept.
+    Used,
     /// It was used with another request.
     OtherRequest,
 }
@@ -110,6 +125,7 @@ fn look_up(connection: &Connection, key: &RequestKey, now: Duration) -> rusqlite
         .optional()?;
     Ok(match row {
         None => Known::No,
+        Some((request, answer)) if request == key.request && answer.is_none() => Known::Used,
         Some((request, answer)) if request == key.request => Known::Answer(answer),
         Some(_) => Known::OtherRequest,
     })

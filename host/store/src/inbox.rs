@@ -9,7 +9,7 @@
 //! - Of a subject's parked events only the first is tried; and an event whose subject has one parked is parked behind it. Which is the
 //!   first is a column of its row, which triggers keep (`system.rs`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use bulkhead_types::limits::{HOST_RESERVE_BYTES, PARKED_LISTED_MAX};
@@ -342,6 +342,21 @@ impl InboxReader {
         self.read(|connection| cursor(connection, producer))
     }
 
+    /// The replicas that were read from the owner of this log itself, each with the event up to which they were: none up to there is
+    /// applied to it.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn filled(&self, log: &str) -> Result<BTreeMap<String, i64>, StatementError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("/*bulkhead*/SELECT name, filled FROM _bulkhead_replica WHERE log = ?1")?
+                .query_map([log], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
     /// The parked events and dead letters, the oldest first, at most [`PARKED_LISTED_MAX`].
     ///
     /// # Errors
@@ -349,6 +364,27 @@ impl InboxReader {
     /// SQLite's.
     pub fn parked(&self) -> Result<Vec<Parked>, StatementError> {
         self.read(list)
+    }
+
+    /// The parked events and dead letters behind this place, a producer and a sequence, by producer and then by sequence, at most `count`.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn parked_after(
+        &self,
+        (producer, sequence): (&str, i64),
+        count: u32,
+    ) -> Result<Vec<Parked>, StatementError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(&format!(
+                    "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE (producer, sequence) > (?1, ?2)
+                     ORDER BY producer, sequence LIMIT ?3"
+                ))?
+                .query_map((producer, sequence, count), Parked::from_row)?
+                .collect()
+        })
     }
 
     /// The parked event or dead letter with this id.

@@ -58,6 +58,20 @@ impl Inspector {
         outbox::head(&self.guarded.connection).map_err(|error| classify(&error, None))
     }
 
+    /// The names of the columns that a SELECT gives, with the rights of a handler.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's, and what a handler may not do.
+    pub fn columns(&self, sql: &str) -> Result<Vec<String>, StatementError> {
+        let Guarded { connection, guard } = &self.guarded;
+        let _entered = guard.enter(Mode::Handler, None);
+        let prepared = connection.prepare(sql);
+        let names =
+            prepared.map(|statement| statement.column_names().into_iter().map(str::to_owned).collect());
+        names.map_err(|error| classify(&error, guard.take_denied()))
+    }
+
     /// Runs a SELECT with the rights of a handler, hands on each row, and gives the columns' names. Text that is not UTF-8 is read with
     /// replacement characters.
     ///

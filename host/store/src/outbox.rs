@@ -4,7 +4,7 @@
 //! 16 bytes of SHA-256 over what erasing leaves, and, until it is erased, 16 over the data.
 
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX, LOG_READ_BYTES_MAX};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 use sha2::{Digest as _, Sha256};
 
 use crate::connection::Guarded;
@@ -230,6 +230,31 @@ impl LogReader {
                 .query_row((subject, first, second, between.0, between.1), |row| row.get(0))
         };
         read().map_err(|error| classify(&error, None))
+    }
+
+    /// The last event of one of these types about a subject, up to `sequence`, of those that have data.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn last_of(
+        &self,
+        subject: &str,
+        kinds: [&str; 2],
+        sequence: i64,
+    ) -> Result<Option<Logged>, StatementError> {
+        let read = || {
+            self.guarded
+                .connection
+                .prepare_cached(
+                    "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
+                     WHERE subject = ?1 AND data <> '' AND type IN (?2, ?3) AND sequence <= ?4
+                     ORDER BY sequence DESC LIMIT 1",
+                )?
+                .query_row((subject, kinds[0], kinds[1], sequence), Logged::from_row)
+                .optional()
+        };
+        read().map_err(|error| unreadable(&error))
     }
 
     /// The sequence of the last event, 0 before the first.

@@ -77,7 +77,7 @@ pub enum Timers<'t> {
 }
 
 impl<M> UnitOfWork<M> {
-    /// Sets a timer for `due`, in time since 1970.
+    /// Sets a timer for `due`, in the database's time: see [`crate::Database::time`].
     ///
     /// # Errors
     ///

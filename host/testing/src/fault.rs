@@ -13,6 +13,9 @@ pub enum Fault {
     StatementBusy(u32),
     /// Every COMMIT fails: nothing is kept, and the client is to try again. For requests: an event or a timer is tried again until it works.
     Commit,
+    /// The first COMMIT fails, and nobody can tell what became of it: 503 `outcome-unknown`. It is not in the
+    /// database; an event or a timer is taken again.
+    CommitUnknown,
     /// The first COMMIT fails: what it would have kept is run again.
     CommitOnce,
     /// The handler's n-th call to another service finds that unavailable.

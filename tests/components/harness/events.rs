@@ -101,6 +101,23 @@ fn timer_fires_at_its_own_time_and_not_before() {
 }
 
 #[test]
+fn wall_clock_that_is_set_moves_no_timer() {
+    const WEEK: i64 = 7 * 24 * 3600;
+    let source = source();
+    let timer =
+        json!([{"type": "source.rung", "subject": "a", "data": {"subject": "a", "n": 1}, "in_ms": 1000}]);
+    source.set_clock_by(WEEK);
+    let _ = source.post("/source/timers").json(timer).send().status(201);
+    for seconds in [-WEEK, -3600, 2 * WEEK] {
+        source.set_clock_by(seconds);
+        source.advance(Duration::from_millis(300));
+        assert_eq!(source.rows("SELECT n FROM rung"), json!([]), "{seconds}");
+    }
+    source.advance(Duration::from_millis(100));
+    assert_eq!(source.rows("SELECT n FROM rung"), json!([{"n": 1}]));
+}
+
+#[test]
 fn handler_of_a_timer_cancels_others_of_its_subject_and_is_itself_taken_once() {
     for failures in [0, 2] {
         let source = source();

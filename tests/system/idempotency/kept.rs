@@ -41,6 +41,36 @@ fn an_answer_is_kept_over_a_restart() {
 }
 
 #[test]
+fn a_body_of_json_is_the_same_by_its_value() {
+    let mut shop = Shop::new();
+    let mut post = |kind: &str, body: &str| {
+        let headers = [("content-type", kind), ("idempotency-key", "k")];
+        shop.admin.send(Method::POST, "/categories", &headers, Bytes::from(body.to_owned()))
+    };
+    let first = post("application/json", r#"{"name":"Caf\u00e9","slug":"cafe"}"#);
+    first.expect(201);
+    for (kind, body) in [
+        ("application/json", r#"{"slug":"cafe","name":"Café"}"#),
+        ("Application/JSON; charset=utf-8", "\r\n{ \"slug\" : \"c\\u0061fe\",\t\"name\" : \"Caf\u{e9}\" }\n"),
+    ] {
+        let again = post(kind, body);
+        assert!(is_replayed(&again), "{body}: {again}");
+        assert_eq!(told(&again), told(&first), "{body}");
+    }
+    for (kind, body) in [
+        ("application/json", r#"{"name":"Cafe\u0301","slug":"cafe"}"#),
+        ("application/json", r#"{"name":"Café","slug":"cafe","name":"Café"}"#),
+        ("application/json", r#"[{"name":"Café","slug":"cafe"}]"#),
+        ("application/json", r#"{"name":"Café","slug":"cafe"} {}"#),
+        ("application/merge-patch+json", r#"{"name":"Café","slug":"cafe"}"#),
+        ("text/plain", r#"{"name":"Café","slug":"cafe"}"#),
+    ] {
+        post(kind, body).problem(422, REUSED);
+    }
+    assert_eq!(shop.count("product", "SELECT count(*) FROM category WHERE slug = 'cafe'"), 1);
+}
+
+#[test]
 fn neither_the_key_nor_what_was_sent_with_it_stands_in_the_files() {
     let shop = Shop::new();
     let key = "a-key-that-would-be-found-6b1f";

@@ -46,18 +46,18 @@ body! {
 
 /// Where an order is to go. Which of the two it is, `address_id` says.
 #[derive(Debug, Clone)]
-pub(super) enum NewShipping {
+pub(super) enum ShippingInput {
     Full(Box<FullAddress>),
     Kept(KeptAddress),
 }
 
-impl Schema for NewShipping {
+impl Schema for ShippingInput {
     fn schema() -> serde_json::Value {
         serde_json::json!({"oneOf": [FullAddress::schema(), KeptAddress::schema()]})
     }
 }
 
-impl FromJson for NewShipping {
+impl FromJson for ShippingInput {
     fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
         let is_kept =
             matches!(&node, Node::Object(fields) if fields.iter().any(|(name, _)| name == "address_id"));
@@ -89,7 +89,7 @@ struct User {
     last_name: String,
 }
 
-impl NewShipping {
+impl ShippingInput {
     /// Where an order of this customer goes; the id of the address where the customer keeps none of it. Calls the user service, so
     /// before anything is written.
     pub(super) fn find(self, user_id: UserId) -> Result<core::result::Result<Shipping, AddressId>> {

@@ -14,7 +14,7 @@ use crate::store::{head, payment_attempt};
 
 body! {
     /// How an order is paid.
-    pub struct NewPayment {
+    pub struct PaymentInput {
         /// How, such as `card`.
         pub method: Method,
         /// What the payment service gave to pay with. It is kept until it is used.
@@ -26,7 +26,7 @@ body! {
 pub(super) fn pay(
     asks: Asks,
     Path(id): Path<OrderId>,
-    Body(new): Body<NewPayment>,
+    Body(new): Body<PaymentInput>,
     transaction: Transaction,
 ) -> Result<Json<Order>> {
     let mut order = asks.see(head::by_id(&transaction, id)?, |order| order.user_id_ref)?;

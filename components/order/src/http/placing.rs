@@ -8,8 +8,8 @@ use bulkhead_sdk::{
     new_id, now, serde_json,
 };
 
-use super::address::NewShipping;
-use super::payment::NewPayment;
+use super::address::ShippingInput;
+use super::payment::PaymentInput;
 use super::who::Asks;
 use crate::problems::{PRICE_CHANGED, UNKNOWN_ADDRESS, UNKNOWN_PRODUCT, UNKNOWN_USER};
 use crate::rules::access::Who;
@@ -25,13 +25,13 @@ use crate::timers::PaymentDue;
 
 body! {
     /// An order to place.
-    pub struct NewOrder {
+    pub struct OrderInput {
         /// What is ordered, each product once.
-        pub items: NewItems,
+        pub items: ItemsInput,
         /// Where it goes.
-        pub shipping: NewShipping,
+        pub shipping: ShippingInput,
         /// How it is paid.
-        pub payment: NewPayment,
+        pub payment: PaymentInput,
         /// What the customer expects to pay: another total is refused.
         pub expected_total: Option<Money>,
         /// The customer; for an admin, who must say it.
@@ -43,7 +43,7 @@ body! {
 
 body! {
     /// So many of a product.
-    pub struct NewItem {
+    pub struct ItemInput {
         /// The product.
         pub product_id: ProductId,
         /// How many.
@@ -53,17 +53,17 @@ body! {
 
 /// The items of an order: each product once.
 #[derive(Debug, Clone)]
-pub(super) struct NewItems(Vec<(ProductId, i64)>);
+pub(super) struct ItemsInput(Vec<(ProductId, i64)>);
 
-impl Schema for NewItems {
+impl Schema for ItemsInput {
     fn schema() -> serde_json::Value {
-        List::<NewItem, 1, ITEMS_MAX>::schema()
+        List::<ItemInput, 1, ITEMS_MAX>::schema()
     }
 }
 
-impl FromJson for NewItems {
+impl FromJson for ItemsInput {
     fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
-        let items = List::<NewItem, 1, ITEMS_MAX>::from_json(node, errors)?.into_items();
+        let items = List::<ItemInput, 1, ITEMS_MAX>::from_json(node, errors)?.into_items();
         let products: Vec<ProductId> = items.iter().map(|item| item.product_id).collect();
         let repeated = repeated(&products);
         for place in &repeated {
@@ -105,7 +105,7 @@ fn customer_and_time(
 
 pub(super) fn place(
     Asks(who): Asks,
-    Body(new): Body<NewOrder>,
+    Body(new): Body<OrderInput>,
     transaction: Transaction,
 ) -> Result<Created<Order>> {
     let now = now();
@@ -115,7 +115,7 @@ pub(super) fn place(
     // An admin's answer says of the customer what theirs would.
     transaction.about(&user_id.to_string())?;
     let knows_user = knows_user(&transaction, who, user_id)?;
-    let NewItems(wanted) = new.items;
+    let ItemsInput(wanted) = new.items;
     let ids: Vec<ProductId> = wanted.iter().map(|(id, _)| *id).collect();
     let priced = price(&wanted, &replica::products(&transaction, &ids)?);
     let (priced, total_amount) = check_known(user_id, knows_user, priced)?;

@@ -10,7 +10,7 @@ use crate::store::order::{self, Order};
 
 body! {
     /// Who carries an order.
-    pub struct NewCarriage {
+    pub struct ShipmentInput {
         /// Who carries it.
         pub carrier: Line<100>,
         /// The carrier's number for it.
@@ -21,7 +21,7 @@ body! {
 pub(super) fn ship(
     _: Admin,
     Path(id): Path<OrderId>,
-    Body(new): Body<NewCarriage>,
+    Body(new): Body<ShipmentInput>,
     transaction: Transaction,
 ) -> Result<Json<Order>> {
     let happening =

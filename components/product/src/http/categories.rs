@@ -15,7 +15,7 @@ use crate::store::category::{self, Category};
 
 body! {
     /// A category to create.
-    pub struct NewCategory {
+    pub struct CategoryInput {
         /// What it is called.
         pub name: Name,
         /// Its name in addresses; made from the name where absent, with a number behind it where another category has it.
@@ -105,7 +105,7 @@ pub(super) fn by_slug(Path(slug): Path<Slug>, snapshot: Snapshot) -> Result<Json
 
 pub(super) fn create(
     _: Admin,
-    Body(new): Body<NewCategory>,
+    Body(new): Body<CategoryInput>,
     transaction: Transaction,
 ) -> Result<Created<CategoryDetail>> {
     let slug = match new.slug {

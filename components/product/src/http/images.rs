@@ -14,7 +14,7 @@ use crate::store::product;
 
 body! {
     /// An image to add.
-    pub struct NewImage {
+    pub struct ImageInput {
         /// An https URL.
         pub image_url: HttpsUrl,
         /// Images are shown in this order; behind the last one where absent.
@@ -49,7 +49,7 @@ pub(super) fn by_id(
 pub(super) fn create(
     _: Admin,
     Path(product_id): Path<ProductId>,
-    Body(new): Body<NewImage>,
+    Body(new): Body<ImageInput>,
     transaction: Transaction,
 ) -> Result<Created<Image>> {
     let (count, next_order) = image::count_and_next_order(&transaction, product_id)?;

@@ -13,7 +13,7 @@ use crate::store::review::{self, Review};
 
 body! {
     /// What a customer thinks of a product.
-    pub struct NewReview {
+    pub struct ReviewInput {
         /// From 1 to 5.
         pub rating: Integer<1, 5>,
         /// In words; null where the customer left none.
@@ -51,7 +51,7 @@ pub(super) fn by_id(
 pub(super) fn create(
     Customer(principal): Customer,
     Path(product_id): Path<ProductId>,
-    Body(new): Body<NewReview>,
+    Body(new): Body<ReviewInput>,
     transaction: Transaction,
 ) -> Result<Created<Review>> {
     let user: UserId =

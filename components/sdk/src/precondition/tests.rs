@@ -11,7 +11,7 @@ use crate::{
 };
 
 body! {
-    struct NewNote { text: Text<1, 20> }
+    struct NoteInput { text: Text<1, 20> }
 }
 
 reply! {
@@ -38,7 +38,7 @@ fn get(Path(name): Name) -> Result<Json<Note>> {
     find(&name).map(|text| Json(Note { text })).ok_or_else(|| Problem::not_found("no such note"))
 }
 
-fn put(Path(name): Name, Body(new): Body<NewNote>) -> Result<Put<Note>> {
+fn put(Path(name): Name, Body(new): Body<NoteInput>) -> Result<Put<Note>> {
     let was = find(&name);
     keep(&name, Some(&new.text));
     let note = Note { text: new.text.into_string() };

@@ -14,7 +14,7 @@ use crate::store::user;
 
 body! {
     /// An address.
-    pub struct NewAddress {
+    pub struct AddressInput {
         /// Street and number, or what stands for them.
         pub address_line1: AddressLine,
         /// More of it.
@@ -33,7 +33,7 @@ body! {
     }
 }
 
-impl NewAddress {
+impl AddressInput {
     fn into_address(self, id: AddressId, user_id: UserId, is_default: bool) -> Address {
         Address {
             id,
@@ -75,7 +75,7 @@ pub(super) fn by_id(
 
 pub(super) fn create(
     Own(user_id): Own<UserId>,
-    Body(new): Body<NewAddress>,
+    Body(new): Body<AddressInput>,
     transaction: Transaction,
 ) -> Result<Created<Address>> {
     let others = address::held(&transaction, user_id)?;
@@ -95,7 +95,7 @@ pub(super) fn create(
 
 pub(super) fn replace(
     Own((user_id, id)): Own<(UserId, AddressId)>,
-    Body(new): Body<NewAddress>,
+    Body(new): Body<AddressInput>,
     transaction: Transaction,
 ) -> Result<Json<Address>> {
     let (this, others): (Vec<Held>, Vec<Held>) =

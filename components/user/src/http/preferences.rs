@@ -15,7 +15,7 @@ use crate::store::user;
 
 body! {
     /// What a preference is to be.
-    pub struct NewPreference {
+    pub struct PreferenceInput {
         /// Its value; may be empty.
         pub value: Text<0, VALUE_MAX>,
     }
@@ -48,7 +48,7 @@ pub(super) fn by_key(
 
 pub(super) fn put(
     Own((user_id, key)): Own<(UserId, PreferenceKey)>,
-    Body(new): Body<NewPreference>,
+    Body(new): Body<PreferenceInput>,
     transaction: Transaction,
 ) -> Result<Put<Preference>> {
     let preference_value = new.value.into_string();

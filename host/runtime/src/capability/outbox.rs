@@ -57,7 +57,14 @@ impl Host for State {
         let written = self.database_call(
             &call,
             |_| 1,
-            |state| write(state, &kind, &subject, &data, |unit, event| unit.schedule(event, time)),
+            |state| {
+                // What counts is how far ahead it is: the wall clock may be set meanwhile.
+                let now = state.surroundings.clock.now();
+                write(state, &kind, &subject, &data, |unit, event| {
+                    let due = (unit.time() + time).saturating_sub(now);
+                    unit.schedule(event, due)
+                })
+            },
         );
         Ok(written.map_err(Into::into))
     }

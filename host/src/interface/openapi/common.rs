@@ -56,9 +56,9 @@ const RESPONSES: [(&str, &str, Option<&str>); 10] = [
     ("Invalid", "Something in the body or the query can't be: `errors` lists all of it.", None),
     (
         "Failed",
-        "- 500: the service failed, and nothing that it wrote was kept; or the outcome of the commit is unknown.\n\
+        "- 500: the service failed, and nothing that it wrote was kept.\n\
          - 503: there is no room at present, or the change could not be committed. Nothing was done: try again after the seconds of \
-         `Retry-After`.\n\
+         `Retry-After`. Or, with the code `outcome-unknown` and no `Retry-After`: nobody can say whether the change was made.\n\
          - 504: the deadline passed, and nothing was done.\n\
          - 507: the service's database is full, and nothing was written.\n",
         None,
@@ -143,7 +143,7 @@ pub(super) fn problem() -> Value {
         "properties": {
             "type": {"type": "string", "format": "uri-reference", "description": "Where the code is described."},
             "title": {"type": "string"},
-            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
             "detail": {"type": "string", "description": "This case, and what to do; for people."},
             "code": {"type": "string", "description": "Stable; for programs."},
             "trace_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
@@ -200,7 +200,7 @@ fn headers() -> Value {
         "ETag": given("Names this representation, for `If-Match` and `If-None-Match`."),
         "Idempotency-Replayed": given("`true`: this is the answer to an earlier request with the same `Idempotency-Key`."),
         "Location": always("The path of what was made."),
-        "Retry-After": {"description": "Seconds to wait before trying again.", "required": true, "schema": {"type": "integer", "minimum": 0}},
+        "Retry-After": {"description": "Seconds to wait before trying again.", "required": true, "schema": {"type": "integer", "format": "int32", "minimum": 0}},
         "Traceresponse": always("The trace and the span of this answer (W3C Trace Context)."),
         "WWW-Authenticate": always("The scheme of the token that is wanted."),
     })

@@ -7,7 +7,10 @@
 //! - A schema with a `title` is that of a type with a name. It stands once, in `components/schemas`; where types of two services have one
 //!   name and differ, the second has its service's before it.
 //! - An answer that has an `id` has links to the operations that take that id in their path.
-//! - `info.version` is a digest of all the rest: it changes exactly when the interface does.
+//! - No two schemas have names that a generator of clients would take for one: see [`names`].
+//! - `info.version` is that of the manifest: package managers take nothing but a semantic version. `info.x-bulkhead-document` is a digest of
+//!   all the rest, without the version: it changes exactly when the interface does.
+//! - [`v3_0`] makes the same document in OpenAPI 3.0.
 //!
 //! Left out on purpose: 405, 408, 414 and 431, which no client gets that keeps to the document and sends what it has to say at once, and
 //! OPTIONS and HEAD, which every path and every GET has. What only the host or chance can change stands together, under `5XX`.
@@ -15,10 +18,12 @@
 mod common;
 mod links;
 mod mistakes;
+mod names;
 mod operation;
 mod schemas;
 #[cfg(test)]
 mod tests;
+mod v3_0;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,10 +32,25 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 pub use self::mistakes::mistakes;
+use self::names::Names;
 use self::schemas::Schemas;
+pub(crate) use self::v3_0::convert as to_3_0;
 
-/// Hexadecimal digits of the version.
-const VERSION_DIGITS: usize = 12;
+/// The member of `info` with the digest of the document.
+const DIGEST: &str = "x-bulkhead-document";
+/// Hexadecimal digits of it.
+const DIGEST_DIGITS: usize = 12;
+
+/// What a document says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// Its title.
+    pub title: &'a str,
+    /// The version of the interface.
+    pub version: &'a semver::Version,
+    /// The host checks tokens.
+    pub has_tokens: bool,
+}
 
 /// A service, as far as its interface goes.
 #[derive(Debug, Clone)]
@@ -43,48 +63,50 @@ pub struct Described<'a> {
     pub operations: Vec<&'a Route>,
 }
 
-/// The document of these services. `has_tokens` says whether the host checks tokens.
+/// The document of these services.
 #[must_use]
-pub fn document(title: &str, has_tokens: bool, services: &[Described<'_>]) -> Value {
-    let mut schemas = Schemas::default();
+pub fn document(about: About<'_>, services: &[Described<'_>]) -> Value {
+    let operations = operations(services);
+    let tags = services.iter().filter(|service| !service.operations.is_empty());
+    let ids = operations.iter().map(|(id, ..)| id.as_str());
+    let mut schemas = Schemas::new(Names::new(tags.clone().map(|service| service.name), ids));
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    let mut ids = BTreeSet::new();
-    for service in services {
-        let gets: BTreeSet<&str> = service
-            .operations
+    for (id, route, service) in &operations {
+        let can_be_got = operations
             .iter()
-            .filter(|route| route.method == "GET")
-            .map(|route| route.path.as_str())
-            .collect();
-        for route in service.operations.iter().filter(|route| is_shown(route)) {
-            let can_be_got = gets.contains(route.path.as_str());
-            let id = free_id(&mut ids, route);
-            let operation =
-                operation::operation(&id, route, service.name, can_be_got, has_tokens, &mut schemas);
-            paths.entry(&route.path).or_default().insert(route.method.to_ascii_lowercase(), operation);
-        }
+            .any(|(_, get, of)| get.method == "GET" && get.path == route.path && of.name == service.name);
+        let operation =
+            operation::operation(id, route, service.name, can_be_got, about.has_tokens, &mut schemas);
+        paths.entry(&route.path).or_default().insert(route.method.to_ascii_lowercase(), operation);
     }
     links::add(&mut paths, services);
-    let tags: Vec<Value> = services
-        .iter()
-        .filter(|service| !service.operations.is_empty())
-        .map(|service| json!({"name": service.name, "description": service.summary}))
-        .collect();
+    let tags: Vec<Value> =
+        tags.map(|service| json!({"name": service.name, "description": service.summary})).collect();
     let mut document = json!({
         "openapi": "3.1.1",
-        "info": {"title": title, "description": common::DESCRIPTION, "version": ""},
+        "info": {"title": about.title, "description": common::DESCRIPTION, "version": ""},
         "servers": [{"url": "/"}],
         "tags": tags,
         "paths": paths,
-        "components": common::components(has_tokens, schemas.into_components()),
+        "components": common::components(about.has_tokens, schemas.into_components()),
     });
     let digest: String =
         Sha256::digest(document.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
-    let version = digest.get(..VERSION_DIGITS).unwrap_or_default();
-    if let Some(place) = document.pointer_mut("/info/version") {
-        *place = Value::from(version);
+    if let Some(info) = document.get_mut("info").and_then(Value::as_object_mut) {
+        info.insert("version".to_owned(), Value::from(about.version.to_string()));
+        info.insert(DIGEST.to_owned(), Value::from(digest.get(..DIGEST_DIGITS).unwrap_or_default()));
     }
     document
+}
+
+/// What a document has, with the ids.
+fn operations<'a>(services: &'a [Described<'a>]) -> Vec<(String, &'a Route, &'a Described<'a>)> {
+    let mut ids = BTreeSet::new();
+    let all = services
+        .iter()
+        .flat_map(|service| service.operations.iter().map(move |route| (*route, service)))
+        .filter(|(route, _)| is_shown(route));
+    all.map(|(route, service)| (free_id(&mut ids, route), route, service)).collect()
 }
 
 /// OPTIONS and HEAD are described by no document: see above.
@@ -92,11 +114,12 @@ fn is_shown(route: &Route) -> bool {
     !matches!(route.method.as_str(), "HEAD" | "OPTIONS")
 }
 
-/// An id for an operation that no other one has: paths may differ in punctuation alone.
+/// An id for an operation that no other one has, whatever the case: paths may differ in punctuation alone.
 fn free_id(ids: &mut BTreeSet<String>, route: &Route) -> String {
     let id = operation::operation_id(&route.method, &route.path);
     let numbered = (2..).map(|number| format!("{id}{number}"));
-    let free = std::iter::once(id.clone()).chain(numbered).find(|id| !ids.contains(id)).unwrap_or(id);
-    ids.insert(free.clone());
+    let is_free = |id: &String| !ids.contains(&id.to_ascii_lowercase());
+    let free = std::iter::once(id.clone()).chain(numbered).find(is_free).unwrap_or(id);
+    ids.insert(free.to_ascii_lowercase());
     free
 }

@@ -5,22 +5,26 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::common;
+use super::names::Names;
 use super::operation::pascal_case;
+
+/// The host's own schema. No type of a service gets its name.
+const PROBLEM: &str = "Problem";
 
 /// Schemas by the names that they have in the document.
 #[derive(Debug)]
 pub(super) struct Schemas {
     named: BTreeMap<String, Value>,
-}
-
-impl Default for Schemas {
-    /// With the host's own, whose name no type of a service gets.
-    fn default() -> Self {
-        Self { named: BTreeMap::from([("Problem".to_owned(), common::problem())]) }
-    }
+    names: Names,
 }
 
 impl Schemas {
+    /// The host's own schemas; those of the services get other names than these and the ones that are used already.
+    pub(super) fn new(mut names: Names) -> Self {
+        names.take(PROBLEM);
+        Self { named: BTreeMap::from([(PROBLEM.to_owned(), common::problem())]), names }
+    }
+
     /// The schema that stands in this text, with references in the place of types with a name. Anything goes where the text is no schema,
     /// which is refused at load.
     pub(super) fn place(&mut self, service: &str, text: &str) -> Value {
@@ -70,7 +74,7 @@ impl Schemas {
         Value::Object(members)
     }
 
-    /// Gives the schema a name that no other one has, and gives the reference.
+    /// Gives the schema a name that clients can tell from all others, and gives the reference.
     fn name(&mut self, service: &str, title: &str, schema: Value) -> Value {
         // The names that OpenAPI allows.
         let title: String = title
@@ -80,9 +84,11 @@ impl Schemas {
         let owned = format!("{}{title}", pascal_case(service));
         let numbered = (2..).map(|number| format!("{owned}{number}"));
         for name in [title, owned.clone()].into_iter().chain(numbered) {
-            let known = self.named.entry(name.clone()).or_insert_with(|| schema.clone());
-            if *known == schema {
-                return json!({"$ref": format!("#/components/schemas/{name}")});
+            let is_known = self.named.get(&name).is_some_and(|known| *known == schema);
+            if is_known || self.names.take(&name) {
+                let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+                self.named.entry(name).or_insert(schema);
+                return reference;
             }
         }
         schema

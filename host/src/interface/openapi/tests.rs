@@ -20,6 +20,7 @@ fn route(method: &str, path: &str) -> Route {
         problems: Vec::new(),
         access: Access::Public,
         computes: false,
+        repeatable: false,
     }
 }
 
@@ -31,15 +32,21 @@ fn service<'a>(name: &'a str, routes: &'a [Route]) -> Described<'a> {
     Described { name, summary: "Notes.", operations: routes.iter().collect() }
 }
 
+static VERSION: semver::Version = semver::Version::new(1, 2, 3);
+
+fn about(has_tokens: bool) -> About<'static> {
+    About { title: "test", version: &VERSION, has_tokens }
+}
+
 fn of(routes: Vec<Route>) -> Value {
-    document("test", true, &[service("notes", &routes)])
+    document(about(true), &[service("notes", &routes)])
 }
 
 const NOTE: &str = r#"{"type": "object", "title": "Note", "properties": {"id": {"type": "string"}}}"#;
 
 #[test]
 fn without_tokens_nothing_is_said_of_them() {
-    let document = document("test", false, &[service("notes", &[route("GET", "/notes/{id}")])]);
+    let document = document(about(false), &[service("notes", &[route("GET", "/notes/{id}")])]);
     assert_eq!(document["paths"]["/notes/{id}"]["get"]["operationId"], "getNotesById");
     assert_eq!(document["components"].get("securitySchemes"), None);
     assert_eq!(document["paths"]["/notes/{id}"]["get"].get("security"), None);
@@ -59,7 +66,7 @@ fn a_type_with_a_name_stands_once_and_another_of_that_name_has_its_services_befo
         Route { answers: answers(other), ..route("GET", "/two") },
         Route { answers: answers(problem), ..route("GET", "/three") },
     ];
-    let document = document("test", true, &[service("one", &one), service("note-book", &two)]);
+    let document = document(about(true), &[service("one", &one), service("note-book", &two)]);
     let schema = |path: &str| {
         document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"].clone()
     };
@@ -185,12 +192,75 @@ fn an_answer_with_an_id_has_links_to_what_takes_it() {
 }
 
 #[test]
-fn the_version_changes_exactly_when_the_interface_does() {
-    let version = |routes| of(routes)["info"]["version"].as_str().unwrap().to_owned();
-    let one = version(vec![route("GET", "/notes")]);
-    assert_eq!(one.len(), VERSION_DIGITS);
-    assert_eq!(one, version(vec![route("GET", "/notes")]));
-    assert_ne!(one, version(vec![route("GET", "/note")]));
+fn the_digest_changes_exactly_when_the_interface_does() {
+    let digest = |routes| of(routes)["info"][DIGEST].as_str().unwrap().to_owned();
+    let one = digest(vec![route("GET", "/notes")]);
+    assert_eq!(one.len(), DIGEST_DIGITS);
+    assert_eq!(one, digest(vec![route("GET", "/notes")]));
+    assert_ne!(one, digest(vec![route("GET", "/note")]));
+    let version = semver::Version::new(2, 0, 0);
+    let routes = [route("GET", "/notes")];
+    let next = document(About { version: &version, ..about(true) }, &[service("notes", &routes)]);
+    assert_eq!((&next["info"]["version"], &next["info"][DIGEST]), (&json!("2.0.0"), &json!(one)));
+}
+
+/// Package managers take nothing else, and generators give a package the version of its document.
+#[test]
+fn the_version_is_the_semantic_version_of_the_manifest() {
+    let document = of(vec![route("GET", "/notes")]);
+    assert_eq!(document["info"]["version"], "1.2.3");
+    assert_eq!(to_3_0(document.clone())["info"], document["info"]);
+}
+
+/// The names of the schemas in a document of services that answer with types of these names: a service for each list.
+fn names_of(services: &[(&str, &[&str])]) -> Vec<String> {
+    let routes: Vec<Vec<Route>> = services
+        .iter()
+        .map(|(service, titles)| {
+            let answer = |title: &&str| {
+                let schema =
+                    json!({"title": title, "properties": {"in": {"const": title}, "of": {"const": service}}});
+                let answers = vec![Answer { status: 200, schema: Some(schema.to_string()) }];
+                Route { answers, ..route("GET", &format!("/{service}/{title}")) }
+            };
+            titles.iter().map(answer).collect()
+        })
+        .collect();
+    let described: Vec<Described<'_>> =
+        services.iter().zip(&routes).map(|((name, _), routes)| service(name, routes)).collect();
+    let document = document(about(true), &described);
+    document["components"]["schemas"].as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn schemas_whose_names_a_generator_takes_for_one_get_other_names() {
+    for (services, expected) in [
+        (&[("shop", &["Note", "NewNote", "NoteInput"][..])][..], &["Note", "NoteInput", "ShopNewNote"][..]),
+        (&[("shop", &["NewNote", "Note"])], &["NewNote", "ShopNote"]),
+        (&[("a", &["Note"]), ("b", &["NewNote"])], &["BNewNote", "Note"]),
+        (&[("shop", &["Note", "NullableNote"])], &["Note", "ShopNullableNote"]),
+        (&[("shop", &["Note", "NoteToJSON"])], &["Note", "ShopNoteToJSON"]),
+        (&[("shop", &["NoteItem", "note_item"])], &["NoteItem", "Shopnote_item"]),
+        (&[("shop", &["Noteitem", "NoteItem"])], &["Noteitem", "ShopNoteItem"]),
+        // What generated clients and their languages have.
+        (&[("shop", &["Error", "Object", "APIClient"])], &["ShopAPIClient", "ShopError", "ShopObject"]),
+        // The classes of a tag and of an operation, which is `getShopShopApi` here.
+        (&[("shop", &["ShopApi"])], &["ShopShopApi"]),
+        (&[("shop", &["GetShopNoteRequest", "Note"])], &["Note", "ShopGetShopNoteRequest"]),
+        // Nothing else is renamed.
+        (&[("shop", &["News", "S", "Renew", "NewNote"])], &["NewNote", "News", "Renew", "S"]),
+    ] {
+        let mut expected: Vec<&str> = expected.iter().copied().chain(["Problem"]).collect();
+        expected.sort_unstable();
+        assert_eq!(names_of(services), expected, "{services:?}");
+    }
+}
+
+#[test]
+fn no_two_operations_have_ids_that_differ_in_case_alone() {
+    let document = of(vec![route("GET", "/notes/{a}"), route("GET", "/Notes/{a}")]);
+    let ids = ["/notes/{a}", "/Notes/{a}"].map(|path| document["paths"][path]["get"]["operationId"].clone());
+    assert_eq!(ids, ["getNotesByA", "getNotesByA2"]);
 }
 
 #[test]

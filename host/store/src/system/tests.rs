@@ -266,6 +266,29 @@ fn database_of_a_later_host_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn database_without_a_number_for_the_next_event_is_refused_and_says_what_to_do() {
+    in_folder(|path| {
+        drop(open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        let event = "INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 't', 's', 'now', '', '{}')";
+        connection.execute_batch(event).unwrap();
+        let altered = "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = '_bulkhead_outbox'";
+        connection.execute_batch(altered).unwrap();
+        assert!(connection.execute_batch(event).is_err());
+        let Err(error) = open(&path) else { panic!("opened") };
+        let error = error.to_string();
+        let Err(examined) = Database::examine(&path) else { panic!("examined") };
+        assert!(examined.to_string().contains("9223372036854775807"), "{examined}");
+        // What it says to do is what helps.
+        let (_, remedy) = error.split_once("by hand: ").unwrap_or_else(|| panic!("{error}"));
+        connection.execute_batch(remedy).unwrap();
+        open(&path).unwrap();
+        connection.execute_batch(event).unwrap();
+        assert_eq!(text(&connection, "SELECT max(sequence) || '' FROM _bulkhead_outbox"), "2");
+    });
+}
+
+#[test]
 fn file_that_is_no_database_is_refused_and_left_as_it_is() {
     in_folder(|path| {
         let bytes = "no database, but long enough to be looked at as one. ".repeat(100);

@@ -15,7 +15,7 @@ use super::lease::Lease;
 use crate::error::classify;
 use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
-use crate::{Constraint, Outcome, PublishError, ResultSet, StatementError, Value};
+use crate::{Constraint, Database, Outcome, PublishError, ResultSet, StatementError, Value};
 
 /// Why a batch was lost.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -82,14 +82,25 @@ pub struct UnitOfWork<M> {
     timer: bool,
     /// The subjects of what it published and set, and those that its handler named.
     about: Vec<String>,
+    /// SQLite's count of changed rows when it began.
+    changes_before: u64,
 }
 
 impl<M> UnitOfWork<M> {
     pub(super) fn begin(lease: Lease<M>) -> Self {
         let deadline = Instant::now() + LEASE_HOLD_DEFAULT;
-        let mut unit = Self { lease, deadline, lost: None, published: None, timer: false, about: Vec::new() };
+        let mut unit = Self {
+            lease,
+            deadline,
+            lost: None,
+            published: None,
+            timer: false,
+            about: Vec::new(),
+            changes_before: 0,
+        };
         let session = unit.lease.session();
         if let Ok(guarded) = session.guarded() {
+            unit.changes_before = guarded.connection.total_changes();
             // That of a neighbour is nothing that this unit may see.
             set_last_insert_rowid(&guarded.connection, 0);
         }
@@ -151,6 +162,10 @@ impl<M> UnitOfWork<M> {
         self.lease.session().database.storage()
     }
 
+    pub(crate) fn database(&mut self) -> &Database {
+        &self.lease.session().database
+    }
+
     /// What idempotent requests are hashed with.
     pub(crate) fn secret(&mut self) -> Vec<u8> {
         self.lease.session().database.secret().to_owned()
@@ -165,6 +180,12 @@ impl<M> UnitOfWork<M> {
     /// A timer was set, which [`super::Happened`] is to tell of if the unit of work is kept.
     pub(crate) fn note_timer(&mut self) {
         self.timer = true;
+    }
+
+    /// Whether it has written anything: a row, an event, a timer.
+    pub fn wrote(&mut self) -> bool {
+        let before = self.changes_before;
+        self.lease.session().guarded().is_ok_and(|guarded| guarded.connection.total_changes() != before)
     }
 
     /// Where the log stands, if nothing else is published.

@@ -114,7 +114,7 @@ reply! {
 
 body! {
     /// A note to write.
-    pub struct NewNote {
+    pub struct NoteInput {
         /// What it says.
         pub text: Text<1, 1000>,
     }
@@ -221,7 +221,7 @@ fn slow(Query(query): Query<SlowQuery>, snapshot: Snapshot) -> Result<Json<Belon
     belonging(snapshot)
 }
 
-fn write(Body(new): Body<NewNote>, transaction: Transaction) -> Result<Created<Written>> {
+fn write(Body(new): Body<NoteInput>, transaction: Transaction) -> Result<Created<Written>> {
     let version = Version::read();
     let (id, number, expects_mood) = (new_id().to_string(), version.number, version.expects_mood());
     let statement = if expects_mood {
@@ -241,7 +241,7 @@ fn write(Body(new): Body<NewNote>, transaction: Transaction) -> Result<Created<W
 /// Busy before it takes the writer lease, which it may not hold for long.
 fn slow_write(
     Query(query): Query<SlowQuery>,
-    new: Body<NewNote>,
+    new: Body<NoteInput>,
     transaction: Transaction,
 ) -> Result<Created<Written>> {
     be_busy(query.milliseconds);

@@ -1,7 +1,8 @@
 //! A guest for the system tests: it keeps notes honestly, and misbehaves on request.
 //!
 //! `POST /notes`, `GET /notes` and `GET /notes/{id}` are the honest part. `POST /hostile/{what}?id=ID` writes a note of that id
-//! first, so that a test can see whether it stays, and then does what [`hostile`] has under that name.
+//! first, so that a test can see whether it stays, and then does what [`hostile`] has under that name. With the setting
+//! `describe = "a route twice"` it panics when it is asked what it is.
 
 pub mod hostile;
 
@@ -24,7 +25,7 @@ row! {
 
 body! {
     /// A note to write.
-    pub struct NewNote {
+    pub struct NoteInput {
         /// Chosen by the client; a second one of the same id is 409.
         pub id: Text<1, 100>,
         /// Any text.
@@ -65,7 +66,7 @@ fn write(transaction: &Transaction, id: &str, body: &str) -> Result<Note> {
     Ok(Note { id: id.to_owned(), body: body.to_owned() })
 }
 
-fn create(Body(new): Body<NewNote>, transaction: Transaction) -> Result<Created<Note>> {
+fn create(Body(new): Body<NoteInput>, transaction: Transaction) -> Result<Created<Note>> {
     let note = write(&transaction, &new.id, &new.body)?;
     Ok(Created {
         location: format!("/notes/{}", bulkhead_sdk::encoding::percent_encode(&note.id)),
@@ -89,13 +90,18 @@ fn one(Path(id): Path<Text<1, 100>>, snapshot: Snapshot) -> Result<Json<Note>> {
 
 /// The service.
 pub fn service() -> Service {
-    Service::new("Keeps notes, and misbehaves on request.")
+    let service = Service::new("Keeps notes, and misbehaves on request.")
         .migration(migration!("../migrations/V0001__create_note.sql"))
         .publishes::<Noted>()
         .post("/notes", "Writes a note.", create)
         .get("/notes", "Lists the notes.", list)
         .get("/notes/{id}", "Gives a note.", one)
-        .post("/hostile/{what}", "Writes a note and then misbehaves.", hostile::misbehave)
+        .post("/hostile/{what}", "Writes a note and then misbehaves.", hostile::misbehave);
+    // A mistake that shows when the component is asked what it is.
+    if bulkhead_sdk::config("describe").is_some_and(|how| how == "a route twice") {
+        return service.get("/notes", "Lists the notes once more.", list);
+    }
+    service
 }
 
 bulkhead_sdk::service!(service);

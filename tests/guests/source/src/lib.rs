@@ -43,6 +43,9 @@ pub struct Rung {
     /// So many attempts fail.
     #[serde(default)]
     pub failures: u32,
+    /// The attempt that does not end by itself; 0 for none.
+    #[serde(default)]
+    pub endless: u32,
     /// Its handler cancels all timers of the subject, and this one by its id.
     #[serde(default)]
     pub cancels: bool,
@@ -74,6 +77,20 @@ struct NewEvent {
     /// Milliseconds from now, for a timer.
     #[serde(default)]
     in_ms: i64,
+}
+
+/// What becomes of an item: it is written, or deleted where a field is missing.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "bulkhead_sdk::serde", deny_unknown_fields)]
+struct ItemChange {
+    id: String,
+    #[serde(default)]
+    n: Option<i64>,
+    #[serde(default)]
+    note: Option<String>,
+    /// The event says nothing of the note.
+    #[serde(default)]
+    in_old_form: bool,
 }
 
 fn read(request: &Request) -> Result<Vec<NewEvent>> {
@@ -109,6 +126,11 @@ fn publish(request: Request, _: Transaction) -> Result<Response> {
         ids.push(outbox::publish(&event.event_type, &event.subject, &data).map_err(refused)?);
     }
     Ok(report(201, &json!({"ids": ids})))
+}
+
+/// An answer that nobody may keep.
+fn publish_secretly(request: Request, transaction: Transaction) -> Result<Response> {
+    Ok(publish(request, transaction)?.with_header("cache-control", "no-store"))
 }
 
 fn schedule(request: Request, _: Transaction) -> Result<Response> {
@@ -159,6 +181,34 @@ fn erase(request: Request, transaction: Transaction) -> Result<Response> {
     Ok(report(200, &json!({"erased": erased})))
 }
 
+/// Writes or deletes items, and tells of it, in one unit of work.
+fn change_items(request: Request, transaction: Transaction) -> Result<Response> {
+    let changes: Vec<ItemChange> =
+        serde_json::from_slice(&request.body).map_err(|error| Problem::malformed_json(error.to_string()))?;
+    for ItemChange { id, n, note, in_old_form } in &changes {
+        let (kind, data) = match (n, note) {
+            (Some(n), Some(note)) => {
+                transaction.execute(
+                    "INSERT INTO item (id, n, note) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (id) DO UPDATE SET n = excluded.n, note = excluded.note",
+                    &params![id, n, note],
+                )?;
+                let mut data = json!({"id": id, "n": n});
+                if !in_old_form {
+                    data["note"] = note.as_str().into();
+                }
+                ("source.item-changed", data)
+            }
+            _ => {
+                transaction.execute("DELETE FROM item WHERE id = ?1", &params![id])?;
+                ("source.item-deleted", json!({"id": id}))
+            }
+        };
+        outbox::publish(kind, id, &data.to_string()).map_err(refused)?;
+    }
+    Ok(report(201, &json!({"changed": changes.len()})))
+}
+
 fn rang(snapshot: Snapshot) -> Result<Response> {
     let all: Vec<Rang> = snapshot.query_all(
         "SELECT arrival, event_id, subject, n, attempt, trace, source FROM rung ORDER BY arrival",
@@ -185,6 +235,10 @@ fn ring(received: Received<Rung>, transaction: Transaction) -> core::result::Res
         "INSERT INTO rung (event_id, subject, n, attempt, trace, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         &params![id, event.subject, event.n, i64::from(attempt), trace_id, source],
     )?;
+    if attempt == event.endless {
+        bulkhead_sdk::log::info("a timer does not end", &[("subject", &event.subject)]);
+        spin();
+    }
     if event.cancels {
         transaction.cancel_all::<Rung>(&event.subject)?;
         if transaction.cancel(&id)? {
@@ -197,6 +251,13 @@ fn ring(received: Received<Rung>, transaction: Transaction) -> core::result::Res
     Ok(())
 }
 
+fn spin() {
+    let mut turns = 0_u64;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
+}
+
 fn ready() -> Result<Json<bool>> {
     Ok(Json(true))
 }
@@ -205,9 +266,14 @@ fn ready() -> Result<Json<bool>> {
 pub fn service() -> Service {
     Service::new("Publishes what it is told to.")
         .migration(migration!("../migrations/V0001__create_rung.sql"))
+        .migration(migration!("../migrations/V0002__create_item.sql"))
         .on(ring)
         .post("/source/events", "Publishes an event, or a list of them in one unit of work.", publish)
+        .post("/source/secrets", "The same, and nobody may keep the answer.", publish_secretly)
+        .post("/source/repeatable", "The same, and it may be repeated.", publish_secretly)
+        .repeatable()
         .post("/source/timers", "Sets a timer, or a list of them in one unit of work.", schedule)
+        .post("/source/items", "Writes or deletes items, and tells of it, in one unit of work.", change_items)
         .post("/source/erasures", "Erases the data of a subject's events.", erase)
         .post("/source/cancellations", "Cancels timers in one unit of work.", cancel)
         .get("/source/rung", "Lists the timers that rang.", rang)

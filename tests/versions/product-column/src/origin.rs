@@ -1,4 +1,4 @@
-//! `/products/{id}/origin`, which the versions from V0003 on have: where a product comes from.
+//! `/products/{id}/origin`, which the versions from V0004 on have: where a product comes from.
 
 use bulkhead_contracts::{Admin, ProductId};
 use bulkhead_sdk::{
@@ -17,7 +17,7 @@ row! {
 
 body! {
     /// Where a product comes from.
-    pub struct NewOrigin {
+    pub struct OriginInput {
         /// A country's two letters.
         pub origin: Text<2, 2>,
     }
@@ -36,7 +36,7 @@ fn get(Path(id): Path<ProductId>, snapshot: Snapshot) -> Result<Json<Origin>> {
 fn set(
     _: Admin,
     Path(id): Path<ProductId>,
-    Body(new): Body<NewOrigin>,
+    Body(new): Body<OriginInput>,
     transaction: Transaction,
 ) -> Result<Json<Origin>> {
     let statement = "UPDATE product SET origin = ?2 WHERE id = ?1";

@@ -12,7 +12,7 @@ use crate::store::{self, Entry};
 
 body! {
     /// What an entry is made from.
-    pub struct NewEntry {
+    pub struct EntryInput {
         /// What it says.
         pub text: Text<1, 500>,
     }
@@ -43,7 +43,7 @@ fn by_id(Path(id): Path<Uuid>, snapshot: Snapshot) -> Result<Json<Entry>> {
 }
 
 /// The row and the event are in one unit of work: both are there after it, or neither is.
-fn create(Body(new): Body<NewEntry>, transaction: Transaction) -> Result<Created<Entry>> {
+fn create(Body(new): Body<EntryInput>, transaction: Transaction) -> Result<Created<Entry>> {
     let entry = Entry { id: new_id(), text: tidied(&new.text), created_at: now() };
     store::insert(&transaction, &entry)?;
     transaction.publish(&EntryCreated { id: entry.id, text: entry.text.clone() })?;

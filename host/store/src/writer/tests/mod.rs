@@ -2,12 +2,15 @@
 
 mod events;
 mod log;
+mod numbers;
+mod options;
+mod sync;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::commit::{Commit, CommitFault};
+use super::commit::Commit;
 use super::{Ended, Fate, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions, recover};
 use crate::outbox::NewEvent;
 use crate::{ConstraintKind, Database, Migration, Reader, Settings, StatementError, Value};
@@ -34,7 +37,10 @@ struct World {
 }
 
 fn world_with(storage: u64) -> World {
-    let folder = tempfile::tempdir().unwrap();
+    world_at(tempfile::tempdir().unwrap(), storage)
+}
+
+fn world_at(folder: tempfile::TempDir, storage: u64) -> World {
     let path = folder.path().join("a.db");
     let database = Database::open(Settings { path: path.clone(), storage }).unwrap();
     let schema = Migration { version: 1, name: "create_note".into(), sql: SCHEMA.into(), reverse: None };
@@ -320,39 +326,6 @@ fn deferred_key_fails_its_own_unit_and_not_the_commit() {
     lease.push("b");
     assert_eq!(durable(lease.commit()), ["a", "dangling", "b"]);
     assert_eq!(world.notes(), ["a", "b"]);
-}
-
-#[test]
-fn commit_that_fails_after_it_was_durable_is_found_durable() {
-    let world = world();
-    let mut lease = add(&world, None, "a");
-    lease.faults().plan(CommitFault::AfterDurable);
-    assert_eq!(durable(lease.commit()), ["a"]);
-    drop(add(&world, Some(lease), "b").commit());
-    assert_eq!(world.notes(), ["a", "b"]);
-    assert_eq!(world.events(), ["a", "b"]);
-}
-
-#[test]
-fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_time() {
-    let world = world();
-    let mut lease = add(&world, None, "a");
-    lease.faults().plan(CommitFault::BeforeDurable);
-    let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
-    assert!(world.notes().is_empty());
-    let mut fates = Vec::new();
-    let mut lease = recover(lease, members, honest, |member, fate| fates.push((member, fate)));
-    assert_eq!(fates, [("a", Fate::Durable)]);
-
-    // A neighbour's commit must not be taken for one's own: the numbers go on.
-    lease = add(&world, Some(lease), "b");
-    lease.faults().plan(CommitFault::BeforeDurable);
-    let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
-    lease.faults().plan(CommitFault::BeforeDurable);
-    fates.clear();
-    recover(lease, members, honest, |member, fate| fates.push((member, fate)));
-    assert!(matches!(fates.as_slice(), [("b", Fate::Lost(Loss::Commit(_)))]), "{fates:?}");
-    assert_eq!(world.notes(), ["a"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod idempotency;
 mod parked;
 mod plans;
 mod positions;
+mod replica_fills;
 mod replica_keys;
 mod replica_rights;
 mod replicas;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::statement::HOST_MARK;
-use crate::{ColumnType, ReplicaSpec};
+use crate::{ColumnType, ReplicaColumn, ReplicaSpec};
 
 /// A statement, and the file that it stands in.
 pub(super) struct Statement {
@@ -18,7 +18,7 @@ const VERBS: [&str; 6] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "REPLACE "
 /// run them.
 const STEPS: &str = "system.rs";
 /// This file's statements are made of what the manifest says: see [`of_replicas`].
-const REPLICA: &str = "replica.rs";
+const REPLICA: &str = "replica/";
 
 /// All of them. A part of one that is filled in when it runs is filled in here: a new one has to be made known.
 pub(super) fn statements() -> Vec<Statement> {
@@ -39,7 +39,7 @@ pub(super) fn statements() -> Vec<Statement> {
             let marked = literal.starts_with(HOST_MARK);
             let literal = literal.replace(HOST_MARK, "");
             let statements = literal.split(';').map(str::trim).filter(|sql| is_statement(sql, marked));
-            for sql in statements.filter(|sql| place != REPLICA || !sql.contains("{}")) {
+            for sql in statements.filter(|sql| !place.starts_with(REPLICA) || !sql.contains("{}")) {
                 let sql = filled_in(sql, columns.map(String::as_str), &place);
                 found.push(Statement { place: place.clone(), sql });
             }
@@ -56,17 +56,17 @@ fn is_statement(text: &str, marked: bool) -> bool {
 
 /// Those that a replica is written by are made of its columns.
 fn of_replicas() -> impl Iterator<Item = Statement> {
-    let columns = [("id", ColumnType::Text), ("n", ColumnType::Integer)];
+    let column = |name: &str, kind| ReplicaColumn { name: name.to_owned(), kind, default: None };
     let replica = ReplicaSpec {
         name: "item".into(),
         owner: "book".into(),
         upsert: "book.changed".into(),
         delete: None,
         key: "id".into(),
-        columns: columns.map(|(name, kind)| (name.to_owned(), kind)).to_vec(),
+        columns: vec![column("id", ColumnType::Text), column("n", ColumnType::Integer)],
     };
-    let sql = [replica.upsert_statement(), replica.delete_statement()];
-    sql.into_iter().map(|sql| Statement { place: REPLICA.into(), sql })
+    let sql = [replica.upsert_statement("item"), replica.delete_statement("item")];
+    sql.into_iter().map(|sql| Statement { place: REPLICA.into(), sql: sql.replace(HOST_MARK, "") })
 }
 
 fn filled_in(sql: &str, columns: Option<&str>, place: &str) -> String {
