@@ -28,8 +28,9 @@ impl TestClock {
     /// Moves it forward: time passes. It never goes back.
     pub(crate) fn move_to(&self, time: Duration) {
         let mut times = self.times();
-        times.steady += time.saturating_sub(times.wall);
-        times.wall = time.max(times.wall);
+        let passed = time.saturating_sub(times.wall);
+        times.wall += passed;
+        times.steady += passed;
     }
 
     /// Sets what the wall clock says, forward or back. No time passes.
