@@ -28,9 +28,9 @@ impl TestClock {
     /// Moves it forward: time passes. It never goes back.
     pub(crate) fn move_to(&self, time: Duration) {
         let mut times = self.times();
-        let passed = time.saturating_sub(times.wall);
-        times.wall += passed;
-        times.steady += passed;
+        let moved = time.saturating_sub(times.wall);
+        times.steady += moved;
+        times.wall = time.max(times.wall);
     }
 
     /// Sets what the wall clock says, forward or back. No time passes.
