@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
     Bell, ComponentCache, Consumer, Deferred, Deliveries, Description, Edge, EmbeddedLog, Engine, EventLog,
-    Service, Surroundings,
+    Service, Surroundings, supervise,
 };
 use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
@@ -264,8 +264,14 @@ fn open_log(logs: &Logs, producer: &str) -> Result<Option<Box<dyn EventLog>>, St
 fn after_commit(bell: Arc<Bell>, deferred: Arc<Deferred>, revoked: Option<Arc<Revocations>>) -> AfterCommit {
     Arc::new(move |happened| {
         if let Some(head) = happened.head {
-            if let Some(revoked) = &revoked {
-                revoked.follow();
+            // The batch is durable: a panic here must not take its answers along. Tokens count no more then: see `Revocations`.
+            if let Some(revoked) = &revoked
+                && let Some(why) = supervise::caught(|| revoked.follow())
+            {
+                tracing::error!(
+                    why,
+                    "the host panicked where it reads ended tokens: no token counts until it can"
+                );
             }
             bell.ring(head);
         }

@@ -120,6 +120,17 @@ impl Application {
 /// Who goes back.
 const AUTHOR: &str = "the host";
 
+/// Whoever waits to learn what came of a failed probation is told, also where the host panics at it.
+struct OrStuck(Arc<OnceLock<(String, Fate)>>);
+
+impl Drop for OrStuck {
+    fn drop(&mut self) {
+        // Nothing where it is known.
+        let why = "the host panicked at it; the log says more".to_owned();
+        let _ = self.0.set((String::new(), Fate::Stuck(why)));
+    }
+}
+
 /// What there was before a version that is on probation.
 struct Before {
     application: Weak<Application>,
@@ -152,21 +163,24 @@ pub(super) fn of(
         tracing::error!(service = name, %version, why, "a version fails its probation");
         // A worker tells of it, which is not to wait for the writer lease.
         let thread = format!("{name}-return");
-        let spawned = supervise::spawn_once(thread, move || match before.go_back(&why) {
-            Ok(true) => {
-                tracing::error!(
-                    service = name, failed = %version, serves = %before.component.version, why,
-                    "the version failed its probation, and the one before it serves again"
-                );
-                let _ = ended.set((why, Fate::Returned));
-            }
-            Ok(false) => drop(ended.set((why, Fate::Replaced))),
-            Err(error) => {
-                tracing::error!(
-                    service = name, %version, error,
-                    "the version fails, and the one before it can't take its place"
-                );
-                let _ = ended.set((why, Fate::Stuck(error)));
+        let spawned = supervise::spawn_once(thread, move || {
+            let _or_stuck = OrStuck(Arc::clone(&ended));
+            match before.go_back(&why) {
+                Ok(true) => {
+                    tracing::error!(
+                        service = name, failed = %version, serves = %before.component.version, why,
+                        "the version failed its probation, and the one before it serves again"
+                    );
+                    let _ = ended.set((why, Fate::Returned));
+                }
+                Ok(false) => drop(ended.set((why, Fate::Replaced))),
+                Err(error) => {
+                    tracing::error!(
+                        service = name, %version, error,
+                        "the version fails, and the one before it can't take its place"
+                    );
+                    let _ = ended.set((why, Fate::Stuck(error)));
+                }
             }
         });
         if let Err(error) = spawned {

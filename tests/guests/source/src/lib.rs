@@ -231,14 +231,15 @@ fn whoami(request: Request) -> Result<Response> {
 
 fn ring(received: Received<Rung>, transaction: Transaction) -> core::result::Result<(), HandleError> {
     let Received { id, source, trace_id, attempt, event, .. } = received;
+    if attempt == event.endless {
+        bulkhead_sdk::log::info("a timer does not end", &[("subject", &event.subject)]);
+        // Nothing is written yet, so others can write meanwhile.
+        spin();
+    }
     transaction.execute(
         "INSERT INTO rung (event_id, subject, n, attempt, trace, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         &params![id, event.subject, event.n, i64::from(attempt), trace_id, source],
     )?;
-    if attempt == event.endless {
-        bulkhead_sdk::log::info("a timer does not end", &[("subject", &event.subject)]);
-        spin();
-    }
     if event.cancels {
         transaction.cancel_all::<Rung>(&event.subject)?;
         if transaction.cancel(&id)? {
