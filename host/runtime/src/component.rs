@@ -11,11 +11,11 @@ use wasmtime::component::{InstancePre, Linker};
 use crate::bindings::exports::bulkhead::service::{describe, event_handler, http_handler, migrations};
 use crate::cache::ComponentCache;
 use crate::capability;
+use crate::described::DescribedRoutes;
 use crate::diagnosis;
 use crate::engine::Engine;
 use crate::handler::{Expired, Running, State};
 use crate::service::{ServiceSpec, Surroundings};
-use crate::templates::Templates;
 use crate::version::Version;
 
 /// Time for `describe` and `migrations.all`.
@@ -93,7 +93,8 @@ pub struct Component {
     pub version: Version,
     /// The version with the service's name, as the header `Bulkhead-Version` has it.
     pub(crate) label: HeaderValue,
-    pub(crate) templates: Templates,
+    /// The routes that it describes.
+    pub(crate) described: Arc<DescribedRoutes>,
     /// What it is, if it says so.
     pub description: Option<describe::Description>,
     /// The schema of its database.
@@ -156,8 +157,8 @@ impl Component {
         let label = format!("{}@{version}", spec.name);
         // A service's name has only characters that a header may have.
         let label = HeaderValue::try_from(label).unwrap_or(HeaderValue::from_static(""));
-        let templates = Templates::of(description.as_ref());
-        Ok(Self { pre, http, events, version, label, templates, description, migrations })
+        let described = Arc::new(DescribedRoutes::of(description.as_ref()));
+        Ok(Self { pre, http, events, version, label, described, description, migrations })
     }
 
     /// Whether it answers HTTP requests.

@@ -7,13 +7,6 @@
 //! A POST that may be repeated, such as a login, has no use for an idempotency key: it is run each time.
 
 use bulkhead_types::limits::COMPUTE_NICE;
-use percent_encoding::percent_decode_str;
-
-/// A path as a service decodes it, part by part: a slash that was encoded is none of the path's.
-pub(crate) fn decoded(path: &str) -> String {
-    let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().replace('/', "\0");
-    path.split('/').map(decode).collect::<Vec<_>>().join("/")
-}
 
 /// Has this thread give way to the process's others. Where the system refuses, it does not give way, and computes all the same.
 pub(crate) fn give_way() {

@@ -245,7 +245,8 @@ fn tell(
     (status, failure): (u16, &str),
     running: Option<&Running>,
 ) {
-    let path = component.templates.find(&request.method, &request.path).unwrap_or(&request.route);
+    let template = component.described.find(&request.method, &request.path);
+    let path = template.map_or(request.route.as_str(), |route| &*route.path);
     let milliseconds = running.map(|running| rounded(running.began.elapsed()));
     let failed_call = running.and_then(|running| running.failed_call.as_ref()).map(tracing::field::display);
     // The level of a line is a constant where it is written.
@@ -299,7 +300,8 @@ impl<'r> Place<'r> {
             Handler::None => place,
             Handler::Event { kind } => Self { kind: Some(kind), ..place },
             Handler::Request { method, path, route } => {
-                let template = component.and_then(|component| component.templates.find(method, path));
+                let template = component.and_then(|component| component.described.find(method, path));
+                let template = template.map(|route| &*route.path);
                 Self { method: Some(method), path: Some(template.unwrap_or(route)), ..place }
             }
         }

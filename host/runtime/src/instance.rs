@@ -364,7 +364,7 @@ fn check(response: Response, version: HeaderValue) -> Result<Answer, String> {
             continue;
         }
         let name = HeaderName::from_bytes(header.name.as_bytes())
-            .map_err(|_| format!("{:?} is not a header's name", own_words(&header.name, 128)))?;
+            .map_err(|_| format!("\"{}\" is not a header's name", own_words(&header.name, 128)))?;
         let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(header.value))
             .map_err(|_| format!("the header {name} has a value that can't be sent"))?;
         headers.append(name, value);

@@ -43,7 +43,6 @@ mod runner;
 mod service;
 mod stepped;
 pub mod supervise;
-mod templates;
 mod version;
 mod waits;
 mod worker;

@@ -14,7 +14,6 @@ use bulkhead_types::{Clock, Current, Random, limits};
 use flume::{Receiver, Sender};
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::bindings::exports::bulkhead::service::describe::Description;
 use crate::capability::is_read;
 use crate::compute::give_way;
 use crate::consumer::Consumer;
@@ -207,18 +206,18 @@ pub struct Front {
     pub body: usize,
     /// Time for a request.
     pub request_timeout: Duration,
-    described: DescribedRoutes,
+    described: Arc<DescribedRoutes>,
 }
 
 impl Front {
     /// That of a service, with what its component says of itself once that is known.
-    fn new(spec: &ServiceSpec, description: Option<&Description>) -> Self {
+    fn new(spec: &ServiceSpec, described: Arc<DescribedRoutes>) -> Self {
         Self {
             routes: spec.routes.clone(),
             queue: spec.limits.queue,
             body: spec.limits.body,
             request_timeout: spec.limits.request_timeout,
-            described: DescribedRoutes::of(description),
+            described,
         }
     }
 
@@ -254,7 +253,7 @@ pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
         reads,
         writes,
         computations,
-        front: Arc::new(Current::new(Front::new(spec, None))),
+        front: Arc::new(Current::new(Front::new(spec, Arc::default()))),
         stopping: Arc::default(),
         taken: Arc::default(),
         waits: Waits::default(),
@@ -335,7 +334,7 @@ impl Queues {
 
     /// Lets requests in as a release has it.
     pub(crate) fn follow(&self, release: &Release) {
-        self.front.set(Arc::new(Front::new(&release.spec, release.component.description.as_ref())));
+        self.front.set(Arc::new(Front::new(&release.spec, Arc::clone(&release.component.described))));
     }
 }
 

@@ -1,5 +1,6 @@
 //! `bulkhead dead-letters`.
 
+use anyhow::bail;
 use clap::Subcommand;
 use http::Method;
 use serde_json::Value;
@@ -25,10 +26,9 @@ pub(super) enum Action {
     /// Try one again at once, or all of them
     Retry {
         /// The service that could not take it; with --all, only those of this service
-        #[arg(required_unless_present = "all")]
         service: Option<String>,
         /// The event's id
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        #[arg(conflicts_with = "all")]
         id: Option<String>,
         /// All of them, dead letters and parked events
         #[arg(long)]
@@ -77,6 +77,9 @@ pub(super) fn run(host: &HostArgs, action: &Action, json: bool) -> anyhow::Resul
             json,
             "it is tried again now",
         ),
+        Action::Retry { all: false, .. } => {
+            bail!("retry: name the service and the event's id, or retry all of them with --all")
+        }
         Action::Retry { service, producer, kind, .. } => {
             let filters = [("service", service), ("producer", producer), ("type", kind)];
             let filters = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
