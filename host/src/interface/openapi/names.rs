@@ -4,63 +4,118 @@
 //! beside the class `Note`, so a schema `NewNote` can't be built. It also has classes of its own, and classes for tags and operations. A
 //! name that would meet another is not used: the schema gets its service's name before its own.
 //!
-//! What meets what was found by building clients from such schemas. Left out on purpose: names that a generator changes by itself, as it does
-//! with most words of its language.
+//! Left out on purpose: most words of a language, which its generator changes by itself.
 
 use std::collections::BTreeSet;
 
 use super::operation::pascal_case;
 
-/// What generated clients have themselves, or what their language has and their code uses: schemas with these names break their build.
-const RESERVED: [&str; 48] = [
-    "AbstractOpenApiSchema",
-    "Annotated",
-    "Any",
+/// What generated clients have themselves, or what their language has and their code uses: a schema with such a name breaks their build. From
+/// the sources of clients that openapi-generator 7.26 made, and from building clients of schemas with these and a hundred other names.
+const RESERVED: [&str; 96] = [
+    // Of several languages.
     "ApiClient",
     "ApiException",
-    "ApiKey",
     "ApiResponse",
+    "Configuration",
+    "Json",
+    "ServerConfiguration",
+    "ServerVariable",
+    "String",
+    // Rust.
+    "Box",
+    "Deserialize",
+    "Option",
+    "Serialize",
+    "Vec",
+    // Go: what the client has, and the types that it has a nullable form of.
+    "ApiKey",
+    "BasicAuth",
+    "Bool",
+    "CacheExpires",
+    "Float32",
+    "Float64",
+    "GenericOpenApiError",
+    "Int",
+    "Int32",
+    "Int64",
+    "IsNil",
+    "MappedNullable",
+    "PtrBool",
+    "PtrFloat32",
+    "PtrFloat64",
+    "PtrInt",
+    "PtrInt32",
+    "PtrInt64",
+    "PtrString",
+    "PtrTime",
+    "ServerConfigurations",
+    "Time",
+    // TypeScript.
     "Array",
     "BaseApi",
-    "BaseModel",
-    "BasicAuth",
-    "Boolean",
-    "Box",
-    "Client",
-    "Configuration",
-    "Date",
-    "Error",
-    "Exception",
+    "BlobApiResponse",
+    "ConfigurationParameters",
+    "Consume",
+    "DefaultConfig",
+    "ErrorContext",
+    "FetchApi",
     "FetchError",
+    "FetchParams",
+    "HttpBody",
+    "HttpFile",
+    "HttpHeaders",
+    "HttpMethod",
+    "HttpQuery",
+    "HttpRequestInit",
+    "InitOverrideFunction",
+    "JsonApiResponse",
+    "Middleware",
+    "ModelPropertyNaming",
+    "Promise",
+    "RequestContext",
+    "RequestOpts",
+    "RequiredError",
+    "ResponseContext",
+    "ResponseError",
+    "ResponseTransformer",
+    "TextApiResponse",
+    "VoidApiResponse",
+    // Python.
+    "Annotated",
+    "Any",
+    "ApiAttributeError",
+    "ApiKeyError",
+    "ApiTypeError",
+    "ApiValueError",
+    "BaseModel",
+    "ClassVar",
+    "ConfigDict",
+    "Dict",
     "Field",
-    "File",
-    "Function",
-    "Generated",
-    "GenericOpenApiError",
+    "List",
+    "OpenApiException",
+    "Optional",
+    "Set",
+    "StrictStr",
+    // Java.
+    "AbstractOpenApiSchema",
     "Headers",
     "HttpClient",
-    "IsNil",
-    "List",
     "Map",
-    "MappedNullable",
-    "None",
-    "Object",
-    "Option",
-    "Optional",
     "Override",
     "Pair",
-    "Promise",
-    "PtrString",
-    "Record",
-    "RequiredError",
-    "ResponseError",
-    "Result",
-    "Set",
-    "Some",
-    "String",
+    "Rfc3339DateFormat",
+    "Rfc3339InstantDeserializer",
+    "Rfc3339JavaTimeModule",
     "Thread",
+    // C#, whose clients were not built.
+    "Attribute",
+    "Error",
+    "Exception",
+    "Object",
+    "Task",
     "Type",
-    "Vec",
 ];
 
 /// The names that are taken, with all that is made of them.
@@ -75,7 +130,7 @@ impl Names {
         tags: impl Iterator<Item = &'a str>,
         operations: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let mut taken: BTreeSet<String> = RESERVED.into_iter().map(key).collect();
+        let mut taken: BTreeSet<String> = RESERVED.into_iter().flat_map(made_of).collect();
         for tag in tags.map(pascal_case) {
             taken.extend(["Api", "ApiInterface", "ApiService"].map(|suffix| key(&format!("{tag}{suffix}"))));
         }

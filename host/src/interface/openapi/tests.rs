@@ -244,6 +244,7 @@ fn schemas_whose_names_a_generator_takes_for_one_get_other_names() {
         (&[("shop", &["Noteitem", "NoteItem"])], &["Noteitem", "ShopNoteItem"]),
         // What generated clients and their languages have.
         (&[("shop", &["Error", "Object", "APIClient"])], &["ShopAPIClient", "ShopError", "ShopObject"]),
+        (&[("shop", &["NewConfiguration", "NullableInt64"])], &["ShopNewConfiguration", "ShopNullableInt64"]),
         // The classes of a tag and of an operation, which is `getShopShopApi` here.
         (&[("shop", &["ShopApi"])], &["ShopShopApi"]),
         (&[("shop", &["GetShopNoteRequest", "Note"])], &["Note", "ShopGetShopNoteRequest"]),
