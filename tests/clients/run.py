@@ -3,7 +3,7 @@
 
     run.py TARGET_DIR [LANGUAGE...]      with what `make build` built; all languages if none is named
 
-Starts a shop of its own, has openapi-generator make a client in each language of its /openapi.json, and progenitor one of its
+Starts a shop of its own, checks its documents against the schemas of OpenAPI, has openapi-generator make a client in each language of its /openapi.json, and progenitor one of its
 /openapi-3.0.json, builds it together with a program of calls/, and runs that: it logs in, lists products, and keeps an address, which the
 shop must have afterwards. A language without its toolchain here is generated and said to be skipped.
 
@@ -57,10 +57,11 @@ def main():
         for version in ("", "-3.0"):
             document = urllib.request.urlopen(f"{shop.url}/openapi{version}.json").read()
             (work / f"openapi{version}.json").write_bytes(document)
+        invalid = tools.validate()
         results = [(name, *attempt(name, tools, shop, customer)) for name in names]
     finally:
         status = shop.stop()
-    return verdict(results, status)
+    return verdict(results, invalid, status)
 
 
 class Tools:
@@ -73,6 +74,14 @@ class Tools:
         self.bin = install(work / "venv", HERE / "requirements.txt")
         found = next((work / "venv").glob("lib/*/site-packages/openapi_generator_cli/*.jar"), None)
         self.jar = found or sys.exit("openapi-generator-cli comes without its jar")
+
+    def validate(self):
+        """What is wrong with the documents."""
+        try:
+            run("validate", [self.bin / "openapi-spec-validator", self.document, self.document_3_0])
+        except Failed as failed:
+            return [str(failed)]
+        return []
 
     def generate(self, generator, folder, *options):
         """Has openapi-generator make a client in an empty folder."""
@@ -112,7 +121,8 @@ def run(step, command, **options):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
     )
     if result.returncode != 0:
-        raise Failed(f"{step}: {' '.join(map(str, command))} ended with {result.returncode}\n{result.stdout[-6000:]}")
+        program = pathlib.Path(command[0]).name
+        raise Failed(f"{step}: {program} ended with {result.returncode}\n{result.stdout[-6000:]}")
     return result.stdout
 
 
@@ -276,16 +286,18 @@ def check(said, shop, customer):
     return f"listed 2 products, and kept an address in {city}"
 
 
-def verdict(results, status):
+def verdict(results, invalid, status):
     """Prints what came of it, and gives the exit status."""
     print()
     for name, outcome, why in results:
         print(f"{name:12}{outcome:9}{why}")
+    for reason in invalid:
+        print(f"failed: {reason}", file=sys.stderr)
     if status != 0:
         print(f"failed: the host ended with {status}", file=sys.stderr)
     count = {outcome: sum(found == outcome for _, found, _ in results) for outcome in ("works", "failed", "skipped")}
     print(f"\nclients: {count['works']} passed, {count['failed']} failed, {count['skipped']} skipped")
-    return 1 if count["failed"] or status != 0 else 0
+    return 1 if count["failed"] or invalid or status != 0 else 0
 
 
 if __name__ == "__main__":

@@ -83,6 +83,26 @@ fn a_hangup_reloads() {
 }
 
 /// Each with a change that is right beside it, which must not hold either.
+/// No service and no route has changed with it.
+#[test]
+fn a_changed_version_of_the_interface_is_in_its_documents() {
+    let site = site();
+    let host = site.start();
+    let (mut client, admin) = (host.client(), ask(&site, &host));
+    let mut info = |path: &str| client.get(path).expect(200)["info"].clone();
+    let before = info("/openapi.json");
+    assert_eq!(before["version"], "0.1.0");
+    site.write_manifest(&Manifest::events().set("application.version", "2.0.0").text());
+    assert_eq!(admin.command_json("reload", &[])["services"], json!([]));
+    for path in ["/openapi.json", "/openapi-3.0.json"] {
+        let now = info(path);
+        assert_eq!(
+            (&now["version"], &now["x-bulkhead-document"]),
+            (&json!("2.0.0"), &before["x-bulkhead-document"])
+        );
+    }
+}
+
 #[test]
 fn with_one_mistake_nothing_has_changed() {
     let site = site();

@@ -45,6 +45,8 @@ pub(crate) struct Run {
     pub(crate) called_in_recovery: bool,
     /// Whoever reads the log was told that it failed.
     pub(crate) told: bool,
+    /// What ran; none where nothing did.
+    pub(crate) running: Option<Running>,
     /// The instance must not serve again.
     spoilt: bool,
 }
@@ -100,7 +102,7 @@ impl Runner {
         let running = self.leave(&mut instance.store);
         let run = self.judge(result, &running, request, left);
         self.keep_or_drop(instance, run.spoilt);
-        run
+        Run { running: Some(running), ..run }
     }
 
     /// Calls the handler of an event; `timer` is its sequence where it is one of the service's own timers. What this thread holds of the
@@ -215,7 +217,15 @@ impl Runner {
         let release = &self.release;
         diagnosis::tell_of_request(&release.component, &release.spec, request, &failure, None);
         let (outcome, calls) = (Err(failure), Calls::None);
-        Run { outcome, keep: false, calls, called_in_recovery: false, told: true, spoilt: true }
+        Run {
+            outcome,
+            keep: false,
+            calls,
+            called_in_recovery: false,
+            told: true,
+            running: None,
+            spoilt: true,
+        }
     }
 
     /// What the handler's return makes of the request.
@@ -261,7 +271,8 @@ impl Runner {
         self.note_request(&outcome, running, left);
         // An instance whose writes were rolled back may remember what never happened.
         let told = outcome.is_err();
-        Run { outcome, keep, calls, called_in_recovery, told, spoilt: trapped || (joined && !keep) }
+        let spoilt = trapped || (joined && !keep);
+        Run { outcome, keep, calls, called_in_recovery, told, running: None, spoilt }
     }
 
     /// Tells how a request ended, while the version is new: failures are its own where it trapped or answered so by itself. That it is

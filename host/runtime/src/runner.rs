@@ -13,7 +13,7 @@ use bulkhead_store::{Ended, Lease, UnitOfWork, recover};
 
 use crate::diagnosis;
 use crate::engine::Engine;
-use crate::handler::WorkerParts;
+use crate::handler::{Running, WorkerParts};
 use crate::hold::{Calls, Hold, Member, RequestMember, commit, settle, settle_unit};
 use crate::idempotency;
 use crate::instance::{Instance, Run};
@@ -146,7 +146,7 @@ impl Runner {
 
     /// A request's unit of work ended: its member waits for COMMIT, or its batch was lost.
     fn after_request(&mut self, lease: Lease<Member>, ended: Ended<Member>, job: Job, run: Run, more: bool) {
-        let outcome = self.settled(run.outcome, run.told, &ended, &job);
+        let outcome = self.settled(run.outcome, (run.told, run.running.as_ref()), &ended, &job);
         if !matches!(ended, Ended::Kept { .. }) {
             // Its memory may remember what never happened.
             self.instance = None;
@@ -169,10 +169,17 @@ impl Runner {
     }
 
     /// What the end of its unit of work makes of a handler's outcome. `told`: that it failed was told when the handler ended.
-    fn settled(&self, outcome: Outcome, told: bool, ended: &Ended<Member>, job: &Job) -> Outcome {
+    fn settled(
+        &self,
+        outcome: Outcome,
+        (told, running): (bool, Option<&Running>),
+        ended: &Ended<Member>,
+        job: &Job,
+    ) -> Outcome {
         let outcome = settle_unit(outcome, ended);
         if let (false, Err(failure)) = (told, &outcome) {
-            self.tell(job, failure);
+            let Release { component, spec, .. } = &*self.release;
+            diagnosis::tell_of_request(component, spec, &job.request, failure, running);
         }
         outcome
     }
@@ -328,7 +335,8 @@ impl Runner {
                 if !matches!(ended, Ended::Kept { .. }) {
                     self.instance = None;
                 }
-                member.outcome = self.settled(run.outcome, run.told, &ended, &member.job);
+                let told = (run.told, run.running.as_ref());
+                member.outcome = self.settled(run.outcome, told, &ended, &member.job);
                 (lease, Some(ended))
             }
             Hold::Carried(lease) | Hold::Reserved(lease) => {

@@ -239,7 +239,8 @@ impl Application {
 
     /// Has services be other releases, and all that depends on the manifest follow. `held` is given up as soon as they are.
     pub(super) fn take(&self, releases: Vec<(Consumer, Release)>, change: &EdgeChange, held: Option<Held>) {
-        let before = (self.described(), routes_of(&self.manifest()));
+        let running = self.manifest();
+        let before = (self.described(), routes_of(&running), &running.version);
         for (consumer, release) in releases {
             if let Some(database) = &release.database {
                 database.database.set_storage(release.spec.limits.storage);
@@ -250,7 +251,7 @@ impl Application {
         self.edges.set(Arc::clone(&change.edges));
         self.routes.set(Arc::new(Routes::new(&self.surroundings.directory, &self.logs)));
         // To make the documents and pages takes longer than all else.
-        let now = (self.described(), routes_of(&change.manifest));
+        let now = (self.described(), routes_of(&change.manifest), &change.manifest.version);
         if before != now {
             self.interface.set(Arc::new(Interface::new(&change.manifest, &now.0)));
         }

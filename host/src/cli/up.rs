@@ -14,9 +14,9 @@ use crate::admin::Admin;
 use crate::application::Application;
 use crate::http::{Listening, serve};
 use crate::manifest::{AccessLog, Manifest};
+use crate::tasks;
 use crate::telemetry::{self, one_line};
 use crate::watch::Watch;
-use crate::{tasks, telemetry};
 
 /// Serves until told to stop.
 pub(super) fn run(

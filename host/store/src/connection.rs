@@ -132,14 +132,15 @@ impl Database {
         let read = || {
             let connection = open_to_look(path)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            system::read(&connection)
+            let Some(identity) = system::read(&connection)? else { return Ok(None) };
+            Ok(Some((identity, Timeline::of(&connection, Arc::new(SystemClock))?)))
         };
         let read =
             read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source });
-        Ok(read?.map(|identity| {
+        Ok(read?.map(|(identity, timeline)| {
             let settings = Settings { path: path.to_owned(), storage: 0 };
             let (storage, purpose, gate) = (AtomicU64::default(), Purpose::Look, Arc::default());
-            Arc::new(Self { settings, storage, purpose, identity, gate })
+            Arc::new(Self { settings, storage, purpose, identity, timeline, gate })
         }))
     }
 

@@ -28,7 +28,8 @@ impl TestClock {
     /// Moves it forward: time passes. It never goes back.
     pub(crate) fn move_to(&self, time: Duration) {
         let mut times = self.times();
-        times.steady += time.saturating_sub(times.wall);
+        let moved = time.saturating_sub(times.wall);
+        times.steady += moved;
         times.wall = time.max(times.wall);
     }
 

@@ -23,6 +23,6 @@ public class Call {
             new AddressInput().addressLine1("1 Quay").city("Java").country(Country.DE).postalCode("20095");
         Address address = new UserApi(client).postUsersByIdAddresses(session.getUserId(), input, null, null);
         System.out.println(products.getItems().size() + " " + address.getId() + " " + address.getCity() + " "
-            + address.getCountry().getValue());
+            + address.getCountry());
     }
 }

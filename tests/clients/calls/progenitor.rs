@@ -1,6 +1,6 @@
 //! Calls a shop with the client that progenitor made: logs in, lists products, and keeps an address. Prints what the answers say.
 
-use std::num::NonZeroU64;
+use std::num::NonZeroU32;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use shop_client::Client;
@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "password": std::env::var("SHOP_PASSWORD")?,
     }))?;
     let session = client.post_sessions(None, None, &login).await?.into_inner();
-    let limit = NonZeroU64::new(2);
+    let limit = NonZeroU32::new(2);
     let products = client
         .get_products(None, None, None, limit, None, None, None, Some(Sort::Price), None, None)
         .await?

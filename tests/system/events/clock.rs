@@ -106,7 +106,7 @@ fn a_timer_does_not_ring_early_when_the_clock_is_set_forward_also_after_a_restar
 fn an_answer_is_kept_for_a_day_whatever_the_clock_is_set_to() {
     let mut stage = start(0);
     let event = json!([super::happened("a", 0)]);
-    let mut send = |stage: &mut Stage| -> (Value, bool) {
+    let send = |stage: &mut Stage| -> (Value, bool) {
         let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
         let body = event.to_string().into();
         let answer = stage.client.send(http::Method::POST, "/source/events", &headers, body);

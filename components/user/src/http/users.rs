@@ -10,7 +10,7 @@ use bulkhead_sdk::{
 use super::own::{Own, no_such_user};
 use super::{ListQuery, random};
 use crate::events::user_changed;
-use crate::rules::email::Email;
+use crate::rules::email::NewEmail;
 use crate::rules::password::{self, NewPassword};
 use crate::settings::settings;
 use crate::store::login_failure;
@@ -20,7 +20,7 @@ body! {
     /// A user to register.
     pub struct UserInput {
         /// Unique without regard to upper and lower case.
-        pub email: Email,
+        pub email: NewEmail,
         /// To log in with.
         pub password: NewPassword,
         /// Shown beside reviews.
@@ -34,7 +34,7 @@ body! {
     /// What to change of a user.
     pub struct UserPatch {
         /// Unique without regard to upper and lower case.
-        pub email: Change<Email>,
+        pub email: Change<NewEmail>,
         /// Shown beside reviews.
         pub first_name: Change<Line<PERSON_NAME_MAX>>,
         /// The family name.
@@ -56,7 +56,7 @@ pub(super) fn create(
     transaction: Transaction,
 ) -> Result<Created<User>> {
     let settings = settings();
-    if settings.is_reserved(&new.email) {
+    if settings.is_reserved(new.email.email()) {
         return Err(email_taken());
     }
     let hash = password::hash(&compute, settings.cost, &new.password, &random()?)?;
@@ -83,14 +83,14 @@ pub(super) fn change(
     if matches!(patch, UserPatch { email: Change(None), first_name: Change(None), last_name: Change(None) }) {
         return Ok(Json(before));
     }
-    if patch.email.0.as_ref().is_some_and(|email| settings().is_reserved(email)) {
+    if patch.email.0.as_ref().is_some_and(|email| settings().is_reserved(email.email())) {
         return Err(email_taken());
     }
     if patch.email.0.is_some() {
         login_failure::forget_email(&transaction, &before.email.to_ascii_lowercase())?;
     }
     let changed = User {
-        email: patch.email.0.map_or(before.email, Email::into_string),
+        email: patch.email.0.map_or(before.email, NewEmail::into_string),
         first_name: patch.first_name.0.map_or(before.first_name, Line::into_string),
         last_name: patch.last_name.0.map_or(before.last_name, Line::into_string),
         updated_at: now(),

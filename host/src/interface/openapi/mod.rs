@@ -9,7 +9,7 @@
 //! - An answer that has an `id` has links to the operations that take that id in their path.
 //! - No two schemas have names that a generator of clients would take for one: see [`names`].
 //! - `info.version` is that of the manifest: package managers take nothing but a semantic version. `info.x-bulkhead-document` is a digest of
-//!   all the rest: it changes exactly when the interface does.
+//!   all the rest, without the version: it changes exactly when the interface does.
 //! - [`v3_0`] makes the same document in OpenAPI 3.0.
 //!
 //! Left out on purpose: 405, 408, 414 and 431, which no client gets that keeps to the document and sends what it has to say at once, and
@@ -84,12 +84,7 @@ pub fn document(about: About<'_>, services: &[Described<'_>]) -> Value {
         tags.map(|service| json!({"name": service.name, "description": service.summary})).collect();
     let mut document = json!({
         "openapi": "3.1.1",
-        "info": {
-            "title": about.title,
-            "description": common::DESCRIPTION,
-            "version": about.version.to_string(),
-            DIGEST: "",
-        },
+        "info": {"title": about.title, "description": common::DESCRIPTION, "version": ""},
         "servers": [{"url": "/"}],
         "tags": tags,
         "paths": paths,
@@ -98,6 +93,7 @@ pub fn document(about: About<'_>, services: &[Described<'_>]) -> Value {
     let digest: String =
         Sha256::digest(document.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
     if let Some(info) = document.get_mut("info").and_then(Value::as_object_mut) {
+        info.insert("version".to_owned(), Value::from(about.version.to_string()));
         info.insert(DIGEST.to_owned(), Value::from(digest.get(..DIGEST_DIGITS).unwrap_or_default()));
     }
     document

@@ -198,6 +198,10 @@ fn the_digest_changes_exactly_when_the_interface_does() {
     assert_eq!(one.len(), DIGEST_DIGITS);
     assert_eq!(one, digest(vec![route("GET", "/notes")]));
     assert_ne!(one, digest(vec![route("GET", "/note")]));
+    let version = semver::Version::new(2, 0, 0);
+    let routes = [route("GET", "/notes")];
+    let next = document(About { version: &version, ..about(true) }, &[service("notes", &routes)]);
+    assert_eq!((&next["info"]["version"], &next["info"][DIGEST]), (&json!("2.0.0"), &json!(one)));
 }
 
 /// Package managers take nothing else, and generators give a package the version of its document.
