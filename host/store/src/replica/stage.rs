@@ -335,10 +335,15 @@ impl Stage {
 
     /// Puts the rows where the replica is, or was; gives how many.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<usize> {
-        let (name, table) = (quoted(&self.replica.name), quoted(&self.table));
+        let name = quoted(&self.replica.name);
         connection.execute_batch(&format!("DROP TABLE IF EXISTS main.{name}"))?;
         connection.execute_batch(&self.replica.create("TABLE", &self.replica.name))?;
-        let rows = connection.execute(&format!("INSERT INTO main.{name} SELECT * FROM temp.{table}"), [])?;
+        let copy = format!(
+            "INSERT INTO main.{} SELECT * FROM temp.{}",
+            quoted(&self.replica.name),
+            quoted(&self.table)
+        );
+        let rows = connection.execute(&copy, [])?;
         let (log, filled) = self.filled();
         connection.execute(
             "INSERT INTO _bulkhead_replica (name, spec, log, filled) VALUES (?1, ?2, ?3, ?4)
