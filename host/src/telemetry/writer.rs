@@ -3,6 +3,7 @@
 //! Our own, because `tracing-appender` counts lines and not bytes, does not count what can't be written, and writes to standard error
 //! itself when its queue does not empty at the end: there the process would wait for ever.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,11 @@ use bulkhead_types::limits::{LOG_QUEUE_BYTES_MAX, LOG_QUEUE_LINES_MAX};
 const PAUSE: Duration = Duration::from_millis(10);
 /// How often it is said, while lines go on being dropped.
 const SAY_EVERY: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// This thread is the one that writes.
+    static IS_WRITER: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The queue of lines, and the thread that writes them in their order.
 pub(super) struct Lines(Arc<Shared>);
@@ -65,7 +71,9 @@ impl Lines {
     /// Puts a line behind the others, if there is room.
     pub(super) fn push(&self, line: Vec<u8>) {
         let mut queue = self.0.queue();
-        if queue.lines.len() >= LOG_QUEUE_LINES_MAX || queue.bytes + line.len() > LOG_QUEUE_BYTES_MAX {
+        let full = queue.lines.len() >= LOG_QUEUE_LINES_MAX || queue.bytes + line.len() > LOG_QUEUE_BYTES_MAX;
+        // The writer's own lines, which say how many are missing, are few, and missed when they are missing themselves.
+        if full && !IS_WRITER.get() {
             self.0.drop_line();
             return;
         }
@@ -131,6 +139,7 @@ struct Writer<W> {
 impl<W: Write> Writer<W> {
     /// Writes what comes, for ever.
     fn run(&mut self, progress: &supervise::Progress) {
+        IS_WRITER.set(true);
         loop {
             let line = self.next();
             supervise::point("turn");
@@ -193,7 +202,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Says how many lines are missing, once something can be written again and all is written, or in between from time to time. The line
-    /// goes the way of all others: where it is dropped itself, it is one more to tell of.
+    /// goes the way of all others: where it can't be written either, it is one more to tell of.
     fn tell_of_dropped(&mut self) {
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         let is_due = self.told_at.is_none_or(|at| at.elapsed() >= SAY_EVERY);

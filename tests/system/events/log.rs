@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::{Stage, failing_first, happened, manifest};
 
 /// Events in one unit of work.
-const EVENTS: u64 = 2_500;
+const EVENTS: u64 = 500;
 /// Two consumers log a line for each event: more lines than the host keeps for a reader that stands still.
-const ROUNDS: u64 = 4;
+const ROUNDS: u64 = 20;
 
 fn stage(start: impl FnOnce(&Site) -> Host) -> Stage {
     let site = Site::new(&manifest());
