@@ -35,7 +35,7 @@ pub(crate) use self::routes::{Routes, Target};
 pub use self::start::{describe, faults};
 use self::versions::VersionFiles;
 use crate::http::{Connections, HttpFigures};
-use crate::identity::{Identity, Revocations};
+use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -89,7 +89,10 @@ pub struct Application {
     stations: BTreeMap<String, Station>,
     /// The databases that say which version is active, of services that have none.
     ledgers: BTreeMap<String, Arc<Database>>,
-    identity: Option<Arc<Identity>>,
+    /// None where the manifest has no `auth`, also when the application has stopped.
+    token_check: Option<TokenCheck>,
+    /// What it goes by, until the application stops.
+    identity: Mutex<Option<Arc<Identity>>>,
     interface: Arc<Current<Interface>>,
     routes: Arc<Current<Routes>>,
     connections: Arc<Connections>,
@@ -232,13 +235,14 @@ impl Application {
 
     /// The check of requests' tokens, the same one for every listener; none where the manifest has no `auth`, and for no other reason: without it
     /// everybody is anonymous.
-    pub(crate) fn identity(&self) -> Option<Arc<Identity>> {
-        self.identity.clone()
+    pub(crate) fn token_check(&self) -> Option<TokenCheck> {
+        self.token_check.clone()
     }
 
     /// Answers what was taken, and ends every thread. The last connection to a database cuts its log back.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        drop(self.identity.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.stations.values().for_each(Self::stop_deliveries);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((services, checkpoints)) = running else { return };

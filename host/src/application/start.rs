@@ -18,7 +18,7 @@ use super::load::{Loaded, SPARE_INSTANCES, load_all, load_good};
 use super::routes::Routes;
 use super::versions::{self, Chosen, HISTORY, VersionFiles};
 use super::{Application, Logs, Progress, StartError, Station, after_commit, at, databases};
-use crate::identity::{Identity, Revocations};
+use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -126,7 +126,8 @@ impl Application {
             consumers,
             stations,
             ledgers,
-            identity,
+            token_check: identity.as_ref().map(TokenCheck::new),
+            identity: Mutex::new(identity),
             interface: Arc::new(Current::new(Interface::new(manifest, &described))),
             routes: Arc::new(Current::new(routes)),
             connections: Arc::default(),

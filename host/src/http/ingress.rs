@@ -24,7 +24,7 @@ use super::same_key::{self, Keys};
 use super::server::Answering;
 use super::well_formed;
 use crate::application::{Application, Routes, Target};
-use crate::identity::Identity;
+use crate::identity::TokenCheck;
 use crate::interface::Interface;
 use crate::manifest::AccessLog;
 
@@ -38,7 +38,8 @@ static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 pub(super) struct Ingress {
     surroundings: Arc<Surroundings>,
     routes: Arc<Current<Routes>>,
-    identity: Option<Arc<Identity>>,
+    /// None where everybody is anonymous.
+    tokens: Option<TokenCheck>,
     positions: Positions,
     keys: Keys,
     interface: Arc<Current<Interface>>,
@@ -50,12 +51,11 @@ pub(super) struct Ingress {
 
 impl Ingress {
     pub(super) fn new(application: &Application) -> Self {
-        let (identity, positions) = (application.identity(), Positions::new(application));
         Self {
             surroundings: application.surroundings(),
             routes: application.routes(),
-            identity,
-            positions,
+            tokens: application.token_check(),
+            positions: Positions::new(application),
             keys: Keys::default(),
             interface: application.interface(),
             figures: application.http_figures(),
@@ -139,8 +139,8 @@ impl Ingress {
         visit.route = Some(described.unwrap_or_else(|| Arc::clone(route)));
         let _active = self.figures.begin(&target.service);
 
-        let principal = match &self.identity {
-            Some(identity) => identity.of(&parts.headers).await?,
+        let principal = match &self.tokens {
+            Some(tokens) => tokens.of(&parts.headers).await?,
             None => None,
         };
         let positions = self.positions.of(&parts.headers)?;

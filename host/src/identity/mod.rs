@@ -10,7 +10,7 @@ mod keys;
 mod revocation;
 mod token;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bulkhead_runtime::{Principal, Problem, Surroundings};
 use bulkhead_types::limits::TOKENS_CACHED;
@@ -52,8 +52,7 @@ impl Identity {
         Self { surroundings, keys, rules, revocations, good: Cache::new(TOKENS_CACHED) }
     }
 
-    /// The principal of a request; none where it has no token.
-    pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
+    async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
         let Some(token) = bearer(headers)? else { return Ok(None) };
         let claims = self.claims(token).await?;
         if self.revocations.as_ref().is_some_and(|revocations| revocations.has(&claims.subject)) {
@@ -89,6 +88,25 @@ impl Identity {
         let good = Good { claims: Arc::clone(&claims), version: set.version };
         self.good.insert(token.to_owned(), good);
         Ok(claims)
+    }
+}
+
+/// The check of tokens as listeners have it, each a copy of the same. It ends with the application, whose it is: then requests are refused. So the
+/// connection to the log of revocations is closed before its writer is, whoever still serves.
+#[derive(Clone)]
+pub(crate) struct TokenCheck(Weak<Identity>);
+
+impl TokenCheck {
+    pub(crate) fn new(identity: &Arc<Identity>) -> Self {
+        Self(Arc::downgrade(identity))
+    }
+
+    /// The principal of a request; none where it has no token.
+    pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
+        let Some(identity) = self.0.upgrade() else {
+            return Err(Problem::unavailable("the host is stopping; nothing was done"));
+        };
+        identity.of(headers).await
     }
 }
 
