@@ -68,17 +68,20 @@ fn a_password_logs_in_however_its_accents_and_spaces_are_typed() {
             let _ = login(&users, &email_of("Ada"), other).send().problem(401, "invalid-credentials");
         }
         // A change of the password compares, and sets, the same way.
-        let body = json!({"current_password": forms[1], "new_password": "pa\u{df}wo\u{308}rter"});
+        let body =
+            json!({"current_password": forms[1], "new_password": "gru\u{308}ne pa\u{df}wo\u{308}rter"});
         let _ = users.put(format!("/users/{ada}/password")).json(body).user(&ada).send().status(204);
-        let _ = login(&users, &email_of("Ada"), "pa\u{df}w\u{f6}rter").send().status(201);
+        let _ = login(&users, &email_of("Ada"), "gr\u{fc}ne pa\u{df}w\u{f6}rter").send().status(201);
     }
 }
 
 #[test]
 fn the_administrators_password_is_compared_in_the_same_form() {
-    let users =
-        super::with().secret("user", "admin_password", "pa\u{df}wo\u{308}rter").start().service("user");
-    for typed in ["pa\u{df}wo\u{308}rter", "pa\u{df}w\u{f6}rter"] {
+    let users = super::with()
+        .secret("user", "admin_password", "gru\u{308}ne pa\u{df}wo\u{308}rter")
+        .start()
+        .service("user");
+    for typed in ["gru\u{308}ne pa\u{df}wo\u{308}rter", "gr\u{fc}ne pa\u{df}w\u{f6}rter"] {
         let _ = login(&users, ADMIN_EMAIL, typed).send().status(201);
     }
 }
