@@ -58,7 +58,7 @@ fn every_misdeed_is_told_in_one_line_with_what_where_and_the_guests_own_words() 
         assert_eq!(answer.status, *status, "{what}: {answer}");
         // What is for the operator is not for the client.
         let told = problem.to_string();
-        for word in words.iter().chain(&["hostile.rs"]).filter(|word| word.len() > 20) {
+        for word in words.iter().filter(|word| word.len() > 20).chain(&["hostile.rs"]) {
             assert!(!told.contains(word), "{what}: {told}");
         }
         traces.push(problem["trace_id"].as_str().unwrap().to_owned());

@@ -43,7 +43,7 @@ fn guest_that_panics_is_shown_in_its_own_words() {
     let deliver = || sink().event("source.happened").subject("a").data(data.clone()).deliver();
     drop(deliver().parked("the handler panicked: told to panic\\nat 7 (tests/guests/sink/src/behaviour.rs:"));
     let why = told(|| drop(deliver().taken()));
-    assert!(why.contains("told to panic\\nat 7"), "{why}");
+    assert!(why.contains("is Parked(\"the handler panicked: told to panic"), "{why}");
 }
 
 #[test]
