@@ -12,10 +12,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use bulkhead_types::limits::{HOST_RESERVE_BYTES, PARKED_LISTED_MAX};
+use bulkhead_types::limits::PARKED_LISTED_MAX;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::connection::set_quota;
 use crate::error::classify;
 use crate::outbox::Logged;
 use crate::{StatementError, UnitOfWork};
@@ -219,33 +218,28 @@ impl<M> UnitOfWork<M> {
     ///
     /// When the row could not be written.
     pub fn park(&mut self, parked: &Parked) -> Result<(), StatementError> {
-        let storage = self.storage();
-        self.as_host(|connection| {
-            set_quota(connection, storage + HOST_RESERVE_BYTES)?;
-            let written = connection
+        self.as_host_with_reserve(|connection| {
+            connection
                 .prepare_cached(&format!(
                     "/*bulkhead*/INSERT INTO _bulkhead_parked ({COLUMNS})
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                      ON CONFLICT (producer, sequence) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
                      next_ms = excluded.next_ms, reason = excluded.reason"
+                ))?
+                .execute((
+                    &parked.producer,
+                    parked.sequence,
+                    &parked.id,
+                    &parked.kind,
+                    &parked.subject,
+                    &parked.trace_id,
+                    parked.state.name(),
+                    parked.attempts,
+                    milliseconds(parked.next),
+                    milliseconds(parked.since),
+                    &parked.reason,
                 ))
-                .and_then(|mut statement| {
-                    statement.execute((
-                        &parked.producer,
-                        parked.sequence,
-                        &parked.id,
-                        &parked.kind,
-                        &parked.subject,
-                        &parked.trace_id,
-                        parked.state.name(),
-                        parked.attempts,
-                        milliseconds(parked.next),
-                        milliseconds(parked.since),
-                        &parked.reason,
-                    ))
-                });
-            set_quota(connection, storage)?;
-            written.map(drop)
+                .map(drop)
         })
     }
 
@@ -255,7 +249,7 @@ impl<M> UnitOfWork<M> {
     ///
     /// SQLite's.
     pub fn unpark(&mut self, parked: &Parked) -> Result<bool, StatementError> {
-        self.as_host(|connection| {
+        self.as_host_with_reserve(|connection| {
             let gone = connection
                 .prepare_cached(
                     "/*bulkhead*/DELETE FROM _bulkhead_parked
@@ -272,7 +266,7 @@ impl<M> UnitOfWork<M> {
     ///
     /// SQLite's.
     pub fn retry_parked(&mut self, producer: &str, sequence: i64) -> Result<bool, StatementError> {
-        self.as_host(|connection| {
+        self.as_host_with_reserve(|connection| {
             let changed = connection
                 .prepare_cached(
                     "/*bulkhead*/UPDATE _bulkhead_parked SET state = 'parked', attempts = 0, next_ms = 0
@@ -294,7 +288,7 @@ impl<M> UnitOfWork<M> {
         producer: &str,
         sequence: i64,
     ) -> Result<bool, StatementError> {
-        self.as_host(|connection| {
+        self.as_host_with_reserve(|connection| {
             let gone = connection
                 .prepare_cached(
                     "/*bulkhead*/DELETE FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2 AND state = 'dead'",

@@ -130,33 +130,36 @@ impl<M> UnitOfWork<M> {
         running: Option<i64>,
     ) -> Result<u64, StatementError> {
         let running = running.unwrap_or_default();
-        self.as_host(|connection| {
+        let gone: Vec<(i64, bool)> = self.as_host(|connection| {
             let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            let gone: Vec<(i64, bool)> = match timers {
+            match timers {
                 Timers::Id(id) => connection
                     .prepare_cached(
                         "/*bulkhead*/DELETE FROM _bulkhead_timer WHERE id = ?1 AND sequence <> ?2
                          RETURNING sequence, parked",
                     )?
                     .query_map((id, running), row)?
-                    .collect::<rusqlite::Result<_>>()?,
+                    .collect(),
                 Timers::Of { kind, subject } => connection
                     .prepare_cached(
                         "/*bulkhead*/DELETE FROM _bulkhead_timer WHERE subject = ?1 AND type = ?2 AND sequence <> ?3
                          RETURNING sequence, parked",
                     )?
                     .query_map((subject, kind, running), row)?
-                    .collect::<rusqlite::Result<_>>()?,
-            };
-            for (sequence, _) in gone.iter().filter(|(_, parked)| *parked) {
-                connection
-                    .prepare_cached(
-                        "/*bulkhead*/DELETE FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2",
-                    )?
-                    .execute((service, sequence))?;
+                    .collect(),
             }
-            Ok(gone.len() as u64)
-        })
+        })?;
+        let parked: Vec<i64> =
+            gone.iter().filter(|(_, parked)| *parked).map(|(sequence, _)| *sequence).collect();
+        if !parked.is_empty() {
+            self.as_host_with_reserve(|connection| {
+                let mut delete = connection.prepare_cached(
+                    "/*bulkhead*/DELETE FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2",
+                )?;
+                parked.iter().try_for_each(|sequence| delete.execute((service, sequence)).map(drop))
+            })?;
+        }
+        Ok(gone.len() as u64)
     }
 
     /// Takes a timer: false where it is gone, or parked while `parked` says that it is not, and the other way round.

@@ -27,6 +27,9 @@ pub(super) struct Session<M> {
     pub(super) members: Vec<M>,
     /// The bytes that guests may fill, as the connection has it.
     storage: u64,
+    /// The host has used its reserve since the quota was set. SQLite sets no quota below the size that a database has then, and that of a unit
+    /// that is rolled back is smaller afterwards: so the guests' quota is set again before the next begins.
+    pub(super) quota_raised: bool,
     /// The number of the last batch that was tried to commit. None is used twice: what a failed COMMIT has left in the write-ahead log
     /// must not be taken for a later batch.
     pub(super) number: i64,
@@ -65,6 +68,7 @@ impl<M> Session<M> {
             batch: None,
             members: Vec::new(),
             storage: 0,
+            quota_raised: false,
             number: 0,
             unsettled: false,
             head: 0,
@@ -121,6 +125,14 @@ impl<M> Session<M> {
         self.guarded
             .as_ref()
             .ok_or_else(|| StatementError::Other("the database could not be opened again".into()))
+    }
+
+    /// Has the guests' quota hold again, after the host has used its reserve.
+    pub(super) fn restore_quota(&mut self) -> Result<(), StatementError> {
+        if std::mem::take(&mut self.quota_raised) {
+            set_quota(&self.guarded()?.connection, self.storage).map_err(|error| classify(&error, None))?;
+        }
+        Ok(())
     }
 
     /// Whether a transaction is open, as SQLite sees it.

@@ -8,10 +8,11 @@
 
 use std::time::Instant;
 
-use bulkhead_types::limits::LEASE_HOLD_DEFAULT;
+use bulkhead_types::limits::{HOST_RESERVE_BYTES, LEASE_HOLD_DEFAULT};
 use rusqlite::ffi;
 
 use super::lease::Lease;
+use crate::connection::set_quota;
 use crate::error::classify;
 use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
@@ -104,7 +105,7 @@ impl<M> UnitOfWork<M> {
             // That of a neighbour is nothing that this unit may see.
             set_last_insert_rowid(&guarded.connection, 0);
         }
-        let result = session.host("/*bulkhead*/SAVEPOINT unit");
+        let result = session.host("/*bulkhead*/SAVEPOINT unit").and_then(|()| session.restore_quota());
         if let Err(error) = result {
             // With nothing to roll back to, the unit must not run: that costs its neighbours the batch.
             unit.lost = Some(error.into());
@@ -157,9 +158,20 @@ impl<M> UnitOfWork<M> {
         self.look(result)
     }
 
-    /// The most bytes that guests may fill.
-    pub(crate) fn storage(&mut self) -> u64 {
-        self.lease.session().database.storage()
+    /// The same, with the host's reserve beyond the guests' quota: for rows of events, which must find room when the guest has none.
+    pub(crate) fn as_host_with_reserve<T>(
+        &mut self,
+        run: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StatementError> {
+        let session = self.lease.session();
+        let storage = session.database.storage();
+        session.quota_raised = true;
+        self.as_host(|connection| {
+            set_quota(connection, storage + HOST_RESERVE_BYTES)?;
+            let result = run(connection);
+            set_quota(connection, storage)?;
+            result
+        })
     }
 
     pub(crate) fn database(&mut self) -> &Database {

@@ -17,7 +17,7 @@ const VERBS: [&str; 6] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "REPLACE "
 /// This file's statements are run once, when a database is made or brought forward. Those of triggers are seen with the statements that
 /// run them.
 const STEPS: &str = "system.rs";
-/// This file's statements are made of what the manifest says: see [`of_replicas`].
+/// Here statements are made of what the manifest says: see [`of_replicas`]. One more fills a new replica, at a start.
 const REPLICA: &str = "replica/";
 
 /// All of them. A part of one that is filled in when it runs is filled in here: a new one has to be made known.
@@ -39,7 +39,9 @@ pub(super) fn statements() -> Vec<Statement> {
             let marked = literal.starts_with(HOST_MARK);
             let literal = literal.replace(HOST_MARK, "");
             let statements = literal.split(';').map(str::trim).filter(|sql| is_statement(sql, marked));
-            for sql in statements.filter(|sql| !place.starts_with(REPLICA) || !sql.contains("{}")) {
+            let made =
+                |sql: &str| place.starts_with(REPLICA) && (sql.contains("{}") || sql.contains("{name}"));
+            for sql in statements.filter(|sql| !made(sql)) {
                 let sql = filled_in(sql, columns.map(String::as_str), &place);
                 found.push(Statement { place: place.clone(), sql });
             }
@@ -74,6 +76,8 @@ fn filled_in(sql: &str, columns: Option<&str>, place: &str) -> String {
     let known = [
         ("{PARKED_LISTED_MAX}", "1000"),
         ("{own}", "'a'"),
+        ("NOT IN ({})", "NOT IN ('a')"),
+        ("substr({name}", "substr(\"body\""),
         ("\"{quoted}\"", "\"note\""),
         ("{column}", "\"body\""),
         ("{table}", "\"note\""),
