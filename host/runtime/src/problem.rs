@@ -76,7 +76,7 @@ impl From<&Failure> for Problem {
                 503,
                 "outcome-unknown",
                 "The outcome is unknown",
-                "the database failed in the commit, and whether the change was made is not known; repeat the request with the same \
+                "the commit failed or did not end in time, and whether the change was made is not known; repeat the request with the same \
                  Idempotency-Key, or look whether the change is there before you repeat it without one",
             ),
             Failure::Deadline => Self::new(

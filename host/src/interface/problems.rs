@@ -151,7 +151,7 @@ pub const STANDARD: [StandardProblem; 34] = [
     standard(
         503,
         "outcome-unknown",
-        "The database failed in the commit, and nobody can say whether the change was made. Repeat the request with the same \
+        "The commit failed or did not end in time, and nobody can say whether the change was made. Repeat the request with the same \
          `Idempotency-Key`: its effects are those of one. Without a key, look whether the change is there first. On the admin port: `detail` \
          says which version serves, and what may be otherwise after a crash.",
     ),

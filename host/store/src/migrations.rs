@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::authorizer::{Guard, Mode};
 use crate::connection::Guarded;
 use crate::error::sqlite_message;
+use crate::settle::Settled;
 use crate::versions::Activation;
 use crate::{Database, StoreError, settle};
 
@@ -25,11 +26,6 @@ mod reverse;
 mod schema;
 
 pub use self::error::{MigrationError, Seen};
-
-/// Looks at a database after a failed COMMIT, where it can't be read.
-const LOOKS: u32 = 20;
-/// The time between two of them.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,38 +211,12 @@ impl Upgrader<'_> {
 
     /// What became of the transaction with this mark, whose COMMIT failed: nothing where it is in the database for good.
     fn settle(&self, mark: i64, failed: rusqlite::Error) -> Result<(), MigrationError> {
-        let connection = &self.opened.connection;
-        if !connection.is_autocommit() {
-            connection.execute_batch("ROLLBACK")?;
-        }
-        if settle::wrote_no_mark(&failed) {
-            return Err(MigrationError::Commit(failed));
-        }
-        let look = || {
-            let opened = self.database.open_writer().ok()?;
-            let last = settle::last_mark(&opened.connection).ok()?;
-            Some((opened, last == mark))
-        };
-        let mut looks = (0..LOOKS).map(|place| {
-            std::thread::sleep(if place == 0 { Duration::ZERO } else { BETWEEN_LOOKS });
-            look()
-        });
-        let reason = sqlite_message(&failed);
-        let Some((opened, is_there)) = looks.find_map(|found| found) else {
-            tracing::error!(reason, "a commit failed, and the database can't be read");
-            return Err(MigrationError::OutcomeUnknown { reason, seen: Seen::Unreadable });
-        };
-        match settle::make_final(&opened.connection, self.database.path(), is_there) {
-            Err(error) => {
-                tracing::error!(reason, error, is_there, "a commit failed, and what became of it is unknown");
-                let seen = if is_there { Seen::New } else { Seen::Before };
-                Err(MigrationError::OutcomeUnknown { reason, seen })
+        match settle::of_marked(self.database, &self.opened.connection, mark, &failed) {
+            Settled::There => Ok(()),
+            Settled::Undone => Err(MigrationError::Commit(failed)),
+            Settled::Unknown(seen) => {
+                Err(MigrationError::OutcomeUnknown { reason: sqlite_message(&failed), seen })
             }
-            Ok(()) if is_there => {
-                tracing::warn!(reason, "a commit failed, and is durable");
-                Ok(())
-            }
-            Ok(()) => Err(MigrationError::Commit(failed)),
         }
     }
 }

@@ -22,11 +22,18 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
+use crate::Database;
 use crate::error::sqlite_message;
+use crate::migrations::Seen;
 
+/// Looks at a database after a failed COMMIT, where it can't be read.
+const LOOKS: u32 = 20;
+/// The time between two of them.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// Bytes that are read and written at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -66,6 +73,55 @@ pub(crate) fn make_final(connection: &Connection, path: &Path, is_there: bool) -
         connection.execute_batch("COMMIT")
     };
     commit().map_err(|error| format!("the commit after it: {}", sqlite_message(&error)))
+}
+
+/// What became of a transaction whose COMMIT failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// It is in the database, for good.
+    There,
+    /// It is not, for good.
+    Undone,
+    /// That is not final: this is what the database has now.
+    Unknown(Seen),
+}
+
+/// What became of the transaction with this mark, whose COMMIT on `connection` failed. For one who is alone with the database.
+pub(crate) fn of_marked(
+    database: &Database,
+    connection: &Connection,
+    mark: i64,
+    failed: &rusqlite::Error,
+) -> Settled {
+    let reason = sqlite_message(failed);
+    // What is still open is not in the database, and must not be in the way of what comes.
+    let is_over = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+    if is_over && wrote_no_mark(failed) {
+        return Settled::Undone;
+    }
+    let look = || {
+        let opened = database.open_writer().ok()?;
+        let last = last_mark(&opened.connection).ok()?;
+        Some((opened, last == mark))
+    };
+    let mut looks = (0..LOOKS).map(|place| {
+        std::thread::sleep(if place == 0 { Duration::ZERO } else { BETWEEN_LOOKS });
+        look()
+    });
+    let Some((opened, is_there)) = looks.find_map(|found| found) else {
+        tracing::error!(reason, "a commit failed, and the database can't be read");
+        return Settled::Unknown(Seen::Unreadable);
+    };
+    match make_final(&opened.connection, database.path(), is_there) {
+        Err(error) => {
+            tracing::error!(reason, error, is_there, "a commit failed, and what became of it is unknown");
+            Settled::Unknown(if is_there { Seen::New } else { Seen::Before })
+        }
+        Ok(()) => {
+            tracing::warn!(reason, durable = is_there, "a commit failed");
+            if is_there { Settled::There } else { Settled::Undone }
+        }
+    }
 }
 
 /// Writes a file over itself, and syncs it.

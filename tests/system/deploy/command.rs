@@ -40,9 +40,6 @@ fn a_deploy_tells_its_steps_and_what_came_of_it() {
             "try # ms",
             "keep # ms",
             "switch # ms",
-            // One component is all versions of this guest.
-            "warning: the component has the statement `INSERT INTO note (id, text, number, mood) VALUES (?1, ?2, ?3, 'glad')`, and the schema \
-             does not suit it: table note has no column named mood",
             &format!("changing@{second} serves, after {first} # ms; on probation for 10 s)"),
             "if too many of its handlers fail meanwhile it goes back by itself: `bulkhead versions changing` tells; --wait waits for that",
         ]
@@ -103,6 +100,17 @@ fn a_deploy_tells_its_steps_and_what_came_of_it() {
     let report = bulkhead_json(&site, &host, &irreversible);
     assert_eq!(report["migrations"][0]["reversible"], false);
     assert_eq!(report["warnings"].as_array().unwrap().len(), 1);
+
+    // And so is a statement of the code that the schema does not suit.
+    let (good, bad) = (b"SELECT count(*) FROM note", b"SELECT count(*) FROM nota");
+    let mut component = std::fs::read(versions::changing(&site, 5, "plain")).unwrap();
+    let place = component.windows(good.len()).position(|bytes| bytes == good).expect("the statement");
+    component[place..place + good.len()].copy_from_slice(bad);
+    let file = site.path("nota.wasm");
+    std::fs::write(&file, component).unwrap();
+    let warned = joined(&run(&["deploy", "changing", file.to_str().unwrap(), "--dry-run"]));
+    let warning = "warning: the component has the statement `SELECT count(*) FROM nota`, and the schema does not suit it: no such table: nota";
+    assert!(warned.iter().any(|line| line == warning), "{warned:?}");
     host.stop();
 }
 

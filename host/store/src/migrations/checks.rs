@@ -16,7 +16,7 @@ pub(super) const ALL: [fn(&Connection) -> Result<(), MigrationError>; 2] = [repl
 /// SQLite's own, which a step may write to for the sake of the service's tables.
 pub(super) fn of_host_tables(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     let mut kept = BTreeSet::new();
-    for (table, name) in [
+    for (table, column) in [
         ("sqlite_schema", "tbl_name"),
         ("sqlite_schema", "name"),
         ("sqlite_sequence", "name"),
@@ -27,14 +27,14 @@ pub(super) fn of_host_tables(connection: &Connection) -> rusqlite::Result<BTreeS
         if !connection.query_row(exists, [table], |row| row.get(0))? {
             continue;
         }
-        let sql = format!("SELECT * FROM {table} WHERE lower(substr({name}, 1, length(?1))) = ?1");
+        let sql = format!("SELECT * FROM {table} WHERE lower(substr({column}, 1, length(?1))) = ?1");
         let mut statement = connection.prepare(&sql)?;
         let width = statement.column_count();
         let mut rows = statement.query([HOST_TABLE_PREFIX])?;
         while let Some(row) = rows.next()? {
             let mut line = table.to_owned();
-            for column in 0..width {
-                line.push_str(&format!(" {:?}", row.get_ref(column)?));
+            for place in 0..width {
+                line.push_str(&format!(" {:?}", row.get_ref(place)?));
             }
             kept.insert(line);
         }

@@ -18,13 +18,13 @@ impl Schema {
     /// Reads it. The host's tables and the replicas, which migrations can't change, are left out, and so are the tables that a virtual table
     /// makes for itself.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let own = system::names_in_sql();
         let sql = format!(
             "SELECT object.type, lower(object.name), object.sql FROM sqlite_schema AS object
              LEFT JOIN pragma_table_list AS listed ON listed.name = object.name AND listed.schema = 'main'
-             WHERE object.sql IS NOT NULL AND object.tbl_name NOT IN ({}) AND object.name NOT LIKE 'sqlite~_%' ESCAPE '~'
+             WHERE object.sql IS NOT NULL AND object.tbl_name NOT IN ({own}) AND object.name NOT LIKE 'sqlite~_%' ESCAPE '~'
              AND coalesce(listed.type, '') <> 'shadow'
-             AND lower(object.tbl_name) NOT IN (SELECT lower(name) FROM _bulkhead_replica)",
-            system::names_in_sql()
+             AND lower(object.tbl_name) NOT IN (SELECT lower(name) FROM _bulkhead_replica)"
         );
         let mut statement = connection.prepare(&sql)?;
         let objects = statement.query_map([], |row| {

@@ -21,7 +21,8 @@ use super::{NOT_MADE_FROM, ReplicaSpec, quoted};
 use crate::authorizer::Mode;
 use crate::connection::Guarded;
 use crate::error::sqlite_message;
-use crate::{Database, StoreError, inbox};
+use crate::settle::Settled;
+use crate::{Database, StoreError, inbox, settle};
 
 /// Where a replica's rows are read.
 pub struct Owner<'o> {
@@ -280,10 +281,16 @@ impl Refill<'_> {
     ///
     /// # Errors
     ///
-    /// SQLite's: a COMMIT that failed is ambiguous. What is there now is found out by another [`Database::make_replicas`].
+    /// SQLite's: a COMMIT that failed was undone. Where that is not final (`settle.rs`), another [`Database::make_replicas`], as at the next
+    /// start, finds out what is there.
     pub fn commit(self) -> Result<Vec<Filled>, StoreError> {
-        let committed = self.opened.connection.execute_batch("COMMIT");
-        committed.map_err(|source| self.database.replicas_failed(source))?;
+        let connection = &self.opened.connection;
+        let marked = settle::mark(connection).map_err(|source| self.database.replicas_failed(source))?;
+        if let Err(failed) = connection.execute_batch("COMMIT")
+            && settle::of_marked(self.database, connection, marked, &failed) != Settled::There
+        {
+            return Err(self.database.replicas_failed(failed));
+        }
         Ok(self.filled)
     }
 

@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::event;
+use crate::failing_sync::{FailingSync, crashed, read};
 use crate::writer::Ended;
-use crate::writer::tests::{World, durable, soon, world};
+use crate::writer::tests::{World, add, durable, soon, world, world_at};
 use crate::{
     ApplyError, ColumnType, Cursor, Filled, Logged, Owner, Reader, ReplicaColumn, ReplicaSpec, StoreError,
     Value,
@@ -119,6 +120,24 @@ fn replica_of_a_log_of_which_nothing_was_taken_is_made_empty() {
     let world = world();
     world.make_empty(&[of_names()]).unwrap();
     assert!(world.books().is_empty());
+}
+
+/// As with a batch: a crash would have it back, for the host was told that it is not there.
+#[test]
+fn replica_whose_sync_failed_is_not_there_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let syncs = FailingSync::of(&path);
+    let world = world_at(folder, 1 << 30);
+    // With a log that has been begun, so that no sync but that of the commit comes.
+    durable(add(&world, None, "a").commit());
+    let there = "SELECT name FROM sqlite_schema WHERE name = 'book'";
+    syncs.fail(1);
+    world.make_empty(&[of_names()]).unwrap_err();
+    assert_eq!(read(&syncs.copy_at_failure(), there), ["book"], "it would have been back");
+    assert!(read(&crashed(&path), there).is_empty());
+    world.make_empty(&[of_names()]).unwrap();
+    assert_eq!(read(&crashed(&path), there), ["book"]);
 }
 
 #[test]
