@@ -335,19 +335,19 @@ fn a_reload_that_ends_while_it_fills_is_made_good_by_the_next_start() {
 fn killed_at_any_moment_of_a_fill_no_row_is_lost() {
     let mut random = Random::new();
     let mut stage = Stage::of(&old());
-    for chunk in 0..20 {
+    for chunk in 0..4 {
         let changes: Vec<Value> =
             (0..500).map(|place| item(&format!("i{}", chunk * 500 + place), place, true)).collect();
         change(&mut stage.client, &changes);
     }
     change(&mut stage.client, &[item("a", 1, true)]);
-    assert_eq!(items(&mut stage).len(), 10_001);
+    assert_eq!(items(&mut stage).len(), 2_001);
     let mut site = stage.stop();
     site.write_manifest(&told().text());
     for round in 0..8 {
         let copy = site.copy();
         copy.kill_while_starting(Duration::from_millis(random.below(600)));
-        site = is_whole_of(copy, 10_001, round);
+        site = is_whole_of(copy, 2_001, round);
         site.write_manifest(&if round % 2 == 0 { old() } else { told() }.text());
     }
 }
