@@ -221,6 +221,13 @@ impl Front {
         }
     }
 
+    /// A request that may be repeated is run each time, whatever its key.
+    pub(crate) fn drop_needless_key(&self, job: &mut Job) {
+        if job.idempotency_key.is_some() && self.described.repeats(&job.request.method, &job.request.path) {
+            job.idempotency_key = None;
+        }
+    }
+
     /// The route of the manifest that `path` falls under, as the ingress finds it: that of the highest rank.
     #[must_use]
     pub fn route_of(&self, path: &str) -> Option<&str> {
@@ -280,9 +287,7 @@ impl Queues {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
         }
-        if job.idempotency_key.is_some() && front.described.repeats(&job.request.method, &job.request.path) {
-            job.idempotency_key = None;
-        }
+        front.drop_needless_key(&mut job);
         if let Some(run) = &self.at_once {
             run(job);
             return Ok(());

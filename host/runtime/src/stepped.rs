@@ -40,7 +40,8 @@ impl SteppedService {
     }
 
     /// Runs a request: when this returns it has its answer, and what it wrote is durable.
-    pub fn run(&self, job: Job) {
+    pub fn run(&self, mut job: Job) {
+        self.consumer.queues().front().drop_needless_key(&mut job);
         // Nobody waits here for itself: the calls that a manifest grants have no cycle.
         let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
         runner.begin();
