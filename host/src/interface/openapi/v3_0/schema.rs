@@ -241,6 +241,12 @@ fn composed(word: &str, choices: Vec<Value>, can_be_null: bool, to: &mut Members
         0 => null(),
         1 => match choices.remove(0) {
             Value::Object(choice) if choice.contains_key("$ref") => single("allOf", json!([choice])),
+            // The schemas in it would still refuse null.
+            Value::Object(choice)
+                if ["allOf", "anyOf", "oneOf", "not"].iter().any(|word| choice.contains_key(*word)) =>
+            {
+                single("anyOf", Value::Array(vec![Value::Object(choice), Value::Object(null())]))
+            }
             Value::Object(choice) => choice,
             _ => Members::new(),
         },

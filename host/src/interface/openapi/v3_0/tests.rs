@@ -114,6 +114,13 @@ fn each_word_of_3_1_becomes_one_of_3_0_or_goes() {
             json!({"anyOf": [{"type": "string", "nullable": true}, {"type": "boolean"}], "nullable": true}),
         ),
         (nil(), json!({"type": "string", "enum": [null], "nullable": true})),
+        (
+            json!({"anyOf": [{"type": "integer", "not": {"const": 0}}, nil()]}),
+            json!({"nullable": true, "anyOf": [
+                {"type": "integer", "not": {"enum": [0]}, "nullable": true},
+                {"type": "string", "enum": [null], "nullable": true},
+            ]}),
+        ),
         // Types.
         (json!({"type": ["integer", "number"]}), json!({"type": "number"})),
         (
