@@ -118,7 +118,7 @@ pub(crate) fn leave(
         source.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")).find(|file| file.is_file())
     });
     // A migration that comes or goes changes the time of its folder.
-    let migrations = migrations::folders(manifest.parent().unwrap_or(crate_dir));
+    let migrations = migrations::folders(crate::folder_of(&manifest));
     let others: BTreeSet<PathBuf> =
         above.filter(|file| file.is_file()).chain(of_crates).chain(migrations).collect();
     // Where a crate is new cargo writes the lock file, before it builds.
