@@ -25,6 +25,14 @@ build: setup-build ## Build the host, the loader and the components
 	cargo build --release --workspace --bins
 	$(TARGET_DIR)/release/bulkhead build
 
+# What tests and measurements run beside the shop.
+.PHONY: guests
+guests: build
+	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/bulkhead.toml
+	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/events.toml source sink
+	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/changing.toml
+	$(TARGET_DIR)/release/bulkhead build --manifest tests/versions/bulkhead.toml
+
 .PHONY: run
 run: build ## Start the host, and load the catalogue if it is empty
 	@exec data/loader/run.sh $(TARGET_DIR) $(URL)
@@ -35,11 +43,7 @@ load: setup-build ## Load the catalogue into a running host: make load URL=http:
 	$(TARGET_DIR)/release/shop-loader --url $(URL)
 
 .PHONY: test
-test: setup build ## Run all tests
-	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/bulkhead.toml
-	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/events.toml source sink
-	$(TARGET_DIR)/release/bulkhead build --manifest tests/guests/changing.toml
-	$(TARGET_DIR)/release/bulkhead build --manifest tests/versions/bulkhead.toml
+test: setup guests ## Run all tests
 	cargo test --quiet --release --workspace --doc
 	cargo nextest run --release --workspace
 
@@ -54,7 +58,7 @@ test-clients: build ## Generate clients in seven ways, build each, and call a sh
 	@python3 tests/clients/run.py $(TARGET_DIR) $(ARGS)
 
 .PHONY: bench
-bench: build ## Measure against a plain hyper and rusqlite server
+bench: guests ## Measure against a plain hyper and rusqlite server
 	$(TARGET_DIR)/release/bench
 
 .PHONY: replay

@@ -3,6 +3,7 @@
 //! This crate puts the parts together: the manifest, HTTP, start and stop, and the command line. What a unit of work is stands
 //! in `bulkhead-store`, how a handler runs in `bulkhead-runtime`, how a component is built in `bulkhead-build`.
 
+mod address;
 pub mod admin;
 pub mod application;
 pub mod check;
@@ -13,5 +14,6 @@ mod identity;
 pub mod interface;
 pub mod manifest;
 pub mod scaffold;
+mod tasks;
 mod telemetry;
 mod watch;

@@ -6,15 +6,17 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 use std::time::Duration;
 
-use bulkhead_build::{BuildOptions, BuildRequest, build};
+use bulkhead_build::{BuildOptions, BuildRequest, build, folder_of};
+use bulkhead_runtime::supervise::{self, Down, Progress};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::application::{Application, DeployOptions, Outcome};
 use crate::manifest::{Manifest, Source, components_folder};
+use crate::telemetry::one_line;
 
 /// How long nothing more must change before something is done: editors write a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);
@@ -24,6 +26,13 @@ const AUTHOR: &str = "watch";
 /// Watches until it is dropped.
 pub(crate) struct Watch {
     _watcher: RecommendedWatcher,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
 }
 
 /// What has changed.
@@ -47,11 +56,11 @@ impl Watch {
             Ok(event) => drop(tell.send(event)),
             Err(error) => tracing::warn!(%error, "changed files may not be seen"),
         })?;
-        let mut folders = BTreeSet::from([(folder_of(&manifest.path), false)]);
-        for (name, entry) in &manifest.services {
+        let mut folders = BTreeSet::from([(absolute(folder_of(&manifest.path)), false)]);
+        for entry in manifest.services.values() {
             folders.insert(match &entry.source {
                 Source::Crate(folder) => (absolute(folder), true),
-                Source::File(_) => (folder_of(&entry.source.component(name)), false),
+                Source::File(file) => (absolute(folder_of(file)), false),
             });
         }
         for (folder, recursive) in &folders {
@@ -60,15 +69,27 @@ impl Watch {
                 .watch(folder, mode)
                 .map_err(|error| anyhow::anyhow!("watch {}: {error}", folder.display()))?;
         }
-        thread::Builder::new().name("watch".to_owned()).spawn(move || follow(&application, &told))?;
+        let stop = Arc::<AtomicBool>::default();
+        let stopped = Arc::clone(&stop);
+        let run = move |told: &mut Receiver<Event>, progress: &Progress| {
+            follow(&application, told, progress);
+            if !stopped.load(Ordering::Acquire) {
+                tracing::error!("the system tells of changed files no more: restart the host");
+                Down::note("watch").for_good();
+            }
+        };
+        supervise::spawn("watch".to_owned(), &stop, told, run, |_, _| {})?;
         tracing::info!(folders = folders.len(), "watching the components' sources and the manifest");
-        Ok(Self { _watcher: watcher })
+        Ok(Self { _watcher: watcher, stop })
     }
 }
 
 /// Does what is to be done about each change, until the watcher is gone.
-fn follow(application: &Arc<Application>, told: &Receiver<Event>) {
+fn follow(application: &Arc<Application>, told: &Receiver<Event>, progress: &Progress) {
     while let Ok(event) = told.recv() {
+        // Whatever becomes of it, the next is another one.
+        progress.made();
+        supervise::point("turn");
         let mut changed = changes(&application.manifest(), &event);
         loop {
             match told.recv_timeout(QUIET) {
@@ -131,7 +152,7 @@ fn reload(application: &Application) {
         Ok(reloaded) => {
             tracing::info!(services = ?reloaded.services, "what has changed in the manifest holds")
         }
-        Err(error) => tracing::error!(%error, "the manifest was not reloaded"),
+        Err(error) => tracing::error!(error = one_line(&error), "the manifest was not reloaded"),
     }
 }
 
@@ -170,12 +191,10 @@ fn renew(application: &Arc<Application>, name: &str) {
             milliseconds = deployed.milliseconds,
             "what was changed serves"
         ),
-        Err(error) => tracing::error!(service = name, "what was changed does not serve:\n{error}"),
+        Err(error) => {
+            tracing::error!(service = name, error = one_line(&error), "what was changed does not serve")
+        }
     }
-}
-
-fn folder_of(file: &Path) -> PathBuf {
-    absolute(file.parent().unwrap_or(Path::new("")))
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -183,7 +202,7 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn same(path: &Path, file: &Path) -> bool {
-    path.file_name() == file.file_name() && path.parent().map(absolute) == Some(folder_of(file))
+    path.file_name() == file.file_name() && absolute(folder_of(path)) == absolute(folder_of(file))
 }
 
 #[cfg(test)]

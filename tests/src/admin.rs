@@ -132,16 +132,21 @@ impl Admin {
         findings.iter().filter(|finding| finding["kind"] == kind).cloned().collect()
     }
 
-    /// The value of a metric with these labels, as the host writes them: `service="source"`.
+    /// The value of a metric with these labels, as the host writes them: `service="source"`; none if it has none.
     #[track_caller]
     pub fn metric(&mut self, name: &str, labels: &str) -> f64 {
+        self.find_metric(name, labels).unwrap_or_else(|| panic!("there is no {name} of {labels:?}"))
+    }
+
+    /// The same, where there is one.
+    #[track_caller]
+    pub fn find_metric(&mut self, name: &str, labels: &str) -> Option<f64> {
         let answer = self.client.get("/metrics");
         answer.expect_status(200);
         let text = String::from_utf8_lossy(&answer.body).into_owned();
-        let line = format!("{name}{{{labels}}} ");
-        let value = text.lines().find_map(|found| found.strip_prefix(&line));
-        let value = value.unwrap_or_else(|| panic!("there is no {line}in:\n{text}"));
-        value.parse().unwrap_or_else(|error| panic!("{line}{value}: {error}"))
+        let line = if labels.is_empty() { format!("{name} ") } else { format!("{name}{{{labels}}} ") };
+        let value = text.lines().find_map(|found| found.strip_prefix(&line))?;
+        Some(value.parse().unwrap_or_else(|error| panic!("{line}{value}: {error}")))
     }
 
     /// Runs a verb of the command line against this host.

@@ -71,7 +71,26 @@ impl Host {
         environment: &[(&str, &str)],
         folder: Arc<TempDir>,
     ) -> Result<Host, String> {
-        let process = Process::spawn(arguments, environment);
+        Host::await_ready(Process::spawn(arguments, environment, None), folder)
+    }
+
+    /// Runs `bulkhead` with these arguments alone, in this folder.
+    #[track_caller]
+    pub fn start_in(current: &Path, arguments: &[&str], folder: Arc<TempDir>) -> Host {
+        let process = Process::spawn(arguments, &[], Some(current));
+        Host::await_ready(process, folder).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Runs `bulkhead up` with these arguments, and has it write to `stderr` what it has to say.
+    pub(crate) fn try_start_saying_to(
+        arguments: &[&str],
+        stderr: Stdio,
+        folder: Arc<TempDir>,
+    ) -> Result<Host, String> {
+        Host::await_ready(Process::spawn_saying_to(arguments, &[], None, Some(stderr)), folder)
+    }
+
+    fn await_ready(process: Process, folder: Arc<TempDir>) -> Result<Host, String> {
         let mut admin_address = None;
         loop {
             match process.lines.recv_timeout(PROCESS_BOUND) {
@@ -229,7 +248,23 @@ pub fn run(arguments: &[&str]) -> Finished {
 /// The same with these variables in its environment.
 #[track_caller]
 pub fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Finished {
-    Process::spawn(arguments, environment).finish()
+    Process::spawn(arguments, environment, None).finish()
+}
+
+/// The same in this folder.
+#[track_caller]
+pub fn run_in(folder: &Path, arguments: &[&str]) -> Finished {
+    Process::spawn(arguments, &[], Some(folder)).finish()
+}
+
+/// Runs `bulkhead up`, and kills it after so long, or as soon as it says something.
+pub(crate) fn kill_while_starting(manifest: &Path, data: &Path, after: Duration) {
+    let mut all = vec!["up", "--manifest", text(manifest), "--data", text(data)];
+    all.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let process = Process::spawn(&all, &[], None);
+    let _ = process.lines.recv_timeout(after);
+    // It is killed when it is dropped.
+    drop(process);
 }
 
 /// A child process whose output is read as it comes.
@@ -243,8 +278,22 @@ struct Process {
 
 impl Process {
     #[track_caller]
-    fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+    fn spawn(arguments: &[&str], environment: &[(&str, &str)], folder: Option<&Path>) -> Process {
+        Process::spawn_saying_to(arguments, environment, folder, None)
+    }
+
+    /// Where standard error is to be somewhere else, nothing of it is read here.
+    #[track_caller]
+    fn spawn_saying_to(
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        folder: Option<&Path>,
+        elsewhere: Option<Stdio>,
+    ) -> Process {
         let mut command = Command::new(paths::program("bulkhead"));
+        if let Some(folder) = folder {
+            command.current_dir(folder);
+        }
         // What the developer has set must not change what a test sees.
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("BULKHEAD_") || name == "RUST_LOG") {
@@ -252,7 +301,8 @@ impl Process {
             }
         }
         command.env("SHOP_ADMIN_PASSWORD", ADMIN_PASSWORD).envs(environment.iter().copied());
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(elsewhere.unwrap_or_else(Stdio::piped));
         let mut child = command.spawn().expect("the host can be run");
         let (sender, lines) = channel();
         let stdout = child.stdout.take().expect("standard output is a pipe");
@@ -263,12 +313,11 @@ impl Process {
             }
         });
         let stderr = Arc::new(Mutex::new(String::new()));
-        let pipe = child.stderr.take().expect("standard error is a pipe");
-        let reader = thread::spawn({
+        let reader = child.stderr.take().map(|pipe| {
             let stderr = Arc::clone(&stderr);
-            move || read_into(pipe, &stderr)
+            thread::spawn(move || read_into(pipe, &stderr))
         });
-        Process { child, lines, stderr, reader: Some(reader) }
+        Process { child, lines, stderr, reader }
     }
 
     fn stderr(&self) -> String {

@@ -44,7 +44,7 @@ pub const MUTANTS: [Mutant; 17] = [
         name: "a forgotten erasure: events keep the data of a user who was deleted",
         service: "user",
         file: "components/user/src/http/users.rs",
-        from: "    transaction.compact(&deleted.subject())?;\n",
+        from: "    transaction.erase(&deleted.subject())?;\n",
         to: "",
     },
     Mutant {

@@ -51,7 +51,10 @@ pub fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
             value.trim().parse::<HeaderValue>().expect("a header's value"),
         );
     }
-    let length = headers.get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = match status {
+        Some(100..200) => Some(0),
+        _ => headers.get("content-length").and_then(|length| length.to_str().ok()?.parse().ok()),
+    };
     while length.is_none_or(|length: usize| bytes.len() < head_end + length) {
         if !read_more(stream, &mut bytes) {
             break;

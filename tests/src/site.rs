@@ -1,7 +1,9 @@
 //! A place to run a host in: a folder of its own with a manifest and a data folder, which goes when the test ends.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -86,6 +88,18 @@ impl Site {
         }
     }
 
+    /// Starts a host in the site's folder with these arguments alone: so the manifest is found by its name.
+    #[track_caller]
+    pub fn start_within(&self, arguments: &[&str]) -> Host {
+        Host::start_in(self.folder.path(), arguments, Arc::clone(&self.folder))
+    }
+
+    /// Runs `bulkhead` with these arguments in the site's folder, to its end.
+    #[track_caller]
+    pub fn run_within(&self, arguments: &[&str]) -> Finished {
+        host::run_in(self.folder.path(), arguments)
+    }
+
     /// Starts a host that ends itself at a commit: `7:before`, `7:after`. None where it ended before it listened.
     pub fn start_to_crash(&self, at: &str) -> Option<Host> {
         self.try_start_in(&[("BULKHEAD_CRASH_AT_COMMIT", at)]).ok()
@@ -95,6 +109,53 @@ impl Site {
     #[track_caller]
     pub fn start_to_crash_at_deploy(&self, point: &str) -> Host {
         self.try_start_in(&[("BULKHEAD_CRASH_AT_DEPLOY", point)]).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Starts a host of which a thread panics: `THREAD@POINT*TIMES`, and more of them behind commas.
+    #[track_caller]
+    pub fn start_to_panic(&self, at: &str) -> Host {
+        self.try_start_in(&[("BULKHEAD_PANIC_AT", at)]).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Starts a host whose wall clock is set by so many milliseconds, forward or back: see [`Self::set_clock_by`].
+    #[track_caller]
+    pub fn start_with_clock_set_by(&self, milliseconds: i64) -> Host {
+        self.set_clock_by(milliseconds);
+        let file = self.path("clock");
+        self.try_start_in(&[("BULKHEAD_CLOCK_SET_BY", text(&file))])
+            .unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Sets the wall clock of the host that was started so: by so much it is then apart from the machine's.
+    pub fn set_clock_by(&self, milliseconds: i64) {
+        // Whole or not at all: the host reads it whenever it wants to know the time.
+        let (file, new) = (self.path("clock"), self.path("clock.new"));
+        std::fs::write(&new, milliseconds.to_string()).expect("the clock can be set");
+        std::fs::rename(&new, &file).expect("the clock can be set");
+    }
+
+    /// Starts a host that writes to `stderr` what it has to say.
+    #[track_caller]
+    pub fn start_saying_to(&self, arguments: &[&str], stderr: impl Into<Stdio>) -> Host {
+        let (manifest, data) = (self.manifest(), self.data());
+        let mut all = vec!["up", "--manifest", text(&manifest), "--data", text(&data)];
+        all.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        all.extend(arguments);
+        match Host::try_start_saying_to(&all, stderr.into(), Arc::clone(&self.folder)) {
+            Ok(host) => host,
+            Err(reason) => panic!("{reason}"),
+        }
+    }
+
+    /// Starts a host that ends itself at this point of a fill of replicas, at its start or later: `staged`, `filled`. None where it ended before
+    /// it listened.
+    pub fn start_to_crash_at_fill(&self, point: &str) -> Option<Host> {
+        self.try_start_in(&[("BULKHEAD_CRASH_AT_DEPLOY", point)]).ok()
+    }
+
+    /// Starts a host, and kills it after so long, or as soon as it listens.
+    pub fn kill_while_starting(&self, after: Duration) {
+        host::kill_while_starting(&self.manifest(), &self.data(), after);
     }
 
     fn try_start_in(&self, environment: &[(&str, &str)]) -> Result<Host, String> {

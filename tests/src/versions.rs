@@ -37,12 +37,12 @@ pub fn watching(site: &Site, number: u32, words: &str) -> PathBuf {
     version_of("watching", site, number, words)
 }
 
-/// The product service with a column more, which V0003 adds and can take away again.
+/// The product service with a column more, which V0004 adds and can take away again.
 pub fn product_column() -> PathBuf {
     paths::component("product-column")
 }
 
-/// The version after that: V0004 rebuilds the table of the products, which has children, and can do it back.
+/// The version after that: V0005 rebuilds the table of the products, which has children, and can do it back.
 pub fn product_rebuilt() -> PathBuf {
     paths::component("product-rebuilt")
 }

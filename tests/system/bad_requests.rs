@@ -179,8 +179,7 @@ fn garbage_on_the_socket_is_400_or_a_closed_connection_and_harms_nobody() {
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         if let Some(answer) = raw::read_answer(&mut stream) {
-            let shown = String::from_utf8_lossy(bytes);
-            assert!((400..500).contains(&answer.status) || answer.status == 505, "{shown:?}: {answer}");
+            answer.problem(400, "malformed-request");
         }
     }
     bystander.get("/products").expect(200);
@@ -195,9 +194,8 @@ fn oversize_headers_and_paths_are_refused() {
     let many: String = (0..5_000).map(|number| format!("x-header-{number}: {number}\r\n")).collect();
     for request in [one, format!("{head}{many}\r\n")] {
         let answer = raw::exchange(host.address(), request.as_bytes()).expect("an answer");
-        assert_eq!(answer.status, 431, "{answer}");
+        answer.problem(431, "headers-too-large");
     }
-    // Those two the HTTP library answers by itself: there is no request yet that could be answered with a document.
     let large = format!("{head}x-large: {}\r\n\r\n", "x".repeat(100_000));
     raw::exchange(host.address(), large.as_bytes()).expect("an answer").problem(431, "headers-too-large");
     let path = format!("GET /products/{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(20_000));
@@ -266,7 +264,7 @@ fn a_path_that_no_service_has_is_404() {
         "/product",
         "/.well-known/bulkhead/nothing",
         "/..%2f",
-        "/%",
+        "/%25",
         "//products",
     ] {
         client.get(path).problem(404, "not-found");

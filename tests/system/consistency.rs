@@ -184,7 +184,7 @@ fn a_repair_in_a_busy_shop_changes_nothing_that_is_right() {
 
 /// With each change of a user the data of the changes before go. A lane that comes too late for one sees nothing of it.
 #[test]
-fn what_is_compacted_while_a_lane_is_awaited_is_no_finding() {
+fn what_is_erased_while_a_lane_is_awaited_is_no_finding() {
     let site = Site::new(&unhurried());
     let host = site.start();
     let mut admin = host.admin();

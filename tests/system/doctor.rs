@@ -247,7 +247,7 @@ fn a_component_that_is_missing_or_other_than_the_manifest_says_is_told() {
     with(&manifest().without("service.source.subscribes")).says(
         "service source",
         "wrong",
-        &["subscribes to source.rung", "add", "to subscribes"],
+        &["subscribes to source.rung", "does not list source.rung in `subscribes`", "add", "to subscribes"],
     );
     let site = Site::new(&manifest().set("service.source.source", "module.wasm"));
     fs::write(site.path("module.wasm"), b"\0asm\x01\0\0\0").unwrap();
@@ -285,6 +285,13 @@ fn a_component_is_stale_when_its_source_was_changed_and_missing_before_it_is_bui
         "service source",
         "warning",
         &["older than", "lib.rs", "bulkhead build source"],
+    );
+    // A file that is gone has no age.
+    fs::remove_file(site.path("source/src/lib.rs")).unwrap();
+    look(&site, &[], &[]).says(
+        "service source",
+        "warning",
+        &["was made of", "lib.rs, which is gone", "bulkhead build source"],
     );
     fs::remove_file(site.path("target/components/source.wasm")).unwrap();
     look(&site, &[], &[]).says("service source", "wrong", &["source.wasm", "bulkhead build source"]);

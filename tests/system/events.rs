@@ -2,12 +2,17 @@
 //! `witness` is `sink` once more, as another consumer of the same log.
 
 mod away;
+mod clock;
 mod delivery;
+mod fair;
 mod faults;
+mod fills;
+mod log;
 mod parked;
 mod positions;
 mod refused;
 mod replicas;
+mod threads;
 mod timers;
 
 use bulkhead_tests::{Admin, Client, Host, Manifest, Site};

@@ -28,7 +28,7 @@ enum Outcome {
 }
 
 /// Small enough that the quota is met soon (and the memory, before the lease is held for too long), and room for all honest notes.
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     Site::new(
         &Manifest::guests()
             .set("service.hostile.limits.storage", "8MiB")
@@ -102,7 +102,7 @@ fn among_honest_writes(what: &str, outcome: Outcome) {
     }
 }
 
-fn path(what: &str, id: &str) -> String {
+pub(crate) fn path(what: &str, id: &str) -> String {
     let separator = if what.contains('?') { '&' } else { '?' };
     format!("/hostile/{what}{separator}id={id}")
 }
@@ -124,6 +124,7 @@ macro_rules! misdeeds {
 misdeeds! {
     a_trap_after_a_write_takes_only_its_own_write: "trap" => Outcome::Problem(500, "internal");
     a_panic_after_a_write_takes_only_its_own_write: "panic" => Outcome::Problem(500, "internal");
+    a_panic_with_a_long_message_takes_only_its_own_write: "panic-loudly" => Outcome::Problem(500, "internal");
     an_endless_loop_is_ended: "loop" => Outcome::Problem(504, "deadline-exceeded");
     an_endless_write_statement_is_ended_and_its_neighbours_run_again: "endless-write" => Outcome::Problem(504, "deadline-exceeded");
     an_endless_read_statement_is_ended: "endless-read" => Outcome::Problem(504, "deadline-exceeded");

@@ -2,6 +2,7 @@
 
 mod kept;
 mod kill;
+mod not_kept;
 
 use std::sync::{Arc, Barrier};
 use std::thread;

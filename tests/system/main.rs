@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod access_log;
 mod addresses;
 mod admin;
 mod bad_requests;
@@ -23,7 +24,9 @@ mod crash;
 mod deploy;
 mod doctor;
 mod events;
+mod failures;
 mod hostile;
+mod http_rules;
 mod idempotency;
 mod identity;
 mod images;
@@ -33,6 +36,7 @@ mod manifest;
 mod openapi;
 mod ordering;
 mod orders;
+mod output;
 mod ownership;
 mod pages;
 mod paging;
@@ -48,6 +52,7 @@ mod replay;
 mod report;
 mod reservations;
 mod reviews;
+mod revocation;
 mod run_script;
 mod scaffold;
 mod secrecy;

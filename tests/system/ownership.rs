@@ -1,6 +1,6 @@
 //! The page of who owns which data is the one that the manifest and the components make.
 
-use bulkhead_tests::paths;
+use bulkhead_tests::{Manifest, Site, paths};
 
 use crate::pages;
 
@@ -9,6 +9,25 @@ const PAGE: &str = "docs/data-ownership.md";
 #[test]
 fn the_page_of_who_owns_which_data_is_up_to_date() {
     pages::is_up_to_date(PAGE, "ownership");
+}
+
+/// Whoever has a database and does not rebuild it owns what is in it, whether or not it is declared for others to compare.
+#[test]
+fn a_service_without_a_declared_entity_owns_its_tables_all_the_same() {
+    let page = |manifest: &Manifest| {
+        let site = Site::new(manifest);
+        let finished = site.run_within(&["ownership"]);
+        finished.says(0, &[]);
+        finished.stdout
+    };
+    let owns = |page: &str, service: &str| {
+        let section = page.split(&format!("\n## {service}\n")).nth(1).unwrap().to_owned();
+        section.lines().find(|line| line.starts_with("| owns |")).unwrap().to_owned()
+    };
+    let shop = page(&Manifest::shop().without("service.user.entity"));
+    assert_eq!(owns(&shop, "user"), "| owns | the tables of its database; it declares no `entity` of them |");
+    assert_eq!(owns(&shop, "order"), "| owns | `order` |");
+    assert_eq!(owns(&shop, "report"), "| owns | nothing |");
 }
 
 #[test]

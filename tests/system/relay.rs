@@ -117,6 +117,86 @@ fn a_request_that_cannot_be_sent_is_refused_before_it_is() {
     assert!(shop::read_all(&mut client, "/notes?", 50).is_empty());
 }
 
+/// Has the relay make a POST of the headers and the body that it is given. The request to the relay itself is a GET, whose key means nothing.
+fn relay_keyed(client: &mut Client, path: &str, keys: &[&str], body: &Value) -> Value {
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(keys.iter().map(|key| ("idempotency-key", *key)));
+    let path = format!("/relay/hostile?method=POST&path={}", shop::escape(path));
+    client.send(Method::GET, &path, &headers, body.to_string().into()).expect(200)
+}
+
+#[test]
+fn a_call_with_a_key_that_is_none_is_refused_and_has_no_effect() {
+    let host = Site::guests().start();
+    let mut client = host.client();
+    let long = "k".repeat(256);
+    for (number, keys) in
+        [&[""][..], &["a b"], &["k", "k"], &["k\u{e9}"], &[long.as_str()]].into_iter().enumerate()
+    {
+        let note = json!({"id": format!("n{number}"), "body": "x"});
+        let report = relay_keyed(&mut client, "/notes", keys, &note);
+        assert_eq!(report["error"], "invalid-request", "{keys:?}: {report}");
+        assert!(report["detail"].as_str().unwrap().contains("Idempotency-Key"), "{report}");
+    }
+    assert!(shop::read_all(&mut client, "/notes?", 50).is_empty());
+    // A good one has one effect.
+    let note = json!({"id": "once", "body": "x"});
+    for _ in 0..3 {
+        let report = relay_keyed(&mut client, "/notes", &["k"], &note);
+        assert_eq!(report["status"], 201, "{report}");
+    }
+    // On any other method it means nothing, as from outside.
+    let headers = [("idempotency-key", "a b")];
+    let path = "/relay/hostile?path=%2Fnotes%2Fonce";
+    assert_eq!(client.send(Method::GET, path, &headers, bytes::Bytes::new()).expect(200)["status"], 200);
+}
+
+#[test]
+fn a_call_is_refused_where_the_host_would_refuse_it_from_outside() {
+    let host = Site::guests().start();
+    let mut client = host.client();
+    client.post("/notes", &json!({"id": "here", "body": "x"})).expect(201);
+    let mut call = |path: &str| relay(&mut client, Method::GET, "hostile", path, &Value::Null).expect(200);
+    for path in ["/%6eotes/here", "/notes/h%65re"] {
+        let report = call(path);
+        assert_eq!(
+            (&report["status"], &body_of(&report)["id"]),
+            (&json!(200), &json!("here")),
+            "{path}: {report}"
+        );
+    }
+    let long = format!("/notes/{}", "x".repeat(8 << 10));
+    for path in
+        ["/notes/%zz", "/notes/%", "/notes/../notes/here", "/notes/%2E", "/notes/here#x", &long[..8190]]
+    {
+        let report = call(path);
+        let refused = path.len() < 1000;
+        assert_eq!(report["error"] == "invalid-request", refused, "{path}: {report}");
+    }
+    let many: Vec<(String, String)> =
+        (0..99).map(|number| (format!("x-{number}"), "x".repeat(700))).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    client
+        .send(Method::GET, "/relay/hostile?path=%2Fnotes", &many, bytes::Bytes::new())
+        .problem(431, "headers-too-large");
+}
+
+#[test]
+fn a_call_has_the_route_that_a_request_from_outside_has() {
+    let manifest = Manifest::guests()
+        .set("service.relay.calls", vec!["relay-2"])
+        .set("service.relay-2.source", bulkhead_tests::paths::component("relay").to_str().unwrap())
+        .set("service.relay-2.routes", vec!["/relay/whoami", "/relay/whoami/...", "/other/..."])
+        .set("service.relay-2.database", "sqlite:data/relay-2.db")
+        .set("service.relay-2.calls", vec!["user"]);
+    let host = Site::new(&manifest).start();
+    let mut client = host.client();
+    let from_outside = client.get("/relay/whoami").expect(200);
+    let report = relay(&mut client, Method::GET, "relay-2", "/relay/whoami", &Value::Null).expect(200);
+    assert_eq!(from_outside["route"], "/relay/whoami", "{from_outside}");
+    assert_eq!(body_of(&report)["route"], from_outside["route"], "{report}");
+}
+
 #[test]
 fn a_guest_is_told_who_asks_and_never_the_credentials() {
     let site = Site::guests();

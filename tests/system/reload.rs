@@ -108,7 +108,7 @@ fn with_one_mistake_nothing_has_changed() {
     let site = site();
     let host = site.start();
     let (mut client, mut admin) = (host.client(), ask(&site, &host));
-    let replica = "service.sink.replica.item.columns";
+    let replica = "service.sink.replica.item.owner";
     let wrong: [(String, &[&str]); 8] = [
         // The edge to those who take its events goes with the grant, and so does what the manifest says of them.
         (changed().without("service.source.publishes").text(), &["source.happened"]),
@@ -120,10 +120,7 @@ fn with_one_mistake_nothing_has_changed() {
             changed().set("service.sink.database", "sqlite:data/other.db").text(),
             &["service.sink: database", "start the host anew"],
         ),
-        (
-            changed().set(replica, toml::toml! { id = "text" }).text(),
-            &["service.sink: replica", "start the host anew"],
-        ),
+        (changed().set(replica, "sink").text(), &["service.sink.replica.item.owner", "no other service"]),
         (
             changed().set("service.sink.limits.write_workers", 7).text(),
             &["service.sink", "workers", "start the host anew"],

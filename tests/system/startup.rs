@@ -120,7 +120,40 @@ fn a_port_in_use_is_named() {
         "--listen",
         &address,
     ]);
-    finished.says(1, &[&address, "--listen"]);
+    finished.says(1, &["another process listens on", &address, "--listen or application.listen"]);
+}
+
+#[test]
+fn an_address_that_is_not_of_this_machine_is_named_as_such() {
+    let site = Site::shop();
+    // Of the addresses that documentation is to use (RFC 5737): nobody has them.
+    let finished = site.run_within(&["up", "--listen", "192.0.2.1:8080"]);
+    finished.says(
+        1,
+        &["this machine does not have the address 192.0.2.1:8080", "--listen or application.listen"],
+    );
+    assert!(!finished.stderr.contains("another process"), "{}", finished.stderr);
+    site.run_within(&["up", "--admin", "192.0.2.1:9090"]).says(1, &["can be reached from other machines"]);
+}
+
+#[test]
+fn a_name_of_this_machine_is_an_address_wherever_one_is_given() {
+    let manifest = Manifest::events()
+        .only(&["source"])
+        .set("application.listen", "localhost:0")
+        .set("application.admin", "localhost:0");
+    let site = Site::new(&manifest);
+    let host = site.start_within(&["up"]);
+    host.client().get("/source/ready").expect(200);
+    assert_eq!(host.address().ip().to_string(), "127.0.0.1");
+    let admin = format!("localhost:{}", host.admin_address().unwrap().port());
+    site.run_within(&["status", "--admin", &admin]).says(0, &[]);
+    host.stop();
+    let host = site.start_within(&["up", "--listen", "localhost:0", "--admin", "localhost:0"]);
+    host.client().get("/source/ready").expect(200);
+    host.stop();
+    let port = site.run_within(&["up", "--listen", "localhost"]);
+    port.says(2, &["\"localhost\" is not an address with a port"]);
 }
 
 #[test]

@@ -116,6 +116,50 @@ fn a_shop_word_is_found_and_an_order_of_things_is_not() {
     assert!(shop_words("\"SELECT x FROM y ORDER BY z\", kept in order").is_empty());
 }
 
+/// `make bench` runs guests of the tests as `make test` does: in a clone where nothing else was built yet, too.
+#[test]
+fn each_make_target_that_runs_guests_of_the_tests_builds_them() {
+    let makefile = read(&paths::root().join("Makefile"));
+    let rule = |target: &str| {
+        let rule = makefile.split("\n\n").flat_map(|part| part.split_once(&format!("\n{target}:")));
+        rule.map(|(_, rule)| rule.to_owned()).next().unwrap_or_else(|| panic!("there is no target {target}"))
+    };
+    for manifest in files(&paths::root().join("tests"), ".toml") {
+        let text = read(&manifest);
+        if text.contains("[application]") {
+            let manifest = shown(&manifest);
+            assert!(rule("guests").contains(&manifest), "`make guests` does not build those of {manifest}");
+        }
+    }
+    assert!(rule("guests").starts_with(" build\n"), "it runs `bulkhead build`");
+    for (target, runs) in [("test", "nextest"), ("bench", "release/bench")] {
+        let rule = rule(target);
+        assert!(rule.contains(runs) && rule.lines().next().unwrap().contains(" guests "), "{target}:{rule}");
+    }
+}
+
+/// Where `Path::parent` may be asked: in the place of [`Path::parent`] that the others ask, where the path is only joined, and of a constant.
+const PARENTS: [&str; 3] =
+    ["host/build/src/place.rs", "host/src/manifest/read.rs", "host/src/scaffold/sources.rs"];
+
+/// `Path::parent` of `bulkhead.toml` is an empty path, which no system call takes for the current folder.
+#[test]
+fn the_folder_of_a_file_is_asked_of_one_function() {
+    let mut found = Vec::new();
+    for file in files(&paths::root().join("host"), ".rs") {
+        let name = shown(&file);
+        if PARENTS.contains(&name.as_str()) || name.ends_with("tests.rs") || name.contains("/tests/") {
+            continue;
+        }
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate().filter(|(_, line)| line.contains(".parent()")) {
+            found.push(format!("{name}:{}: {}", number + 1, line.trim()));
+        }
+    }
+    nothing_of(&found, "ask bulkhead_build::folder_of, which gives `.` where a path names no folder");
+}
+
 /// The crates of the workspace by name, each with the names of what it depends on, for building, testing or running.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     files(&paths::root(), "Cargo.toml")
@@ -155,7 +199,7 @@ fn crates_depend_on_one_another_in_one_direction() {
             "bulkhead-testing",
             &["bulkhead", "bulkhead-build", "bulkhead-runtime", "bulkhead-store", "bulkhead-types"],
         ),
-        ("bulkhead-component-tests", &["bulkhead-testing"]),
+        ("bulkhead-component-tests", &["bulkhead", "bulkhead-testing"]),
         ("bulkhead-properties", &[]),
         ("bulkhead-sdk", &["bulkhead-properties"]),
         ("bulkhead-contracts", &["bulkhead-properties", "bulkhead-sdk"]),
@@ -222,6 +266,62 @@ fn sqlite_is_opened_by_the_store_alone() {
         }
     }
     nothing_of(&found, "another way to a database would be a way around the authorizer");
+}
+
+/// Where threads and tasks may be started.
+const STARTERS: [&str; 2] = ["host/runtime/src/supervise.rs", "host/src/tasks.rs"];
+
+#[test]
+fn no_thread_and_no_task_of_the_host_dies_unnoticed() {
+    let root = paths::root();
+    let mut found = Vec::new();
+    for folder in ["host/src", "host/runtime/src", "host/store/src", "host/types/src"] {
+        for file in files(&root.join(folder), ".rs") {
+            let name = shown(&file);
+            if STARTERS.contains(&name.as_str()) || file.ends_with("tests.rs") || name.contains("/tests/") {
+                continue;
+            }
+            let text = read(&file);
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            for (number, line) in code.lines().enumerate() {
+                if ["thread::spawn", "thread::Builder", "tokio::spawn", "task::spawn("]
+                    .iter()
+                    .any(|way| line.contains(way))
+                {
+                    found.push(format!("{name}:{}: {}", number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    nothing_of(&found, "threads are started by `supervise`, and tasks by `tasks`");
+}
+
+#[test]
+fn nothing_is_printed_but_by_way_of_what_can_fail_without_a_panic() {
+    let root = paths::root();
+    let mut found = Vec::new();
+    for folder in [
+        "host/src",
+        "host/runtime/src",
+        "host/store/src",
+        "host/types/src",
+        "host/build/src",
+        "data/loader/src",
+    ] {
+        let is_code = |file: &&PathBuf| !file.ends_with("tests.rs") && !shown(file).contains("/tests/");
+        for file in files(&root.join(folder), ".rs").iter().filter(is_code) {
+            for (number, line) in read(file).lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                if ["println!(", "print!("].iter().any(|way| code.contains(way)) {
+                    found.push(format!("{}:{}: {}", shown(file), number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    nothing_of(
+        &found,
+        "`println!` and `eprintln!` panic where nobody takes what they write: see `cli/output.rs` and `telemetry`",
+    );
 }
 
 #[test]

@@ -6,6 +6,8 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use bulkhead_tests::tutorial::{Follower, read};
 use bulkhead_tests::{copy, paths};
@@ -32,9 +34,48 @@ fn tutorial_works_word_for_word() {
     let text = replaced.iter().fold(text, |text, (page, here)| text.replace(page, here));
     fs::write(&manifest, text).unwrap();
 
+    // What the page leaves behind is what git sees.
+    let tree = Tree::of(&folder);
     let mut follower = Follower::new(folder, replaced.into());
-    for block in &blocks {
+    let (last, others) = blocks.split_last().unwrap();
+    for block in others {
         follower.follow(block);
+    }
+    let of_the_service =
+        ["Cargo.lock", "Cargo.toml", "bulkhead.toml", "components/loyalty/"].map(str::to_owned);
+    assert_eq!(tree.changed(), of_the_service, "the service's own files, and what names it");
+    follower.follow(last);
+    assert_eq!(tree.changed(), [String::new(); 0], "the last step puts everything back");
+}
+
+/// A folder under git.
+struct Tree(PathBuf);
+
+impl Tree {
+    /// Takes down all that is in the folder now.
+    fn of(folder: &Path) -> Tree {
+        let tree = Tree(folder.to_owned());
+        tree.git(&["init", "--quiet"]);
+        // What this test has beside the tree: the link to the target folder, and what the follower keeps.
+        fs::write(folder.join(".git/info/exclude"), "target\n.tutorial-state\n").unwrap();
+        tree.git(&["add", "--all"]);
+        let who = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+        tree.git(&[&who[..], &["commit", "--quiet", "--message", "as it was"]].concat());
+        tree
+    }
+
+    /// What is new or other than it was.
+    fn changed(&self) -> Vec<String> {
+        let status = self.git(&["status", "--porcelain"]);
+        let mut changed: Vec<String> = status.lines().map(|line| line[3..].to_owned()).collect();
+        changed.sort();
+        changed
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git").current_dir(&self.0).args(arguments).output().expect("git runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 }
 

@@ -48,6 +48,25 @@ fn a_changed_component_or_manifest_holds() {
     host.stop();
 }
 
+/// The manifest is found where the host runs, and names what lies beside it.
+#[test]
+fn what_lies_beside_a_manifest_that_no_folder_is_named_for_is_watched() {
+    let site = Site::new(&only_changing());
+    fs::copy(versions::changing(&site, 1, "plain"), site.path("changing.wasm")).unwrap();
+    let manifest = only_changing().set("service.changing.source", "changing.wasm");
+    site.write_manifest(&manifest.text());
+    let host = site.start_within(&["up", "--watch", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let mut client = host.client();
+    assert_eq!(number(&mut client), 1);
+
+    fs::rename(versions::changing(&site, 2, "column"), site.path("changing.wasm")).unwrap();
+    until_number(&mut client, 2);
+    let routes = vec!["/changing/...", "/more"];
+    site.write_manifest(&manifest.set("service.changing.routes", routes).text());
+    until("the new route", || client.get("/more").header("bulkhead-version").map(drop));
+    host.stop();
+}
+
 /// A workspace of its own with the guest's crate, built into the target folder that all share, so that only that crate is compiled.
 struct Crate {
     site: Site,

@@ -12,6 +12,7 @@ use crate::rules::status::{Cause, PaymentStatus, Status, next};
 use crate::store::head::{self, Head};
 use crate::store::payment_attempt::{self, Outcome};
 use crate::store::{gateway, item, order_event, payment, shipping};
+use crate::timers::{PaymentAttempt, PaymentDue};
 
 /// What happens to an order, with what there is to know of it.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +73,7 @@ pub fn advance(
     order_event::append(transaction, order.id, cause, at)?;
     head::set_status(transaction, order.id, status, at)?;
     set_payment(transaction, order, status.payment(order.payment_status, cause), happening, at)?;
+    cancel_timers(transaction, order, status)?;
     set_shipping(transaction, order, status, happening)?;
     if before.is_open() && !status.is_open() {
         item::freeze_names(transaction, order.id)?;
@@ -104,6 +106,19 @@ fn set_payment(
         (_, PaymentStatus::Pending | PaymentStatus::Captured | PaymentStatus::Declined) => {}
     }
     order.payment_status = status;
+    Ok(())
+}
+
+/// What an order waits for no longer rings no more: an attempt to pay that is decided, and the end of the time to pay once it is paid or has
+/// ended.
+fn cancel_timers(transaction: &Transaction, order: &Head, status: Status) -> Result<()> {
+    let subject = order.id.to_string();
+    if order.payment_status != PaymentStatus::Pending {
+        transaction.cancel_all::<PaymentAttempt>(&subject)?;
+    }
+    if !status.takes(Cause::PaymentOverdue) {
+        transaction.cancel_all::<PaymentDue>(&subject)?;
+    }
     Ok(())
 }
 
@@ -143,12 +158,10 @@ fn publish(transaction: &Transaction, order: &Head, happening: Happening<'_>, at
             paid_at: at.to_string(),
         }),
         Happening::Cancelled(reason) => transaction.publish(&OrderCancelled { id, user_id, reason }),
-        Happening::Shipped { carrier, tracking_number } => transaction.publish(&OrderShipped {
-            id,
-            user_id,
-            carrier: carrier.to_owned(),
-            tracking_number: tracking_number.to_owned(),
-        }),
+        // Not the tracking number: what is personal does not go into a log that others build on for ever.
+        Happening::Shipped { carrier, .. } => {
+            transaction.publish(&OrderShipped { id, user_id, carrier: carrier.to_owned() })
+        }
         Happening::Delivered => transaction.publish(&OrderDelivered { id, user_id }),
     }?;
     Ok(())

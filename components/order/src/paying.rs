@@ -28,6 +28,7 @@ pub fn again(
     at: Timestamp,
 ) -> Result<()> {
     payment_attempt::decide(transaction, order.id, Outcome::Voided, at)?;
+    transaction.cancel_all::<PaymentAttempt>(&order.id.to_string())?;
     gateway::release(transaction, order.id)?;
     let attempt = payment_attempt::count(transaction, order.id)? + 1;
     payment_attempt::insert(transaction, order.id, attempt, method.as_str(), at)?;

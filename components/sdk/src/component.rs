@@ -31,42 +31,42 @@ macro_rules! service {
     };
 }
 
-/// A panic becomes a trap, which says nothing of where it came from: so it is logged before.
-fn log_panics() {
+/// A panic becomes a trap, which says nothing of where it came from: so the host is told before.
+fn tell_of_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
-            let message = panic.payload_as_str().unwrap_or("it does not say why");
+            let message = panic.payload_as_str().unwrap_or_default();
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
-            crate::log::error("the handler panicked", &[("panic", &message), ("at", &place)]);
+            crate::host::panicked(message, &place);
         }));
     });
 }
 
 impl<C: Component> describe::Guest for C {
     fn describe() -> describe::Description {
-        log_panics();
+        tell_of_panics();
         C::service().description()
     }
 }
 
 impl<C: Component> http_handler::Guest for C {
     fn handle(request: types::Request) -> types::Response {
-        log_panics();
+        tell_of_panics();
         C::service().handle(&request)
     }
 }
 
 impl<C: Component> event_handler::Guest for C {
     fn handle(event: types::Event) -> Result<(), event_handler::HandleError> {
-        log_panics();
+        tell_of_panics();
         C::service().handle_event(event)
     }
 }
 
 impl<C: Component> migrations::Guest for C {
     fn all() -> Vec<migrations::Migration> {
-        log_panics();
+        tell_of_panics();
         C::service().migrations()
     }
 }

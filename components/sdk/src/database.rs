@@ -4,7 +4,7 @@ use crate::event::Event;
 use crate::problem::Problem;
 use crate::sql::{Column, Error, Outcome, ResultSet, Value};
 use crate::time::Timestamp;
-use crate::wit::bulkhead::service::{outbox, snapshot, transaction};
+use crate::wit::bulkhead::service::{answers, outbox, snapshot, transaction};
 
 /// The last committed state, the same for all queries of a handler (until it calls another service). Never waits for writers,
 /// and never sees what this handler writes.
@@ -33,16 +33,13 @@ pub trait Read {
     /// All rows.
     fn query_all<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Vec<T>, Error> {
         let ResultSet { columns, rows } = self.query(statement, parameters)?;
-        rows.into_iter().map(|values| T::from_row(&mut Row { columns: &columns, values, next: 0 })).collect()
+        rows.into_iter().map(|values| read_row(statement, &columns, values)).collect()
     }
 
     /// The first row; none where there is none.
     fn query_optional<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Option<T>, Error> {
         let ResultSet { columns, rows } = self.query(statement, parameters)?;
-        rows.into_iter()
-            .next()
-            .map(|values| T::from_row(&mut Row { columns: &columns, values, next: 0 }))
-            .transpose()
+        rows.into_iter().next().map(|values| read_row(statement, &columns, values)).transpose()
     }
 
     /// The first row of a statement that always gives one; an error where it does not.
@@ -79,16 +76,41 @@ impl Transaction {
         Ok(outbox::publish(E::TYPE, &event.subject(), &data(event)?)?)
     }
 
-    /// Takes the data out of every event of this subject that the service has published before, and gives how many it were: for
-    /// personal data that must go from the log as well. Consumers that have not passed them yet pass over them, so publish the
-    /// subject's end in the same unit of work.
-    pub fn compact(&self, subject: &str) -> Result<u64, PublishError> {
-        Ok(outbox::compact(subject)?)
+    /// Erases the data of every event of this subject that the service has published before, and gives how many they were: for personal data
+    /// that must go from the event log as well. Consumers that have not passed them yet pass over them, so publish the subject's end in
+    /// the same unit of work. A subject that is deleted also wants [`Self::forget_answers`].
+    pub fn erase(&self, subject: &str) -> Result<u64, PublishError> {
+        Ok(outbox::erase(subject)?)
     }
 
-    /// Sets a durable timer: at the time or soon after, the service's event handler gets this event, once.
+    /// Says that what this handler answers is about this subject too, so that [`Self::forget_answers`] finds the answer that is kept for an
+    /// idempotency key. An answer is about its caller, about each part of the path and of `Location`, and about the subjects of its events
+    /// without being told.
+    pub fn about(&self, subject: &str) -> Result<(), Error> {
+        answers::about(subject)
+    }
+
+    /// Forgets the answers about this subject that are kept for idempotency keys, and gives how many they were: when the subject is deleted,
+    /// and only then, for a request that is sent again takes effect again.
+    pub fn forget_answers(&self, subject: &str) -> Result<u64, Error> {
+        answers::forget(subject)
+    }
+
+    /// Sets a durable timer, and gives its id: at the time or soon after, the service's event handler gets this event, once.
     pub fn schedule<E: Event>(&self, event: &E, due: Timestamp) -> Result<String, PublishError> {
         Ok(outbox::schedule(E::TYPE, &event.subject(), &data(event)?, &due.to_string())?)
+    }
+
+    /// Cancels the timer with this id, and says whether there was one: it may have rung. If the unit of work does not commit, the timer stays.
+    /// A timer does not cancel itself: it goes when its handler has taken it.
+    pub fn cancel(&self, id: &str) -> Result<bool, PublishError> {
+        Ok(outbox::cancel(id)?)
+    }
+
+    /// Cancels all timers of this type about this subject, as [`Self::cancel`] does each, and gives how many they were:
+    /// `transaction.cancel_all::<LoanLate>(&loan.id.to_string())`.
+    pub fn cancel_all<E: Event>(&self, subject: &str) -> Result<u64, PublishError> {
+        Ok(outbox::cancel_all(E::TYPE, subject)?)
     }
 }
 
@@ -115,6 +137,17 @@ impl From<PublishError> for Problem {
             error => Problem::internal(format!("publishing failed: {error}")),
         }
     }
+}
+
+/// Reads a row; one that can't be read so is told with the statement that gave it.
+fn read_row<T: FromRow>(statement: &str, columns: &[String], values: Vec<Value>) -> Result<T, Error> {
+    T::from_row(&mut Row { columns, values, next: 0 }).map_err(|error| match error {
+        Error::InvalidValue(text) => {
+            let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+            Error::InvalidValue(format!("{text}, in a row of: {statement}"))
+        }
+        other => other,
+    })
 }
 
 /// A row of a result. Values are taken out of it, so that text is not copied.
@@ -205,14 +238,17 @@ mod tests {
     }
 
     #[test]
-    fn a_column_of_another_type_is_named() {
+    fn a_column_of_another_type_is_named_with_its_statement() {
         let fixed = result(&["id", "body", "stars"], &[Value::Integer(1), "b".parameter(), Value::Null]);
-        let error = fixed.query_one::<Note>("", &[]).unwrap_err();
-        assert!(
-            matches!(error, Error::InvalidValue(text) if text == "the column id is an integer, not text")
-        );
-        let error = result(&["x"], &[Value::Null]).query_one::<Note>("", &[]).unwrap_err();
-        assert!(matches!(error, Error::InvalidValue(text) if text == "the column id is not in the result"));
+        let statement = "SELECT id,\n  body, stars FROM note";
+        for (fixed, expected) in [
+            (fixed, "the column id is an integer, not text"),
+            (result(&["x"], &[Value::Null]), "the column id is not in the result"),
+        ] {
+            let error = fixed.query_one::<Note>(statement, &[]).unwrap_err();
+            let Error::InvalidValue(text) = error else { panic!("{error:?}") };
+            assert_eq!(text, format!("{expected}, in a row of: SELECT id, body, stars FROM note"));
+        }
     }
 
     #[test]

@@ -70,3 +70,12 @@ pub(crate) fn log(level: log::Level, message: &str, fields: &[log::Field]) {
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn log(_: log::Level, _: &str, _: &[log::Field]) {}
+
+/// Says why this guest is about to trap, and where.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn panicked(message: &str, place: &str) {
+    log::panicked(message, place);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn panicked(_: &str, _: &str) {}

@@ -1,5 +1,5 @@
-//! The structured log. The host adds the service, the trace id and the route to every line, cuts lines at 8 KiB, and
-//! leaves out what is beyond 100 lines of one handler.
+//! The structured log. The host adds the service, its version, the trace id, and the route or the type of the event to every line, cuts
+//! lines at 8 KiB, and leaves out what is beyond 100 lines of one handler.
 //!
 //! ```
 //! bulkhead_sdk::log::warn("stock is low", &[("sku", &"27334"), ("left", &3)]);

@@ -38,6 +38,7 @@ struct Route {
     describe: fn(&mut RouteDescription),
     call: Box<Call>,
     problems: Vec<ProblemKind>,
+    repeatable: bool,
 }
 
 impl Service {
@@ -48,6 +49,7 @@ impl Service {
 
     /// Adds a route that reads. A handler that may write does not compile here.
     #[must_use]
+    #[track_caller]
     pub fn get<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         const { assert!(!H::WRITES, "a handler of GET takes a Snapshot, not a Transaction") };
         self.route("GET", path, summary, handler)
@@ -55,24 +57,28 @@ impl Service {
 
     /// Adds a route for POST.
     #[must_use]
+    #[track_caller]
     pub fn post<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         self.route("POST", path, summary, handler)
     }
 
     /// Adds a route for PUT.
     #[must_use]
+    #[track_caller]
     pub fn put<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         self.route("PUT", path, summary, handler)
     }
 
     /// Adds a route for PATCH.
     #[must_use]
+    #[track_caller]
     pub fn patch<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         self.route("PATCH", path, summary, handler)
     }
 
     /// Adds a route for DELETE.
     #[must_use]
+    #[track_caller]
     pub fn delete<A, H: Handler<A>>(self, path: &'static str, summary: &'static str, handler: H) -> Self {
         self.route("DELETE", path, summary, handler)
     }
@@ -80,10 +86,25 @@ impl Service {
     /// Says with which problems of the service's own the route that was added last may answer: see [`problems!`](crate::problems). One
     /// that it answers with all the same is put into the log as an error.
     #[must_use]
+    #[track_caller]
     pub fn answers_with(mut self, problems: &[ProblemKind]) -> Self {
         match self.routes.last_mut() {
             Some(route) => route.problems.extend_from_slice(problems),
             None => refuse("", "", "is to be added before what it answers with"),
+        }
+        self
+    }
+
+    /// Says that the POST that was added last does no harm when it is repeated, such as a login: whoever repeats it with an
+    /// `Idempotency-Key` has it run again, and no answer of it is kept.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        match self.routes.last_mut() {
+            Some(route) if route.method == "POST" => route.repeatable = true,
+            Some(route) => {
+                refuse(route.method, route.path, "is not a POST: only those have idempotency keys")
+            }
+            None => refuse("", "", "is to be added before it is called repeatable"),
         }
         self
     }
@@ -117,6 +138,7 @@ impl Service {
 
     /// A route that can't work is refused when the service is made, so it shows when the component is loaded and in every native
     /// test: one whose path has not the parameters that its handler takes, and one that is there already.
+    #[track_caller]
     fn route<A, H: Handler<A>>(
         mut self,
         method: &'static str,
@@ -134,7 +156,15 @@ impl Service {
             refuse(method, path, "is there already");
         }
         let problems = Vec::new();
-        self.routes.push(Route { method, path, summary, describe: H::describe, call, problems });
+        self.routes.push(Route {
+            method,
+            path,
+            summary,
+            describe: H::describe,
+            call,
+            problems,
+            repeatable: false,
+        });
         self
     }
 
@@ -207,6 +237,7 @@ impl fmt::Debug for Service {
     clippy::panic,
     reason = "no request has part in it: it happens at once, at load and in every test, or never"
 )]
+#[track_caller]
 fn refuse(method: &str, path: &str, why: &str) -> ! {
     panic!("the route {method} {path} {why}")
 }
@@ -245,6 +276,7 @@ impl Route {
             problems: self.problems.iter().map(problem_record).collect(),
             access: description.access,
             computes: description.computes,
+            repeatable: self.repeatable,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// A point in time with milliseconds, from the year 0000 to 9999: RFC 3339 in UTC as text (`2026-01-02T03:04:05.678Z`), which
-/// sorts as time does.
+/// A point in time with milliseconds, from the year 0000 to 9999. It is read from RFC 3339 with any offset, and written in UTC
+/// (`2026-01-02T03:04:05.678Z`), which sorts as time does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     unix_milliseconds: i64,
@@ -18,7 +18,9 @@ pub struct TimestampError;
 
 impl fmt::Display for TimestampError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("must be a time as in RFC 3339, in UTC: 2026-01-02T03:04:05.678Z")
+        formatter.write_str(
+            "must be a time as in RFC 3339, with its offset from UTC: 2026-01-02T03:04:05Z or 2026-01-02T04:04:05.678+01:00",
+        )
     }
 }
 
@@ -28,6 +30,7 @@ impl std::error::Error for TimestampError {}
 const UNIX_MILLISECONDS_MIN: i64 = -62_167_219_200_000;
 /// 9999-12-31T23:59:59.999Z.
 const UNIX_MILLISECONDS_MAX: i64 = 253_402_300_799_999;
+const MINUTE_MILLISECONDS: i64 = 60_000;
 const DAY_MILLISECONDS: i64 = 86_400_000;
 
 impl Timestamp {
@@ -91,15 +94,19 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
-    /// Takes RFC 3339 in UTC (`Z`), with any number of fractional digits; those beyond the third are dropped.
+    /// Takes every time that RFC 3339 can write (section 5.6): `T` and `Z` in either case, any offset from UTC, and any number of
+    /// fractional digits, of which those beyond the third are dropped.
+    ///
+    /// A leap second, which only the last minute of a day in UTC can have, is the last millisecond of that day: it stays on its day,
+    /// and in front of what follows. A time that lies in UTC outside the years 0000 to 9999 is refused, for it could not be written.
     fn from_str(text: &str) -> Result<Self, TimestampError> {
         parse(text).ok_or(TimestampError)
     }
 }
 
 fn parse(text: &str) -> Option<Timestamp> {
-    let text = text.strip_suffix(['Z', 'z'])?;
     let (date, time) = text.split_once(['T', 't'])?;
+    let (time, offset_minutes) = split_offset(time)?;
     let mut date = date.split('-');
     let (year, month, day) = (digits(date.next()?, 4)?, digits(date.next()?, 2)?, digits(date.next()?, 2)?);
     let (time, fraction) =
@@ -120,11 +127,37 @@ fn parse(text: &str) -> Option<Timestamp> {
         && civil_from_days(days) == (year, month, day)
         && hour < 24
         && minute < 60
-        && second < 60;
-    exists.then(|| {
-        let of_day = ((hour * 60 + minute) * 60 + second) * 1000 + millisecond;
-        Timestamp::from_unix_milliseconds(days * DAY_MILLISECONDS + of_day)
-    })
+        && second <= 60;
+    if !exists {
+        return None;
+    }
+    let minutes = hour * 60 + minute - offset_minutes;
+    let minute_begins = days * DAY_MILLISECONDS + minutes * MINUTE_MILLISECONDS;
+    let unix_milliseconds = if second < 60 {
+        minute_begins + second * 1000 + millisecond
+    } else if (minute_begins + MINUTE_MILLISECONDS).rem_euclid(DAY_MILLISECONDS) == 0 {
+        minute_begins + MINUTE_MILLISECONDS - 1
+    } else {
+        return None;
+    };
+    let can_be_written = (UNIX_MILLISECONDS_MIN..=UNIX_MILLISECONDS_MAX).contains(&unix_milliseconds);
+    can_be_written.then_some(Timestamp { unix_milliseconds })
+}
+
+/// Splits a time of day from its offset, in minutes. `-00:00` says that the offset is not known (section 4.3): the time is in UTC.
+fn split_offset(time: &str) -> Option<(&str, i64)> {
+    if let Some(time) = time.strip_suffix(['Z', 'z']) {
+        return Some((time, 0));
+    }
+    let (time, offset) = time.split_at_checked(time.len().checked_sub("+00:00".len())?)?;
+    let (sign, offset) = match offset.split_at_checked(1)? {
+        ("+", offset) => (1, offset),
+        ("-", offset) => (-1, offset),
+        _ => return None,
+    };
+    let (hours, minutes) = offset.split_once(':')?;
+    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    (hours < 24 && minutes < 60).then_some((time, sign * (hours * 60 + minutes)))
 }
 
 fn digits(text: &str, count: usize) -> Option<i64> {
@@ -174,6 +207,58 @@ mod tests {
     }
 
     #[test]
+    fn every_offset_of_rfc_3339_is_taken_and_answered_in_utc() {
+        for (text, utc) in [
+            ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z"),
+            ("2026-01-02t03:04:05z", "2026-01-02T03:04:05.000Z"),
+            ("2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05.000Z"),
+            ("2026-01-02T03:04:05-00:00", "2026-01-02T03:04:05.000Z"),
+            ("2026-01-02t03:04:05.6789+00:00", "2026-01-02T03:04:05.678Z"),
+            ("2026-01-02T00:30:00+01:00", "2026-01-01T23:30:00.000Z"),
+            ("2025-12-31T20:15:00.5-05:30", "2026-01-01T01:45:00.500Z"),
+            ("2024-02-28T23:59:59-23:59", "2024-02-29T23:58:59.000Z"),
+            ("2024-03-01T00:00:00+23:59", "2024-02-29T00:01:00.000Z"),
+            ("0000-01-01T01:00:00+01:00", "0000-01-01T00:00:00.000Z"),
+            ("9999-12-31T22:59:59.999-01:00", "9999-12-31T23:59:59.999Z"),
+            // The examples of RFC 3339, section 5.8, and the time of Amsterdam without its seconds.
+            ("1985-04-12T23:20:50.52Z", "1985-04-12T23:20:50.520Z"),
+            ("1996-12-19T16:39:57-08:00", "1996-12-20T00:39:57.000Z"),
+            ("1937-01-01T12:00:27.87+00:20", "1937-01-01T11:40:27.870Z"),
+        ] {
+            assert_eq!(text.parse::<Timestamp>().map(|time| time.to_string()), Ok(utc.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_last_moment_of_its_day_in_utc() {
+        for (text, utc) in [
+            ("1990-12-31T23:59:60Z", Some("1990-12-31T23:59:59.999Z")),
+            ("1990-12-31T15:59:60.5-08:00", Some("1990-12-31T23:59:59.999Z")),
+            ("2017-01-01T05:29:60+05:30", Some("2016-12-31T23:59:59.999Z")),
+            ("9999-12-31T23:59:60Z", Some("9999-12-31T23:59:59.999Z")),
+            ("1990-12-31T23:59:60+01:00", None),
+            ("1990-12-31T22:59:60Z", None),
+            ("1990-12-31T23:58:60Z", None),
+            ("1990-12-31T23:59:61Z", None),
+        ] {
+            let time = text.parse::<Timestamp>().ok().map(|time| time.to_string());
+            assert_eq!(time.as_deref(), utc, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_the_same_at_every_offset() {
+        for minutes in -1439..1440_i64 {
+            let (sign, distance) = (if minutes < 0 { '-' } else { '+' }, minutes.abs());
+            let utc = Timestamp::from_unix_milliseconds(1_700_000_000_123 + minutes * 7_654_321);
+            let there = utc.plus_milliseconds(minutes * MINUTE_MILLISECONDS).to_string();
+            let there = there.trim_end_matches('Z');
+            let text = format!("{there}{sign}{:02}:{:02}", distance / 60, distance % 60);
+            assert_eq!(text.parse(), Ok(utc), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_time_is_refused() {
         for text in [
             "",
@@ -183,7 +268,22 @@ mod tests {
             "2026-01-01T24:00:00Z",
             "2026-01-01T00:60:00Z",
             "2026-01-01T00:00:00",
-            "2026-01-01T00:00:00+00:00",
+            "2026-01-01 00:00:00Z",
+            "2026-01-01T00:00Z",
+            "2026-01-01T00:00:00+0000",
+            "2026-01-01T00:00:00+00",
+            "2026-01-01T00:00:00+1:00",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00+00:60",
+            "2026-01-01T00:00:00\u{2212}01:00",
+            "2026-01-01T00:00:00Z+00:00",
+            "2026-01-01T00:00:00+00:00Z",
+            "2026-01-01T00:00:00 +00:00",
+            "2026-01-01T00:00:00é00:00",
+            "+00:00",
+            "T+00:00",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
             "2026-01-01T00:00:00.Z",
             "2026-01-01T00:00:00.é1Z",
             "2026-01-01-01T00:00:00Z",

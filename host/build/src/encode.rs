@@ -7,6 +7,8 @@ use std::path::Path;
 use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
+use crate::folder_of;
+
 /// How the names of the custom sections begin in which wit-bindgen leaves the types of the interfaces.
 const TYPES_SECTION: &str = "component-type";
 
@@ -60,9 +62,7 @@ pub(crate) fn write_if_changed(file: &Path, bytes: &[u8]) -> io::Result<bool> {
     if fs::read(file).is_ok_and(|present| present == bytes) {
         return Ok(false);
     }
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
+    fs::create_dir_all(folder_of(file))?;
     let temporary = file.with_extension(format!("wasm.{}", std::process::id()));
     let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, file));
     if written.is_err() {

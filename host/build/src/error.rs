@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::encode::EncodeError;
 use crate::imports::ImportsError;
+use crate::migrations;
 use crate::toolchain::NoToolchain;
 
 /// Why components were not built. Each is a fragment that can follow "failed to ".
@@ -86,6 +87,18 @@ pub enum BuildError {
         service: String,
         /// Why.
         error: ImportsError,
+    },
+
+    /// Migrations that the component would not have.
+    #[error(
+        "build service `{service}`: the code does not name these migrations:\n{}",
+        migrations::remedies(files)
+    )]
+    Migrations {
+        /// The service's name.
+        service: String,
+        /// Their files.
+        files: Vec<PathBuf>,
     },
 
     /// A file can't be read or written.

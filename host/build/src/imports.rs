@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use wasmparser::{BinaryReaderError, Chunk, Encoding, Parser, Payload};
 
 /// The interfaces that the host has for services: all that `world imports` of `wit/world.wit` imports.
-pub const INTERFACES: [&str; 10] = [
+pub const INTERFACES: [&str; 11] = [
+    "bulkhead:service/answers",
     "bulkhead:service/config",
     "bulkhead:service/log",
     "bulkhead:service/outbox",

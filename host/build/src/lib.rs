@@ -13,7 +13,10 @@ mod compile;
 mod encode;
 mod error;
 mod imports;
+mod migrations;
+mod place;
 mod stamp;
+mod statements;
 mod toolchain;
 mod workspace;
 
@@ -25,7 +28,9 @@ pub use bindings::{Bindings, WIT_BINDGEN};
 pub use encode::{EncodeError, encode};
 pub use error::BuildError;
 pub use imports::{INTERFACES, Imports, ImportsError, check_imports};
+pub use place::folder_of;
 pub use stamp::{Freshness, build_if_stale, freshness};
+pub use statements::statements;
 pub use toolchain::{NoToolchain, RUSTC_MINIMUM, TARGET, TOOLCHAIN_VARIABLE, Toolchain, Way};
 use workspace::{Package, Workspace};
 
@@ -165,6 +170,14 @@ fn component(
         file: module.to_owned(),
         error,
     })?;
+    let unnamed = migrations::unnamed(crate_dir, &bytes).map_err(|error| BuildError::File {
+        what: "read",
+        file: crate_dir.join("migrations"),
+        error,
+    })?;
+    if !unnamed.is_empty() {
+        return Err(BuildError::Migrations { service: service.to_owned(), files: unnamed });
+    }
     let bytes = encode(&bytes).map_err(|error| BuildError::Encode { service: service.to_owned(), error })?;
     let imports =
         check_imports(&bytes).map_err(|error| BuildError::Imports { service: service.to_owned(), error })?;

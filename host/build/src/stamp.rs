@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::{BuildError, BuildOptions, BuildRequest, build};
+use crate::{BuildError, BuildOptions, BuildRequest, build, migrations};
 
 /// Files above a crate that its build goes by.
 const ABOVE: [&str; 5] =
@@ -21,10 +21,24 @@ const ABOVE: [&str; 5] =
 pub enum Freshness {
     /// Nothing that it was made of has changed since.
     Fresh,
-    /// This has, or is gone.
+    /// This has changed since.
     Stale(PathBuf),
+    /// This is gone.
+    Lacking(PathBuf),
     /// It is not there, or nobody knows what it was made of: another crate, or by other means.
     Unknown,
+}
+
+impl Freshness {
+    /// Why the component is to be built again: what is to be said of `component` behind its name.
+    #[must_use]
+    pub fn why_not(&self) -> Option<String> {
+        match self {
+            Self::Fresh | Self::Unknown => None,
+            Self::Stale(newer) => Some(format!("is older than {}", newer.display())),
+            Self::Lacking(gone) => Some(format!("was made of {}, which is gone", gone.display())),
+        }
+    }
 }
 
 /// How old the component of the crate in `crate_dir` is.
@@ -42,8 +56,11 @@ pub fn freshness(crate_dir: &Path, component: &Path) -> Freshness {
     if !sources.lines().any(|file| Path::new(file) == manifest) {
         return Freshness::Unknown;
     }
-    let is_newer = |file: &&str| changed(Path::new(file)).is_none_or(|at| at > began);
-    sources.lines().find(is_newer).map_or(Freshness::Fresh, |file| Freshness::Stale(file.into()))
+    let differs = |file: &str| match changed(Path::new(file)) {
+        None => Some(Freshness::Lacking(file.into())),
+        Some(at) => (at > began).then(|| Freshness::Stale(file.into())),
+    };
+    sources.lines().find_map(differs).unwrap_or(Freshness::Fresh)
 }
 
 /// Builds a service's component into `out_dir`, unless it is fresh, and gives its file. Of several processes one builds, and the others wait.
@@ -100,7 +117,10 @@ pub(crate) fn leave(
     let of_crates = sources.iter().filter_map(|source| {
         source.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")).find(|file| file.is_file())
     });
-    let others: BTreeSet<PathBuf> = above.filter(|file| file.is_file()).chain(of_crates).collect();
+    // A migration that comes or goes changes the time of its folder.
+    let migrations = migrations::folders(manifest.parent().unwrap_or(crate_dir));
+    let others: BTreeSet<PathBuf> =
+        above.filter(|file| file.is_file()).chain(of_crates).chain(migrations).collect();
     // Where a crate is new cargo writes the lock file, before it builds.
     let locks = others.iter().filter(|file| file.ends_with("Cargo.lock"));
     let written = locks.filter_map(|lock| fs::metadata(lock).and_then(|lock| lock.modified()).ok());
@@ -175,6 +195,6 @@ mod tests {
         assert_eq!(freshness(&crate_dir, &component), Freshness::Stale(manifest.clone()));
         write(&manifest, "", 1);
         fs::remove_file(&source).unwrap();
-        assert_eq!(freshness(&crate_dir, &component), Freshness::Stale(source));
+        assert_eq!(freshness(&crate_dir, &component), Freshness::Lacking(source));
     }
 }

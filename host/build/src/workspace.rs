@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::BuildError;
 use crate::toolchain::Toolchain;
+use crate::{BuildError, folder_of};
 
 /// The profile for guests, where the workspace defines it; else `release`, which every project has.
 const GUEST_PROFILE: &str = "guest";
@@ -55,7 +55,7 @@ impl Workspace {
 
     /// The crate whose manifest is in this folder, which must be absolute and without symbolic links.
     pub(crate) fn package_in(&self, crate_dir: &Path) -> Option<&Package> {
-        self.packages.iter().find(|package| package.manifest_path.parent() == Some(crate_dir))
+        self.packages.iter().find(|package| folder_of(&package.manifest_path) == crate_dir)
     }
 
     /// The profile that its guests are built with.

@@ -11,6 +11,8 @@ use wasmtime::component::{InstancePre, Linker};
 use crate::bindings::exports::bulkhead::service::{describe, event_handler, http_handler, migrations};
 use crate::cache::ComponentCache;
 use crate::capability;
+use crate::described::DescribedRoutes;
+use crate::diagnosis;
 use crate::engine::Engine;
 use crate::handler::{Expired, Running, State};
 use crate::service::{ServiceSpec, Surroundings};
@@ -32,9 +34,9 @@ pub enum LoadError {
     Link(wasmtime::Error),
     /// No instance can be made of it: it traps at its start, or wants more than it may have.
     #[error(
-        "make an instance of it: {0:#}; what it needs at its start, memory above all, is to be within limits.memory"
+        "make an instance of it: {0}; what it needs at its start, memory above all, is to be within limits.memory"
     )]
-    Instantiate(wasmtime::Error),
+    Instantiate(String),
     /// An export trapped or is of another form.
     #[error("ask its {export}: {reason}")]
     Export {
@@ -47,21 +49,20 @@ pub enum LoadError {
 
 impl LoadError {
     fn of_export(export: &'static str, store: &Store<State>, error: &wasmtime::Error) -> Self {
-        let state = store.data();
         let reason = if error.downcast_ref::<Expired>().is_some() {
             format!("it did not answer within {} s", LOAD_TIMEOUT.as_secs())
-        } else if state.memory.refused {
-            format!(
-                "{}; it wanted more memory than limits.memory gives it, {} MiB",
-                error.root_cause(),
-                state.spec.limits.memory >> 20
-            )
         } else {
-            // A guest of the SDK has logged it.
-            format!("{}; if it trapped, what it logged before says why", error.root_cause())
+            format!("it {}", ended(store, error))
         };
         Self::Export { export, reason }
     }
+}
+
+/// How the guest code of a store ended.
+fn ended(store: &Store<State>, error: &wasmtime::Error) -> String {
+    let state = store.data();
+    let panic = state.running.as_ref().and_then(|running| running.panic.as_ref());
+    diagnosis::trapped(error, panic, state.memory.refused, &state.spec)
 }
 
 /// A component that is compiled.
@@ -92,6 +93,8 @@ pub struct Component {
     pub version: Version,
     /// The version with the service's name, as the header `Bulkhead-Version` has it.
     pub(crate) label: HeaderValue,
+    /// The routes that it describes.
+    pub(crate) described: Arc<DescribedRoutes>,
     /// What it is, if it says so.
     pub description: Option<describe::Description>,
     /// The schema of its database.
@@ -121,7 +124,9 @@ impl Component {
         store.data_mut().running = Some(Running::starting(Instant::now() + LOAD_TIMEOUT));
         store.set_epoch_deadline(1);
         let _ticking = engine.running();
-        let instance = pre.instantiate(&mut store).map_err(LoadError::Instantiate)?;
+        let instance = pre
+            .instantiate(&mut store)
+            .map_err(|error| LoadError::Instantiate(format!("it {}", ended(&store, &error))))?;
         let description = match describe::GuestIndices::new(&pre) {
             Err(_) => None,
             Ok(indices) => {
@@ -152,7 +157,8 @@ impl Component {
         let label = format!("{}@{version}", spec.name);
         // A service's name has only characters that a header may have.
         let label = HeaderValue::try_from(label).unwrap_or(HeaderValue::from_static(""));
-        Ok(Self { pre, http, events, version, label, description, migrations })
+        let described = Arc::new(DescribedRoutes::of(description.as_ref()));
+        Ok(Self { pre, http, events, version, label, described, description, migrations })
     }
 
     /// Whether it answers HTTP requests.

@@ -8,10 +8,23 @@ use bulkhead_store::{Busy, InboxReader, ReplicaSpec, StatementError, StoreError,
 use crate::delivery::Written;
 use crate::engine::Engine;
 use crate::gate::{Held, NotHeld};
-use crate::hold::{Member, Settle, commit};
+use crate::hold::{Effect, Member, Settle, commit};
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
 use crate::service::{Queues, ServiceDatabase};
+
+/// Why a change of an operator's is not known to be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// It was not made, for this reason.
+    #[error("{0}")]
+    Failed(String),
+    /// COMMIT failed.
+    #[error(
+        "the database failed in the commit, and whether the change was made is not known; look whether it was before you repeat it"
+    )]
+    OutcomeUnknown,
+}
 
 /// A service.
 #[derive(Clone)]
@@ -110,17 +123,33 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// Why it could not be written.
-    pub fn retry_parked(&self, producer: &str, sequence: i64) -> Result<bool, String> {
+    /// See [`ChangeError`].
+    pub fn retry_parked(&self, producer: &str, sequence: i64) -> Result<bool, ChangeError> {
         self.write(|unit| unit.retry_parked(producer, sequence))
+    }
+
+    /// The same of several, in one unit of work; gives how many of them there are.
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`].
+    pub fn retry_all(&self, places: &[(String, i64)]) -> Result<usize, ChangeError> {
+        let mut retried = 0;
+        let kept = self.write(|unit| {
+            for (producer, sequence) in places {
+                retried += usize::from(unit.retry_parked(producer, *sequence)?);
+            }
+            Ok(retried > 0)
+        })?;
+        Ok(if kept { retried } else { 0 })
     }
 
     /// Drops a dead letter for good: false where there is none.
     ///
     /// # Errors
     ///
-    /// Why it could not be written.
-    pub fn drop_dead(&self, producer: &str, sequence: i64) -> Result<bool, String> {
+    /// See [`ChangeError`].
+    pub fn drop_dead(&self, producer: &str, sequence: i64) -> Result<bool, ChangeError> {
         self.write(|unit| unit.drop_dead(self.name(), producer, sequence))
     }
 
@@ -128,20 +157,45 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// Why it could not be written.
-    pub fn repair(&self, replica: &ReplicaSpec, key: &str, row: Option<&[Value]>) -> Result<bool, String> {
+    /// See [`ChangeError`].
+    pub fn repair(
+        &self,
+        replica: &ReplicaSpec,
+        key: &str,
+        row: Option<&[Value]>,
+    ) -> Result<bool, ChangeError> {
         self.write(|unit| unit.repair(replica, key, row).map(|()| true))
+    }
+
+    /// Drops the dead letters of these types that a producer published up to `sequence`: false where there are none.
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`].
+    pub fn drop_dead_up_to(
+        &self,
+        producer: &str,
+        kinds: &[&str],
+        sequence: i64,
+    ) -> Result<bool, ChangeError> {
+        self.write(|unit| {
+            let mut dropped = 0;
+            for kind in kinds {
+                dropped += unit.drop_dead_up_to(producer, kind, sequence)?;
+            }
+            Ok(dropped > 0)
+        })
     }
 
     /// Runs a unit of work of the host's own, and waits until it is durable: false where it was not to be kept.
     fn write(
         &self,
         work: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, ChangeError> {
         let mut runner = self.runner();
         let (told, durable) = flume::bounded(1);
-        let settle = Settle::new(move |kept| {
-            let _ = told.send(kept);
+        let settle = Settle::of_effect(move |effect| {
+            let _ = told.send(effect);
         });
         runner.begin();
         let written = runner.write(work, settle, false);
@@ -150,11 +204,14 @@ impl Consumer {
         runner.end();
         match written {
             Written::Kept => match durable.recv() {
-                Ok(true) => Ok(true),
-                Ok(false) | Err(_) => Err("the change could not be committed and was not made".to_owned()),
+                Ok(Effect::Durable) => Ok(true),
+                Ok(Effect::Undone) | Err(_) => {
+                    Err(ChangeError::Failed("the change could not be committed and was not made".to_owned()))
+                }
+                Ok(Effect::Unknown) => Err(ChangeError::OutcomeUnknown),
             },
             Written::Moved => Ok(false),
-            Written::Failed(why) | Written::Unavailable(why) => Err(why),
+            Written::Failed(why) | Written::Unavailable(why) => Err(ChangeError::Failed(why)),
         }
     }
 

@@ -1,51 +1,92 @@
 //! What a service takes later: its timers that have become due, and its parked events.
 //!
-//! One thread for each service. A timer's row, or the row of a parked event, goes in the unit of work that takes it, and only while
-//! it is as it was when it was read: so each has its effect once, whoever else looks at it meanwhile.
+//! Two threads for each service, one for its timers and one for its parked events: however long the handlers of the one kind take, and however
+//! many of them fail, the other kind waits for none of them. A timer's row, or the row of a parked event, goes in the unit of work that
+//! takes it, and only while it is as it was when it was read: so each has its effect once, whoever else looks at it meanwhile.
+//!
+//! What is due is a matter of the database's own time, which only goes forward (`store/src/timeline.rs`).
+
+mod timers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, StatementError};
+use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, ReplicaSpec, StatementError};
 use flume::{Receiver, Sender};
 
-use crate::delivery::{Delivery, Written, failed, parked};
+use crate::delivery::{Delivery, Written, failed};
 use crate::edge::Edge;
 use crate::event_log::EventLog;
 use crate::hold::Settle;
 use crate::instance::NotTaken;
 use crate::runner::Runner;
+use crate::supervise::{self, Progress};
 
-/// Timers that are taken at a time.
-const TIMERS_AT_A_TIME: u32 = 64;
-/// The longest wait: what is due is asked of the wall clock, which may be set.
+/// The longest wait: the clock that waits go by does not count the time of a suspended machine, and the wall clock may be set.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often answers of idempotency keys are looked for that are too old.
 const SWEEP: Duration = Duration::from_secs(600);
 /// The wait after something failed for want of the disk or the lease.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The way to a service's deferred work.
-pub struct Deferred {
+/// What a thread takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Timers,
+    Parked,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 2] = [Self::Timers, Self::Parked];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Timers => "timers",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+/// Wakes one thread.
+struct Waking {
     wake: Sender<()>,
     woken: Receiver<()>,
 }
 
-impl Default for Deferred {
+impl Default for Waking {
     fn default() -> Self {
         let (wake, woken) = flume::bounded(1);
         Self { wake, woken }
     }
 }
 
+/// The way to a service's deferred work.
+#[derive(Default)]
+pub struct Deferred {
+    timers: Waking,
+    parked: Waking,
+}
+
 impl Deferred {
     /// Something has become due, or will be earlier than was known.
     pub fn wake(&self) {
-        let _ = self.wake.try_send(());
+        for kind in Kind::ALL {
+            let _ = self.of(kind).wake.try_send(());
+        }
+    }
+
+    fn of(&self, kind: Kind) -> &Waking {
+        match kind {
+            Kind::Timers => &self.timers,
+            Kind::Parked => &self.parked,
+        }
     }
 }
+
+/// The wait before one that can't be read is looked at again.
+const UNREADABLE_WAIT: Duration = Duration::from_secs(5);
 
 /// An edge with a log of its own to read parked events from.
 pub(crate) type Source = (Arc<Edge>, Box<dyn EventLog>);
@@ -57,6 +98,20 @@ pub(crate) struct DeferredWork {
     /// By producer.
     sources: BTreeMap<String, Source>,
     stop: Arc<AtomicBool>,
+    swept: Option<Instant>,
+    /// The timer, or the parked event by its producer, that is being taken.
+    taking: Option<Place>,
+    /// The one at which this thread panicked, and what the panic said.
+    panicked: Option<(Place, String)>,
+}
+
+/// Where the row is of what is taken: whose log, and the place there; a timer that is not parked has no producer.
+type Place = (Option<String>, i64);
+
+/// What a look found: whether anything was due, and else how long until the next is.
+struct Look {
+    found: bool,
+    wait: Option<Duration>,
 }
 
 impl DeferredWork {
@@ -67,35 +122,42 @@ impl DeferredWork {
         sources: BTreeMap<String, Source>,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        Self { deferred, runner, inbox, sources, stop }
+        let (swept, taking, panicked) = (None, None, None);
+        Self { deferred, runner, inbox, sources, stop, swept, taking, panicked }
     }
 
-    /// Takes what is due until it is told to stop.
-    pub(crate) fn run(mut self) {
-        let mut swept: Option<Instant> = None;
+    /// Takes what is due of one kind until it is told to stop.
+    pub(crate) fn run(&mut self, kind: Kind, progress: &Progress) {
         while !self.stop.load(Ordering::Acquire) {
-            if swept.is_none_or(|swept| swept.elapsed() > SWEEP) {
-                swept = Some(Instant::now());
+            supervise::point("turn");
+            if kind == Kind::Parked && self.swept.is_none_or(|swept| swept.elapsed() > SWEEP) {
+                self.swept = Some(Instant::now());
                 self.sweep();
             }
-            let taken = self.take_due();
+            if kind == Kind::Parked {
+                self.write_time_if_set();
+            }
+            let taken = self.take_all(kind);
             // Nothing is held while this thread waits: not the lease, not the answers of others.
             self.runner.commit_carried();
             self.runner.run_again_alone();
+            progress.made();
             let wait = match taken {
-                Ok(Some(wait)) => wait.min(WAIT_MAX),
-                Ok(None) => WAIT_MAX,
+                Ok(wait) => wait.map_or(WAIT_MAX, |wait| wait.min(WAIT_MAX)),
                 Err(error) => {
-                    tracing::warn!(
-                        service = self.runner.context.name,
-                        why = error.to_string(),
-                        "timers wait"
-                    );
+                    let why = error.to_string();
+                    tracing::warn!(service = self.name(), what = kind.name(), why, "what is due waits");
                     PAUSE
                 }
             };
-            let _ = self.deferred.woken.recv_timeout(wait);
+            let _ = self.deferred.of(kind).woken.recv_timeout(wait);
         }
+    }
+
+    /// Lets go of what was held when this thread panicked. What it was at is taken as an attempt that failed: so it holds up nothing else.
+    pub(crate) fn mend(&mut self, why: &str) {
+        self.runner = self.runner.anew();
+        self.panicked = self.taking.take().map(|place| (place, why.to_owned()));
     }
 
     /// Has what is due next be taken by a new instance.
@@ -103,46 +165,66 @@ impl DeferredWork {
         self.runner.instance = None;
     }
 
+    /// Has the database know how its time and the wall clock are apart, where that is new: so that it finds its time again after a restart.
+    fn write_time_if_set(&mut self) {
+        if !self.runner.parts.database.as_ref().is_some_and(|service| service.database.clock_was_set()) {
+            return;
+        }
+        tracing::warn!(
+            service = self.name(),
+            "the wall clock was set: what is due is due after the same delay"
+        );
+        self.runner.begin();
+        let written = self.runner.write(|unit| unit.write_time().map(|()| true), Settle::new(|_| {}), false);
+        self.runner.end();
+        if let Written::Failed(why) | Written::Unavailable(why) = written {
+            tracing::warn!(service = self.name(), why, "the time is written down later");
+        }
+    }
+
     /// Takes out what nobody may ask for any more.
     fn sweep(&mut self) {
-        let now = self.runner.context.surroundings.clock.now();
-        self.runner.begin();
-        let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
-        self.runner.end();
+        let now = self.runner.time();
+        let written = loop {
+            self.runner.begin();
+            let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
+            self.runner.commit_carried();
+            self.runner.end();
+            if written != Written::Kept || self.stop.load(Ordering::Acquire) {
+                break written;
+            }
+        };
         if let Written::Failed(why) | Written::Unavailable(why) = written {
             tracing::warn!(service = self.name(), why, "old answers of idempotency keys stay for now");
         }
     }
 
-    /// Takes all that is due, and says how long until the next is.
-    pub(crate) fn take_due(&mut self) -> Result<Option<Duration>, StatementError> {
+    /// Takes all of one kind that is due, and gives how long until the next is.
+    fn take_all(&mut self, kind: Kind) -> Result<Option<Duration>, StatementError> {
         loop {
             if self.stop.load(Ordering::Acquire) {
                 return Ok(None);
             }
-            let now = self.runner.context.surroundings.clock.now();
-            let (timers, next_timer) = self.inbox.due_timers(now, TIMERS_AT_A_TIME)?;
-            let count = timers.len();
-            for (place, timer) in timers.iter().enumerate() {
-                self.runner.begin();
-                let taken = self.take_timer(timer, place + 1 < count);
-                self.runner.run_again_alone();
-                self.runner.end();
-                taken?;
+            let Look { found, wait } = self.take_some(kind)?;
+            if !found {
+                return Ok(wait);
             }
-            self.runner.commit_carried();
-            let (parked, next_parked) = self.inbox.next_parked(now)?;
-            if let Some(parked) = &parked {
-                self.runner.begin();
-                let tried = self.try_again(parked);
-                self.runner.commit_carried();
-                self.runner.run_again_alone();
-                self.runner.end();
-                tried?;
-            }
-            if count == 0 && parked.is_none() {
-                let next = [next_timer, next_parked].into_iter().flatten().min();
-                return Ok(next.map(|next| next.saturating_sub(now)));
+        }
+    }
+
+    fn take_some(&mut self, kind: Kind) -> Result<Look, StatementError> {
+        match kind {
+            Kind::Timers => self.take_timers(),
+            Kind::Parked => self.try_parked(),
+        }
+    }
+
+    /// Takes all of both kinds that is due, on one thread, and gives how long until the next is.
+    pub(crate) fn take_due(&mut self) -> Result<Option<Duration>, StatementError> {
+        loop {
+            let looks = [self.take_some(Kind::Timers)?, self.take_some(Kind::Parked)?];
+            if looks.iter().all(|look| !look.found) {
+                return Ok(looks.into_iter().filter_map(|look| look.wait).min());
             }
         }
     }
@@ -151,55 +233,42 @@ impl DeferredWork {
         &self.runner.context.name
     }
 
-    fn take_timer(&mut self, timer: &Logged, more: bool) -> Result<(), StatementError> {
-        let name = self.name().to_owned();
-        let delivery =
-            Delivery { event: timer, producer: &name, attempt: 1, handled: true, replicas: Vec::new() };
-        let why = match self.runner.deliver(&delivery) {
-            Ok(()) => {
-                let settle = self.settle(None);
-                match self.runner.write(|unit| unit.take_timer(timer.sequence, false), settle, more) {
-                    Written::Kept | Written::Moved => return Ok(()),
-                    Written::Unavailable(why) => return Err(StatementError::Other(why)),
-                    Written::Failed(why) => NotTaken::Retry(why),
-                }
-            }
-            Err(why) => self.undo(why),
+    /// What the host's panic at this place said, if this thread has panicked there.
+    fn panicked_at(&mut self, place: &Place) -> Option<NotTaken> {
+        let (_, why) = self.panicked.take_if(|(at, _)| at == place)?;
+        Some(NotTaken::Retry(format!("the host panicked at it, which is a mistake of the host's own: {why}")))
+    }
+
+    /// Tries the parked event that is due first.
+    fn try_parked(&mut self) -> Result<Look, StatementError> {
+        let now = self.runner.time();
+        let (row, next) = self.inbox.next_parked(now)?;
+        let Some(row) = row else {
+            return Ok(Look { found: false, wait: next.map(|next| next.saturating_sub(now)) });
         };
-        let row = parked(&self.runner.context.surroundings, timer, &name, 1, &why);
-        self.tell(&row);
-        let settle = self.settle(None);
-        let written = self.runner.write(
-            |unit| {
-                unit.park(&row)?;
-                unit.mark_timer_parked(timer.sequence)
-            },
-            settle,
-            false,
-        );
-        finished(written)
+        self.taking = Some((Some(row.producer.clone()), row.sequence));
+        self.runner.begin();
+        let tried = self.try_again(&row);
+        self.runner.commit_carried();
+        self.runner.run_again_alone();
+        self.runner.end();
+        self.taking = None;
+        tried?;
+        Ok(Look { found: true, wait: None })
     }
 
     fn try_again(&mut self, row: &Parked) -> Result<(), StatementError> {
         let name = self.name().to_owned();
         let own = row.producer == name;
-        let event = if own {
-            self.inbox.timer(row.sequence)?
-        } else {
-            match self.sources.get_mut(&row.producer) {
-                Some((_, log)) => {
-                    log.read(row.sequence, 1)?.into_iter().find(|event| event.sequence == row.sequence)
-                }
-                None => None,
-            }
+        if let Some(why) = self.panicked_at(&(Some(row.producer.clone()), row.sequence)) {
+            return self.park_again(row, row.attempts + 1, &why);
+        }
+        let event = match self.event_of(row, own) {
+            Ok(event) => event,
+            Err(error) => return self.put_off(row, format!("the event can't be read: {error}")),
         };
         let edge = self.sources.get(&row.producer).map(|(edge, _)| Arc::clone(edge));
         let attempts = row.attempts + 1;
-        // One that was compacted meanwhile is passed over, as it would be by its lane.
-        if event.as_ref().is_some_and(|event| event.id == row.id && event.data.is_empty()) {
-            let settle = self.settle(None);
-            return finished(self.runner.write(|unit| unit.unpark(row), settle, false));
-        }
         let Some(event) = event.filter(|event| event.id == row.id) else {
             let why = NotTaken::Reject(match &edge {
                 None if !own => {
@@ -209,23 +278,32 @@ impl DeferredWork {
             });
             return self.park_again(row, attempts, &why);
         };
+        // One that was erased meanwhile says no more than that a row is gone, here as in its lane; its data are no business of the handler's.
+        let erased = event.data.is_empty();
         let cursor = self.inbox.cursor(&row.producer)?.map_or(0, |cursor| cursor.sequence);
         let spec = edge.as_ref().map(|edge| &edge.spec);
-        // A replica that a later event of the subject has been applied to must not be put back.
-        let mut replicas = Vec::new();
-        if let (Some(spec), Some((_, log))) = (spec, self.sources.get_mut(&row.producer)) {
-            for replica in spec.replicas.iter().filter(|replica| replica.takes(&event.kind)) {
-                let kinds = [replica.upsert.as_str(), replica.delete.as_deref().unwrap_or_default()];
-                if !log.has_later(&event.subject, kinds, (row.sequence, cursor))? {
-                    replicas.push(replica);
+        let replicas = match (spec, self.sources.get_mut(&row.producer)) {
+            (Some(spec), Some((_, log))) => {
+                // One that was read from its owner tells of this event, or of a later one.
+                let filled = self.inbox.filled(log.id())?;
+                let is_behind = |replica: &&ReplicaSpec| {
+                    filled.get(&replica.name).is_none_or(|filled| row.sequence > *filled)
+                };
+                match replicas_of(log.as_mut(), spec.replicas.iter().filter(is_behind), &event, cursor) {
+                    Ok(replicas) => replicas,
+                    Err(error) => {
+                        return self
+                            .put_off(row, format!("what came after the event can't be read: {error}"));
+                    }
                 }
             }
-        }
+            _ => Vec::new(),
+        };
         let delivery = Delivery {
             event: &event,
             producer: &row.producer,
             attempt: attempts,
-            handled: own || spec.is_some_and(|spec| spec.types.contains(&event.kind)),
+            handled: !erased && (own || spec.is_some_and(|spec| spec.types.contains(&event.kind))),
             replicas,
         };
         if let Some(edge) = &edge
@@ -233,9 +311,10 @@ impl DeferredWork {
         {
             edge.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
+        let passed_over = !delivery.handled && delivery.replicas.is_empty();
         let why = match self.runner.deliver(&delivery) {
             Ok(()) => {
-                let settle = self.settle(edge.clone());
+                let settle = self.settle(edge.clone().filter(|_| !passed_over));
                 let written = self.runner.write(
                     |unit| Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?)),
                     settle,
@@ -252,16 +331,35 @@ impl DeferredWork {
         self.park_again(row, attempts, &why)
     }
 
+    /// The event of a row; none where it is no longer there, or nothing is taken of its producer any more.
+    fn event_of(&mut self, row: &Parked, own: bool) -> Result<Option<Logged>, StatementError> {
+        if own {
+            return self.inbox.timer(row.sequence);
+        }
+        let Some((_, log)) = self.sources.get_mut(&row.producer) else { return Ok(None) };
+        Ok(log.read(row.sequence, 1)?.into_iter().find(|event| event.sequence == row.sequence))
+    }
+
     fn park_again(&mut self, row: &Parked, attempts: u32, why: &NotTaken) -> Result<(), StatementError> {
-        let again = failed(&self.runner.context.surroundings, row.clone(), attempts, why);
-        self.tell(&again);
+        let again = failed(&self.runner, row.clone(), attempts, why);
+        self.replace(row, &again)
+    }
+
+    /// An event that can't be read now must not hold up those that can: it has its turn again behind them. It was not tried.
+    fn put_off(&mut self, row: &Parked, why: String) -> Result<(), StatementError> {
+        let again = Parked { next: self.runner.time() + UNREADABLE_WAIT, reason: why, ..row.clone() };
+        self.replace(row, &again)
+    }
+
+    fn replace(&mut self, row: &Parked, again: &Parked) -> Result<(), StatementError> {
+        self.tell(again);
         let settle = self.settle(None);
         let written = self.runner.write(
             |unit| {
                 // Only if it is still as it was read: an operator may have dropped it meanwhile.
                 let there = unit.unpark(row)?;
                 if there {
-                    unit.park(&again)?;
+                    unit.park(again)?;
                 }
                 Ok(there)
             },
@@ -272,15 +370,13 @@ impl DeferredWork {
     }
 
     fn undo(&mut self, why: NotTaken) -> NotTaken {
-        match (why, self.runner.undo()) {
-            (NotTaken::Retry(_), Some(loss)) => NotTaken::Retry(loss.to_string()),
-            (why, _) => why,
-        }
+        why.with_loss(self.runner.undo())
     }
 
     fn tell(&self, row: &Parked) {
         tracing::warn!(
             service = self.name(),
+            version = %self.runner.release.component.version,
             producer = row.producer,
             trace_id = row.trace_id,
             event = row.id,
@@ -304,6 +400,12 @@ impl DeferredWork {
             }
         })
     }
+
+    /// What is told when a timer was parked: the other thread has one more to look after.
+    fn settle_parked(&self) -> Settle {
+        let deferred = Arc::clone(&self.deferred);
+        Settle::new(move |_| deferred.wake())
+    }
 }
 
 /// What is not there as it was read is looked at again; what failed is tried again later.
@@ -312,4 +414,21 @@ fn finished(written: Written) -> Result<(), StatementError> {
         Written::Kept | Written::Moved => Ok(()),
         Written::Failed(why) | Written::Unavailable(why) => Err(StatementError::Other(why)),
     }
+}
+
+/// The replicas that an event is applied to: one that a later event of the subject has been applied to must not be put back.
+fn replicas_of<'r>(
+    log: &mut dyn EventLog,
+    replicas: impl Iterator<Item = &'r ReplicaSpec>,
+    event: &Logged,
+    cursor: i64,
+) -> Result<Vec<&'r ReplicaSpec>, StatementError> {
+    let mut applied = Vec::new();
+    for replica in replicas.filter(|replica| replica.takes(&event.kind)) {
+        let kinds = [replica.upsert.as_str(), replica.delete.as_deref().unwrap_or_default()];
+        if !log.has_later(&event.subject, kinds, (event.sequence, cursor))? {
+            applied.push(replica);
+        }
+    }
+    Ok(applied)
 }

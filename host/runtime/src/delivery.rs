@@ -8,10 +8,12 @@ use bulkhead_store::{
 use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
 
 use crate::bindings::bulkhead::service::types::Event;
+use crate::diagnosis::own_words;
 use crate::hold::{Hold, Member, Settle};
 use crate::instance::NotTaken;
 use crate::runner::Runner;
 use crate::service::Surroundings;
+use crate::supervise;
 
 /// An event, on its way to a consumer.
 pub(crate) struct Delivery<'a> {
@@ -65,7 +67,9 @@ impl Runner {
                 data: event.data.clone(),
                 attempt: delivery.attempt,
             };
-            self.run_event(&event, deadline)?;
+            // What a service takes of itself is a timer: its own log leads to nobody but others.
+            let timer = (delivery.producer == self.context.name).then_some(delivery.event.sequence);
+            self.run_event(&event, timer, deadline)?;
         }
         Ok(())
     }
@@ -111,7 +115,10 @@ impl Runner {
     ) -> Written {
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         let marked = match self.open_unit(deadline) {
-            Ok(unit) => mark(unit),
+            Ok(unit) => {
+                supervise::point("write");
+                mark(unit)
+            }
             Err(error) => return Written::Unavailable(error.to_string()),
         };
         let Some(unit) = self.take_unit() else {
@@ -142,13 +149,12 @@ impl Runner {
 
 /// The row of an event that was not taken.
 pub(crate) fn parked(
-    surroundings: &Surroundings,
+    runner: &Runner,
     event: &Logged,
     producer: &str,
     attempts: u32,
     why: &NotTaken,
 ) -> Parked {
-    let now = surroundings.clock.now();
     let row = Parked {
         producer: producer.to_owned(),
         sequence: event.sequence,
@@ -158,15 +164,15 @@ pub(crate) fn parked(
         trace_id: event.trace_id.clone(),
         state: ParkedState::Parked,
         attempts,
-        next: now,
-        since: now,
+        next: Duration::ZERO,
+        since: runner.context.surroundings.clock.now(),
         reason: String::new(),
     };
-    failed(surroundings, row, attempts, why)
+    failed(runner, row, attempts, why)
 }
 
 /// The row after so many attempts, the last of which failed for this reason: to be tried again, or dead.
-pub(crate) fn failed(surroundings: &Surroundings, row: Parked, attempts: u32, why: &NotTaken) -> Parked {
+pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotTaken) -> Parked {
     let (state, reason) = match why {
         NotTaken::Reject(reason) => (ParkedState::Dead, reason.clone()),
         NotTaken::Retry(reason) if attempts >= ATTEMPTS_MAX => {
@@ -175,8 +181,8 @@ pub(crate) fn failed(surroundings: &Surroundings, row: Parked, attempts: u32, wh
         NotTaken::Retry(reason) => (ParkedState::Parked, reason.clone()),
     };
     // A guest may say as much as it likes: what is kept is what an operator reads.
-    let reason = reason.get(..reason.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default().to_owned();
-    let next = surroundings.clock.now() + backoff(surroundings, attempts);
+    let reason = own_words(&reason, REASON_BYTES_MAX);
+    let next = runner.time() + backoff(&runner.context.surroundings, attempts);
     Parked { state, attempts, next, reason, ..row }
 }
 

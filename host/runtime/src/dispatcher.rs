@@ -1,18 +1,18 @@
-//! The dispatcher: a lane for each edge, and for each service a thread for its timers and parked events.
+//! The dispatcher: a lane for each edge, and for each service a thread for its timers and one for its parked events.
 
 use std::collections::BTreeMap;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use bulkhead_store::{InboxReader, StoreError};
 
 use crate::consumer::Consumer;
-use crate::deferred::{Deferred, DeferredWork};
+use crate::deferred::{Deferred, DeferredWork, Kind};
 use crate::edge::Edge;
 use crate::event_log::OpenLog;
 use crate::lane::Lane;
+use crate::supervise::{self, Progress};
 
 /// Why a service's events can't be delivered.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Starts the lanes of `edges`, which all lead to `consumer`, and the thread for its timers and parked events.
+    /// Starts the lanes of `edges`, which all lead to `consumer`, and the threads for its timers and parked events.
     ///
     /// # Errors
     ///
@@ -58,11 +58,9 @@ impl Deliveries {
             deferred: Arc::clone(deferred),
             threads: Vec::new(),
         };
-        let mut sources = BTreeMap::new();
         for edge in edges {
             let producer = edge.spec.producer.as_str();
-            let (Some(log), Some(second)) = (open(producer)?, open(producer)?) else { continue };
-            sources.insert(edge.spec.producer.clone(), (Arc::clone(edge), second));
+            let Some(log) = open(producer)? else { continue };
             let lane = Lane::new(
                 Arc::clone(edge),
                 log,
@@ -71,28 +69,25 @@ impl Deliveries {
                 Arc::clone(deferred),
                 Arc::clone(&stop),
             );
-            let thread = thread::Builder::new().name(format!("{}-{name}", edge.spec.producer));
-            let edge = Arc::clone(edge);
-            let run = move || {
-                // A panic of the host's own code would be a mistake: it must not look like a lane that has nothing to do.
-                if panic::catch_unwind(AssertUnwindSafe(|| lane.run())).is_err() {
-                    edge.stop(
-                        "its lane panicked; start the host anew, and tell its makers what the log says"
-                            .to_owned(),
-                    );
-                }
-            };
-            this.threads.push(thread.spawn(run)?);
+            let thread = format!("{producer}-{name}");
+            let lane =
+                supervise::spawn(thread, &stop, lane, |lane, progress| lane.run(progress), Lane::mend)?;
+            this.threads.push(lane);
         }
-        let work = DeferredWork::new(
-            Arc::clone(deferred),
-            consumer.runner(),
-            InboxReader::open(&database)?,
-            sources,
-            Arc::clone(&stop),
-        );
-        let thread = thread::Builder::new().name(format!("{name}-timers"));
-        this.threads.push(thread.spawn(move || work.run())?);
+        for kind in Kind::ALL {
+            let mut sources = BTreeMap::new();
+            for edge in edges.iter().filter(|_| kind == Kind::Parked) {
+                if let Some(log) = open(&edge.spec.producer)? {
+                    sources.insert(edge.spec.producer.clone(), (Arc::clone(edge), log));
+                }
+            }
+            let inbox = InboxReader::open(&database)?;
+            let work =
+                DeferredWork::new(Arc::clone(deferred), consumer.runner(), inbox, sources, Arc::clone(&stop));
+            let run = move |work: &mut DeferredWork, progress: &Progress| work.run(kind, progress);
+            let thread = format!("{name}-{}", kind.name());
+            this.threads.push(supervise::spawn(thread, &stop, work, run, DeferredWork::mend)?);
+        }
         Ok(this)
     }
 
@@ -100,9 +95,8 @@ impl Deliveries {
     pub fn stop(mut self) {
         self.tell_to_stop();
         for thread in std::mem::take(&mut self.threads) {
-            if thread.join().is_err() {
-                tracing::error!("the thread of a service's timers had panicked");
-            }
+            // Its panic stands in the log.
+            let _ = thread.join();
         }
     }
 

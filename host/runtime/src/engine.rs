@@ -7,6 +7,8 @@ use std::thread::{self, Thread};
 use bulkhead_types::limits::{EPOCH_TICK, WASM_STACK_MAX};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::supervise;
+
 /// The version of wasmtime.
 pub const WASMTIME_VERSION: &str = "48.0.8";
 
@@ -33,7 +35,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When the system can't reserve the address space.
+    /// When the system can't reserve the address space, or gives no thread.
     pub fn new(instances: u32, memory: u64) -> wasmtime::Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
         let parts = instances.saturating_mul(PARTS_PER_COMPONENT);
@@ -59,7 +61,7 @@ impl Engine {
             .cranelift_nan_canonicalization(true)
             .relaxed_simd_deterministic(true);
         let wasmtime = wasmtime::Engine::new(&config)?;
-        let ticker = Ticker::start(wasmtime.clone());
+        let ticker = Ticker::start(&wasmtime)?;
         Ok(Self { wasmtime, ticker, memory })
     }
 
@@ -99,16 +101,18 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: wasmtime::Engine) -> Arc<Self> {
+    fn start(engine: &wasmtime::Engine) -> std::io::Result<Arc<Self>> {
         let running = Arc::<AtomicUsize>::default();
         let asleep = Arc::<AtomicBool>::default();
         let (seen, sleeping, weak) = (Arc::clone(&running), Arc::clone(&asleep), engine.weak());
-        let thread = thread::spawn(move || {
+        let tick = move |(): &mut (), progress: &supervise::Progress| {
             let mut idle = 0;
             // Ends with the engine.
             while let Some(engine) = weak.upgrade() {
+                supervise::point("turn");
                 engine.increment_epoch();
                 drop(engine);
+                progress.made();
                 idle = if seen.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
                 if idle < IDLE_TICKS {
                     thread::sleep(EPOCH_TICK);
@@ -122,8 +126,9 @@ impl Ticker {
                 sleeping.store(false, Ordering::SeqCst);
                 idle = 0;
             }
-        });
-        Arc::new(Self { running, asleep, thread: thread.thread().clone() })
+        };
+        let thread = supervise::spawn("ticker".to_owned(), &Arc::default(), (), tick, |(), _| {})?;
+        Ok(Arc::new(Self { running, asleep, thread: thread.thread().clone() }))
     }
 }
 

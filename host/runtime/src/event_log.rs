@@ -24,7 +24,8 @@ pub trait EventLog: Send {
     /// When the log can't be read now; the caller tries again.
     fn read(&mut self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError>;
 
-    /// Whether there is an event of one of these types about a subject behind the first of two sequences, up to the second.
+    /// Whether there is an event of one of these types about a subject behind the first of two sequences, up to the second. One that was
+    /// erased tells nothing, and is none.
     ///
     /// # Errors
     ///

@@ -7,6 +7,8 @@ use bulkhead_store::{Reader, StatementError};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use crate::bindings::bulkhead::service::types::Principal;
+use crate::component::Component;
+use crate::diagnosis::{FailedCall, Panic};
 use crate::hold::{Calls, Hold, LostMembers};
 use crate::job::Failure;
 use crate::probe::Probe;
@@ -28,10 +30,14 @@ pub(crate) struct WorkerParts {
 pub(crate) struct Running {
     /// It is no handler: a component is asked what it is, or an instance starts.
     pub(crate) starting: bool,
+    /// What it is a run of; none while a component is loaded.
+    pub(crate) component: Option<Arc<Component>>,
+    pub(crate) handler: Handler,
     pub(crate) trace_id: String,
-    pub(crate) route: String,
     pub(crate) principal: Option<Principal>,
     pub(crate) peer: String,
+    /// The service's own timer, by its sequence, that this is the handler of.
+    pub(crate) timer: Option<i64>,
     pub(crate) deadline: Instant,
     /// Until when the lease may be held, once it is.
     pub(crate) lease_until: Option<Instant>,
@@ -40,6 +46,46 @@ pub(crate) struct Running {
     /// It called another service while it was run again under the lease.
     pub(crate) called_in_recovery: bool,
     pub(crate) log_lines: u32,
+    pub(crate) began: Instant,
+    /// What the guest said of the trap that it is about to end in.
+    pub(crate) panic: Option<Panic>,
+    /// It asked for more memory than there may be.
+    pub(crate) memory_refused: bool,
+    /// The call to the database that failed last.
+    pub(crate) failed_call: Option<FailedCall>,
+    /// The guest's last line of the level `error`.
+    pub(crate) last_error: Option<String>,
+}
+
+/// Which handler it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Handler {
+    /// None: a component is asked what it is, or an instance starts.
+    None,
+    /// That of a request.
+    Request {
+        method: String,
+        /// As the client sent it: it is told as the template that it falls under.
+        path: String,
+        /// The route of the manifest.
+        route: String,
+    },
+    /// That of an event.
+    Event {
+        /// Its type.
+        kind: String,
+    },
+}
+
+impl std::fmt::Display for Handler {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => write!(formatter, "the start"),
+            // Which of its routes it is stands beside it, in a field of the line.
+            Self::Request { .. } => write!(formatter, "the request"),
+            Self::Event { kind } => write!(formatter, "the event {kind}"),
+        }
+    }
 }
 
 impl Running {
@@ -47,16 +93,23 @@ impl Running {
     pub(crate) fn starting(deadline: Instant) -> Self {
         Self {
             starting: true,
+            component: None,
+            handler: Handler::None,
             trace_id: String::new(),
-            route: String::new(),
             principal: None,
             peer: String::new(),
+            timer: None,
             deadline,
             lease_until: None,
             joined: false,
             calls: Calls::None,
             called_in_recovery: false,
             log_lines: 0,
+            began: Instant::now(),
+            panic: None,
+            memory_refused: false,
+            failed_call: None,
+            last_error: None,
         }
     }
 }
@@ -121,7 +174,7 @@ pub(crate) struct Expired(pub(crate) Failure);
 pub(crate) struct MemoryLimit {
     maximum: usize,
     pub(crate) bytes: usize,
-    /// More was asked for than there may be.
+    /// More was asked for than there may be, since the handler began.
     pub(crate) refused: bool,
     /// A test that may refuse more, with the service's name.
     probe: Option<(Arc<dyn Probe>, String)>,

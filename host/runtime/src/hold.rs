@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use bulkhead_store::{Commit, Ended, Fate, Lease, StatementError, UnitOfWork, Writer};
 
+use crate::diagnosis;
 use crate::job::{Failure, Job, Outcome};
+use crate::release::Release;
 
 /// Whose unit of work is in the open batch.
 #[expect(clippy::large_enum_variant, reason = "as in a queue, nearly all are requests")]
@@ -17,17 +19,33 @@ pub(crate) enum Member {
     Event(Settle),
 }
 
-/// Told whether a unit of work became durable, once: one that is dropped untold (its thread panicked) is told that it did not.
-pub(crate) struct Settle(Option<Box<dyn FnOnce(bool) + Send>>);
+/// What became of a unit of work of the host's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It is durable.
+    Durable,
+    /// It has none.
+    Undone,
+    /// Nobody can tell: after a crash it may be durable.
+    Unknown,
+}
+
+/// Told what became of a unit of work, once: one that is dropped untold (its thread panicked) is told that it was undone.
+pub(crate) struct Settle(Option<Box<dyn FnOnce(Effect) + Send>>);
 
 impl Settle {
+    /// For one who looks again wherever it is not known to be durable.
     pub(crate) fn new(tell: impl FnOnce(bool) + Send + 'static) -> Self {
+        Self::of_effect(move |effect| tell(effect == Effect::Durable))
+    }
+
+    pub(crate) fn of_effect(tell: impl FnOnce(Effect) + Send + 'static) -> Self {
         Self(Some(Box::new(tell)))
     }
 
-    fn tell(mut self, kept: bool) {
+    fn tell(mut self, effect: Effect) {
         if let Some(tell) = self.0.take() {
-            tell(kept);
+            tell(effect);
         }
     }
 }
@@ -35,7 +53,7 @@ impl Settle {
 impl Drop for Settle {
     fn drop(&mut self) {
         if let Some(tell) = self.0.take() {
-            tell(false);
+            tell(Effect::Undone);
         }
     }
 }
@@ -45,6 +63,8 @@ pub(crate) struct RequestMember {
     pub(crate) job: Job,
     pub(crate) outcome: Outcome,
     pub(crate) calls: Calls,
+    /// What it was run on.
+    pub(crate) release: Arc<Release>,
 }
 
 impl Member {
@@ -52,15 +72,22 @@ impl Member {
     fn answer(self) {
         match self {
             Self::Request(member) => (member.job.reply)(member.outcome),
-            Self::Event(settle) => settle.tell(true),
+            Self::Event(settle) => settle.tell(Effect::Durable),
         }
     }
 
     /// It failed, or nobody can tell.
     pub(crate) fn fail(self, failure: Failure) {
         match self {
-            Self::Request(member) => (member.job.reply)(Err(failure)),
-            Self::Event(settle) => settle.tell(false),
+            Self::Request(member) => {
+                let Release { component, spec, .. } = &*member.release;
+                diagnosis::tell_of_request(component, spec, &member.job.request, &failure, None);
+                (member.job.reply)(Err(failure));
+            }
+            Self::Event(settle) => settle.tell(match failure {
+                Failure::OutcomeUnknown(_) => Effect::Unknown,
+                _ => Effect::Undone,
+            }),
         }
     }
 }

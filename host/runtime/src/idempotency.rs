@@ -1,29 +1,100 @@
 //! Idempotency keys: a POST whose key has an answer gets that answer, and what a handler answers is kept in its unit of work.
+//!
+//! Invariant: of all requests with one key one has effects. An answer that says `Cache-Control: no-store` is not kept, but that the key was used
+//! is, where the handler wrote anything: whoever repeats the request is told that it took effect (409), and it is not run again. Where the
+//! handler wrote nothing the key stays free. A route that its component calls repeatable, such as a login, has no keys at all
+//! (`described.rs`).
 
 use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
-use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
+use bulkhead_types::limits::{IDEMPOTENCY_ANSWER_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use percent_encoding::percent_decode_str;
 
+use crate::bindings::bulkhead::service::types::Header;
 use crate::header::says_no_store;
 use crate::hold::Member;
 use crate::instance::Run;
 use crate::job::{Answer, Failure, Job, Outcome};
+use crate::json_value::canonical;
 use crate::runner::Runner;
 use crate::service::ServiceDatabase;
 
 static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 
+/// An `Idempotency-Key` that can be none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Idempotency-Key is one header of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible characters")]
+pub struct InvalidKey;
+
+/// The key of a POST, from the values of its headers `Idempotency-Key`, for requests from outside and calls between services alike; none where it
+/// has none. Other methods' keys mean nothing.
+///
+/// # Errors
+///
+/// Where it has a key that can be none: without one, a repeated request would have a second effect.
+pub fn idempotency_key<'v>(
+    method: &str,
+    values: impl IntoIterator<Item = &'v [u8]>,
+) -> Result<Option<String>, InvalidKey> {
+    if method != "POST" {
+        return Ok(None);
+    }
+    let mut values = values.into_iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let is_key = |key: &&str| {
+        (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
+            && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let key = std::str::from_utf8(value).ok().map(str::trim).filter(is_key);
+    match key {
+        Some(key) if values.next().is_none() => Ok(Some(key.to_owned())),
+        _ => Err(InvalidKey),
+    }
+}
+
 /// What a job's key is in a service's database. The caller is who asks, and by way of which service.
+///
+/// Two requests are the same if their method, path, query, media type and body are. Bodies of JSON are compared by their values: a client that writes its
+/// document anew for the second attempt may order or indent it otherwise.
 fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     let key = job.idempotency_key.as_deref()?;
     let request = &job.request;
     let subject = request.principal.as_ref().map_or("", |principal| principal.subject.as_str());
     let by_way_of = request.caller.as_deref().unwrap_or_default();
     let query = request.query.as_deref().unwrap_or_default();
-    let parts: [&[u8]; 4] =
-        [request.method.as_bytes(), request.path.as_bytes(), query.as_bytes(), &request.body];
+    let kind = media_type(&request.headers);
+    let value = is_json(&kind).then(|| canonical(&request.body)).flatten();
+    // So that no document is taken for the value of another.
+    let (form, body): (&[u8], &[u8]) = match &value {
+        Some(value) => (b"value", value.as_bytes()),
+        None => (b"bytes", &request.body),
+    };
+    let parts =
+        [request.method.as_bytes(), request.path.as_bytes(), query.as_bytes(), kind.as_bytes(), form, body];
     Some(RequestKey::new(&database.database, (subject, by_way_of), key, &parts))
+}
+
+/// The media type of a request's body without its case, blanks, and the one charset that it has anyway; of several headers, all.
+fn media_type(headers: &[Header]) -> String {
+    let kinds = headers.iter().filter(|header| header.name == "content-type");
+    let kinds: Vec<String> = kinds
+        .map(|header| {
+            let kind = String::from_utf8_lossy(&header.value).to_ascii_lowercase();
+            kind.split(';')
+                .map(str::trim)
+                .filter(|part| *part != "charset=utf-8")
+                .collect::<Vec<_>>()
+                .join(";")
+        })
+        .collect();
+    kinds.join(",")
+}
+
+/// Whether a media type is that of JSON, or one whose documents are JSON (RFC 6839, section 3.1).
+fn is_json(kind: &str) -> bool {
+    let essence = kind.split(';').next().unwrap_or_default();
+    essence == "application/json" || essence.ends_with("+json")
 }
 
 /// The answer that the job's key has; none where it has no key, or its key no answer.
@@ -39,9 +110,10 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
             Err(error) => return failed(error.to_string()),
         },
     };
-    match reader.known(&key, runner.context.surroundings.clock.now()) {
+    match reader.known(&key, database.database.time()) {
         Ok(Known::No) => None,
         Ok(Known::OtherRequest) => Some(Err(Failure::KeyReused)),
+        Ok(Known::Used) => Some(Err(Failure::AnswerNotKept)),
         Ok(Known::Answer(kept)) => {
             let version = runner.release.component.label.clone();
             Some(replay(kept, version).ok_or(Failure::Host("a kept answer can't be read".into())))
@@ -59,10 +131,16 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
     }
     let database = runner.parts.database.as_ref();
     let Some(key) = database.and_then(|database| request_key(database, job)) else { return };
-    if says_no_store(&answer.headers) {
+    let nobody_may_keep_it = says_no_store(&answer.headers);
+    if nobody_may_keep_it && !unit.wrote() {
         return;
     }
-    let Some(kept) = kept(answer, unit.position()) else {
+    let kept = if nobody_may_keep_it {
+        Some(KeptAnswer::none(unit.position(), about(answer, &job.request.path)))
+    } else {
+        kept(answer, &job.request.path, unit.position())
+    };
+    let Some(kept) = kept else {
         // Its effects must not stand without it: repeated, they would be there twice.
         run.keep = false;
         run.outcome = Err(Failure::InvalidResponse(format!(
@@ -70,7 +148,8 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
         )));
         return;
     };
-    match unit.remember(&key, &kept, runner.context.surroundings.clock.now()) {
+    let now = unit.time();
+    match unit.remember(&key, &kept, now) {
         Ok(true) => {}
         Ok(false) => {
             run.keep = false;
@@ -84,8 +163,9 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
     }
 }
 
-/// The answer as it is kept; none for one that is too large. A header's bytes are kept as the characters of the same numbers.
-fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
+/// The answer to a request of this path as it is kept; none for one that is too large. A header's bytes are kept as the characters of the same
+/// numbers.
+fn kept(answer: &Answer, path: &str, position: u64) -> Option<KeptAnswer> {
     if answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
         return None;
     }
@@ -98,9 +178,21 @@ fn kept(answer: &Answer, position: u64) -> Option<KeptAnswer> {
         .map(|(name, value)| (name.as_str(), value.as_bytes().iter().map(|byte| char::from(*byte)).collect()))
         .collect();
     let headers = serde_json::to_string(&headers).ok()?;
+    let status = answer.status.as_u16();
+    Some(KeptAnswer { status, headers, body: answer.body.clone(), position, about: about(answer, path) })
+}
+
+/// What an answer to a request of this path is about: what it asked for, and what it made.
+fn about(answer: &Answer, path: &str) -> Vec<String> {
     let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let about = location.rsplit('/').next().unwrap_or_default().to_owned();
-    Some(KeptAnswer { status: answer.status.as_u16(), headers, body: answer.body.clone(), position, about })
+    [path, location].into_iter().flat_map(parts).collect()
+}
+
+/// The parts of a path, or of an address, as they are meant: what a request asked for, and what it made, are among them.
+fn parts(path: &str) -> impl Iterator<Item = String> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
 }
 
 fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {
@@ -114,4 +206,47 @@ fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {
     let version = headers.remove(&VERSION).unwrap_or(version);
     let status = StatusCode::from_u16(kept.status).ok()?;
     Some(Answer { status, headers, body: kept.body, position: Some(kept.position), replayed: true, version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_media_type_is_the_same_without_its_case_blanks_and_charset() {
+        for (values, kind, json) in [
+            (&[][..], "", false),
+            (&["Application/JSON ; Charset=UTF-8"][..], "application/json", true),
+            (&["application/merge-patch+json"], "application/merge-patch+json", true),
+            (&["application/json;profile=x"], "application/json;profile=x", true),
+            (&["text/plain"], "text/plain", false),
+            (&["application/json", "text/plain"], "application/json,text/plain", false),
+        ] {
+            let header =
+                |value: &&str| Header { name: "content-type".into(), value: value.as_bytes().to_vec() };
+            let headers: Vec<Header> = values.iter().map(header).collect();
+            assert_eq!((media_type(&headers).as_str(), is_json(kind)), (kind, json));
+        }
+    }
+
+    #[test]
+    fn a_key_is_one_value_of_1_to_255_visible_characters() {
+        let long = "x".repeat(256);
+        for (values, key) in [
+            (&[][..], Ok(None)),
+            (&["k"][..], Ok(Some("k".to_owned()))),
+            (&[" k-1 "], Ok(Some("k-1".to_owned()))),
+            (&["k", "k"], Err(InvalidKey)),
+            (&[""], Err(InvalidKey)),
+            (&["a b"], Err(InvalidKey)),
+            (&["\u{e4}"], Err(InvalidKey)),
+            (&[&long], Err(InvalidKey)),
+            (&[&long[1..]], Ok(Some(long[1..].to_owned()))),
+        ] {
+            let bytes = || values.iter().map(|value| value.as_bytes());
+            assert_eq!(idempotency_key("POST", bytes()), key, "{values:?}");
+            assert_eq!(idempotency_key("PUT", bytes()), Ok(None), "{values:?}");
+        }
+        assert_eq!(idempotency_key("POST", [&b"\xff"[..]]), Err(InvalidKey));
+    }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bulkhead_store::Loss;
 use bulkhead_types::limits::{
-    HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, RESPONSE_HEADERS_MAX,
+    HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, PANIC_MESSAGE_BYTES_MAX,
+    RESPONSE_HEADERS_MAX,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use wasmtime::Store;
@@ -14,7 +16,8 @@ use crate::bindings::bulkhead::service::types::{Effects, Event, Principal, Respo
 use crate::bindings::exports::bulkhead::service::event_handler::{self, HandleError};
 use crate::bindings::exports::bulkhead::service::http_handler;
 use crate::component::new_store;
-use crate::handler::{Expired, Running, State};
+use crate::diagnosis::{self, Place, own_words};
+use crate::handler::{Handler, Running, State};
 use crate::header::is_hosts;
 use crate::hold::{Calls, Hold};
 use crate::job::{Answer, Failure, Job, Outcome};
@@ -40,6 +43,10 @@ pub(crate) struct Run {
     pub(crate) keep: bool,
     pub(crate) calls: Calls,
     pub(crate) called_in_recovery: bool,
+    /// Whoever reads the log was told that it failed.
+    pub(crate) told: bool,
+    /// What ran; none where nothing did.
+    pub(crate) running: Option<Running>,
     /// The instance must not serve again.
     spoilt: bool,
 }
@@ -53,34 +60,39 @@ pub(crate) enum NotTaken {
     Reject(String),
 }
 
+impl NotTaken {
+    /// The same where its batch was lost with it: what the guest says is that its statement failed, and the loss says why.
+    pub(crate) fn with_loss(self, loss: Option<Loss>) -> Self {
+        match (self, loss) {
+            (Self::Retry(why), Some(loss)) => Self::Retry(format!("{loss}; {why}")),
+            (why, _) => why,
+        }
+    }
+}
+
 impl Runner {
     /// Calls the handler of a request. What this thread holds of the lease is in `self.parts.hold`, before and after.
     pub(crate) fn run_handler(&mut self, job: &Job, deadline: Instant) -> Run {
         let left = deadline.saturating_duration_since(Instant::now());
         let mut instance = match self.warm_instance(deadline) {
             Ok(instance) => instance,
-            Err(error) => {
-                let outcome = Err(Failure::Host(format!("instantiate the component: {error:#}")));
-                return Run {
-                    outcome,
-                    keep: false,
-                    calls: Calls::None,
-                    called_in_recovery: false,
-                    spoilt: true,
-                };
-            }
+            Err(why) => return self.did_not_run(&job.request, Failure::Host(why)),
         };
         let request = &job.request;
         let running = Running {
+            component: Some(Arc::clone(&self.release.component)),
+            handler: Handler::Request {
+                method: request.method.clone(),
+                path: request.path.clone(),
+                route: request.route.clone(),
+            },
             trace_id: request.trace_id.clone(),
-            route: request.route.clone(),
             principal: request.principal.clone(),
             peer: request.peer.clone(),
             ..Running::starting(deadline)
         };
         let Some(http) = &instance.http else {
-            let outcome = Err(Failure::Host("it exports no http-handler".into()));
-            return Run { outcome, keep: false, calls: Calls::None, called_in_recovery: false, spoilt: true };
+            return self.did_not_run(request, Failure::Host("it exports no http-handler".into()));
         };
         self.enter(&mut instance.store, running);
         let result = {
@@ -88,25 +100,31 @@ impl Runner {
             http.call_handle(&mut instance.store, request)
         };
         let running = self.leave(&mut instance.store);
-        let run = self.judge(result, running, request, left);
+        let run = self.judge(result, &running, request, left);
         self.keep_or_drop(instance, run.spoilt);
-        run
+        Run { running: Some(running), ..run }
     }
 
-    /// Calls the handler of an event. What this thread holds of the lease is in `self.parts.hold`, before and after.
-    pub(crate) fn run_event(&mut self, event: &Event, deadline: Instant) -> Result<(), NotTaken> {
-        let mut instance = self
-            .warm_instance(deadline)
-            .map_err(|error| NotTaken::Retry(format!("instantiate the component: {error:#}")))?;
+    /// Calls the handler of an event; `timer` is its sequence where it is one of the service's own timers. What this thread holds of the
+    /// lease is in `self.parts.hold`, before and after.
+    pub(crate) fn run_event(
+        &mut self,
+        event: &Event,
+        timer: Option<i64>,
+        deadline: Instant,
+    ) -> Result<(), NotTaken> {
+        let mut instance = self.warm_instance(deadline).map_err(NotTaken::Retry)?;
         let name = self.context.name.clone();
         let running = Running {
+            component: Some(Arc::clone(&self.release.component)),
+            handler: Handler::Event { kind: event.type_.clone() },
             trace_id: event.trace_id.clone(),
-            route: event.type_.clone(),
             principal: Some(Principal {
                 subject: format!("service:{name}"),
                 roles: Vec::new(),
                 expires_at: None,
             }),
+            timer,
             ..Running::starting(deadline)
         };
         let Some(events) = &instance.events else {
@@ -118,13 +136,19 @@ impl Runner {
             events.call_handle(&mut instance.store, event)
         };
         let running = self.leave(&mut instance.store);
-        self.tell_of_left_out_lines(running.as_ref(), &event.trace_id, &event.type_);
+        self.tell_of_left_out_lines(&running);
         let trapped = result.is_err();
+        let spec = &self.release.spec;
+        let said = |reason: &str| diagnosis::reason(&own_words(reason, PANIC_MESSAGE_BYTES_MAX), &running);
         let taken = match result {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(HandleError::Retry(reason))) => Err(NotTaken::Retry(reason)),
-            Ok(Err(HandleError::Reject(reason))) => Err(NotTaken::Reject(reason)),
-            Err(error) => Err(NotTaken::Retry(failure_of(&error).to_string())),
+            Ok(Err(HandleError::Retry(reason))) => Err(NotTaken::Retry(said(&reason))),
+            Ok(Err(HandleError::Reject(reason))) => Err(NotTaken::Reject(said(&reason))),
+            Err(error) => {
+                let failure = diagnosis::failure(&error, &running, spec);
+                let sentence = diagnosis::sentence(&failure, &running, spec);
+                Err(NotTaken::Retry(diagnosis::reason(&sentence, &running)))
+            }
         };
         // What failed before, with another version perhaps, says nothing of this one.
         if let Some(probation) = self.release.probation.as_ref().filter(|_| event.attempt == 1) {
@@ -143,6 +167,7 @@ impl Runner {
         let lease_hold = self.release.spec.limits.lease_hold;
         let state = store.data_mut();
         state.worker = std::mem::take(&mut self.parts);
+        state.memory.refused = false;
         // A handler that is run again has the lease from its beginning, and one of an event that a replica is kept by.
         let holds = matches!(state.worker.hold, Hold::Reserved(_) | Hold::Joined(_));
         let joined = matches!(state.worker.hold, Hold::Joined(_));
@@ -150,37 +175,56 @@ impl Runner {
             lease_until: holds.then(|| Instant::now() + lease_hold),
             joined,
             starting: false,
+            began: Instant::now(),
             ..running
         });
         store.set_epoch_deadline(1);
     }
 
-    fn leave(&mut self, store: &mut Store<State>) -> Option<Running> {
+    /// What ran, once it has ended.
+    fn leave(&mut self, store: &mut Store<State>) -> Running {
         let state = store.data_mut();
         self.parts = std::mem::take(&mut state.worker);
         if let Some(reader) = &mut self.parts.reader {
             reader.end();
         }
-        state.running.take()
+        let memory_refused = state.memory.refused;
+        let running = state.running.take().unwrap_or_else(|| Running::starting(Instant::now()));
+        Running { memory_refused, ..running }
     }
 
-    fn warm_instance(&mut self, deadline: Instant) -> wasmtime::Result<Instance> {
+    /// An instance, or why there is none.
+    fn warm_instance(&mut self, deadline: Instant) -> Result<Instance, String> {
         let lost = self.context.lost.load(Ordering::Acquire);
         let warm = self.instance.take().filter(|instance| instance.lost == lost);
         let instance = warm.map_or_else(|| self.instantiate(deadline), Ok);
-        if let Err(error) = &instance {
-            tracing::error!(service = self.context.name, error = format!("{error:#}"), "no instance");
-            if let Some(probation) = &self.release.probation {
-                probation.note(Some(&format_args!("there is no instance: {error:#}")));
-            }
+        if let (Err(why), Some(probation)) = (&instance, &self.release.probation) {
+            probation.note(Some(why));
         }
         instance
     }
 
-    fn tell_of_left_out_lines(&self, running: Option<&Running>, trace_id: &str, route: &str) {
-        if let Some(left_out) = running.and_then(|running| running.log_lines.checked_sub(LOG_LINES_MAX + 1)) {
-            let name = self.context.name.as_str();
-            tracing::warn!(service = name, trace_id, route, lines = left_out + 1, "log lines were left out");
+    fn tell_of_left_out_lines(&self, running: &Running) {
+        let Some(left_out) = running.log_lines.checked_sub(LOG_LINES_MAX + 1) else { return };
+        let (service, lines) = (self.context.name.as_str(), left_out + 1);
+        let Place { version, trace_id, method, path, kind } = Place::of(running);
+        let version = version.map(tracing::field::display);
+        tracing::warn!(service, version, trace_id, method, path, kind, lines, "log lines were left out");
+    }
+
+    /// A request that no handler was run for.
+    fn did_not_run(&self, request: &crate::Request, failure: Failure) -> Run {
+        let release = &self.release;
+        diagnosis::tell_of_request(&release.component, &release.spec, request, &failure, None);
+        let (outcome, calls) = (Err(failure), Calls::None);
+        Run {
+            outcome,
+            keep: false,
+            calls,
+            called_in_recovery: false,
+            told: true,
+            running: None,
+            spoilt: true,
         }
     }
 
@@ -188,17 +232,13 @@ impl Runner {
     fn judge(
         &self,
         result: wasmtime::Result<Response>,
-        running: Option<Running>,
+        running: &Running,
         request: &crate::Request,
         left: Duration,
     ) -> Run {
-        let (joined, calls, called_in_recovery) = running
-            .as_ref()
-            .map(|running| (running.joined, running.calls, running.called_in_recovery))
-            .unwrap_or_default();
-        let name = self.context.name.as_str();
-        let (trace_id, route) = (request.trace_id.as_str(), request.route.as_str());
-        self.tell_of_left_out_lines(running.as_ref(), trace_id, route);
+        let Running { joined, calls, called_in_recovery, .. } = *running;
+        let (component, spec) = (&self.release.component, &self.release.spec);
+        self.tell_of_left_out_lines(running);
         let (outcome, keep) = match result {
             Ok(response) => {
                 let effects = response.effects;
@@ -214,56 +254,81 @@ impl Runner {
                     Err(reason) => (Err(Failure::InvalidResponse(reason)), false),
                 }
             }
-            Err(error) => (Err(failure_of(&error)), false),
+            Err(error) => (Err(diagnosis::failure(&error, running, spec)), false),
         };
         let trapped = match &outcome {
             Err(failure) => {
-                tracing::error!(service = name, trace_id, route, %failure, "a request failed");
+                diagnosis::tell_of_request(component, spec, request, failure, Some(running));
                 !matches!(failure, Failure::InvalidResponse(_))
             }
-            Ok(_) => false,
+            Ok(answer) => {
+                if answer.status.is_server_error() {
+                    diagnosis::tell_of_answer(component, spec, request, answer.status, running);
+                }
+                false
+            }
         };
-        self.note_request(&outcome, route, calls, left);
+        self.note_request(&outcome, running, left);
         // An instance whose writes were rolled back may remember what never happened.
-        Run { outcome, keep, calls, called_in_recovery, spoilt: trapped || (joined && !keep) }
+        let told = outcome.is_err();
+        let spoilt = trapped || (joined && !keep);
+        Run { outcome, keep, calls, called_in_recovery, told, running: None, spoilt }
     }
 
     /// Tells how a request ended, while the version is new: failures are its own where it trapped or answered so by itself. That it is
     /// unavailable may be said of another service, and that its time was over may be another's doing.
-    fn note_request(&self, outcome: &Outcome, route: &str, calls: Calls, left: Duration) {
+    fn note_request(&self, outcome: &Outcome, running: &Running, left: Duration) {
         let Some(probation) = &self.release.probation else { return };
         match outcome {
             Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {}
             Ok(answer) if answer.status.is_server_error() => {
-                probation.note(Some(&format_args!("{route} answered {}", answer.status)));
+                let Place { method, path, .. } = Place::of(running);
+                let (method, path) = (method.unwrap_or_default(), path.unwrap_or_default());
+                probation.note(Some(&format_args!("{method} {path} answered {}", answer.status)));
             }
             Ok(_) => probation.note(None),
             Err(Failure::Deadline)
-                if calls != Calls::None || left < self.release.spec.limits.request_timeout / 2 => {}
-            Err(failure) => probation.note(Some(failure)),
+                if running.calls != Calls::None || left < self.release.spec.limits.request_timeout / 2 => {}
+            Err(failure) => {
+                probation.note(Some(&diagnosis::sentence(failure, running, &self.release.spec)));
+            }
         }
     }
 
     /// A new instance. Its start function, if it has one, runs within the request's time; what the worker carries is committed
     /// when it is due, as while a handler runs.
-    fn instantiate(&mut self, deadline: Instant) -> wasmtime::Result<Instance> {
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for an operator.
+    fn instantiate(&mut self, deadline: Instant) -> Result<Instance, String> {
         let lost = self.context.lost.load(Ordering::Acquire);
         let mut store =
             new_store(&self.engine, Arc::clone(&self.release.spec), Arc::clone(&self.context.surroundings));
         let state = store.data_mut();
-        state.running = Some(Running::starting(deadline));
+        state.running = Some(Running {
+            component: Some(Arc::clone(&self.release.component)),
+            ..Running::starting(deadline)
+        });
         state.worker = std::mem::take(&mut self.parts);
         store.set_epoch_deadline(1);
         let started = {
             let _ticking = self.engine.running();
             self.release.component.pre.instantiate(&mut store)
         };
-        self.parts = std::mem::take(&mut store.data_mut().worker);
-        let instance = started?;
+        let running = self.leave(&mut store);
         let component = &self.release.component;
-        let http = component.http.as_ref().map(|http| http.load(&mut store, &instance)).transpose()?;
-        let events =
-            component.events.as_ref().map(|events| events.load(&mut store, &instance)).transpose()?;
+        let loaded = started.and_then(|instance| {
+            let http = component.http.as_ref().map(|http| http.load(&mut store, &instance)).transpose()?;
+            let events =
+                component.events.as_ref().map(|events| events.load(&mut store, &instance)).transpose()?;
+            Ok((http, events))
+        });
+        let (http, events) = loaded.map_err(|error| {
+            let spec = &self.release.spec;
+            let ended = diagnosis::trapped(&error, running.panic.as_ref(), running.memory_refused, spec);
+            format!("instantiate the component: at its start it {ended}")
+        })?;
         Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, lost })
     }
 
@@ -277,15 +342,6 @@ impl Runner {
         if !spoilt && !worn && self.release.spec.instances == InstancePolicy::Reused {
             self.instance = Some(instance);
         }
-    }
-}
-
-/// Why a guest trapped.
-fn failure_of(error: &wasmtime::Error) -> Failure {
-    match error.downcast_ref::<Expired>() {
-        Some(Expired(failure)) => failure.clone(),
-        // Without the frames above it: components have no names for them.
-        None => Failure::Trap(error.root_cause().to_string()),
     }
 }
 
@@ -308,7 +364,7 @@ fn check(response: Response, version: HeaderValue) -> Result<Answer, String> {
             continue;
         }
         let name = HeaderName::from_bytes(header.name.as_bytes())
-            .map_err(|_| format!("the header name {:?} is none", header.name))?;
+            .map_err(|_| format!("\"{}\" is not a header's name", own_words(&header.name, 128)))?;
         let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(header.value))
             .map_err(|_| format!("the header {name} has a value that can't be sent"))?;
         headers.append(name, value);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bulkhead_store::Loss;
 
 use crate::bindings::bulkhead::service::types::Request;
+use crate::waits::Waited;
 
 /// One request for a service. It is kept until its answer is durable, so that it can be run again.
 pub struct Job {
@@ -18,6 +19,8 @@ pub struct Job {
     pub again: bool,
     /// What the client knows the request by, if it said so: the effects of all requests with it are those of one.
     pub idempotency_key: Option<String>,
+    /// Told how long it stood in its queue.
+    pub waited: Waited,
 }
 
 /// Takes the outcome of a job, once.
@@ -47,8 +50,8 @@ pub struct Answer {
 /// [`crate::Problem`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// The guest trapped.
-    #[error("the handler trapped: {0}")]
+    /// The guest trapped: how, and in its own words why. A whole sentence.
+    #[error("{0}")]
     Trap(String),
     /// The guest answered what can't be sent.
     #[error("the handler's response can't be sent: {0}")]
@@ -56,7 +59,7 @@ pub enum Failure {
     /// The host could not run it.
     #[error("the host failed: {0}")]
     Host(String),
-    /// COMMIT failed, and nobody can tell what became of it.
+    /// COMMIT failed, and nobody can tell what became of it: after a crash it may be durable.
     #[error("the outcome of the commit is unknown: {0}")]
     OutcomeUnknown(String),
     /// The request's deadline passed.
@@ -80,6 +83,9 @@ pub enum Failure {
     /// The idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     KeyReused,
+    /// The same request with this idempotency key took effect, and its answer was not kept.
+    #[error("the request took effect before, and its answer was not kept")]
+    AnswerNotKept,
     /// The queue is full.
     #[error("the queue is full")]
     QueueFull,

@@ -8,9 +8,9 @@
 //! - Before it goes on, the lane finds the last event that it took or passed over at its place in the log, by its id. Where another
 //!   is there, or none, or the log has another id, the lane stops: it neither skips nor repeats.
 //! - A failing event does not hold the lane up: the commit that moves the position past it parks it, and later events of its subject
-//!   behind it.
+//!   behind it. An event at which the host itself panics has failed as well.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,6 +25,7 @@ use crate::event_log::EventLog;
 use crate::hold::Settle;
 use crate::instance::NotTaken;
 use crate::runner::Runner;
+use crate::supervise::{self, Progress};
 
 /// How long a lane waits before it tries again what failed for want of the disk or the lease.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -44,8 +45,16 @@ pub(crate) struct Lane {
     seen: (i64, String),
     /// Subjects that have, or had, a parked event.
     held: HashSet<String>,
+    /// Replicas that tell of more events than were taken, with the last of these.
+    filled: BTreeMap<String, i64>,
     /// The event under which a batch was lost: it goes into a batch of its own.
     alone: i64,
+    /// The event that is being taken; 0 for none.
+    taking: i64,
+    /// The event at which this lane panicked, and what the panic said.
+    panicked: Option<(i64, String)>,
+    /// Up to where the log was durably taken when the thread was started.
+    started_at: i64,
 }
 
 /// Why a lane stops going through what it read.
@@ -75,16 +84,34 @@ impl Lane {
     ) -> Self {
         let cursor = Cursor::default();
         log.follow(edge.waker());
-        let (seen, held, alone) = ((0, String::new()), HashSet::new(), 0);
-        Self { edge, log, runner, inbox, deferred, stop, cursor, seen, held, alone }
+        let (seen, held, filled, alone) = ((0, String::new()), HashSet::new(), BTreeMap::new(), 0);
+        let (taking, panicked, started_at) = (0, None, 0);
+        Self {
+            edge,
+            log,
+            runner,
+            inbox,
+            deferred,
+            stop,
+            cursor,
+            seen,
+            held,
+            filled,
+            alone,
+            taking,
+            panicked,
+            started_at,
+        }
     }
 
     /// Follows the log until it is told to stop.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(&mut self, progress: &Progress) {
         self.edge.go_on();
         self.edge.refresh();
+        self.started_at = self.edge.applied();
         while !self.stop.load(Ordering::Acquire) {
-            let went = self.go();
+            supervise::point("turn");
+            let went = self.go(progress);
             // Nothing is held while this lane waits: not the lease, not the answers of others.
             self.runner.commit_carried();
             self.runner.run_again_alone();
@@ -121,8 +148,20 @@ impl Lane {
         self.runner.run_again_alone();
     }
 
+    /// Lets go of what was held when this thread panicked: what was not durable is taken again, from the row. The event that it was at is
+    /// parked, as one whose handler fails.
+    pub(crate) fn mend(&mut self, why: &str) {
+        self.runner = self.runner.anew();
+        let taking = std::mem::take(&mut self.taking);
+        if taking != 0 {
+            self.alone = taking;
+            self.panicked = Some((taking, why.to_owned()));
+        }
+        self.edge.stop(format!("its thread panicked and is restarted; the log says more: {why}"));
+    }
+
     /// Takes all that there is.
-    fn go(&mut self) -> Result<(), Halt> {
+    fn go(&mut self, progress: &Progress) -> Result<(), Halt> {
         loop {
             if self.edge.take_stale() {
                 self.begin()?;
@@ -139,10 +178,15 @@ impl Lane {
                 let more = place + 1 < events.len()
                     && events.get(place + 1).is_some_and(|next| next.sequence <= end);
                 self.runner.begin();
+                self.taking = event.sequence;
                 let taken = self.take(event, more);
+                self.taking = 0;
                 self.runner.run_again_alone();
                 self.runner.end();
                 taken?;
+                if self.edge.applied() > self.started_at {
+                    progress.made();
+                }
             }
             if last - self.cursor.sequence >= LANE_SKIPPED_MAX && self.seen.0 == last {
                 self.runner.begin();
@@ -247,7 +291,8 @@ impl Lane {
         }
         self.seen = (self.cursor.sequence, self.cursor.event_id.clone());
         self.held = self.inbox.parked_subjects(producer)?;
-        if self.inbox.counts(producer)? != (0, 0) {
+        self.filled = self.inbox.filled(self.log.id())?;
+        if self.inbox.has_any(producer)? {
             self.edge.note_trouble();
         }
         self.edge.set_applied(self.cursor.sequence);
@@ -288,12 +333,18 @@ impl Lane {
         }
     }
 
-    /// Whether an event is one that the consumer takes. What was compacted is gone, and only that a row is gone needs no data; what else is
+    /// Whether an event is one that the consumer takes. What was erased is gone, and only that a row is gone needs no data; what else is
     /// to be known of its subject's end comes later in the log.
     fn is_taken(&self, event: &Logged) -> bool {
         let ends = |replica: &ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
-        let compacted = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
-        self.edge.takes(&event.kind) && !compacted
+        let erased = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
+        self.edge.takes(&event.kind) && !erased
+    }
+
+    /// Whether an event changes a replica: not where the replica was read from its owner when that had published the event already.
+    fn is_to_apply(&self, replica: &ReplicaSpec, event: &Logged) -> bool {
+        let filled = self.filled.get(&replica.name).copied().unwrap_or(0);
+        replica.takes(&event.kind) && event.sequence > filled
     }
 
     /// Takes one event, or passes over it.
@@ -310,12 +361,16 @@ impl Lane {
         if self.held.contains(&event.subject) && self.follows(event, more)? {
             return Ok(());
         }
+        if let Some((_, why)) = self.panicked.take_if(|(at, _)| *at == event.sequence) {
+            let why = format!("the host panicked at it, which is a mistake of the host's own: {why}");
+            return self.park(event, 1, &NotTaken::Retry(why), more);
+        }
         let delivery = Delivery {
             event,
             producer: &spec.producer,
             attempt: 1,
             handled: spec.types.contains(&event.kind) && !event.data.is_empty(),
-            replicas: spec.replicas.iter().filter(|replica| replica.takes(&event.kind)).collect(),
+            replicas: spec.replicas.iter().filter(|replica| self.is_to_apply(replica, event)).collect(),
         };
         let why = match self.runner.deliver(&delivery) {
             Ok(()) => match self.mark(event, more, delivered(&edge, event.sequence)) {
@@ -337,11 +392,7 @@ impl Lane {
             },
             Err(why) => {
                 let loss = self.runner.undo();
-                match (why, loss) {
-                    // What the guest says of it is that its statement failed: the loss says why.
-                    (NotTaken::Retry(_), Some(loss)) => NotTaken::Retry(loss.to_string()),
-                    (why, _) => why,
-                }
+                why.with_loss(loss)
             }
         };
         // With the batch the events before this one may be gone: they come first, and this one again, alone.
@@ -365,9 +416,8 @@ impl Lane {
     fn follows(&mut self, event: &Logged, more: bool) -> Result<bool, Halt> {
         let producer = self.edge.spec.producer.clone();
         let mut waits = false;
-        let surroundings = Arc::clone(&self.runner.context.surroundings);
-        let mut row = parked(&surroundings, event, &producer, 0, &NotTaken::Retry(BEHIND.into()));
-        row.next = surroundings.clock.now();
+        let mut row = parked(&self.runner, event, &producer, 0, &NotTaken::Retry(BEHIND.into()));
+        row.next = self.runner.time();
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
         let settle = settled(&self.edge, &self.deferred, event.sequence);
         let written = self.runner.write(
@@ -399,9 +449,10 @@ impl Lane {
     /// Parks an event that failed, or makes a dead letter of it.
     fn park(&mut self, event: &Logged, attempts: u32, why: &NotTaken, more: bool) -> Result<(), Halt> {
         let producer = self.edge.spec.producer.clone();
-        let row = parked(&self.runner.context.surroundings, event, &producer, attempts, why);
+        let row = parked(&self.runner, event, &producer, attempts, why);
         tracing::warn!(
             service = self.edge.spec.consumer,
+            version = %self.runner.release.component.version,
             producer,
             trace_id = event.trace_id,
             event = event.id,

@@ -25,6 +25,19 @@ impl Probation {
         Self { until: Instant::now() + time, ended, failed, tell: Mutex::new(Some(tell)) }
     }
 
+    /// How much of its time is left, how many handlers ended, and how many of them failed.
+    #[must_use]
+    pub fn standing(&self) -> (Duration, u32, u32) {
+        let left = self.until.saturating_duration_since(Instant::now());
+        (left, self.ended.load(Ordering::Acquire), self.failed.load(Ordering::Acquire))
+    }
+
+    /// Whether too many have failed.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.tell.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// A handler ended: well, or for this reason not.
     pub(crate) fn note(&self, failure: Option<&dyn std::fmt::Display>) {
         if Instant::now() >= self.until {

@@ -36,8 +36,30 @@ pub enum DatabaseCall<'a> {
         /// When it is due: RFC 3339, UTC.
         due: &'a str,
     },
-    /// Taking the data out of a subject's events.
-    Compact {
+    /// A timer that is cancelled.
+    Cancel {
+        /// Its id.
+        id: &'a str,
+    },
+    /// Timers that are cancelled together.
+    CancelAll {
+        /// The type of event that they are.
+        kind: &'a str,
+        /// The entity that they are about.
+        subject: &'a str,
+    },
+    /// The data of a subject's events are erased.
+    Erase {
+        /// The subject.
+        subject: &'a str,
+    },
+    /// An answer is said to be about a subject.
+    About {
+        /// The subject.
+        subject: &'a str,
+    },
+    /// The kept answers that are about a subject are forgotten.
+    ForgetAnswers {
         /// The subject.
         subject: &'a str,
     },

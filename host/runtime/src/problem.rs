@@ -71,11 +71,13 @@ impl From<&Failure> for Problem {
                 "The service failed",
                 "the service failed while it handled this request; nothing that it wrote was kept",
             ),
+            // Without `Retry-After`: a client that repeats what it is told to would have its effects twice.
             Failure::OutcomeUnknown(_) => Self::new(
-                500,
+                503,
                 "outcome-unknown",
                 "The outcome is unknown",
-                "the database failed in the commit; look whether the change is there before you try again",
+                "the database failed in the commit, and whether the change was made is not known; repeat the request with the same \
+                 Idempotency-Key, or look whether the change is there before you repeat it without one",
             ),
             Failure::Deadline => Self::new(
                 504,
@@ -110,6 +112,13 @@ impl From<&Failure> for Problem {
                 "idempotency-key-reused",
                 "The idempotency key was used before",
                 "another request was made with this Idempotency-Key; give each request a key of its own, and repeat one unchanged",
+            ),
+            Failure::AnswerNotKept => Self::new(
+                409,
+                "idempotency-answer-not-kept",
+                "The request took effect before",
+                "the same request with this Idempotency-Key took effect, and its answer, which nobody may keep, can't be given again; \
+                 look at what is there, or do it once more with another key",
             ),
             Failure::Lost => Self::unavailable("the change could not be committed and was not made"),
             Failure::QueueFull => Self::unavailable("the service has as many requests waiting as it takes"),

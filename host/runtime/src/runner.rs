@@ -7,16 +7,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bulkhead_store::{Ended, Lease, UnitOfWork, recover};
 
+use crate::diagnosis;
 use crate::engine::Engine;
-use crate::handler::WorkerParts;
+use crate::handler::{Running, WorkerParts};
 use crate::hold::{Calls, Hold, Member, RequestMember, commit, settle, settle_unit};
 use crate::idempotency;
 use crate::instance::{Instance, Run};
-use crate::job::{Failure, Job};
+use crate::job::{Failure, Job, Outcome};
 use crate::release::{Release, ServiceContext};
 
 /// What a thread runs handlers with.
@@ -39,6 +40,20 @@ impl Runner {
         let parts = WorkerParts { database: release.database.clone(), ..WorkerParts::default() };
         let (instance, again, inside) = (None, VecDeque::new(), false);
         Self { engine, context, release, instance, parts, again, inside }
+    }
+
+    /// One that holds nothing, in the place of this one: for a thread that panicked.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.engine.clone(), Arc::clone(&self.context))
+    }
+
+    /// The time by which timers and parked events are due, and answers are old: the database's own.
+    pub(crate) fn time(&self) -> Duration {
+        match &self.parts.database {
+            Some(database) => database.database.time(),
+            // Without a database nothing is due.
+            None => Duration::ZERO,
+        }
     }
 
     /// Goes through the gate, and takes the release that is there then: before a handler or a unit of work of the host's own, and
@@ -105,6 +120,9 @@ impl Runner {
         match idempotency::earlier_answer(self, &job) {
             None => {}
             Some(outcome) => {
+                if let Err(failure) = &outcome {
+                    self.tell(&job, failure);
+                }
                 (job.reply)(outcome);
                 return;
             }
@@ -128,7 +146,7 @@ impl Runner {
 
     /// A request's unit of work ended: its member waits for COMMIT, or its batch was lost.
     fn after_request(&mut self, lease: Lease<Member>, ended: Ended<Member>, job: Job, run: Run, more: bool) {
-        let outcome = settle_unit(run.outcome, &ended);
+        let outcome = self.settled(run.outcome, (run.told, run.running.as_ref()), &ended, &job);
         if !matches!(ended, Ended::Kept { .. }) {
             // Its memory may remember what never happened.
             self.instance = None;
@@ -142,7 +160,40 @@ impl Runner {
             self.recover(lease, neighbours);
             return;
         }
-        self.join_batch(lease, Member::Request(RequestMember { job, outcome, calls: run.calls }), more);
+        let release = Arc::clone(&self.release);
+        self.join_batch(
+            lease,
+            Member::Request(RequestMember { job, outcome, calls: run.calls, release }),
+            more,
+        );
+    }
+
+    /// What the end of its unit of work makes of a handler's outcome. `told`: that it failed was told when the handler ended.
+    fn settled(
+        &self,
+        outcome: Outcome,
+        (told, running): (bool, Option<&Running>),
+        ended: &Ended<Member>,
+        job: &Job,
+    ) -> Outcome {
+        let outcome = settle_unit(outcome, ended);
+        if let (false, Err(failure)) = (told, &outcome) {
+            let Release { component, spec, .. } = &*self.release;
+            diagnosis::tell_of_request(component, spec, &job.request, failure, running);
+        }
+        outcome
+    }
+
+    /// Tells of a request that failed, and not in its handler.
+    fn tell(&self, job: &Job, failure: &Failure) {
+        let release = &self.release;
+        diagnosis::tell_of_request(&release.component, &release.spec, &job.request, failure, None);
+    }
+
+    /// Tells the client of a job whose batch was lost, and which can't be run again.
+    fn lose(&self, job: Job) {
+        self.tell(&job, &Failure::Lost);
+        (job.reply)(Err(Failure::Lost));
     }
 
     /// Makes `member` one of the batch whose lease this thread holds, and decides what becomes of the lease.
@@ -189,7 +240,7 @@ impl Runner {
     /// Tells those that are to be run again by themselves that they are not: for one who may run no handler.
     pub(crate) fn give_up_again(&mut self) {
         while let Some(job) = self.next_again() {
-            (job.reply)(Err(Failure::Lost));
+            self.lose(job);
         }
     }
 
@@ -243,13 +294,13 @@ impl Runner {
                 continue;
             };
             match member.calls {
-                Calls::Reading if member.job.again => (member.job.reply)(Err(Failure::Lost)),
+                Calls::Reading if member.job.again => self.lose(member.job),
                 Calls::None => runnable.push(Member::Request(member)),
                 Calls::Reading => {
                     let deadline = Instant::now() + self.release.spec.limits.request_timeout;
                     self.again.push_back(Job { deadline, again: true, ..member.job });
                 }
-                Calls::Effective => (member.job.reply)(Err(Failure::Lost)),
+                Calls::Effective => self.lose(member.job),
             }
         }
         // The lease may come with a batch that others opened; it is theirs to keep.
@@ -274,6 +325,8 @@ impl Runner {
         if run.called_in_recovery || matches!(run.outcome, Err(Failure::LeaseHeld)) {
             run.outcome = Err(Failure::Lost);
             run.keep = false;
+            self.tell(&member.job, &Failure::Lost);
+            run.told = true;
         }
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(mut unit) => {
@@ -282,7 +335,8 @@ impl Runner {
                 if !matches!(ended, Ended::Kept { .. }) {
                     self.instance = None;
                 }
-                member.outcome = settle_unit(run.outcome, &ended);
+                let told = (run.told, run.running.as_ref());
+                member.outcome = self.settled(run.outcome, told, &ended, &member.job);
                 (lease, Some(ended))
             }
             Hold::Carried(lease) | Hold::Reserved(lease) => {

@@ -4,26 +4,28 @@
 //! workers of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bulkhead_store::{AfterCommit, Database, StoreError, Writer, WriterOptions};
 use bulkhead_types::{Clock, Current, Random, limits};
 use flume::{Receiver, Sender};
+use prometheus_client::metrics::histogram::Histogram;
 
-use crate::bindings::exports::bulkhead::service::describe::Description;
 use crate::capability::is_read;
-use crate::compute::{ComputeRoutes, give_way};
+use crate::compute::give_way;
 use crate::consumer::Consumer;
+use crate::described::DescribedRoutes;
 use crate::engine::Engine;
 use crate::hold::Member;
 use crate::job::{Failure, Job};
 use crate::probe::Probe;
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
+use crate::supervise::{self, Progress};
+use crate::waits::Waits;
 use crate::worker::Worker;
 
 /// What the manifest lets a service do.
@@ -145,8 +147,7 @@ impl ServiceDatabase {
     #[must_use]
     pub fn reopened(&self) -> Self {
         let (database, after_commit) = (Arc::clone(&self.database), Arc::clone(&self.after_commit));
-        let options = WriterOptions::default();
-        let writer = Writer::reopen(Arc::clone(&database), options, Arc::clone(&after_commit));
+        let writer = self.writer.reopened(Arc::clone(&database));
         Self { database, writer, after_commit }
     }
 }
@@ -172,8 +173,8 @@ pub type Directory = BTreeMap<String, Queues>;
     reason = "nearly all are jobs: boxing them would cost each an allocation"
 )]
 pub(crate) enum Work {
-    /// A request.
-    Job(Job),
+    /// A request, with when it was put there.
+    Job(Job, Instant),
     /// The one who takes it is to end.
     Stop,
 }
@@ -187,6 +188,7 @@ pub struct Queues {
     front: Arc<Current<Front>>,
     stopping: Arc<AtomicBool>,
     taken: Arc<AtomicU64>,
+    waits: Waits,
     /// Runs a job where it would stand in a queue.
     at_once: Option<RunAtOnce>,
 }
@@ -204,29 +206,32 @@ pub struct Front {
     pub body: usize,
     /// Time for a request.
     pub request_timeout: Duration,
-    compute_routes: ComputeRoutes,
+    described: Arc<DescribedRoutes>,
 }
 
 impl Front {
     /// That of a service, with what its component says of itself once that is known.
-    fn new(spec: &ServiceSpec, description: Option<&Description>) -> Self {
+    fn new(spec: &ServiceSpec, described: Arc<DescribedRoutes>) -> Self {
         Self {
             routes: spec.routes.clone(),
             queue: spec.limits.queue,
             body: spec.limits.body,
             request_timeout: spec.limits.request_timeout,
-            compute_routes: ComputeRoutes::of(description),
+            described,
         }
     }
 
-    /// The route of the manifest that `path` falls under, the most specific one.
+    /// The route of the manifest that `path` falls under, as the ingress finds it: that of the highest rank.
     #[must_use]
     pub fn route_of(&self, path: &str) -> Option<&str> {
-        self.routes
-            .iter()
-            .map(String::as_str)
-            .filter(|route| route_matches(route, path))
-            .max_by_key(|r| r.len())
+        let routes = self.routes.iter().map(String::as_str);
+        routes.filter(|route| route_matches(route, path)).max_by_key(|route| route_rank(route))
+    }
+
+    /// The route that a request leads to as the component describes it, such as `/notes/{id}`; none where it describes none for it.
+    #[must_use]
+    pub fn described_route(&self, method: &str, path: &str) -> Option<Arc<str>> {
+        self.described.find(method, path).map(|route| Arc::clone(&route.path))
     }
 }
 
@@ -248,9 +253,10 @@ pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
         reads,
         writes,
         computations,
-        front: Arc::new(Current::new(Front::new(spec, None))),
+        front: Arc::new(Current::new(Front::new(spec, Arc::default()))),
         stopping: Arc::default(),
         taken: Arc::default(),
+        waits: Waits::default(),
         at_once: None,
     };
     (queues, QueueEnds { reads: read_end, writes: write_end, computations: computation_end })
@@ -270,16 +276,19 @@ impl Queues {
     /// # Errors
     ///
     /// [`Failure::QueueFull`] or [`Failure::Stopping`]; the job was not taken, and its reply is dropped.
-    pub fn submit(&self, front: &Front, job: Job) -> Result<(), Failure> {
+    pub fn submit(&self, front: &Front, mut job: Job) -> Result<(), Failure> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
+        }
+        if job.idempotency_key.is_some() && front.described.repeats(&job.request.method, &job.request.path) {
+            job.idempotency_key = None;
         }
         if let Some(run) = &self.at_once {
             run(job);
             return Ok(());
         }
         let (method, path) = (&job.request.method, &job.request.path);
-        let queue = if front.compute_routes.has(method, path) {
+        let queue = if front.described.computes(method, path) {
             &self.computations
         } else if is_read(method) {
             &self.reads
@@ -291,7 +300,7 @@ impl Queues {
             return Err(Failure::QueueFull);
         }
         self.taken.fetch_add(1, Ordering::Relaxed);
-        queue.send(Work::Job(job)).map_err(|_| Failure::Stopping)
+        queue.send(Work::Job(job, Instant::now())).map_err(|_| Failure::Stopping)
     }
 
     /// What is to be known before a request stands in one of them, now.
@@ -312,9 +321,20 @@ impl Queues {
         self.reads.len().max(self.writes.len()).max(self.computations.len())
     }
 
+    /// The name of each, how many jobs stand in it, and how long jobs have stood in it.
+    #[must_use]
+    pub fn figures(&self) -> [(&'static str, usize, Histogram); 3] {
+        [
+            (Kind::Read, self.reads.len()),
+            (Kind::Write, self.writes.len()),
+            (Kind::Compute, self.computations.len()),
+        ]
+        .map(|(kind, length)| (kind.name(), length, self.waits.of(kind).clone()))
+    }
+
     /// Lets requests in as a release has it.
     pub(crate) fn follow(&self, release: &Release) {
-        self.front.set(Arc::new(Front::new(&release.spec, release.component.description.as_ref())));
+        self.front.set(Arc::new(Front::new(&release.spec, Arc::clone(&release.component.described))));
     }
 }
 
@@ -368,15 +388,18 @@ impl Service {
         for (kind, sender, queue, count) in kinds {
             for number in 0..count {
                 let (engine, context, queue) = (engine.clone(), Arc::clone(&context), queue.clone());
+                let wait = queues.waits.of(kind).clone();
                 let name = format!("{}-{}-{number}", context.name, kind.name());
-                let thread = thread::Builder::new().name(name);
                 stops.push(sender.clone());
-                workers.push(thread.spawn(move || {
+                // What a worker holds is its runner's, and goes with it.
+                let work = move |(): &mut (), progress: &Progress| {
                     if kind == Kind::Compute {
                         give_way();
                     }
-                    work(&engine, &context, &queue);
-                })?);
+                    let runner = Runner::new(engine.clone(), Arc::clone(&context));
+                    Worker::new(runner, queue.clone(), wait.clone()).run(progress);
+                };
+                workers.push(supervise::spawn(name, &queues.stopping, (), work, |(), _| {})?);
             }
         }
         let consumer = Consumer::new(engine.clone(), context, queues.clone());
@@ -397,16 +420,15 @@ impl Service {
             let _ = queue.send(Work::Stop);
         }
         for worker in self.workers {
-            if worker.join().is_err() {
-                tracing::error!("a worker had panicked");
-            }
+            // Its panic stands in the log.
+            let _ = worker.join();
         }
     }
 }
 
 /// What a worker takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Read,
     Write,
     Compute,
@@ -419,20 +441,6 @@ impl Kind {
             Self::Write => "write",
             Self::Compute => "compute",
         }
-    }
-}
-
-/// Runs a worker until it is told to stop.
-///
-/// A panic of the host's own code would be a mistake; it must not cost a service a thread. What the worker held goes with it: its
-/// lease rolls an open batch back, and the replies that are dropped tell their clients that nothing was done.
-fn work(engine: &Engine, context: &Arc<ServiceContext>, queue: &Receiver<Work>) {
-    let run = || {
-        let runner = Runner::new(engine.clone(), Arc::clone(context));
-        Worker::new(runner, queue.clone()).run();
-    };
-    while panic::catch_unwind(AssertUnwindSafe(run)).is_err() {
-        tracing::error!(service = context.name, "a worker panicked and is started anew");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_runtime::{Edge, Problem};
+use bulkhead_runtime::{ChangeError, Edge, Problem};
 use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
 use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
@@ -10,27 +10,27 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::{Admin, deploys, metrics};
 use crate::application::{Application, RebuildError};
 use crate::check;
-use crate::http::body;
+use crate::http::body::RequestBody;
 
 pub(super) type Answered = Result<Response<Full<Bytes>>, Problem>;
 
 /// Bytes of a body that are read where it has too many: whoever deploys the wrong file is to be told so.
-const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
+pub(super) const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
+/// Parked events that are made due in one unit of work.
+const RETRIED_AT_ONCE: u32 = 500;
 /// The most events that are listed at once.
 const EVENTS_MAX: u32 = 1000;
 
-pub(super) async fn answer(admin: Arc<Admin>, request: Request<Incoming>) -> Answered {
+pub(super) async fn answer(admin: Arc<Admin>, request: Request<()>, body: &mut RequestBody) -> Answered {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let body = body::read(request.into_body(), COMPONENT_BYTES_MAX, DISCARDED_MAX).await;
-    let body = body.map_err(deploys::of_body)?;
+    let body = body.read(COMPONENT_BYTES_MAX, DISCARDED_MAX).await.map_err(deploys::of_body)?;
     // What is asked here reads and writes databases: not on a network thread.
     let work = tokio::task::spawn_blocking(move || route(&admin, &method, &path, &query, &body));
     work.await
@@ -68,6 +68,7 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
         ("GET", ["api", "dead-letters"]) => json_of(&dead_letters(application, parameter("service"))?),
         ("GET", ["api", "dead-letters", service, id]) => json_of(&dead_letter(application, service, id)?),
         ("POST", ["api", "dead-letters", service, id, "retry"]) => retry(application, service, id),
+        ("POST", ["api", "dead-letters", "retry"]) => retry_all(application, &parameter),
         ("DELETE", ["api", "dead-letters", service, id]) => drop_dead(application, service, id),
         ("POST", ["api", "replay", service]) => replay(application, service),
         ("GET", ["api", "deploys"]) => json_of(&json!(application.progress())),
@@ -77,6 +78,7 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
         ("POST", ["api", "rollbacks", service]) => {
             deploys::roll_back(&admin.application, service, &parameter)
         }
+        ("GET", ["api", "probations", service]) => deploys::probation(application, service),
         ("GET", ["api", "versions", service]) => deploys::versions(application, service),
         ("POST", ["api", "reload"]) => deploys::reload(application),
         ("POST", ["api", "check"]) => {
@@ -106,6 +108,15 @@ pub(super) fn json_of(value: &Value) -> Answered {
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Problem {
     tracing::error!(%error, "an operator's request failed");
     Problem::new(500, "internal", "The host failed", error.to_string())
+}
+
+fn not_changed(error: &ChangeError) -> Problem {
+    match error {
+        ChangeError::OutcomeUnknown => {
+            Problem::new(503, "outcome-unknown", "The outcome is unknown", error.to_string())
+        }
+        ChangeError::Failed(_) => failed(error),
+    }
 }
 
 pub(super) fn unknown(what: &str) -> Problem {
@@ -196,7 +207,9 @@ fn event_document(source: &str, event: &Logged) -> Value {
     })
 }
 
-fn parked_document(service: &str, parked: &Parked) -> Value {
+fn parked_document(application: &Application, service: &str, parked: &Parked) -> Value {
+    let next = (parked.state == ParkedState::Parked && parked.attempts > 0)
+        .then(|| application.database(service).map(|database| rfc3339(database.wall_time_of(parked.next))));
     json!({
         "service": service,
         "id": parked.id,
@@ -207,7 +220,7 @@ fn parked_document(service: &str, parked: &Parked) -> Value {
         "subject": parked.subject,
         "attempts": parked.attempts,
         "since": rfc3339(parked.since),
-        "next_attempt": (parked.state == ParkedState::Parked && parked.attempts > 0).then(|| rfc3339(parked.next)),
+        "next_attempt": next.flatten(),
         "reason": parked.reason,
         "trace_id": parked.trace_id,
     })
@@ -225,7 +238,7 @@ fn dead_letters(application: &Application, service: Option<&str>) -> Result<Valu
         }
         let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
         let parked = inbox.parked().map_err(|error| failed(&error))?;
-        items.extend(parked.iter().map(|parked| parked_document(name, parked)));
+        items.extend(parked.iter().map(|parked| parked_document(application, name, parked)));
     }
     Ok(json!({ "items": items }))
 }
@@ -245,7 +258,7 @@ fn find(application: &Application, service: &str, id: &str) -> Result<Parked, Pr
 /// One of them, with its data.
 fn dead_letter(application: &Application, service: &str, id: &str) -> Result<Value, Problem> {
     let parked = find(application, service, id)?;
-    let mut document = parked_document(service, &parked);
+    let mut document = parked_document(application, service, &parked);
     let event = if parked.producer == service {
         let station = application.stations().get(service);
         let inbox =
@@ -269,7 +282,7 @@ fn retry(application: &Application, service: &str, id: &str) -> Answered {
     let parked = find(application, service, id)?;
     if let Some(station) = application.stations().get(service) {
         let there = station.consumer.retry_parked(&parked.producer, parked.sequence);
-        if !there.map_err(|error| failed(&error))? {
+        if !there.map_err(|error| not_changed(&error))? {
             return Err(unknown(&format!("{service} has taken {id} meanwhile")));
         }
         for edge in application.edges_to(service) {
@@ -280,11 +293,53 @@ fn retry(application: &Application, service: &str, id: &str) -> Answered {
     json_of(&json!({"service": service, "id": id, "state": "parked"}))
 }
 
+/// Has all dead letters and parked events be tried again that these filters leave: by the service that could not take them, by their
+/// producer and by their type.
+fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&'p str>) -> Answered {
+    let (only, producer, kind) = (parameter("service"), parameter("producer"), parameter("type"));
+    if let Some(service) = only.filter(|service| !application.stations().contains_key(*service)) {
+        return Err(unknown(&format!("there is no service {service:?} with a database")));
+    }
+    let mut retried = serde_json::Map::new();
+    for (name, station) in application.stations() {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
+        let (mut count, mut last) = (0, (String::new(), 0));
+        // A unit of work for each so many: others write in between, and what fails is tried again meanwhile. Each is looked at once.
+        loop {
+            let parked = inbox.parked_after((&last.0, last.1), RETRIED_AT_ONCE);
+            let parked = parked.map_err(|error| failed(&error))?;
+            let Some(end) = parked.last() else { break };
+            last = (end.producer.clone(), end.sequence);
+            let chosen = parked.into_iter().filter(|parked| {
+                producer.is_none_or(|producer| producer == parked.producer)
+                    && kind.is_none_or(|kind| kind == parked.kind)
+            });
+            let chosen: Vec<(String, i64)> =
+                chosen.map(|parked| (parked.producer, parked.sequence)).collect();
+            if !chosen.is_empty() {
+                count += station.consumer.retry_all(&chosen).map_err(|error| not_changed(&error))?;
+            }
+        }
+        if count > 0 {
+            for edge in application.edges_to(name) {
+                edge.refresh();
+            }
+            station.deferred.wake();
+            retried.insert(name.clone(), count.into());
+        }
+    }
+    json_of(&json!({ "retried": retried }))
+}
+
 fn drop_dead(application: &Application, service: &str, id: &str) -> Answered {
     let parked = find(application, service, id)?;
     let dropped = match application.stations().get(service) {
         Some(station) => {
-            station.consumer.drop_dead(&parked.producer, parked.sequence).map_err(|error| failed(&error))?
+            let dropped = station.consumer.drop_dead(&parked.producer, parked.sequence);
+            dropped.map_err(|error| not_changed(&error))?
         }
         None => false,
     };

@@ -34,6 +34,11 @@ pub(super) fn roll_back(
     answer(application.rollback(&only, service, parameter("to"), &options(parameter)))
 }
 
+pub(super) fn probation(application: &Application, service: &str) -> Answered {
+    let none = || problem(&DeployError::Unknown(service.to_owned()));
+    json_of(&json!(application.probation(service).ok_or_else(none)?))
+}
+
 pub(super) fn versions(application: &Application, service: &str) -> Answered {
     let versions = application.versions(service, LISTED_MAX).map_err(|error| problem(&error))?;
     json_of(&json!({ "items": versions }))
@@ -94,6 +99,9 @@ fn problem(error: &DeployError) -> Problem {
             Problem::new(409, "pause-too-long", "Requests would wait for too long", detail)
         }
         DeployError::Drain(_) => Problem::new(409, "drain-timeout", "Handlers did not end in time", detail),
+        DeployError::OutcomeUnknown { .. } => {
+            Problem::new(503, "outcome-unknown", "The outcome is unknown", detail)
+        }
         DeployError::Store(_) | DeployError::Host(_) => failed(error),
     }
 }

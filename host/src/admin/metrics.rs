@@ -4,22 +4,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bulkhead_runtime::{Edge, Problem};
+use bulkhead_runtime::{Edge, Problem, supervise};
 use bulkhead_store::LogReader;
 use bulkhead_types::from_rfc3339;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use http_body_util::Full;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::application::Application;
 use crate::check::LastCheck;
+use crate::telemetry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EdgeLabels {
@@ -41,6 +45,17 @@ struct ReplicaLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CheckLabels {
     kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ThreadLabels {
+    thread: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabels {
+    service: String,
+    queue: &'static str,
 }
 
 type Seconds<L> = Family<L, Gauge<f64, AtomicU64>>;
@@ -144,9 +159,80 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
             findings.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
+    threads(&mut registry);
+    queues(application, &mut registry);
+    let connections = application.connections();
+    let open: Gauge = Gauge::default();
+    open.set(i64::try_from(connections.open()).unwrap_or(i64::MAX));
+    registry.register("connections_open", "Connections of clients", open);
+    let accepted: Counter = Counter::default();
+    accepted.inc_by(connections.accepted());
+    registry.register("connections_accepted", "Connections since the host started", accepted);
+
+    // Their names are those of a convention, without a prefix.
+    let mut http = Registry::default();
+    application.http_figures().register(&mut http);
     let mut text = String::new();
-    encode(&mut text, &registry)?;
+    encode_registry(&mut text, &registry)?;
+    encode_registry(&mut text, &http)?;
+    encode_eof(&mut text)?;
     Ok(text)
+}
+
+/// What is to be known of the process itself.
+fn threads(registry: &mut Registry) {
+    let dropped = Counter::<u64>::default();
+    registry.register(
+        "log_lines_dropped",
+        "Log lines that could not be written to standard error, or not as fast as they came, since the host started",
+        dropped.clone(),
+    );
+    dropped.inc_by(telemetry::dropped_lines());
+    let restarted = Family::<ThreadLabels, Counter>::default();
+    registry.register(
+        "threads_restarted",
+        "How often a thread panicked and was restarted since the host started",
+        restarted.clone(),
+    );
+    for (thread, count) in supervise::restarts() {
+        restarted.get_or_create(&ThreadLabels { thread }).inc_by(count);
+    }
+    let down = Family::<ThreadLabels, Gauge>::default();
+    registry.register("threads_down", "1 for each thread that is to run and does not", down.clone());
+    for thread in supervise::down() {
+        down.get_or_create(&ThreadLabels { thread }).set(1);
+    }
+}
+
+/// How many requests stand in each queue of each service, and how long requests have stood there.
+fn queues(application: &Application, registry: &mut Registry) {
+    let lengths = Family::<QueueLabels, Gauge>::default();
+    let mut waits = Vec::new();
+    for (service, queues) in &application.surroundings().directory {
+        for (queue, length, wait) in queues.figures() {
+            let labels = QueueLabels { service: service.clone(), queue };
+            lengths.get_or_create(&labels).set(i64::try_from(length).unwrap_or(i64::MAX));
+            waits.push((labels, wait));
+        }
+    }
+    registry.register("queue_requests", "Requests and calls that stand in the queue", lengths);
+    registry.register_collector(Box::new(QueueWaits(waits)));
+}
+
+/// The histograms that services' queues keep themselves.
+#[derive(Debug)]
+struct QueueWaits(Vec<(QueueLabels, Histogram)>);
+
+impl Collector for QueueWaits {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let help = "Time that requests and calls have stood in the queue";
+        let mut metric =
+            encoder.encode_descriptor("queue_wait", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        for (labels, wait) in &self.0 {
+            wait.encode(metric.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
 }
 
 /// How many events a consumer has not taken, and how old the oldest of them is.

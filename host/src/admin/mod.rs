@@ -15,14 +15,15 @@ use bulkhead_runtime::Problem;
 use bulkhead_types::{Current, TraceId};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
 pub use self::token::{AdminToken, TOKEN_FILE};
 use crate::application::Application;
 use crate::check::LastCheck;
-use crate::http::{Listening, own, problem_response};
+use crate::http::body::RequestBody;
+use crate::http::{Answer, Answering, Listening, own, problem_response, unreadable, well_formed};
 use crate::interface::{Interface, PROBLEMS};
 
 /// The file in the data folder that has the admin port's address.
@@ -56,26 +57,40 @@ impl Admin {
     pub fn listening(self: &Arc<Self>, listener: TcpListener) -> std::io::Result<Listening> {
         let address = listener.local_addr()?.to_string();
         std::fs::write(self.application.manifest().data.join(ADDRESS_FILE), address)?;
-        let this = Arc::clone(self);
-        Ok(Listening::new(listener, move |_, request| {
-            let this = Arc::clone(&this);
-            Box::pin(async move { this.answer(request).await })
-        }))
+        Ok(Listening::new(listener, Arc::<Self>::clone(self)))
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let trace_id = TraceId::new(self.application.surroundings().random.as_ref()).to_string();
+    async fn answered(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let trace_id = self.trace_id();
+        let (head, incoming) = request.into_parts();
+        let mut body = RequestBody::new(&head, incoming);
+        let mut response = self
+            .route(Request::from_parts(head, ()), &mut body, &trace_id)
+            .await
+            .unwrap_or_else(|problem| problem_response(&problem, &trace_id));
+        body.end(api::DISCARDED_MAX, &mut response).await;
+        response
+    }
+
+    async fn route(
+        self: Arc<Self>,
+        mut request: Request<()>,
+        body: &mut RequestBody,
+        trace_id: &str,
+    ) -> Result<Response<Full<Bytes>>, Problem> {
+        well_formed::check(&mut request)?;
         // Of the pages this one alone: the others are of the other port.
         let interface = self.interface.get();
         let page = (request.uri().path() == PROBLEMS).then(|| interface.page(PROBLEMS)).flatten();
-        if let Some(response) = own(&request, page, true, &trace_id) {
-            return response;
+        if let Some(response) = own(&request, page, false, trace_id) {
+            return Ok(response);
         }
-        let answered = match self.check(request.headers()) {
-            Ok(()) => api::answer(self, request).await,
-            Err(problem) => Err(problem),
-        };
-        answered.unwrap_or_else(|problem| problem_response(&problem, &trace_id))
+        self.check(request.headers())?;
+        api::answer(self, request, body).await
+    }
+
+    fn trace_id(&self) -> String {
+        TraceId::new(self.application.surroundings().random.as_ref()).to_string()
     }
 
     /// Whether a request is from who may: by way of this machine's own name, from no page of another origin, and with the token.
@@ -97,6 +112,16 @@ impl Admin {
             "the admin port wants Authorization: Bearer TOKEN, with the token in {TOKEN_FILE} of the data folder"
         );
         Err(Problem::new(401, "invalid-token", "The token is not valid", detail))
+    }
+}
+
+impl Answer for Admin {
+    fn answer(self: Arc<Self>, _: IpAddr, request: Request<Incoming>) -> Answering {
+        Box::pin(async move { self.answered(request).await })
+    }
+
+    fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
+        unreadable(status).map(|problem| problem_response(&problem, &self.trace_id()))
     }
 }
 

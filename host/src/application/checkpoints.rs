@@ -1,11 +1,13 @@
 //! Moving the write-ahead logs into the databases.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bulkhead_runtime::supervise::{self, Progress};
 use bulkhead_store::Checkpointer;
 
 /// How often the write-ahead logs are looked at.
@@ -16,7 +18,8 @@ type Shared = Arc<Mutex<BTreeMap<String, Checkpointer>>>;
 
 /// The thread that moves the write-ahead logs into the databases.
 pub(super) struct Checkpoints {
-    stop: Sender<()>,
+    wake: Sender<()>,
+    stop: Arc<AtomicBool>,
     checkpointers: Shared,
     thread: JoinHandle<()>,
 }
@@ -27,17 +30,21 @@ impl Checkpoints {
     ) -> std::io::Result<Self> {
         let checkpointers: Shared = Arc::new(Mutex::new(checkpointers.into_iter().collect()));
         let shared = Arc::clone(&checkpointers);
-        let (stop, stopped) = mpsc::channel();
-        let thread = thread::Builder::new().name("checkpoints".into()).spawn(move || {
-            while stopped.recv_timeout(CHECKPOINT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        let (wake, woken) = mpsc::channel();
+        let stop = Arc::<AtomicBool>::default();
+        let run = move |woken: &mut Receiver<()>, progress: &Progress| {
+            while woken.recv_timeout(CHECKPOINT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                supervise::point("turn");
                 for checkpointer in shared.lock().unwrap_or_else(PoisonError::into_inner).values() {
                     if let Err(error) = checkpointer.tick() {
                         tracing::warn!(%error, "a checkpoint failed");
                     }
                 }
+                progress.made();
             }
-        })?;
-        Ok(Self { stop, checkpointers, thread })
+        };
+        let thread = supervise::spawn("checkpoints".to_owned(), &stop, woken, run, |_, _| {})?;
+        Ok(Self { wake, stop, checkpointers, thread })
     }
 
     /// A service has another database from now on.
@@ -47,9 +54,9 @@ impl Checkpoints {
     }
 
     pub(super) fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the checkpoint thread had panicked");
-        }
+        self.stop.store(true, Ordering::Release);
+        drop(self.wake);
+        // Its panic stands in the log.
+        let _ = self.thread.join();
     }
 }

@@ -1,13 +1,16 @@
 //! The databases of an application: which file is whose, and bringing each to its replicas and its schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulkhead_runtime::Component;
-use bulkhead_store::{Activation, Database, FileIdentity, LogReader, Settings, StoreError, Upgrade};
+use bulkhead_store::{
+    Activation, Database, FileIdentity, Filled, FindOwner, Owner, ReplicaSpec, Settings, StoreError, Upgrade,
+};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
+use super::deploy::crash::Point;
 use super::{StartError, at};
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -82,23 +85,92 @@ pub(super) fn open(
     if wrong.is_empty() { Ok(opened) } else { Err(StartError(wrong)) }
 }
 
+/// The services, those first whose data others keep copies of: what says what they hold wants their schema. Where two keep copies of each
+/// other's data, the one of the two that is not prepared yet is read by its events.
+pub(super) fn owners_first(manifest: &Manifest) -> Vec<&str> {
+    fn visit<'m>(
+        manifest: &'m Manifest,
+        name: &'m str,
+        begun: &mut BTreeSet<&'m str>,
+        order: &mut Vec<&'m str>,
+    ) {
+        if !begun.insert(name) {
+            return;
+        }
+        for replica in manifest.services.get(name).iter().flat_map(|entry| &entry.replicas) {
+            visit(manifest, &replica.owner, begun, order);
+        }
+        order.push(name);
+    }
+    let (mut begun, mut order) = (BTreeSet::new(), Vec::new());
+    for name in manifest.services.keys() {
+        visit(manifest, name, &mut begun, &mut order);
+    }
+    order
+}
+
+/// Where the rows of a replica are read, for the service whose database is at `path`.
+pub(super) fn owner<'o>(
+    manifest: &'o Manifest,
+    replica: &ReplicaSpec,
+    database: Option<&'o Arc<Database>>,
+    path: &Path,
+) -> Result<Option<Owner<'o>>, StoreError> {
+    let Some(database) = database else {
+        let why = "its owner has no database".to_owned();
+        return Err(StoreError::Replica { path: path.to_owned(), name: replica.name.clone(), why });
+    };
+    Ok(Some(Owner { database, select: select_of(manifest, replica) }))
+}
+
+/// What says which rows a replica has, if the manifest does.
+#[must_use]
+pub fn select_of<'m>(manifest: &'m Manifest, replica: &ReplicaSpec) -> Option<&'m str> {
+    let entity = manifest.services.get(&replica.owner)?.entities.get(&replica.name)?;
+    Some(&entity.select)
+}
+
+/// Tells which replicas were filled.
+pub(super) fn tell_of_filled(service: &str, filled: &[Filled]) {
+    for Filled { name, rows, source, unusable } in filled {
+        tracing::info!(service, replica = name, rows, ?source, "a replica was filled");
+        if let Some(why) = unusable {
+            tracing::warn!(
+                service,
+                replica = name,
+                why,
+                "the select of its entity can't be used: its events were"
+            );
+        }
+    }
+}
+
+/// Makes a service's replicas, where nobody else uses its database.
+pub(super) fn fill(
+    database: &Database,
+    entry: &ServiceEntry,
+    find: &FindOwner<'_>,
+) -> Result<(), StoreError> {
+    let staged = database.stage_replicas(&entry.replicas, &entry.spec.grants.subscribes, find)?;
+    let Some(mut refill) = staged else { return Ok(()) };
+    Point::Staged.reach();
+    refill.write(None)?;
+    Point::Filled.reach();
+    tell_of_filled(&entry.spec.name, &refill.commit()?);
+    Point::FillCommitted.reach();
+    Ok(())
+}
+
 /// Makes a service's replicas, and brings its database to the component's schema.
 pub(super) fn prepare(
     database: &Database,
     entry: &ServiceEntry,
     component: &Component,
     activation: Option<&Activation>,
-    all: &BTreeMap<String, Arc<Database>>,
+    (manifest, all): (&Manifest, &BTreeMap<String, Arc<Database>>),
 ) -> Result<(), StoreError> {
-    let owners = |name: &str| match all.get(name) {
-        Some(owner) => LogReader::open(owner),
-        None => Err(StoreError::Replica {
-            path: database.path().to_owned(),
-            name: name.to_owned(),
-            why: "its owner has no database".to_owned(),
-        }),
-    };
-    database.make_replicas(&entry.replicas, &owners)?;
+    let find = |replica: &ReplicaSpec| owner(manifest, replica, all.get(&replica.owner), database.path());
+    fill(database, entry, &find)?;
     let upgrade = Upgrade { migrations: &component.migrations, activation, ..Upgrade::default() };
     let outcome = database.upgrade(&upgrade, &rfc3339(SystemClock.now()))?;
     if !outcome.applied.is_empty() {

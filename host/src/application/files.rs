@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use bulkhead_build::folder_of;
+
 /// What is behind the name of a file until it is whole: one that a process leaves which was killed can go.
 pub(super) const UNFINISHED: &str = "new";
 
@@ -18,5 +20,5 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }

@@ -90,8 +90,8 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
         .map(|limits| limits.read_workers + limits.write_workers + limits.compute_workers)
         .sum();
     let memory = limits.map(|limits| limits.memory).max().unwrap_or(limits::MEMORY_DEFAULT);
-    // A worker has one instance at a time, and so have a lane and the thread of a service's timers.
-    let lanes = manifest.edges().len() + manifest.services.len();
+    // A worker has one instance at a time, and so have a lane and the two threads of a service's timers and parked events.
+    let lanes = manifest.edges().len() + 2 * manifest.services.len();
     let instances = u32::try_from(workers + lanes + SPARE_INSTANCES).unwrap_or(u32::MAX);
     Engine::new(instances, memory).map_err(|error| {
         StartError(vec![format!(
@@ -183,35 +183,44 @@ impl CompiledFile {
 pub(super) fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<String> {
     let spec = &entry.spec;
     let mut wrong = component.description.as_ref().map(crate::interface::mistakes).unwrap_or_default();
-    let mut lacks = |uses: &str, grant: &str, example: String| {
-        wrong.push(format!("the component {uses}, and the manifest gives it no `{grant}`; add {example}"));
+    let mut lacks = |uses: &str, lacks: &str, example: String| {
+        wrong.push(format!("the component {uses}, and its section of the manifest {lacks}; add {example}"));
     };
     let database = format!("database = \"sqlite:data/{}.db\"", spec.name);
-    for interface in ["bulkhead:service/snapshot", "bulkhead:service/transaction", "bulkhead:service/outbox"]
+    for interface in
+        ["snapshot", "transaction", "outbox", "answers"].map(|name| format!("bulkhead:service/{name}"))
     {
-        if imports.imports(interface) && entry.database.is_none() {
-            lacks(&format!("imports {interface}"), "database", database.clone());
+        if imports.imports(&interface) && entry.database.is_none() {
+            lacks(&format!("imports {interface}"), "names no `database`", database.clone());
         }
     }
     if !component.migrations.is_empty() && entry.database.is_none() {
-        lacks("has migrations", "database", database);
+        lacks("has migrations", "names no `database`", database);
     }
     if imports.imports("bulkhead:service/services") && spec.grants.calls.is_empty() {
         lacks(
             "imports bulkhead:service/services",
-            "calls",
+            "lists no service in `calls`",
             "calls = [\"…\"] with the services that it calls".to_owned(),
         );
     }
     if let Some(description) = &component.description {
         for kind in &description.publishes {
             if !spec.grants.publishes.contains(kind) {
-                lacks(&format!("publishes {kind}"), "publishes", format!("\"{kind}\" to publishes"));
+                lacks(
+                    &format!("publishes {kind}"),
+                    &format!("does not list {kind} in `publishes`"),
+                    format!("\"{kind}\" to publishes"),
+                );
             }
         }
         for kind in &description.subscribes {
             if !spec.grants.subscribes.contains(kind) && !spec.grants.timers.contains(kind) {
-                lacks(&format!("subscribes to {kind}"), "subscribes", format!("\"{kind}\" to subscribes"));
+                lacks(
+                    &format!("subscribes to {kind}"),
+                    &format!("does not list {kind} in `subscribes`"),
+                    format!("\"{kind}\" to subscribes"),
+                );
             }
         }
         let handled = |kind: &&String| !description.subscribes.contains(kind);

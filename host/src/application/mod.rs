@@ -9,6 +9,7 @@ mod files;
 mod load;
 mod probation;
 mod rebuild;
+mod refill;
 mod reload;
 mod routes;
 mod start;
@@ -20,22 +21,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
     Bell, ComponentCache, Consumer, Deferred, Deliveries, Description, Edge, EmbeddedLog, Engine, EventLog,
-    Service, Surroundings,
+    Service, Surroundings, supervise,
 };
 use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
 
 use self::checkpoints::Checkpoints;
-pub use self::databases::{cache, database_file};
+pub use self::databases::{cache, database_file, select_of};
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
 pub use self::load::CompiledFile;
+pub use self::probation::{ProbationReport, ProbationState};
 pub use self::rebuild::{RebuildError, Rebuilt};
 pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
 pub use self::start::{describe, faults};
 use self::versions::VersionFiles;
-use crate::http::Connections;
-use crate::identity::{Identity, Revocations};
+use crate::http::{Connections, HttpFigures};
+use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -89,10 +91,14 @@ pub struct Application {
     stations: BTreeMap<String, Station>,
     /// The databases that say which version is active, of services that have none.
     ledgers: BTreeMap<String, Arc<Database>>,
-    identity: Mutex<Option<Identity>>,
+    /// None where the manifest has no `auth`, also when the application has stopped.
+    token_check: Option<TokenCheck>,
+    /// What it goes by, until the application stops.
+    identity: Mutex<Option<Arc<Identity>>>,
     interface: Arc<Current<Interface>>,
     routes: Arc<Current<Routes>>,
     connections: Arc<Connections>,
+    http_figures: Arc<HttpFigures>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
     /// The edges that there are instances for.
     lanes_max: usize,
@@ -104,6 +110,8 @@ pub struct Application {
     stopping: Arc<AtomicBool>,
     /// How far the deploy is that runs, or the last one.
     progress: Mutex<Progress>,
+    /// The last version of each service that was on probation.
+    probations: Mutex<BTreeMap<String, probation::Watched>>,
     /// Held until the last connection is closed.
     _folder: DataFolder,
 }
@@ -211,6 +219,11 @@ impl Application {
         Arc::clone(&self.connections)
     }
 
+    /// The figures of HTTP.
+    pub(crate) fn http_figures(&self) -> Arc<HttpFigures> {
+        Arc::clone(&self.http_figures)
+    }
+
     /// What the components say of themselves now, by service.
     fn described(&self) -> BTreeMap<String, Description> {
         let described = self.consumers.iter().filter_map(|(name, consumer)| {
@@ -224,14 +237,16 @@ impl Application {
         self.database(service).or_else(|| self.ledgers.get(service).cloned())
     }
 
-    /// The check of requests' tokens, for the one who serves; none where the manifest has no `auth`.
-    pub(crate) fn take_identity(&self) -> Option<Identity> {
-        self.identity.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The check of requests' tokens, the same one for every listener; none where the manifest has no `auth`, and for no other reason: without it
+    /// everybody is anonymous.
+    pub(crate) fn token_check(&self) -> Option<TokenCheck> {
+        self.token_check.clone()
     }
 
     /// Answers what was taken, and ends every thread. The last connection to a database cuts its log back.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        drop(self.identity.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.stations.values().for_each(Self::stop_deliveries);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((services, checkpoints)) = running else { return };
@@ -253,8 +268,14 @@ fn open_log(logs: &Logs, producer: &str) -> Result<Option<Box<dyn EventLog>>, St
 fn after_commit(bell: Arc<Bell>, deferred: Arc<Deferred>, revoked: Option<Arc<Revocations>>) -> AfterCommit {
     Arc::new(move |happened| {
         if let Some(head) = happened.head {
-            if let Some(revoked) = &revoked {
-                revoked.follow();
+            // The batch is durable: a panic here must not take its answers along. Tokens count no more then: see `Revocations`.
+            if let Some(revoked) = &revoked
+                && let Some(why) = supervise::caught(|| revoked.follow())
+            {
+                tracing::error!(
+                    why,
+                    "the host panicked where it reads ended tokens: no token counts until it can"
+                );
             }
             bell.ring(head);
         }

@@ -4,20 +4,132 @@
 //! manifest's file has become nor another deploy that compiles. A reload that changes the section ends the probation, for the way back would
 //! undo it.
 
-use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use bulkhead_runtime::{Component, Probation, Release, ServiceSpec, Version};
-use bulkhead_store::{Activation, How, Upgrade};
+use bulkhead_runtime::{Component, Probation, Release, ServiceSpec, Version, supervise};
+use bulkhead_store::{Activation, How, Seen, Upgrade};
 use bulkhead_types::limits::PROBATION;
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
+use serde::Serialize;
 
 use super::Application;
 use super::deploy::LEASE_WAIT;
 use crate::manifest::ServiceEntry;
 
+/// A version that is, or was, on probation.
+pub(super) struct Watched {
+    version: Version,
+    probation: Arc<Probation>,
+    /// Why it failed, and what came of that, once it is known.
+    fate: Arc<OnceLock<(String, Fate)>>,
+}
+
+/// What came of a failed probation.
+enum Fate {
+    /// The version before serves again.
+    Returned,
+    /// It can't take its place, for this reason.
+    Stuck(String),
+    /// The version did not serve any more.
+    Replaced,
+}
+
+/// How a probation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbationState {
+    /// No version was on probation since the host started.
+    None,
+    /// Its time is not over, or the version before is about to take its place.
+    Running,
+    /// The version stays.
+    Passed,
+    /// The version before serves again.
+    Failed,
+    /// It failed, and the version before could not take its place.
+    Stuck,
+    /// Somebody put another version in its place.
+    Replaced,
+}
+
+/// How the probation of a service's version stands, or how it ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProbationReport {
+    /// The service.
+    pub service: String,
+    /// The version that is or was on probation; empty where there was none.
+    pub version: String,
+    /// How it stands.
+    pub state: ProbationState,
+    /// Its time that is left.
+    pub seconds_left: f64,
+    /// How many handlers ended in its time.
+    pub handlers: u32,
+    /// How many of them failed.
+    pub failed: u32,
+    /// Why it failed; empty where it did not.
+    pub reason: String,
+    /// The version that serves now.
+    pub serves: String,
+}
+
+impl Application {
+    /// How the last probation of a service's version stands; none where there is no such service.
+    #[must_use]
+    pub fn probation(&self, service: &str) -> Option<ProbationReport> {
+        let serves = self.consumers().get(service)?.release().component.version.clone();
+        let mut report = ProbationReport {
+            service: service.to_owned(),
+            version: String::new(),
+            state: ProbationState::None,
+            seconds_left: 0.0,
+            handlers: 0,
+            failed: 0,
+            reason: String::new(),
+            serves: serves.to_string(),
+        };
+        let probations = self.probations.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Watched { version, probation, fate }) = probations.get(service) else { return Some(report) };
+        // Before the fate is looked at: one that was failed by then is not taken for one that passed.
+        let (left, handlers, failed) = probation.standing();
+        report.version = version.to_string();
+        (report.seconds_left, report.handlers, report.failed) = (left.as_secs_f64(), handlers, failed);
+        report.state = match fate.get() {
+            Some((why, fate)) => {
+                report.reason.clone_from(why);
+                match fate {
+                    Fate::Returned => ProbationState::Failed,
+                    Fate::Stuck(error) => {
+                        report.reason =
+                            format!("{why}; and the version before could not take its place: {error}");
+                        ProbationState::Stuck
+                    }
+                    Fate::Replaced => ProbationState::Replaced,
+                }
+            }
+            None if probation.is_failed() => ProbationState::Running,
+            None if serves != *version => ProbationState::Replaced,
+            None if left > Duration::ZERO => ProbationState::Running,
+            None => ProbationState::Passed,
+        };
+        Some(report)
+    }
+}
+
 /// Who goes back.
 const AUTHOR: &str = "the host";
+
+/// Whoever waits to learn what came of a failed probation is told, also where the host panics at it.
+struct OrStuck(Arc<OnceLock<(String, Fate)>>);
+
+impl Drop for OrStuck {
+    fn drop(&mut self) {
+        // Nothing where it is known.
+        let why = "the host panicked at it; the log says more".to_owned();
+        let _ = self.0.set((String::new(), Fate::Stuck(why)));
+    }
+}
 
 /// What there was before a version that is on probation.
 struct Before {
@@ -44,27 +156,42 @@ pub(super) fn of(
         spec: Arc::clone(&before.spec),
         entry: application.manifest().services.get(name).cloned(),
     };
+    let fate = Arc::new(OnceLock::new());
+    let (ended, unspawned, version) = (Arc::clone(&fate), Arc::clone(&fate), component.version.clone());
     let failed = move |why: String| {
         let (name, version) = (before.name.clone(), before.failing.clone());
         tracing::error!(service = name, %version, why, "a version fails its probation");
         // A worker tells of it, which is not to wait for the writer lease.
-        let thread = std::thread::Builder::new().name(format!("{name}-return"));
-        let spawned = thread.spawn(move || match before.go_back(&why) {
-            Ok(true) => tracing::error!(
-                service = name, failed = %version, serves = %before.component.version, why,
-                "the version failed its probation, and the one before it serves again"
-            ),
-            Ok(false) => {}
-            Err(error) => tracing::error!(
-                service = name, %version, error,
-                "the version fails, and the one before it can't take its place"
-            ),
+        let thread = format!("{name}-return");
+        let spawned = supervise::spawn_once(thread, move || {
+            let _or_stuck = OrStuck(Arc::clone(&ended));
+            match before.go_back(&why) {
+                Ok(true) => {
+                    tracing::error!(
+                        service = name, failed = %version, serves = %before.component.version, why,
+                        "the version failed its probation, and the one before it serves again"
+                    );
+                    let _ = ended.set((why, Fate::Returned));
+                }
+                Ok(false) => drop(ended.set((why, Fate::Replaced))),
+                Err(error) => {
+                    tracing::error!(
+                        service = name, %version, error,
+                        "the version fails, and the one before it can't take its place"
+                    );
+                    let _ = ended.set((why, Fate::Stuck(error)));
+                }
+            }
         });
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread to go back on");
+            let _ = unspawned.set((String::new(), Fate::Stuck(error.to_string())));
         }
     };
-    Arc::new(Probation::new(PROBATION, Box::new(failed)))
+    let probation = Arc::new(Probation::new(PROBATION, Box::new(failed)));
+    let watched = Watched { version, probation: Arc::clone(&probation), fate };
+    application.probations.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), watched);
+    probation
 }
 
 impl Before {
@@ -95,7 +222,13 @@ impl Before {
             ..Upgrade::default()
         };
         let upgrader = ledger.upgrader().map_err(|error| error.to_string())?;
-        let record = || upgrader.upgrade(&upgrade, &activation.at).map_err(|error| error.to_string());
+        let record = || match upgrader.upgrade(&upgrade, &activation.at) {
+            Err(error) if error.unknown_outcome() == Some(Seen::New) => {
+                tracing::error!(service = self.name, %error, "the way back may be lost after a crash");
+                Ok(())
+            }
+            recorded => recorded.map(drop).map_err(|error| error.to_string()),
+        };
         // A version on probation changed no schema.
         let change = application.begin_to_change_edges(application.manifest_with(&self.name, entry.clone()));
         let recorded = consumer

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use bulkhead_build::folder_of;
 use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge, ServiceDatabase};
-use bulkhead_store::{Checkpointer, Database, FileIdentity, LogReader, Settings, StoreError};
+use bulkhead_store::{Checkpointer, Database, FileIdentity, ReplicaSpec, Settings, StoreError};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::versions::HISTORY;
@@ -116,11 +117,19 @@ impl Application {
                 activations.reverse();
                 database.database.take_over_activations(&activations)?;
             }
-            point(&databases::pointer(&base), &path)?;
-            Ok((rebuilt, database))
+            let pointed = point(&databases::pointer(&base), &path);
+            match pointed {
+                // The name was replaced, and whether that is on the disk is not known: both databases stay until the next start, which
+                // removes the one that is not named.
+                Err(error) if databases::active(&base) == path => {
+                    tracing::error!(service = name, %error, "a rebuild serves, and may be lost if the machine fails");
+                    Ok((rebuilt, database, false))
+                }
+                pointed => pointed.map(|()| (rebuilt, database, true)),
+            }
         });
         let switched = match switched {
-            Ok((rebuilt, database)) => {
+            Ok((rebuilt, database, is_final)) => {
                 station.consumer.switch(station.consumer.release().with_database(database));
                 if let Ok(checkpointer) = self.checkpointer(station)
                     && let Some((_, checkpoints)) =
@@ -128,7 +137,9 @@ impl Application {
                 {
                     checkpoints.replace(name, checkpointer);
                 }
-                remove(&before);
+                if is_final {
+                    remove(&before);
+                }
                 Ok(rebuilt)
             }
             Err(error) => {
@@ -170,11 +181,12 @@ impl Filling {
         FileIdentity::of(path)?;
         let database = Database::open(settings)?;
         let logs = &application.logs;
-        let owners = |name: &str| match logs.get(name) {
-            Some((owner, _)) => LogReader::open(owner),
-            None => Err(StoreError::NoDatabase { service: name.to_owned() }),
+        let manifest = application.manifest();
+        let find = |replica: &ReplicaSpec| {
+            let owner = logs.get(&replica.owner).map(|(owner, _)| owner);
+            databases::owner(&manifest, replica, owner, database.path())
         };
-        database.make_replicas(&entry.replicas, &owners)?;
+        databases::fill(&database, entry, &find)?;
         let release = station.consumer.release();
         database.migrate(&release.component.migrations, &rfc3339(SystemClock.now()))?;
         let after = after_commit(Arc::new(Bell::default()), Arc::clone(&station.deferred), None);
@@ -238,7 +250,7 @@ fn point(pointer: &Path, path: &Path) -> Result<(), RebuildError> {
 pub(super) fn remove_leftovers(base: &Path) {
     let active = databases::active(base);
     let Some(stem) = base.file_stem().and_then(|stem| stem.to_str()) else { return };
-    let Ok(entries) = std::fs::read_dir(base.parent().unwrap_or(Path::new("."))) else { return };
+    let Ok(entries) = std::fs::read_dir(folder_of(base)) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let number = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".db"));

@@ -1,10 +1,11 @@
-//! Taking in what has changed in the manifest while the services serve: routes, limits, grants and config. All of it, or nothing.
+//! Taking in what has changed in the manifest while the services serve: routes, limits, grants, config and replicas. All of it, or nothing.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bulkhead_runtime::{Consumer, DispatchError, Edge, Held, Release};
 
+use super::refill::{ChangedReplicas, Refills};
 use super::{Application, DeployError, Edges, Maintenance, Routes, load};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
@@ -37,10 +38,14 @@ impl Application {
     /// See [`ReloadError`]; unless it says otherwise, nothing has changed.
     pub fn reload(&self, _only: &Maintenance<'_>) -> Result<Reloaded, ReloadError> {
         let started = std::time::Instant::now();
+        let manifest = self.read_manifest().map_err(ReloadError::Refused)?;
+        // Read before anything waits for it, and before anything is locked.
+        let changed = self.changed_replicas(&manifest);
+        let mut wrong = Vec::new();
+        let mut refills = Refills::read(&manifest, &self.logs, &changed, &mut wrong);
         let _switching = self.switching();
         let running = self.manifest();
-        let manifest = self.read_manifest().map_err(ReloadError::Refused)?;
-        let mut wrong = restart_needed(&running, &manifest);
+        wrong.extend(restart_needed(&running, &manifest));
         wrong.extend(self.too_many_edges(&manifest));
         let mut releases = Vec::new();
         let mut services = Vec::new();
@@ -51,7 +56,7 @@ impl Application {
             };
             wrong.extend(self.restart_needed_for(name, before, entry));
             let release = consumer.release();
-            if *release.spec == entry.spec {
+            if *release.spec == entry.spec && before.replicas == entry.replicas {
                 continue;
             }
             services.push(name.clone());
@@ -73,10 +78,40 @@ impl Application {
             return Err(ReloadError::Refused(wrong));
         }
         let change = self.begin_to_change_edges(manifest);
-        self.take(releases, &change, None);
+        match refills.write(self) {
+            Ok(mut held) => {
+                for (consumer, release) in &mut releases {
+                    if refills.are_of(consumer.name()) {
+                        // The writer, and all readers, know the replicas of before.
+                        release.database =
+                            release.database.as_ref().map(|database| Arc::new(database.reopened()));
+                    }
+                }
+                let last = held.pop();
+                self.take(releases, &change, last);
+            }
+            Err(why) => {
+                // As they were: nothing else has changed yet.
+                self.end_to_change_edges(&change)?;
+                return Err(ReloadError::Refused(vec![why]));
+            }
+        }
         self.end_to_change_edges(&change)?;
         tracing::info!(?services, "the manifest was read anew");
         Ok(Reloaded { services, milliseconds: started.elapsed().as_secs_f64() * 1e3 })
+    }
+
+    /// The services whose replicas are declared otherwise than before.
+    fn changed_replicas(&self, manifest: &Manifest) -> Vec<ChangedReplicas> {
+        let running = self.manifest();
+        let changed = manifest.services.iter().filter_map(|(name, entry)| {
+            let before = running.services.get(name)?;
+            let consumer = self.consumers().get(name)?.clone();
+            let database = Arc::clone(&consumer.database()?.database);
+            let is_changed = before.replicas != entry.replicas;
+            is_changed.then(|| ChangedReplicas { consumer, database, entry: entry.clone() })
+        });
+        changed.collect()
     }
 
     /// The section of a service as the manifest's file has it now: what a deploy of that service goes by.
@@ -88,7 +123,12 @@ impl Application {
             let why = format!("{} has no service {name} any more", running.path.display());
             DeployError::Refused(vec![why])
         })?;
-        let wrong = self.restart_needed_for(name, before, &entry);
+        let mut wrong = self.restart_needed_for(name, before, &entry);
+        if before.replicas != entry.replicas {
+            wrong.push(format!(
+                "service.{name}: replica has changed; run `bulkhead reload` first, which fills what is new"
+            ));
+        }
         if !wrong.is_empty() {
             return Err(wrong.into());
         }
@@ -122,7 +162,8 @@ impl Application {
     fn read_manifest(&self) -> Result<Manifest, Vec<String>> {
         let running = self.manifest();
         let read = Manifest::read(&running.path).map_err(|error| vec![error.to_string()])?;
-        Ok(Manifest { listen: running.listen, admin: running.admin, data: running.data.clone(), ..read })
+        let (listen, admin, data) = (running.listen, running.admin, running.data.clone());
+        Ok(Manifest { listen, admin, data, access_log: running.access_log, ..read })
     }
 
     /// What of a service's section can't change while it serves.
@@ -134,7 +175,6 @@ impl Application {
         let mut wrong = Vec::new();
         for (what, changed) in [
             ("database", before.database != now.database),
-            ("replica", before.replicas != now.replicas),
             ("rebuildable", before.rebuildable != now.rebuildable),
             ("limits: the number of workers", workers(old) != workers(new)),
         ] {
@@ -237,9 +277,6 @@ fn routes_of(manifest: &Manifest) -> Vec<(String, Vec<String>)> {
 /// What of an application can't change while it runs.
 fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
     let mut wrong = Vec::new();
-    let line_of_no_account = |auth: &Option<crate::manifest::Auth>| {
-        auth.clone().map(|auth| crate::manifest::Auth { line: 0, ..auth })
-    };
     let revoker = |manifest: &Manifest| {
         let kind = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
         kind.and_then(|kind| manifest.publisher(kind)).map(str::to_owned)
@@ -247,7 +284,7 @@ fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
     for (what, changed) in [
         ("application.name", before.name != now.name),
         ("who publishes application.auth.revoked_by", revoker(before) != revoker(now)),
-        ("application.auth", line_of_no_account(&before.auth) != line_of_no_account(&now.auth)),
+        ("application.auth", before.auth != now.auth),
     ] {
         if changed {
             wrong.push(format!("{what} has changed; start the host anew to have that hold"));

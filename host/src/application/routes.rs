@@ -8,7 +8,7 @@ use bulkhead_runtime::{Directory, Queues, route_matches, route_rank};
 use super::Logs;
 
 /// Every route with its service, that of the highest rank first.
-pub(crate) struct Routes(Vec<(String, Target)>);
+pub(crate) struct Routes(Vec<(Arc<str>, Target)>);
 
 /// Where a route leads.
 #[derive(Clone)]
@@ -26,14 +26,16 @@ impl Routes {
         for (name, queues) in directory {
             let log = logs.get(name).map(|(database, _)| Arc::from(database.log()));
             let target = Target { service: Arc::from(name.as_str()), log, queues: queues.clone() };
-            routes.extend(queues.front().routes.iter().map(|route| (route.clone(), target.clone())));
+            routes.extend(
+                queues.front().routes.iter().map(|route| (Arc::from(route.as_str()), target.clone())),
+            );
         }
-        routes.sort_by_key(|(route, _): &(String, Target)| Reverse(route_rank(route)));
+        routes.sort_by_key(|(route, _): &(Arc<str>, Target)| Reverse(route_rank(route)));
         Self(routes)
     }
 
     /// The route that a path falls under, and where it leads.
-    pub(crate) fn find(&self, path: &str) -> Option<(&str, &Target)> {
+    pub(crate) fn find(&self, path: &str) -> Option<(&Arc<str>, &Target)> {
         let (route, target) = self.0.iter().find(|(route, _)| route_matches(route, path))?;
         Some((route, target))
     }

@@ -2,7 +2,7 @@
 //!
 //! Everything that can be refused is refused before the first request, and everything that is wrong is reported at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bulkhead_runtime::{
@@ -18,7 +18,7 @@ use super::load::{Loaded, SPARE_INSTANCES, load_all, load_good};
 use super::routes::Routes;
 use super::versions::{self, Chosen, HISTORY, VersionFiles};
 use super::{Application, Logs, Progress, StartError, Station, after_commit, at, databases};
-use crate::identity::{Identity, Revocations};
+use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -48,8 +48,16 @@ impl Application {
         let mut wrong = Vec::new();
         let (mut opened, mut logs, mut checkpointers) = (BTreeMap::new(), Logs::new(), Vec::new());
         let mut revocations = None;
-        for (entry, component) in &loaded {
+        let mut failed_services = BTreeSet::new();
+        for name in databases::owners_first(manifest) {
+            let Some((entry, component)) = loaded.iter().find(|(entry, _)| entry.spec.name == name) else {
+                continue;
+            };
             let name = &entry.spec.name;
+            // Without its owner's data nothing can be said of it.
+            if entry.replicas.iter().any(|replica| failed_services.contains(&replica.owner)) {
+                continue;
+            }
             let Some(Chosen { bytes, activation }) = chosen.remove(name) else { continue };
             // One that was active before is there, unless the databases came here alone.
             let is_kept = activation.is_none() && versions.has(name, &component.version);
@@ -65,7 +73,8 @@ impl Application {
                 }
                 continue;
             };
-            let prepared = databases::prepare(database, entry, component, activation.as_ref(), &all);
+            let owners = (manifest, &all);
+            let prepared = databases::prepare(database, entry, component, activation.as_ref(), owners);
             let opening = prepared.and_then(|()| {
                 let revoked = revocations_of(manifest, entry, database, &surroundings)?;
                 revocations = revocations.take().or_else(|| revoked.clone());
@@ -82,7 +91,10 @@ impl Application {
             });
             match opening {
                 Ok(database) => drop(opened.insert(name.clone(), database)),
-                Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
+                Err(error) => {
+                    failed_services.insert(name.clone());
+                    wrong.extend(at(manifest, entry, vec![error.to_string()]));
+                }
             }
         }
         if !wrong.is_empty() {
@@ -110,8 +122,10 @@ impl Application {
             Checkpoints::start(checkpointers).map_err(|error| failed(&format!("start a thread: {error}")))?;
         let cache = ComponentCache::gentle(&databases::cache(&manifest.data))
             .map_err(|error| failed(&format!("start a thread: {error}")))?;
-        let identity =
-            manifest.auth.as_ref().map(|auth| Identity::new(Arc::clone(&surroundings), auth, revocations));
+        let identity = manifest
+            .auth
+            .as_ref()
+            .map(|auth| Arc::new(Identity::new(Arc::clone(&surroundings), auth, revocations)));
         let routes = Routes::new(&surroundings.directory, &logs);
         let this = Self {
             manifest: Current::new(manifest.clone()),
@@ -124,16 +138,19 @@ impl Application {
             consumers,
             stations,
             ledgers,
+            token_check: identity.as_ref().map(TokenCheck::new),
             identity: Mutex::new(identity),
             interface: Arc::new(Current::new(Interface::new(manifest, &described))),
             routes: Arc::new(Current::new(routes)),
             connections: Arc::default(),
+            http_figures: Arc::default(),
             running: Mutex::new(Some((services, checkpoints))),
             lanes_max: manifest.edges().len() + SPARE_INSTANCES / 2,
             maintained: Mutex::default(),
             switching: Mutex::default(),
             stopping: Arc::default(),
             progress: Mutex::new(Progress::default()),
+            probations: Mutex::default(),
             _folder: folder,
         };
         for (name, station) in &this.stations {

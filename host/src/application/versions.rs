@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use bulkhead_build::folder_of;
 use bulkhead_runtime::Version;
 use bulkhead_store::{Activation, Database, How};
 use bulkhead_types::{Clock as _, SystemClock, limits, rfc3339};
@@ -62,7 +63,7 @@ impl VersionFiles {
                 files::replace(&path, bytes)?;
             }
             // The file's name, where it was there, and those of the folders, which may be new as well.
-            let folders = [folder.as_path(), &self.folder, self.folder.parent().unwrap_or(Path::new("."))];
+            let folders = [folder.as_path(), &self.folder, folder_of(&self.folder)];
             folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
         };
         write().map_err(|error| format!("keep the component as {}: {error}", path.display()))

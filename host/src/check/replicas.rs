@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulkhead_runtime::{Consumer, Edge};
-use bulkhead_store::{Inspector, ReplicaSpec, Value};
+use bulkhead_store::{Inspector, ReplicaColumn, ReplicaSpec, Value};
 
 use super::{Finding, Report};
 use crate::application::Application;
@@ -83,15 +83,16 @@ fn compare(
         }
         std::thread::sleep(LOOK);
     }
-    let columns: Vec<String> = replica.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let columns: Vec<String> = replica.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
     let select = format!("SELECT {} FROM \"{}\"", columns.join(", "), replica.name);
     let there = rows(&Inspector::open(&copy.database).map_err(|error| text(&error))?, &select, replica)?;
     report.replica_rows += truth.len().max(there.len()) as u64;
-    // What its owner has told anew since: with that event the owner may have taken the data out of those before it (compaction), and
+    // What its owner has told anew since: with that event the owner may have erased the data of those before it, and
     // then the lane passed over what it was to take. That event makes the row right; until then there is nothing to compare.
     let now = Inspector::open(owner).map_err(|error| text(&error))?;
     let told = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;
 
+    let before = report.findings.len();
     for (key, row) in truth.iter().filter(|(key, _)| !told.contains(*key)) {
         match there.get(key) {
             Some(copy) if copy == row => continue,
@@ -107,6 +108,27 @@ fn compare(
     for key in there.keys().filter(|key| !truth.contains_key(*key) && !told.contains(*key)) {
         found(consumer, replica, key, "its owner has no such row".to_owned(), None, repair, report);
     }
+    let is_complete = report.findings.iter().skip(before).all(|finding| finding.repaired);
+    if repair && is_complete {
+        settle(edge, consumer, replica, head)?;
+    }
+    Ok(())
+}
+
+/// Drops the dead letters of a replica that is as its owner has it: of types that neither the service's handler gets nor another replica.
+fn settle(edge: &Edge, consumer: &Consumer, replica: &ReplicaSpec, head: i64) -> Result<(), String> {
+    let is_its_own = |kind: &&str| {
+        let takers = edge.spec.replicas.iter().filter(|other| other.takes(kind)).count();
+        takers == 1 && !edge.spec.types.contains(*kind)
+    };
+    let kinds: Vec<&str> = replica.kinds().into_iter().filter(is_its_own).collect();
+    if consumer.drop_dead_up_to(&edge.spec.producer, &kinds, head).map_err(|error| error.to_string())? {
+        tracing::info!(
+            service = consumer.name(),
+            replica = replica.name,
+            "dead letters of a replica that is whole again are gone"
+        );
+    }
     Ok(())
 }
 
@@ -117,13 +139,13 @@ fn rows(inspector: &Inspector, select: &str, replica: &ReplicaSpec) -> Result<Ro
     let places: Vec<usize> = replica
         .columns
         .iter()
-        .map(|(name, _)| {
+        .map(|ReplicaColumn { name, .. }| {
             columns.iter().position(|column| column == name).ok_or_else(|| {
                 format!("the entity's select gives no column {name}: add it, or name one so with AS")
             })
         })
         .collect::<Result<_, _>>()?;
-    let key = replica.columns.iter().position(|(name, _)| *name == replica.key).unwrap_or_default();
+    let key = replica.columns.iter().position(|column| column.name == replica.key).unwrap_or_default();
     let mut rows = Rows::new();
     for row in found {
         let row: Vec<Value> =
@@ -140,7 +162,7 @@ fn difference(replica: &ReplicaSpec, truth: &[Value], copy: &[Value]) -> String 
     let differs =
         replica.columns.iter().zip(truth.iter().zip(copy)).filter(|(_, (truth, copy))| truth != copy);
     let columns: Vec<String> = differs
-        .map(|((name, _), (truth, copy))| {
+        .map(|(ReplicaColumn { name, .. }, (truth, copy))| {
             format!("{name} is {}, and the owner has {}", shown(copy), shown(truth))
         })
         .collect();

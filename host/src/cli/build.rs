@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use bulkhead_build::{BuildOptions, BuildRequest, build};
 
 use crate::manifest::{Manifest, Source, components_folder};
+use crate::telemetry;
 
 /// Builds the named services, or all whose source is a crate.
 pub(super) fn run(manifest: &Path, services: &[String]) -> anyhow::Result<()> {
@@ -32,17 +33,16 @@ pub(super) fn run(manifest: &Path, services: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "progress is for the one who called, not for the log")]
 fn build_one(name: &str, folder: &Path) -> anyhow::Result<()> {
     let request = BuildRequest { service: name.to_owned(), crate_dir: folder.to_owned() };
     let options = BuildOptions { out_dir: Some(components_folder(folder)) };
-    let built = build(&[request], &options, &mut |line| eprintln!("{line}"))?;
+    let built = build(&[request], &options, &mut telemetry::say)?;
     let component = built.first().context("find the component that was built")?;
-    eprintln!(
+    telemetry::say(&format!(
         "{name}: {} ({} KiB{})",
         component.component.display(),
         component.size.div_ceil(1024),
         if component.changed { "" } else { ", unchanged" }
-    );
+    ));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
 use http::{Method, Request, header};
@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use super::ManifestArg;
 use crate::admin::{ADDRESS_FILE, AdminToken, TOKEN_FILE};
 use crate::manifest::Manifest;
+use crate::tasks;
 
 /// Which host to ask.
 #[derive(Debug, Args)]
@@ -25,8 +26,19 @@ pub(super) struct HostArgs {
     #[arg(long, global = true, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
     /// The admin port of the host, in place of the one that the host wrote into its data folder
-    #[arg(long, global = true, env = "BULKHEAD_ADMIN")]
+    #[arg(long, global = true, env = "BULKHEAD_ADMIN", value_parser = crate::address::parse)]
     admin: Option<SocketAddr>,
+}
+
+/// The host did not do what was asked of it, and said why.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// It is for the one who asks to do otherwise.
+    #[error("the host refused: {0}")]
+    Refused(String),
+    /// It is not.
+    #[error("the host failed at this: {0}")]
+    Failed(String),
 }
 
 impl HostArgs {
@@ -70,7 +82,8 @@ impl HostArgs {
         let document: Value = serde_json::from_slice(&answer).unwrap_or(Value::Null);
         if !(200..300).contains(&status) {
             let detail = document.get("detail").and_then(Value::as_str).unwrap_or("it does not say why");
-            bail!("have the host on {address} do it, which answered {status}: {detail}");
+            let refusal = if status < 500 { Refusal::Refused } else { Refusal::Failed };
+            return Err(refusal(detail.to_owned()).into());
         }
         Ok(document)
     }
@@ -85,7 +98,8 @@ async fn exchange(
 ) -> anyhow::Result<(u16, Bytes)> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
+    // One that breaks is told of by the request.
+    tasks::passing("connection", async move { drop(connection.await) });
     let request = Request::builder()
         .method(method)
         .uri(path)

@@ -1,5 +1,6 @@
 //! `bulkhead dead-letters`.
 
+use anyhow::bail;
 use clap::Subcommand;
 use http::Method;
 use serde_json::Value;
@@ -22,12 +23,22 @@ pub(super) enum Action {
         /// The event's id
         id: String,
     },
-    /// Have one be tried again at once
+    /// Try one again at once, or all of them
     Retry {
-        /// The service that could not take it
-        service: String,
+        /// The service that could not take it; with --all, only those of this service
+        service: Option<String>,
         /// The event's id
-        id: String,
+        #[arg(conflicts_with = "all")]
+        id: Option<String>,
+        /// All of them, dead letters and parked events
+        #[arg(long)]
+        all: bool,
+        /// With --all, only events of this service
+        #[arg(long, requires = "all")]
+        producer: Option<String>,
+        /// With --all, only events of this type
+        #[arg(long = "type", value_name = "TYPE", requires = "all")]
+        kind: Option<String>,
     },
     /// Drop a dead letter for good
     Drop {
@@ -61,15 +72,38 @@ pub(super) fn run(host: &HostArgs, action: &Action, json: bool) -> anyhow::Resul
             print_table(items(&document, "items"), &columns, "there are no parked events and no dead letters")
         }
         Action::Show { service, id } => print_json(&host.ask(Method::GET, &one(service, id))?),
-        Action::Retry { service, id } => done(
+        Action::Retry { service: Some(service), id: Some(id), .. } => done(
             &host.ask(Method::POST, &format!("{}/retry", one(service, id)))?,
             json,
             "it is tried again now",
         ),
+        Action::Retry { all: false, .. } => {
+            bail!("retry: name the service and the event's id, or retry all of them with --all")
+        }
+        Action::Retry { service, producer, kind, .. } => {
+            let filters = [("service", service), ("producer", producer), ("type", kind)];
+            let filters = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+            let query: Vec<String> =
+                filters.map(|(name, value)| format!("{name}={}", escaped(value))).collect();
+            let path = format!("/api/dead-letters/retry?{}", query.join("&"));
+            let document = host.ask(Method::POST, &path)?;
+            done(&document, json, &retried(&document))
+        }
         Action::Drop { service, id } => {
             done(&host.ask(Method::DELETE, &one(service, id))?, json, "it is dropped")
         }
     }
+}
+
+/// How many are tried again, of which services.
+fn retried(document: &Value) -> String {
+    let counts = document.get("retried").and_then(Value::as_object);
+    let counts: Vec<String> =
+        counts.into_iter().flatten().map(|(service, count)| format!("{count} of {service}")).collect();
+    if counts.is_empty() {
+        return "there are none to try again".to_owned();
+    }
+    format!("tried again now: {}", counts.join(", "))
 }
 
 fn done(document: &Value, json: bool, text: &str) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bulkhead_build::{Freshness, freshness};
+use bulkhead_build::freshness;
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bytes::Bytes;
 use clap::Args;
@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::client::{HostArgs, escaped};
 use super::output::{items, print, print_json, print_table};
 use crate::manifest::Source;
+use crate::telemetry;
 
 /// How often the host is asked how far it is.
 const LOOK: Duration = Duration::from_millis(100);
@@ -46,13 +47,22 @@ impl How {
     }
 }
 
+/// What else is asked for.
+pub(super) struct Then {
+    /// Also when the version is the active one already.
+    pub(super) force: bool,
+    /// Wait for the end of the probation.
+    pub(super) wait: bool,
+    /// Print JSON.
+    pub(super) json: bool,
+}
+
 pub(super) fn run(
     host: &HostArgs,
     service: &str,
     file: Option<PathBuf>,
     how: &How,
-    force: bool,
-    json: bool,
+    then: &Then,
 ) -> anyhow::Result<()> {
     let file = file.map_or_else(|| component_of(host, service), Ok)?;
     let reading = || format!("read the component {}", file.display());
@@ -66,8 +76,66 @@ pub(super) fn run(
         );
     }
     let bytes = std::fs::read(&file).with_context(reading)?;
-    let path = format!("/api/deploys/{}?force={force}&{}", escaped(service), how.query());
-    ask(host, &path, bytes.into(), json)
+    let path = format!("/api/deploys/{}?force={}&{}", escaped(service), then.force, how.query());
+    let mut answer = ask(host, &path, bytes.into())?;
+    let is_on_probation = answer.get("probation_seconds").and_then(Value::as_u64).unwrap_or_default() > 0;
+    let waits = then.wait && is_on_probation;
+    if !then.json {
+        print_report(&answer)?;
+        if is_on_probation && !waits {
+            print(&format!(
+                "if too many of its handlers fail meanwhile it goes back by itself: `bulkhead versions {service}` tells; --wait waits for that\n"
+            ))?;
+        }
+    }
+    let ended = if waits { Some(probation(host, service, &answer)?) } else { None };
+    if then.json {
+        if let (Some(members), Some(ended)) = (answer.as_object_mut(), &ended) {
+            members.insert("probation".to_owned(), ended.clone());
+        }
+        print_json(&answer)?;
+    }
+    match ended {
+        Some(ended) => passed(service, &answer, &ended, then.json),
+        None => Ok(()),
+    }
+}
+
+/// Waits for the end of a probation.
+fn probation(host: &HostArgs, service: &str, deployed: &Value) -> anyhow::Result<Value> {
+    let path = format!("/api/probations/{}", escaped(service));
+    loop {
+        let report = host.ask(Method::GET, &path).with_context(|| {
+            format!("follow the probation of {service}: `bulkhead versions {service}` tells what serves")
+        })?;
+        let is_same = report.get("version") == deployed.get("version");
+        if !is_same || report.get("state").and_then(Value::as_str) != Some("running") {
+            return Ok(report);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// Tells how a probation ended; fails where the version does not serve.
+fn passed(service: &str, deployed: &Value, ended: &Value, json: bool) -> anyhow::Result<()> {
+    let text = |member| ended.get(member).and_then(Value::as_str).unwrap_or_default();
+    let version = deployed.get("version").and_then(Value::as_str).unwrap_or_default();
+    let is_same = text("version") == version;
+    let (serves, reason) = (text("serves"), text("reason"));
+    match text("state") {
+        "passed" if is_same => {
+            let handlers = ended.get("handlers").and_then(Value::as_u64).unwrap_or_default();
+            if json {
+                return Ok(());
+            }
+            print(&format!("{service}@{version} passed its probation: {handlers} handlers ended in it\n"))
+        }
+        "failed" if is_same => {
+            bail!("keep {service}@{version}: it failed its probation, and {serves} serves again: {reason}")
+        }
+        "stuck" if is_same => bail!("go back from {service}@{version}, which serves on: {reason}"),
+        _ => bail!("keep {service}@{version}: {serves} took its place before its probation ended"),
+    }
 }
 
 /// Where the manifest has a service's component come from.
@@ -78,12 +146,11 @@ fn component_of(host: &HostArgs, service: &str) -> anyhow::Result<PathBuf> {
             let component = entry.source.component(service);
             // Who names no file means what the sources say now.
             if let Source::Crate(folder) = &entry.source
-                && let Freshness::Stale(newer) = freshness(folder, &component)
+                && let Some(why) = freshness(folder, &component).why_not()
             {
                 bail!(
-                    "deploy {service}: {} is older than {}; build it with `bulkhead build {service}`, or name the file to deploy it as it is",
-                    component.display(),
-                    newer.display()
+                    "deploy {service}: {} {why}; build it with `bulkhead build {service}`, or name the file to deploy it as it is",
+                    component.display()
                 );
             }
             Ok(component)
@@ -104,15 +171,16 @@ pub(super) fn roll_back(
 ) -> anyhow::Result<()> {
     let to = to.map(|to| format!("to={}&", escaped(to))).unwrap_or_default();
     let path = format!("/api/rollbacks/{}?{to}{}", escaped(service), how.query());
-    ask(host, &path, Bytes::new(), json)
+    let answer = ask(host, &path, Bytes::new())?;
+    if json { print_json(&answer) } else { print_report(&answer) }
 }
 
 /// Has the host do it, and tells of each step as it ends where somebody looks.
-fn ask(host: &HostArgs, path: &str, body: Bytes, json: bool) -> anyhow::Result<()> {
+fn ask(host: &HostArgs, path: &str, body: Bytes) -> anyhow::Result<Value> {
     let before = host.ask(Method::GET, "/api/deploys")?;
     let (ended, until) = channel();
     let watched = std::io::stderr().is_terminal();
-    let answer = thread::scope(|scope| {
+    thread::scope(|scope| {
         let asking = scope.spawn(move || {
             let answer = host.ask_with(Method::POST, path, body);
             let _ = ended.send(());
@@ -124,22 +192,17 @@ fn ask(host: &HostArgs, path: &str, body: Bytes, json: bool) -> anyhow::Result<(
             tell(host, &before, &mut told);
         }
         asking.join().unwrap_or_else(|_| bail!("ask the host"))
-    })?;
-    if json {
-        return print_json(&answer);
-    }
-    print_report(&answer, !watched)
+    })
 }
 
 /// Tells of the steps that ended since.
-#[expect(clippy::print_stderr, reason = "progress is for the one who called, not for the log")]
 fn tell(host: &HostArgs, before: &Value, told: &mut usize) {
     let Ok(progress) = host.ask(Method::GET, "/api/deploys") else { return };
     if progress.get("number") == before.get("number") {
         return;
     }
     for step in items(&progress, "steps").iter().skip(*told) {
-        eprintln!("{}", step_line(step));
+        telemetry::say(&step_line(step));
         *told += 1;
     }
 }
@@ -150,7 +213,9 @@ fn step_line(step: &Value) -> String {
     format!("  {:<10}{time:>9.1} ms  {}", text("step"), text("detail")).trim_end().to_owned()
 }
 
-fn print_report(answer: &Value, with_steps: bool) -> anyhow::Result<()> {
+fn print_report(answer: &Value) -> anyhow::Result<()> {
+    // Where somebody looks they were told as they ended.
+    let with_steps = !std::io::stderr().is_terminal();
     let text = |member| answer.get(member).and_then(Value::as_str).unwrap_or_default();
     let number = |member| answer.get(member).and_then(Value::as_f64);
     let (service, version, before) = (text("service"), text("version"), text("before"));
@@ -170,6 +235,9 @@ fn print_report(answer: &Value, with_steps: bool) -> anyhow::Result<()> {
             "it has no tables",
         )?;
         print("\n")?;
+    }
+    for warning in items(answer, "warnings").iter().filter_map(Value::as_str) {
+        print(&format!("warning: {warning}\n"))?;
     }
     let total = number("milliseconds").unwrap_or_default();
     print(&match text("outcome") {

@@ -69,6 +69,7 @@ fn route(route: &Route) -> Value {
         "access": access,
         "roles": roles,
         "computes": route.computes,
+        "repeatable": route.repeatable,
         "path_parameters": route.path_parameters.iter().map(parameter).collect::<Vec<_>>(),
         "query_parameters": route.query_parameters.iter().map(parameter).collect::<Vec<_>>(),
         "request_schema": route.request_schema.as_deref().map(schema),

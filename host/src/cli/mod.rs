@@ -23,11 +23,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bulkhead_runtime::supervise;
 use clap::{Args, Parser, Subcommand};
 
-use self::client::HostArgs;
+use self::client::{HostArgs, Refusal};
 use crate::interface;
-use crate::manifest::Manifest;
+use crate::manifest::{AccessLog, Manifest};
 use crate::telemetry::{self, LogFormat};
 
 /// Runs microservices as sandboxed WebAssembly components, each with its own SQLite database.
@@ -49,6 +50,9 @@ enum Verb {
         /// Build and deploy a component when its source changes, and read the manifest anew when that does
         #[arg(long)]
         watch: bool,
+        /// Whether each request has a line of log, and how that looks, in place of the manifest's
+        #[arg(long, value_enum, env = "BULKHEAD_ACCESS_LOG")]
+        access_log: Option<AccessLog>,
     },
     /// Make a service with a route, a table, a migration, an event and tests; and the application, where there is no manifest
     New {
@@ -156,6 +160,9 @@ enum Verb {
         /// Swap also when this version is the active one already
         #[arg(long)]
         force: bool,
+        /// Wait until the version has passed its probation; fail if it goes back
+        #[arg(long, conflicts_with = "dry_run")]
+        wait: bool,
         #[command(flatten)]
         host: HostArgs,
         /// As JSON
@@ -187,7 +194,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Have a running host take in what has changed in its manifest: routes, limits, grants and config, all of it or nothing
+    /// Have a running host take in what has changed in its manifest: routes, limits, grants, config and replicas, all of it or nothing
     Reload {
         #[command(flatten)]
         host: HostArgs,
@@ -229,10 +236,10 @@ struct ApplicationArgs {
     #[arg(long, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
     /// Where to listen, in place of the manifest's; with port 0 the system chooses one
-    #[arg(long, env = "BULKHEAD_LISTEN")]
+    #[arg(long, env = "BULKHEAD_LISTEN", value_parser = crate::address::parse)]
     listen: Option<SocketAddr>,
     /// Where operators reach the host, in place of the manifest's
-    #[arg(long, env = "BULKHEAD_ADMIN")]
+    #[arg(long, env = "BULKHEAD_ADMIN", value_parser = crate::address::parse)]
     admin: Option<SocketAddr>,
 }
 
@@ -252,12 +259,37 @@ impl ApplicationArgs {
     }
 }
 
+/// The status of a command that panicked, as Rust has it.
+const PANICKED: u8 = 101;
+
 /// Runs the command that the arguments say. Status 1 when it failed, 2 when the arguments are wrong.
 pub fn run() -> ExitCode {
     let command = Command::parse();
-    let result =
-        telemetry::start(command.log.log_format, &command.log.log).and_then(|()| match command.verb {
-            Verb::Up { application, watch } => up::run(application, watch),
+    // What was said stands in a queue until it is written: not lost with the process, however it ends.
+    let mut result = None;
+    let panicked = supervise::caught(|| result = Some(command.run()));
+    if panicked.is_some() {
+        telemetry::flush();
+        return ExitCode::from(PANICKED);
+    }
+    if let Some(Err(error)) = result {
+        telemetry::say(&match error.downcast_ref::<Refusal>() {
+            // Nothing failed: the host said no, and why.
+            Some(refusal) => format!("error: {refusal}"),
+            None => format!("error: failed to {error:#}"),
+        });
+        telemetry::flush();
+        return ExitCode::FAILURE;
+    }
+    telemetry::flush();
+    ExitCode::SUCCESS
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        telemetry::start(self.log.log_format, &self.log.log)?;
+        match self.verb {
+            Verb::Up { application, watch, access_log } => up::run(application, watch, access_log),
             Verb::New { name, manifest, bulkhead } => new::run(name, manifest.manifest, bulkhead),
             Verb::Doctor { application, json } => doctor::run(application, json),
             Verb::Describe { application, json } => describe::run(application, json),
@@ -271,8 +303,8 @@ pub fn run() -> ExitCode {
             Verb::DeadLetters { action, host, json } => dead_letters::run(&host, &action, json),
             Verb::Check { host, repair, json } => check::run(&host, repair, json),
             Verb::Replay { service, host, json } => replay::run(&host, &service, json),
-            Verb::Deploy { service, file, how, force, host, json } => {
-                deploy::run(&host, &service, file, &how, force, json)
+            Verb::Deploy { service, file, how, force, wait, host, json } => {
+                deploy::run(&host, &service, file, &how, &deploy::Then { force, wait, json })
             }
             Verb::Versions { service, host, json } => versions::run(&host, &service, json),
             Verb::Rollback { service, to, how, host, json } => {
@@ -280,20 +312,6 @@ pub fn run() -> ExitCode {
             }
             Verb::Reload { host, json } => reload::run(&host, json),
             Verb::Build { manifest, services } => build::run(&manifest.manifest, &services),
-        });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error);
-            ExitCode::FAILURE
         }
     }
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "the reason for a failure goes to the one who called, whatever the log's format"
-)]
-fn report(error: &anyhow::Error) {
-    eprintln!("error: failed to {error:#}");
 }

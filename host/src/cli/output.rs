@@ -7,7 +7,9 @@ use serde_json::Value;
 
 /// Writes to standard output.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    let mut out = std::io::stdout().lock();
+    // What stays in the buffer would fail at the end of the process, where nobody is told.
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads it has read enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("print the answer"),

@@ -40,7 +40,15 @@ fn page(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Strin
         let grants = &entry.spec.grants;
         let _ = writeln!(text, "| | |\n| --- | --- |");
         let _ = writeln!(text, "| routes | {} |", coded(&mut entry.spec.routes.iter()));
-        let _ = writeln!(text, "| owns | {} |", coded(&mut entry.entities.keys()));
+        // Of its own tables those that are declared are compared with copies; the others are its own all the same.
+        let owns = match (entry.rebuildable, &entry.database, entry.entities.is_empty()) {
+            (true, ..) | (_, None, _) => "nothing".to_owned(),
+            (false, Some(_), true) => {
+                "the tables of its database; it declares no `entity` of them".to_owned()
+            }
+            (false, Some(_), false) => coded(&mut entry.entities.keys()),
+        };
+        let _ = writeln!(text, "| owns | {owns} |");
         let _ = writeln!(text, "| publishes | {} |", coded(&mut grants.publishes.iter()));
         let _ = writeln!(text, "| takes | {} |", coded(&mut grants.subscribes.iter()));
         let _ = writeln!(text, "| timers | {} |", coded(&mut grants.timers.iter()));
@@ -55,7 +63,7 @@ fn page(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Strin
     );
     for (name, entry) in &manifest.services {
         for replica in &entry.replicas {
-            let columns: Vec<&str> = replica.columns.iter().map(|(column, _)| column.as_str()).collect();
+            let columns: Vec<&str> = replica.columns.iter().map(|column| column.name.as_str()).collect();
             let delete = replica.delete.as_ref().map_or("-".to_owned(), |kind| format!("`{kind}`"));
             let _ = writeln!(
                 text,

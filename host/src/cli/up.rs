@@ -8,17 +8,27 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ApplicationArgs;
+use super::output::print;
+use crate::address::refused;
 use crate::admin::Admin;
 use crate::application::Application;
 use crate::http::{Listening, serve};
-use crate::manifest::Manifest;
+use crate::manifest::{AccessLog, Manifest};
+use crate::tasks;
+use crate::telemetry::{self, one_line};
 use crate::watch::Watch;
 
 /// Serves until told to stop.
-pub(super) fn run(arguments: ApplicationArgs, watch: bool) -> anyhow::Result<()> {
+pub(super) fn run(
+    arguments: ApplicationArgs,
+    watch: bool,
+    access_log: Option<AccessLog>,
+) -> anyhow::Result<()> {
     let asked = arguments.admin.is_some();
-    let manifest = arguments.read()?;
-    let listener = listen(manifest.listen, "--listen or application.listen")?;
+    let mut manifest = arguments.read()?;
+    manifest.access_log = access_log.or(manifest.access_log);
+    telemetry::set_access_log(manifest.access_log);
+    let listener = listen(manifest.listen, "listen")?;
     let admin_listener = listen_for_operators(&manifest, asked)?;
     let application = Application::start(&manifest)
         .map_err(|error| anyhow::anyhow!("start the application {}:\n{error}", manifest.name))?;
@@ -40,9 +50,12 @@ pub(super) fn run(arguments: ApplicationArgs, watch: bool) -> anyhow::Result<()>
         let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
         announce(&format!("admin on http://{admin_address}"));
         announce(&format!("listening on http://{address}"));
-        let admin = tokio::spawn(serve(admin, std::future::pending()));
+        let admin = tasks::lasting("admin port", async move {
+            let served = serve(admin, std::future::pending()).await;
+            served.err().map_or_else(|| "it was told to stop".to_owned(), |error| error.to_string())
+        });
         let watching = if watch { Some(Watch::start(Arc::clone(&application))?) } else { None };
-        let reloads = tokio::spawn(reload_at_hangups(hangup, Arc::clone(&application)));
+        let reloads = tasks::lasting("reload at SIGHUP", reload_at_hangups(hangup, Arc::clone(&application)));
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -63,25 +76,27 @@ pub(super) fn run(arguments: ApplicationArgs, watch: bool) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Takes in what has changed in the manifest at each SIGHUP.
-async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) {
+/// Takes in what has changed in the manifest at each SIGHUP; gives why that is no longer so.
+async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) -> String {
     while hangup.recv().await.is_some() {
         let application = Arc::clone(&application);
         // One that has come while something else runs is done afterwards.
         let reload = move || application.reload(&application.maintain());
         match tokio::task::spawn_blocking(reload).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(%error, "SIGHUP: the manifest was not reloaded"),
+            Ok(Err(error)) => {
+                tracing::error!(error = one_line(&error), "SIGHUP: the manifest was not reloaded")
+            }
             Err(error) => tracing::error!(%error, "SIGHUP: the host failed at the reload"),
         }
     }
+    "the system tells of no more signals".to_owned()
 }
 
 fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| {
-        format!(
-            "listen on {address}: is another process there? Stop it, or choose another address with {option}"
-        )
+    TcpListener::bind(address).map_err(|error| {
+        let (why, remedy) = refused(&error, address, option);
+        anyhow::anyhow!("listen on {address}: {why}; {remedy}")
     })
 }
 
@@ -91,15 +106,17 @@ fn listen_for_operators(manifest: &Manifest, asked: bool) -> anyhow::Result<TcpL
     match TcpListener::bind(manifest.admin) {
         Err(error) if error.kind() == ErrorKind::AddrInUse && !asked => {
             tracing::warn!(address = %manifest.admin, "the admin port is taken by another process; another one is used");
-            listen(SocketAddr::new(manifest.admin.ip(), 0), "--admin or application.admin")
+            listen(SocketAddr::new(manifest.admin.ip(), 0), "admin")
         }
         Ok(listener) => Ok(listener),
-        Err(_) => listen(manifest.admin, "--admin or application.admin"),
+        Err(_) => listen(manifest.admin, "admin"),
     }
 }
 
-/// Tells the one who started the host that it serves: standard output has these lines alone, the last of them when it takes requests.
-#[expect(clippy::print_stdout, reason = "the line is for whoever started the host, and is no log line")]
+/// Tells the one who started the host that it serves: standard output has these lines alone, the last of them when it takes requests. Where
+/// nobody can be told, it serves all the same.
 fn announce(line: &str) {
-    println!("{line}");
+    if let Err(error) = print(&format!("{line}\n")) {
+        tracing::warn!(line, error = format!("{error:#}"), "standard output can't be written to");
+    }
 }

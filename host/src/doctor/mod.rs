@@ -8,16 +8,19 @@
 //! two system calls, and a start that falls into it is refused as if another host held the folder. The next one is not. Ports are looked at
 //! without listening on them, which on Linux keeps no host from them; elsewhere a start that falls between two system calls finds one taken.
 //!
-//! Left out on purpose: reading whole databases, which takes time (`bulkhead check` does, of a running host).
+//! Left out on purpose: reading whole databases, which takes time (`bulkhead check` does, of a running host). What the next start would read
+//! to fill a replica is read here as well: whether rows would be lost is not to be told otherwise.
 
 mod building;
 mod folders;
 mod ports;
+mod replicas;
 mod services;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use bulkhead_build::folder_of;
 use serde::Serialize;
 
 use crate::manifest::Manifest;
@@ -91,8 +94,7 @@ impl Check {
 /// Looks at everything.
 #[must_use]
 pub fn examine(asked: &Asked) -> Vec<Check> {
-    let folder = asked.manifest.parent().filter(|folder| *folder != Path::new(""));
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder_of(&asked.manifest);
     let manifest = Manifest::read(&asked.manifest);
     let mut checks = vec![host()];
     checks.extend(building::checks(folder, manifest.as_ref().ok()));
@@ -117,6 +119,7 @@ pub fn examine(asked: &Asked) -> Vec<Check> {
     checks.push(ports::open_files());
     checks.extend(services::components(&manifest));
     checks.extend(services::databases(&manifest));
+    checks.extend(replicas::checks(&manifest));
     checks
 }
 

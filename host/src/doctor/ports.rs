@@ -11,6 +11,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpSocket;
 
 use super::Check;
+use crate::address::refused;
 use crate::http::HOST_PATHS;
 use crate::manifest::Manifest;
 
@@ -67,8 +68,8 @@ fn port(option: &str, address: SocketAddr, held: bool) -> Check {
     };
     match error.kind() {
         ErrorKind::AddrInUse if !is_host(address) => {
-            let found = format!("another process listens on {address}");
-            Check::wrong(name, found, format!("stop it, or {elsewhere}"))
+            let (found, remedy) = refused(&error, address, option);
+            Check::wrong(name, found, remedy)
         }
         // Which of the two it is can't be told from outside; one application rarely has two hosts.
         ErrorKind::AddrInUse if held => Check::warning(
@@ -83,17 +84,10 @@ fn port(option: &str, address: SocketAddr, held: bool) -> Check {
             format!("a Bulkhead host listens on {address}, which does not hold this data folder"),
             format!("stop it, or {elsewhere}"),
         ),
-        ErrorKind::PermissionDenied => Check::wrong(
-            name,
-            format!("this user may not listen on {address}: ports below 1024 are the system's"),
-            format!(
-                "{elsewhere}, or give the right with `setcap cap_net_bind_service=+ep` on the command's file"
-            ),
-        ),
-        ErrorKind::AddrNotAvailable => {
-            Check::wrong(name, format!("this machine does not have the address {address}"), elsewhere)
+        _ => {
+            let (found, remedy) = refused(&error, address, option);
+            Check::wrong(name, found, remedy)
         }
-        _ => Check::wrong(name, format!("nobody can listen on {address}: {error}"), elsewhere),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Each service: the variables that its secrets come from, its component, its database.
 
-use bulkhead_build::{Freshness, freshness};
+use bulkhead_build::freshness;
 use bulkhead_store::Database;
 
 use super::Check;
@@ -68,9 +68,9 @@ fn missing_crate(check: &str, entry: &ServiceEntry) -> Option<Check> {
 fn good(check: &str, name: &str, entry: &ServiceEntry) -> Check {
     let component = entry.source.component(name);
     if let Source::Crate(folder) = &entry.source
-        && let Freshness::Stale(newer) = freshness(folder, &component)
+        && let Some(why) = freshness(folder, &component).why_not()
     {
-        let found = format!("{} is older than {}", component.display(), newer.display());
+        let found = format!("{} {why}", component.display());
         return Check::warning(check, found, format!("build it with `bulkhead build {name}`"));
     }
     let kibibytes = std::fs::metadata(&component).map(|file| file.len().div_ceil(1024)).unwrap_or_default();

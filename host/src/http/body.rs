@@ -1,57 +1,90 @@
 //! Reading a request's body, within a size and a time.
+//!
+//! A client that sends `Expect: 100-continue` waits until its body is read for the first time, for only then is it told to send it. So
+//! nothing is read of a body that is not wanted; of a client that does not wait, what it sends is read all the same, for one
+//! that is still sending would see a broken connection in place of the answer.
 
 use bulkhead_runtime::Problem;
 use bulkhead_types::limits::BODY_READ_TIMEOUT;
+use http::header::{CONNECTION, EXPECT};
+use http::request::Parts;
+use http::{HeaderValue, Response, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+
+use super::well_formed::malformed;
 
 /// Bytes that are set aside on the word of `Content-Length` alone.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
-/// The whole body, at most `maximum` bytes.
-///
-/// A body over the limit is read on and thrown away, up to `discarded` bytes: a client that is still sending would otherwise see a broken
-/// connection in place of the 413.
-pub(crate) async fn read(mut body: Incoming, maximum: usize, discarded: usize) -> Result<Vec<u8>, Problem> {
-    if body.is_end_stream() {
-        return Ok(Vec::new());
+/// The body of a request.
+pub(crate) struct RequestBody {
+    incoming: Incoming,
+    /// The client sends nothing of it before it is told to.
+    is_held_back: bool,
+    /// Nothing more is to be read of it.
+    is_over: bool,
+}
+
+impl RequestBody {
+    /// The body that comes with this head.
+    pub(crate) fn new(head: &Parts, incoming: Incoming) -> Self {
+        let expected = head.headers.get_all(EXPECT).iter().next_back();
+        let waits = expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let is_over = incoming.is_end_stream();
+        Self { incoming, is_held_back: waits && head.version >= Version::HTTP_11, is_over }
     }
-    let expected = body.size_hint().lower();
-    let reading = async {
-        let mut kept = Vec::with_capacity(
-            usize::try_from(expected).unwrap_or(usize::MAX).min(maximum).min(RESERVED_BYTES_MAX),
-        );
-        let mut seen: usize = 0;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| {
-                Problem::new(
-                    400,
-                    "malformed-request",
-                    "Malformed request",
-                    "the body ended before its end, or is framed wrongly",
-                )
-            })?;
-            let Ok(data) = frame.into_data() else { continue };
-            seen = seen.saturating_add(data.len());
-            if seen <= maximum {
-                kept.extend_from_slice(&data);
-            } else if seen > discarded {
-                break;
-            }
+
+    /// All of it, at most `maximum` bytes. Of a body that has more, up to `discarded` bytes are read and thrown away, unless its client
+    /// waits for leave to send it.
+    pub(crate) async fn read(&mut self, maximum: usize, discarded: usize) -> Result<Vec<u8>, Problem> {
+        if self.is_over {
+            return Ok(Vec::new());
         }
-        if seen > maximum {
+        let announced = usize::try_from(self.incoming.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > maximum && self.is_held_back {
             return Err(too_large(maximum));
         }
-        Ok(kept)
-    };
-    tokio::time::timeout(BODY_READ_TIMEOUT, reading).await.unwrap_or_else(|_| {
-        Err(Problem::new(
-            408,
-            "request-timeout",
-            "The request took too long",
-            format!("the body did not come within {} s", BODY_READ_TIMEOUT.as_secs()),
-        ))
-    })
+        self.is_over = true;
+        let reading = async {
+            let mut kept = Vec::with_capacity(announced.min(maximum).min(RESERVED_BYTES_MAX));
+            let mut seen: usize = 0;
+            while let Some(frame) = self.incoming.frame().await {
+                let frame =
+                    frame.map_err(|_| malformed("the body ended before its end, or is framed wrongly"))?;
+                let Ok(data) = frame.into_data() else { continue };
+                seen = seen.saturating_add(data.len());
+                if seen <= maximum {
+                    kept.extend_from_slice(&data);
+                } else if seen > discarded {
+                    break;
+                }
+            }
+            if seen > maximum { Err(too_large(maximum)) } else { Ok(kept) }
+        };
+        tokio::time::timeout(BODY_READ_TIMEOUT, reading).await.unwrap_or_else(|_| {
+            Err(Problem::new(
+                408,
+                "request-timeout",
+                "The request took too long",
+                format!("the body did not come within {} s", BODY_READ_TIMEOUT.as_secs()),
+            ))
+        })
+    }
+
+    /// Sees to what nobody has read of it, before the answer leaves: up to `discarded` bytes are thrown away. Where the client waits for leave to send
+    /// it, the answer says that the connection ends: the client may send it after all, or not (RFC 9110, section 10.1.1).
+    pub(crate) async fn end<B>(mut self, discarded: usize, response: &mut Response<B>) {
+        if self.is_over {
+            return;
+        }
+        if self.is_held_back {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return;
+        }
+        // What comes of it changes nothing.
+        let _ = self.read(0, discarded).await;
+    }
 }
 
 fn too_large(maximum: usize) -> Problem {

@@ -9,19 +9,24 @@ use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Request, Surroundi
 use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{Current, Position, TraceId};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
+use super::access::Visit;
 use super::after::Positions;
-use super::body;
+use super::body::RequestBody;
 use super::compression::{Asked, compressed};
-use super::problems::{own, problem_response};
+use super::figures::HttpFigures;
+use super::problems::{own, problem_response, unreadable, uri_too_long};
 use super::same_key::{self, Keys};
+use super::server::Answering;
+use super::well_formed;
 use crate::application::{Application, Routes, Target};
-use crate::identity::Identity;
+use crate::identity::TokenCheck;
 use crate::interface::Interface;
+use crate::manifest::AccessLog;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
@@ -33,71 +38,86 @@ static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 pub(super) struct Ingress {
     surroundings: Arc<Surroundings>,
     routes: Arc<Current<Routes>>,
-    identity: Option<Identity>,
+    /// None where everybody is anonymous.
+    tokens: Option<TokenCheck>,
     positions: Positions,
     keys: Keys,
     interface: Arc<Current<Interface>>,
+    figures: Arc<HttpFigures>,
+    /// Whether there is an access log.
+    has_log: bool,
     pub(super) stopping: AtomicBool,
 }
 
 impl Ingress {
     pub(super) fn new(application: &Application) -> Self {
-        let (identity, positions) = (application.take_identity(), Positions::new(application));
         Self {
             surroundings: application.surroundings(),
             routes: application.routes(),
-            identity,
-            positions,
+            tokens: application.token_check(),
+            positions: Positions::new(application),
             keys: Keys::default(),
             interface: application.interface(),
+            figures: application.http_figures(),
+            has_log: application.manifest().access_log != Some(AccessLog::Off),
             stopping: AtomicBool::new(false),
         }
     }
 
     /// Answers one request.
-    pub(super) async fn answer(
-        &self,
-        peer: IpAddr,
-        request: http::Request<Incoming>,
-    ) -> Response<Full<Bytes>> {
+    async fn answered(&self, peer: IpAddr, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
         let random = self.surroundings.random.as_ref();
         let given = request.headers().get(&TRACEPARENT).and_then(|value| value.to_str().ok());
         let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(|| TraceId::new(random));
         let trace_id = trace.to_string();
 
-        let ready = !self.stopping.load(Ordering::Relaxed);
-        let interface = self.interface.get();
-        let page = interface.page(request.uri().path());
-        let mut response = match own(&request, page, ready, &trace_id) {
-            Some(response) => response,
-            None => self
-                .route(peer, request, &trace_id)
-                .await
-                .unwrap_or_else(|problem| problem_response(&problem, &trace_id)),
-        };
+        let mut visit = Visit::begin(peer, &trace_id, self.has_log);
+        let (head, incoming) = request.into_parts();
+        visit.method = Some(head.method.clone());
+        let mut body = RequestBody::new(&head, incoming);
+        let mut response = self
+            .route(&mut visit, http::Request::from_parts(head, ()), &mut body, &trace_id)
+            .await
+            .unwrap_or_else(|problem| problem_response(&problem, &trace_id));
+        body.end(BODY_DISCARD_MAX, &mut response).await;
         if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
             response.headers_mut().insert(&TRACERESPONSE, value);
         }
+        self.tell(visit, &response);
         response
     }
 
+    /// Counts an answer, and writes its line.
+    fn tell(&self, visit: Visit, response: &Response<Full<Bytes>>) {
+        let place = (visit.service.as_ref(), visit.route.as_ref());
+        self.figures.answered(visit.method.as_ref(), place, response.status(), visit.duration());
+        visit.answered(response);
+    }
+
     /// Finds the service, reads the body, and waits for the answer. Nobody waits here for a lease or a commit: workers do.
+    ///
+    /// The body is read when nothing in the head speaks against the request: only then is a client told to send it that waits for that.
     async fn route(
         &self,
-        peer: IpAddr,
-        request: http::Request<Incoming>,
+        visit: &mut Visit,
+        mut request: http::Request<()>,
+        body: &mut RequestBody,
         trace_id: &str,
     ) -> Result<Response<Full<Bytes>>, Problem> {
-        let (mut parts, incoming) = request.into_parts();
+        let checked = well_formed::check(&mut request);
+        visit.asks_for(request.uri().path());
+        checked?;
+        let stopping = self.stopping.load(Ordering::Relaxed);
+        let interface = self.interface.get();
+        let page = interface.page(request.uri().path());
+        if let Some(response) = own(&request, page, stopping, trace_id) {
+            return Ok(response);
+        }
+        let (mut parts, ()) = request.into_parts();
         let compression = Asked::take(&mut parts.headers);
         let path = parts.uri.path();
         if path.len() > PATH_MAX {
-            return Err(Problem::new(
-                414,
-                "uri-too-long",
-                "The path is too long",
-                format!("the path has more than {PATH_MAX} bytes"),
-            ));
+            return Err(uri_too_long());
         }
         let header_bytes: usize =
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -114,18 +134,20 @@ impl Ingress {
             Problem::new(404, "not-found", "Not found", "no service has a route to this path")
         })?;
         let front = target.queues.front();
+        let described = front.described_route(parts.method.as_str(), path);
+        visit.service = Some(Arc::clone(&target.service));
+        visit.route = Some(described.unwrap_or_else(|| Arc::clone(route)));
+        let _active = self.figures.begin(&target.service);
 
-        let principal = match &self.identity {
-            Some(identity) => identity.of(&parts.headers).await,
-            None => Ok(None),
+        let principal = match &self.tokens {
+            Some(tokens) => tokens.of(&parts.headers).await?,
+            None => None,
         };
-        // Read in any case: who is still sending would not get to see the answer.
-        let body = body::read(incoming, front.body, BODY_DISCARD_MAX).await;
-        let (principal, body) = (principal?, body?);
-        // From the last byte of the request on.
-        let deadline = Instant::now() + front.request_timeout;
         let positions = self.positions.of(&parts.headers)?;
         let idempotency_key = same_key::key_of(&parts.method, &parts.headers)?;
+        let body = body.read(front.body, BODY_DISCARD_MAX).await?;
+        // From the last byte of the request on.
+        let deadline = Instant::now() + front.request_timeout;
         self.positions.wait(&target.service, &positions, deadline).await?;
         let subject = principal.as_ref().map_or("", |principal| principal.subject.as_str());
         // Held until the job has its answer, which leaves after the commit: so the next with this key finds it, also when this client goes
@@ -140,17 +162,18 @@ impl Ingress {
                 method: parts.method.as_str().to_owned(),
                 path: path.to_owned(),
                 query: parts.uri.query().map(str::to_owned),
-                route: route.to_owned(),
+                route: route.to_string(),
                 headers: passed_on(&parts.headers),
                 body,
                 principal,
-                peer: peer.to_string(),
+                peer: visit.peer().to_string(),
                 caller: None,
                 trace_id: trace_id.to_owned(),
             },
             deadline,
             again: false,
             idempotency_key,
+            waited: visit.waited(),
             reply: Box::new(move |outcome| {
                 // A client that went away does not undo what was committed.
                 let _ = answer.send(outcome);
@@ -163,12 +186,36 @@ impl Ingress {
         let patience = tokio::time::timeout_at((deadline + ANSWER_GRACE).into(), answered);
         let outcome = match patience.await {
             Ok(answered) => answered.unwrap_or(Err(Failure::Stopping)),
-            Err(_) => Err(Failure::OutcomeUnknown("there was no answer long after the deadline".into())),
+            Err(_) => {
+                let failure = Failure::OutcomeUnknown("there was no answer long after the deadline".into());
+                // No worker has told of it: it still runs, or waits for a commit.
+                let (service, method) = (&*target.service, parts.method.as_str());
+                tracing::error!(service, trace_id, method, path = %route, %failure, "a request failed");
+                Err(failure)
+            }
         };
         match outcome {
             Ok(answer) => Ok(response(answer, target, compression).await),
             Err(failure) => Err(Problem::from(&failure)),
         }
+    }
+}
+
+impl super::server::Answer for Ingress {
+    fn answer(self: Arc<Self>, peer: IpAddr, request: http::Request<Incoming>) -> Answering {
+        Box::pin(async move { self.answered(peer, request).await })
+    }
+
+    fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
+        let random = self.surroundings.random.as_ref();
+        let trace = TraceId::new(random);
+        let trace_id = trace.to_string();
+        let mut response = problem_response(&unreadable(status)?, &trace_id);
+        if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
+            response.headers_mut().insert(&TRACERESPONSE, value);
+        }
+        self.tell(Visit::begin(peer, &trace_id, self.has_log), &response);
+        Some(response)
     }
 }
 

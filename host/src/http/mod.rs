@@ -1,15 +1,22 @@
 //! HTTP: from a connection to a job in a service's queue, and back.
 
+mod access;
 mod after;
 pub(crate) mod body;
 pub(crate) mod compression;
+mod figures;
 mod ingress;
+mod own_answers;
 mod problems;
 mod same_key;
 mod server;
+pub(crate) mod well_formed;
 
-pub(crate) use problems::{own, problem_response};
+pub(crate) use access::ACCESS_TARGET;
+pub use figures::HttpFigures;
+pub(crate) use problems::{own, problem_response, unreadable};
 pub use same_key::key_of as idempotency_key;
+pub(crate) use server::{Answer, Answering};
 pub use server::{Connections, Listening, serve};
 
 /// What the paths of the host's own begin with. No service can have them.

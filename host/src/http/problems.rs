@@ -1,11 +1,13 @@
 //! Answers of the host's own: problem documents, pages, and health.
 
-use bulkhead_runtime::Problem;
+use bulkhead_runtime::{Problem, supervise};
+use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
+use super::well_formed::malformed;
 use super::{HEALTH_ALIASES, HOST_PATHS};
 use crate::interface::{Page, is_page};
 
@@ -26,11 +28,34 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
     response
 }
 
+/// What the HTTP library can't read the head of, by the status that it answers with.
+pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
+    Some(match status.as_u16() {
+        400 => malformed("the request line, a header, or how the body is framed is not valid in HTTP/1.1"),
+        414 => uri_too_long(),
+        431 => Problem::new(
+            431,
+            "headers-too-large",
+            "The headers are too large",
+            format!(
+                "there are more than {HEADER_LINES_MAX} headers, or they have more than {HEADERS_MAX} bytes"
+            ),
+        ),
+        _ => return None,
+    })
+}
+
+/// The problem of a path that is too long.
+pub(super) fn uri_too_long() -> Problem {
+    let detail = format!("the path has more than {PATH_MAX} bytes");
+    Problem::new(414, "uri-too-long", "The path is too long", detail)
+}
+
 /// The answer of one of the host's own paths, or of the page that is at a path; `None` for any other path.
 pub(crate) fn own<B>(
     request: &Request<B>,
     page: Option<&Page>,
-    ready: bool,
+    stopping: bool,
     trace_id: &str,
 ) -> Option<Response<Full<Bytes>>> {
     let (method, path) = (request.method(), request.uri().path());
@@ -47,9 +72,9 @@ pub(crate) fn own<B>(
         None => return None,
     };
     let (status, text) = match name {
-        "/live" | "/healthz" => (StatusCode::OK, "live\n"),
-        "/ready" | "/readyz" if ready => (StatusCode::OK, "ready\n"),
-        "/ready" | "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        "/live" | "/healthz" => (StatusCode::OK, "live\n".to_owned()),
+        "/ready" | "/readyz" if stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
+        "/ready" | "/readyz" => readiness(&supervise::down()),
         _ => {
             let problem = Problem::new(404, "not-found", "Not found", "the host has no such page");
             return Some(problem_response(&problem, trace_id));
@@ -58,11 +83,20 @@ pub(crate) fn own<B>(
     if let Some(response) = read_only(method, trace_id) {
         return Some(response);
     }
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     Some(response)
+}
+
+/// Whether the host is ready, with what is to run and does not, each on a line.
+fn readiness(down: &[String]) -> (StatusCode, String) {
+    if down.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
+    }
+    let lines = down.iter().map(|name| format!("{name} does not run\n"));
+    (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
 }
 
 /// The answer of a page to anything but GET and HEAD; none to these.

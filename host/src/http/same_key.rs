@@ -7,34 +7,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use bulkhead_runtime::Problem;
-use bulkhead_types::limits::{IDEMPOTENCY_KEY_BYTES_MAX, WAITERS_MAX};
-use http::{HeaderMap, Method};
+use bulkhead_runtime::{Problem, idempotency_key};
+use bulkhead_types::limits::WAITERS_MAX;
+use http::{HeaderMap, HeaderValue, Method};
 use tokio::sync::OwnedMutexGuard;
 
 const HEADER: &str = "idempotency-key";
 
-/// The key of a POST; none where it has none. Other methods' keys mean nothing.
+/// The key of a request; none where it has none.
 pub fn key_of(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    if method != Method::POST {
-        return Ok(None);
-    }
-    let mut values = headers.get_all(HEADER).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let is_key = |key: &&str| {
-        (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
-            && key.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    let key = value.to_str().ok().map(str::trim).filter(is_key);
-    match key {
-        Some(key) if values.next().is_none() => Ok(Some(key.to_owned())),
-        _ => Err(Problem::new(
-            400,
-            "invalid-idempotency-key",
-            "The idempotency key is not valid",
-            format!("Idempotency-Key is one header of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible characters"),
-        )),
-    }
+    let values = headers.get_all(HEADER).iter().map(HeaderValue::as_bytes);
+    idempotency_key(method.as_str(), values).map_err(|error| {
+        Problem::new(400, "invalid-idempotency-key", "The idempotency key is not valid", error.to_string())
+    })
 }
 
 /// Whose key, of which service.

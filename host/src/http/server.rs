@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bulkhead_runtime::Problem;
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
+use bulkhead_types::{SystemRandom, TraceId};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,17 +21,29 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::Semaphore;
 
 use super::ingress::Ingress;
+use super::own_answers::{AnswerBody, Spoken, Turn};
+use super::problem_response;
 use crate::application::Application;
+use crate::tasks;
 
 /// How long to wait after the system gave no connection for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Bytes that a connection's buffer may grow to. Headers beyond `HEADERS_MAX` but within this are answered with a problem document;
-/// beyond it hyper answers 431 by itself.
+/// Bytes that a connection's buffer may grow to. Headers beyond `HEADERS_MAX` but within this leave the connection open; beyond it hyper
+/// answers 431 by itself, and closes it.
 const READ_BUFFER_BYTES: usize = 4 * HEADERS_MAX;
 
 /// An answer, later.
-type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+
+/// What answers the requests that reach a listener.
+pub(crate) trait Answer: Send + Sync {
+    /// Answers a request of a client at this address.
+    fn answer(self: Arc<Self>, peer: IpAddr, request: Request<Incoming>) -> Answering;
+
+    /// What goes out with a status that the HTTP library answers a client at this address by itself.
+    fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>>;
+}
 
 /// How many connections there are. Each has one request at a time: so no more of them wait for anything.
 #[derive(Debug, Default)]
@@ -71,18 +85,15 @@ impl Drop for Connection {
 pub struct Listening {
     listener: TcpListener,
     connections: Arc<Connections>,
-    answer: Arc<dyn Fn(IpAddr, Request<Incoming>) -> Answering + Send + Sync>,
+    answer: Arc<dyn Answer>,
     /// Called when no more connections are taken.
     draining: Box<dyn FnOnce() + Send>,
 }
 
 impl Listening {
     /// Has what reaches `listener` be answered by `answer`.
-    pub fn new(
-        listener: TcpListener,
-        answer: impl Fn(IpAddr, Request<Incoming>) -> Answering + Send + Sync + 'static,
-    ) -> Self {
-        Self { listener, connections: Arc::default(), answer: Arc::new(answer), draining: Box::new(|| {}) }
+    pub(crate) fn new(listener: TcpListener, answer: Arc<dyn Answer>) -> Self {
+        Self { listener, connections: Arc::default(), answer, draining: Box::new(|| {}) }
     }
 
     /// What reaches `listener` is answered by the application's services.
@@ -90,13 +101,8 @@ impl Listening {
     pub fn application(listener: TcpListener, application: &Application) -> Self {
         let ingress = Arc::new(Ingress::new(application));
         let stopping = Arc::clone(&ingress);
-        let answer = move |peer, request| -> Answering {
-            let ingress = Arc::clone(&ingress);
-            Box::pin(async move { ingress.answer(peer, request).await })
-        };
         let draining = Box::new(move || stopping.stopping.store(true, Ordering::Relaxed));
-        let connections = application.connections();
-        Self { listener, connections, answer: Arc::new(answer), draining }
+        Self { listener, connections: application.connections(), answer: ingress, draining }
     }
 
     /// Where it listens.
@@ -139,10 +145,19 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
         };
         let _ = stream.set_nodelay(true);
         let counted = connections.accept();
+        let (turn, peer) = (Arc::new(Turn::default()), peer.ip());
+        let stream = {
+            let answer = Arc::clone(&answer);
+            Spoken::new(stream, Arc::clone(&turn), Box::new(move |status| answer.own_answer(peer, status)))
+        };
         let answer = Arc::clone(&answer);
         let service = service_fn(move |request| {
-            let answering = answer(peer.ip(), request);
-            async move { Ok::<_, Infallible>(answering.await) }
+            let (number, turn) = (turn.begin(), Arc::clone(&turn));
+            let answering = Arc::clone(&answer).answer(peer, request);
+            async move {
+                let response = tasks::caught(answering).await.unwrap_or_else(|_| failed());
+                Ok::<_, Infallible>(response.map(|body| AnswerBody::new(body, turn, number)))
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -150,7 +165,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
             .max_buf_size(READ_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        tasks::passing("connection", async move {
             // A connection that breaks has nobody left to tell.
             let _ = connection.await;
             drop((permit, counted));
@@ -162,4 +177,10 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
         tracing::warn!("some requests were still open when the time to drain was over");
     }
     Ok(())
+}
+
+/// The answer where the host's own code panics: what it said stands in the log.
+fn failed() -> Response<Full<Bytes>> {
+    let problem = Problem::new(500, "internal", "The host failed", "the host failed at this request");
+    problem_response(&problem, &TraceId::new(&SystemRandom).to_string())
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use bulkhead_runtime::{Job, Problem, Request, Surroundings};
+use bulkhead_runtime::{Job, Problem, Request, Surroundings, Waited};
 use bulkhead_types::TraceId;
 use bulkhead_types::limits::{KEYS_AGE_MAX, KEYS_FETCH_INTERVAL, KEYS_WAIT_MAX};
 use jsonwebtoken::DecodingKey;
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, oneshot};
 
 use super::token;
+use crate::tasks;
 
 /// A set of public keys, by id.
 pub(super) struct KeySet {
@@ -94,7 +95,7 @@ impl Keys {
         let Fetched { set, began } = self.newest()?;
         if began.elapsed() > KEYS_AGE_MAX {
             let keys = Arc::clone(self);
-            tokio::spawn(async move {
+            tasks::passing("keys", async move {
                 // Whoever holds it is at it already.
                 if let Ok(mut last_began) = keys.last_began.try_lock()
                     && last_began.is_none_or(|began| began.elapsed() > KEYS_AGE_MAX)
@@ -123,7 +124,7 @@ impl Keys {
             if !is_told && !was_tried {
                 let keys = Arc::clone(self);
                 // A task of its own: a client that goes away ends no fetch, which others wait for.
-                let fetching = tokio::spawn(async move {
+                let fetching = tasks::passing("keys", async move {
                     if let Some(began) = *last_began {
                         tokio::time::sleep_until((began + KEYS_FETCH_INTERVAL).into()).await;
                     }
@@ -193,6 +194,7 @@ impl Keys {
             deadline,
             again: false,
             idempotency_key: None,
+            waited: Waited::default(),
             reply: Box::new(move |outcome| {
                 let _ = answer.send(outcome);
             }),

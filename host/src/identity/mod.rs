@@ -10,7 +10,7 @@ mod keys;
 mod revocation;
 mod token;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bulkhead_runtime::{Principal, Problem, Surroundings};
 use bulkhead_types::limits::TOKENS_CACHED;
@@ -20,6 +20,7 @@ use quick_cache::sync::Cache;
 
 use self::keys::{KeySet, Keys};
 pub(crate) use self::revocation::Revocations;
+use self::revocation::Unknown;
 use self::token::{Claims, Invalid, Rules};
 use crate::manifest::Auth;
 
@@ -52,12 +53,17 @@ impl Identity {
         Self { surroundings, keys, rules, revocations, good: Cache::new(TOKENS_CACHED) }
     }
 
-    /// The principal of a request; none where it has no token.
-    pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
+    async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
         let Some(token) = bearer(headers)? else { return Ok(None) };
         let claims = self.claims(token).await?;
-        if self.revocations.as_ref().is_some_and(|revocations| revocations.has(&claims.subject)) {
-            return Err(refused(Invalid::Revoked));
+        if let Some(revocations) = &self.revocations {
+            match revocations.has(&claims.subject).await {
+                Ok(false) => {}
+                Ok(true) => return Err(refused(Invalid::Revoked)),
+                Err(Unknown) => {
+                    return Err(Problem::unavailable("whether the token still counts can't be told now"));
+                }
+            }
         }
         Ok(Some(Principal {
             subject: claims.subject.clone(),
@@ -71,9 +77,9 @@ impl Identity {
         if let Some(set) = self.keys.known()
             && let Some(good) = self.good.get(token).filter(|good| good.version == set.version)
         {
-            if token::is_expired(good.claims.expires_at, now) {
+            if let Err(why) = good.claims.check_times(now) {
                 self.good.remove(token);
-                return Err(refused(Invalid::Expired));
+                return Err(refused(why));
             }
             return Ok(good.claims);
         }
@@ -89,6 +95,25 @@ impl Identity {
         let good = Good { claims: Arc::clone(&claims), version: set.version };
         self.good.insert(token.to_owned(), good);
         Ok(claims)
+    }
+}
+
+/// The check of tokens as listeners have it, each a copy of the same. It ends with the application, whose it is: then requests are refused. So the
+/// connection to the log of revocations is closed before its writer is, whoever still serves.
+#[derive(Clone)]
+pub(crate) struct TokenCheck(Weak<Identity>);
+
+impl TokenCheck {
+    pub(crate) fn new(identity: &Arc<Identity>) -> Self {
+        Self(Arc::downgrade(identity))
+    }
+
+    /// The principal of a request; none where it has no token.
+    pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
+        let Some(identity) = self.0.upgrade() else {
+            return Err(Problem::unavailable("the host is stopping; nothing was done"));
+        };
+        identity.of(headers).await
     }
 }
 

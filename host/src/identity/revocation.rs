@@ -3,17 +3,25 @@
 //! The manifest names a type of event: one that is published ends the tokens of its subject. The events are the truth: the set in
 //! memory is read from the log at the start, and again whenever events have become durable, before any answer that rests on them
 //! leaves. So whoever was answered that a subject is gone finds its tokens refused, after a crash as well.
+//!
+//! Invariant: no token counts while there may be events that the set lacks. The unit of work is durable by then and its answer can't be taken
+//! back, so where the log can't be read it is the tokens that stop counting: `unread` is set under the lock of `log` before the answers
+//! leave, and cleared under that lock by a read that came to the end. Reads are serial, so one that clears it began after every event was
+//! durable for which it was set; and it puts subjects into the set before it clears it. Requests with a token are answered 503 meanwhile,
+//! and have the log read again, every now and then.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulkhead_runtime::Surroundings;
 use bulkhead_store::{Database, LogReader, StatementError, StoreError};
+use bulkhead_types::from_rfc3339;
 use bulkhead_types::limits::{TOKEN_LEEWAY, TOKEN_LIFETIME_MAX};
-use bulkhead_types::rfc3339;
 
+/// The time from one attempt of a request to have the log read to the next.
+const BETWEEN_READS: Duration = Duration::from_millis(100);
 /// Subjects above which those are looked for that can be forgotten.
 const PRUNE_FROM: usize = 4096;
 
@@ -23,10 +31,17 @@ pub(crate) struct Revocations {
     kind: String,
     surroundings: Arc<Surroundings>,
     log: Mutex<Log>,
-    /// Each with the time of its event, which sorts as text.
-    subjects: RwLock<HashMap<String, String>>,
+    /// Each with when it may be forgotten, by the clock that nobody sets.
+    subjects: RwLock<HashMap<String, Duration>>,
     any: AtomicBool,
+    /// There may be events that `subjects` lacks.
+    unread: AtomicBool,
+    /// When a request last had the log read.
+    tried: Mutex<Option<Instant>>,
 }
+
+/// Whether a subject's tokens have ended can't be told now.
+pub(super) struct Unknown;
 
 struct Log {
     reader: LogReader,
@@ -53,6 +68,8 @@ impl Revocations {
             log: Mutex::new(log),
             subjects: RwLock::default(),
             any: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            tried: Mutex::default(),
         });
         revocations
             .read()
@@ -63,14 +80,16 @@ impl Revocations {
     /// Takes in what was published since. Called before the answers that rest on it leave.
     pub(crate) fn follow(&self) {
         if let Err(error) = self.read() {
-            // With the next event it is tried again.
-            tracing::error!(kind = self.kind, %error, "revoked subjects can't be read from the log");
+            tracing::error!(
+                kind = self.kind, %error,
+                "revoked subjects can't be read from the log: no token counts until they can"
+            );
         }
     }
 
     fn read(&self) -> Result<(), StatementError> {
-        let forgotten = rfc3339(self.surroundings.clock.now().saturating_sub(remembered()));
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let unread = Unread(&self.unread);
         let (mut found, mut newest) = (Vec::new(), None);
         log.reader.newest_first(log.sequence, |event| {
             newest.get_or_insert(event.sequence);
@@ -80,23 +99,74 @@ impl Revocations {
             }
             true
         })?;
+        // What is there at the start is as old as it says; what comes later was published now, whatever the wall clock said.
+        let at_start = log.sequence == 0;
         log.sequence = newest.unwrap_or(log.sequence);
         if !found.is_empty() {
+            let (wall, now) = (self.surroundings.clock.now(), self.surroundings.clock.steady());
+            let age =
+                |time: &str| from_rfc3339(time).map_or(Duration::ZERO, |time| wall.saturating_sub(time));
+            let forgotten_at = |time: &str| {
+                now + if at_start { remembered().saturating_sub(age(time)) } else { remembered() }
+            };
             let mut subjects = self.subjects.write().unwrap_or_else(PoisonError::into_inner);
-            subjects.extend(found);
+            subjects.extend(found.into_iter().map(|(subject, time)| (subject, forgotten_at(&time))));
             if subjects.len() > log.prune_at {
-                subjects.retain(|_, time| *time >= forgotten);
+                subjects.retain(|_, forgotten_at| *forgotten_at > now);
                 log.prune_at = PRUNE_FROM.max(subjects.len() * 2);
             }
             self.any.store(true, Ordering::Release);
         }
+        unread.is_read();
         Ok(())
     }
 
     /// Whether the tokens of a subject have ended.
-    pub(super) fn has(&self, subject: &str) -> bool {
+    pub(super) async fn has(self: &Arc<Self>, subject: &str) -> Result<bool, Unknown> {
+        if self.unread.load(Ordering::Acquire) {
+            self.try_again().await?;
+        }
+        Ok(self.knows(subject))
+    }
+
+    /// Reads the log once more, unless that was tried just now.
+    async fn try_again(self: &Arc<Self>) -> Result<(), Unknown> {
+        {
+            let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+            if tried.is_some_and(|at| at.elapsed() < BETWEEN_READS) {
+                return Err(Unknown);
+            }
+            *tried = Some(Instant::now());
+        }
+        let this = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || this.read()).await {
+            Ok(Ok(())) => {
+                tracing::info!(kind = self.kind, "revoked subjects are read again: tokens count");
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(Unknown),
+        }
+    }
+
+    fn knows(&self, subject: &str) -> bool {
         self.any.load(Ordering::Acquire)
             && self.subjects.read().unwrap_or_else(PoisonError::into_inner).contains_key(subject)
+    }
+}
+
+/// Sets what it refers to when it is dropped, and clears it when the log is read: so also a panic in between leaves it set.
+struct Unread<'a>(&'a AtomicBool);
+
+impl Unread<'_> {
+    fn is_read(self) {
+        self.0.store(false, Ordering::Release);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unread<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) enum Invalid {
     #[error("its audience is another")]
     Audience,
     #[error(
-        "it lacks a claim, or has one of another form: iss, aud, sub, exp and, if it has them, nbf and roles"
+        "it lacks a claim, or has one of another form: iss, aud, sub, exp and, if it has them, nbf, iat and roles"
     )]
     Claims,
     #[error("it has expired: get another")]
@@ -50,6 +50,27 @@ pub(super) struct Claims {
     pub(super) roles: Vec<String>,
     /// Seconds since 1970.
     pub(super) expires_at: u64,
+    /// The same: before then it is not valid, for it says so, or was not there.
+    not_before: Option<u64>,
+}
+
+impl Claims {
+    /// Whether a token is valid at this time, in seconds since 1970. It is asked with each request, also of a token that was found good
+    /// before: the clock may have been set meanwhile.
+    pub(super) fn check_times(&self, now: u64) -> Result<(), Invalid> {
+        let (leeway, lifetime) = (TOKEN_LEEWAY.as_secs(), TOKEN_LIFETIME_MAX.as_secs());
+        if self.expires_at.saturating_add(leeway) <= now {
+            return Err(Invalid::Expired);
+        }
+        if self.not_before.is_some_and(|time| time > now.saturating_add(leeway)) {
+            return Err(Invalid::NotYet);
+        }
+        // Later, a revocation might be forgotten before it.
+        if self.expires_at > now.saturating_add(lifetime + leeway) {
+            return Err(Invalid::TooLongLived);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -57,6 +78,7 @@ struct RawClaims {
     sub: String,
     exp: NumericDate,
     nbf: Option<NumericDate>,
+    iat: Option<NumericDate>,
     /// As RFC 9068 has it.
     #[serde(default)]
     roles: Vec<String>,
@@ -102,33 +124,19 @@ impl Rules {
     pub(super) fn check(&self, token: &str, key: &DecodingKey, now: u64) -> Result<Claims, Invalid> {
         let decoded = jsonwebtoken::decode::<RawClaims>(token, key, &self.validation);
         let claims = decoded.map_err(|error| invalid(&error))?.claims;
-        let expires_at = claims.exp.seconds();
-        check_times(expires_at, claims.nbf.map(|nbf| nbf.seconds()), now)?;
         if claims.sub.is_empty() || claims.sub.starts_with(HOST_SUBJECTS) {
             return Err(Invalid::Claims);
         }
-        Ok(Claims { subject: claims.sub, roles: claims.roles, expires_at })
+        let times = [claims.nbf, claims.iat].into_iter().flatten();
+        let claims = Claims {
+            subject: claims.sub,
+            roles: claims.roles,
+            expires_at: claims.exp.seconds(),
+            not_before: times.map(|time| time.seconds()).max(),
+        };
+        claims.check_times(now)?;
+        Ok(claims)
     }
-}
-
-fn check_times(expires_at: u64, not_before: Option<u64>, now: u64) -> Result<(), Invalid> {
-    let (leeway, lifetime) = (TOKEN_LEEWAY.as_secs(), TOKEN_LIFETIME_MAX.as_secs());
-    if is_expired(expires_at, now) {
-        return Err(Invalid::Expired);
-    }
-    if not_before.is_some_and(|time| time > now.saturating_add(leeway)) {
-        return Err(Invalid::NotYet);
-    }
-    // Later, a revocation might be forgotten before it.
-    if expires_at > now.saturating_add(lifetime + leeway) {
-        return Err(Invalid::TooLongLived);
-    }
-    Ok(())
-}
-
-/// Whether a token is over.
-pub(super) fn is_expired(expires_at: u64, now: u64) -> bool {
-    expires_at.saturating_add(TOKEN_LEEWAY.as_secs()) <= now
 }
 
 /// The id of the key that a token says it is signed with. Nothing of it is checked yet.

@@ -33,8 +33,12 @@ const fn standard(status: u16, code: &'static str, meaning: &'static str) -> Sta
 }
 
 /// Every kind of problem that the host or the SDK answers with, by status.
-pub const STANDARD: [StandardProblem; 32] = [
-    standard(400, "malformed-request", "The request is not valid HTTP."),
+pub const STANDARD: [StandardProblem; 34] = [
+    standard(
+        400,
+        "malformed-request",
+        "The request is not valid HTTP: its target, `Host`, another header, or how its body is framed. `detail` says what.",
+    ),
     standard(400, "malformed-json", "The body is not valid JSON, or not UTF-8."),
     standard(
         400,
@@ -89,6 +93,12 @@ pub const STANDARD: [StandardProblem; 32] = [
         "On the admin port: handlers of the version that serves did not end in time for the switch. It serves on. Try again.",
     ),
     standard(
+        409,
+        "idempotency-answer-not-kept",
+        "The same request with this `Idempotency-Key` took effect before, and its answer said that nobody may keep it. Look at what is \
+         there, or do it once more with another key.",
+    ),
+    standard(
         412,
         "precondition-failed",
         "What `If-Match` or `If-None-Match` asks for is not so: the thing has changed, or is gone, or is there already. Get it again, \
@@ -129,14 +139,21 @@ pub const STANDARD: [StandardProblem; 32] = [
         "The service failed. Nothing that it wrote was kept. The log has the reason under `trace_id`.",
     ),
     standard(
-        500,
-        "outcome-unknown",
-        "The database failed in the commit. Look whether the change is there before you try again.",
+        501,
+        "not-implemented",
+        "The request has a method or a transfer coding that the host does not know. A body may be `chunked`, and no more.",
     ),
     standard(
         503,
         "unavailable",
         "There is no room or the change could not be committed: nothing was done. Try again after the seconds of `Retry-After`.",
+    ),
+    standard(
+        503,
+        "outcome-unknown",
+        "The database failed in the commit, and nobody can say whether the change was made. Repeat the request with the same \
+         `Idempotency-Key`: its effects are those of one. Without a key, look whether the change is there first. On the admin port: `detail` \
+         says which version serves, and what may be otherwise after a crash.",
     ),
     standard(
         503,

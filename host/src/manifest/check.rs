@@ -14,7 +14,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
         for route in &service.spec.routes {
             if let Some(other) = routes.insert(route, name) {
                 add(
-                    service.line,
+                    service.lines.of_item("routes", route),
                     format!("service.{name}.routes: {route} is a route of {other} already; remove one"),
                 );
             }
@@ -23,7 +23,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             let owner = kind.split_once('.').map(|(owner, _)| owner).filter(|owner| *owner != name.as_str());
             if let Some(owner) = owner.filter(|owner| manifest.services.contains_key(*owner)) {
                 add(
-                    service.line,
+                    service.lines.of_item("publishes", kind),
                     format!(
                         "service.{name}.publishes: the type {kind} begins with the name of the service {owner}, whose event it says it is; \
                          begin it with \"{name}.\""
@@ -32,7 +32,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             }
             if let Some(other) = publishers.insert(kind, name) {
                 add(
-                    service.line,
+                    service.lines.of_item("publishes", kind),
                     format!(
                         "service.{name}.publishes: {kind} is published by {other} already; an event has one owner"
                     ),
@@ -43,7 +43,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             if !manifest.services.contains_key(called) {
                 let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
                 add(
-                    service.line,
+                    service.lines.of_item("calls", called),
                     format!("service.{name}.calls: there is no service {called:?}; there are {names}"),
                 );
             }
@@ -54,19 +54,19 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let message =
                 format!("application.auth.keys: there is no service {:?}; there are {names}", auth.service);
-            add(auth.line, message);
+            add(manifest.lines.of("auth.keys"), message);
         }
         let revoker = auth.revoked_by.as_deref().filter(|kind| !publishers.contains_key(kind));
         if let Some(kind) = revoker {
             let message = format!(
                 "application.auth.revoked_by: no service publishes {kind}; add it to the publishes of one that does"
             );
-            add(auth.line, message);
+            add(manifest.lines.of("auth.revoked_by"), message);
         }
     }
     if !manifest.admin.ip().is_loopback() {
         add(
-            1,
+            manifest.lines.of("admin"),
             format!(
                 "application.admin: {} can be reached from other machines; operators reach the host on this one: write for example \
                  \"127.0.0.1:9090\"",
@@ -75,8 +75,11 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
         );
     }
     if let Some(cycle) = find_cycle(manifest) {
-        let line =
-            cycle.first().and_then(|name| manifest.services.get(*name)).map_or(1, |service| service.line);
+        let mut around = cycle.iter();
+        let (first, called) = (around.next(), around.next().copied().unwrap_or_default());
+        let line = first
+            .and_then(|name| manifest.services.get(*name))
+            .map_or(1, |service| service.lines.of_item("calls", called));
         add(
             line,
             format!(

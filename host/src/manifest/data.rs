@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bulkhead_store::{ColumnType, ReplicaSpec, is_replica_name};
+use bulkhead_store::{ColumnType, ReplicaColumn, ReplicaSpec, is_replica_name};
+
+use toml::de::DeValue;
 
 use super::Entity;
-use super::section::{Report, Section};
+use super::section::{Entry, Report, Section};
 
 /// The replicas of a service.
 pub(super) fn read_replicas(section: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<ReplicaSpec> {
@@ -39,10 +41,16 @@ pub(super) fn read_replicas(section: &Section<'_, '_>, report: &mut Report<'_>) 
         else {
             continue;
         };
-        if !columns.iter().any(|(column, kind)| column == key && *kind == ColumnType::Text) {
+        let of_key = columns.iter().find(|column| column.name == key);
+        if of_key.is_none_or(|column| column.kind != ColumnType::Text) {
             report.add(
                 &key_span,
                 format!("{qualified}.key: {key:?} is none of the columns of the type text; the key has the events' subject"),
+            );
+        } else if of_key.is_some_and(|column| column.default.is_some()) {
+            report.add(
+                &key_span,
+                format!("{qualified}.key: the column {key:?} has a default; every event has its own key: remove the default"),
             );
         }
         replicas.push(ReplicaSpec {
@@ -57,40 +65,92 @@ pub(super) fn read_replicas(section: &Section<'_, '_>, report: &mut Report<'_>) 
     replicas
 }
 
-fn read_columns(section: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<(String, ColumnType)> {
+fn read_columns(section: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<ReplicaColumn> {
     let mut columns = Vec::new();
     for (name, entry) in section.entries() {
-        let kind = entry.text(report).and_then(ColumnType::named);
-        match kind {
-            Some(kind) if is_replica_name(&name) => columns.push((name, kind)),
-            Some(_) => report.add(
+        if !is_replica_name(&name) {
+            report.add(
                 &entry.span,
                 format!(
                     "{}: a column has lower-case letters, digits and _, and begins with a letter",
                     entry.name
                 ),
-            ),
-            None => report.add(
-                &entry.span,
-                format!("{} is the type of a column: \"text\", \"integer\" or \"real\"", entry.name),
-            ),
+            );
         }
+        columns.extend(read_column(name, entry, report));
     }
     columns
+}
+
+/// A column: its type, or a table with its type and its default.
+fn read_column(name: String, entry: Entry<'_, '_>, report: &mut Report<'_>) -> Option<ReplicaColumn> {
+    let (span, qualified) = (entry.span.clone(), entry.name.clone());
+    let of_type = |text: Option<&str>, report: &mut Report<'_>| {
+        let kind = text.and_then(ColumnType::named);
+        if kind.is_none() {
+            report.add(
+                &span,
+                format!(
+                    "{qualified} is the type of a column, \"text\", \"integer\" or \"real\", or has it with a default: write for example \
+                     {{ type = \"text\", default = \"\" }}"
+                ),
+            );
+        }
+        kind
+    };
+    if entry.value.as_table().is_none() {
+        let kind = of_type(entry.value.as_str(), report)?;
+        return Some(ReplicaColumn { name, kind, default: None });
+    }
+    let mut section = entry.table(report)?;
+    let kind = section.take("type").and_then(|entry| entry.value.as_str());
+    let default = section.take("default");
+    section.finish(report);
+    let kind = of_type(kind, report)?;
+    let default = match default {
+        None => None,
+        Some(entry) => {
+            let value = json(entry.value).filter(|value| kind.takes(value));
+            if value.is_none() {
+                report.add(
+                    &entry.span,
+                    format!(
+                        "{}: a default is of its column's type, a string for text, an integer or a boolean for integer, a number for real",
+                        entry.name
+                    ),
+                );
+                return None;
+            }
+            value
+        }
+    };
+    Some(ReplicaColumn { name, kind, default })
+}
+
+/// A string, a number or a boolean, as an event would have it.
+fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+    match value {
+        DeValue::String(text) => Some(text.to_string().into()),
+        DeValue::Boolean(value) => Some((*value).into()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(Into::into),
+        DeValue::Float(number) => {
+            number.as_str().parse().ok().and_then(serde_json::Number::from_f64).map(Into::into)
+        }
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
 }
 
 /// The entities of a service.
 pub(super) fn read_entities(section: &Section<'_, '_>, report: &mut Report<'_>) -> BTreeMap<String, Entity> {
     let mut entities = BTreeMap::new();
     for (name, entry) in section.entries() {
-        let line = report.line(&entry.span);
         let Some(mut entity) = entry.table(report) else { continue };
         let select = entity.required_string("select", "select = \"SELECT id, name FROM note\"", report);
         let deleted = entity.string("deleted", report);
         entity.finish(report);
         if let Some((select, _)) = select {
             let deleted = deleted.map(|(kind, _)| kind.to_owned());
-            entities.insert(name, Entity { line, select: select.to_owned(), deleted });
+            entities.insert(name, Entity { select: select.to_owned(), deleted });
         }
     }
     entities

@@ -54,7 +54,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
         for kind in &grants.subscribes {
             match manifest.publisher(kind) {
                 Some(publisher) if publisher == name => add(
-                    service.line,
+                    service.lines.of_item("subscribes", kind),
                     format!(
                         "service.{name}.subscribes: {kind} is its own event; a service takes those of others: do in the unit of work that \
                          publishes it what it is to cause, or set a timer of another type"
@@ -62,7 +62,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
                 ),
                 Some(_) => {}
                 None => add(
-                    service.line,
+                    service.lines.of_item("subscribes", kind),
                     format!(
                         "service.{name}.subscribes: no service publishes {kind}; add it to the publishes of its owner, or, for a timer, \
                          begin its name with \"{name}.\""
@@ -80,18 +80,24 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
         }
         for replica in &service.replicas {
             let owner = &replica.owner;
-            let place = format!("service.{name}.replica.{}", replica.name);
+            let (entry, lines) = (format!("replica.{}", replica.name), &service.lines);
+            let place = format!("service.{name}.{entry}");
             if owner == name || !manifest.services.contains_key(owner) {
                 let names = manifest.services.keys().filter(|other| *other != name);
                 let names = names.map(String::as_str).collect::<Vec<_>>().join(", ");
-                add(service.line, format!("{place}.owner: {owner:?} is no other service; there are {names}"));
+                add(
+                    lines.of(&format!("{entry}.owner")),
+                    format!("{place}.owner: {owner:?} is no other service; there are {names}"),
+                );
                 continue;
             }
-            for kind in std::iter::once(&replica.upsert).chain(&replica.delete) {
+            for (key, kind) in std::iter::once(("upsert", &replica.upsert))
+                .chain(replica.delete.iter().map(|kind| ("delete", kind)))
+            {
                 if manifest.publisher(kind) != Some(owner) {
                     add(
-                        service.line,
-                        format!("{place}: {owner} does not publish {kind}; add it to its publishes"),
+                        lines.of(&format!("{entry}.{key}")),
+                        format!("{place}.{key}: {owner} does not publish {kind}; add it to its publishes"),
                     );
                 }
             }
@@ -99,7 +105,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
         for (entity, entry) in &service.entities {
             if let Some(other) = entities.insert(entity, name) {
                 add(
-                    entry.line,
+                    service.lines.of(&format!("entity.{entity}")),
                     format!(
                         "service.{name}.entity.{entity}: {other} owns it already; what is owned has one owner"
                     ),
@@ -108,7 +114,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             let deleted = entry.deleted.as_ref().filter(|kind| manifest.publisher(kind) != Some(name));
             if let Some(kind) = deleted {
                 add(
-                    entry.line,
+                    service.lines.of(&format!("entity.{entity}.deleted")),
                     format!("service.{name}.entity.{entity}.deleted: {name} does not publish {kind}"),
                 );
             }
@@ -124,7 +130,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
                     let message = format!(
                         "service.{name}: a rebuildable service owns nothing, and this one has {what}; remove them, or `rebuildable`"
                     );
-                    add(service.line, message);
+                    add(service.lines.of("rebuildable"), message);
                 }
             }
         }

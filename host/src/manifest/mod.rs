@@ -5,6 +5,7 @@
 mod check;
 mod data;
 mod edges;
+mod lines;
 mod read;
 mod section;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use bulkhead_runtime::ServiceSpec;
 use bulkhead_store::ReplicaSpec;
 
+pub use self::lines::Lines;
 pub use self::read::is_service_name;
 
 /// An application.
@@ -35,17 +37,30 @@ pub struct Manifest {
     pub admin: SocketAddr,
     /// The data folder: the databases, the cache of compiled components, the lock.
     pub data: PathBuf,
+    /// The access log; where nothing is said it has the form of the other log lines.
+    pub access_log: Option<AccessLog>,
     /// How requests' tokens are checked; without it no request has a principal.
     pub auth: Option<Auth>,
+    /// The lines of the entries of `[application]`.
+    pub lines: Lines,
     /// The services by name.
     pub services: BTreeMap<String, ServiceEntry>,
+}
+
+/// Whether there is a line of log for each request, and how it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AccessLog {
+    /// None.
+    Off,
+    /// For people.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
 }
 
 /// How requests' tokens are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {
-    /// The line that it stands at.
-    pub line: usize,
     /// The service that has the public keys.
     pub service: String,
     /// The path that it serves them at, as a JSON Web Key Set.
@@ -63,6 +78,8 @@ pub struct Auth {
 pub struct ServiceEntry {
     /// The line that its section begins at.
     pub line: usize,
+    /// The lines of its entries.
+    pub lines: Lines,
     /// Where its component comes from.
     pub source: Source,
     /// The database's file, relative to the data folder.
@@ -82,8 +99,6 @@ pub struct ServiceEntry {
 /// What a service owns and others may keep copies of: what the consistency check compares them with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entity {
-    /// The line that it stands at.
-    pub line: usize,
     /// A SELECT on the owner's database: a row for each, with the columns as replicas have them. The key is `id`.
     pub select: String,
     /// The type of event that tells that one is gone.

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec};
+use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec, normal_path};
 use bulkhead_types::limits;
 use toml::de::DeTable;
 
 use super::data::{read_entities, read_replicas};
 use super::section::{Report, Section};
-use super::{Auth, Manifest, Mistake, ServiceEntry, Source};
+use super::{AccessLog, Auth, Lines, Manifest, Mistake, ServiceEntry, Source};
 
 /// Where the host listens when the manifest does not say.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -36,6 +36,7 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
     if !report.mistakes.is_empty() {
         return (None, report.mistakes);
     }
+    // What the manifest names is named from here in messages as well: `components/note`, and not `./components/note`.
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let mut top = Section::new("", document.span(), document.get_ref());
 
@@ -50,7 +51,9 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
         listen: LISTEN_DEFAULT,
         admin: ADMIN_DEFAULT,
         data: folder.join(DATA_DEFAULT),
+        access_log: None,
         auth: None,
+        lines: Lines::default(),
         services: BTreeMap::new(),
     };
     if let Some(application) = application {
@@ -87,6 +90,7 @@ fn read_application(
     manifest: &mut Manifest,
     report: &mut Report<'_>,
 ) {
+    manifest.lines = section.lines(report);
     if let Some((name, _)) = section.required_string("name", "name = \"shop\"", report) {
         manifest.name = name.to_owned();
     }
@@ -104,6 +108,18 @@ fn read_application(
     if let Some((data, _)) = section.string("data", report) {
         manifest.data = folder.join(data);
     }
+    manifest.access_log = match section.string("access_log", report) {
+        None => None,
+        Some(("off", _)) => Some(AccessLog::Off),
+        Some(("text", _)) => Some(AccessLog::Text),
+        Some(("json", _)) => Some(AccessLog::Json),
+        Some((other, span)) => {
+            let message =
+                format!("application.access_log is \"off\", \"text\" or \"json\", and not {other:?}");
+            report.add(&span, message);
+            None
+        }
+    };
     if let Some(auth) = section.table("auth", report) {
         manifest.auth = read_auth(auth, report);
     }
@@ -117,21 +133,18 @@ fn read_address(
     report: &mut Report<'_>,
 ) -> SocketAddr {
     let Some((text, span)) = section.string(key, report) else { return default };
-    text.parse().unwrap_or_else(|_| {
-        report.add(
-            &span,
-            format!("application.{key}: {text:?} is no address with a port; write for example \"{default}\""),
-        );
+    crate::address::parse(text).unwrap_or_else(|why| {
+        report.add(&span, format!("application.{key}: {why}; write for example \"{default}\""));
         default
     })
 }
 
 fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Auth> {
-    let line = report.line(&section.span);
     let example = "keys = \"user:/.well-known/jwks.json\"";
     let keys = section.required_string("keys", example, report).and_then(|(keys, span)| {
-        let parts =
-            keys.split_once(':').filter(|(_, path)| path.starts_with('/') && !path.contains(['?', '#', ' ']));
+        let is_path =
+            |path: &str| !path.contains(['?', '#']) && normal_path(path).is_ok_and(|normal| normal == path);
+        let parts = keys.split_once(':').filter(|(_, path)| is_path(path));
         if parts.is_none() {
             let message = format!(
                 "application.auth.keys: {keys:?} is no service with a path of it; write for example {example}"
@@ -146,7 +159,6 @@ fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Au
     section.finish(report);
     let ((service, path), (issuer, _), (audience, _)) = (keys?, issuer?, audience?);
     Some(Auth {
-        line,
         service: service.to_owned(),
         path: path.to_owned(),
         issuer: issuer.to_owned(),
@@ -181,7 +193,7 @@ fn read_service(
     data: &Path,
     report: &mut Report<'_>,
 ) -> Option<ServiceEntry> {
-    let line = report.line(&section.span);
+    let (line, lines) = (report.line(&section.span), section.lines(report));
     let example = format!("source = \"components/{name}\"");
     let source = section.required_string("source", &example, report).map(|(source, _)| {
         let path = folder.join(source);
@@ -238,7 +250,8 @@ fn read_service(
         section.table("secrets", report).map(|secrets| read_secrets(&secrets, report)).unwrap_or_default();
     section.finish(report);
     let spec = ServiceSpec { name, routes, grants, config, secrets, limits, instances };
-    Some(ServiceEntry { line, source: source?, database, spec, replicas, entities, variables, rebuildable })
+    let source = source?;
+    Some(ServiceEntry { line, lines, source, database, spec, replicas, entities, variables, rebuildable })
 }
 
 fn check_route(route: &str) -> Result<(), String> {
@@ -250,6 +263,14 @@ fn check_route(route: &str) -> Result<(), String> {
         return Err(format!(
             "{route:?} is a path, or a path and /... for all that is below it, for example \"/notes/...\""
         ));
+    }
+    // Requests are routed by the normal form of their path: a route of another form would lead nowhere.
+    let is_root = path.is_empty() && route == "/...";
+    match normal_path(path) {
+        Ok(normal) if normal == path => {}
+        Ok(normal) => return Err(format!("{route:?} is written {:?}", route.replacen(path, &normal, 1))),
+        Err(_) if is_root => {}
+        Err(error) => return Err(format!("{route:?} can be no route: {error}")),
     }
     if path.starts_with(crate::http::HOST_PATHS)
         || crate::http::HEALTH_ALIASES.contains(&path)
@@ -286,14 +307,17 @@ fn read_limits(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Limits 
     if let Some(memory) = section.bytes("memory", report) {
         if memory > limits::MEMORY_MAX {
             let message = format!("{}.memory is at most {} MiB", section.name, limits::MEMORY_MAX >> 20);
-            report.add(&section.span, message);
+            report.add(&section.place("memory"), message);
         }
         limits.memory = memory;
     }
     limits.storage = section.bytes("storage", report).unwrap_or(limits.storage);
     if let Some(body) = section.bytes("body", report) {
         if body > BODY_MAX {
-            report.add(&section.span, format!("{}.body is at most {} MiB", section.name, BODY_MAX >> 20));
+            report.add(
+                &section.place("body"),
+                format!("{}.body is at most {} MiB", section.name, BODY_MAX >> 20),
+            );
         }
         limits.body = usize::try_from(body).unwrap_or(usize::MAX);
     }

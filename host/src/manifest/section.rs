@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Mistake;
+use super::{Lines, Mistake};
 
 /// Where mistakes are collected, with the text that their places are in.
 pub(super) struct Report<'t> {
@@ -59,6 +59,16 @@ impl<'s, 'i> Section<'s, 'i> {
             let name = qualified(&self.name, key.get_ref());
             (key.get_ref().to_string(), Entry { value: value.get_ref(), name, span: key.span() })
         })
+    }
+
+    /// The lines of its entries.
+    pub(super) fn lines(&self, report: &Report<'_>) -> Lines {
+        Lines::of_table(report.line(&self.span), self.table, report)
+    }
+
+    /// Where an entry stands; the section where there is none.
+    pub(super) fn place(&self, key: &str) -> Range<usize> {
+        self.table.get_key_value(key).map_or_else(|| self.span.clone(), |(found, _)| found.span())
     }
 
     pub(super) fn take(&mut self, key: &'static str) -> Option<Entry<'s, 'i>> {

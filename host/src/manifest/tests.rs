@@ -76,6 +76,95 @@ fn every_mistake_is_reported_with_its_line() {
     assert_eq!(report.lines().count(), 7, "{report}");
 }
 
+/// The line of the entry, and not that of its section.
+#[test]
+fn each_mistake_is_at_the_line_of_its_entry() {
+    const TEXT: &str = r#"[application]
+name = "notes"
+admin = "192.0.2.1:9090"
+[application.auth]
+keys = "nobody:/keys"
+issuer = "notes"
+audience = "notes"
+revoked_by = "user.gone"
+[service.note]
+source = "note.wasm"
+database = "sqlite:data/note.db"
+routes = [
+    "/notes",
+    "/shared",
+]
+publishes = [
+    "note.written",
+    "front.seen",
+]
+calls = [
+    "front",
+    "nowhere",
+]
+[service.note.limits]
+queue = 7
+memory = "900GiB"
+body = "900GiB"
+[service.note.entity.note]
+select = "SELECT id FROM note"
+deleted = "note.gone"
+[service.front]
+source = "front.wasm"
+database = "sqlite:data/front.db"
+routes = ["/front", "/shared"]
+rebuildable = true
+publishes = [
+    "note.written",
+]
+subscribes = [
+    "note.written",
+    "note.unheard-of",
+]
+calls = ["note"]
+[service.front.replica.copy]
+owner = "note"
+upsert = "note.changed"
+delete = "note.gone"
+key = "id"
+columns = { id = "text" }
+[service.front.replica.other]
+owner = "front"
+upsert = "front.seen"
+key = "id"
+columns = { id = "text" }
+"#;
+    let report = parse(TEXT).unwrap_err();
+    let line = |entry: &str| TEXT.lines().position(|line| line.trim() == entry).unwrap() + 1;
+    // What is told where: of two services with one route, the second by name.
+    for (entry, expected) in [
+        ("admin = \"192.0.2.1:9090\"", "application.admin: 192.0.2.1:9090 can be reached"),
+        ("keys = \"nobody:/keys\"", "application.auth.keys: there is no service"),
+        ("revoked_by = \"user.gone\"", "application.auth.revoked_by: no service publishes user.gone"),
+        ("\"/shared\",", "service.note.routes: /shared is a route of front already"),
+        ("\"front.seen\",", "service.note.publishes: the type front.seen begins with"),
+        ("\"nowhere\",", "service.note.calls: there is no service \"nowhere\""),
+        ("memory = \"900GiB\"", "service.note.limits.memory is at most"),
+        ("body = \"900GiB\"", "service.note.limits.body is at most"),
+        ("deleted = \"note.gone\"", "service.note.entity.note.deleted: note does not publish note.gone"),
+        (
+            "rebuildable = true",
+            "service.front: a rebuildable service owns nothing, and this one has publishes",
+        ),
+        ("\"note.unheard-of\",", "service.front.subscribes: no service publishes note.unheard-of"),
+        ("calls = [\"note\"]", "in a circle, front → note → front"),
+        (
+            "upsert = \"note.changed\"",
+            "service.front.replica.copy.upsert: note does not publish note.changed",
+        ),
+        ("delete = \"note.gone\"", "service.front.replica.copy.delete: note does not publish note.gone"),
+        ("owner = \"front\"", "service.front.replica.other.owner: \"front\" is no other service"),
+    ] {
+        let expected = format!("{}: {expected}", line(entry));
+        assert!(report.contains(&expected), "{expected}\nis not in\n{report}");
+    }
+}
+
 #[test]
 fn mistakes_between_services_are_reported() {
     for (from, to, expected) in [
@@ -100,4 +189,66 @@ fn mistakes_between_services_are_reported() {
         assert!(report.contains(expected), "{to}: {report}");
     }
     assert!(parse("a = ").unwrap_err().contains("this is not TOML"));
+}
+
+/// A service that keeps a replica with these columns.
+fn with_columns(columns: &str) -> Result<Manifest, String> {
+    parse(&format!(
+        "{GOOD}
+         subscribes = []
+         database = \"sqlite:data/front.db\"
+         [service.front.replica.note]
+         owner = \"note\"
+         upsert = \"note.written\"
+         key = \"id\"
+         columns = {columns}"
+    ))
+}
+
+#[test]
+fn column_of_a_replica_has_a_type_and_may_have_a_default_of_it() {
+    let manifest = with_columns(
+        r#"{ id = "text", a = { type = "text", default = "" }, b = { type = "integer", default = true },
+             c = { type = "integer", default = 0x10 }, d = { type = "real", default = 1 }, e = { type = "real", default = -0.5 },
+             f = { type = "integer" } }"#,
+    );
+    let manifest = manifest.unwrap();
+    let columns = &manifest.services["front"].replicas[0].columns;
+    let defaults: Vec<_> =
+        columns.iter().map(|column| (column.name.as_str(), column.default.clone())).collect();
+    let expected = [
+        ("a", Some(serde_json::json!(""))),
+        ("b", Some(serde_json::json!(true))),
+        ("c", Some(serde_json::json!(16))),
+        ("d", Some(serde_json::json!(1))),
+        ("e", Some(serde_json::json!(-0.5))),
+        ("f", None),
+        ("id", None),
+    ];
+    assert_eq!(defaults, expected);
+}
+
+#[test]
+fn default_that_is_none_is_refused_with_what_it_may_be() {
+    let of_type = "a default is of its column's type";
+    for (column, why) in [
+        (r#"{ type = "text", default = 1 }"#, of_type),
+        (r#"{ type = "text", default = ["a"] }"#, of_type),
+        (r#"{ type = "integer", default = 1.5 }"#, of_type),
+        (r#"{ type = "integer", default = "1" }"#, of_type),
+        (r#"{ type = "real", default = true }"#, of_type),
+        (r#"{ type = "real", default = nan }"#, of_type),
+        (r#"{ type = "date" }"#, "\"text\", \"integer\" or \"real\""),
+        (r#"{ default = 1 }"#, "\"text\", \"integer\" or \"real\""),
+        (r#"{ type = "text", defualt = "" }"#, "the entries are type, default"),
+        ("7", "\"text\", \"integer\" or \"real\""),
+    ] {
+        let wrong = with_columns(&format!("{{ id = \"text\", a = {column} }}")).unwrap_err();
+        assert!(
+            wrong.contains("service.front.replica.note.columns") && wrong.contains(why),
+            "{column}: {wrong}"
+        );
+    }
+    let wrong = with_columns(r#"{ id = { type = "text", default = "" } }"#).unwrap_err();
+    assert!(wrong.contains("note.key") && wrong.contains("remove the default"), "{wrong}");
 }

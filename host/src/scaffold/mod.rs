@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 pub use self::error::NewError;
 pub use self::place::{MANIFEST_DEFAULT, application_above};
+use bulkhead_build::folder_of;
+
 use self::sources::Sources;
 use self::template::Values;
 use self::workspace::Workspace;
@@ -60,7 +62,7 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
     if file.extension().is_none_or(|extension| extension != "toml") {
         return Err(NewError::ManifestName { file: file.clone() });
     }
-    let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let folder = folder_of(file);
     let absolute = folder.canonicalize().map_err(|error| NewError::File {
         what: "find the folder",
         file: folder.to_owned(),
@@ -171,7 +173,7 @@ fn read(file: &Path, text: &str) -> Result<Manifest, NewError> {
 
 /// The data folder as a manifest names it.
 fn data_of(manifest: &Manifest, file: &Path) -> Option<String> {
-    let folder = file.parent().unwrap_or(Path::new(""));
+    let folder = folder_of(file);
     let data = manifest.data.strip_prefix(folder).unwrap_or(&manifest.data);
     data.to_str().map(str::to_owned)
 }

@@ -8,6 +8,8 @@ use std::fs::{self, File, Permissions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use bulkhead_build::folder_of;
+
 use super::NewError;
 
 /// What is behind the name of a file until it takes the place of another.
@@ -72,7 +74,7 @@ impl Written {
 
     /// Writes a file that is not there yet, and makes the folders that it lies in.
     fn make(&mut self, file: &Path, bytes: &[u8]) -> std::io::Result<File> {
-        let folder = file.parent().unwrap_or(Path::new(""));
+        let folder = folder_of(file);
         let missing = |folder: &&Path| folder.as_os_str() != "" && !folder.exists();
         let missing: Vec<&Path> = folder.ancestors().take_while(missing).collect();
         for folder in missing.into_iter().rev() {

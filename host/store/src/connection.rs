@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bulkhead_types::limits::{
     SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX,
 };
+use bulkhead_types::{Clock, SystemClock};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -15,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::authorizer::Guard;
 use crate::checkpoint::SnapshotGate;
+use crate::timeline::Timeline;
 use crate::{StoreError, system};
 
 /// How long a connection waits for another's lock. Only the checkpoint ever competes with the writer.
@@ -41,6 +43,8 @@ enum Purpose {
     Service,
     /// It is a copy that goes when it was tried.
     Rehearsal,
+    /// It is looked at, and nothing of it changes.
+    Look,
 }
 
 /// A service's database: the way to its connections.
@@ -50,6 +54,7 @@ pub struct Database {
     storage: AtomicU64,
     purpose: Purpose,
     identity: system::Identity,
+    timeline: Timeline,
     gate: Arc<SnapshotGate>,
 }
 
@@ -66,23 +71,38 @@ impl Database {
     ///
     /// When the file can't be opened or written, or is no SQLite database.
     pub fn open(settings: Settings) -> Result<Arc<Self>, StoreError> {
-        Self::open_for(settings, Purpose::Service)
+        Self::open_by(settings, Arc::new(SystemClock))
     }
 
-    fn open_for(settings: Settings, purpose: Purpose) -> Result<Arc<Self>, StoreError> {
+    /// The same by another clock than the operating system's.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open`].
+    pub fn open_by(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Self>, StoreError> {
+        Self::open_for(settings, Purpose::Service, clock)
+    }
+
+    fn open_for(
+        settings: Settings,
+        purpose: Purpose,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, StoreError> {
         static HEAP_LIMIT: Once = Once::new();
         // SAFETY: the call takes no pointer, and SQLite makes it safe from any thread.
         HEAP_LIMIT.call_once(|| unsafe {
             ffi::sqlite3_hard_heap_limit64(SQLITE_MEMORY_HARD_MAX);
         });
         let opened = open_writable(&settings, purpose)?;
-        let identity = system::prepare(&opened.connection).map_err(|source| StoreError::Sqlite {
+        let prepared = system::prepare(&opened.connection)
+            .and_then(|identity| Ok((identity, Timeline::of(&opened.connection, clock)?)));
+        let (identity, timeline) = prepared.map_err(|source| StoreError::Sqlite {
             action: "prepare the host's tables in",
             path: settings.path.clone(),
             source,
         })?;
         let storage = AtomicU64::new(settings.storage);
-        Ok(Arc::new(Self { settings, storage, purpose, identity, gate: Arc::default() }))
+        Ok(Arc::new(Self { settings, storage, purpose, identity, timeline, gate: Arc::default() }))
     }
 
     /// Says whether this host knows the version of the host's tables in a file that is there. Nothing is written to it or its log; while
@@ -91,14 +111,37 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// When it is of a later host, can't be read, or is no SQLite database.
+    /// When it is of a later host, can't be read, is no SQLite database, or has no number left for an event or a timer.
     pub fn examine(path: &Path) -> Result<(), StoreError> {
         let read = || {
             let connection = open_to_look(path)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            system::known_version(&connection).map(drop)
+            system::known_version(&connection)?;
+            system::check_sequences(&connection)
         };
         read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source })
+    }
+
+    /// Opens a file that is there to look at it, as [`Self::examine`] does: whoever writes to this database fails. None where the host's tables
+    /// are those of an earlier version.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::examine`].
+    pub fn look(path: &Path) -> Result<Option<Arc<Self>>, StoreError> {
+        let read = || {
+            let connection = open_to_look(path)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            let Some(identity) = system::read(&connection)? else { return Ok(None) };
+            Ok(Some((identity, Timeline::of(&connection, Arc::new(SystemClock))?)))
+        };
+        let read =
+            read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source });
+        Ok(read?.map(|(identity, timeline)| {
+            let settings = Settings { path: path.to_owned(), storage: 0 };
+            let (storage, purpose, gate) = (AtomicU64::default(), Purpose::Look, Arc::default());
+            Arc::new(Self { settings, storage, purpose, identity, timeline, gate })
+        }))
     }
 
     /// The file.
@@ -118,6 +161,10 @@ impl Database {
         &self.identity.secret
     }
 
+    pub(crate) fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
     pub(crate) fn gate(&self) -> &Arc<SnapshotGate> {
         &self.gate
     }
@@ -133,6 +180,9 @@ impl Database {
     }
 
     pub(crate) fn open_writer(&self) -> Result<Guarded, StoreError> {
+        if self.purpose == Purpose::Look {
+            return self.open_looking();
+        }
         let settings = Settings { path: self.settings.path.clone(), storage: self.storage() };
         self.taught(open_writable(&settings, self.purpose)?)
     }
@@ -174,10 +224,20 @@ impl Database {
         };
         copy().map_err(failed)?;
         drop(to);
-        Self::open_for(Settings { path: path.to_owned(), storage }, Purpose::Rehearsal)
+        let settings = Settings { path: path.to_owned(), storage };
+        Self::open_for(settings, Purpose::Rehearsal, self.timeline.clock())
+    }
+
+    fn open_looking(&self) -> Result<Guarded, StoreError> {
+        let failed = |source| StoreError::Sqlite { action: "open", path: self.settings.path.clone(), source };
+        let connection = open_to_look(&self.settings.path).map_err(failed)?;
+        self.taught(configured(connection, |_| Ok(())).map_err(failed)?)
     }
 
     pub(crate) fn open_reader(&self) -> Result<Guarded, StoreError> {
+        if self.purpose == Purpose::Look {
+            return self.open_looking();
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let query_only = |connection: &Connection| connection.pragma_update(None, "query_only", true);
         self.taught(open(&self.settings, flags, query_only)?)
@@ -250,25 +310,30 @@ fn open(
     configure: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> Result<Guarded, StoreError> {
     let failed = |source| StoreError::Sqlite { action: "open", path: settings.path.clone(), source };
-    let mut connection = Connection::open_with_flags(&settings.path, flags).map_err(failed)?;
-    let guard = (|| {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        configure(&connection)?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        // A plan must not hang on the values that are bound: SQLite would prepare a cached statement anew at every run.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-        for (limit, value) in LIMITS {
-            connection.set_limit(limit, value)?;
-        }
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-        Guard::install(&mut connection)
-    })()
-    .map_err(failed)?;
+    let connection = Connection::open_with_flags(&settings.path, flags).map_err(failed)?;
+    configured(connection, configure).map_err(failed)
+}
+
+/// A connection as every one is, with its guard.
+fn configured(
+    mut connection: Connection,
+    configure: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> rusqlite::Result<Guarded> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    configure(&connection)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // A plan must not hang on the values that are bound: SQLite would prepare a cached statement anew at every run.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    for (limit, value) in LIMITS {
+        connection.set_limit(limit, value)?;
+    }
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    let guard = Guard::install(&mut connection)?;
     Ok(Guarded { connection, guard })
 }
 

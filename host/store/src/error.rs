@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use crate::migrations::Seen;
+
 /// The kinds of constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConstraintKind {
@@ -158,6 +160,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What the database has now, where the outcome of a COMMIT is unknown; none where it is as it was, for good.
+    #[must_use]
+    pub fn unknown_outcome(&self) -> Option<Seen> {
+        match self {
+            Self::Migration { source, .. } => match **source {
+                crate::MigrationError::OutcomeUnknown { seen, .. } => Some(seen),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether it was ended because its time was over.
     #[must_use]
     pub fn is_too_long(&self) -> bool {

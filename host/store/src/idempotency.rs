@@ -3,7 +3,11 @@
 //! Only the answer of a kept unit of work is recorded, and in it: so there is an answer for a key exactly when its effects are there.
 //! Two units of work with one key can't both be kept (the key is the primary key). The header is that of the IETF draft
 //! "The Idempotency-Key HTTP Header Field". What a client sent is kept as keyed hashes alone.
+//!
+//! A body may have personal data, whoever asked for it. So with each answer stands whom and what it is about, and one statement finds all answers
+//! about a subject: those that it was given, and those that were given to others.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bulkhead_types::limits::IDEMPOTENCY_KEPT;
@@ -28,7 +32,10 @@ impl RequestKey {
     /// parts that must be the same when it is used again.
     #[must_use]
     pub fn new(database: &Database, caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
-        let secret = database.secret();
+        Self::of(database.secret(), caller, key, request)
+    }
+
+    pub(crate) fn of(secret: &[u8], caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
         let (subject, by_way_of) = caller;
         Self {
             key: keyed_hash(secret, &[b"key", subject.as_bytes(), by_way_of.as_bytes(), key.as_bytes()]),
@@ -38,17 +45,10 @@ impl RequestKey {
     }
 }
 
-/// What a subject is known by in kept answers.
+/// What a subject is known by in kept answers. An id in a path may be spelt in upper case: to forget one answer too many costs no more than a
+/// key that is free again.
 fn subject_hash(secret: &[u8], subject: &str) -> [u8; 32] {
-    keyed_hash(secret, &[b"subject", subject.as_bytes()])
-}
-
-/// Takes out the answers that a subject was given, and those to requests that made it.
-pub(crate) fn forget(connection: &Connection, secret: &[u8], subject: &str) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("/*bulkhead*/DELETE FROM _bulkhead_idempotency WHERE caller = ?1 OR about = ?1")?
-        .execute([subject_hash(secret, subject)])
-        .map(drop)
+    keyed_hash(secret, &[b"subject", subject.to_ascii_lowercase().as_bytes()])
 }
 
 /// HMAC-SHA-256 over the parts, each preceded by its length.
@@ -75,8 +75,21 @@ pub struct KeptAnswer {
     pub body: Vec<u8>,
     /// Where the log stood after it.
     pub position: u64,
-    /// The last part of `Location`: what the request made. Empty where there is none. It is kept as a keyed hash, and read as empty.
-    pub about: String,
+    /// What it is about, beside its caller and what its unit of work knows ([`UnitOfWork::about`]). Kept as keyed hashes, and read as none.
+    pub about: Vec<String>,
+}
+
+impl KeptAnswer {
+    /// That the key was used, without the answer, which nobody may keep. What it made is `about`.
+    #[must_use]
+    pub fn none(position: u64, about: Vec<String>) -> Self {
+        Self { status: 0, headers: String::new(), body: Vec::new(), position, about }
+    }
+
+    /// The answer was not kept: a list of headers is never empty text.
+    fn is_none(&self) -> bool {
+        self.headers.is_empty()
+    }
 }
 
 /// What is known of a key.
@@ -86,6 +99,8 @@ pub enum Known {
     No,
     /// The answer of the same request.
     Answer(KeptAnswer),
+    /// The same request took effect, and its answer was not kept.
+    Used,
     /// It was used with another request.
     OtherRequest,
 }
@@ -103,13 +118,14 @@ fn look_up(connection: &Connection, key: &RequestKey, now: Duration) -> rusqlite
                 headers: row.get(2)?,
                 body: row.get(3)?,
                 position: row.get::<_, i64>(4)?.unsigned_abs(),
-                about: String::new(),
+                about: Vec::new(),
             };
             Ok((row.get::<_, Vec<u8>>(0)?, answer))
         })
         .optional()?;
     Ok(match row {
         None => Known::No,
+        Some((request, answer)) if request == key.request && answer.is_none() => Known::Used,
         Some((request, answer)) if request == key.request => Known::Answer(answer),
         Some(_) => Known::OtherRequest,
     })
@@ -128,7 +144,7 @@ impl Reader {
 }
 
 impl<M> UnitOfWork<M> {
-    /// Takes out the answers that are a day old: false where there are none.
+    /// Takes out answers that are a day old, the oldest first and a thousand at a time, for writers wait meanwhile: false where there are none.
     ///
     /// # Errors
     ///
@@ -136,9 +152,30 @@ impl<M> UnitOfWork<M> {
     pub fn forget_old_answers(&mut self, now: Duration) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let gone = connection
-                .prepare_cached("/*bulkhead*/DELETE FROM _bulkhead_idempotency WHERE created_ms <= ?1")?
+                .prepare_cached(
+                    "/*bulkhead*/DELETE FROM _bulkhead_idempotency WHERE key IN (
+                     SELECT key FROM _bulkhead_idempotency WHERE created_ms <= ?1 ORDER BY created_ms LIMIT 1000)",
+                )?
                 .execute([milliseconds(now.saturating_sub(IDEMPOTENCY_KEPT))])?;
             Ok(gone > 0)
+        })
+    }
+
+    /// Forgets the kept answers that are about a subject, and gives how many they were.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn forget_answers(&mut self, subject: &str) -> Result<u64, StatementError> {
+        let subject = subject_hash(&self.secret(), subject);
+        self.as_host(|connection| {
+            connection
+                .prepare_cached(
+                    "/*bulkhead*/DELETE FROM _bulkhead_idempotency WHERE key IN (
+                     SELECT key FROM _bulkhead_idempotency_subject WHERE subject = ?1)",
+                )?
+                .execute([subject])
+                .map(|count| count as u64)
         })
     }
 
@@ -154,7 +191,10 @@ impl<M> UnitOfWork<M> {
         answer: &KeptAnswer,
         now: Duration,
     ) -> Result<bool, StatementError> {
-        let about = subject_hash(&self.secret(), &answer.about);
+        let secret = self.secret();
+        let subjects = self.subjects().iter().chain(&answer.about);
+        let mut about: BTreeSet<_> = subjects.map(|subject| subject_hash(&secret, subject)).collect();
+        about.insert(key.caller);
         self.as_host(|connection| {
             connection
                 .prepare_cached(
@@ -165,8 +205,7 @@ impl<M> UnitOfWork<M> {
             let inserted = connection
                 .prepare_cached(
                     "/*bulkhead*/INSERT OR IGNORE INTO _bulkhead_idempotency
-                     (key, request, created_ms, status, headers, body, position, caller, about)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     (key, request, created_ms, status, headers, body, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 )?
                 .execute((
                     key.key,
@@ -176,9 +215,15 @@ impl<M> UnitOfWork<M> {
                     &answer.headers,
                     &answer.body,
                     i64::try_from(answer.position).unwrap_or(i64::MAX),
-                    key.caller,
-                    about,
                 ))?;
+            if inserted == 1 {
+                let mut insert = connection.prepare_cached(
+                    "/*bulkhead*/INSERT INTO _bulkhead_idempotency_subject (key, subject) VALUES (?1, ?2)",
+                )?;
+                for subject in &about {
+                    insert.execute((key.key, subject))?;
+                }
+            }
             Ok(inserted == 1)
         })
     }

@@ -6,15 +6,15 @@
 //!   ([`UnitOfWork::move_cursor`]). So whoever works with a position that a lost batch took back, or that another moved, changes
 //!   nothing.
 //! - The position passes an event that fails in the same unit of work that parks it: an event is taken, parked, or still ahead.
-//! - Of a subject's parked events only the first is tried; and an event whose subject has one parked is parked behind it.
+//! - Of a subject's parked events only the first is tried; and an event whose subject has one parked is parked behind it. Which is the
+//!   first is a column of its row, which triggers keep (`system.rs`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use bulkhead_types::limits::{HOST_RESERVE_BYTES, PARKED_LISTED_MAX};
+use bulkhead_types::limits::PARKED_LISTED_MAX;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::connection::set_quota;
 use crate::error::classify;
 use crate::outbox::Logged;
 use crate::{StatementError, UnitOfWork};
@@ -141,10 +141,7 @@ pub(crate) fn next_parked(
 ) -> rusqlite::Result<(Option<Parked>, Option<Duration>)> {
     let first = connection
         .prepare_cached(&format!(
-            "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked AS this WHERE state = 'parked' AND NOT EXISTS (
-                 SELECT 1 FROM _bulkhead_parked AS earlier WHERE earlier.state = 'parked' AND earlier.producer = this.producer
-                 AND earlier.subject = this.subject AND earlier.sequence < this.sequence)
-             ORDER BY next_ms LIMIT 1"
+            "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE first = 1 ORDER BY next_ms LIMIT 1"
         ))?
         .query_row([], Parked::from_row)
         .optional()?;
@@ -208,7 +205,7 @@ impl<M> UnitOfWork<M> {
             connection
                 .prepare_cached(
                     "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_parked
-                     WHERE state = 'parked' AND producer = ?1 AND subject = ?2)",
+                     WHERE first = 1 AND producer = ?1 AND subject = ?2)",
                 )?
                 .query_row((producer, subject), |row| row.get(0))
         })
@@ -221,33 +218,28 @@ impl<M> UnitOfWork<M> {
     ///
     /// When the row could not be written.
     pub fn park(&mut self, parked: &Parked) -> Result<(), StatementError> {
-        let storage = self.storage();
-        self.as_host(|connection| {
-            set_quota(connection, storage + HOST_RESERVE_BYTES)?;
-            let written = connection
+        self.as_host_with_reserve(|connection| {
+            connection
                 .prepare_cached(&format!(
                     "/*bulkhead*/INSERT INTO _bulkhead_parked ({COLUMNS})
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                      ON CONFLICT (producer, sequence) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
                      next_ms = excluded.next_ms, reason = excluded.reason"
+                ))?
+                .execute((
+                    &parked.producer,
+                    parked.sequence,
+                    &parked.id,
+                    &parked.kind,
+                    &parked.subject,
+                    &parked.trace_id,
+                    parked.state.name(),
+                    parked.attempts,
+                    milliseconds(parked.next),
+                    milliseconds(parked.since),
+                    &parked.reason,
                 ))
-                .and_then(|mut statement| {
-                    statement.execute((
-                        &parked.producer,
-                        parked.sequence,
-                        &parked.id,
-                        &parked.kind,
-                        &parked.subject,
-                        &parked.trace_id,
-                        parked.state.name(),
-                        parked.attempts,
-                        milliseconds(parked.next),
-                        milliseconds(parked.since),
-                        &parked.reason,
-                    ))
-                });
-            set_quota(connection, storage)?;
-            written.map(drop)
+                .map(drop)
         })
     }
 
@@ -257,7 +249,7 @@ impl<M> UnitOfWork<M> {
     ///
     /// SQLite's.
     pub fn unpark(&mut self, parked: &Parked) -> Result<bool, StatementError> {
-        self.as_host(|connection| {
+        self.as_host_with_reserve(|connection| {
             let gone = connection
                 .prepare_cached(
                     "/*bulkhead*/DELETE FROM _bulkhead_parked
@@ -274,7 +266,7 @@ impl<M> UnitOfWork<M> {
     ///
     /// SQLite's.
     pub fn retry_parked(&mut self, producer: &str, sequence: i64) -> Result<bool, StatementError> {
-        self.as_host(|connection| {
+        self.as_host_with_reserve(|connection| {
             let changed = connection
                 .prepare_cached(
                     "/*bulkhead*/UPDATE _bulkhead_parked SET state = 'parked', attempts = 0, next_ms = 0
@@ -296,7 +288,7 @@ impl<M> UnitOfWork<M> {
         producer: &str,
         sequence: i64,
     ) -> Result<bool, StatementError> {
-        self.as_host(|connection| {
+        self.as_host_with_reserve(|connection| {
             let gone = connection
                 .prepare_cached(
                     "/*bulkhead*/DELETE FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2 AND state = 'dead'",
@@ -327,8 +319,12 @@ impl InboxReader {
         Ok(Self { guarded: database.open_reader()? })
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.guarded.connection
+    }
+
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StatementError> {
-        read(&self.guarded.connection).map_err(|error| classify(&error, None))
+        read(self.connection()).map_err(|error| classify(&error, None))
     }
 
     /// The position in a producer's log; none where nothing was ever taken from it.
@@ -340,6 +336,21 @@ impl InboxReader {
         self.read(|connection| cursor(connection, producer))
     }
 
+    /// The replicas that were read from the owner of this log itself, each with the event up to which they were: none up to there is
+    /// applied to it.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn filled(&self, log: &str) -> Result<BTreeMap<String, i64>, StatementError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("/*bulkhead*/SELECT name, filled FROM _bulkhead_replica WHERE log = ?1")?
+                .query_map([log], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
     /// The parked events and dead letters, the oldest first, at most [`PARKED_LISTED_MAX`].
     ///
     /// # Errors
@@ -347,6 +358,27 @@ impl InboxReader {
     /// SQLite's.
     pub fn parked(&self) -> Result<Vec<Parked>, StatementError> {
         self.read(list)
+    }
+
+    /// The parked events and dead letters behind this place, a producer and a sequence, by producer and then by sequence, at most `count`.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn parked_after(
+        &self,
+        (producer, sequence): (&str, i64),
+        count: u32,
+    ) -> Result<Vec<Parked>, StatementError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(&format!(
+                    "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE (producer, sequence) > (?1, ?2)
+                     ORDER BY producer, sequence LIMIT ?3"
+                ))?
+                .query_map((producer, sequence, count), Parked::from_row)?
+                .collect()
+        })
     }
 
     /// The parked event or dead letter with this id.
@@ -373,9 +405,28 @@ impl InboxReader {
     pub fn oldest_parked(&self, producer: &str) -> Result<Option<Duration>, StatementError> {
         self.read(|connection| {
             connection
-                .prepare_cached("/*bulkhead*/SELECT min(since_ms) FROM _bulkhead_parked WHERE producer = ?1")?
+                .prepare_cached(
+                    "/*bulkhead*/SELECT min(since_ms) FROM (
+                         SELECT min(since_ms) AS since_ms FROM _bulkhead_parked WHERE producer = ?1 AND state = 'parked'
+                         UNION ALL SELECT min(since_ms) FROM _bulkhead_parked WHERE producer = ?1 AND state = 'dead')",
+                )?
                 .query_row([producer], |row| row.get::<_, Option<i64>>(0))
                 .map(|since| since.map(|since| Duration::from_millis(since.unsigned_abs())))
+        })
+    }
+
+    /// Whether a producer has parked events or dead letters.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn has_any(&self, producer: &str) -> Result<bool, StatementError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_parked WHERE producer = ?1)",
+                )?
+                .query_row([producer], |row| row.get(0))
         })
     }
 
@@ -437,7 +488,7 @@ impl InboxReader {
         self.read(|connection| {
             connection
                 .prepare_cached(
-                    "/*bulkhead*/SELECT DISTINCT subject FROM _bulkhead_parked WHERE state = 'parked' AND producer = ?1",
+                    "/*bulkhead*/SELECT subject FROM _bulkhead_parked WHERE first = 1 AND producer = ?1",
                 )?
                 .query_map([producer], |row| row.get(0))?
                 .collect()
@@ -457,13 +508,20 @@ impl InboxReader {
         sequence: i64,
     ) -> Result<Option<Parked>, StatementError> {
         self.read(|connection| {
-            connection
-                .prepare_cached(&format!(
-                    "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE producer = ?1 AND sequence <= ?3
-                     AND (sequence = ?3 OR trace_id = ?4 OR (state = 'parked' AND subject = ?2)) ORDER BY sequence LIMIT 1"
-                ))?
-                .query_row((producer, subject, sequence, trace_id), Parked::from_row)
-                .optional()
+            // Each by an index of its own: one statement with OR would go through all that is parked.
+            let of_subject: Option<i64> = connection
+                .prepare_cached(
+                    "/*bulkhead*/SELECT sequence FROM _bulkhead_parked WHERE first = 1 AND producer = ?1 AND subject = ?2",
+                )?
+                .query_row((producer, subject), |row| row.get(0))
+                .optional()?;
+            let of_trace: Option<i64> = connection
+                .prepare_cached(
+                    "/*bulkhead*/SELECT min(sequence) FROM _bulkhead_parked WHERE producer = ?1 AND trace_id = ?2",
+                )?
+                .query_row((producer, trace_id), |row| row.get(0))?;
+            let first = [of_subject, of_trace].into_iter().flatten().filter(|place| *place <= sequence).min();
+            at(connection, producer, first.unwrap_or(sequence))
         })
     }
 

@@ -58,6 +58,20 @@ impl Inspector {
         outbox::head(&self.guarded.connection).map_err(|error| classify(&error, None))
     }
 
+    /// The names of the columns that a SELECT gives, with the rights of a handler.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's, and what a handler may not do.
+    pub fn columns(&self, sql: &str) -> Result<Vec<String>, StatementError> {
+        let Guarded { connection, guard } = &self.guarded;
+        let _entered = guard.enter(Mode::Handler, None);
+        let prepared = connection.prepare(sql);
+        let names =
+            prepared.map(|statement| statement.column_names().into_iter().map(str::to_owned).collect());
+        names.map_err(|error| classify(&error, guard.take_denied()))
+    }
+
     /// Runs a SELECT with the rights of a handler, hands on each row, and gives the columns' names. Text that is not UTF-8 is read with
     /// replacement characters.
     ///
@@ -174,7 +188,7 @@ impl Inspector {
             self.guarded
                 .connection
                 .prepare_cached(
-                    "/*bulkhead*/SELECT DISTINCT subject FROM _bulkhead_outbox WHERE sequence > ?1 AND type IN (?2, ?3)",
+                    "/*bulkhead*/SELECT subject FROM _bulkhead_outbox WHERE sequence > ?1 AND type IN (?2, ?3)",
                 )?
                 .query_map((sequence, kinds[0], kinds[1]), |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()
@@ -192,7 +206,7 @@ impl Inspector {
             self.guarded
                 .connection
                 .prepare_cached(
-                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?2 AND data <> '' AND type = ?1)",
+                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?2 AND (data <> '') = 1 AND type = ?1)",
                 )?
                 .query_row((kind, subject), |row| row.get(0))
         };

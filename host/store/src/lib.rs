@@ -7,6 +7,7 @@
 //! - One writer: all writes of a service go through its [`Writer`], whoever holds its lease (`writer/lease.rs`).
 //! - What a unit of work writes is released into an open batch or rolled back, whole (`writer/unit.rs`); a member of a batch
 //!   is told that it is durable only after COMMIT returned, or after looking (`writer/commit.rs`).
+//! - Nobody is told that a failed COMMIT was undone, or was not, before a later commit has made it final (`settle.rs`).
 //! - A lost batch loses no member: each is run again or told (`writer/recover.rs`).
 //!
 //! This crate knows neither HTTP nor wasm: a member of a batch is whatever type the caller gives.
@@ -15,6 +16,8 @@ mod authorizer;
 mod checkpoint;
 mod connection;
 mod error;
+#[cfg(test)]
+mod failing_sync;
 mod folder;
 mod idempotency;
 mod inbox;
@@ -22,10 +25,13 @@ mod inspect;
 mod migrations;
 mod outbox;
 mod replica;
+mod settle;
 mod snapshot;
 mod statement;
 mod system;
+mod timeline;
 mod timer;
+mod trial;
 mod value;
 mod versions;
 mod writer;
@@ -37,10 +43,14 @@ pub use folder::{DataFolder, FileIdentity};
 pub use idempotency::{KeptAnswer, Known, RequestKey};
 pub use inbox::{Cursor, InboxReader, Parked, ParkedState};
 pub use inspect::{Inspector, Reference};
-pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome, Step, Upgrade, Upgrader};
+pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome, Seen, Step, Upgrade, Upgrader};
 pub use outbox::{Damage, LogReader, Logged, NewEvent};
-pub use replica::{ApplyError, ColumnType, ReplicaSpec, is_replica_name};
+pub use replica::{
+    ApplyError, ColumnType, Filled, FindOwner, Owner, Refill, ReplicaColumn, ReplicaSpec, RowSource,
+    is_replica_name,
+};
 pub use snapshot::Reader;
+pub use timer::Timers;
 pub use value::{Outcome, ResultSet, Value};
 pub use versions::{Activation, How};
 pub use writer::{

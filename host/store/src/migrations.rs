@@ -10,15 +10,26 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use bulkhead_types::HOST_TABLE_PREFIX;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode};
 use sha2::{Digest, Sha256};
 
-use crate::authorizer::{Guard, Mode, is_host_table};
+use crate::authorizer::{Guard, Mode};
 use crate::connection::Guarded;
 use crate::error::sqlite_message;
 use crate::versions::Activation;
-use crate::{Database, StoreError, system};
+use crate::{Database, StoreError, settle};
+
+mod checks;
+mod error;
+mod reverse;
+mod schema;
+
+pub use self::error::{MigrationError, Seen};
+
+/// Looks at a database after a failed COMMIT, where it can't be read.
+const LOOKS: u32 = 20;
+/// The time between two of them.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,133 +42,6 @@ pub struct Migration {
     pub sql: String,
     /// What undoes it; none where it can't be undone.
     pub reverse: Option<String>,
-}
-
-/// Why a migration was refused or failed. The database is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrationError {
-    /// The versions are not 1, 2, 3, ….
-    #[error(
-        "the component's migrations are numbered 1, 2, 3, … without a gap, and number {place} is V{found:04}; renumber it"
-    )]
-    Gap {
-        /// The place in the list, from 1.
-        place: u32,
-        /// What stands there.
-        found: u32,
-    },
-    /// An applied migration reads differently now.
-    #[error(
-        "V{version:04}__{name} was applied as {recorded_name} with SHA-256 {recorded} and now has {found}; an applied \
-         migration never changes: restore it, and put the change into a new one, V{next:04}"
-    )]
-    Edited {
-        /// Its number.
-        version: u32,
-        /// Its name now.
-        name: String,
-        /// Its name then.
-        recorded_name: String,
-        /// Its checksum then.
-        recorded: String,
-        /// Its checksum now.
-        found: String,
-        /// The first free number.
-        next: u32,
-    },
-    /// The database is newer than the component.
-    #[error(
-        "the database has V{recorded:04}, and the component's migrations end at V{known:04}; run the version of the \
-         component that made it, or a later one"
-    )]
-    Newer {
-        /// The last migration in the database.
-        recorded: u32,
-        /// The last that the component has.
-        known: u32,
-    },
-    /// The component is an earlier one, and a step that it does not know can't be undone.
-    #[error(
-        "V{version:04}__{name} can't be undone: it has no reverse SQL; deploy a version that goes on from V{last:04}, with a migration \
-         that takes back what is to be taken back"
-    )]
-    Irreversible {
-        /// The step's number.
-        version: u32,
-        /// Its name.
-        name: String,
-        /// The last migration in the database.
-        last: u32,
-    },
-    /// Its time was over.
-    #[error("V{version:04}__{name} was ended: it took longer than it may, or the host was stopped")]
-    TooLong {
-        /// Its number.
-        version: u32,
-        /// Its name.
-        name: String,
-    },
-    /// The time was over while what the steps left was checked.
-    #[error("looking whether every foreign key points to something took longer than it may")]
-    ChecksTooLong,
-    /// A statement was refused by the authorizer.
-    #[error("V{version:04}__{name} does what a migration may not do: {reason}")]
-    Refused {
-        /// Its number.
-        version: u32,
-        /// Its name.
-        name: String,
-        /// What.
-        reason: String,
-    },
-    /// A statement failed.
-    #[error("V{version:04}__{name}: {message}")]
-    Failed {
-        /// Its number.
-        version: u32,
-        /// Its name.
-        name: String,
-        /// SQLite's text.
-        message: String,
-    },
-    /// Foreign keys point nowhere after the steps.
-    #[error(
-        "after the migrations {count} rows have foreign keys that point nowhere, the first in table {table}, to table \
-         {parent}; move or delete those rows in the migration"
-    )]
-    DanglingKeys {
-        /// How many rows.
-        count: usize,
-        /// The first one's table.
-        table: String,
-        /// The table that it points to.
-        parent: String,
-    },
-    /// After the steps something has, or points to, a name of the host's.
-    #[error(
-        "after the migrations there is {name}: names that begin with {HOST_TABLE_PREFIX} are the host's; choose another"
-    )]
-    HostName {
-        /// The name.
-        name: String,
-    },
-    /// After the steps a foreign key points to a replica.
-    #[error(
-        "after the migrations a foreign key of the table {table} points to the replica {replica}, whose rows come and go as their owner \
-         says; leave the key out: `bulkhead check` looks at columns named {replica}_id_ref"
-    )]
-    KeyToReplica {
-        /// The table that has the key.
-        table: String,
-        /// The replica.
-        replica: String,
-    },
-    /// COMMIT failed: whether the steps are in the database, [`Database::active`] tells.
-    #[error("commit the migrations: {0}")]
-    Commit(rusqlite::Error),
-    /// The host's own part failed.
-    #[error("{0}")]
-    Host(#[from] rusqlite::Error),
 }
 
 /// From the schema that is there to the one that a component needs.
@@ -253,6 +137,9 @@ impl Database {
     }
 }
 
+/// Looks at the database before a step.
+type BeforeStep<'b> = dyn FnMut(&Connection, &Migration) -> rusqlite::Result<()> + 'b;
+
 /// A connection for an upgrade.
 pub struct Upgrader<'d> {
     database: &'d Database,
@@ -264,18 +151,103 @@ impl Upgrader<'_> {
     ///
     /// # Errors
     ///
-    /// See [`MigrationError`]; the database is then as it was.
+    /// See [`MigrationError`]; the database is then as it was, but for [`MigrationError::OutcomeUnknown`].
     pub fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
+        self.upgrade_with(upgrade, now, &mut |_, _| Ok(()))
+    }
+
+    /// The same; `before` is called before each step that is applied.
+    fn upgrade_with(
+        &self,
+        upgrade: &Upgrade<'_>,
+        now: &str,
+        before: &mut BeforeStep<'_>,
+    ) -> Result<Outcome, StoreError> {
         let opened = &self.opened;
         if let Some(stop) = upgrade.stop {
             opened.guard.end_when(stop);
         }
         // What a migration sorts may be larger than the memory that all services share.
-        let run = || {
+        let mut run = || {
             opened.connection.pragma_update(None, "temp_store", "FILE")?;
-            run(&opened.connection, &opened.guard, upgrade, now)
+            self.run(upgrade, now, before)
         };
         run().map_err(|error| self.database.migration(error))
+    }
+
+    fn run(
+        &self,
+        upgrade: &Upgrade<'_>,
+        now: &str,
+        before: &mut BeforeStep<'_>,
+    ) -> Result<Outcome, MigrationError> {
+        let Guarded { connection, guard } = &self.opened;
+        let way = way(connection, upgrade)?;
+        let version = u32::try_from(upgrade.migrations.len()).unwrap_or(u32::MAX);
+        let changes = !(way.undo.is_empty() && way.apply.is_empty());
+        if !changes && upgrade.activation.is_none() {
+            return Ok(Outcome { undone: Vec::new(), applied: Vec::new(), version });
+        }
+        if changes {
+            connection.pragma_update(None, "foreign_keys", false)?;
+        }
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let changed = change(connection, guard, upgrade, &way, now, before)
+            .and_then(|steps| Ok((steps, settle::mark(connection)?)));
+        let ((undone, applied), mark) = match changed {
+            Ok(changed) => changed,
+            Err(error) => {
+                // The transaction may be over already, by the statement's own doing.
+                if !connection.is_autocommit() {
+                    connection.execute_batch("ROLLBACK")?;
+                }
+                return Err(error);
+            }
+        };
+        if let Some(told) = upgrade.before_commit {
+            told();
+        }
+        if let Err(error) = connection.execute_batch("COMMIT") {
+            self.settle(mark, error)?;
+        }
+        Ok(Outcome { undone, applied, version })
+    }
+
+    /// What became of the transaction with this mark, whose COMMIT failed: nothing where it is in the database for good.
+    fn settle(&self, mark: i64, failed: rusqlite::Error) -> Result<(), MigrationError> {
+        let connection = &self.opened.connection;
+        if !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK")?;
+        }
+        if settle::wrote_no_mark(&failed) {
+            return Err(MigrationError::Commit(failed));
+        }
+        let look = || {
+            let opened = self.database.open_writer().ok()?;
+            let last = settle::last_mark(&opened.connection).ok()?;
+            Some((opened, last == mark))
+        };
+        let mut looks = (0..LOOKS).map(|place| {
+            std::thread::sleep(if place == 0 { Duration::ZERO } else { BETWEEN_LOOKS });
+            look()
+        });
+        let reason = sqlite_message(&failed);
+        let Some((opened, is_there)) = looks.find_map(|found| found) else {
+            tracing::error!(reason, "a commit failed, and the database can't be read");
+            return Err(MigrationError::OutcomeUnknown { reason, seen: Seen::Unreadable });
+        };
+        match settle::make_final(&opened.connection, self.database.path(), is_there) {
+            Err(error) => {
+                tracing::error!(reason, error, is_there, "a commit failed, and what became of it is unknown");
+                let seen = if is_there { Seen::New } else { Seen::Before };
+                Err(MigrationError::OutcomeUnknown { reason, seen })
+            }
+            Ok(()) if is_there => {
+                tracing::warn!(reason, "a commit failed, and is durable");
+                Ok(())
+            }
+            Ok(()) => Err(MigrationError::Commit(failed)),
+        }
     }
 }
 
@@ -284,37 +256,6 @@ struct Way<'m> {
     /// The last first.
     undo: Vec<&'m Migration>,
     apply: Vec<&'m Migration>,
-}
-
-fn run(
-    connection: &Connection,
-    guard: &Guard,
-    upgrade: &Upgrade<'_>,
-    now: &str,
-) -> Result<Outcome, MigrationError> {
-    let way = way(connection, upgrade)?;
-    let version = u32::try_from(upgrade.migrations.len()).unwrap_or(u32::MAX);
-    let changes = !(way.undo.is_empty() && way.apply.is_empty());
-    if !changes && upgrade.activation.is_none() {
-        return Ok(Outcome { undone: Vec::new(), applied: Vec::new(), version });
-    }
-    if changes {
-        connection.pragma_update(None, "foreign_keys", false)?;
-    }
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let result = change(connection, guard, upgrade, &way, now);
-    // After an error the transaction may be over already, by the statement's own doing.
-    match (&result, connection.is_autocommit()) {
-        (Ok(_), _) => {
-            if let Some(told) = upgrade.before_commit {
-                told();
-            }
-            connection.execute_batch("COMMIT").map_err(MigrationError::Commit)?;
-        }
-        (Err(_), false) => connection.execute_batch("ROLLBACK")?,
-        (Err(_), true) => {}
-    }
-    result.map(|(undone, applied)| Outcome { undone, applied, version })
 }
 
 /// What is to be undone and what applied, once the applied steps are found unchanged.
@@ -370,6 +311,7 @@ fn change(
     upgrade: &Upgrade<'_>,
     way: &Way<'_>,
     now: &str,
+    before: &mut BeforeStep<'_>,
 ) -> Result<(Vec<Step>, Vec<Step>), MigrationError> {
     let (mut undone, mut applied) = (Vec::new(), Vec::new());
     for migration in &way.undo {
@@ -378,6 +320,7 @@ fn change(
         connection.execute("DELETE FROM _bulkhead_migration WHERE version = ?1", [migration.version])?;
     }
     for migration in &way.apply {
+        before(connection, migration)?;
         applied.push(step(connection, guard, migration, &migration.sql, upgrade.until)?);
         connection.execute(
             "INSERT INTO _bulkhead_migration (version, name, sha256, applied_at) VALUES (?1, ?2, ?3, ?4)",
@@ -386,8 +329,7 @@ fn change(
     }
     if !(undone.is_empty() && applied.is_empty()) {
         let _entered = guard.enter(Mode::Host, upgrade.until);
-        let checks = [check_host_names, check_replica_keys, check_foreign_keys];
-        checks.iter().try_for_each(|check| check(connection)).map_err(|error| match error {
+        checks::ALL.iter().try_for_each(|check| check(connection)).map_err(|error| match error {
             MigrationError::Host(error) if is_interrupted(&error) => MigrationError::ChecksTooLong,
             error => error,
         })?;
@@ -407,13 +349,21 @@ fn step(
     until: Option<Instant>,
 ) -> Result<Step, MigrationError> {
     let (version, name) = (migration.version, migration.name.clone());
+    let before = checks::of_host_tables(connection)?;
     let started = Instant::now();
     let result = {
         let _entered = guard.enter(Mode::Migration, until);
         connection.execute_batch(sql)
     };
+    let took = started.elapsed();
     match result {
-        Ok(()) => Ok(Step { version, name, took: started.elapsed() }),
+        Ok(()) => {
+            checks::host_names(connection)?;
+            match checks::left_host_tables(&before, &checks::of_host_tables(connection)?) {
+                Ok(()) => Ok(Step { version, name, took }),
+                Err(reason) => Err(MigrationError::Refused { version, name, reason }),
+            }
+        }
         Err(error) => Err(match guard.take_denied() {
             Some(reason) => MigrationError::Refused { version, name, reason },
             None if is_interrupted(&error) => MigrationError::TooLong { version, name },
@@ -424,58 +374,6 @@ fn step(
 
 fn is_interrupted(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
-}
-
-/// The authorizer is not told the new name of a renamed table, nor which table a foreign key points to.
-fn check_host_names(connection: &Connection) -> Result<(), MigrationError> {
-    let taken = |sql: &str| {
-        let mut statement = connection.prepare(sql)?;
-        let names = statement.query_map([], |row| row.get::<_, String>(0))?;
-        names
-            .collect::<rusqlite::Result<Vec<_>>>()
-            .map(|names| names.into_iter().find(|name| is_host_table(name)))
-    };
-    let own = system::names_in_sql();
-    let object = taken(&format!("SELECT name FROM sqlite_schema WHERE name NOT IN ({own})"))?;
-    let on = taken(&format!("SELECT tbl_name FROM sqlite_schema WHERE name NOT IN ({own})"))?;
-    let parent = taken(
-        "SELECT key.\"table\" FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key WHERE child.type = 'table'",
-    )?;
-    match object.or(on).or(parent) {
-        Some(name) => Err(MigrationError::HostName { name }),
-        None => Ok(()),
-    }
-}
-
-/// The host writes to replicas with its own rights: a key to one would have it run the guest's cascades and triggers with them.
-fn check_replica_keys(connection: &Connection) -> Result<(), MigrationError> {
-    let found = connection
-        .query_row(
-            "SELECT child.name, replica.name FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
-             JOIN _bulkhead_replica AS replica ON lower(replica.name) = lower(key.\"table\") WHERE child.type = 'table' LIMIT 1",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()?;
-    match found {
-        Some((table, replica)) => Err(MigrationError::KeyToReplica { table, replica }),
-        None => Ok(()),
-    }
-}
-
-fn check_foreign_keys(connection: &Connection) -> Result<(), MigrationError> {
-    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
-    let dangling = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(2)?)))?
-        .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
-    match dangling.first() {
-        None => Ok(()),
-        Some((table, parent)) => Err(MigrationError::DanglingKeys {
-            count: dangling.len(),
-            table: table.clone(),
-            parent: parent.clone(),
-        }),
-    }
 }
 
 fn sha256(text: &str) -> String {

@@ -1,10 +1,10 @@
 //! The event log: rows that are written in the unit of work that they tell of, and read by whoever follows the log.
 //!
 //! Each row has a digest, so that the consistency check can tell an event that was altered in the file from one as it was published:
-//! 16 bytes of SHA-256 over what compaction leaves, and, until it is compacted, 16 over the data.
+//! 16 bytes of SHA-256 over what erasing leaves, and, until it is erased, 16 over the data.
 
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX, LOG_READ_BYTES_MAX};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 use sha2::{Digest as _, Sha256};
 
 use crate::connection::Guarded;
@@ -63,7 +63,7 @@ pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> rusqlite:
         .insert((event.id, event.kind, event.subject, event.time, event.trace_id, event.data, digest(event)))
 }
 
-/// Of what compaction leaves, then of the data. Every part is preceded by its length, so that no two events have the same bytes.
+/// Of what erasing leaves, then of the data. Every part is preceded by its length, so that no two events have the same bytes.
 fn digest(event: &NewEvent<'_>) -> [u8; 32] {
     let mut head = Sha256::new();
     for part in [event.id, event.kind, event.subject, event.time, event.trace_id] {
@@ -78,12 +78,13 @@ fn digest(event: &NewEvent<'_>) -> [u8; 32] {
     digest
 }
 
-/// Takes the data out of every event of a subject, and gives how many had any. Each keeps its place: a consumer's position, which
-/// names its sequence and its id, holds.
-pub(crate) fn compact(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
+/// Erases the data of every event of a subject, and gives how many had any. Each keeps its place: a consumer's position, which
+/// names its sequence and its id, holds. Those from before there were digests have none to halve: of nothing SQLite's `substr` is NULL.
+pub(crate) fn erase(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(
-            "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '', digest = substr(digest, 1, 16) WHERE subject = ?1 AND data <> ''",
+            "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '', digest = coalesce(substr(digest, 1, 16), x'')
+             WHERE subject = ?1 AND (data <> '') = 1",
         )?
         .execute([subject])
         .map(|count| count as u64)
@@ -111,7 +112,7 @@ pub struct Logged {
     pub time: String,
     /// The trace that it was published under.
     pub trace_id: String,
-    /// JSON; empty where it was compacted.
+    /// JSON; empty where it was erased.
     pub data: String,
 }
 
@@ -177,6 +178,10 @@ impl LogReader {
         Ok(Self { guarded: database.open_reader()? })
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.guarded.connection
+    }
+
     /// At most `count` events from `sequence` on, in their order, and fewer where they are large.
     ///
     /// # Errors
@@ -184,7 +189,7 @@ impl LogReader {
     /// [`StatementError::InvalidValue`] for a row that is no event, as only somebody else than the host writes one; otherwise SQLite's.
     pub fn read(&self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
         let read = || {
-            let mut statement = self.guarded.connection.prepare_cached(
+            let mut statement = self.connection().prepare_cached(
                 "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
                  WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2",
             )?;
@@ -217,15 +222,39 @@ impl LogReader {
     ) -> Result<bool, StatementError> {
         let [first, second] = kinds;
         let read = || {
-            self.guarded
-                .connection
+            self.connection()
                 .prepare_cached(
-                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?1 AND data <> ''
+                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?1 AND (data <> '') = 1
                      AND type IN (?2, ?3) AND sequence > ?4 AND sequence <= ?5)",
                 )?
                 .query_row((subject, first, second, between.0, between.1), |row| row.get(0))
         };
         read().map_err(|error| classify(&error, None))
+    }
+
+    /// The last event of one of these types about a subject, up to `sequence`, of those that have data.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn last_of(
+        &self,
+        subject: &str,
+        kinds: [&str; 2],
+        sequence: i64,
+    ) -> Result<Option<Logged>, StatementError> {
+        let read = || {
+            self.guarded
+                .connection
+                .prepare_cached(
+                    "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
+                     WHERE subject = ?1 AND data <> '' AND type IN (?2, ?3) AND sequence <= ?4
+                     ORDER BY sequence DESC LIMIT 1",
+                )?
+                .query_row((subject, kinds[0], kinds[1], sequence), Logged::from_row)
+                .optional()
+        };
+        read().map_err(|error| unreadable(&error))
     }
 
     /// The sequence of the last event, 0 before the first.
@@ -234,7 +263,7 @@ impl LogReader {
     ///
     /// SQLite's.
     pub fn head(&self) -> Result<i64, StatementError> {
-        head(&self.guarded.connection).map_err(|error| classify(&error, None))
+        head(self.connection()).map_err(|error| classify(&error, None))
     }
 
     /// The newest events first, of one type or subject or of all: at most `count`, before the sequence `before`.
@@ -249,15 +278,23 @@ impl LogReader {
         count: u32,
     ) -> Result<Vec<Logged>, StatementError> {
         let read = || {
-            self.guarded
-                .connection
-                .prepare_cached(
-                    "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
-                     WHERE sequence < ?1 AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR subject = ?3)
-                     ORDER BY sequence DESC LIMIT ?4",
-                )?
-                .query_map((before, kind, subject, count), Logged::from_row)?
-                .collect::<rusqlite::Result<_>>()
+            let connection = self.connection();
+            match subject {
+                None => connection
+                    .prepare_cached(
+                        "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
+                         WHERE sequence < ?1 AND (?2 IS NULL OR type = ?2) ORDER BY sequence DESC LIMIT ?3",
+                    )?
+                    .query_map((before, kind, count), Logged::from_row)?
+                    .collect::<rusqlite::Result<_>>(),
+                Some(subject) => connection
+                    .prepare_cached(
+                        "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
+                         WHERE subject = ?4 AND sequence < ?1 AND (?2 IS NULL OR type = ?2) ORDER BY sequence DESC LIMIT ?3",
+                    )?
+                    .query_map((before, kind, count, subject), Logged::from_row)?
+                    .collect::<rusqlite::Result<_>>(),
+            }
         };
         read().map_err(|error| classify(&error, None))
     }
@@ -270,12 +307,12 @@ impl LogReader {
     pub fn damages(&self) -> Result<Vec<Damage>, StatementError> {
         let read = || {
             // First: what is published meanwhile is behind it.
-            let given: i64 = self.guarded.connection.query_row(
+            let given: i64 = self.connection().query_row(
                 "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '_bulkhead_outbox'",
                 [],
                 |row| row.get(0),
             )?;
-            let mut statement = self.guarded.connection.prepare_cached(
+            let mut statement = self.connection().prepare_cached(
                 "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data, digest FROM _bulkhead_outbox
                  ORDER BY sequence",
             )?;
@@ -298,11 +335,11 @@ impl LogReader {
                     trace_id: &event.trace_id,
                     data: &event.data,
                 });
-                // What was compacted has half a digest: data that are gone without that were taken out by hand.
+                // What was erased has half a digest: data that are gone without that were taken out by hand.
                 let compared = recorded.len();
-                let compacted = event.data.is_empty();
+                let erased = event.data.is_empty();
                 let fits = recorded.is_empty()
-                    || (compared == if compacted { 16 } else { 32 } && found.starts_with(&recorded));
+                    || (compared == if erased { 16 } else { 32 } && found.starts_with(&recorded));
                 if !fits {
                     damages.push(Damage {
                         sequence,
@@ -329,7 +366,7 @@ impl LogReader {
         mut wanted: impl FnMut(Logged) -> bool,
     ) -> Result<(), StatementError> {
         let mut read = || {
-            let mut statement = self.guarded.connection.prepare_cached(
+            let mut statement = self.connection().prepare_cached(
                 "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, '' FROM _bulkhead_outbox
                  WHERE sequence > ?1 ORDER BY sequence DESC",
             )?;

@@ -136,9 +136,33 @@ fn run<T>(
     let result =
         prepare(connection, access, sql, parameters).and_then(|mut statement| finish(&mut statement));
     result.map_err(|failure| match failure {
-        Failure::Sqlite(error) => classify(&error, guard.take_denied()),
+        Failure::Sqlite(error) => match classify(&error, guard.take_denied()) {
+            StatementError::StorageFull => {
+                let _as_host = guard.pause();
+                match without_numbers(connection, sql) {
+                    Some(table) => StatementError::Invalid(format!(
+                        "table {table} has given its last number, {}, and AUTOINCREMENT gives none twice: make the table anew by a migration",
+                        i64::MAX
+                    )),
+                    None => StatementError::StorageFull,
+                }
+            }
+            error => error,
+        },
         Failure::Statement(error) => error,
     })
+}
+
+/// The table of an INSERT, if it is one whose numbers have come to an end: to SQLite its database is full.
+fn without_numbers(connection: &Connection, sql: &str) -> Option<String> {
+    let ended = || {
+        connection
+            .prepare("SELECT name FROM sqlite_sequence WHERE seq = ?1")?
+            .query_map([i64::MAX], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()
+    };
+    let sql = sql.to_ascii_lowercase();
+    ended().ok()?.into_iter().find(|name| sql.contains(&name.to_ascii_lowercase()))
 }
 
 fn prepare<'c>(

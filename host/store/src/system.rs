@@ -3,11 +3,11 @@
 //! Their schema has a version of its own, SQLite's `user_version`, which no guest can set: a database of an earlier host is brought
 //! forward when it is opened, and one of a later host is refused: what its tables mean is not known here.
 
-use bulkhead_types::{Random as _, SystemRandom};
-use rusqlite::{Connection, Error, ffi};
+use bulkhead_types::{HOST_TABLE_PREFIX, Random as _, SystemRandom};
+use rusqlite::{Connection, Error, OptionalExtension as _, ffi};
 
 /// What makes each version of the schema from the one before. A step never changes once it was released.
-const STEPS: [&str; 3] = [
+const STEPS: &[&str] = &[
     // Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
     "
 CREATE TABLE IF NOT EXISTS _bulkhead_meta (
@@ -62,7 +62,7 @@ CREATE TABLE _bulkhead_parked (
     trace_id TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('parked', 'dead')),
     attempts INTEGER NOT NULL, -- how often it was tried; 0 while it only waits behind another of its subject
-    next_ms INTEGER NOT NULL, -- when it is tried next, in milliseconds since 1970
+    next_ms INTEGER NOT NULL, -- when it is tried next, in milliseconds of the database's time: see `timeline.rs`
     since_ms INTEGER NOT NULL, -- when it was parked
     reason TEXT NOT NULL, -- why the last attempt failed
     PRIMARY KEY (producer, sequence)
@@ -84,7 +84,7 @@ CREATE TABLE _bulkhead_timer (
     time TEXT NOT NULL, -- when it was set: RFC 3339, UTC
     trace_id TEXT NOT NULL,
     data TEXT NOT NULL, -- JSON
-    due_ms INTEGER NOT NULL, -- in milliseconds since 1970
+    due_ms INTEGER NOT NULL, -- in milliseconds of the database's time: see `timeline.rs`
     parked INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)) -- it has a row in _bulkhead_parked
 ) STRICT;
 CREATE INDEX _bulkhead_timer_due ON _bulkhead_timer (
@@ -95,9 +95,9 @@ CREATE TABLE _bulkhead_idempotency (
     -- The answer of a POST with an Idempotency-Key, written in its unit of work; goes after a day.
     key BLOB PRIMARY KEY, -- keyed hash of the caller and the key
     request BLOB NOT NULL, -- keyed hash of the method, the path, the query and the body
-    created_ms INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL, -- in milliseconds of the database's time: see `timeline.rs`
     status INTEGER NOT NULL,
-    headers TEXT NOT NULL, -- a JSON list of pairs
+    headers TEXT NOT NULL, -- a JSON list of pairs; empty where nobody may keep the answer: then only that the key was used is known
     body BLOB NOT NULL,
     position INTEGER NOT NULL, -- what Bulkhead-Position told
     caller BLOB NOT NULL, -- keyed hash of who asked
@@ -133,10 +133,134 @@ CREATE TABLE _bulkhead_version (
     at TEXT NOT NULL -- RFC 3339, UTC
 ) STRICT;
 ",
+    // No statement of the host's scans a table that grows (`writer/tests/plans.rs`): what one asks for is counted, marked or indexed as it is
+    // written. Triggers keep the count and the mark, so that no statement can forget them, and a lost unit of work takes them back.
+    "
+-- How many timers there are, for their bound.
+ALTER TABLE _bulkhead_meta ADD COLUMN timers INTEGER NOT NULL DEFAULT 0;
+UPDATE _bulkhead_meta SET timers = (SELECT count(*) FROM _bulkhead_timer);
+CREATE TRIGGER _bulkhead_timer_set AFTER INSERT ON _bulkhead_timer BEGIN
+    UPDATE _bulkhead_meta SET timers = timers + 1;
+END;
+CREATE TRIGGER _bulkhead_timer_gone AFTER DELETE ON _bulkhead_timer BEGIN
+    UPDATE _bulkhead_meta SET timers = timers - 1;
+END;
+CREATE INDEX _bulkhead_timer_by_id ON _bulkhead_timer (
+    -- The one that is cancelled.
+    id
+);
+CREATE INDEX _bulkhead_timer_by_subject ON _bulkhead_timer (
+    -- Those that are cancelled together.
+    subject, type
+);
+-- Whether it is the first of its subject's parked events, the one that is tried: the others wait behind it, however many they are.
+ALTER TABLE _bulkhead_parked ADD COLUMN first INTEGER NOT NULL DEFAULT 0 CHECK (first IN (0, 1));
+UPDATE _bulkhead_parked AS this SET first = 1 WHERE state = 'parked' AND sequence = (
+    SELECT min(sequence) FROM _bulkhead_parked AS other
+    WHERE other.state = 'parked' AND other.producer = this.producer AND other.subject = this.subject
+);
+CREATE UNIQUE INDEX _bulkhead_parked_first ON _bulkhead_parked (
+    -- Whether a subject has parked events, and which subjects have.
+    producer, subject
+) WHERE first = 1;
+DROP INDEX _bulkhead_parked_due;
+CREATE INDEX _bulkhead_parked_due ON _bulkhead_parked (
+    -- What is to be tried next.
+    next_ms
+) WHERE first = 1;
+CREATE INDEX _bulkhead_parked_by_id ON _bulkhead_parked (
+    -- The one that an operator names.
+    id
+);
+CREATE INDEX _bulkhead_parked_by_trace ON _bulkhead_parked (
+    -- What else of one write is parked.
+    producer, trace_id, sequence
+);
+CREATE INDEX _bulkhead_parked_by_age ON _bulkhead_parked (
+    -- The list of an operator.
+    since_ms, producer, sequence
+);
+CREATE INDEX _bulkhead_parked_by_producer ON _bulkhead_parked (
+    -- How many there are of a producer, and since when the oldest.
+    producer, state, since_ms
+);
+CREATE TRIGGER _bulkhead_parked_added AFTER INSERT ON _bulkhead_parked WHEN new.state = 'parked' BEGIN
+    UPDATE _bulkhead_parked SET first = 0
+    WHERE first = 1 AND producer = new.producer AND subject = new.subject AND sequence > new.sequence;
+    UPDATE _bulkhead_parked SET first = 1 WHERE producer = new.producer AND sequence = new.sequence AND NOT EXISTS (
+        SELECT 1 FROM _bulkhead_parked WHERE first = 1 AND producer = new.producer AND subject = new.subject
+    );
+END;
+CREATE TRIGGER _bulkhead_parked_again AFTER UPDATE OF state ON _bulkhead_parked WHEN old.state = 'dead' AND new.state = 'parked' BEGIN
+    UPDATE _bulkhead_parked SET first = 0
+    WHERE first = 1 AND producer = new.producer AND subject = new.subject AND sequence > new.sequence;
+    UPDATE _bulkhead_parked SET first = 1 WHERE producer = new.producer AND sequence = new.sequence AND NOT EXISTS (
+        SELECT 1 FROM _bulkhead_parked WHERE first = 1 AND producer = new.producer AND subject = new.subject
+    );
+END;
+CREATE TRIGGER _bulkhead_parked_dead AFTER UPDATE OF state ON _bulkhead_parked WHEN old.first = 1 AND new.state = 'dead' BEGIN
+    UPDATE _bulkhead_parked SET first = 0 WHERE producer = new.producer AND sequence = new.sequence;
+    UPDATE _bulkhead_parked SET first = 1 WHERE producer = new.producer AND sequence = (
+        SELECT min(sequence) FROM _bulkhead_parked
+        WHERE state = 'parked' AND producer = new.producer AND subject = new.subject
+    );
+END;
+CREATE TRIGGER _bulkhead_parked_gone AFTER DELETE ON _bulkhead_parked WHEN old.first = 1 BEGIN
+    UPDATE _bulkhead_parked SET first = 1 WHERE producer = old.producer AND sequence = (
+        SELECT min(sequence) FROM _bulkhead_parked
+        WHERE state = 'parked' AND producer = old.producer AND subject = old.subject
+    );
+END;
+-- With the events that were erased: for who asks for all of a subject. Those with data are still found by themselves.
+DROP INDEX _bulkhead_outbox_by_subject;
+CREATE INDEX _bulkhead_outbox_by_subject ON _bulkhead_outbox (
+    -- What is erased: however long a subject's history, what was erased before is not looked at again. And a subject's history.
+    subject, (data <> '')
+);
+",
+    "
+CREATE TABLE _bulkhead_idempotency_subject (
+    -- Whom and what a kept answer is about. Written with the answer, and goes with it.
+    key BLOB NOT NULL, -- the answer's
+    subject BLOB NOT NULL, -- keyed hash
+    PRIMARY KEY (key, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX _bulkhead_idempotency_by_subject ON _bulkhead_idempotency_subject (
+    -- The answers that are forgotten with a subject.
+    subject
+);
+INSERT INTO _bulkhead_idempotency_subject (key, subject)
+    SELECT key, caller FROM _bulkhead_idempotency UNION SELECT key, about FROM _bulkhead_idempotency;
+CREATE TRIGGER _bulkhead_idempotency_gone AFTER DELETE ON _bulkhead_idempotency BEGIN
+    DELETE FROM _bulkhead_idempotency_subject WHERE key = old.key;
+END;
+DROP INDEX _bulkhead_idempotency_by_caller;
+DROP INDEX _bulkhead_idempotency_by_about;
+ALTER TABLE _bulkhead_idempotency DROP COLUMN caller;
+ALTER TABLE _bulkhead_idempotency DROP COLUMN about;
+",
+    "
+-- The owner's log, and the event in it up to which the rows were read from the owner itself: none up to there is applied. 0 where the rows
+-- were made from events alone.
+ALTER TABLE _bulkhead_replica ADD COLUMN log TEXT NOT NULL DEFAULT '';
+ALTER TABLE _bulkhead_replica ADD COLUMN filled INTEGER NOT NULL DEFAULT 0;
+",
+    "
+-- A random number, written by what is not a batch: tells after a failed COMMIT whether it is there. See `settle.rs`.
+ALTER TABLE _bulkhead_meta ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+",
+    "
+-- The time by which delays and ages are measured, and the wall clock's at the same moment: see `timeline.rs`. 0 before the first batch.
+ALTER TABLE _bulkhead_meta ADD COLUMN time_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE _bulkhead_meta ADD COLUMN wall_ms INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
-/// The names of the tables and of their indexes.
-const NAMES: [&str; 16] = [
+/// The largest number that a row of the host's can have come to: a million a second for a hundred thousand years.
+const SEQUENCE_MAX: i64 = i64::MAX / 2;
+
+/// The names of the tables, of their indexes and of their triggers.
+const NAMES: &[&str] = &[
     "_bulkhead_meta",
     "_bulkhead_outbox",
     "_bulkhead_outbox_by_subject",
@@ -145,19 +269,33 @@ const NAMES: [&str; 16] = [
     "_bulkhead_parked",
     "_bulkhead_parked_by_subject",
     "_bulkhead_parked_due",
+    "_bulkhead_parked_first",
+    "_bulkhead_parked_by_id",
+    "_bulkhead_parked_by_trace",
+    "_bulkhead_parked_by_age",
+    "_bulkhead_parked_by_producer",
+    "_bulkhead_parked_added",
+    "_bulkhead_parked_again",
+    "_bulkhead_parked_dead",
+    "_bulkhead_parked_gone",
     "_bulkhead_timer",
     "_bulkhead_timer_due",
+    "_bulkhead_timer_by_id",
+    "_bulkhead_timer_by_subject",
+    "_bulkhead_timer_set",
+    "_bulkhead_timer_gone",
     "_bulkhead_idempotency",
     "_bulkhead_idempotency_by_age",
-    "_bulkhead_idempotency_by_caller",
-    "_bulkhead_idempotency_by_about",
+    "_bulkhead_idempotency_gone",
+    "_bulkhead_idempotency_subject",
+    "_bulkhead_idempotency_by_subject",
     "_bulkhead_replica",
     "_bulkhead_version",
 ];
 
 /// [`NAMES`] as SQL has a list of texts.
 pub(crate) fn names_in_sql() -> String {
-    NAMES.map(|name| format!("'{name}'")).join(", ")
+    NAMES.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 /// What the host's tables say of a database.
@@ -193,9 +331,50 @@ pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<Identity> {
             STEPS.len()
         ))?;
     }
+    check_sequences(connection)?;
+    identity(connection)
+}
+
+fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     connection.query_row("SELECT log, secret FROM _bulkhead_meta", [], |row| {
         Ok(Identity { log: row.get(0)?, secret: row.get(1)? })
     })
+}
+
+/// Reads what the host's tables say, if they have this version.
+///
+/// # Errors
+///
+/// As for [`prepare`].
+pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Option<Identity>> {
+    if known_version(connection)? < STEPS.len() { Ok(None) } else { identity(connection).map(Some) }
+}
+
+/// Says whether the tables still have numbers to give: SQLite keeps the last one that it gave in a table of its own, and behind the largest
+/// there is none. No host comes there by itself.
+///
+/// # Errors
+///
+/// SQLite's; one that says what to do, as for a file that is damaged.
+pub(crate) fn check_sequences(connection: &Connection) -> rusqlite::Result<()> {
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence')";
+    if !connection.query_row(exists, [], |row| row.get(0))? {
+        return Ok(());
+    }
+    let altered = connection
+        .query_row(
+            "SELECT name, seq FROM sqlite_sequence WHERE substr(name, 1, length(?1)) = ?1 AND seq > ?2",
+            (HOST_TABLE_PREFIX, SEQUENCE_MAX),
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)),
+        )
+        .optional()?;
+    let Some((name, seq)) = altered else { return Ok(()) };
+    let message = format!(
+        "sqlite_sequence has {seq} as the last number of {name}, which leaves none for the next row: something else than the host wrote it; \
+         put the file back as it was before, or, with the host stopped, set it back by hand: UPDATE sqlite_sequence SET seq = (SELECT \
+         max(sequence) FROM {name}) WHERE name = '{name}'"
+    );
+    Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(message)))
 }
 
 /// The version of the host's tables in a database.

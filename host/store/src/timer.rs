@@ -2,11 +2,17 @@
 //!
 //! A timer's row goes in the unit of work that takes it, so it rings once in effect, however often it is tried. One that fails is
 //! parked as an event is, with the service itself as its producer.
+//!
+//! Invariants:
+//!
+//! - How many there are is counted as they come and go, by triggers (`system.rs`): setting one takes as long with a million as with none.
+//! - A timer that is cancelled goes with its parked row. The one whose handler runs is never cancelled: its row is the mark that
+//!   this unit of work takes it ([`UnitOfWork::take_timer`]), and goes with it.
 
 use std::time::Duration;
 
 use bulkhead_types::limits::TIMERS_MAX;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::inbox::milliseconds;
 use crate::outbox::{Logged, NewEvent};
@@ -56,8 +62,22 @@ pub(crate) fn find(connection: &Connection, sequence: i64) -> rusqlite::Result<O
         .optional()
 }
 
+/// Timers of a service that are meant together.
+#[derive(Debug, Clone, Copy)]
+pub enum Timers<'t> {
+    /// The one with this id.
+    Id(&'t str),
+    /// All of this type and subject.
+    Of {
+        /// The type of event that they are.
+        kind: &'t str,
+        /// The entity that they are about.
+        subject: &'t str,
+    },
+}
+
 impl<M> UnitOfWork<M> {
-    /// Sets a timer for `due`, in time since 1970.
+    /// Sets a timer for `due`, in the database's time: see [`crate::Database::time`].
     ///
     /// # Errors
     ///
@@ -65,12 +85,8 @@ impl<M> UnitOfWork<M> {
     pub fn schedule(&mut self, event: &NewEvent<'_>, due: Duration) -> Result<(), PublishError> {
         event.check()?;
         let full = self.as_host(|connection| {
-            // Rows are counted by their numbers: exact where timers go in the order in which they came, and else a bound.
             let full: bool = connection
-                .prepare_cached(
-                    "/*bulkhead*/SELECT coalesce(max(sequence) - min(sequence), 0) >= ?1
-                     AND (SELECT count(*) FROM _bulkhead_timer) >= ?1 FROM _bulkhead_timer",
-                )?
+                .prepare_cached("/*bulkhead*/SELECT timers >= ?1 FROM _bulkhead_meta")?
                 .query_row([TIMERS_MAX], |row| row.get(0))?;
             if full {
                 return Ok(true);
@@ -97,7 +113,53 @@ impl<M> UnitOfWork<M> {
             )));
         }
         self.note_timer();
+        self.about(event.subject);
         Ok(())
+    }
+
+    /// Cancels timers that have not rung, and gives how many they were. Those that are parked, and dead letters, go with their rows in the
+    /// list. `service` is the one that set them; the timer `running`, whose handler this is, stays for [`Self::take_timer`].
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn cancel(
+        &mut self,
+        service: &str,
+        timers: Timers<'_>,
+        running: Option<i64>,
+    ) -> Result<u64, StatementError> {
+        let running = running.unwrap_or_default();
+        let gone: Vec<(i64, bool)> = self.as_host(|connection| {
+            let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            match timers {
+                Timers::Id(id) => connection
+                    .prepare_cached(
+                        "/*bulkhead*/DELETE FROM _bulkhead_timer WHERE id = ?1 AND sequence <> ?2
+                         RETURNING sequence, parked",
+                    )?
+                    .query_map((id, running), row)?
+                    .collect(),
+                Timers::Of { kind, subject } => connection
+                    .prepare_cached(
+                        "/*bulkhead*/DELETE FROM _bulkhead_timer WHERE subject = ?1 AND type = ?2 AND sequence <> ?3
+                         RETURNING sequence, parked",
+                    )?
+                    .query_map((subject, kind, running), row)?
+                    .collect(),
+            }
+        })?;
+        let parked: Vec<i64> =
+            gone.iter().filter(|(_, parked)| *parked).map(|(sequence, _)| *sequence).collect();
+        if !parked.is_empty() {
+            self.as_host_with_reserve(|connection| {
+                let mut delete = connection.prepare_cached(
+                    "/*bulkhead*/DELETE FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2",
+                )?;
+                parked.iter().try_for_each(|sequence| delete.execute((service, sequence)).map(drop))
+            })?;
+        }
+        Ok(gone.len() as u64)
     }
 
     /// Takes a timer: false where it is gone, or parked while `parked` says that it is not, and the other way round.

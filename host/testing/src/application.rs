@@ -10,6 +10,7 @@ use bulkhead_types::{Clock as _, from_rfc3339, rfc3339};
 
 use crate::component::{manifest, read};
 use crate::event::{State, state_of};
+use crate::fail::or_fail;
 use crate::fault::Fault;
 use crate::service::Service;
 use crate::stand_in::{Call, Reply, StandIn};
@@ -74,8 +75,9 @@ impl Builder {
     /// When `time` is none.
     #[track_caller]
     pub fn at(mut self, time: &str) -> Self {
-        self.now =
-            from_rfc3339(time).unwrap_or_else(|| panic!("{time:?} is no time: write RFC 3339, in UTC"));
+        self.now = or_fail(from_rfc3339(time).ok_or(()), |()| {
+            format!("{time:?} is no time: write RFC 3339, in UTC")
+        });
         self
     }
 
@@ -110,7 +112,9 @@ impl Builder {
     #[track_caller]
     fn entry(&mut self, service: &str) -> &mut bulkhead::manifest::ServiceEntry {
         let path = self.manifest.path.display().to_string();
-        self.manifest.services.get_mut(service).unwrap_or_else(|| panic!("{path} has no service {service}"))
+        or_fail(self.manifest.services.get_mut(service).ok_or(()), |()| {
+            format!("{path} has no service {service}")
+        })
     }
 
     /// Runs it.
@@ -179,7 +183,13 @@ impl Application {
     /// `more` says that what happens is shown beside what did before, where a test fails.
     #[track_caller]
     fn next(&self, more: bool) -> Option<Step> {
-        self.world.edges().iter().find_map(|edge| step(&self.world, edge, more))
+        // Not by a closure: a test that fails here is to fail at its own line.
+        for edge in self.world.edges() {
+            if let Some(step) = step(&self.world, edge, more) {
+                return Some(step);
+            }
+        }
+        None
     }
 
     /// Has one event of one edge be taken: to choose in which order events of several producers come.
@@ -191,7 +201,8 @@ impl Application {
     pub fn step_edge(&self, producer: &str, consumer: &str) -> Option<Step> {
         let of = |spec: &bulkhead_runtime::EdgeSpec| spec.producer == producer && spec.consumer == consumer;
         let edge = self.world.edges().iter().find(|edge| of(&edge.spec));
-        let edge = edge.unwrap_or_else(|| panic!("{consumer} takes nothing of {producer}, or does not run"));
+        let edge =
+            or_fail(edge.ok_or(()), |()| format!("{consumer} takes nothing of {producer}, or does not run"));
         step(&self.world, edge, false)
     }
 
@@ -217,6 +228,12 @@ impl Application {
     #[track_caller]
     pub fn advance(&self, time: Duration) {
         advance(&self.world, time, None);
+    }
+
+    /// Sets the wall clock forward, or back where `seconds` is negative, as an operator or NTP may: no time passes, so timers and parked
+    /// events are as far away as before, whatever services now see as the time.
+    pub fn set_clock_by(&self, seconds: i64) {
+        self.world.set_clock_by(seconds);
     }
 
     /// What the clock says: RFC 3339, UTC, with milliseconds.
@@ -252,7 +269,10 @@ fn step(world: &Rc<World>, edge: &std::sync::Arc<bulkhead_runtime::Edge>, more: 
     if !more {
         world.recorder.clear();
     }
-    let event = world.observe_more(what, None, || world.step(edge, false))?;
+    let event = match world.observe_more(what, None, || world.step(edge, false)) {
+        Ok(event) => event?,
+        Err(why) => world.fail(&why),
+    };
     let not_taken = match state_of(world, &consumer, &producer, event.sequence) {
         State::Taken | State::PassedOver => None,
         State::Parked(why) | State::Dead(why) => Some(why),
@@ -271,11 +291,11 @@ pub(crate) fn advance(world: &Rc<World>, time: Duration, fault: Option<Fault>) {
     }
     let target = world.clock.now() + time;
     let mut turns = 0;
-    world.observe(format!("the clock moves by {time:?}"), fault, || {
+    let moved = world.observe(format!("the clock moves by {time:?}"), fault, || {
         loop {
-            let before = world.timers();
-            let next = world.take_due(fault == Some(Fault::Memory));
-            let after = world.timers();
+            let before = world.timers()?;
+            let next = world.take_due(fault == Some(Fault::Memory))?;
+            let after = world.timers()?;
             for (service, kind, _) in before.difference(&after) {
                 world.hits.event(service, kind);
             }
@@ -284,12 +304,18 @@ pub(crate) fn advance(world: &Rc<World>, time: Duration, fault: Option<Fault>) {
                     turns += 1;
                     world.clock.move_to(next);
                 }
-                Some(next) if next <= target => world.fail(&format!(
-                    "after {STEPS_MAX} times at which something was due there are still more"
-                )),
+                Some(next) if next <= target => {
+                    return Err(format!(
+                        "after {STEPS_MAX} times at which something was due there are still more"
+                    ));
+                }
                 _ => break,
             }
         }
         world.clock.move_to(target);
+        Ok(())
     });
+    if let Err(why) = moved {
+        world.fail(&why);
+    }
 }

@@ -1,30 +1,51 @@
 //! Time and randomness that a test holds in its hand.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bulkhead_types::{Clock, Random};
 
 /// A clock that stands still until it is moved. Clones are the same clock.
 #[derive(Debug, Clone)]
-pub(crate) struct TestClock(std::sync::Arc<Mutex<Duration>>);
+pub(crate) struct TestClock(std::sync::Arc<Mutex<Times>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    wall: Duration,
+    steady: Duration,
+}
 
 impl TestClock {
     /// At first it is so long after 1970.
     pub(crate) fn new(now: Duration) -> Self {
-        Self(std::sync::Arc::new(Mutex::new(now)))
+        Self(std::sync::Arc::new(Mutex::new(Times { wall: now, steady: Duration::ZERO })))
     }
 
-    /// Moves it forward. It never goes back.
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves it forward: time passes. It never goes back.
     pub(crate) fn move_to(&self, time: Duration) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = time.max(*now);
+        let mut times = self.times();
+        let moved = time.saturating_sub(times.wall);
+        times.steady += moved;
+        times.wall = time.max(times.wall);
+    }
+
+    /// Sets what the wall clock says, forward or back. No time passes.
+    pub(crate) fn set(&self, wall: Duration) {
+        self.times().wall = wall;
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Duration {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.times().wall
+    }
+
+    fn steady(&self) -> Duration {
+        self.times().steady
     }
 }
 

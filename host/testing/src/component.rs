@@ -6,9 +6,11 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bulkhead::application::CompiledFile;
 use bulkhead::manifest::{Manifest, ServiceEntry, Source, components_folder};
-use bulkhead_build::{BuildRequest, build_if_stale};
+use bulkhead_build::{BuildRequest, build_if_stale, folder_of};
 use bulkhead_runtime::{ComponentCache, Engine};
 use bulkhead_types::limits::MEMORY_MAX;
+
+use crate::fail::or_fail;
 
 /// Instances at a time in one process, of all tests that run in it: each has one for each service, each edge and each service's timers.
 const INSTANCES: u32 = 2048;
@@ -30,25 +32,29 @@ pub(crate) struct Compiled {
 }
 
 /// The manifest: that of the variable, or `bulkhead.toml` in the nearest folder above the test's crate.
+#[track_caller]
 pub(crate) fn manifest() -> Manifest {
-    let path = std::env::var_os(MANIFEST_VARIABLE).map(PathBuf::from).unwrap_or_else(|| {
-        // cargo and nextest set it for tests that they run.
-        let from = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-        let from = from.unwrap_or_else(|| std::env::current_dir().expect("there is a current folder"));
-        let found = from.ancestors().map(|folder| folder.join("bulkhead.toml")).find(|file| file.is_file());
-        found.unwrap_or_else(|| {
-            panic!(
-                "no folder above {} has a bulkhead.toml: put the test's crate below the manifest, or name it in {MANIFEST_VARIABLE}",
-                from.display()
-            )
-        })
-    });
-    read(&path)
+    if let Some(path) = std::env::var_os(MANIFEST_VARIABLE) {
+        return read(Path::new(&path));
+    }
+    // cargo and nextest set it for tests that they run.
+    let from = match std::env::var_os("CARGO_MANIFEST_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => std::env::current_dir().expect("there is a current folder"),
+    };
+    let found = from.ancestors().map(|folder| folder.join("bulkhead.toml")).find(|file| file.is_file());
+    read(&or_fail(found.ok_or(()), |()| {
+        format!(
+            "no folder above {} has a bulkhead.toml: put the test's crate below the manifest, or name it in {MANIFEST_VARIABLE}",
+            from.display()
+        )
+    }))
 }
 
 /// The manifest in a file.
+#[track_caller]
 pub(crate) fn read(path: &Path) -> Manifest {
-    Manifest::read(path).unwrap_or_else(|error| panic!("{error}"))
+    or_fail(Manifest::read(path), |error| error.to_string())
 }
 
 /// The compiled component of a service, built before if need be. What went wrong once is not tried again in this process: each test would wait
@@ -62,7 +68,7 @@ pub(crate) fn compiled(name: &str, entry: &ServiceEntry, manifest: &Path) -> Res
 fn make(name: &str, entry: &ServiceEntry, manifest: &Path) -> Result<Arc<Compiled>, String> {
     let file = entry.source.component(name);
     let folder = match &entry.source {
-        Source::File(_) => components_folder(manifest.parent().unwrap_or(Path::new("."))),
+        Source::File(_) => components_folder(folder_of(manifest)),
         Source::Crate(folder) => {
             let out_dir = components_folder(folder);
             let request = BuildRequest { service: name.to_owned(), crate_dir: folder.clone() };

@@ -106,6 +106,7 @@ impl Coverage {
     }
 
     /// The lines that the tests write.
+    #[track_caller]
     fn hits(&self) -> Vec<String> {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let program = std::env::current_exe().expect("a test knows its program");

@@ -135,6 +135,10 @@ impl Event {
         let sequence = world.feed(producer).append(event);
         let what = format!("{consumer}: {kind} {subject}");
         let taken = world.observe(what.clone(), fault, || world.step(edge, fault == Some(Fault::Memory)));
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(why) => world.fail(&why),
+        };
         let state = match taken {
             None => State::PassedOver,
             Some(_) => state_of(&world, &consumer, producer, sequence),
@@ -157,6 +161,7 @@ pub(crate) enum State {
 }
 
 /// What became of the event at this place of a producer's log, once the consumer has gone past it.
+#[track_caller]
 pub(crate) fn state_of(world: &World, consumer: &str, producer: &str, sequence: i64) -> State {
     let parked = world.look(consumer, |database, looks| {
         looks.inbox(database)?.parked_at(producer, sequence).map_err(|error| error.to_string())

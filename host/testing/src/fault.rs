@@ -5,7 +5,7 @@
 pub enum Fault {
     /// The handler's n-th database call meets a disk that does not work: the unit of work is lost. A read of a snapshot fails alone.
     ///
-    /// A database call is a statement, an event that is published, a timer that is set, or a compaction.
+    /// A database call is a statement, an event that is published or erased, a timer that is set or cancelled, or what is said of kept answers.
     Statement(u32),
     /// The n-th finds the database full: the unit of work is lost. It is for calls that write.
     StorageFull(u32),
@@ -13,6 +13,9 @@ pub enum Fault {
     StatementBusy(u32),
     /// Every COMMIT fails: nothing is kept, and the client is to try again. For requests: an event or a timer is tried again until it works.
     Commit,
+    /// The first COMMIT fails, and nobody can tell what became of it: 503 `outcome-unknown`. It is not in the
+    /// database; an event or a timer is taken again.
+    CommitUnknown,
     /// The first COMMIT fails: what it would have kept is run again.
     CommitOnce,
     /// The handler's n-th call to another service finds that unavailable.

@@ -45,6 +45,7 @@ impl EventLog for Feed {
     ) -> Result<bool, StatementError> {
         let later = |event: &Logged| {
             event.subject == subject
+                && !event.data.is_empty()
                 && kinds.contains(&event.kind.as_str())
                 && event.sequence > between.0
                 && event.sequence <= between.1

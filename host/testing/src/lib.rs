@@ -55,6 +55,7 @@ mod component;
 mod coverage;
 mod diff;
 mod event;
+mod fail;
 mod fault;
 mod feed;
 mod recorder;

@@ -4,13 +4,16 @@ use std::borrow::Borrow;
 use std::fmt::Display;
 use std::rc::Rc;
 
-use bulkhead_runtime::{Failure, Header, Job, Principal, Problem, Request as Sent, is_hosts};
+use bulkhead_runtime::{
+    Failure, Header, Job, Principal, Problem, Request as Sent, Waited, is_hosts, normal_path, normal_query,
+};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::answer::Answer;
+use crate::fail::or_fail;
 use crate::fault::Fault;
 use crate::world::World;
 
@@ -137,23 +140,30 @@ impl Request {
         let Self { world, service, method, path, query, headers, body, principal, caller, peer, .. } = self;
         let member = world.member(&service);
         let front = member.queues.front();
+        // As the edge of a host does it: there is one spelling for a path.
+        let path = match normal_path(&path) {
+            Ok(path) => path.into_owned(),
+            Err(error) => panic!("a host refuses {path:?}: {error}"),
+        };
+        let query = query.map(|query| normal_query(&query).into_owned());
         let Some(route) = front.route_of(&path) else {
             panic!(
                 "no route of the manifest leads to {path} at {service}; its routes are {:?}",
                 front.routes
             );
         };
-        // As the edge of a host does it: what is the host's to say a service does not see.
+        // What is the host's to say a service does not see.
         let mut map = HeaderMap::new();
         for (name, value) in &headers {
             let pair =
                 HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::try_from(value.as_str()).ok());
-            let (name, value) = pair.unwrap_or_else(|| panic!("{name}: {value:?} can be no header"));
+            let (name, value) = or_fail(pair.ok_or(()), |()| format!("{name}: {value:?} can be no header"));
             map.append(name, value);
         }
         let idempotency_key = Method::from_bytes(method.as_bytes())
-            .map_or(Ok(None), |method| bulkhead::http::idempotency_key(&method, &map))
-            .unwrap_or_else(|problem| panic!("a host refuses this request: {}", problem.detail));
+            .map_or(Ok(None), |method| bulkhead::http::idempotency_key(&method, &map));
+        let idempotency_key =
+            or_fail(idempotency_key, |problem| format!("a host refuses this request: {}", problem.detail));
         if self.fault == Some(Fault::Memory) {
             member.stepped.renew();
         }
@@ -182,6 +192,7 @@ impl Request {
             deadline: World::deadline(),
             again: false,
             idempotency_key,
+            waited: Waited::default(),
             reply: Box::new(move |outcome| {
                 let _ = reply.send(outcome);
             }),
@@ -191,7 +202,7 @@ impl Request {
             member.stepped.run(job);
             outcome.try_recv().ok()
         });
-        let outcome = outcome.unwrap_or_else(|| world.fail("the request has no answer"));
+        let Some(outcome) = outcome else { world.fail("the request has no answer") };
         let (status, headers, body, replayed) = match outcome {
             Ok(answer) => (answer.status, answer.headers, answer.body, answer.replayed),
             Err(failure) => problem(&failure, &trace_id),

@@ -15,6 +15,7 @@ use crate::application::{Builder, advance};
 use crate::component::manifest;
 use crate::diff;
 use crate::event::{Event, Published, Timer};
+use crate::fail::or_fail;
 use crate::fault::Fault;
 use crate::request::Request;
 use crate::world::{Looks, World};
@@ -120,7 +121,9 @@ impl Service {
     #[track_caller]
     pub fn timers(&self) -> Vec<Timer> {
         let timers = self.world.look(&self.name, |database, looks| {
-            looks.inbox(database)?.timers().map_err(|error| error.to_string())
+            let timers = looks.inbox(database)?.timers().map_err(|error| error.to_string())?;
+            let at = |(event, due)| (event, database.wall_time_of(due));
+            Ok(timers.into_iter().map(at).collect::<Vec<_>>())
         });
         let timer = |(event, due): (bulkhead_store::Logged, Duration)| Timer {
             kind: event.kind,
@@ -194,6 +197,11 @@ impl Service {
         advance(&self.world, time, None);
     }
 
+    /// Sets the wall clock: see [`crate::Application::set_clock_by`].
+    pub fn set_clock_by(&self, seconds: i64) {
+        self.world.set_clock_by(seconds);
+    }
+
     /// Moves the clock, and something fails in what is due meanwhile: the calls of all handlers count together.
     ///
     /// # Panics
@@ -223,7 +231,7 @@ impl Service {
     #[track_caller]
     pub fn description(&self) -> Description {
         let component = &self.world.member(&self.name).component;
-        component.description.clone().unwrap_or_else(|| panic!("{} exports no `describe`", self.name))
+        or_fail(component.description.clone().ok_or(()), |()| format!("{} exports no `describe`", self.name))
     }
 }
 

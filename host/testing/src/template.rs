@@ -65,8 +65,7 @@ fn make(path: &Path, entry: &ServiceEntry, component: &Component) -> Result<(), 
     let settings = Settings { path: path.to_owned(), storage };
     let database = Database::open(settings)?;
     // They are empty: nothing was taken of any log.
-    database
-        .make_replicas(&entry.replicas, &|owner| Err(StoreError::NoDatabase { service: owner.to_owned() }))?;
+    database.make_replicas(&entry.replicas, &entry.spec.grants.subscribes, &|_| Ok(None))?;
     let upgrade = Upgrade { migrations: &component.migrations, ..Upgrade::default() };
     database.upgrade(&upgrade, "2026-01-01T00:00:00.000Z").map(drop)
 }

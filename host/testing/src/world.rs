@@ -4,6 +4,7 @@
 //! ids of what comes to it) is a function of the seed and of what the test did before.
 
 use std::cell::{Cell, RefCell};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
@@ -26,6 +27,7 @@ use tracing::Dispatch;
 use crate::clock::{SeededRandom, TestClock};
 use crate::component::{ENGINE, compiled};
 use crate::coverage::Hits;
+use crate::fail::or_fail;
 use crate::fault::Fault;
 use crate::feed::Feed;
 use crate::recorder::Recorder;
@@ -97,6 +99,7 @@ pub(crate) struct World {
 }
 
 impl World {
+    #[track_caller]
     pub(crate) fn start(plan: Plan) -> Rc<Self> {
         let Plan { manifest, run, stand_ins, seed, now } = plan;
         let (recorder, clock) = (Recorder::default(), TestClock::new(now));
@@ -142,9 +145,9 @@ impl World {
                 probe: Some(Arc::new(recorder.clone())),
             });
             let made = tracing::dispatcher::with_default(&dispatch, || {
-                member(name, entry, &manifest, &surroundings, folder.path(), &commits)
+                member(name, entry, &manifest, &surroundings, &clock, folder.path(), &commits)
             });
-            all.insert(name.clone(), made.unwrap_or_else(|error| panic!("service {name}: {error}")));
+            all.insert(name.clone(), or_fail(made, |error| format!("service {name}: {error}")));
         }
         let edges = manifest.edges().into_iter().filter(|edge| all.contains_key(&edge.consumer));
         let edges = edges.map(|spec| Arc::new(Edge::new(spec))).collect();
@@ -174,12 +177,20 @@ impl World {
     #[track_caller]
     pub(crate) fn member(&self, name: &str) -> &Member {
         let names = || self.members().keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        self.members().get(name).unwrap_or_else(|| panic!("{name} does not run here; these do: {}", names()))
+        or_fail(self.members().get(name).ok_or(()), |()| {
+            format!("{name} does not run here; these do: {}", names())
+        })
     }
 
     /// Something comes to a service: later than what came before.
     pub(crate) fn tick(&self) {
         self.clock.move_to(self.clock.now() + BETWEEN);
+    }
+
+    /// Sets the wall clock forward, or back, by so many seconds.
+    pub(crate) fn set_clock_by(&self, seconds: i64) {
+        let (now, step) = (self.clock.now(), Duration::from_secs(seconds.unsigned_abs()));
+        self.clock.set(if seconds < 0 { now.saturating_sub(step) } else { now + step });
     }
 
     /// Does `work`, a request or a delivery, and writes down what happens in it.
@@ -239,12 +250,21 @@ impl World {
         name: &str,
         look: impl FnOnce(&Arc<Database>, &mut Looks) -> Result<T, String>,
     ) -> T {
-        let Some(database) = &self.member(name).database else {
-            panic!("the manifest gives {name} no database");
-        };
+        self.member(name);
+        or_fail(self.try_look(name, look), |error| error)
+    }
+
+    /// The same, for what is called in a closure; an error says why not.
+    pub(crate) fn try_look<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(&Arc<Database>, &mut Looks) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let database = self.members().get(name).and_then(|member| member.database.as_ref());
+        let database = database.ok_or_else(|| format!("the manifest gives {name} no database"))?;
         let mut looks = self.looks.borrow_mut();
         let looks = looks.entry(name.to_owned()).or_default();
-        look(database, looks).unwrap_or_else(|error| panic!("look at the database of {name}: {error}"))
+        look(database, looks).map_err(|error| format!("look at the database of {name}: {error}"))
     }
 
     /// The edges that lead to the services that run, by their producers and then their consumers, as the manifest gives them.
@@ -270,12 +290,14 @@ impl World {
     /// Whether an edge's consumer has an event of its producer to take.
     #[track_caller]
     pub(crate) fn has_next(&self, edge: &Arc<Edge>) -> bool {
-        self.on_lane(edge, SteppedLane::has_next)
+        match self.on_lane(edge, SteppedLane::has_next) {
+            Ok(has_next) => has_next,
+            Err(why) => self.fail(&why),
+        }
     }
 
-    /// Has an edge's consumer take the next event of its producer; gives the event, if there is one.
-    #[track_caller]
-    pub(crate) fn step(&self, edge: &Arc<Edge>, renewed: bool) -> Option<Logged> {
+    /// Has an edge's consumer take the next event of its producer; gives the event, if there is one, or why it does not go on.
+    pub(crate) fn step(&self, edge: &Arc<Edge>, renewed: bool) -> Result<Option<Logged>, String> {
         self.on_lane(edge, |lane| {
             if renewed {
                 lane.renew();
@@ -284,54 +306,67 @@ impl World {
         })
     }
 
-    #[track_caller]
-    fn on_lane<T>(&self, edge: &Arc<Edge>, work: impl FnOnce(&mut SteppedLane) -> Result<T, String>) -> T {
-        let key = (edge.spec.producer.clone(), edge.spec.consumer.clone());
+    fn on_lane<T>(
+        &self,
+        edge: &Arc<Edge>,
+        work: impl FnOnce(&mut SteppedLane) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let (producer, consumer) = (&edge.spec.producer, &edge.spec.consumer);
         let mut lanes = self.lanes.borrow_mut();
-        let lane = lanes.entry(key).or_insert_with(|| {
-            let log = self.open_log(&edge.spec.producer).expect("the log opens");
-            let log = log.unwrap_or_else(|| panic!("{} has no database", edge.spec.producer));
-            self.member(&edge.spec.consumer).stepped.lane(edge, log).expect("the lane opens")
-        });
-        work(lane).unwrap_or_else(|why| self.fail(&format!("the edge does not go on: {why}")))
+        let lane = match lanes.entry((producer.clone(), consumer.clone())) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                let log = self.open_log(producer).map_err(|error| error.to_string())?;
+                let log = log.ok_or_else(|| format!("{producer} has no database"))?;
+                let member =
+                    self.members().get(consumer).ok_or_else(|| format!("{consumer} does not run"))?;
+                place.insert(member.stepped.lane(edge, log).map_err(|error| error.to_string())?)
+            }
+        };
+        work(lane).map_err(|why| format!("the edge does not go on: {why}"))
     }
 
-    /// The timers of all services that were not taken yet, those that are parked among them: each with its service, its type and its id.
-    pub(crate) fn timers(&self) -> BTreeSet<(String, String, String)> {
-        let with_database = self.members().iter().filter(|(_, member)| member.database.is_some());
-        let timers = with_database.flat_map(|(name, _)| {
-            let (set, parked) = self.look(name, |database, looks| {
+    /// The timers of all services that are due and were not taken yet, those that are parked among them: each with its service, its type and
+    /// its id. One that goes when it is not due was cancelled.
+    pub(crate) fn timers(&self) -> Result<BTreeSet<(String, String, String)>, String> {
+        let mut timers = BTreeSet::new();
+        for (name, _) in self.members().iter().filter(|(_, member)| member.database.is_some()) {
+            let (set, parked) = self.try_look(name, |database, looks| {
                 let inbox = looks.inbox(database)?;
                 let told = |error: StatementError| error.to_string();
                 Ok((inbox.timers().map_err(told)?, inbox.parked().map_err(told)?))
-            });
+            })?;
             let parked = parked.into_iter().filter(|parked| parked.producer == *name);
-            let ids = set.into_iter().map(|(event, _)| (event.kind, event.id));
-            let ids = ids.chain(parked.map(|parked| (parked.kind, parked.id))).collect::<Vec<_>>();
-            ids.into_iter().map(|(kind, id)| (name.clone(), kind, id))
-        });
-        timers.collect()
+            let due = set.into_iter().filter(|(_, due)| *due <= self.clock.now());
+            let ids = due.map(|(event, _)| (event.kind, event.id));
+            let ids = ids.chain(parked.map(|parked| (parked.kind, parked.id)));
+            timers.extend(ids.map(|(kind, id)| (name.clone(), kind, id)));
+        }
+        Ok(timers)
     }
 
     /// Has every service take the timers and parked events that are due now; gives when the next will be.
-    #[track_caller]
-    pub(crate) fn take_due(&self, renewed: bool) -> Option<Duration> {
+    pub(crate) fn take_due(&self, renewed: bool) -> Result<Option<Duration>, String> {
         let mut next: Option<Duration> = None;
         for (name, member) in self.members().iter().filter(|(_, member)| member.database.is_some()) {
             let mut timers = self.deferred.borrow_mut();
-            let timers = timers.entry(name.clone()).or_insert_with(|| {
-                let edges = self.edges.iter().filter(|edge| edge.spec.consumer == *name);
-                let edges: Vec<_> = edges.cloned().collect();
-                member.stepped.timers(&edges, &|name| self.open_log(name)).expect("the timers open")
-            });
+            let timers = match timers.entry(name.clone()) {
+                Entry::Occupied(open) => open.into_mut(),
+                Entry::Vacant(place) => {
+                    let edges = self.edges.iter().filter(|edge| edge.spec.consumer == *name);
+                    let edges: Vec<_> = edges.cloned().collect();
+                    let timers = member.stepped.timers(&edges, &|name| self.open_log(name));
+                    place.insert(timers.map_err(|error| error.to_string())?)
+                }
+            };
             if renewed {
                 timers.renew();
             }
             let now = self.clock.now();
-            let wait = timers.take_due().unwrap_or_else(|why| self.fail(&format!("{name} waits: {why}")));
+            let wait = timers.take_due().map_err(|why| format!("{name} waits: {why}"))?;
             next = [next, wait.map(|wait| now + wait)].into_iter().flatten().min();
         }
-        next
+        Ok(next)
     }
 }
 
@@ -350,6 +385,7 @@ fn member(
     entry: &ServiceEntry,
     manifest: &Manifest,
     surroundings: &Arc<Surroundings>,
+    clock: &TestClock,
     folder: &Path,
     commits: &CommitFaults,
 ) -> Result<Member, String> {
@@ -363,8 +399,8 @@ fn member(
         let path = folder.join(format!("{name}.db"));
         template::put(&path, &compiled.folder, &entry, &component)?;
         let failed = |error: StoreError| error.to_string();
-        let database =
-            Database::open(Settings { path, storage: entry.spec.limits.storage }).map_err(failed)?;
+        let settings = Settings { path, storage: entry.spec.limits.storage };
+        let database = Database::open_by(settings, Arc::new(clock.clone())).map_err(failed)?;
         // Each unit of work is a batch of its own: whether two share one hangs on how quick the machine is.
         let options = WriterOptions { batch_members: 1, faults: commits.clone(), ..WriterOptions::default() };
         let service = ServiceDatabase::open_with(Arc::clone(&database), options, Arc::new(|_| {}));
@@ -383,6 +419,7 @@ fn member(
 }
 
 /// A folder that goes with the test, in memory where there is such a place with room.
+#[track_caller]
 fn folder() -> TempDir {
     static SWEPT: Once = Once::new();
     SWEPT.call_once(|| remove_leftovers(Path::new(MEMORY_FOLDER)));

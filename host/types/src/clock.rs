@@ -1,13 +1,17 @@
 //! Time and randomness, as services get them: two seams, so that a test can hold both still.
 
+use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where the wall-clock time comes from that services, events and log rows see.
-///
-/// Deadlines are not asked of it: they are measured by the operating system's monotonic clock.
+/// Where time comes from: the wall-clock time that services, events and log rows see, and the time by which delays are measured that
+/// outlive a request. Deadlines of requests are measured by [`std::time::Instant`].
 pub trait Clock: Send + Sync {
-    /// Time since 1970-01-01T00:00:00Z.
+    /// Time since 1970-01-01T00:00:00Z, as the wall clock says. It may be set at any time, forward or back.
     fn now(&self) -> Duration;
+
+    /// Time since some moment before the process began. Nobody sets it, and it goes on while the machine is suspended.
+    fn steady(&self) -> Duration;
 }
 
 /// The operating system's clock.
@@ -17,8 +21,34 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
         // A clock set before 1970 reads as 1970: a service can't be told of a negative time.
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        set_by_test(now)
     }
+
+    fn steady(&self) -> Duration {
+        // Not `Instant`: it stands still while the machine is suspended.
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the pointer is to a value of the type that is asked for, which outlives the call.
+        let status = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+        // Linux has had this clock since 2.6.39.
+        debug_assert_eq!(status, 0);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+        Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+    }
+}
+
+/// The file in which a test writes by how many milliseconds the wall clock of a host is set forward, or back. Without the variable each look
+/// at the clock costs one at a value that never changes.
+const VARIABLE: &str = "BULKHEAD_CLOCK_SET_BY";
+
+static SET_BY: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os(VARIABLE).map(PathBuf::from));
+
+fn set_by_test(now: Duration) -> Duration {
+    let Some(file) = &*SET_BY else { return now };
+    let by: i64 =
+        std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default();
+    let step = Duration::from_millis(by.unsigned_abs());
+    if by < 0 { now.saturating_sub(step) } else { now + step }
 }
 
 /// Where the random bytes come from that services and ids are made of.

@@ -35,6 +35,8 @@ pub const WORKERS_MAX: usize = 64;
 
 /// Bytes of a request's headers together. Then: 431.
 pub const HEADERS_MAX: usize = 64 * KIB;
+/// Headers of a request. Then: 431.
+pub const HEADER_LINES_MAX: usize = 100;
 /// Bytes of a request's path. Then: 414.
 pub const PATH_MAX: usize = 8 * KIB;
 /// Time for a client to send its headers. Then the connection is closed.
@@ -43,6 +45,10 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a body over its limit that are still read and thrown away, so that the client gets to see the 413.
 pub const BODY_DISCARD_MAX: usize = 64 * MIB;
+/// Time for which a connection is read on after an answer that ended it early, so that a client that is still sending gets to see it.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes that are read on. Then it is closed.
+pub const LINGER_BYTES_MAX: usize = MIB;
 /// Connections at a time. Then new ones wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Time for open requests to be answered when the host is told to stop. Then it stops all the same.
@@ -60,7 +66,7 @@ pub const BATCH_LOSS_WINDOW: u32 = 256;
 
 /// Headers of an answer of a service. Then its handler has failed: 500.
 pub const RESPONSE_HEADERS_MAX: usize = 128;
-/// Time beyond a request's deadline that its client waits for a COMMIT, or for others to be run again. Then: 500 `outcome-unknown`.
+/// Time beyond a request's deadline that its client waits for a COMMIT, or for others to be run again. Then: 503 `outcome-unknown`.
 pub const ANSWER_GRACE: Duration = Duration::from_secs(30);
 /// The longest time that a manifest may give for anything.
 pub const DURATION_MAX: Duration = Duration::from_secs(3600);
@@ -103,6 +109,26 @@ pub const RANDOM_BYTES_MAX: u64 = 64 * KIB as u64;
 pub const LOG_LINE_BYTES_MAX: usize = 8 * KIB;
 /// Log lines of one handler. The rest is counted and left out.
 pub const LOG_LINES_MAX: u32 = 100;
+/// Bytes of what a guest says when it panics. What is longer is cut.
+pub const PANIC_MESSAGE_BYTES_MAX: usize = KIB;
+/// Bytes of where in its source a guest says that it panicked. What is longer is cut.
+pub const PANIC_PLACE_BYTES_MAX: usize = 256;
+/// Bytes of a statement, and of why it failed, in a log line or a dead letter. What is longer is cut.
+pub const STATEMENT_TOLD_BYTES_MAX: usize = 512;
+/// Bytes of log lines that wait to be written to standard error. What is beyond is dropped and counted.
+pub const LOG_QUEUE_BYTES_MAX: usize = 4 * MIB;
+/// Log lines that wait to be written. What is beyond is dropped and counted.
+pub const LOG_QUEUE_LINES_MAX: usize = 16 * 1024;
+/// Time that the end of the process waits until its log lines are written. Then they are lost.
+pub const LOG_FLUSH_MAX: Duration = Duration::from_secs(1);
+/// Time that a thread that panics waits for the same, in case the process ends with it.
+pub const LOG_PANIC_FLUSH_MAX: Duration = Duration::from_millis(200);
+
+/// The wait before a thread is restarted that panicked twice without having done anything in between; it doubles with each further time.
+/// While a thread waits for it, the host is not ready.
+pub const RESTART_FIRST: Duration = Duration::from_millis(100);
+/// The longest wait before a thread is restarted.
+pub const RESTART_MAX: Duration = Duration::from_secs(10);
 /// How often running guests are asked whether their time is up.
 pub const EPOCH_TICK: Duration = Duration::from_millis(1);
 
@@ -144,7 +170,7 @@ pub const LANE_SKIPPED_MAX: i64 = 4096;
 /// Attempts after which a parked event is a dead letter: the backoff between them adds up to some 10 minutes.
 pub const ATTEMPTS_MAX: u32 = 12;
 /// Bytes of the reason that is kept of a failed attempt. What is longer is cut.
-pub const REASON_BYTES_MAX: usize = 1024;
+pub const REASON_BYTES_MAX: usize = 3 * KIB;
 /// Bytes of events that are read of a log at a time, but for the last of them.
 pub const LOG_READ_BYTES_MAX: usize = 4 * MIB;
 /// The time after the first failed attempt; it doubles with each further one, with jitter of up to a half.

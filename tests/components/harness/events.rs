@@ -47,7 +47,7 @@ fn malformed_event_is_a_dead_letter_and_holds_nobody_up() {
 }
 
 #[test]
-fn compacted_event_is_passed_over() {
+fn erased_event_is_passed_over() {
     let sink = sink();
     sink.event("source.happened").subject("a").raw("").deliver().passed_over();
     assert_eq!(taken(&sink), json!([]));
@@ -98,4 +98,90 @@ fn timer_fires_at_its_own_time_and_not_before() {
     source.advance(Duration::from_secs(60));
     assert_eq!(rung(), json!([{"n": 2}, {"n": 1}]));
     assert_eq!(kinds(), [""; 0]);
+}
+
+#[test]
+fn wall_clock_that_is_set_moves_no_timer() {
+    const WEEK: i64 = 7 * 24 * 3600;
+    let source = source();
+    let timer =
+        json!([{"type": "source.rung", "subject": "a", "data": {"subject": "a", "n": 1}, "in_ms": 1000}]);
+    source.set_clock_by(WEEK);
+    let _ = source.post("/source/timers").json(timer).send().status(201);
+    for seconds in [-WEEK, -3600, 2 * WEEK] {
+        source.set_clock_by(seconds);
+        source.advance(Duration::from_millis(300));
+        assert_eq!(source.rows("SELECT n FROM rung"), json!([]), "{seconds}");
+    }
+    source.advance(Duration::from_millis(100));
+    assert_eq!(source.rows("SELECT n FROM rung"), json!([{"n": 1}]));
+}
+
+#[test]
+fn handler_of_a_timer_cancels_others_of_its_subject_and_is_itself_taken_once() {
+    for failures in [0, 2] {
+        let source = source();
+        let timer = |n: u32, in_ms: u32, cancels: bool| {
+            let data = json!({"subject": "a", "n": n, "failures": if cancels { failures } else { 0 }, "cancels": cancels});
+            json!({"type": "source.rung", "subject": "a", "data": data, "in_ms": in_ms})
+        };
+        let timers = json!([timer(1, 3_000, false), timer(2, 1_000, true), timer(3, 2_000, false)]);
+        let _ = source.post("/source/timers").json(timers).send().status(201);
+        source.advance(Duration::from_secs(1));
+        let rung = source.rows("SELECT n FROM rung");
+        if failures == 0 {
+            assert_eq!((rung, source.timers().len()), (json!([{"n": 2}]), 0));
+        } else {
+            // What its failed attempt cancelled was not: it is undone with the attempt.
+            assert_eq!((rung, source.timers().len(), source.parked().len()), (json!([]), 2, 1));
+            source.advance(Duration::from_millis(900));
+            assert_eq!(source.rows("SELECT n FROM rung"), json!([{"n": 2}]), "the third attempt");
+        }
+        source.advance(Duration::from_secs(60));
+        assert_eq!(source.rows("SELECT n FROM rung"), json!([{"n": 2}]));
+        assert!(source.timers().is_empty() && source.parked().is_empty() && source.dead_letters().is_empty());
+    }
+}
+
+/// An owner publishes that its row is gone, or changed, and erases the subject in a later unit of work, while its events are parked: what the
+/// replica is then must be what the owner tells.
+#[test]
+fn replica_is_as_its_owner_tells_when_events_were_erased_while_they_were_parked() {
+    const CHANGED: &str = "source.item-changed";
+    const DELETED: &str = "source.item-deleted";
+    // What is published behind the event that fails, then after the erasing; and the row at the end.
+    for (parked, after, expected) in [
+        (&[][..], &[][..], Some(1)),
+        (&[DELETED][..], &[][..], None),
+        (&[CHANGED, DELETED][..], &[][..], None),
+        (&[DELETED, CHANGED, DELETED][..], &[][..], None),
+        (&[DELETED][..], &[CHANGED][..], Some(9)),
+        (&[CHANGED][..], &[DELETED][..], None),
+        (&[CHANGED][..], &[CHANGED][..], Some(9)),
+        (&[DELETED][..], &[CHANGED, DELETED][..], None),
+    ] {
+        for act in ["fail-first", "reject"] {
+            let application = both();
+            let (source, sink) = (application.service("source"), application.service("sink"));
+            let publish = |kind: &str, n: u32| {
+                let event = json!({"type": kind, "subject": "a", "data": {"id": "a", "n": n, "note": "x"}});
+                let _ = source.post("/source/events").json(event).send().status(201);
+            };
+            publish(CHANGED, 1);
+            let _ = application.settle();
+            happen(&source, "a", 1, act);
+            parked.iter().for_each(|kind| publish(kind, 2));
+            let _ = application.settle();
+            let _ = source.post("/source/erasures").body("a", "text/plain").send().status(200);
+            after.iter().for_each(|kind| publish(kind, 9));
+            let _ = application.settle();
+            application.advance(Duration::from_secs(60));
+            let _ = application.settle();
+            let told = format!("{act}: {parked:?}, erased, {after:?}");
+            let rows: Vec<_> =
+                expected.into_iter().map(|n| json!({"id": "a", "n": n, "note": "x"})).collect();
+            assert_eq!(sink.rows("SELECT * FROM item"), json!(rows), "{told}");
+            assert!(sink.parked().is_empty(), "{told}");
+        }
+    }
 }

@@ -39,6 +39,20 @@ fn commit_that_fails_keeps_nothing_and_the_client_is_to_try_again() {
     source.expect_published(json!([]));
 }
 
+/// The client is not told to try again: what it did might be there twice. With a key it may.
+#[test]
+fn commit_of_unknown_outcome_is_told_as_such_and_a_key_makes_repeating_it_safe() {
+    let source = source();
+    publish(&source, Some(Fault::CommitUnknown)).problem(503, "outcome-unknown").no_header("retry-after");
+    source.expect_published(json!([]));
+    let event = json!([{"type": "source.happened", "subject": "a", "data": {"subject": "a", "n": 1}}]);
+    let keyed = || source.post("/source/events").idempotency_key("k").json(event.clone());
+    keyed().failing(Fault::CommitUnknown).send().problem(503, "outcome-unknown");
+    keyed().send().status(201).replayed(false);
+    keyed().send().status(201).replayed(true);
+    assert_eq!(source.published().len(), 1);
+}
+
 #[test]
 fn commit_that_fails_once_costs_nothing() {
     let source = source();
@@ -74,7 +88,7 @@ fn event_whose_handler_gets_no_memory_is_parked_however_many_were_taken_before()
         sink.event("source.happened").subject(format!("s{n}")).data(data)
     };
     event(1).deliver().taken();
-    event(2).failing(Fault::Memory).deliver().parked("trap");
+    event(2).failing(Fault::Memory).deliver().parked("ran out of memory");
     sink.advance(Duration::from_secs(1));
     assert_eq!(taken(&sink), json!([1, 2]));
 }

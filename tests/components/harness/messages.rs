@@ -1,8 +1,8 @@
 //! What a test that fails is told: what is otherwise, and what the service did.
 
-use bulkhead_testing::{Fault, Service, json};
+use bulkhead_testing::{Application, Fault, Service, json};
 
-use super::{both, happen, relay, sink, source, told};
+use super::{GUESTS, both, happen, relay, sink, source, told};
 
 #[test]
 fn check_that_fails_shows_statements_with_values_and_lines_of_the_log() {
@@ -20,6 +20,30 @@ fn check_that_fails_shows_statements_with_values_and_lines_of_the_log() {
     ] {
         assert!(why.contains(words), "{words} in {why}");
     }
+}
+
+#[test]
+fn guest_that_panics_is_shown_in_its_own_words() {
+    let hostile = || Application::in_manifest(GUESTS, ["hostile"]);
+    // When it is asked what it is.
+    let why = told(|| drop(hostile().config("hostile", "describe", "a route twice").start()));
+    let panic = "it panicked: the route GET /notes is there already (tests/guests/hostile/src/lib.rs:";
+    assert!(why.contains("service hostile: load ") && why.contains(panic), "{why}");
+    // When it handles a request, or an event.
+    let why =
+        told(|| drop(hostile().start().service("hostile").post("/hostile/panic?id=1").send().status(201)));
+    for words in [
+        "a request failed service=\"hostile\" version=",
+        "method=\"POST\" path=\"/hostile/{what}\"",
+        "the handler panicked: on purpose (tests/guests/hostile/src/hostile.rs:",
+    ] {
+        assert!(why.contains(words), "{words} in {why}");
+    }
+    let data = json!({"subject": "a", "n": 7, "act": "panic", "at": "sink"});
+    let deliver = || sink().event("source.happened").subject("a").data(data.clone()).deliver();
+    drop(deliver().parked("the handler panicked: told to panic\\nat 7 (tests/guests/sink/src/behaviour.rs:"));
+    let why = told(|| drop(deliver().taken()));
+    assert!(why.contains("is Parked(\"the handler panicked: told to panic"), "{why}");
 }
 
 #[test]

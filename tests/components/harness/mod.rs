@@ -3,10 +3,13 @@
 mod alone;
 mod events;
 mod faults;
+mod listeners;
 mod messages;
 mod repeats;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use bulkhead_testing::{Application, Builder, Service, Value, json};
 
@@ -49,8 +52,21 @@ fn taken(sink: &Service) -> Value {
     rows.as_array().into_iter().flatten().map(|row| row["n"].clone()).collect()
 }
 
-/// What a test that fails is told.
+/// What a test that fails is told. It fails at a line of its own, and at none of the harness's.
 fn told(test: impl FnOnce()) -> String {
+    thread_local!(static FAILED_AT: RefCell<String> = RefCell::default());
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            FAILED_AT.with_borrow_mut(|failed_at| *failed_at = place);
+            before(panic);
+        }));
+    });
     let failed = catch_unwind(AssertUnwindSafe(test)).expect_err("it was to fail");
-    failed.downcast_ref::<String>().cloned().unwrap_or_default()
+    let failed_at = FAILED_AT.with_borrow(String::clone);
+    let why = failed.downcast_ref::<String>().cloned().unwrap_or_default();
+    assert!(failed_at.contains("components/harness/"), "the test failed at {failed_at}: {why}");
+    why
 }

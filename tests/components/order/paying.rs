@@ -102,7 +102,7 @@ fn an_attempt_that_is_not_decided_gives_way_to_a_new_one() {
         order.rows("SELECT attempt, state FROM gateway_charge"),
         json!([{"attempt": 1, "state": "voided"}, {"attempt": 2, "state": "captured"}])
     );
-    // The timer of the first finds it given up.
+    // Nobody asks about the first any more.
     published_before(&order);
     let before = order.rows("SELECT * FROM gateway_charge");
     order.advance(Duration::from_secs(60));

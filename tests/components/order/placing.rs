@@ -224,6 +224,36 @@ fn an_admin_orders_for_a_customer_at_a_time_that_is_past_with_all_the_time_to_pa
 }
 
 #[test]
+fn an_admins_time_may_have_any_offset_and_is_answered_in_utc() {
+    let order = start();
+    for (time, utc) in [
+        ("2017-01-01T11:53:26+00:00", "2017-01-01T11:53:26.000Z"),
+        ("2017-01-01T11:53:26-00:00", "2017-01-01T11:53:26.000Z"),
+        ("2017-01-01t06:23:26.7891234-05:30", "2017-01-01T11:53:26.789Z"),
+        // A year's number is that of the year in UTC.
+        ("2017-01-01T00:30:00+01:00", "2016-12-31T23:30:00.000Z"),
+        ("2016-12-31T23:59:60z", "2016-12-31T23:59:59.999Z"),
+    ] {
+        let body = body_with(&[(LEEKS, 1)], json!({"user_id": ADA, "ordered_at": time}));
+        let placed = admin(order.post("/orders")).json(body).send().status(201);
+        assert!(placed.text_of("order_number").starts_with(&utc[..4]), "{time}");
+        let id = placed.includes(json!({"created_at": utc})).text_of("id");
+        let read = customer(order.get(format!("/orders/{id}")), ADA).send().status(200);
+        let _ = read.includes(json!({"created_at": utc}));
+        let history = customer(order.get(format!("/orders/{id}/history")), ADA).send().status(200).json();
+        assert_eq!(history["items"][0]["at"], utc);
+        assert_eq!(order.published().remove(0).data["placed_at"], utc);
+    }
+    for time in
+        ["2017-01-01T11:53:26", "2017-01-01 11:53:26Z", "2017-01-01T11:53:26+24:00", "2017-01-01T11:53:60Z"]
+    {
+        let body = body_with(&[(LEEKS, 1)], json!({"user_id": ADA, "ordered_at": time}));
+        let answer = admin(order.post("/orders")).json(body).send();
+        let _ = answer.problem(422, "invalid").names_field("ordered_at");
+    }
+}
+
+#[test]
 fn an_admin_says_whom_an_order_is_for_and_no_time_to_come() {
     let order = start();
     let send = |changes: Value| admin(order.post("/orders")).json(body_with(&[(LEEKS, 1)], changes)).send();

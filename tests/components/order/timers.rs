@@ -178,3 +178,46 @@ fn each_order_has_its_own_time() {
     order.advance(Duration::from_secs(60));
     assert_eq!(stands(&order, &second)[0], "cancelled");
 }
+
+#[test]
+fn an_order_that_waits_for_no_payment_has_no_timer() {
+    for status in STATUSES {
+        let order = start();
+        let id = standing(&order, status);
+        let due = order.rows("SELECT payment_due_at FROM \"order\"")[0]["payment_due_at"].clone();
+        let due = due.as_str().expect("a time").to_owned();
+        let waits = matches!(status, "pending" | "reserved");
+        let expected = waits.then(|| ["order.payment-due".to_owned(), id.clone(), due]);
+        assert_eq!(timers(&order), Vec::from_iter(expected), "{status}");
+        // Nor has it one once its customer is gone, wherever it stood.
+        user_deleted(&order, ADA);
+        assert_eq!(timers(&order), Vec::<[String; 3]>::new(), "{status}, and its customer is deleted");
+    }
+}
+
+#[test]
+fn an_attempt_that_is_given_up_is_not_tried_any_more() {
+    // For a new attempt, and for the customer's cancelling.
+    for what in ["payment", "cancel"] {
+        let order = start();
+        let other = placed(&order);
+        let id = reserved_with(&order, "tok_flaky");
+        let_due(&order);
+        assert_eq!(timers(&order).len(), 3, "the next try, and the end of the time of both");
+        let _ = done(&order, &id, what);
+        let left: Vec<String> = timers(&order).into_iter().map(|[_, subject, _]| subject).collect();
+        assert_eq!(left, [other], "{what}: another's is as it was");
+    }
+}
+
+#[test]
+fn timers_stay_where_what_would_cancel_them_fails() {
+    let order = start();
+    let id = declined(&order);
+    let before = timers(&order);
+    let request = customer(order.post(format!("/orders/{id}/cancel")), ADA);
+    let _ = request.failing(bulkhead_testing::Fault::Commit).send().problem(503, "unavailable");
+    assert_eq!(timers(&order), before);
+    let _ = customer(order.post(format!("/orders/{id}/cancel")), ADA).send().status(200);
+    assert!(timers(&order).is_empty());
+}

@@ -158,7 +158,7 @@ fn cancel(service: &Service, order: &str) -> Delivered {
 
 /// The data of `order.shipped`.
 fn shipped(order: &str) -> Value {
-    json!({"id": order, "user_id": ADA, "carrier": "Royal Mail", "tracking_number": "RM123456789GB"})
+    json!({"id": order, "user_id": ADA, "carrier": "Royal Mail"})
 }
 
 /// Delivers `order.shipped`.

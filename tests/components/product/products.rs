@@ -118,6 +118,22 @@ fn the_sku_of_another_product_is_refused() {
 }
 
 #[test]
+fn a_sku_is_the_same_however_its_accents_are_typed() {
+    let service = Service::start("product");
+    let food = category(&service, "food", None);
+    make(&service, &product_body(&food, "cafe\u{301}")).includes(json!({"sku": "caf\u{e9}"}));
+    for (sku, path) in [("caf\u{e9}", "caf%C3%A9"), ("cafe\u{301}", "cafe%CC%81")] {
+        let again = service.post("/products").admin().json(product_body(&food, sku)).send();
+        again.problem(409, "sku-taken");
+        service
+            .get(format!("/products/by-sku/{path}"))
+            .send()
+            .status(200)
+            .includes(json!({"sku": "caf\u{e9}"}));
+    }
+}
+
+#[test]
 fn a_category_that_is_not_there_is_refused() {
     let (service, path) = with_product();
     let before = everything(&service);

@@ -3,6 +3,7 @@
 use bulkhead_testing::{Service, json};
 
 use super::{Asks as _, category, make, product_body, read_all, texts};
+use crate::chance::Chance;
 
 /// A shop with products of these skus, names and descriptions.
 #[track_caller]
@@ -101,6 +102,88 @@ fn an_accent_is_found_however_it_is_written() {
         ["cr\u{e8}me br\u{fb}l\u{e9}e", "cre\u{300}me bru\u{302}le\u{301}e", "creme brulee", "BRU\u{302}"]
     {
         assert_eq!(found(&service, typed), ["composed", "decomposed", "plain"], "{typed}");
+    }
+}
+
+#[test]
+fn what_looks_or_means_the_same_is_found_both_ways() {
+    let pairs = [
+        ("north", "ΒΟΡΡΆΣ", "Βορράς", &["ΒΟΡΡΑΣ", "βορρασ", "βορράς"][..]),
+        ("street", "Straße", "Eine STRASSE", &["strasse", "STRAẞE", "straße"]),
+        ("memory", "４０ＧＢ", "40gb", &["40gb", "40GB", "４０ｇｂ", "40", "４"]),
+        ("filter", "ﾃｨｰﾊﾞｯｸﾞ", "ティーバッグ", &["ティーバッグ", "ﾃｨｰ", "バッグ"]),
+        ("lodz", "Łódź", "LODZ", &["łódź", "lodz", "Lo\u{301}dz\u{301}"]),
+    ];
+    let products: Vec<(String, &str, &str)> = pairs
+        .iter()
+        .flat_map(|(sku, one, other, _)| {
+            [(format!("{sku}-1"), *one, ""), (format!("{sku}-2"), "Other", *other)]
+        })
+        .collect();
+    let products: Vec<_> = products.iter().map(|(sku, name, text)| (sku.as_str(), *name, *text)).collect();
+    let service = with_products(&products);
+    for (sku, _, _, typed) in pairs {
+        for typed in typed {
+            assert_eq!(found(&service, typed), [format!("{sku}-1"), format!("{sku}-2")], "{typed}");
+        }
+    }
+}
+
+#[test]
+fn in_scripts_without_spaces_every_part_of_a_text_is_found() {
+    let service = with_products(&[
+        ("tea", "日本緑茶ティーバッグ", "京都産の茶葉100%使用"),
+        ("mug", "茶碗", "ティーカップではありません。"),
+        ("kimchi", "배추김치찌개", ""),
+        ("thai", "ชาเขียวมะลิ", ""),
+        ("khmer", "តែបៃតង", ""),
+        ("plain", "Green tea", "Ryokucha"),
+    ]);
+    for (typed, expected) in [
+        ("緑茶", &["tea"][..]),
+        ("茶", &["tea", "mug"]),
+        ("碗", &["mug"]),
+        ("緑茶テ", &["tea"]),
+        ("ティー", &["tea", "mug"]),
+        ("ティーバッグ", &["tea"]),
+        ("ッグ", &["tea"]),
+        ("グ", &["tea"]),
+        ("緑 葉100", &["tea"]),
+        ("葉100%使用", &["tea"]),
+        ("茶緑", &[]),
+        ("本茶", &[]),
+        ("碗テ", &[]),
+        ("김치", &["kimchi"]),
+        ("찌개 배추", &["kimchi"]),
+        ("개찌", &[]),
+        ("เขียว", &["thai"]),
+        ("มะลิ", &["thai"]),
+        ("បៃតង", &["khmer"]),
+        ("gre te", &[]),
+        ("green te", &["plain"]),
+    ] {
+        assert_eq!(found(&service, typed), expected, "{typed}");
+    }
+}
+
+/// Texts of one run in few characters, so that much of one is in others too: what holds a part is found by it, and nothing else is.
+#[test]
+fn a_part_of_a_run_finds_the_texts_that_have_it_and_no_other() {
+    let seed = 20_261_128;
+    println!("seed {seed}");
+    let mut chance = Chance::new(seed);
+    let mut text = |length: usize| -> String {
+        (0..length).map(|_| ['緑', '茶', '日', 'ー'][chance.index(4)]).collect()
+    };
+    let texts: Vec<(String, String)> =
+        (0..30).map(|number| (number.to_string(), text(1 + number % 7))).collect();
+    let parts: Vec<String> = (0..60).map(|number| text(1 + number % 4)).collect();
+    let products: Vec<_> = texts.iter().map(|(sku, text)| (sku.as_str(), text.as_str(), "")).collect();
+    let service = with_products(&products);
+    for part in parts.iter().chain(texts.iter().map(|(_, text)| text)) {
+        let expected: Vec<&String> =
+            texts.iter().filter(|(_, text)| text.contains(part.as_str())).map(|(sku, _)| sku).collect();
+        assert_eq!(found(&service, part).iter().collect::<Vec<_>>(), expected, "{part}");
     }
 }
 

@@ -281,6 +281,11 @@ impl Shop {
             );
             taken += if kept { sum } else { 0 };
         }
+        // Who is paid, or has ended, waits for nothing.
+        for timer in self.order.timers().iter().filter(|timer| timer.kind.starts_with("order.payment-")) {
+            let of = orders.iter().find(|order| text(&order["id"]) == timer.subject).expect("its order");
+            assert!(matches!(text(&of["status"]), "pending" | "reserved"), "{} of {of}", timer.kind);
+        }
         for product in [&self.potatoes, &self.leeks] {
             let held = |held: &BTreeMap<String, i64>| held.get(product).copied().unwrap_or_default();
             assert_eq!(self.stock(product)[1..], [held(&reserved), held(&sold)], "{product}");

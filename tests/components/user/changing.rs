@@ -147,3 +147,19 @@ fn names_at_their_bounds_are_taken() {
     let patch = json!({"first_name": "ä".repeat(100), "last_name": "L"});
     let _ = users.patch(format!("/users/{ada}")).json(&patch).user(&ada).send().status(200).includes(&patch);
 }
+
+/// What is erased of the event log are states that are over. That an address was added is not over: sent again, it is the same one.
+#[test]
+fn a_change_forgets_no_answer_that_is_kept_for_a_key() {
+    let users = start();
+    let ada = registered(&users, "Ada");
+    let send = || {
+        let request = users.post(format!("/users/{ada}/addresses")).json(super::new_address());
+        request.user(&ada).idempotency_key("k").send().status(201)
+    };
+    let first = send().replayed(false);
+    let patch = users.patch(format!("/users/{ada}")).json(json!({"first_name": "Augusta"}));
+    let _ = patch.user(&ada).send().status(200);
+    let _ = send().replayed(true).body(first.json());
+    assert_eq!(users.rows("SELECT id FROM user_address").as_array().map(Vec::len), Some(1));
+}

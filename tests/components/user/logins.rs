@@ -53,6 +53,46 @@ fn a_wrong_email_is_as_a_wrong_password() {
 }
 
 #[test]
+fn a_password_logs_in_however_its_accents_and_spaces_are_typed() {
+    let composed = "cr\u{e8}me br\u{fb}l\u{e9}e";
+    let forms = [composed, "cre\u{300}me bru\u{302}le\u{301}e", "cr\u{e8}me\u{a0}bru\u{302}l\u{e9}e"];
+    for set in forms {
+        let users = start();
+        let mut user = new_user("Ada");
+        user["password"] = set.into();
+        let ada = users.post("/users").json(user).send().status(201).text_of("id");
+        for typed in forms {
+            let _ = login(&users, &email_of("Ada"), typed).send().status(201);
+        }
+        for other in ["creme brulee", "cr\u{e8}me  br\u{fb}l\u{e9}e", "CR\u{c8}ME BR\u{db}L\u{c9}E"] {
+            let _ = login(&users, &email_of("Ada"), other).send().problem(401, "invalid-credentials");
+        }
+        // A change of the password compares, and sets, the same way.
+        let body =
+            json!({"current_password": forms[1], "new_password": "gru\u{308}ne pa\u{df}wo\u{308}rter"});
+        let _ = users.put(format!("/users/{ada}/password")).json(body).user(&ada).send().status(204);
+        let _ = login(&users, &email_of("Ada"), "gr\u{fc}ne pa\u{df}w\u{f6}rter").send().status(201);
+    }
+}
+
+#[test]
+fn the_administrators_password_is_compared_in_the_same_form() {
+    let users = super::with()
+        .secret("user", "admin_password", "gru\u{308}ne pa\u{df}wo\u{308}rter")
+        .start()
+        .service("user");
+    for typed in ["gru\u{308}ne pa\u{df}wo\u{308}rter", "gr\u{fc}ne pa\u{df}w\u{f6}rter"] {
+        let _ = login(&users, ADMIN_EMAIL, typed).send().status(201);
+    }
+}
+
+#[test]
+fn an_email_that_cannot_be_registered_any_more_is_wrong_and_not_invalid() {
+    let users = start();
+    let _ = login(&users, ".k@example.com", PASSWORD).send().problem(401, "invalid-credentials");
+}
+
+#[test]
 fn an_email_that_nobody_has_costs_a_hash_as_well() {
     // As much memory as all else takes, and less than a hash does.
     let users = Service::with("user").memory("user", 8 << 20).start().service("user");

@@ -40,7 +40,11 @@ fn a_deploy_tells_its_steps_and_what_came_of_it() {
             "try # ms",
             "keep # ms",
             "switch # ms",
+            // One component is all versions of this guest.
+            "warning: the component has the statement `INSERT INTO note (id, text, number, mood) VALUES (?1, ?2, ?3, 'glad')`, and the schema \
+             does not suit it: table note has no column named mood",
             &format!("changing@{second} serves, after {first} # ms; on probation for 10 s)"),
+            "if too many of its handlers fail meanwhile it goes back by itself: `bulkhead versions changing` tells; --wait waits for that",
         ]
     );
     let again = joined(&run(&["deploy", "changing", plain]));
@@ -49,7 +53,8 @@ fn a_deploy_tells_its_steps_and_what_came_of_it() {
         &format!("changing@{second} is the active version already: nothing was done")
     );
     let forced = joined(&run(&["deploy", "changing", plain, "--force"]));
-    assert!(forced.last().unwrap().starts_with(&format!("changing@{second} serves, after {second} ")));
+    let served = format!("changing@{second} serves, after {second} ");
+    assert!(forced.iter().any(|line| line.starts_with(&served)), "{forced:?}");
 
     let column = versions::changing(&site, 3, "column");
     let column = column.to_str().unwrap();
@@ -86,6 +91,18 @@ fn a_deploy_tells_its_steps_and_what_came_of_it() {
         &format!("changing@{first} serves, after {third} # ms; requests waited for # ms)")
     );
     assert_eq!(serving(&mut host.client()), (1, false));
+
+    // What can't be undone is said before it is done.
+    let irreversible = versions::changing(&site, 4, "irreversible");
+    let irreversible = ["deploy", "changing", irreversible.to_str().unwrap(), "--dry-run"];
+    let warned = joined(&run(&irreversible));
+    let warning = format!(
+        "warning: V0002__add_mood has no reverse SQL: once it was made, `bulkhead rollback changing` can't go back to {first}"
+    );
+    assert!(warned.iter().any(|line| line.starts_with(&warning)), "{warned:?}");
+    let report = bulkhead_json(&site, &host, &irreversible);
+    assert_eq!(report["migrations"][0]["reversible"], false);
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 1);
     host.stop();
 }
 
@@ -124,6 +141,27 @@ fn versions_are_listed_in_columns_and_as_json() {
     host.stop();
 }
 
+/// However many reasons there are: whoever reads the log by lines has all of it.
+#[test]
+fn a_refused_deploy_is_one_line_of_the_log() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    // Of another service: with many things that are not granted here.
+    let order = bulkhead_tests::paths::component("order");
+    let finished = bulkhead(&site, &host, &["deploy", "changing", order.to_str().unwrap()]);
+    finished.says(1, &["error: the host refused: "]);
+    assert!(finished.stderr.lines().count() > 5, "each reason has a line of its own: {}", finished.stderr);
+    let log = host.stop().stderr;
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("a deploy was refused")).collect();
+    let [line] = told[..] else { panic!("{log}") };
+    for text in ["service=\"changing\"", "version=\"", "`calls`", "publishes order.placed"] {
+        assert!(line.contains(text), "{text} is not in {line}");
+    }
+    for line in log.lines() {
+        assert!(line.starts_with("20"), "no line of the log begins so: {line}");
+    }
+}
+
 #[test]
 fn what_is_refused_goes_to_standard_error_with_status_1() {
     let site = Site::new(&manifest());
@@ -132,20 +170,27 @@ fn what_is_refused_goes_to_standard_error_with_status_1() {
     let letter = versions::not_a_component(&site).to_str().unwrap().to_owned();
     let missing = site.path("missing.wasm").to_str().unwrap().to_owned();
     let table: [(&[&str], &[&str]); 9] = [
-        (&["deploy", "changing", &letter], &["answered 422", "not WebAssembly"]),
-        (&["deploy", "changing", &made("half")], &["answered 422", "V0002__add_mood"]),
+        (&["deploy", "changing", &letter], &["the host refused: ", "not WebAssembly"]),
+        (&["deploy", "changing", &made("half")], &["the host refused: ", "V0002__add_mood"]),
         (&["deploy", "changing", &missing], &["read the component", "missing.wasm", "No such file"]),
-        (&["deploy", "nobody", &made("plain")], &["answered 404", "no service \"nobody\""]),
-        (&["rollback", "changing"], &["answered 404", "no other version", "bulkhead versions changing"]),
-        (&["rollback", "changing", "--to", "abcdef"], &["answered 404", "no version \"abcdef\""]),
-        (&["rollback", "no/body"], &["answered 404", "no service \"no/body\""]),
-        (&["versions", "nobody"], &["answered 404", "no service \"nobody\""]),
-        (&["deploy", "changing", &made("half"), "--json"], &["answered 422", "V0002__add_mood"]),
+        (&["deploy", "nobody", &made("plain")], &["the host refused: ", "no service \"nobody\""]),
+        (
+            &["rollback", "changing"],
+            &["the host refused: ", "no other version", "bulkhead versions changing"],
+        ),
+        (&["rollback", "changing", "--to", "abcdef"], &["the host refused: ", "no version \"abcdef\""]),
+        (&["rollback", "no/body"], &["the host refused: ", "no service \"no/body\""]),
+        (&["versions", "nobody"], &["the host refused: ", "no service \"nobody\""]),
+        (&["deploy", "changing", &made("half"), "--json"], &["the host refused: ", "V0002__add_mood"]),
     ];
     for (arguments, texts) in table {
         let finished = bulkhead(&site, &host, arguments);
         finished.says(1, texts);
-        assert!(finished.stderr.starts_with("error: failed to "), "{}", finished.stderr);
+        // Nothing failed where the host said no.
+        let begins =
+            if texts[0].contains("refused") { "error: the host refused: " } else { "error: failed to " };
+        assert!(finished.stderr.starts_with(begins), "{}", finished.stderr);
+        assert!(!finished.stderr.contains("answered"), "{}", finished.stderr);
         assert_eq!(finished.stdout, "", "{arguments:?}");
     }
     // Where no file is named it is that of the manifest's source.

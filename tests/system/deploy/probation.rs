@@ -5,6 +5,7 @@ use bulkhead_tests::{Client, Site, database, versions};
 use serde_json::{Value, json};
 
 use super::notes::{Operator, check_notes, manifest, serving, write};
+use crate::admin::{admin_address, bulkhead_at, printed};
 
 const FAILURES: usize = 3;
 
@@ -122,6 +123,46 @@ fn a_version_that_fails_at_events_goes_back_and_each_event_takes_effect_once() {
     let taken = client.get("/watching/events").expect(200);
     assert!(taken["items"].as_array().unwrap().iter().all(|event| event["taken_by"] == 1), "{taken}");
     assert_eq!(operator.versions("changing").len(), 1);
+    host.stop();
+}
+
+/// Who waits learns of the way back by the exit code, and why on standard error.
+#[test]
+fn a_deploy_that_waits_fails_with_the_version_and_succeeds_when_it_has_passed() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let (mut operator, mut client, admin) = (Operator::of(&site, &host), host.client(), admin_address(&host));
+    let deploy = |number: u32, words: &str, json: &[&str]| {
+        let file = versions::changing(&site, number, words);
+        let mut arguments = vec!["deploy", "changing", file.to_str().unwrap(), "--wait"];
+        arguments.extend(json);
+        bulkhead_at(&site, &admin, &arguments)
+    };
+    let first = operator.versions("changing")[0]["version"].as_str().unwrap().to_owned();
+    assert_eq!(operator.get("/api/probations/changing")["state"], "none");
+    let failed = std::thread::scope(|scope| {
+        let deployed = scope.spawn(|| deploy(2, "traps", &[]));
+        operator.until_last_is("changing", "deploy");
+        fail(&mut client, read);
+        deployed.join().unwrap()
+    });
+    assert_eq!(failed.status.code(), Some(1), "{}{}", failed.stdout, failed.stderr);
+    for text in
+        ["it failed its probation", &format!("{first} serves again"), "3 of its first 3 handlers failed"]
+    {
+        assert!(failed.stderr.contains(text), "{text:?} is not in: {}", failed.stderr);
+    }
+    assert_eq!(operator.get("/api/probations/changing")["state"], "failed");
+
+    let passed = deploy(3, "plain", &["--json"]);
+    assert_eq!(passed.status.code(), Some(0), "{}{}", passed.stdout, passed.stderr);
+    let report = printed(&passed);
+    assert_eq!((&report["probation"]["state"], &report["outcome"]), (&json!("passed"), &json!("deployed")));
+    assert_eq!(report["probation"]["serves"], report["version"]);
+    assert_eq!(serving(&mut client).0, 3);
+    // One that is not on probation is not waited for.
+    let migrated = deploy(4, "column", &[]);
+    assert_eq!((migrated.status.code(), migrated.stderr.as_str()), (Some(0), ""), "{}", migrated.stdout);
     host.stop();
 }
 

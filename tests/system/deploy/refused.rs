@@ -113,7 +113,15 @@ fn a_component_that_does_not_start_is_refused() {
     for (words, texts) in [
         ("trap-at-start", ["describe", "unreachable"]),
         ("loops-at-start", ["describe", "did not answer within 5 s"]),
-        ("hungry-at-start", ["describe", "limits.memory gives it, 64 MiB"]),
+        (
+            "hungry-at-start",
+            ["describe", "it ran out of memory: it wanted more than limits.memory gives an instance, 64 MiB"],
+        ),
+        // Its own words, with their place in its source.
+        (
+            "misspelt",
+            ["describe", "it panicked: no version is \"misspelt\" (tests/guests/changing/src/version.rs:"],
+        ),
     ] {
         let file = versions::changing(&going.site, 2, words);
         let answer = going.operator.ask(&file, "");

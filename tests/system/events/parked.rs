@@ -190,13 +190,61 @@ fn the_command_line_lists_shows_retries_and_drops() {
     stage
         .admin
         .command(verb, &["drop", "sink", &ids[2]])
-        .says(1, &["409", "only a dead letter can be dropped"]);
-    stage.admin.command(verb, &["show", "sink", &ids[1]]).says(1, &["404"]);
-    stage.admin.command(verb, &["list", "nobody"]).says(1, &["404", "nobody"]);
+        .says(1, &["error: the host refused: ", "only a dead letter can be dropped"]);
+    stage
+        .admin
+        .command(verb, &["show", "sink", &ids[1]])
+        .says(1, &["error: the host refused: sink has no parked event or dead letter"]);
+    stage.admin.command(verb, &["list", "nobody"]).says(1, &["error: the host refused: ", "nobody"]);
     bulkhead_tests::admin::until("the retried one takes effect", || {
         Some(()).filter(|()| listed(&stage, &["list"]) == [ids[2].clone()])
     });
     assert_eq!(numbers_of(&stage.taken("sink"), "a"), [0]);
+    stage.stop();
+}
+
+/// More than are made due in one unit of work, of two producers' types and of two services.
+#[test]
+fn all_are_retried_at_once_or_those_of_a_service_a_producer_or_a_type() {
+    const MANY: u64 = 1_100;
+    let mut stage = Stage::new();
+    stage.client.put("/sink/broken/a", &json!(null)).expect(204);
+    let many: Vec<Value> = (0..MANY).map(|n| acting("a", n, "reject-while-broken")).collect();
+    stage.publish(&many);
+    let other = stage.publish_one(acting("b", 0, "reject"));
+    stage.admin.until_state("sink", &other, "dead", 1);
+    assert_eq!(stage.admin.edge("source", "sink")["dead"], MANY + 1);
+    stage.client.delete("/sink/broken/a").expect(204);
+
+    let verb = "dead-letters";
+    let retry = |stage: &Stage, filters: &[&str]| {
+        let arguments = [&["retry"], filters, &["--all"]].concat();
+        stage.admin.command_json(verb, &arguments)["retried"].clone()
+    };
+    // What the filters leave out stays as it is.
+    assert_eq!(retry(&stage, &["witness"]), json!({}));
+    assert_eq!(retry(&stage, &["--producer", "sink"]), json!({}));
+    assert_eq!(retry(&stage, &["sink", "--type", "source.passing"]), json!({}));
+    assert_eq!(stage.admin.edge("source", "sink")["dead"], MANY + 1);
+    let filters = ["sink", "--producer", "source", "--type", "source.happened"];
+    assert_eq!(retry(&stage, &filters), json!({"sink": MANY + 1}));
+    bulkhead_tests::admin::until("all take effect but the one that is rejected again", || {
+        let edge = stage.admin.edge("source", "sink");
+        Some(()).filter(|()| edge["dead"] == 1 && edge["parked"] == 0)
+    });
+    assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(MANY), "each once");
+    let shown = stage.admin.command(verb, &["retry", "--all"]);
+    shown.says(0, &[]);
+    assert_eq!(shown.stdout, "tried again now: 1 of sink\n");
+    stage.admin.command(verb, &["retry", "nobody", "--all"]).says(1, &["the host refused", "nobody"]);
+    for (wrong, status) in [
+        (&["retry", "sink"][..], 1),
+        (&["retry"], 1),
+        (&["retry", "sink", &other, "--all"], 2),
+        (&["retry", "sink", &other, "--type", "x"], 2),
+    ] {
+        stage.admin.command(verb, wrong).says(status, &["--all"]);
+    }
     stage.stop();
 }
 

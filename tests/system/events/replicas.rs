@@ -147,7 +147,7 @@ fn a_replica_is_filled_again_when_its_columns_change() {
 }
 
 #[test]
-fn events_that_were_compacted_are_passed_over() {
+fn events_that_were_erased_are_passed_over() {
     let mut stage = Stage::of(&manifest().only(&["source"]));
     stage.publish(&[
         changed("gone", 1, "secret"),
@@ -155,8 +155,8 @@ fn events_that_were_compacted_are_passed_over() {
         changed("kept", 2, "two"),
         happened("kept", 0),
     ]);
-    let compacted = stage.client.send(http::Method::POST, "/source/compactions", &[], "gone".into());
-    assert_eq!(compacted.expect(200)["compacted"], 2);
+    let erased = stage.client.send(http::Method::POST, "/source/erasures", &[], "gone".into());
+    assert_eq!(erased.expect(200)["erased"], 2);
     stage.publish(&[deleted("gone"), happened("kept", 1)]);
     let site = stage.stop();
     site.write_manifest(&manifest().text());
@@ -170,11 +170,11 @@ fn events_that_were_compacted_are_passed_over() {
 }
 
 #[test]
-fn a_parked_event_that_is_compacted_meanwhile_is_passed_over_and_frees_its_subject() {
+fn a_parked_event_that_is_erased_meanwhile_is_passed_over_and_frees_its_subject() {
     let mut stage = Stage::new();
     let id = stage.publish_one(super::acting("gone", 0, "fail"));
     stage.admin.until_state("sink", &id, "parked", 1);
-    stage.client.send(http::Method::POST, "/source/compactions", &[], "gone".into()).expect(200);
+    stage.client.send(http::Method::POST, "/source/erasures", &[], "gone".into()).expect(200);
     stage.publish_one(happened("gone", 1));
     assert_eq!(numbers_of(&stage.taken_when_quiet("sink"), "gone"), [1]);
     stage.stop();

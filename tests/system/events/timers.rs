@@ -169,3 +169,104 @@ fn a_timer_without_the_grant_is_a_clear_error_and_a_discarded_one_never_rings() 
     assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [1]);
     stage.stop();
 }
+
+/// Cancels in one unit of work; gives how many each was.
+#[track_caller]
+fn cancel(client: &mut Client, which: &Value) -> Vec<u64> {
+    let answer = client.post("/source/cancellations", which).expect(200);
+    answer["cancelled"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_cancelled_timer_never_rings_and_one_whose_cancelling_is_discarded_does() {
+    let mut stage = Stage::new();
+    let hour = 3_600_000;
+    let ids = set(&mut stage.client, &[timer("a", 0, hour), timer("a", 1, hour), timer("b", 2, hour)]);
+    let all = json!({"type": "source.rung", "subject": "a"});
+    let discarded =
+        stage.client.post("/source/cancellations?discard", &json!([{"id": ids[2]}, all])).expect(409);
+    assert_eq!(discarded["cancelled"], json!([1, 2]));
+    let none = json!({"type": "source.rung", "subject": "c"});
+    let which = json!([{"id": ids[0]}, {"id": ids[0]}, {"id": "none"}, {"id": ""}, all, all, none]);
+    assert_eq!(cancel(&mut stage.client, &which), [1, 0, 0, 0, 1, 0, 0]);
+    // What is set in their place rings, and what was cancelled does not.
+    set(&mut stage.client, &[timer("a", 3, 0)]);
+    assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [3]);
+    let site = stage.stop();
+    let connection = database::open(&site.database("source"));
+    assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 1);
+    assert_eq!(database::number(&connection, "SELECT timers FROM _bulkhead_meta"), 1);
+}
+
+#[test]
+fn timers_of_a_type_that_the_service_may_not_set_are_not_cancelled_and_the_error_says_so() {
+    let mut stage = Stage::new();
+    for kind in ["source.other", "source.happened", "sink.rung", ""] {
+        let which = json!([{"type": kind, "subject": "a"}]);
+        let problem = stage.client.post("/source/cancellations", &which).problem(500, "internal");
+        assert_eq!(problem["error"], "not-allowed", "{problem}");
+        assert!(problem["why"].as_str().unwrap().contains(kind), "{problem}");
+    }
+    stage.stop();
+}
+
+#[test]
+fn a_timer_that_failed_leaves_the_list_when_it_is_cancelled() {
+    let mut stage = Stage::new();
+    let malformed = json!({"type": "source.rung", "subject": "b", "data": {"n": "no number"}, "in_ms": 0});
+    let ids = set(&mut stage.client, &[failing_timer("a", 0, 0, 1_000), malformed]);
+    stage.admin.until_state("source", &ids[0], "parked", 1);
+    stage.admin.until_state("source", &ids[1], "dead", 1);
+    let which = json!([{"type": "source.rung", "subject": "a"}, {"id": ids[1]}]);
+    assert_eq!(cancel(&mut stage.client, &which), [1, 1]);
+    assert_eq!(stage.admin.dead_letters("source"), Vec::<Value>::new());
+    set(&mut stage.client, &[timer("a", 1, 0)]);
+    assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [1]);
+    let site = stage.stop();
+    let connection = database::open(&site.database("source"));
+    assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 0);
+    assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_parked"), 0);
+}
+
+/// Timers ring while others cancel them, one unit of work after the other and many in one batch: each has rung, or was cancelled, and none both.
+#[test]
+fn each_timer_has_rung_or_was_cancelled_and_none_both_while_they_ring() {
+    const ROUNDS: u64 = 12;
+    const EACH: u64 = 20;
+    let mut stage = Stage::new();
+    let mut cancelled = Vec::new();
+    for round in 0..ROUNDS {
+        let numbers: Vec<u64> = (round * EACH..(round + 1) * EACH).collect();
+        let timers: Vec<Value> = numbers.iter().map(|n| timer(&format!("s{n}"), *n, 0)).collect();
+        let ids = set(&mut stage.client, &timers);
+        std::thread::scope(|scope| {
+            let cancellers: Vec<_> = [0, 1]
+                .map(|half| {
+                    let (ids, numbers, mut client) = (&ids, &numbers, stage.host.client());
+                    scope.spawn(move || {
+                        // From both ends, and so most by one of the two.
+                        let mut pairs: Vec<_> = ids.iter().zip(numbers).collect();
+                        if half == 1 {
+                            pairs.reverse();
+                        }
+                        let mine =
+                            |(id, _): &(&String, &u64)| cancel(&mut client, &json!([{"id": id}])) == [1];
+                        pairs.into_iter().filter(mine).map(|(_, n)| *n).collect::<Vec<u64>>()
+                    })
+                })
+                .into();
+            for canceller in cancellers {
+                cancelled.extend(canceller.join().unwrap());
+            }
+        });
+    }
+    let all = usize::try_from(ROUNDS * EACH).unwrap();
+    let rung = until_rung(&mut stage.client, all - cancelled.len());
+    let mut ended: Vec<u64> = numbers(&rung).into_iter().chain(cancelled).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, super::up_to(ROUNDS * EACH));
+    let site = stage.stop();
+    let connection = database::open(&site.database("source"));
+    assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 0);
+    assert_eq!(database::number(&connection, "SELECT timers FROM _bulkhead_meta"), 0);
+}

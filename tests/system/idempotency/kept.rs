@@ -41,6 +41,36 @@ fn an_answer_is_kept_over_a_restart() {
 }
 
 #[test]
+fn a_body_of_json_is_the_same_by_its_value() {
+    let mut shop = Shop::new();
+    let mut post = |kind: &str, body: &str| {
+        let headers = [("content-type", kind), ("idempotency-key", "k")];
+        shop.admin.send(Method::POST, "/categories", &headers, Bytes::from(body.to_owned()))
+    };
+    let first = post("application/json", r#"{"name":"Caf\u00e9","slug":"cafe"}"#);
+    first.expect(201);
+    for (kind, body) in [
+        ("application/json", r#"{"slug":"cafe","name":"Café"}"#),
+        ("Application/JSON; charset=utf-8", "\r\n{ \"slug\" : \"c\\u0061fe\",\t\"name\" : \"Caf\u{e9}\" }\n"),
+    ] {
+        let again = post(kind, body);
+        assert!(is_replayed(&again), "{body}: {again}");
+        assert_eq!(told(&again), told(&first), "{body}");
+    }
+    for (kind, body) in [
+        ("application/json", r#"{"name":"Cafe\u0301","slug":"cafe"}"#),
+        ("application/json", r#"{"name":"Café","slug":"cafe","name":"Café"}"#),
+        ("application/json", r#"[{"name":"Café","slug":"cafe"}]"#),
+        ("application/json", r#"{"name":"Café","slug":"cafe"} {}"#),
+        ("application/merge-patch+json", r#"{"name":"Café","slug":"cafe"}"#),
+        ("text/plain", r#"{"name":"Café","slug":"cafe"}"#),
+    ] {
+        post(kind, body).problem(422, REUSED);
+    }
+    assert_eq!(shop.count("product", "SELECT count(*) FROM category WHERE slug = 'cafe'"), 1);
+}
+
+#[test]
 fn neither_the_key_nor_what_was_sent_with_it_stands_in_the_files() {
     let shop = Shop::new();
     let key = "a-key-that-would-be-found-6b1f";
@@ -119,6 +149,79 @@ fn what_was_kept_for_a_deleted_user_goes_with_them() {
     let Shop { site, host, .. } = shop;
     host.stop();
     assert_eq!(found(&site, "user", &personal), [0; 3]);
+}
+
+/// What an administrator asks on somebody's behalf is answered with that person's data, and kept for the administrator's key.
+#[test]
+fn what_an_administrator_was_answered_about_a_deleted_user_goes_with_them() {
+    let mut shop = Shop::new();
+    let zaphod = shop.host.customer("Zaphodseven");
+    let personal = ["Zaphodseven", "Heartofgoldstreet", "Improbabilitylane", "TRK-42-would-be-found"];
+    let address = json!({"address_line1": personal[1], "city": "Ulm", "postal_code": "1", "country": "DE"});
+    // An id may be spelt in upper case.
+    let path = format!("/users/{}/addresses", zaphod.id.to_uppercase());
+    let added = keyed(&mut shop.admin, &path, "address", &address);
+    added.expect(201);
+    // The order service knows for whom it is to order.
+    settled(&mut shop.admin, &added);
+    let mut body = shop.order();
+    body["user_id"] = json!(zaphod.id);
+    body["shipping"]["recipient_name"] = json!(personal[0]);
+    body["shipping"]["address_line1"] = json!(personal[2]);
+    let mut place = |key: &str, token: &str, status: &str| {
+        body["payment"]["token"] = json!(token);
+        let order = id(&keyed(&mut shop.admin, "/orders", key, &body).expect(201));
+        until_status(&mut shop.admin, &order, status);
+        order
+    };
+    let [shipped, cancelled] = ["one", "two"].map(|key| place(key, "tok_ok", "paid"));
+    let declined = place("three", "tok_declined", "reserved");
+    let carriage = json!({"carrier": "Post", "tracking_number": personal[3]});
+    let again = json!({"method": "card", "token": "tok_declined"});
+    for (order, what, body) in [
+        (&shipped, "ship", &carriage),
+        (&shipped, "deliver", &Value::Null),
+        (&cancelled, "cancel", &Value::Null),
+        (&declined, "payment", &again),
+    ] {
+        let path = format!("/orders/{}/{what}", order.to_uppercase());
+        keyed(&mut shop.admin, &path, what, body).expect(200);
+    }
+    let kept = |shop: &Shop| {
+        ["user", "order"].map(|service| shop.count(service, "SELECT count(*) FROM _bulkhead_idempotency"))
+    };
+    assert_eq!(kept(&shop), [1, 7]);
+    assert!(
+        found(&shop.site, "order", &personal[2..]).iter().all(|count| *count > 0),
+        "these are not the files"
+    );
+    let deleted = shop.admin.delete(&format!("/users/{}", zaphod.id));
+    deleted.expect(204);
+    settled(&mut shop.admin, &deleted);
+    assert_eq!(kept(&shop), [0, 0]);
+    // Nor does anything else say of them what they were called, where they lived, or what leads there.
+    let Shop { site, host, .. } = shop;
+    host.stop();
+    for service in ["user", "product", "order", "report"] {
+        assert_eq!(found(&site, service, &personal), [0; 4], "{service}");
+    }
+}
+
+/// What is erased of the event log when a user changes is no matter of the answers to their requests.
+#[test]
+fn a_change_of_a_user_keeps_what_was_answered_to_them() {
+    let shop = Shop::new();
+    let Customer { id, mut client, .. } = shop.host.customer("Ada");
+    let address = json!({"address_line1": "1 Quay", "city": "Ulm", "postal_code": "1", "country": "DE"});
+    let path = format!("/users/{id}");
+    let mut add = || keyed(&mut client, &format!("{path}/addresses"), "k", &address);
+    let first = add();
+    first.expect(201);
+    shop.host.admin().patch(&path, &json!({"first_name": "Augusta"})).expect(200);
+    let again = add();
+    assert!(is_replayed(&again), "{again}");
+    assert_eq!(told(&again), told(&first));
+    assert_eq!(shop.count("user", "SELECT count(*) FROM user_address"), 1);
 }
 
 #[test]

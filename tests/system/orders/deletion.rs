@@ -61,9 +61,16 @@ fn a_deleted_users_orders_are_cancelled_if_not_shipped_and_say_no_more_whose_the
     for order in all {
         let order = market.order(order);
         assert_eq!(order["user_id_ref"], Value::Null);
-        for field in
-            ["recipient_name", "address_line1", "address_line2", "city", "state", "postal_code", "country"]
-        {
+        for field in [
+            "recipient_name",
+            "address_line1",
+            "address_line2",
+            "city",
+            "state",
+            "postal_code",
+            "country",
+            "tracking_number",
+        ] {
             assert_eq!(order["shipping"][field], Value::Null, "{field}");
         }
     }

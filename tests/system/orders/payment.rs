@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Market, UNHURRIED};
+use super::{Market, UNHURRIED, eventually, id};
 
 fn payment(token: &str) -> Value {
     json!({"method": "voucher", "token": token})
@@ -150,4 +150,50 @@ fn what_is_wrong_with_a_payment_is_said_and_not_repeated() {
     let problem = answer.invalid(&["method", "token", "amount"]);
     assert!(!problem.to_string().contains("zanzibar"));
     assert_eq!(market.stands(&order), ["reserved", "declined", "pending"]);
+}
+
+/// The end of the time to pay, the attempts to pay and the customers all come together: whoever is first decides, whole, and what the others would
+/// have done is gone, timers included.
+#[test]
+fn orders_whose_time_ends_while_they_are_paid_are_paid_or_cancelled_and_leave_no_timer() {
+    const CUSTOMERS: u64 = 3;
+    const EACH: usize = 12;
+    for payment_timeout in ["3ms", "10ms", "40ms"] {
+        let mut market = Market::new(1, payment_timeout);
+        let product = format!("/products/{}/stock", market.products[0]);
+        market.admin.post(&product, &json!({"delta": 990})).expect(200);
+        let body = market.body("tok_declined");
+        let orders: Vec<String> = std::thread::scope(|scope| {
+            let body = &body;
+            let customers = (0..CUSTOMERS).map(|number| market.host.customer(&format!("Customer {number}")));
+            let customers: Vec<_> = customers
+                .map(|mut customer| {
+                    scope.spawn(move || {
+                        let mut place = |_| {
+                            let order = id(&customer.client.post("/orders", body).expect(201));
+                            let paid =
+                                customer.client.post(&format!("/orders/{order}/payment"), &payment("tok_ok"));
+                            assert!(matches!(paid.status, 200 | 409), "{paid}");
+                            order
+                        };
+                        (0..EACH).map(&mut place).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            customers.into_iter().flat_map(|customer| customer.join().unwrap()).collect()
+        });
+        let mut paid = 0;
+        for order in &orders {
+            let ended = |order: &Value| order["status"] == "paid" || order["status"] == "cancelled";
+            let order = eventually(&mut market.admin, &format!("/orders/{order}"), ended);
+            let is_paid = order["status"] == "paid";
+            let payment = if is_paid { "captured" } else { "voided" };
+            assert_eq!(order["payment"]["payment_status"], payment, "{order}");
+            paid += i64::from(is_paid);
+        }
+        market.until_stock([1000 - paid, paid, 0]);
+        assert_eq!(market.rows("SELECT id FROM _bulkhead_timer"), Vec::<String>::new(), "{payment_timeout}");
+        assert_eq!(market.rows("SELECT id FROM _bulkhead_parked"), Vec::<String>::new(), "{payment_timeout}");
+        assert_eq!(market.rows("SELECT timers || '' FROM _bulkhead_meta"), ["0"]);
+    }
 }

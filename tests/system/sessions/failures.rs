@@ -37,12 +37,12 @@ fn counted(site: &Site) -> Vec<String> {
     rows(site, "SELECT json_array(email, peer, failures, since) FROM login_failure ORDER BY email, peer")
 }
 
-/// Moves all failures into the past, while no host runs.
-fn age(site: &Site, seconds: u32) {
+/// Moves all failures into the past, or into the future where it is negative, while no host runs.
+fn age(site: &Site, seconds: i32) {
     let since = "strftime('%Y-%m-%dT%H:%M:%fZ', since, ?1)";
     let connection = database::open_to_break(&site.database("user"));
     let aged = connection
-        .execute(&format!("UPDATE login_failure SET since = {since}"), [format!("-{seconds} seconds")]);
+        .execute(&format!("UPDATE login_failure SET since = {since}"), [format!("{:+} seconds", -seconds)]);
     assert!(aged.unwrap() > 0, "there was none");
 }
 
@@ -68,6 +68,36 @@ fn after_ten_failures_an_email_waits_and_another_one_does_not() {
         assert_eq!(database::row_counts(&site.database("user")), counts);
         log_in(&mut client, BO, PASSWORD).expect(201);
     }
+}
+
+#[test]
+fn failures_from_when_the_clock_was_a_week_ahead_lock_nobody_out() {
+    const WEEK_SECONDS: i32 = 7 * 24 * 3600;
+    let site = strict_site();
+    let host = site.start();
+    register(&host, ADA);
+    register(&host, BO);
+    for email in [ADA, BO] {
+        fail(&mut host.client(), email, 3);
+    }
+    host.stop();
+    // As much ahead as a window is long: a small step back of the clock gives nobody more tries.
+    age(&site, -600);
+    let host = site.start();
+    let seconds = too_many(&log_in(&mut host.client(), ADA, PASSWORD));
+    assert!((1440..=1500).contains(&seconds), "{seconds}");
+    host.stop();
+
+    age(&site, -WEEK_SECONDS);
+    let host = site.start();
+    log_in(&mut host.client(), ADA, PASSWORD).expect(201);
+    // What fails now is counted anew; and a login that fails takes away what is over.
+    fail(&mut host.client(), "nobody@tests.example", 1);
+    let counted = counted(&site);
+    assert!(matches!(&*counted, [one] if one.starts_with("[\"nobody@tests.example\"")), "{counted:?}");
+    fail(&mut host.client(), BO, 3);
+    let seconds = too_many(&log_in(&mut host.client(), BO, PASSWORD));
+    assert!((840..=900).contains(&seconds), "{seconds}");
 }
 
 #[test]
@@ -163,7 +193,7 @@ fn who_waits_as_long_as_told_may_log_in_and_what_is_over_is_cleared_away() {
     let seconds = too_many(&log_in(&mut host.client(), ADA, PASSWORD));
     assert!((180..=300).contains(&seconds), "{seconds}");
     host.stop();
-    age(&site, u32::try_from(seconds).unwrap());
+    age(&site, i32::try_from(seconds).unwrap());
     let host = site.start();
     let mut client = host.client();
     log_in(&mut client, ADA, PASSWORD).expect(201);

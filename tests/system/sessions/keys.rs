@@ -55,16 +55,16 @@ fn stored(site: &Site) -> [Vec<String>; 2] {
         .map(|condition| rows(site, &format!("SELECT id FROM signing_key WHERE {condition} ORDER BY id")))
 }
 
-/// Sets a time of the keys that have one to so many seconds ago, while no host runs.
+/// Sets a time of the keys that have one to so many seconds ago, or into the future where it is negative, while no host runs.
 #[track_caller]
-fn set_age(site: &Site, column: &str, seconds: u32) {
-    let ago = format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-{seconds} seconds')");
+fn set_age(site: &Site, column: &str, seconds: i32) {
+    let ago = format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{:+} seconds')", -seconds);
     let statement = format!("UPDATE signing_key SET {column} = {ago} WHERE {column} IS NOT NULL");
     let changed = database::open_to_break(&site.database("user")).execute(&statement, ()).unwrap();
     assert!(changed > 0, "no key has {column}");
 }
 
-const SIGNS_SECONDS: u32 = 720 * 3600;
+const SIGNS_SECONDS: i32 = 720 * 3600;
 
 #[test]
 fn many_first_logins_at_once_make_one_key() {
@@ -149,4 +149,37 @@ fn an_old_key_is_followed_by_one_and_served_until_its_tokens_are_over() {
     assert_eq!(stored(&site), [vec![third.clone()], vec![second.clone()]]);
     assert_eq!(served(&host), [&*second, &*third]);
     current(&host, &new[0]).expect(200);
+}
+
+#[test]
+fn a_key_from_when_the_clock_was_a_week_ahead_signs_no_longer_than_others() {
+    const WEEK_SECONDS: i32 = 7 * 24 * 3600;
+    let site = site();
+    let host = site.start();
+    let emails = register_many(&host, 2);
+    let old = log_in_at_once(&host, &emails[..1]).remove(0);
+    let first = key_of(&old);
+    host.stop();
+
+    set_age(&site, "created_at", -WEEK_SECONDS);
+    let host = site.start();
+    let second = key_of(&log_in_at_once(&host, &emails)[0]);
+    assert_ne!(second, first);
+    // What it signed is still good.
+    assert_eq!(served(&host), [&*first, &*second]);
+    current(&host, &old).expect(200);
+    host.stop();
+
+    // It was retired while the clock was ahead: at the next change of keys it counts as retired now.
+    set_age(&site, "retired_at", -WEEK_SECONDS);
+    set_age(&site, "created_at", SIGNS_SECONDS);
+    let host = site.start();
+    let third = key_of(&log_in_at_once(&host, &emails[..1])[0]);
+    assert_eq!(served(&host), [&*first, &*second, &*third]);
+    host.stop();
+    let retired = rows(
+        &site,
+        "SELECT retired_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM signing_key WHERE retired_at IS NOT NULL",
+    );
+    assert_eq!(retired, ["1", "1"]);
 }

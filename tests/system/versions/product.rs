@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bulkhead_tests::shop::{category, id, product, read_all, texts_of};
+use bulkhead_tests::shop::{category, id, product, product_body, read_all, texts_of};
 use bulkhead_tests::{Client, Host, Manifest, Site, database, paths, versions};
 use serde_json::{Value, json};
 
@@ -147,7 +147,7 @@ fn schema(site: &Site) -> Vec<String> {
 
 /// Undoes the last migration, as an operator could by hand while no host runs.
 fn undo(site: &Site, version: u32, reverse: &str) {
-    let file: PathBuf = paths::root().join("tests/versions").join(reverse);
+    let file: PathBuf = paths::root().join(reverse);
     let sql = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let connection = database::open_to_break(&site.database("product"));
     let record = format!("DELETE FROM _bulkhead_migration WHERE version = {version}");
@@ -170,7 +170,7 @@ fn each_step_can_be_undone_and_the_version_before_goes_on() {
     host.stop();
     assert_ne!(schema(&site), second);
 
-    undo(&site, 4, "product-rebuilt/migrations/reverse/V0004__require_origin.sql");
+    undo(&site, 5, "tests/versions/product-rebuilt/migrations/reverse/V0005__require_origin.sql");
     assert_eq!(schema(&site), second);
     let host = start_with(&site, &versions::product_column());
     let mut admin = host.admin();
@@ -180,7 +180,7 @@ fn each_step_can_be_undone_and_the_version_before_goes_on() {
     assert_eq!(admin.get(&other).expect(200)["origin"], Value::Null);
     host.stop();
 
-    undo(&site, 3, "product-column/migrations/reverse/V0003__add_origin.sql");
+    undo(&site, 4, "tests/versions/product-column/migrations/reverse/V0004__add_origin.sql");
     assert_eq!(schema(&site), first);
     let host = start_with(&site, &paths::component("product"));
     let mut admin = host.admin();
@@ -194,4 +194,52 @@ fn each_step_can_be_undone_and_the_version_before_goes_on() {
     let host = start_with(&site, &versions::product_rebuilt());
     check(&host, &stored, &json!("ZZ"));
     host.stop();
+}
+
+#[test]
+fn what_was_stored_before_search_knew_every_script_gets_its_words_with_the_next_writes() {
+    let site = Site::shop();
+    let host = site.start();
+    let mut admin = host.admin();
+    let food = category(&mut admin, "food", None);
+    let named = |sku: &str, name: &str| {
+        let mut body = product_body(&food, sku);
+        body["name"] = name.into();
+        body["description"] = "Old stock".into();
+        body
+    };
+    // More than get their words at once.
+    for number in 0..105 {
+        admin.post("/products", &named(&format!("north-{number}"), "ΒΟΡΡΆΣ")).expect(201);
+    }
+    admin.post("/products", &named("tea", "日本緑茶")).expect(201);
+    admin.post("/products", &named("soup", "Tomato-Soup")).expect(201);
+    host.stop();
+    let now = schema(&site);
+    undo(&site, 3, "components/product/migrations/reverse/V0003__search_every_script.sql");
+    assert_ne!(schema(&site), now);
+
+    let host = site.start();
+    let mut admin = host.admin();
+    let found = |admin: &mut Client, typed: &str| {
+        let path = format!("/products?q={typed}&limit=200");
+        admin.get(&path).expect(200)["items"].as_array().map(Vec::len).unwrap_or_default()
+    };
+    let (accents, capitals, tea) =
+        ("%CE%92%CE%9F%CE%A1%CE%A1%CE%86%CE%A3", "%CE%92%CE%9F%CE%A1%CE%A1%CE%91%CE%A3", "%E8%8C%B6");
+    let counts =
+        |admin: &mut Client| [accents, capitals, tea, "SOUP", "old+stock"].map(|typed| found(admin, typed));
+    // What is all ASCII is found as ever; of the rest the descriptions.
+    assert_eq!(counts(&mut admin), [0, 0, 0, 1, 107]);
+    // Each write gives some of them their words: of the first hundred, and then of the others.
+    admin.post("/products", &named("new", "New")).expect(201);
+    assert_eq!(counts(&mut admin), [100, 100, 0, 1, 108]);
+    let new = id(&admin.get("/products/by-sku/new").expect(200));
+    admin.patch(&format!("/products/{new}"), &json!({"price": "1.00"})).expect(200);
+    assert_eq!(counts(&mut admin), [105, 105, 1, 1, 108]);
+    host.stop();
+    let connection = database::open(&site.database("product"));
+    assert_eq!(database::number(&connection, "SELECT count(*) FROM product_search_due"), 0);
+    drop(connection);
+    assert_eq!(schema(&site), now);
 }

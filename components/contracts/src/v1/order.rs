@@ -90,10 +90,8 @@ pub struct OrderShipped {
     pub id: OrderId,
     /// The customer.
     pub user_id: UserId,
-    /// Who carries it.
+    /// Who carries it. The carrier's number for it is personal, and in no event.
     pub carrier: String,
-    /// The carrier's number for it.
-    pub tracking_number: String,
 }
 
 /// `order.delivered`: the order has arrived.

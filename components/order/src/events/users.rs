@@ -12,13 +12,14 @@ use crate::timers::ForgetUser;
 /// So many orders are ended and forgotten in one unit of work: whoever has ordered much holds nobody up.
 const ORDERS_AT_ONCE: usize = 100;
 
-/// What is not shipped is cancelled and refunded, and no order says any more whose it was or where it went.
+/// What is not shipped is cancelled and refunded, and no order says any more whose it was or where it went. What of that is personal is in
+/// `docs/personal-data.md`.
 pub(super) fn deleted(received: Received<UserDeleted>, transaction: Transaction) -> Result<(), HandleError> {
     let user_id = received.event.id;
     // First of all, so that they order nothing while their orders are forgotten.
     deleted_user::insert(&transaction, user_id, now())?;
-    // And so that no answer is kept for a key of theirs: it says where an order went.
-    transaction.compact(&user_id.to_string())?;
+    // And so that no answer is kept for a key of theirs, or of an admin's on their behalf: it says where an order went.
+    transaction.forget_answers(&user_id.to_string())?;
     forget(&transaction, user_id)
 }
 
@@ -32,8 +33,9 @@ pub(super) fn forget(transaction: &Transaction, user_id: UserId) -> Result<(), H
         if order.status.takes(Cause::UserDeleted) {
             advance(transaction, &mut order, Happening::Cancelled(CancelReason::UserDeleted), now)?;
         }
-        shipping::forget_address(transaction, order.id)?;
+        shipping::forget_recipient(transaction, order.id)?;
         head::forget_user(transaction, order.id, now)?;
+        transaction.forget_answers(&order.id.to_string())?;
     }
     if !is_all {
         transaction.schedule(&ForgetUser { user_id }, now)?;

@@ -31,6 +31,10 @@ pub fn service() -> Service {
     let service =
         Service::new("Orders: their items, payment and shipping, from being placed to being delivered.")
             .migration(migration!("../../migrations/V0001__create_orders.sql"))
+            .migration(migration!(
+                "../../migrations/V0002__forget_tracking_number.sql",
+                "../../migrations/reverse/V0002__forget_tracking_number.sql"
+            ))
             .publishes::<OrderPlaced>()
             .publishes::<OrderPaid>()
             .publishes::<OrderCancelled>()

@@ -7,7 +7,7 @@ use bulkhead_sdk::{Transaction, params, row};
 use crate::rules::status::ShippingStatus;
 
 row! {
-    /// Where an order goes. Once the customer's account is deleted, whom it goes to and the address are null.
+    /// Where an order goes. Once the customer's account is deleted, whom it goes to, the address and the tracking number are null.
     pub struct Shipping {
         /// Its id.
         pub id: ShippingId,
@@ -25,7 +25,7 @@ row! {
         pub postal_code: Option<String>,
         /// By its code of ISO 3166-1 alpha-2.
         pub country: Option<String>,
-        /// The carrier's number for it, once it is shipped.
+        /// The carrier's number for it, once it is shipped; null again once the customer's account is deleted.
         pub tracking_number: Option<String>,
         /// Who carries it, once it is shipped.
         pub carrier: Option<String>,
@@ -82,12 +82,12 @@ pub fn ship(
         .map(drop)
 }
 
-/// Forgets whom it goes to, and where. What the carrier needs to find it stays.
-pub fn forget_address(transaction: &Transaction, order_id: OrderId) -> Result<(), Error> {
+/// Forgets whom it goes to, and where, and the carrier's number for it, which leads there as well. Who carried it stays.
+pub fn forget_recipient(transaction: &Transaction, order_id: OrderId) -> Result<(), Error> {
     transaction
         .execute(
             "UPDATE order_shipping SET recipient_name = NULL, address_line1 = NULL, address_line2 = NULL, city = NULL, \
-             state = NULL, postal_code = NULL, country = NULL WHERE order_id = ?1",
+             state = NULL, postal_code = NULL, country = NULL, tracking_number = NULL WHERE order_id = ?1",
             &params![order_id],
         )
         .map(drop)

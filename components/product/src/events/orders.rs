@@ -7,7 +7,7 @@ use bulkhead_contracts::v1::{
 use bulkhead_sdk::{HandleError, Received, Transaction, now};
 
 use crate::rules::reservation::{self as rules, Event, Next, Reservation};
-use crate::store::reservation;
+use crate::store::{product_search, reservation};
 
 /// `order.placed`: sets every item aside, or none, and says which.
 pub(crate) fn placed(received: Received<OrderPlaced>, transaction: Transaction) -> Result<(), HandleError> {
@@ -25,6 +25,8 @@ pub(crate) fn placed(received: Received<OrderPlaced>, transaction: Transaction) 
         }
         _ => {}
     }
+    // Here too, for a shop may sell for long before its catalogue changes.
+    product_search::write_due(&transaction)?;
     Ok(())
 }
 

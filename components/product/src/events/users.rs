@@ -9,6 +9,6 @@ use crate::store::review;
 pub(crate) fn deleted(received: Received<UserDeleted>, transaction: Transaction) -> Result<(), HandleError> {
     review::forget_user(&transaction, received.event.id)?;
     // No answer is kept for a key of theirs: it says what they thought.
-    transaction.compact(&received.event.id.to_string())?;
+    transaction.forget_answers(&received.event.id.to_string())?;
     Ok(())
 }

@@ -37,6 +37,10 @@ pub fn service() -> Service {
     Service::new("The catalogue: categories, products with their stock, images and reviews.")
         .migration(migration!("../../migrations/V0001__create_catalogue.sql"))
         .migration(migration!("../../migrations/V0002__reserve_by_order.sql"))
+        .migration(migration!(
+            "../../migrations/V0003__search_every_script.sql",
+            "../../migrations/reverse/V0003__search_every_script.sql"
+        ))
         .publishes::<CategoryChanged>()
         .publishes::<ProductChanged>()
         .publishes::<ProductDeleted>()

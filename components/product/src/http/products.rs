@@ -16,6 +16,7 @@ use crate::rules::search::full_text_query;
 use crate::rules::stock::STOCK_MAX;
 use crate::store::product::{self, Product, ProductDetail, RatingSummary};
 use crate::store::product_list::{self, Filter, Sort};
+use crate::store::product_search;
 
 /// The longest description, in characters.
 const DESCRIPTION_MAX: usize = 10_000;
@@ -25,7 +26,8 @@ query! {
     pub struct ProductsQuery {
         /// Products of this category and of all below it.
         pub category: Option<CategoryId>,
-        /// Words that name or description have; the last one may go on. Blank is no filter; without a letter or digit it finds
+        /// Words that name or description have, without regard to upper and lower case, accents and width; the last one may go on. In
+        /// scripts that are written without spaces any part of a text is found. Blank is no filter; without a letter or digit it finds
         /// nothing.
         pub q: Option<Text<0, 200>>,
         /// Products that cost at least so much.
@@ -143,6 +145,7 @@ pub(super) fn create(
         updated_at: now,
     };
     product::insert(&transaction, &product)?;
+    product_search::write_due(&transaction)?;
     transaction.publish(&product_changed(&product))?;
     let location = format!("/products/{}", product.id);
     let rating = RatingSummary { count: 0, average: None };
@@ -170,14 +173,15 @@ pub(super) fn change(
     if !is_empty {
         let changed = Product {
             category_id: patch.category_id.0.unwrap_or(before.category_id),
-            name: patch.name.0.map_or(before.name, Name::into_string),
-            description: patch.description.0.map_or(before.description, Text::into_string),
+            name: patch.name.0.map_or_else(|| before.name.clone(), Name::into_string),
+            description: patch.description.0.map_or_else(|| before.description.clone(), Text::into_string),
             price: patch.price.0.unwrap_or(before.price),
-            sku: patch.sku.0.map_or(before.sku, Sku::into_string),
+            sku: patch.sku.0.map_or_else(|| before.sku.clone(), Sku::into_string),
             updated_at: now(),
             ..before
         };
-        product::update(&transaction, &changed)?;
+        product::update(&transaction, &before, &changed)?;
+        product_search::write_due(&transaction)?;
         transaction.publish(&product_changed(&changed))?;
     }
     product::by_id(&transaction, id)?.map(Json).ok_or_else(no_such_product)

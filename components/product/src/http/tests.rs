@@ -169,5 +169,6 @@ fn the_description_names_what_is_published_and_every_schema_is_json() {
 #[test]
 fn the_migrations_are_numbered_from_one() {
     let versions: Vec<u32> = service().migrations().iter().map(|migration| migration.version).collect();
-    assert_eq!(versions, [1, 2]);
+    assert!(versions.iter().copied().eq((1..).take(versions.len())), "{versions:?}");
+    assert!(!versions.is_empty());
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use bulkhead_sdk::serde_json::json;
 
+use super::words::fold;
+
 /// The longest slug, in characters.
 pub const SLUG_MAX: usize = 200;
 /// Where a slug that was made from a name is taken, the numbers from 2 up to this one are tried behind it.
@@ -27,18 +29,15 @@ bulkhead_sdk::text_value!(
 );
 
 impl Slug {
-    /// The slug that a name gives: letters with accents of western languages lose them, everything else becomes a hyphen. None
-    /// where nothing is left.
+    /// The slug that a name gives: letters of western languages lose their accents, however they were typed, and everything else
+    /// becomes a hyphen. None where nothing is left.
     pub fn from_name(name: &str) -> Option<Self> {
         let mut slug = String::with_capacity(name.len());
-        for character in name.chars() {
-            let folded = fold(character);
-            if folded.is_empty() {
-                if !slug.is_empty() && !slug.ends_with('-') {
-                    slug.push('-');
-                }
-            } else {
-                slug.push_str(folded);
+        for character in fold(name).chars() {
+            if character.is_ascii_alphanumeric() {
+                slug.push(character);
+            } else if !slug.is_empty() && !slug.ends_with('-') {
+                slug.push('-');
             }
         }
         slug.truncate(SLUG_MAX);
@@ -82,38 +81,6 @@ impl FromStr for Slug {
         } else {
             Err("must be words of a-z and 0-9 joined by hyphens, 200 characters at most")
         }
-    }
-}
-
-const ALPHANUMERIC: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
-
-/// What stands for a character in a slug: nothing for what is no letter or digit.
-fn fold(character: char) -> &'static str {
-    match character.to_lowercase().next().unwrap_or(character) {
-        letter @ ('a'..='z' | '0'..='9') => {
-            let position = ALPHANUMERIC.find(letter).unwrap_or_default();
-            ALPHANUMERIC.get(position..=position).unwrap_or_default()
-        }
-        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ā' | 'ă' | 'ą' => "a",
-        'æ' => "ae",
-        'ç' | 'ć' | 'č' => "c",
-        'ď' | 'đ' | 'ð' => "d",
-        'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ę' | 'ě' => "e",
-        'ğ' => "g",
-        'ì' | 'í' | 'î' | 'ï' | 'ī' | 'ı' => "i",
-        'ł' => "l",
-        'ñ' | 'ń' | 'ň' => "n",
-        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' | 'ō' | 'ő' => "o",
-        'œ' => "oe",
-        'ř' => "r",
-        'ß' => "ss",
-        'ś' | 'š' | 'ş' | 'ș' => "s",
-        'ť' | 'ț' => "t",
-        'þ' => "th",
-        'ù' | 'ú' | 'û' | 'ü' | 'ū' | 'ů' | 'ű' => "u",
-        'ý' | 'ÿ' => "y",
-        'ź' | 'ż' | 'ž' => "z",
-        _ => "",
     }
 }
 
@@ -162,7 +129,9 @@ mod tests {
             ("Potatoes", "potatoes"),
             ("BAKED BREAD/BUNS/ROLLS", "baked-bread-buns-rolls"),
             ("  Crème -- Brûlée! ", "creme-brulee"),
+            ("Cre\u{300}me -- Bru\u{302}le\u{301}e", "creme-brulee"),
             ("Straße 7", "strasse-7"),
+            ("Œufs & Smørrebrød, ４ pcs", "oeufs-smorrebrod-4-pcs"),
             ("VEGETABLES - SHELF STABLE", "vegetables-shelf-stable"),
         ] {
             assert_eq!(Slug::from_name(name).expect(name).to_string(), slug);

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use bulkhead_contracts::Line;
 use bulkhead_sdk::Schema;
 use bulkhead_sdk::serde_json::json;
+use unicode_normalization::UnicodeNormalization as _;
 
 /// The longest stock-keeping unit, in characters.
 const SKU_MAX: usize = 100;
@@ -13,7 +14,8 @@ const SKU_MAX: usize = 100;
 /// What a product or a category is called.
 pub type Name = Line<200>;
 
-/// A stock-keeping unit: a line of at most 100 characters, and neither `.` nor `..`, which many clients take out of an address.
+/// A stock-keeping unit: a line of at most 100 characters, and neither `.` nor `..`, which many clients take out of an address. Its
+/// characters are composed (NFC), so that no two products have skus that look the same but for how their accents were typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sku(Line<SKU_MAX>);
 
@@ -50,7 +52,7 @@ impl FromStr for Sku {
         if matches!(text, "." | "..") {
             return Err("must not be . or ..: they mean something else in an address".to_owned());
         }
-        text.parse().map(Self)
+        text.nfc().collect::<String>().parse().map(Self)
     }
 }
 
@@ -67,5 +69,16 @@ mod tests {
             assert!(text.parse::<Sku>().is_err(), "{text:?}");
         }
         assert!(".".parse::<Name>().is_ok());
+    }
+
+    #[test]
+    fn a_sku_is_the_same_however_its_accents_are_typed() {
+        for (text, sku) in [
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("caf\u{e9}", "caf\u{e9}"),
+            (&*"e\u{301}".repeat(100), &*"\u{e9}".repeat(100)),
+        ] {
+            assert_eq!(text.parse::<Sku>().expect(text).as_str(), sku);
+        }
     }
 }

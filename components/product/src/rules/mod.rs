@@ -7,3 +7,4 @@ pub mod reservation;
 pub mod review;
 pub mod search;
 pub mod stock;
+pub mod words;

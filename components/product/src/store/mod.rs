@@ -5,5 +5,6 @@ pub mod category;
 pub mod image;
 pub mod product;
 pub mod product_list;
+pub mod product_search;
 pub mod reservation;
 pub mod review;

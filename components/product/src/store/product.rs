@@ -9,6 +9,7 @@ use bulkhead_sdk::{
 use crate::problems::{PRODUCT_RESERVED, SKU_TAKEN, UNKNOWN_CATEGORY};
 use crate::rules::review::average;
 use crate::store::image::Image;
+use crate::store::product_search;
 
 row! {
     /// A product, as lists show it.
@@ -189,7 +190,7 @@ pub fn exists(read: &impl Read, id: ProductId) -> Result<bool, Error> {
     Ok(row.is_some())
 }
 
-/// Creates a product: 409 where the sku is taken or the category unknown. Its stock is all added now.
+/// Creates a product, to be found by its words: 409 where the sku is taken or the category unknown. Its stock is all added now.
 pub fn insert(transaction: &Transaction, product: &Product) -> Result<()> {
     transaction
         .execute(
@@ -208,11 +209,11 @@ pub fn insert(transaction: &Transaction, product: &Product) -> Result<()> {
             ],
         )
         .map_err(refused)?;
-    Ok(())
+    Ok(product_search::write(transaction, product.id, &product.name, &product.description)?)
 }
 
-/// Changes what is not stock: 409 as in [`insert`].
-pub fn update(transaction: &Transaction, product: &Product) -> Result<()> {
+/// Changes what is not stock: 409 as in [`insert`]. A change of neither name nor description costs no work in the index.
+pub fn update(transaction: &Transaction, before: &Product, product: &Product) -> Result<()> {
     transaction
         .execute(
             "UPDATE product SET category_id = ?2, name = ?3, description = ?4, price = ?5, sku = ?6, updated_at = ?7 \
@@ -228,6 +229,9 @@ pub fn update(transaction: &Transaction, product: &Product) -> Result<()> {
             ],
         )
         .map_err(refused)?;
+    if product.name != before.name || product.description != before.description {
+        product_search::write(transaction, product.id, &product.name, &product.description)?;
+    }
     Ok(())
 }
 

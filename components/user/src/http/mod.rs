@@ -66,6 +66,7 @@ pub fn service() -> Service {
         .answers_with(&[problems::TOO_MANY_PREFERENCES])
         .delete("/users/{id}/preferences/{key}", "Deletes a preference.", preferences::delete)
         .post("/sessions", "Logs in.", sessions::create)
+        .repeatable()
         .answers_with(&[problems::INVALID_CREDENTIALS, problems::TOO_MANY_LOGINS])
         .get("/sessions/current", "Says whose session this is.", sessions::current)
         .get("/.well-known/jwks.json", "Gives the keys that tokens are verified with.", keys::list)

@@ -6,7 +6,7 @@ use bulkhead_sdk::{Body, Compute, NoContent, Problem, Result, Snapshot, Transact
 use super::own::{Own, no_such_user};
 use super::random;
 use crate::problems::{PASSWORD_CHANGED, WRONG_PASSWORD};
-use crate::rules::password::{self, GivenPassword, NewPassword};
+use crate::rules::password::{self, GivenPassword, NewPassword, Verified};
 use crate::settings::settings;
 use crate::store::user;
 
@@ -28,7 +28,7 @@ pub(super) fn change(
     transaction: Transaction,
 ) -> Result<NoContent> {
     let current = user::password_hash(&snapshot, id)?.ok_or_else(no_such_user)?;
-    if !password::verify(&compute, &change.current_password, &current)? {
+    if password::verify(&compute, &change.current_password, &current)? == Verified::No {
         return Err(Problem::of(WRONG_PASSWORD, "the current password is another one"));
     }
     let new = password::hash(&compute, settings().cost, &change.new_password, &random()?)?;

@@ -1,6 +1,6 @@
 //! `/sessions`.
 //!
-//! A login takes the same time whether the email or the password is wrong: both paths read the same rows, hash once at the same cost
+//! A login takes the same time whether the email or the password is wrong: both paths read the same rows, hash as often at the same cost
 //! and write the same row. (A user whose hash is of another cost than new ones, until their next login, is the exception.) A login that
 //! succeeds writes nothing, unless it forgets failures, makes a key, or brings a hash to the cost that is set now.
 
@@ -19,7 +19,7 @@ use crate::problems::{INVALID_CREDENTIALS, TOO_MANY_LOGINS};
 use crate::rules::admin;
 use crate::rules::email::Email;
 use crate::rules::login::peer_key;
-use crate::rules::password::{self, GivenPassword};
+use crate::rules::password::{self, GivenPassword, Verified};
 use crate::rules::signing::{self, Claims, Key, PRIVATE_KEY_BYTES};
 use crate::settings::{Settings, settings};
 use crate::store::login_failure::{self, Whose};
@@ -95,7 +95,7 @@ pub(super) fn create(
 
     let credentials = user::credentials_by_email(&snapshot, &login.email)?;
     let hash = credentials.as_ref().map_or(&settings.hash_of_nobody, |credentials| &credentials.hash);
-    let is_right = password::verify(&compute, &login.password, hash)?;
+    let verified = password::verify(&compute, &login.password, hash)?;
     let is_administrator = settings
         .administrator
         .as_ref()
@@ -103,14 +103,16 @@ pub(super) fn create(
 
     let logged_in = if is_administrator {
         LoggedIn { id: admin::id(), roles: Admin::ROLES }
-    } else if let Some(credentials) = credentials.filter(|_| is_right) {
-        renew_hash(&compute, settings, &login.password, &credentials, &transaction)?;
+    } else if let Some(credentials) = credentials.filter(|_| verified != Verified::No) {
+        renew_hash(&compute, settings, (&login.password, verified), &credentials, &transaction)?;
         LoggedIn { id: credentials.id, roles: Customer::ROLES }
     } else {
         // Read again: another one may have failed meanwhile, and both count.
         let failures = login_failure::find(&transaction, &whose)?;
-        let failures = settings.throttle.after_failure(failures, now);
-        login_failure::record(&transaction, &whose, failures, settings.throttle.over_since(now))?;
+        let throttle = settings.throttle;
+        let failures = throttle.after_failure(failures, now);
+        let over = (throttle.over_since(now), throttle.over_from(now));
+        login_failure::record(&transaction, &whose, failures, over)?;
         return Err(invalid_credentials());
     };
     if failures.is_some() {
@@ -138,15 +140,15 @@ pub(super) fn create(
     Ok(NotKept(Created { location: "/sessions/current".to_owned(), body: session }))
 }
 
-/// Stores the password's hash anew where it is not of the cost that is set now.
+/// Stores the password's hash anew where it is not of the cost that is set now, or not of the password's one form.
 fn renew_hash(
     compute: &Compute,
     settings: &Settings,
-    password: &GivenPassword,
+    (password, verified): (&GivenPassword, Verified),
     credentials: &Credentials,
     transaction: &Transaction,
 ) -> Result<()> {
-    if credentials.hash.has_cost(settings.cost)? {
+    if verified != Verified::AsTyped && credentials.hash.has_cost(settings.cost)? {
         return Ok(());
     }
     let new = password::hash(compute, settings.cost, password, &random()?)?;

@@ -10,7 +10,7 @@ use bulkhead_sdk::{
 use super::own::{Own, no_such_user};
 use super::{ListQuery, random};
 use crate::events::user_changed;
-use crate::rules::email::Email;
+use crate::rules::email::NewEmail;
 use crate::rules::password::{self, NewPassword};
 use crate::settings::settings;
 use crate::store::login_failure;
@@ -20,7 +20,7 @@ body! {
     /// A user to register.
     pub struct UserInput {
         /// Unique without regard to upper and lower case.
-        pub email: Email,
+        pub email: NewEmail,
         /// To log in with.
         pub password: NewPassword,
         /// Shown beside reviews.
@@ -34,7 +34,7 @@ body! {
     /// What to change of a user.
     pub struct UserPatch {
         /// Unique without regard to upper and lower case.
-        pub email: Change<Email>,
+        pub email: Change<NewEmail>,
         /// Shown beside reviews.
         pub first_name: Change<Line<PERSON_NAME_MAX>>,
         /// The family name.
@@ -56,7 +56,7 @@ pub(super) fn create(
     transaction: Transaction,
 ) -> Result<Created<User>> {
     let settings = settings();
-    if settings.is_reserved(&new.email) {
+    if settings.is_reserved(new.email.email()) {
         return Err(email_taken());
     }
     let hash = password::hash(&compute, settings.cost, &new.password, &random()?)?;
@@ -83,14 +83,14 @@ pub(super) fn change(
     if matches!(patch, UserPatch { email: Change(None), first_name: Change(None), last_name: Change(None) }) {
         return Ok(Json(before));
     }
-    if patch.email.0.as_ref().is_some_and(|email| settings().is_reserved(email)) {
+    if patch.email.0.as_ref().is_some_and(|email| settings().is_reserved(email.email())) {
         return Err(email_taken());
     }
     if patch.email.0.is_some() {
         login_failure::forget_email(&transaction, &before.email.to_ascii_lowercase())?;
     }
     let changed = User {
-        email: patch.email.0.map_or(before.email, Email::into_string),
+        email: patch.email.0.map_or(before.email, NewEmail::into_string),
         first_name: patch.first_name.0.map_or(before.first_name, Line::into_string),
         last_name: patch.last_name.0.map_or(before.last_name, Line::into_string),
         updated_at: now(),
@@ -98,8 +98,8 @@ pub(super) fn change(
     };
     user::update(&transaction, &changed)?;
     let event = user_changed(&changed);
-    // The latest state is enough; and whoever changes much can still be forgotten within a moment.
-    transaction.compact(&event.subject())?;
+    // The latest state is enough; and whoever changes much can still be forgotten within a moment. The answers to their requests stay.
+    transaction.erase(&event.subject())?;
     transaction.publish(&event)?;
     Ok(Json(changed))
 }
@@ -108,8 +108,10 @@ pub(super) fn delete(Own(id): Own<UserId>, transaction: Transaction) -> Result<N
     let email = user::delete(&transaction, id)?.ok_or_else(no_such_user)?;
     login_failure::forget_email(&transaction, &email.to_ascii_lowercase())?;
     let deleted = UserDeleted { id };
-    // First, or it would take the data out of this event as well.
-    transaction.compact(&deleted.subject())?;
+    // First, or it would erase the data of this event as well.
+    transaction.erase(&deleted.subject())?;
+    // Whoever asked for them: they say who it was, and where they lived.
+    transaction.forget_answers(&deleted.subject())?;
     transaction.publish(&deleted)?;
     Ok(NoContent)
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::rules::email::Email;
-use crate::rules::password::GivenPassword;
+use crate::rules::password::{GivenPassword, prepare};
 
 /// Whose tokens the administrator's are: 00000000-0000-7000-8000-000000000001. No user has this id.
 const ID: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001);
@@ -22,14 +22,15 @@ pub fn id() -> UserId {
 #[derive(Clone)]
 pub struct Administrator {
     email: Email,
-    /// The SHA-256 of the password: of fixed size, so that a comparison tells nothing of the length.
+    /// The SHA-256 of the password in its one form: of fixed size, so that a comparison tells nothing of the length.
     password: Option<[u8; 32]>,
 }
 
 impl Administrator {
     /// The administrator of this address. Nobody can log in as one without a password.
     pub fn new(email: Email, password: Option<&str>) -> Self {
-        Self { email, password: password.map(|password| Sha256::digest(password).into()) }
+        let digest = |password| Sha256::digest(prepare(password).as_bytes()).into();
+        Self { email, password: password.map(digest) }
     }
 
     /// It is the administrator's address, in whatever case.
@@ -82,6 +83,7 @@ mod tests {
             ("admin@shop.example", "opens all doors ", false),
             ("admin@shop.example", "Opens all doors", false),
             ("admin@shop.example", "", false),
+            ("admin@shop.example", "opens\u{a0}all doors", true),
             ("other@shop.example", "opens all doors", false),
         ] {
             assert_eq!(

@@ -1,5 +1,8 @@
 //! How many logins may fail, per email and the client's address together: so that a password cannot be guessed, and nobody can lock
 //! somebody else out from elsewhere.
+//!
+//! The clock may be set back. A window that then begins in the future counts for no more than one window further: beyond that it was begun
+//! by a clock that was wrong, and is over. Nearer than that it counts, so that a small step back gives nobody more tries.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -29,7 +32,12 @@ impl Throttle {
         now.plus_milliseconds(self.window_seconds.saturating_mul(-1000))
     }
 
-    /// How many seconds a client has to wait, from 1; none where it may log in.
+    /// Windows that begin at this time or later were begun by a clock that was ahead, and are over.
+    pub fn over_from(self, now: Timestamp) -> Timestamp {
+        now.plus_milliseconds(self.window_seconds.saturating_mul(1000))
+    }
+
+    /// How many seconds a client has to wait, from 1 to those of two windows; none where it may log in.
     pub fn retry_after_seconds(self, failures: Option<Failures>, now: Timestamp) -> Option<i64> {
         let failures =
             self.within_window(failures, now).filter(|failures| failures.count >= self.failures_max)?;
@@ -47,7 +55,8 @@ impl Throttle {
     }
 
     fn within_window(self, failures: Option<Failures>, now: Timestamp) -> Option<Failures> {
-        failures.filter(|failures| failures.since > self.over_since(now))
+        failures
+            .filter(|failures| failures.since > self.over_since(now) && failures.since < self.over_from(now))
     }
 }
 
@@ -108,6 +117,24 @@ mod tests {
             let failures = Some(Failures { count: 3, since });
             assert_eq!(THROTTLE.retry_after_seconds(failures, at(900_000)).is_some(), counts);
             assert_eq!(since <= over, !counts);
+        }
+    }
+
+    #[test]
+    fn a_window_that_begins_in_the_future_counts_for_one_window_more_at_most() {
+        for (since, retry_after) in [
+            (at(1), Some(901)),
+            (at(600_000), Some(1500)),
+            (at(899_999), Some(1800)),
+            (at(900_000), None),
+            (at(7 * 24 * 3_600_000), None),
+            (Timestamp::from_unix_milliseconds(i64::MAX), None),
+        ] {
+            let failures = Failures { count: 3, since };
+            assert_eq!(THROTTLE.retry_after_seconds(Some(failures), at(0)), retry_after, "{since}");
+            let expected = if retry_after.is_some() { 4 } else { 1 };
+            assert_eq!(THROTTLE.after_failure(Some(failures), at(0)).count, expected, "{since}");
+            assert_eq!(since >= THROTTLE.over_from(at(0)), retry_after.is_none(), "{since}");
         }
     }
 

@@ -1,8 +1,11 @@
 //! Passwords, and their hashes: argon2id (RFC 9106), version 19, one lane, a salt of 16 bytes and an output of 32, written as a PHC
 //! string (<https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md>), which carries its own cost.
 //!
-//! What hashes takes a [`Compute`], so only a handler that declares it can call it. Passwords are compared as they were typed, byte
-//! by byte: nothing is trimmed or normalised.
+//! What hashes takes a [`Compute`], so only a handler that declares it can call it.
+//!
+//! The same password is typed in different characters on different systems: `é` is one on most, and two on some. So passwords are compared
+//! in one form ([`prepare`]): that of the profile OpaqueString (RFC 8265, section 4.2), which keeps case and width, and trims nothing.
+//! Unlike the profile, no character is refused: a table of those that are allowed would refuse every one that is newer.
 
 use std::fmt;
 
@@ -12,7 +15,11 @@ use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
 use bulkhead_sdk::json::Node;
 use bulkhead_sdk::serde_json::json;
 use bulkhead_sdk::{Column, Compute, Errors, FromJson, Parameter, Problem, Schema, Value, serde_json};
+use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
+
+#[cfg(test)]
+mod tests;
 
 /// The shortest new password, in characters (Unicode scalar values).
 pub const LENGTH_MIN: usize = 10;
@@ -42,13 +49,28 @@ pub struct Cost {
     pub iterations: u32,
 }
 
-/// A password that someone wants to have: 10 to 128 characters, of any kind.
+/// A password that someone wants to have: 10 to 128 characters of any kind, in the one form.
 #[derive(Clone)]
 pub struct NewPassword(Zeroizing<String>);
 
-/// A password that someone says is theirs: up to 1000 characters of any kind.
+/// A password that someone says is theirs: up to 1000 characters of any kind, in the one form.
 #[derive(Clone)]
-pub struct GivenPassword(Zeroizing<String>);
+pub struct GivenPassword {
+    prepared: Zeroizing<String>,
+    /// As it was typed, where that is another form: hashes from before there was one form are of it.
+    typed: Option<Zeroizing<String>>,
+}
+
+/// Whether a password is the one that a hash is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verified {
+    /// It is another one.
+    No,
+    /// It is.
+    Yes,
+    /// It is, but the hash is of another form of it, and is to be made anew.
+    AsTyped,
+}
 
 /// A hash, as it is stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,46 +89,88 @@ macro_rules! secrets {
 
 secrets!(NewPassword, GivenPassword, PasswordHash);
 
-macro_rules! passwords {
-    ($($name:ident, $length_min:expr, $length_max:expr);+) => { $(
-        impl AsRef<[u8]> for $name {
-            fn as_ref(&self) -> &[u8] {
-                self.0.as_bytes()
-            }
-        }
-
-        impl Schema for $name {
-            fn schema() -> serde_json::Value {
-                json!({
-                    "type": "string",
-                    "format": "password",
-                    "minLength": $length_min,
-                    "maxLength": $length_max,
-                    "writeOnly": true,
-                })
-            }
-        }
-
-        impl FromJson for $name {
-            fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
-                let Node::Text(text) = node else {
-                    return bulkhead_sdk::value::expected("a string", &node, errors);
-                };
-                let text = Zeroizing::new(text.into_owned());
-                if ($length_min..=$length_max).contains(&text.chars().count()) {
-                    return Some(Self(text));
-                }
-                errors.add(match $length_min {
-                    0 => format!("must have at most {} characters", $length_max),
-                    _ => format!("must have {} to {} characters", $length_min, $length_max),
-                });
-                None
-            }
-        }
-    )+ };
+/// The one form of a password: spaces of any kind are U+0020, and the rest is composed canonically (NFC).
+pub fn prepare(password: &str) -> Zeroizing<String> {
+    // NFC of UTF-8 is at most three times as long: with that room, no copy of the secret is left behind by growing.
+    let mut prepared = Zeroizing::new(String::with_capacity(password.len().saturating_mul(3)));
+    let spaced = password.chars().map(|character| if is_other_space(character) { ' ' } else { character });
+    prepared.extend(spaced.nfc());
+    prepared
 }
 
-passwords!(NewPassword, LENGTH_MIN, LENGTH_MAX; GivenPassword, 0, GIVEN_LENGTH_MAX);
+/// The spaces of Unicode (`Zs`) that are not ASCII.
+fn is_other_space(character: char) -> bool {
+    matches!(
+        character,
+        '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}'
+    )
+}
+
+fn schema(length_min: usize, length_max: usize) -> serde_json::Value {
+    json!({
+        "type": "string",
+        "format": "password",
+        "minLength": length_min,
+        "maxLength": length_max,
+        "writeOnly": true,
+    })
+}
+
+fn typed(node: Node<'_>, errors: &mut Errors) -> Option<Zeroizing<String>> {
+    match node {
+        Node::Text(text) => Some(Zeroizing::new(text.into_owned())),
+        other => bulkhead_sdk::value::expected("a string", &other, errors),
+    }
+}
+
+impl AsRef<[u8]> for NewPassword {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl Schema for NewPassword {
+    fn schema() -> serde_json::Value {
+        schema(LENGTH_MIN, LENGTH_MAX)
+    }
+}
+
+impl FromJson for NewPassword {
+    /// The length is that of the one form: each character counts once, however it was typed.
+    fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
+        let prepared = prepare(&typed(node, errors)?);
+        if (LENGTH_MIN..=LENGTH_MAX).contains(&prepared.chars().count()) {
+            return Some(Self(prepared));
+        }
+        errors.add(format!("must have {LENGTH_MIN} to {LENGTH_MAX} characters"));
+        None
+    }
+}
+
+impl AsRef<[u8]> for GivenPassword {
+    fn as_ref(&self) -> &[u8] {
+        self.prepared.as_bytes()
+    }
+}
+
+impl Schema for GivenPassword {
+    fn schema() -> serde_json::Value {
+        schema(0, GIVEN_LENGTH_MAX)
+    }
+}
+
+impl FromJson for GivenPassword {
+    fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
+        let typed = typed(node, errors)?;
+        if typed.chars().count() > GIVEN_LENGTH_MAX {
+            errors.add(format!("must have at most {GIVEN_LENGTH_MAX} characters"));
+            return None;
+        }
+        let prepared = prepare(&typed);
+        let typed = (*prepared != *typed).then_some(typed);
+        Some(Self { prepared, typed })
+    }
+}
 
 impl Parameter for PasswordHash {
     fn parameter(&self) -> Value {
@@ -182,118 +246,27 @@ pub fn hash(
     Ok(PasswordHash(hash.to_string()))
 }
 
-/// Whether it is the password that this is the hash of: by one computation at the hash's own cost, and a comparison in constant time.
-pub fn verify(_: &Compute, password: &GivenPassword, hash: &PasswordHash) -> Result<bool, HashError> {
-    match Argon2::default().verify_password(password.as_ref(), &hash.read()?) {
-        Ok(()) => Ok(true),
-        Err(Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(error.into()),
+/// Whether it is the password that this is the hash of: by a computation at the hash's own cost, and a comparison in constant time.
+/// A password that was typed in another form than the one takes two where the first says no, whosever it is.
+pub fn verify(
+    compute: &Compute,
+    password: &GivenPassword,
+    hash: &PasswordHash,
+) -> Result<Verified, HashError> {
+    let hash = hash.read()?;
+    if is_of(compute, &password.prepared, &hash)? {
+        return Ok(Verified::Yes);
+    }
+    match &password.typed {
+        Some(typed) if is_of(compute, typed, &hash)? => Ok(Verified::AsTyped),
+        _ => Ok(Verified::No),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CHEAP: Cost = Cost { memory_kib: MEMORY_KIB_MIN, iterations: 1 };
-    const SALT: [u8; SALT_BYTES] = [7; SALT_BYTES];
-
-    fn read<T: FromJson>(text: &str) -> Result<T, String> {
-        let mut errors = Errors::default();
-        T::from_json(Node::Text(text.into()), &mut errors)
-            .ok_or_else(|| errors.into_found()[0].message.clone())
-    }
-
-    fn given(text: &str) -> GivenPassword {
-        read(text).expect("a password")
-    }
-
-    #[test]
-    fn a_new_password_has_10_to_128_characters_of_any_kind() {
-        for text in ["0123456789", "          ", "ä\u{0}\n\t🔑 pass", &"🔑".repeat(128)] {
-            assert_eq!(read::<NewPassword>(text).expect(text).as_ref(), text.as_bytes());
-        }
-        for text in ["", "012345678", "🔑🔑🔑🔑🔑🔑🔑🔑🔑", &"p".repeat(129)] {
-            assert!(read::<NewPassword>(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_given_password_may_be_anything_up_to_1000_characters() {
-        for text in ["", " ", &"🔑".repeat(1000)] {
-            assert!(read::<GivenPassword>(text).is_ok(), "{text}");
-        }
-        assert!(read::<GivenPassword>(&"p".repeat(1001)).is_err());
-    }
-
-    #[test]
-    fn no_message_and_no_debug_shows_a_password_or_a_hash() {
-        let secret = "tr0ub4dor";
-        assert!(!read::<NewPassword>(secret).expect_err("too short").contains(secret));
-        assert!(!read::<GivenPassword>(&secret.repeat(200)).expect_err("too long").contains(secret));
-        let long = read::<NewPassword>(&secret.repeat(2)).expect("a password");
-        let hash = hash(&Compute::in_a_test(), CHEAP, &long, &SALT).expect("a hash");
-        assert_eq!(
-            format!("{long:?} {:?} {hash:?}", given(secret)),
-            "NewPassword(..) GivenPassword(..) PasswordHash(..)"
-        );
-    }
-
-    #[test]
-    fn a_password_is_verified_by_its_hash_alone() {
-        let compute = Compute::in_a_test();
-        let new: NewPassword = read("correct horse").expect("a password");
-        let hash = hash(&compute, CHEAP, &new, &SALT).expect("a hash");
-        for (text, expected) in
-            [("correct horse", true), ("correct horse ", false), ("Correct horse", false), ("", false)]
-        {
-            assert_eq!(verify(&compute, &given(text), &hash), Ok(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_hash_is_written_as_the_reference_implementation_writes_it() {
-        // Made by the reference implementation in C (https://github.com/P-H-C/phc-winner-argon2).
-        let reference =
-            "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$Gpj7qOY5RCXJvcMzqcdQqvgR3wcPX7SleI4c9NtXk6E";
-        let cost = Cost { memory_kib: 64, iterations: 2 };
-        let hash =
-            hash(&Compute::in_a_test(), cost, &given("password"), b"somesaltsomesalt").expect("a hash");
-        assert_eq!(hash.0, reference);
-    }
-
-    #[test]
-    fn a_hash_knows_its_cost() {
-        let hash = hash(&Compute::in_a_test(), CHEAP, &given("correct horse"), &SALT).expect("a hash");
-        for (cost, expected) in [
-            (CHEAP, true),
-            (Cost { iterations: 2, ..CHEAP }, false),
-            (Cost { memory_kib: MEMORY_KIB_MIN + 1, ..CHEAP }, false),
-        ] {
-            assert_eq!(hash.has_cost(cost), Ok(expected), "{cost:?}");
-        }
-        let other = PasswordHash(hash.0.replace("argon2id", "argon2i"));
-        assert_eq!(other.has_cost(CHEAP), Ok(false));
-    }
-
-    #[test]
-    fn the_hash_of_nobody_has_the_same_cost_and_no_password() {
-        let nobody = PasswordHash::of_nobody(CHEAP).expect("a hash");
-        assert_eq!(nobody.has_cost(CHEAP), Ok(true));
-        for text in ["", "correct horse"] {
-            assert_eq!(verify(&Compute::in_a_test(), &given(text), &nobody), Ok(false));
-        }
-    }
-
-    #[test]
-    fn what_is_no_hash_is_an_error_and_not_a_wrong_password() {
-        for text in ["", "plain", "$argon2id$v=19$m=8,t=1,p=1", "$md5$v=1$c29tZXNhbHQ$c29tZWhhc2hzb21laGFzaA"]
-        {
-            let verified = verify(&Compute::in_a_test(), &given("plain"), &PasswordHash(text.to_owned()));
-            assert_ne!(verified, Ok(true), "{text}");
-            if !text.contains("argon2id") {
-                assert!(verified.is_err(), "{text}");
-            }
-        }
+fn is_of(_: &Compute, password: &str, hash: &Phc) -> Result<bool, HashError> {
+    match Argon2::default().verify_password(password.as_bytes(), hash) {
+        Ok(()) => Ok(true),
+        Err(Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }

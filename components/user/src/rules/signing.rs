@@ -9,7 +9,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 /// How long a token is valid.
 pub const TOKEN_SECONDS: i64 = 3600;
 /// How long the key set serves a retired key beyond the last token that it signed: a login that read the key before it was
-/// retired may sign a moment after, and clocks differ.
+/// retired may sign a moment after, and clocks differ. As much may a key be ahead of the clock.
 pub const LEEWAY_SECONDS: i64 = 60;
 /// Bytes of a private key.
 pub const PRIVATE_KEY_BYTES: usize = 32;
@@ -60,9 +60,11 @@ pub struct Key {
 }
 
 impl Key {
-    /// It has signed for as long as a key may, and another one is to be made.
+    /// It has signed for as long as a key may, and another one is to be made. So it is with a key from the future, which was made by a
+    /// clock that was ahead: it would sign for as much longer.
     pub fn is_old(&self, hours_max: i64, now: Timestamp) -> bool {
         self.created_at.plus_milliseconds(hours_max.saturating_mul(HOUR_MILLISECONDS)) <= now
+            || self.created_at > now.plus_milliseconds(1000 * LEEWAY_SECONDS)
     }
 }
 
@@ -82,7 +84,7 @@ pub struct Claims<'c> {
     pub subject: Uuid,
     /// `roles`: what they may do.
     pub roles: &'c [&'c str],
-    /// `iat`: when it was made, in whole seconds.
+    /// `iat`: when it was made, in whole seconds. The host refuses it before that time: the clock may have been ahead.
     pub issued_at: Timestamp,
     /// `jti`: its own id.
     pub id: Uuid,
@@ -219,6 +221,14 @@ mod tests {
             assert_eq!(key().is_old(2, at(milliseconds)), expected, "{milliseconds}");
         }
         assert!(!key().is_old(i64::MAX, at(0)));
+    }
+
+    #[test]
+    fn a_key_from_the_future_signs_for_a_minute_at_most() {
+        for (milliseconds, expected) in [(-1, false), (-60_000, false), (-60_001, true), (-604_800_000, true)]
+        {
+            assert_eq!(key().is_old(2, at(milliseconds)), expected, "{milliseconds}");
+        }
     }
 
     #[test]

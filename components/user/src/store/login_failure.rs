@@ -26,12 +26,12 @@ pub fn find(read: &impl Read, whose: &Whose) -> Result<Option<Failures>, Error> 
     Ok(row.map(|(count, since)| Failures { count, since }))
 }
 
-/// Writes how many there are now, and deletes some whose window began at this time or earlier.
+/// Writes how many there are now, and deletes some whose window is over: that began at the first time or earlier, or at the second or later.
 pub fn record(
     transaction: &Transaction,
     whose: &Whose,
     failures: Failures,
-    over_since: Timestamp,
+    (over_since, over_from): (Timestamp, Timestamp),
 ) -> Result<(), Error> {
     transaction.execute(
         "INSERT INTO login_failure (email, peer, failures, since) VALUES (?1, ?2, ?3, ?4) \
@@ -41,8 +41,10 @@ pub fn record(
     transaction
         .execute(
             "DELETE FROM login_failure WHERE (email, peer) IN \
-             (SELECT email, peer FROM login_failure WHERE since <= ?1 ORDER BY since LIMIT ?2)",
-            &params![over_since, DELETED_AT_ONCE_MAX],
+             (SELECT email, peer FROM (SELECT email, peer FROM login_failure WHERE since <= ?1 ORDER BY since LIMIT ?3) \
+             UNION ALL \
+             SELECT email, peer FROM (SELECT email, peer FROM login_failure WHERE since >= ?2 ORDER BY since DESC LIMIT ?3))",
+            &params![over_since, over_from, DELETED_AT_ONCE_MAX],
         )
         .map(drop)
 }

@@ -34,9 +34,12 @@ pub fn served(read: &impl Read, unused_since: Timestamp) -> Result<Vec<PublicKey
     Ok(rows.into_iter().map(|(id, bytes)| PublicKey::new(id, &bytes)).collect())
 }
 
-/// Puts a new key in the place of the one that signs, which is retired, and deletes the retired ones that are unused.
+/// Puts a new key in the place of the one that signs, which is retired, and deletes the retired ones that are unused. One that was retired in
+/// the future, by a clock that was ahead, was retired by now.
 pub fn rotate(transaction: &Transaction, new: &Key, unused_since: Timestamp) -> Result<(), Error> {
     transaction.execute("DELETE FROM signing_key WHERE retired_at <= ?1", &params![unused_since])?;
+    transaction
+        .execute("UPDATE signing_key SET retired_at = ?1 WHERE retired_at > ?1", &params![new.created_at])?;
     transaction.execute(
         "UPDATE signing_key SET private_key = NULL, retired_at = ?1 WHERE retired_at IS NULL",
         &params![new.created_at],

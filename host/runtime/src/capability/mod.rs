@@ -1,5 +1,6 @@
 //! What the host lets a component do: a file for each interface that it imports.
 
+mod answers;
 mod clock;
 mod config;
 mod log;

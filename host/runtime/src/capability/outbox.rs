@@ -1,6 +1,8 @@
 //! `outbox`: events, written in the unit of work.
 
-use bulkhead_store::{NewEvent, PublishError, StatementError, UnitOfWork};
+use std::sync::Arc;
+
+use bulkhead_store::{NewEvent, PublishError, StatementError, Timers, UnitOfWork};
 use bulkhead_types::rfc3339;
 
 use super::transaction::join;
@@ -30,12 +32,12 @@ impl Host for State {
         Ok(written.map_err(Into::into))
     }
 
-    fn compact(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
-        let call = DatabaseCall::Compact { subject: &subject };
-        let rows = |compacted: &u64| *compacted;
-        let compacted =
-            self.database_call(&call, rows, |state| join(state).and_then(|unit| unit.compact(&subject)));
-        Ok(compacted.map_err(|error| PublishError::from(error).into()))
+    fn erase(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
+        let call = DatabaseCall::Erase { subject: &subject };
+        let rows = |erased: &u64| *erased;
+        let erased =
+            self.database_call(&call, rows, |state| join(state).and_then(|unit| unit.erase(&subject)));
+        Ok(erased.map_err(|error| PublishError::from(error).into()))
     }
 
     fn schedule(
@@ -45,12 +47,8 @@ impl Host for State {
         data: String,
         due: String,
     ) -> wasmtime::Result<Result<String, Error>> {
-        let grants = &self.spec.grants;
-        if !grants.timers.contains(&kind) {
-            return Ok(Err(Error::NotAllowed(format!(
-                "the manifest does not let this service set a timer of the type {kind}: its name begins with the service's own and a \
-                 dot; add it to `subscribes`, and not to `publishes`"
-            ))));
+        if let Err(error) = self.may_set(&kind) {
+            return Ok(Err(error));
         }
         let Some(time) = bulkhead_types::from_rfc3339(&due) else {
             return Ok(Err(Error::Invalid(format!("{due:?} is no time: write RFC 3339, in UTC"))));
@@ -59,9 +57,56 @@ impl Host for State {
         let written = self.database_call(
             &call,
             |_| 1,
-            |state| write(state, &kind, &subject, &data, |unit, event| unit.schedule(event, time)),
+            |state| {
+                // What counts is how far ahead it is: the wall clock may be set meanwhile.
+                let now = state.surroundings.clock.now();
+                write(state, &kind, &subject, &data, |unit, event| {
+                    let due = (unit.time() + time).saturating_sub(now);
+                    unit.schedule(event, due)
+                })
+            },
         );
         Ok(written.map_err(Into::into))
+    }
+
+    fn cancel(&mut self, id: String) -> wasmtime::Result<Result<bool, Error>> {
+        let cancelled = self.cancel_timers(&DatabaseCall::Cancel { id: &id }, Timers::Id(&id));
+        Ok(cancelled.map(|count| count > 0).map_err(Into::into))
+    }
+
+    fn cancel_all(&mut self, kind: String, subject: String) -> wasmtime::Result<Result<u64, Error>> {
+        if let Err(error) = self.may_set(&kind) {
+            return Ok(Err(error));
+        }
+        let call = DatabaseCall::CancelAll { kind: &kind, subject: &subject };
+        let cancelled = self.cancel_timers(&call, Timers::Of { kind: &kind, subject: &subject });
+        Ok(cancelled.map_err(Into::into))
+    }
+}
+
+impl State {
+    /// Whether the service may have timers of this type.
+    fn may_set(&self, kind: &str) -> Result<(), Error> {
+        if self.spec.grants.timers.contains(kind) {
+            return Ok(());
+        }
+        Err(Error::NotAllowed(format!(
+            "the manifest does not let this service set a timer of the type {kind}: its name begins with the service's own and a dot; \
+             add it to `subscribes`, and not to `publishes`"
+        )))
+    }
+
+    fn cancel_timers(&mut self, call: &DatabaseCall<'_>, timers: Timers<'_>) -> Result<u64, PublishError> {
+        let running = self.running.as_ref().and_then(|running| running.timer);
+        let cancelled = self.database_call(
+            call,
+            |count| *count,
+            |state| {
+                let spec = Arc::clone(&state.spec);
+                join(state).and_then(|unit| unit.cancel(&spec.name, timers, running))
+            },
+        );
+        cancelled.map_err(PublishError::from)
     }
 }
 

@@ -6,12 +6,26 @@ use std::sync::Arc;
 use bulkhead_store::StatementError;
 
 use super::transaction::join;
+use crate::diagnosis::FailedCall;
 use crate::handler::State;
 use crate::probe::DatabaseCall;
 
 impl State {
-    /// Runs a database call of a guest's, seen by the probe if there is one; `rows` says how many rows a result is about.
+    /// Runs a database call of a guest's, seen by the probe if there is one, and remembers the one that failed last; `rows` says how many rows a result is about.
     pub(crate) fn database_call<T, E: From<StatementError> + Display>(
+        &mut self,
+        call: &DatabaseCall<'_>,
+        rows: impl FnOnce(&T) -> u64,
+        run: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let result = self.probed_call(call, rows, run);
+        if let (Err(error), Some(running)) = (&result, &mut self.running) {
+            running.failed_call = Some(FailedCall::new(call, error, running.began.elapsed()));
+        }
+        result
+    }
+
+    fn probed_call<T, E: From<StatementError> + Display>(
         &mut self,
         call: &DatabaseCall<'_>,
         rows: impl FnOnce(&T) -> u64,

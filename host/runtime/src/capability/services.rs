@@ -2,15 +2,18 @@
 
 use std::time::Instant;
 
-use bulkhead_types::limits::IDEMPOTENCY_KEY_BYTES_MAX;
+use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 
 use crate::bindings::bulkhead::service::services::{Error, Host, IncomingResponse, OutgoingRequest};
 use crate::bindings::bulkhead::service::types::{Header, Request};
 use crate::handler::State;
 use crate::header::is_hosts;
 use crate::hold::{Calls, Hold};
+use crate::idempotency::idempotency_key;
 use crate::job::{Failure, Job};
+use crate::path::{normal_path, normal_query};
 use crate::problem::Problem;
+use crate::waits::Waited;
 
 impl Host for State {
     fn call(
@@ -52,7 +55,8 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         Hold::Carried(_) | Hold::Nothing => {}
     }
     let front = target.front();
-    check(&request, front.body)?;
+    let request = checked(request, front.body)?;
+    let idempotency_key = key_of(&request)?;
 
     // Nothing is held while this worker waits for another service: not the answers of others, not a snapshot.
     let lost = state.worker.hold.commit_carried();
@@ -62,7 +66,6 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
     }
     let reads = is_read(&request.method);
     let is_head = request.method == "HEAD";
-    let idempotency_key = idempotency_key(&request);
     running.calls = running.calls.max(if reads { Calls::Reading } else { Calls::Effective });
 
     let deadline = running.deadline.min(Instant::now() + front.request_timeout);
@@ -84,6 +87,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         deadline,
         again: false,
         idempotency_key,
+        waited: Waited::default(),
         reply: Box::new(move |outcome| {
             // One who no longer waits has been told of its own deadline.
             let _ = answer.send(outcome);
@@ -124,11 +128,12 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
     }
 }
 
-/// The key of a POST, as one from outside may have.
-fn idempotency_key(request: &OutgoingRequest) -> Option<String> {
-    let header = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("idempotency-key"))?;
-    let key = String::from_utf8(header.value.clone()).ok()?;
-    (request.method == "POST" && (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())).then_some(key)
+/// The key of a call. One that can be none is refused, as it is of a request from outside: a call that was sent without it would have a
+/// second effect when it is made again.
+fn key_of(request: &OutgoingRequest) -> Result<Option<String>, Error> {
+    let keys = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("idempotency-key"));
+    idempotency_key(&request.method, keys.map(|header| header.value.as_slice()))
+        .map_err(|error| Error::InvalidRequest(error.to_string()))
 }
 
 /// The headers that go with a guest's call, their names in lower case, as the one who is called expects them. The name of the machine is not
@@ -144,30 +149,48 @@ pub(crate) fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
-fn check(request: &OutgoingRequest, body_max: usize) -> Result<(), Error> {
-    let invalid = |what: &str| Err(Error::InvalidRequest(what.to_owned()));
-    if http::Method::from_bytes(request.method.as_bytes()).is_err() {
-        return invalid("the method is not a token");
+/// The request with its path and query in normal form; an error where the host would refuse it from outside too.
+fn checked(request: OutgoingRequest, body_max: usize) -> Result<OutgoingRequest, Error> {
+    let invalid = |what: String| Err(Error::InvalidRequest(what));
+    match http::Method::from_bytes(request.method.as_bytes()) {
+        Ok(http::Method::CONNECT) => {
+            return invalid("CONNECT asks for a proxy, and no service is one".into());
+        }
+        Ok(_) => {}
+        Err(_) => return invalid(format!("the method {:?} is not a token", request.method)),
     }
     let query = request.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
     let target_form = format!("{}{query}", request.path);
-    if !request.path.starts_with('/')
-        || request.path.contains('?')
+    if request.path.contains(['?', '#'])
+        || query.contains('#')
         || target_form.parse::<http::uri::PathAndQuery>().is_err()
     {
         return invalid(
-            "the path begins with / and has no ?, and path and query have only characters of a URI",
+            "the path has no ? and no #, and path and query have only characters of a URI".into(),
         );
     }
+    let path = match normal_path(&request.path) {
+        Ok(path) if path.len() <= PATH_MAX => path.into_owned(),
+        Ok(_) => return invalid(format!("the path has more than {PATH_MAX} bytes")),
+        Err(error) => return invalid(error.to_string()),
+    };
+    let mut header_bytes: usize = 0;
     for header in &request.headers {
         if http::HeaderName::from_bytes(header.name.as_bytes()).is_err()
             || http::HeaderValue::from_bytes(&header.value).is_err()
         {
-            return Err(Error::InvalidRequest(format!("the header {:?} can't be sent", header.name)));
+            return invalid(format!("the header {:?} can't be sent", header.name));
         }
+        header_bytes = header_bytes.saturating_add(header.name.len() + header.value.len() + 4);
+    }
+    if request.headers.len() > HEADER_LINES_MAX || header_bytes > HEADERS_MAX {
+        return invalid(format!(
+            "there are more than {HEADER_LINES_MAX} headers, or they have more than {HEADERS_MAX} bytes"
+        ));
     }
     if request.body.len() > body_max {
-        return Err(Error::InvalidRequest(format!("the body has more than {body_max} bytes")));
+        return invalid(format!("the body has more than {body_max} bytes"));
     }
-    Ok(())
+    let query = request.query.as_deref().map(|query| normal_query(query).into_owned());
+    Ok(OutgoingRequest { path, query, ..request })
 }

@@ -52,6 +52,16 @@ pub enum DeployError {
     /// Handlers of the version before did not end in time.
     #[error("handlers of the version that serves did not end within {} ms; try again, or deploy it with --allow-pause", .0.as_millis())]
     Drain(Duration),
+    /// COMMIT failed, and which version is active after a crash is not known.
+    #[error(
+        "{why}; {serves} serves now; deploy it again, or look with `bulkhead versions` after the next start"
+    )]
+    OutcomeUnknown {
+        /// The version that serves now.
+        serves: String,
+        /// What failed, and what is known.
+        why: String,
+    },
     /// A database can't be read or written, or a migration failed.
     #[error(transparent)]
     Store(#[from] StoreError),

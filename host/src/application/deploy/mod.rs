@@ -13,12 +13,13 @@
 //!   another version. Requests wait in their queues; what is not done in the time that they can wait is given up, and the version
 //!   before goes on.
 
-mod crash;
+pub(super) mod crash;
 mod error;
 mod rehearsal;
 mod report;
 mod rollback;
 mod switch;
+mod warnings;
 
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -40,6 +41,7 @@ use super::versions::{HISTORY, read_source};
 use super::{Application, Maintenance, load};
 use crate::interface::problems;
 use crate::manifest::ServiceEntry;
+use crate::telemetry::one_line;
 
 /// How long who changes no schema waits for the writer lease: others have it for a batch at a time.
 pub(super) const LEASE_WAIT: Duration = Duration::from_secs(5);
@@ -83,6 +85,25 @@ impl Application {
         self.current_progress().clone()
     }
 
+    /// How long requests to a service may wait while nobody runs its handlers, if they are to have `own` from now on: half of the time that
+    /// they have, so that the other half is left to answer them. Those of services that call it, by whatever way, are among them.
+    pub(super) fn pause_allowed(&self, service: &str, own: Duration) -> Duration {
+        let manifest = self.manifest();
+        let mut waiting = vec![service];
+        let mut seen = 0;
+        while let Some(&called) = waiting.get(seen) {
+            let callers =
+                manifest.services.iter().filter(|(_, entry)| entry.spec.grants.calls.contains(called));
+            let new: Vec<&str> =
+                callers.map(|(name, _)| name.as_str()).filter(|name| !waiting.contains(name)).collect();
+            waiting.extend(new);
+            seen += 1;
+        }
+        let times = waiting.iter().filter_map(|name| manifest.services.get(*name));
+        let times = times.map(|entry| entry.spec.limits.request_timeout);
+        times.fold(own, Duration::min) / 2
+    }
+
     fn current_progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,6 +124,8 @@ struct Deploy<'a> {
     migrates: bool,
     /// It is a version that has to prove itself.
     is_new: bool,
+    /// Why the switch is not final, if it is not.
+    unsettled: Option<String>,
     report: Deployed,
 }
 
@@ -132,16 +155,32 @@ impl<'a> Deploy<'a> {
             steps: Vec::new(),
             migrations: Vec::new(),
             tables: Vec::new(),
+            warnings: Vec::new(),
             pause_milliseconds: None,
             milliseconds: 0.0,
             probation_seconds: 0,
         };
-        let (migrates, is_new) = (false, false);
-        Ok(Self { application, consumer, ledger, entry, how, options, started, migrates, is_new, report })
+        let (migrates, is_new, unsettled) = (false, false, None);
+        Ok(Self {
+            application,
+            consumer,
+            ledger,
+            entry,
+            how,
+            options,
+            started,
+            migrates,
+            is_new,
+            unsettled,
+            report,
+        })
     }
 
     fn run(mut self, bytes: &[u8]) -> Result<Deployed, DeployError> {
-        let result = self.go(bytes);
+        let result = self.go(bytes).and_then(|()| match self.unsettled.take() {
+            None => Ok(()),
+            Some(why) => Err(DeployError::OutcomeUnknown { serves: self.report.version.clone(), why }),
+        });
         self.application.current_progress().running = None;
         let (name, how) = (&self.report.service, self.how.name());
         match &result {
@@ -149,7 +188,10 @@ impl<'a> Deploy<'a> {
                 let (version, outcome) = (&self.report.version, self.report.outcome);
                 tracing::info!(service = name, version, ?outcome, how, "a deploy ended");
             }
-            Err(error) => tracing::warn!(service = name, %error, how, "a deploy was refused"),
+            Err(error) => {
+                let version = &self.report.version;
+                tracing::warn!(service = name, version, error = one_line(error), how, "a deploy was refused");
+            }
         }
         result?;
         self.report.milliseconds = milliseconds(self.started.elapsed());
@@ -208,7 +250,19 @@ impl<'a> Deploy<'a> {
         let (undo, apply) = self.ledger.plan(&upgrade).map_err(|error| self.refused(error))?;
         self.migrates = !(undo.is_empty() && apply.is_empty());
         self.is_new = !goes_back && !self.migrates && !is_active;
-        let took = if self.migrates { self.rehearse(&upgrade)? } else { Duration::ZERO };
+        let steps: Vec<_> =
+            component.migrations.iter().filter(|step| apply.contains(&step.version)).collect();
+        self.report.warnings = warnings::irreversible(&name, &self.report.before, &steps);
+        let statements = match self.consumer.database() {
+            Some(_) => cache.gently(|| bulkhead_build::statements(bytes)),
+            None => Vec::new(),
+        };
+        let took = if self.migrates {
+            self.rehearse(&upgrade, &statements)?
+        } else {
+            self.report.warnings.extend(warnings::unsuited(&self.ledger.unsuited(&statements)?));
+            Duration::ZERO
+        };
         if self.options.dry_run {
             self.report.outcome = Outcome::Tried;
             return Ok(());
@@ -230,7 +284,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// Tries the migrations on a copy, and says how long they took; refused where requests would wait for too long.
-    fn rehearse(&mut self, upgrade: &Upgrade<'_>) -> Result<Duration, DeployError> {
+    fn rehearse(&mut self, upgrade: &Upgrade<'_>, statements: &[String]) -> Result<Duration, DeployError> {
         let application = Arc::clone(self.application);
         let (name, ledger) = (self.report.service.clone(), Arc::clone(&self.ledger));
         let limit = if self.options.allow_pause { PAUSE_MAX } else { REHEARSAL_MAX };
@@ -243,7 +297,8 @@ impl<'a> Deploy<'a> {
                 application.versions.make(&name).map_err(|error| DeployError::Host(error.to_string()))?;
             has_room_for_copy(&ledger, &folder)?;
             let until = Instant::now() + limit;
-            let rehearsal = rehearse(&ledger, upgrade, (&folder, storage), until).map_err(refused)?;
+            let rehearsal =
+                rehearse(&ledger, (upgrade, statements), (&folder, storage), until).map_err(refused)?;
             let detail = match rehearsal.migrations.as_slice() {
                 [only] => format!("V{:04} in {:.1} ms", only.version, milliseconds(rehearsal.took)),
                 all => format!("{} migrations in {:.1} ms", all.len(), milliseconds(rehearsal.took)),
@@ -253,6 +308,7 @@ impl<'a> Deploy<'a> {
         Point::Rehearsed.reach();
         self.report.migrations = rehearsal.migrations;
         self.report.tables = rehearsal.tables;
+        self.report.warnings.extend(rehearsal.warnings);
         let took = rehearsal.took;
         if !self.options.allow_pause {
             let allowed = self.allowed();
@@ -272,23 +328,8 @@ impl<'a> Deploy<'a> {
         Ok(took)
     }
 
-    /// How long requests may wait: half of the time that they have, so that the other half is left to answer them. Those of services that
-    /// call this one, by whatever way, are among them.
     fn allowed(&self) -> Duration {
-        let manifest = self.application.manifest();
-        let mut waiting = vec![self.report.service.as_str()];
-        let mut seen = 0;
-        while let Some(&called) = waiting.get(seen) {
-            let callers =
-                manifest.services.iter().filter(|(_, entry)| entry.spec.grants.calls.contains(called));
-            let new: Vec<&str> =
-                callers.map(|(name, _)| name.as_str()).filter(|name| !waiting.contains(name)).collect();
-            waiting.extend(new);
-            seen += 1;
-        }
-        let times = waiting.iter().filter_map(|name| manifest.services.get(*name));
-        let times = times.map(|entry| entry.spec.limits.request_timeout);
-        times.fold(self.entry.spec.limits.request_timeout, Duration::min) / 2
+        self.application.pause_allowed(&self.report.service, self.entry.spec.limits.request_timeout)
     }
 
     /// How many requests may stand in a queue when the schema begins to change: half of those that there is room for, so that the other
@@ -363,7 +404,10 @@ fn has_room_for_copy(database: &Database, folder: &Path) -> Result<(), DeployErr
 fn refused(error: StoreError) -> DeployError {
     match error {
         StoreError::Migration { source, .. }
-            if !matches!(*source, MigrationError::Host(_) | MigrationError::Commit(_)) =>
+            if !matches!(
+                *source,
+                MigrationError::Host(_) | MigrationError::Commit(_) | MigrationError::OutcomeUnknown { .. }
+            ) =>
         {
             DeployError::Refused(vec![source.to_string()])
         }

@@ -8,6 +8,7 @@ use bulkhead_store::{Database, FileIdentity, Inspector, StoreError, Upgrade};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::report::{MigrationReport, TableReport, milliseconds};
+use super::warnings;
 use crate::application::rebuild::remove;
 
 /// The file of the copy, in the folder of the service's versions.
@@ -19,19 +20,22 @@ pub(super) struct Rehearsal {
     pub(super) tables: Vec<TableReport>,
     /// How long it took from BEGIN to COMMIT.
     pub(super) took: Duration,
+    /// Of statements that the new schema does not suit.
+    pub(super) warnings: Vec<String>,
 }
 
-/// Copies the database into a folder, with room for so many bytes, and brings the copy to the new schema. The copy goes in any case.
+/// Copies the database into a folder, with room for so many bytes, brings the copy to the new schema, and tries there what undoes that, and
+/// the component's statements. The copy goes in any case.
 pub(super) fn rehearse(
     database: &Database,
-    upgrade: &Upgrade<'_>,
+    (upgrade, statements): (&Upgrade<'_>, &[String]),
     (folder, storage): (&Path, u64),
     until: Instant,
 ) -> Result<Rehearsal, StoreError> {
     let path = folder.join(COPY);
     remove(&path);
     let upgrade = Upgrade { until: Some(until), ..*upgrade };
-    let rehearsed = on_copy(database, &upgrade, (&path, storage), until);
+    let rehearsed = on_copy(database, (&upgrade, statements), (&path, storage), until);
     remove(&path);
     rehearsed
 }
@@ -43,7 +47,7 @@ pub(in crate::application) fn remove_leftover(folder: &Path) {
 
 fn on_copy(
     database: &Database,
-    upgrade: &Upgrade<'_>,
+    (upgrade, statements): (&Upgrade<'_>, &[String]),
     (path, storage): (&Path, u64),
     until: Instant,
 ) -> Result<Rehearsal, StoreError> {
@@ -51,9 +55,7 @@ fn on_copy(
     FileIdentity::of(path)?;
     let copy = database.copy_to(path, storage, until)?;
     let before = counts(&copy, until)?;
-    let started = Instant::now();
-    let outcome = copy.upgrade(upgrade, &rfc3339(SystemClock.now()))?;
-    let took = started.elapsed();
+    let (outcome, took) = copy.rehearse(upgrade, &rfc3339(SystemClock.now()))?;
     let mut after = counts(&copy, until)?;
     let mut tables: Vec<TableReport> = before
         .into_iter()
@@ -64,17 +66,21 @@ fn on_copy(
         before: None,
         after: Some(after),
     }));
+    let has_reverse =
+        |version| upgrade.migrations.iter().any(|step| step.version == version && step.reverse.is_some());
     let report = |undone: bool| {
         move |step: &bulkhead_store::Step| MigrationReport {
             version: step.version,
             name: step.name.clone(),
             undone,
+            reversible: undone || has_reverse(step.version),
             milliseconds: milliseconds(step.took),
         }
     };
     let migrations =
         outcome.undone.iter().map(report(true)).chain(outcome.applied.iter().map(report(false))).collect();
-    Ok(Rehearsal { migrations, tables, took })
+    let warnings = warnings::unsuited(&copy.unsuited(statements)?);
+    Ok(Rehearsal { migrations, tables, took, warnings })
 }
 
 /// How many rows each of the service's own tables has.

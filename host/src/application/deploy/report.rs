@@ -37,6 +37,8 @@ pub struct MigrationReport {
     pub name: String,
     /// Whether it is undone, and not applied.
     pub undone: bool,
+    /// Whether it has what undoes it.
+    pub reversible: bool,
     /// How long its statements ran.
     pub milliseconds: f64,
 }
@@ -71,6 +73,8 @@ pub struct Deployed {
     pub migrations: Vec<MigrationReport>,
     /// The tables, with how many rows they have before and after the migrations.
     pub tables: Vec<TableReport>,
+    /// What is no reason to refuse it, and is to be known.
+    pub warnings: Vec<String>,
     /// How long requests waited for the switch; none where nobody had to.
     pub pause_milliseconds: Option<f64>,
     /// From the call until it served.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::{Component, Held, NotHeld, Release, ServiceDatabase};
-use bulkhead_store::{MigrationError, StoreError, Upgrade, Upgrader};
+use bulkhead_store::{Seen, Upgrade, Upgrader};
 use bulkhead_types::limits::{ANSWER_GRACE, PAUSE_MAX};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
@@ -13,11 +13,6 @@ use super::report::milliseconds;
 use super::{Deploy, DeployError, LEASE_WAIT, refused};
 use crate::application::probation;
 use crate::application::reload::EdgeChange;
-
-/// Looks at the row of the active version, where it can't be read.
-const LOOKS: u32 = 20;
-/// The time between two of them.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 impl Deploy<'_> {
     /// Makes the version the active one, durably, and then has it serve. `took` is what its migrations took in the rehearsal.
@@ -89,7 +84,8 @@ impl Deploy<'_> {
         let upgrader = self.ledger.upgrader()?;
         let deadline = Instant::now() + LEASE_WAIT;
         let recorded = self.consumer.exclusively(deadline, || self.record(&upgrader, upgrade));
-        recorded.map_err(|error| DeployError::Host(format!("write the version: {error}; try again")))??;
+        self.unsettled = recorded
+            .map_err(|error| DeployError::Host(format!("write the version: {error}; try again")))??;
         Point::Committed.reach();
         self.serve(component, self.consumer.database(), change, None);
         Ok(())
@@ -116,7 +112,7 @@ impl Deploy<'_> {
         Point::Held.reach();
         let upgrade = Upgrade { until: Some(until), ..*upgrade };
         let recorded = self.consumer.exclusively(until, || self.record(&upgrader, &upgrade));
-        recorded.map_err(|_| DeployError::Drain(longest))??;
+        self.unsettled = recorded.map_err(|_| DeployError::Drain(longest))??;
         Point::Committed.reach();
         // The old writer, and all readers, know the schema of before.
         let database = self.consumer.database().map(|database| Arc::new(database.reopened()));
@@ -125,37 +121,24 @@ impl Deploy<'_> {
         Ok(pause)
     }
 
-    /// Writes the version, and the schema with it, in one transaction.
-    fn record(&self, upgrader: &Upgrader<'_>, upgrade: &Upgrade<'_>) -> Result<(), DeployError> {
-        let recorded = upgrader.upgrade(upgrade, &rfc3339(SystemClock.now()));
-        let Err(error) = recorded else { return Ok(()) };
-        let is_commit = |error: &StoreError| match error {
-            StoreError::Migration { source, .. } => matches!(**source, MigrationError::Commit(_)),
-            _ => false,
-        };
-        if !is_commit(&error) {
-            return Err(refused(error));
-        }
-        // A COMMIT that failed is ambiguous: the row tells.
-        for _ in 0..LOOKS {
-            match self.ledger.active() {
-                Ok(Some(active)) if Some(&active) == upgrade.activation => {
-                    tracing::warn!(service = self.report.service, %error, "a version's commit failed, and is durable");
-                    return Ok(());
-                }
-                Ok(_) => return Err(refused(error)),
-                Err(unreadable) => {
-                    tracing::error!(service = self.report.service, %unreadable, "which version is active can't be read");
-                    std::thread::sleep(BETWEEN_LOOKS);
-                }
+    /// Writes the version, and the schema with it, in one transaction. Gives why that is not final, where the database has them and may lose
+    /// them: then the version serves all the same, for whoever serves goes with the schema that all connections see.
+    fn record(&self, upgrader: &Upgrader<'_>, upgrade: &Upgrade<'_>) -> Result<Option<String>, DeployError> {
+        let Err(error) = upgrader.upgrade(upgrade, &rfc3339(SystemClock.now())) else { return Ok(None) };
+        let Some(seen) = error.unknown_outcome() else { return Err(refused(error)) };
+        let why = error.to_string();
+        match seen {
+            Seen::New => Ok(Some(why)),
+            Seen::Unreadable if self.migrates => {
+                // Neither version may go on: code of the one could meet the schema of the other. A new start finds out.
+                tracing::error!(service = self.report.service, %error, "which version is active can't be told: the host ends");
+                std::process::abort()
+            }
+            // The version before goes on, with the schema that it knows.
+            Seen::Before | Seen::Unreadable => {
+                Err(DeployError::OutcomeUnknown { serves: self.report.before.clone(), why })
             }
         }
-        if !self.migrates {
-            return Err(refused(error));
-        }
-        // Neither version may go on: code of the one could meet the schema of the other. A new start finds out.
-        tracing::error!(service = self.report.service, %error, "which version is active can't be told: the host ends");
-        std::process::abort()
     }
 
     /// From the next handler on it is this version that serves.

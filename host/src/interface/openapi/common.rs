@@ -56,9 +56,9 @@ const RESPONSES: [(&str, &str, Option<&str>); 10] = [
     ("Invalid", "Something in the body or the query can't be: `errors` lists all of it.", None),
     (
         "Failed",
-        "- 500: the service failed, and nothing that it wrote was kept; or the outcome of the commit is unknown.\n\
+        "- 500: the service failed, and nothing that it wrote was kept.\n\
          - 503: there is no room at present, or the change could not be committed. Nothing was done: try again after the seconds of \
-         `Retry-After`.\n\
+         `Retry-After`. Or, with the code `outcome-unknown` and no `Retry-After`: nobody can say whether the change was made.\n\
          - 504: the deadline passed, and nothing was done.\n\
          - 507: the service's database is full, and nothing was written.\n",
         None,

@@ -20,6 +20,7 @@ fn route(method: &str, path: &str) -> Route {
         problems: Vec::new(),
         access: Access::Public,
         computes: false,
+        repeatable: false,
     }
 }
 

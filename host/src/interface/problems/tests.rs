@@ -23,6 +23,7 @@ fn route(method: &str, path: &str, problems: &[&Problem]) -> Route {
         problems: problems.iter().copied().cloned().collect(),
         access: Access::Public,
         computes: false,
+        repeatable: false,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Migration, Upgrade};
+use super::{Migration, Seen, Upgrade};
+use crate::failing_sync::{FailingSync, crashed, read};
 use crate::{Activation, Database, How, Settings};
 
 fn migration(version: u32, sql: &str) -> Migration {
@@ -71,12 +72,79 @@ fn refused_or_failed_migration_changes_nothing() {
             ("CREATE TABLE t (a, b DEFAULT CURRENT_TIMESTAMP)", "CURRENT_TIMESTAMP"),
             ("ALTER TABLE child RENAME TO _bulkhead_child", "are the host's"),
             ("CREATE TABLE t (a REFERENCES _bulkhead_outbox (sequence))", "are the host's"),
+            ("VACUUM INTO '/tmp/never.db'", "VACUUM"),
+            ("DETACH main", "one database"),
+            ("CREATE TEMP TABLE t (a)", "temporary objects"),
+            ("PRAGMA user_version = 99", "PRAGMA user_version"),
+            ("PRAGMA journal_mode = DELETE", "PRAGMA journal_mode"),
+            ("UPDATE sqlite_schema SET sql = ''", "may not be modified"),
+            ("INSERT INTO _bulkhead_timer (sequence) VALUES (1)", "is the host's"),
+            (
+                "CREATE VIEW v AS SELECT data FROM _bulkhead_outbox; CREATE TABLE t AS SELECT * FROM v",
+                "is the host's",
+            ),
+            (
+                "CREATE TRIGGER t AFTER UPDATE ON parent BEGIN DELETE FROM _bulkhead_timer; END; UPDATE parent SET id = 1",
+                "is the host's",
+            ),
+            (
+                "CREATE VIRTUAL TABLE v USING fts5 (data, content = '_bulkhead_outbox'); INSERT INTO v (v) VALUES ('rebuild')",
+                "",
+            ),
+            ("CREATE VIRTUAL TABLE _bulkhead USING fts5 (data)", "are the host's"),
+            ("CREATE INDEX _bulkhead_i ON parent (name)", "are the host's"),
+            ("ANALYZE", "are the host's"),
         ] {
             let error = database.migrate(&[migration(1, CREATE), migration(2, sql)], "now").unwrap_err();
             assert!(error.to_string().contains(message), "{sql}: {error}");
             assert_eq!(count(database, "parent"), 1, "{sql}");
             assert_eq!(count(database, "_bulkhead_migration"), 1, "{sql}");
         }
+    });
+}
+
+/// SQLite keeps in tables of its own what it knows of all tables: to write to the rows of the host's would stop its events, or slow it.
+#[test]
+fn migration_can_not_change_what_sqlite_keeps_of_the_hosts_tables() {
+    with_database(|database| {
+        database.migrate(&[migration(1, CREATE)], "now").unwrap();
+        let connection = database.open_writer().unwrap().connection;
+        let event = "INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 't', 's', 'now', '', '{}')";
+        connection.execute_batch(event).unwrap();
+        for sql in [
+            "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = '_bulkhead_outbox'",
+            "UPDATE sqlite_sequence SET seq = 9223372036854775807",
+            "INSERT INTO sqlite_sequence VALUES ('_bulkhead_timer', 9223372036854775807)",
+            "DELETE FROM sqlite_sequence",
+            "UPDATE sqlite_sequence SET name = '_bulkhead_other' WHERE name = '_bulkhead_outbox'",
+            "UPDATE sqlite_sequence SET name = 'parent' WHERE name = '_bulkhead_outbox'",
+            "CREATE TRIGGER t AFTER UPDATE ON parent BEGIN UPDATE sqlite_sequence SET seq = 70; END; UPDATE parent SET id = 1",
+            "ANALYZE parent; INSERT INTO sqlite_stat1 VALUES ('_bulkhead_outbox', '_bulkhead_outbox_by_subject', '1 1')",
+            "ANALYZE parent; INSERT INTO sqlite_stat4 (tbl, idx) VALUES ('_bulkhead_outbox', '_bulkhead_outbox_by_subject')",
+        ] {
+            let error = database.migrate(&[migration(1, CREATE), migration(2, sql)], "now").unwrap_err();
+            assert!(error.to_string().contains("says of the host's tables"), "{sql}: {error}");
+            connection.execute_batch(event).unwrap();
+        }
+    });
+}
+
+#[test]
+fn sequence_of_a_services_own_table_stays_its_own_through_a_rebuild() {
+    with_database(|database| {
+        let create = "CREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT) STRICT;
+            INSERT INTO note VALUES (7, 'a'), (40, 'b'); DELETE FROM note WHERE id = 40;";
+        let rebuild = "CREATE TABLE note_new (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL) STRICT;
+            INSERT INTO note_new SELECT * FROM note;
+            UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'note') WHERE name = 'note_new';
+            DROP TABLE note; ALTER TABLE note_new RENAME TO note; ANALYZE note;";
+        database.migrate(&[migration(1, create), migration(2, rebuild)], "now").unwrap();
+        let connection = database.open_writer().unwrap().connection;
+        let next = "INSERT INTO note (body) VALUES ('c') RETURNING id";
+        assert_eq!(connection.query_row(next, [], |row| row.get::<_, i64>(0)), Ok(41));
+        let dropped = [migration(1, create), migration(2, rebuild), migration(3, "DROP TABLE note")];
+        database.migrate(&dropped, "now").unwrap();
+        assert_eq!(count(database, "sqlite_sequence WHERE name LIKE 'note%'"), 0);
     });
 }
 
@@ -158,6 +226,60 @@ fn schema_goes_back_by_reverse_sql_and_the_version_with_it() {
     });
 }
 
+/// On rows that are there, before it is needed.
+#[test]
+fn reverse_sql_that_fails_or_leaves_another_schema_is_found_in_the_rehearsal() {
+    let add = "ALTER TABLE child ADD COLUMN note TEXT; CREATE INDEX child_note ON child (note); UPDATE child SET note = 'x'";
+    let all = "DROP INDEX child_note; ALTER TABLE child DROP COLUMN note";
+    let rebuilt = "DROP INDEX child_note; CREATE TABLE child_old (id INTEGER PRIMARY KEY,
+            parent INTEGER NOT NULL REFERENCES \"parent\" (id) ON DELETE CASCADE) STRICT;
+        INSERT INTO child_old SELECT id, parent FROM child; DROP TABLE child; ALTER TABLE child_old RENAME TO child;";
+    for (second, reverse, told) in [
+        (add, all, ""),
+        (add, rebuilt, ""),
+        (
+            add,
+            "DROP INDEX child_note",
+            "the schema that was there before: table child has `note text`; correct it",
+        ),
+        (add, "SELECT 1", "table child has `note text`; index child_note is left"),
+        (add, "DROP INDEX child_note; ALTER TABLE child DROP COLUMN missing", "step_2 fails: no such column"),
+        (add, "DROP TABLE child", "table child is missing"),
+        (
+            add,
+            "DROP INDEX child_note; ALTER TABLE child DROP COLUMN note; DELETE FROM parent",
+            "point nowhere",
+        ),
+        ("CREATE TABLE t (a)", "DROP TABLE t; DROP TABLE _bulkhead_outbox", "are the host's"),
+        ("DROP TABLE child", "CREATE TABLE child (id INTEGER PRIMARY KEY)", "table child lacks"),
+    ] {
+        with_database(|database| {
+            let first = migration(1, CREATE);
+            database.migrate(std::slice::from_ref(&first), "now").unwrap();
+            let steps = [
+                first,
+                undoable(2, second, reverse),
+                undoable(3, "CREATE TABLE last (a)", "DROP TABLE last"),
+            ];
+            let upgrade = Upgrade { migrations: &steps, ..Upgrade::default() };
+            match database.rehearse(&upgrade, "now") {
+                Ok((outcome, _)) => {
+                    assert_eq!(told, "", "{reverse}");
+                    assert_eq!(outcome.applied_versions(), [2, 3]);
+                    assert_eq!(
+                        count(database, "child WHERE note = 'x'"),
+                        2,
+                        "the copy has what the steps made"
+                    );
+                }
+                Err(error) => {
+                    assert!(!told.is_empty() && error.to_string().contains(told), "{reverse}: {error}");
+                }
+            }
+        });
+    }
+}
+
 #[test]
 fn what_fails_on_the_way_leaves_schema_and_version() {
     with_database(|database| {
@@ -184,6 +306,41 @@ fn what_fails_on_the_way_leaves_schema_and_version() {
             assert_eq!(count(database, "sqlite_schema WHERE name = 'a'"), 0);
         }
     });
+}
+
+/// The steps and the row of the version are one transaction, and what was said of its COMMIT holds after a crash.
+#[test]
+fn upgrade_whose_sync_failed_is_undone_for_good_or_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let syncs = FailingSync::of(&path);
+    let database = Database::open(Settings { path: path.clone(), storage: 1 << 30 }).unwrap();
+    let upgrade_to = |migrations: &[Migration], version: &str| {
+        let activation = activation(version);
+        let upgrade = Upgrade { migrations, activation: Some(&activation), ..Upgrade::default() };
+        database.upgrade(&upgrade, "now")
+    };
+    let (first, second) =
+        ([migration(1, CREATE)], [migration(1, CREATE), migration(2, "CREATE TABLE t (a)")]);
+    // It has the index of the log, as the readers of a host do.
+    let reader = database.open_reader().unwrap();
+    upgrade_to(&first, "first").unwrap();
+    let state = "SELECT sha256 || (SELECT count(*) FROM sqlite_schema WHERE name = 't') FROM _bulkhead_version ORDER BY number DESC LIMIT 1";
+
+    syncs.fail(1);
+    let error = upgrade_to(&second, "second").unwrap_err();
+    assert_eq!(error.unknown_outcome(), None, "{error}");
+    assert!(error.to_string().contains("the database is as it was"), "{error}");
+    assert_eq!(read(&syncs.copy_at_failure(), state), ["second1"], "it would have been back");
+    assert_eq!(read(&crashed(&path), state), ["first0"], "it is never back");
+
+    syncs.fail(usize::MAX);
+    let error = upgrade_to(&second, "second").unwrap_err();
+    assert_eq!(error.unknown_outcome(), Some(Seen::Before), "{error}");
+    syncs.fail(0);
+    upgrade_to(&second, "third").unwrap();
+    assert_eq!(read(&crashed(&path), state), ["third1"]);
+    drop(reader);
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::{NAMES, STEPS};
-use crate::{Database, LogReader, Migration, Settings, StoreError};
+use crate::{
+    Commit, Database, Ended, InboxReader, LogReader, Migration, Settings, StoreError, Writer, WriterOptions,
+};
 
 fn open(path: &Path) -> Result<std::sync::Arc<Database>, StoreError> {
     Database::open(Settings { path: path.to_owned(), storage: 1 << 30 })
@@ -107,6 +109,27 @@ fn database_of_the_first_version_is_brought_forward_with_its_log() {
 }
 
 #[test]
+fn events_of_the_first_version_are_erased_as_others_are() {
+    in_folder(|path| {
+        make_first_version(&path);
+        let database = open(&path).unwrap();
+        let options = WriterOptions::default();
+        let writer =
+            Writer::<()>::open(std::sync::Arc::clone(&database), options, std::sync::Arc::new(|_| {}));
+        let writer = writer.unwrap();
+        let lease = writer.acquire(std::time::Instant::now() + std::time::Duration::from_secs(60));
+        let mut unit = lease.unwrap().begin().map_err(|(_, error)| error).unwrap();
+        assert_eq!(unit.erase("a"), Ok(1));
+        let (mut lease, ended) = unit.finish(true);
+        assert!(matches!(ended, Ended::Kept { .. }), "{ended:?}");
+        assert!(matches!(lease.commit(), Commit::Durable(_)));
+        let log = LogReader::open(&database).unwrap();
+        assert!(log.read(1, 1).unwrap()[0].data.is_empty());
+        assert_eq!(log.damages().unwrap(), []);
+    });
+}
+
+#[test]
 fn service_goes_on_with_what_the_first_version_left() {
     in_folder(|path| {
         make_first_version(&path);
@@ -144,6 +167,38 @@ fn database_that_was_brought_forward_has_the_tables_of_a_new_one() {
         for name in NAMES {
             assert!(new.lines().any(|line| line.split(' ').next() == Some(name)), "{name} is not in\n{new}");
         }
+    });
+}
+
+/// What the third version left: timers, and parked events of which nothing says which is the first.
+#[test]
+fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_is_brought_forward() {
+    in_folder(|path| {
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(&STEPS[..3].concat()).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO _bulkhead_meta (id, log, batch, secret) VALUES (1, '00112233445566778899aabbccddeeff', 41, x'07');
+                 PRAGMA user_version = 3;
+                 INSERT INTO _bulkhead_timer (id, type, subject, time, trace_id, data, due_ms, parked) VALUES
+                     ('t1', 'k', 's', 'n', 't', '{}', 1, 0), ('t2', 'k', 's', 'n', 't', '{}', 2, 1), ('t3', 'k', 's', 'n', 't', '{}', 3, 0);
+                 INSERT INTO _bulkhead_parked
+                     (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason) VALUES
+                     ('a', 1, 'i', 'k', 'x', 't', 'dead', 12, 1, 1, ''), ('a', 2, 'i', 'k', 'x', 't', 'parked', 3, 9, 1, ''),
+                     ('a', 3, 'i', 'k', 'x', 't', 'parked', 0, 1, 1, ''), ('a', 4, 'i', 'k', 'y', 't', 'parked', 1, 2, 1, ''),
+                     ('b', 2, 'i', 'k', 'x', 't', 'parked', 1, 3, 1, '');",
+            )
+            .unwrap();
+        drop(connection);
+        let database = open(&path).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        assert_eq!(text(&connection, "SELECT timers || '' FROM _bulkhead_meta"), "3");
+        let first = "SELECT group_concat(name, ' ') FROM (
+                         SELECT producer || sequence AS name FROM _bulkhead_parked WHERE first = 1 ORDER BY 1)";
+        assert_eq!(text(&connection, first), "a2 a4 b2");
+        let next =
+            InboxReader::open(&database).unwrap().next_parked(std::time::Duration::from_secs(1)).unwrap();
+        assert_eq!(next.0.map(|row| (row.producer, row.sequence)), Some(("a".to_owned(), 4)));
     });
 }
 
@@ -207,6 +262,29 @@ fn database_of_a_later_host_is_refused_and_left_as_it_is() {
         }
         later(STEPS.len());
         open(&path).unwrap();
+    });
+}
+
+#[test]
+fn database_without_a_number_for_the_next_event_is_refused_and_says_what_to_do() {
+    in_folder(|path| {
+        drop(open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        let event = "INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 't', 's', 'now', '', '{}')";
+        connection.execute_batch(event).unwrap();
+        let altered = "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = '_bulkhead_outbox'";
+        connection.execute_batch(altered).unwrap();
+        assert!(connection.execute_batch(event).is_err());
+        let Err(error) = open(&path) else { panic!("opened") };
+        let error = error.to_string();
+        let Err(examined) = Database::examine(&path) else { panic!("examined") };
+        assert!(examined.to_string().contains("9223372036854775807"), "{examined}");
+        // What it says to do is what helps.
+        let (_, remedy) = error.split_once("by hand: ").unwrap_or_else(|| panic!("{error}"));
+        connection.execute_batch(remedy).unwrap();
+        open(&path).unwrap();
+        connection.execute_batch(event).unwrap();
+        assert_eq!(text(&connection, "SELECT max(sequence) || '' FROM _bulkhead_outbox"), "2");
     });
 }
 

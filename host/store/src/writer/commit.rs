@@ -1,12 +1,16 @@
 //! Making a batch durable.
 //!
-//! A failed COMMIT is ambiguous: the log may hold the batch. Each batch that wrote anything writes its number to a host row;
-//! after a failure the database is opened again, and the row tells.
+//! A failed COMMIT is ambiguous: the write-ahead log may hold the batch. Each batch that wrote anything writes its number to a host row;
+//! after a failure the database is opened again, and the row tells. That alone is not final: what is not there may be back after a crash.
+//!
+//! Invariant: members are told that their batch was undone, or run again, only once a later commit has succeeded (`settle.rs`). Until then
+//! the outcome is unknown, and so they are told.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::lease::Lease;
+use super::session::CommitFailure;
 use super::unit::Loss;
 
 /// What became of a batch.
@@ -14,14 +18,14 @@ use super::unit::Loss;
 pub enum Commit<M> {
     /// It is durable: the answers of these members may leave.
     Durable(Vec<M>),
-    /// It is not in the database: these members are to be run again.
+    /// It is not in the database, and never will be: these members are to be run again.
     Lost {
         /// The members, in their order.
         members: Vec<M>,
         /// What COMMIT said.
         loss: Loss,
     },
-    /// COMMIT failed and the database can't be opened again: nobody can tell.
+    /// COMMIT failed, and so did what was to make it final: after a crash the batch may be in the database.
     Unknown {
         /// The members, in their order.
         members: Vec<M>,
@@ -30,6 +34,9 @@ pub enum Commit<M> {
     },
 }
 
+/// What SQLite says where a test has it fail.
+const MADE: &str = "disk I/O error (made by the test)";
+
 /// A failure that a test has a COMMIT meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitFault {
@@ -37,6 +44,8 @@ pub enum CommitFault {
     BeforeDurable,
     /// It is, and COMMIT says that it failed.
     AfterDurable,
+    /// It is not, and nobody can tell.
+    Unknown,
 }
 
 /// The failures that the next commits of a writer meet, in their order: none, but for a test.
@@ -69,46 +78,69 @@ impl<M> Lease<M> {
         }
         let number = session.number + 1;
         let wrote = session.was_written();
-        let result = self.run_commit(number);
+        let (result, settles) = self.run_commit(number);
         let session = self.session();
-        match result {
+        session.number = if wrote { number } else { session.number };
+        let reason = match result {
             Ok(()) => {
                 session.batch = None;
-                session.number = if wrote { number } else { session.number };
                 self.tell();
-                Commit::Durable(members)
+                return Commit::Durable(members);
             }
-            Err(reason) => match session.reopen() {
-                Ok(found) => {
-                    session.number = found;
-                    tracing::warn!(%reason, durable = found == number, "a commit failed");
-                    if found == number {
-                        self.tell();
-                        Commit::Durable(members)
-                    } else {
-                        session.losses.note();
-                        session.timers = false;
-                        Commit::Lost { members, loss: Loss::Commit(reason) }
-                    }
+            Err(CommitFailure::Undone(loss)) => {
+                tracing::warn!(%loss, durable = false, "a commit failed");
+                session.close();
+                return self.lost(members, loss);
+            }
+            // There is nothing that could come back.
+            Err(CommitFailure::Ambiguous(reason)) if !wrote => {
+                session.close();
+                return self.lost(members, Loss::Commit(reason));
+            }
+            Err(CommitFailure::Ambiguous(reason)) => reason,
+        };
+        let settled = if settles {
+            session.settle()
+        } else {
+            session.leave_unsettled();
+            Err(MADE.to_owned())
+        };
+        match settled {
+            Ok(durable) => {
+                tracing::warn!(reason, durable, "a commit failed");
+                if durable {
+                    self.tell();
+                    Commit::Durable(members)
+                } else {
+                    self.lost(members, Loss::Commit(reason))
                 }
-                Err(error) => {
-                    tracing::error!(%reason, %error, "a commit failed, and what became of it can't be told");
-                    Commit::Unknown { members, reason }
-                }
-            },
+            }
+            Err(error) => {
+                tracing::error!(reason, error, "a commit failed, and what became of it is unknown");
+                Commit::Unknown { members, reason }
+            }
         }
     }
 
-    fn run_commit(&mut self, number: i64) -> Result<(), String> {
+    fn lost(&mut self, members: Vec<M>, loss: Loss) -> Commit<M> {
+        let session = self.session();
+        session.losses.note();
+        session.timers = false;
+        Commit::Lost { members, loss }
+    }
+
+    /// Commits, as far as a test has it; and whether what becomes of it is to be found out.
+    fn run_commit(&mut self, number: i64) -> (Result<(), CommitFailure>, bool) {
         let fault = self.faults().next();
         let session = self.session();
+        let failed = || Err(CommitFailure::Ambiguous(MADE.to_owned()));
         match fault {
-            None => session.number_and_commit(number),
-            Some(CommitFault::BeforeDurable) => Err("disk I/O error (made by the test)".into()),
+            None => (session.number_and_commit(number), true),
+            Some(CommitFault::BeforeDurable) => (failed(), true),
             Some(CommitFault::AfterDurable) => {
-                session.number_and_commit(number)?;
-                Err("disk I/O error (made by the test)".into())
+                (session.number_and_commit(number).and_then(|()| failed()), true)
             }
+            Some(CommitFault::Unknown) => (failed(), false),
         }
     }
 }

@@ -78,10 +78,11 @@ impl<M> Writer<M> {
         Ok(Self::with(Session::open(database)?, options, after_commit))
     }
 
-    /// The same; where SQLite can't now, the first to write tries again.
+    /// Another writer in the place of this one, with the same options; where SQLite can't open the connection now, the first to write tries
+    /// again.
     #[must_use]
-    pub fn reopen(database: Arc<Database>, options: WriterOptions, after_commit: AfterCommit) -> Arc<Self> {
-        Self::with(Session::reopened(database), options, after_commit)
+    pub fn reopened(&self, database: Arc<Database>) -> Arc<Self> {
+        Self::with(Session::reopened(database), self.options.clone(), Arc::clone(&self.after_commit))
     }
 
     fn with(session: Session<M>, options: WriterOptions, after_commit: AfterCommit) -> Arc<Self> {

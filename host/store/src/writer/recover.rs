@@ -2,6 +2,8 @@
 //!
 //! First together, in their order, without the one under which the batch was lost. If that batch is lost as well, by another
 //! culprit, each of the rest is run in a batch of its own. A member whose COMMIT fails twice is given up.
+//!
+//! Members come here only from a batch that is undone for good (`commit.rs`): run again, none can have its effects twice.
 
 use std::collections::VecDeque;
 
@@ -16,7 +18,7 @@ pub enum Fate {
     Durable,
     /// It has had no effect, because of this.
     Lost(Loss),
-    /// Nobody can tell, because of this.
+    /// Nobody can tell, because of this: after a crash it may be there.
     Unknown(String),
 }
 

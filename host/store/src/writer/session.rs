@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::crash::{self, Moment};
 use crate::connection::{Guarded, set_quota};
 use crate::error::{classify, sqlite_message};
-use crate::{Database, StatementError, StoreError, outbox};
+use crate::{Database, Loss, StatementError, StoreError, outbox, settle};
 
 /// An open transaction.
 pub(super) struct Batch {
@@ -27,8 +27,14 @@ pub(super) struct Session<M> {
     pub(super) members: Vec<M>,
     /// The bytes that guests may fill, as the connection has it.
     storage: u64,
-    /// The number of the last batch known to be durable.
+    /// The host has used its reserve since the quota was set. SQLite sets no quota below the size that a database has then, and that of a unit
+    /// that is rolled back is smaller afterwards: so the guests' quota is set again before the next begins.
+    pub(super) quota_raised: bool,
+    /// The number of the last batch that was tried to commit. None is used twice: what a failed COMMIT has left in the write-ahead log
+    /// must not be taken for a later batch.
     pub(super) number: i64,
+    /// The COMMIT of the last batch failed, and what became of it is not final.
+    unsettled: bool,
     /// The sequence of the last event that is durable or in the open batch.
     pub(super) head: i64,
     /// The sequence up to which `after_commit` was told.
@@ -62,7 +68,9 @@ impl<M> Session<M> {
             batch: None,
             members: Vec::new(),
             storage: 0,
+            quota_raised: false,
             number: 0,
+            unsettled: false,
             head: 0,
             told: 0,
             timers: false,
@@ -73,8 +81,7 @@ impl<M> Session<M> {
     /// Closes the connection, which rolls back what is open on it, opens another, and gives the number of the last batch in
     /// the database.
     pub(super) fn reopen(&mut self) -> Result<i64, StoreError> {
-        self.guarded = None;
-        self.batch = None;
+        self.close();
         self.storage = self.database.storage();
         let guarded = self.database.open_writer()?;
         let read = guarded.connection.query_row("SELECT batch FROM _bulkhead_meta", [], |row| row.get(0));
@@ -87,10 +94,45 @@ impl<M> Session<M> {
         Ok(number)
     }
 
+    /// Looks whether the last batch that was tried is in the database, and makes that final. Until it succeeds no batch is begun.
+    ///
+    /// # Errors
+    ///
+    /// Why the outcome is unknown.
+    pub(super) fn settle(&mut self) -> Result<bool, String> {
+        self.unsettled = true;
+        let found = self.reopen().map_err(|error| error.to_string())?;
+        let is_there = found == self.number;
+        let connection = &self.guarded().map_err(|error| error.to_string())?.connection;
+        settle::make_final(connection, self.database.path(), is_there)?;
+        self.unsettled = false;
+        Ok(is_there)
+    }
+
+    /// Leaves it open what became of the last batch: for a test.
+    pub(super) fn leave_unsettled(&mut self) {
+        self.close();
+        self.unsettled = true;
+    }
+
+    /// Closes the connection, which rolls back what is open on it.
+    pub(super) fn close(&mut self) {
+        self.guarded = None;
+        self.batch = None;
+    }
+
     pub(super) fn guarded(&self) -> Result<&Guarded, StatementError> {
         self.guarded
             .as_ref()
             .ok_or_else(|| StatementError::Other("the database could not be opened again".into()))
+    }
+
+    /// Has the guests' quota hold again, after the host has used its reserve.
+    pub(super) fn restore_quota(&mut self) -> Result<(), StatementError> {
+        if std::mem::take(&mut self.quota_raised) {
+            set_quota(&self.guarded()?.connection, self.storage).map_err(|error| classify(&error, None))?;
+        }
+        Ok(())
     }
 
     /// Whether a transaction is open, as SQLite sees it.
@@ -103,8 +145,16 @@ impl<M> Session<M> {
         if self.batch.is_some() {
             return Ok(());
         }
-        if self.guarded.is_none() {
-            self.number = self.reopen().map_err(|error| StatementError::Other(error.to_string()))?;
+        if self.unsettled {
+            // What is written on top of it could not be undone with it; and its members were told that it is unknown.
+            let is_there = self.settle().map_err(|why| {
+                tracing::error!(why, "what became of a commit is still unknown: nothing is written");
+                StatementError::Busy
+            })?;
+            tracing::warn!(durable = is_there, "what became of a commit is known now");
+        } else if self.guarded.is_none() {
+            let found = self.reopen().map_err(|error| StatementError::Other(error.to_string()))?;
+            self.number = self.number.max(found);
         }
         let storage = self.database.storage();
         if storage != self.storage {
@@ -156,26 +206,49 @@ impl<M> Session<M> {
     }
 
     /// Runs `UPDATE` of the batch's number and `COMMIT`.
-    pub(super) fn number_and_commit(&self, number: i64) -> Result<(), String> {
-        let connection = &self.guarded().map_err(|error| error.to_string())?.connection;
-        let run = || {
-            let wrote = self.was_written();
-            if wrote {
-                connection
-                    .prepare_cached("/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1")?
-                    .execute([number])?;
-            }
-            let commit = || connection.prepare_cached("/*bulkhead*/COMMIT")?.execute([]).map(drop);
-            if !wrote {
-                return commit();
-            }
-            let place = crash::next();
-            crash::point(place, Moment::Before);
-            commit()?;
-            crash::point(place, Moment::After);
-            Ok(())
+    pub(super) fn number_and_commit(&self, number: i64) -> Result<(), CommitFailure> {
+        let guarded = self.guarded().map_err(|error| CommitFailure::Undone(error.into()))?;
+        let connection = &guarded.connection;
+        let commit = || connection.prepare_cached("/*bulkhead*/COMMIT")?.execute([]).map(drop);
+        if !self.was_written() {
+            return commit().map_err(|error| CommitFailure::Undone(loss(&error)));
+        }
+        let update = || {
+            let (time, wall) = self.database.timeline().row();
+            let sql =
+                "/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1, time_ms = ?2, wall_ms = ?3 WHERE id = 1";
+            let updated = connection.prepare_cached(sql)?.execute([number, time, wall])?;
+            self.database.timeline().was_written((time, wall));
+            Ok::<_, rusqlite::Error>(updated)
         };
-        run().map_err(|error| sqlite_message(&error))
+        update().map_err(|error| CommitFailure::Undone(loss(&error)))?;
+        let place = crash::next();
+        crash::point(place, Moment::Before);
+        commit().map_err(|error| {
+            if settle::wrote_no_mark(&error) {
+                CommitFailure::Undone(loss(&error))
+            } else {
+                CommitFailure::Ambiguous(sqlite_message(&error))
+            }
+        })?;
+        crash::point(place, Moment::After);
+        Ok(())
+    }
+}
+
+/// Why a batch was not committed.
+#[derive(Debug)]
+pub(super) enum CommitFailure {
+    /// Nothing that could be taken for it is in the write-ahead log.
+    Undone(Loss),
+    /// COMMIT failed, for this reason: the log may have it.
+    Ambiguous(String),
+}
+
+fn loss(error: &rusqlite::Error) -> Loss {
+    match classify(error, None) {
+        StatementError::StorageFull => Loss::StorageFull,
+        _ => Loss::Commit(sqlite_message(error)),
     }
 }
 

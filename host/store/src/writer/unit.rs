@@ -8,15 +8,15 @@
 
 use std::time::Instant;
 
-use bulkhead_types::limits::LEASE_HOLD_DEFAULT;
+use bulkhead_types::limits::{HOST_RESERVE_BYTES, LEASE_HOLD_DEFAULT};
 use rusqlite::ffi;
 
 use super::lease::Lease;
+use crate::connection::set_quota;
 use crate::error::classify;
-use crate::idempotency;
 use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
-use crate::{Constraint, Outcome, PublishError, ResultSet, StatementError, Value};
+use crate::{Constraint, Database, Outcome, PublishError, ResultSet, StatementError, Value};
 
 /// Why a batch was lost.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -81,18 +81,31 @@ pub struct UnitOfWork<M> {
     published: Option<i64>,
     /// It set a timer.
     timer: bool,
+    /// The subjects of what it published and set, and those that its handler named.
+    about: Vec<String>,
+    /// SQLite's count of changed rows when it began.
+    changes_before: u64,
 }
 
 impl<M> UnitOfWork<M> {
     pub(super) fn begin(lease: Lease<M>) -> Self {
         let deadline = Instant::now() + LEASE_HOLD_DEFAULT;
-        let mut unit = Self { lease, deadline, lost: None, published: None, timer: false };
+        let mut unit = Self {
+            lease,
+            deadline,
+            lost: None,
+            published: None,
+            timer: false,
+            about: Vec::new(),
+            changes_before: 0,
+        };
         let session = unit.lease.session();
         if let Ok(guarded) = session.guarded() {
+            unit.changes_before = guarded.connection.total_changes();
             // That of a neighbour is nothing that this unit may see.
             set_last_insert_rowid(&guarded.connection, 0);
         }
-        let result = session.host("/*bulkhead*/SAVEPOINT unit");
+        let result = session.host("/*bulkhead*/SAVEPOINT unit").and_then(|()| session.restore_quota());
         if let Err(error) = result {
             // With nothing to roll back to, the unit must not run: that costs its neighbours the batch.
             unit.lost = Some(error.into());
@@ -145,9 +158,24 @@ impl<M> UnitOfWork<M> {
         self.look(result)
     }
 
-    /// The most bytes that guests may fill.
-    pub(crate) fn storage(&mut self) -> u64 {
-        self.lease.session().database.storage()
+    /// The same, with the host's reserve beyond the guests' quota: for rows of events, which must find room when the guest has none.
+    pub(crate) fn as_host_with_reserve<T>(
+        &mut self,
+        run: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StatementError> {
+        let session = self.lease.session();
+        let storage = session.database.storage();
+        session.quota_raised = true;
+        self.as_host(|connection| {
+            set_quota(connection, storage + HOST_RESERVE_BYTES)?;
+            let result = run(connection);
+            set_quota(connection, storage)?;
+            result
+        })
+    }
+
+    pub(crate) fn database(&mut self) -> &Database {
+        &self.lease.session().database
     }
 
     /// What idempotent requests are hashed with.
@@ -166,6 +194,12 @@ impl<M> UnitOfWork<M> {
         self.timer = true;
     }
 
+    /// Whether it has written anything: a row, an event, a timer.
+    pub fn wrote(&mut self) -> bool {
+        let before = self.changes_before;
+        self.lease.session().guarded().is_ok_and(|guarded| guarded.connection.total_changes() != before)
+    }
+
     /// Where the log stands, if nothing else is published.
     pub fn position(&mut self) -> u64 {
         let head = self.lease.session().head;
@@ -181,21 +215,29 @@ impl<M> UnitOfWork<M> {
         event.check()?;
         let sequence = self.as_host(|connection| outbox::append(connection, event))?;
         self.published = Some(sequence);
+        self.about(event.subject);
         Ok(())
     }
 
-    /// Takes the data out of every event of `subject` that is in the log, and gives how many had any. The answers that were kept for
-    /// requests by the subject, or that made it, go as well.
+    /// Says that it is about this subject: see [`Self::forget_answers`].
+    pub fn about(&mut self, subject: &str) {
+        if self.about.last().is_none_or(|last| last != subject) {
+            self.about.push(subject.to_owned());
+        }
+    }
+
+    /// What it is about, as far as that is known by now.
+    pub(crate) fn subjects(&self) -> &[String] {
+        &self.about
+    }
+
+    /// Erases the data of every event of `subject` that is in the log, and gives how many had any.
     ///
     /// # Errors
     ///
     /// When the rows could not be written.
-    pub fn compact(&mut self, subject: &str) -> Result<u64, StatementError> {
-        let secret = self.secret();
-        self.as_host(|connection| {
-            idempotency::forget(connection, &secret, subject)?;
-            outbox::compact(connection, subject)
-        })
+    pub fn erase(&mut self, subject: &str) -> Result<u64, StatementError> {
+        self.as_host(|connection| outbox::erase(connection, subject))
     }
 
     /// Ends it: released into the batch when `keep`, else rolled back.

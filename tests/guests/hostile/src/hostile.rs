@@ -36,6 +36,7 @@ pub fn misbehave(
         "trap" => trap(),
         "loop" => spin(),
         "panic" => panic_on_purpose(),
+        "panic-loudly" => panic_loudly(),
         "deep-stack" => Ok(report(201, &json!({"depth": dig(1)}))),
         "grow-memory" => Ok(report(201, &json!({"bytes": grow()}))),
         "log-flood" => Ok(flood()),
@@ -109,6 +110,12 @@ fn spin() -> Result<Response> {
 #[expect(clippy::panic, reason = "that is what it is for")]
 fn panic_on_purpose() -> Result<Response> {
     panic!("on purpose")
+}
+
+/// A message that is long, has many lines, and would clear the terminal of who reads it.
+#[expect(clippy::panic, reason = "that is what it is for")]
+fn panic_loudly() -> Result<Response> {
+    panic!("first line\n2026-01-01T00:00:00Z ERROR a forged line \u{1b}[2J \u{202e}{}", "x".repeat(100_000))
 }
 
 /// Recursion that no optimiser can turn into a loop, and that ends only when the stack does.

@@ -1,7 +1,8 @@
 //! A guest for the system tests: it keeps notes honestly, and misbehaves on request.
 //!
 //! `POST /notes`, `GET /notes` and `GET /notes/{id}` are the honest part. `POST /hostile/{what}?id=ID` writes a note of that id
-//! first, so that a test can see whether it stays, and then does what [`hostile`] has under that name.
+//! first, so that a test can see whether it stays, and then does what [`hostile`] has under that name. With the setting
+//! `describe = "a route twice"` it panics when it is asked what it is.
 
 pub mod hostile;
 
@@ -89,13 +90,18 @@ fn one(Path(id): Path<Text<1, 100>>, snapshot: Snapshot) -> Result<Json<Note>> {
 
 /// The service.
 pub fn service() -> Service {
-    Service::new("Keeps notes, and misbehaves on request.")
+    let service = Service::new("Keeps notes, and misbehaves on request.")
         .migration(migration!("../migrations/V0001__create_note.sql"))
         .publishes::<Noted>()
         .post("/notes", "Writes a note.", create)
         .get("/notes", "Lists the notes.", list)
         .get("/notes/{id}", "Gives a note.", one)
-        .post("/hostile/{what}", "Writes a note and then misbehaves.", hostile::misbehave)
+        .post("/hostile/{what}", "Writes a note and then misbehaves.", hostile::misbehave);
+    // A mistake that shows when the component is asked what it is.
+    if bulkhead_sdk::config("describe").is_some_and(|how| how == "a route twice") {
+        return service.get("/notes", "Lists the notes once more.", list);
+    }
+    service
 }
 
 bulkhead_sdk::service!(service);

@@ -9,7 +9,8 @@
 //! | `fail-first` | the same in the first `failures` attempts |
 //! | `reject-while-broken` | says that it will never work, while its subject is broken |
 //! | `reject` | says that it will never work |
-//! | `trap`, `loop` | does not return |
+//! | `trap`, `panic`, `loop`, `grow` | does not return: it traps, panics, never ends, or wants ever more memory |
+//! | `bad-sql` | runs a statement of a table that is not there |
 //! | `lose-batch` | rolls the whole batch back in SQL, takes no notice and says that all is well |
 //! | `fill` | writes until nothing more goes in, and says that all is well |
 //! | `call` | asks another service who it is, and writes down what that says |
@@ -47,7 +48,13 @@ pub fn take(received: Received<Happened>, transaction: Transaction) -> Handled {
         "fail-first" => fail_first(attempt, &event),
         "reject" => Err(HandleError::Reject("told to reject".to_owned())),
         "trap" => trap(),
+        "panic" => panic_on_purpose(&event),
         "loop" => spin(),
+        "grow" => grow(),
+        "bad-sql" => {
+            transaction.execute("DELETE FROM nowhere\n WHERE id = ?1", &params![event.subject])?;
+            Ok(())
+        }
         "lose-batch" => {
             let _ = raw::execute(
                 "INSERT OR ROLLBACK INTO taken SELECT * FROM taken WHERE event_id = ?1",
@@ -110,6 +117,21 @@ fn spin() -> Handled {
     let mut turns = 0_u64;
     loop {
         turns = std::hint::black_box(turns.wrapping_add(1));
+    }
+}
+
+#[expect(clippy::panic, reason = "that is what it is for")]
+fn panic_on_purpose(event: &Happened) -> Handled {
+    panic!("told to panic\nat {}", event.n)
+}
+
+fn grow() -> Handled {
+    let mut kept = Vec::new();
+    loop {
+        kept.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+        if kept.is_empty() {
+            return Ok(());
+        }
     }
 }
 

@@ -43,6 +43,12 @@ pub struct Rung {
     /// So many attempts fail.
     #[serde(default)]
     pub failures: u32,
+    /// The attempt that does not end by itself; 0 for none.
+    #[serde(default)]
+    pub endless: u32,
+    /// Its handler cancels all timers of the subject, and this one by its id.
+    #[serde(default)]
+    pub cancels: bool,
 }
 
 impl Event for Rung {
@@ -71,6 +77,20 @@ struct NewEvent {
     /// Milliseconds from now, for a timer.
     #[serde(default)]
     in_ms: i64,
+}
+
+/// What becomes of an item: it is written, or deleted where a field is missing.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "bulkhead_sdk::serde", deny_unknown_fields)]
+struct ItemChange {
+    id: String,
+    #[serde(default)]
+    n: Option<i64>,
+    #[serde(default)]
+    note: Option<String>,
+    /// The event says nothing of the note.
+    #[serde(default)]
+    in_old_form: bool,
 }
 
 fn read(request: &Request) -> Result<Vec<NewEvent>> {
@@ -108,6 +128,11 @@ fn publish(request: Request, _: Transaction) -> Result<Response> {
     Ok(report(201, &json!({"ids": ids})))
 }
 
+/// An answer that nobody may keep.
+fn publish_secretly(request: Request, transaction: Transaction) -> Result<Response> {
+    Ok(publish(request, transaction)?.with_header("cache-control", "no-store"))
+}
+
 fn schedule(request: Request, _: Transaction) -> Result<Response> {
     let now = bulkhead_sdk::now();
     let mut ids = Vec::new();
@@ -118,11 +143,70 @@ fn schedule(request: Request, _: Transaction) -> Result<Response> {
     Ok(report(201, &json!({"ids": ids})))
 }
 
-/// Takes the data out of a subject's events. The body is the subject.
-fn compact(request: Request, transaction: Transaction) -> Result<Response> {
+/// Which timers to cancel.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "bulkhead_sdk::serde", untagged, deny_unknown_fields)]
+enum Cancellation {
+    One {
+        id: String,
+    },
+    All {
+        #[serde(rename = "type")]
+        event_type: String,
+        subject: String,
+    },
+}
+
+/// Cancels timers in one unit of work, which is discarded with `?discard`.
+fn cancel(request: Request, _: Transaction) -> Result<Response> {
+    let cancellations: Vec<Cancellation> =
+        serde_json::from_slice(&request.body).map_err(|error| Problem::malformed_json(error.to_string()))?;
+    let mut counts = Vec::new();
+    for cancellation in cancellations {
+        counts.push(match cancellation {
+            Cancellation::One { id } => u64::from(outbox::cancel(&id).map_err(refused)?),
+            Cancellation::All { event_type, subject } => {
+                outbox::cancel_all(&event_type, &subject).map_err(refused)?
+            }
+        });
+    }
+    let status = if request.query.as_deref() == Some("discard") { 409 } else { 200 };
+    Ok(report(status, &json!({"cancelled": counts})))
+}
+
+/// Erases the data of a subject's events. The body is the subject.
+fn erase(request: Request, transaction: Transaction) -> Result<Response> {
     let subject = String::from_utf8_lossy(&request.body);
-    let compacted = transaction.compact(&subject)?;
-    Ok(report(200, &json!({"compacted": compacted})))
+    let erased = transaction.erase(&subject)?;
+    Ok(report(200, &json!({"erased": erased})))
+}
+
+/// Writes or deletes items, and tells of it, in one unit of work.
+fn change_items(request: Request, transaction: Transaction) -> Result<Response> {
+    let changes: Vec<ItemChange> =
+        serde_json::from_slice(&request.body).map_err(|error| Problem::malformed_json(error.to_string()))?;
+    for ItemChange { id, n, note, in_old_form } in &changes {
+        let (kind, data) = match (n, note) {
+            (Some(n), Some(note)) => {
+                transaction.execute(
+                    "INSERT INTO item (id, n, note) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (id) DO UPDATE SET n = excluded.n, note = excluded.note",
+                    &params![id, n, note],
+                )?;
+                let mut data = json!({"id": id, "n": n});
+                if !in_old_form {
+                    data["note"] = note.as_str().into();
+                }
+                ("source.item-changed", data)
+            }
+            _ => {
+                transaction.execute("DELETE FROM item WHERE id = ?1", &params![id])?;
+                ("source.item-deleted", json!({"id": id}))
+            }
+        };
+        outbox::publish(kind, id, &data.to_string()).map_err(refused)?;
+    }
+    Ok(report(201, &json!({"changed": changes.len()})))
 }
 
 fn rang(snapshot: Snapshot) -> Result<Response> {
@@ -147,14 +231,32 @@ fn whoami(request: Request) -> Result<Response> {
 
 fn ring(received: Received<Rung>, transaction: Transaction) -> core::result::Result<(), HandleError> {
     let Received { id, source, trace_id, attempt, event, .. } = received;
+    if attempt == event.endless {
+        bulkhead_sdk::log::info("a timer does not end", &[("subject", &event.subject)]);
+        // Nothing is written yet, so others can write meanwhile.
+        spin();
+    }
     transaction.execute(
         "INSERT INTO rung (event_id, subject, n, attempt, trace, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         &params![id, event.subject, event.n, i64::from(attempt), trace_id, source],
     )?;
+    if event.cancels {
+        transaction.cancel_all::<Rung>(&event.subject)?;
+        if transaction.cancel(&id)? {
+            return Err(HandleError::Reject("a timer has cancelled itself".to_owned()));
+        }
+    }
     if attempt <= event.failures {
         return Err(HandleError::Retry(format!("told to fail at attempt {attempt}")));
     }
     Ok(())
+}
+
+fn spin() {
+    let mut turns = 0_u64;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
 }
 
 fn ready() -> Result<Json<bool>> {
@@ -165,10 +267,16 @@ fn ready() -> Result<Json<bool>> {
 pub fn service() -> Service {
     Service::new("Publishes what it is told to.")
         .migration(migration!("../migrations/V0001__create_rung.sql"))
+        .migration(migration!("../migrations/V0002__create_item.sql"))
         .on(ring)
         .post("/source/events", "Publishes an event, or a list of them in one unit of work.", publish)
+        .post("/source/secrets", "The same, and nobody may keep the answer.", publish_secretly)
+        .post("/source/repeatable", "The same, and it may be repeated.", publish_secretly)
+        .repeatable()
         .post("/source/timers", "Sets a timer, or a list of them in one unit of work.", schedule)
-        .post("/source/compactions", "Takes the data out of a subject's events.", compact)
+        .post("/source/items", "Writes or deletes items, and tells of it, in one unit of work.", change_items)
+        .post("/source/erasures", "Erases the data of a subject's events.", erase)
+        .post("/source/cancellations", "Cancels timers in one unit of work.", cancel)
         .get("/source/rung", "Lists the timers that rang.", rang)
         .get("/source/whoami", "Tells what it is told about its caller.", whoami)
         .get("/source/ready", "Says that it serves.", ready)

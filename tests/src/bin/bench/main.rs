@@ -12,6 +12,7 @@
     reason = "a program for developers: it prints a table, and ends where something is wrong"
 )]
 
+mod access;
 mod deploy;
 mod events;
 mod footprint;
@@ -48,6 +49,8 @@ enum Part {
         #[arg(long, default_value_t = identity::TRIES)]
         tries: usize,
     },
+    /// Measures only what the access log costs.
+    Access,
     /// Measures only how fast events are taken.
     Events,
     /// Measures only what deploys cost.
@@ -78,6 +81,7 @@ fn main() {
     let arguments = Arguments::parse();
     match arguments.part {
         Some(Part::Identity { tries }) => identity::run(arguments.rounds, arguments.seconds, tries),
+        Some(Part::Access) => access::run(arguments.rounds, arguments.seconds),
         Some(Part::Events) => events::run(arguments.rounds),
         Some(Part::Deploy) => deploy::run(arguments.rounds, arguments.seconds),
         Some(Part::Plain { database }) => plain::serve(&database),
@@ -86,6 +90,7 @@ fn main() {
         }
         None => {
             rounds::run(arguments.rounds, arguments.seconds);
+            access::run(arguments.rounds, arguments.seconds);
             footprint::run();
             events::run(arguments.rounds);
             deploy::run(arguments.rounds, arguments.seconds);

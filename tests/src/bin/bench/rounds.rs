@@ -112,7 +112,8 @@ fn this_program() -> Command {
 /// Measures and prints.
 pub(crate) fn run(rounds: u32, seconds: f64) {
     let site = Site::shop();
-    let host = site.start();
+    // The other server writes none either.
+    let host = site.start_with(&["--access-log", "off"]);
     let plain = Plain::start(&site.path("plain.db"));
     let mut ours = Target::fill(host.admin(), host.address(), site.path("host-ids"));
     let mut native = Target::fill(Client::new(plain.address), plain.address, site.path("plain-ids"));

@@ -1,4 +1,4 @@
-//! The version of the product service after the one in `components/product`: V0003 adds a column to the products.
+//! The version of the product service after the one in `components/product`: V0004 adds a column to the products.
 //!
 //! It is made of that service's own modules, so that nothing is copied. A dependency it can't be: a component has the exports of one
 //! service.
@@ -20,8 +20,8 @@ use bulkhead_sdk::{Service, migration};
 /// The service.
 pub fn service() -> Service {
     origin::add_to(http::service()).migration(migration!(
-        "../migrations/V0003__add_origin.sql",
-        "../migrations/reverse/V0003__add_origin.sql"
+        "../migrations/V0004__add_origin.sql",
+        "../migrations/reverse/V0004__add_origin.sql"
     ))
 }
 

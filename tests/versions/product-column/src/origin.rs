@@ -1,4 +1,4 @@
-//! `/products/{id}/origin`, which the versions from V0003 on have: where a product comes from.
+//! `/products/{id}/origin`, which the versions from V0004 on have: where a product comes from.
 
 use bulkhead_contracts::{Admin, ProductId};
 use bulkhead_sdk::{

@@ -1,4 +1,4 @@
-//! The version of the product service after `product-column`: V0004 rebuilds the table of the products, which has children.
+//! The version of the product service after `product-column`: V0005 rebuilds the table of the products, which has children.
 //!
 //! It is made of the modules of the versions before it, as that one is.
 
@@ -21,12 +21,12 @@ use bulkhead_sdk::{Service, migration};
 pub fn service() -> Service {
     origin::add_to(http::service())
         .migration(migration!(
-            "../../product-column/migrations/V0003__add_origin.sql",
-            "../../product-column/migrations/reverse/V0003__add_origin.sql"
+            "../../product-column/migrations/V0004__add_origin.sql",
+            "../../product-column/migrations/reverse/V0004__add_origin.sql"
         ))
         .migration(migration!(
-            "../migrations/V0004__require_origin.sql",
-            "../migrations/reverse/V0004__require_origin.sql"
+            "../migrations/V0005__require_origin.sql",
+            "../migrations/reverse/V0005__require_origin.sql"
         ))
 }
 

@@ -1,4 +1,4 @@
-//! The log: who follows it is told of every event, once it is durable and before its answer leaves; and compaction.
+//! The log: who follows it is told of every event, once it is durable and before its answer leaves; and erasing.
 
 use std::sync::{Arc, Mutex};
 
@@ -68,22 +68,22 @@ fn a_follower_is_told_once_of_what_a_failing_commit_left() {
 }
 
 #[test]
-fn compaction_takes_the_data_of_one_subject_and_leaves_every_place() {
+fn erasing_takes_the_data_of_one_subject_and_leaves_every_place() {
     let world = world();
     let lease = add(&world, None, "a");
     let mut lease = add(&world, Some(lease), "b");
     drop(lease.commit());
     let mut unit = begin(lease);
-    assert_eq!(unit.compact("a"), Ok(1));
-    assert_eq!(unit.compact("a"), Ok(0));
-    assert_eq!(unit.compact("nobody"), Ok(0));
+    assert_eq!(unit.erase("a"), Ok(1));
+    assert_eq!(unit.erase("a"), Ok(0));
+    assert_eq!(unit.erase("nobody"), Ok(0));
     let (mut lease, _) = unit.finish(true);
     drop(lease.commit());
     assert_eq!(world.log(), [("a".to_owned(), String::new()), ("b".to_owned(), "{}".to_owned())]);
 
     // It is the guest's unit of work that it belongs to.
     let mut unit = begin(lease);
-    assert_eq!(unit.compact("b"), Ok(1));
+    assert_eq!(unit.erase("b"), Ok(1));
     unit.execute("DELETE FROM note WHERE id = ?1", &[Value::Text("b".into())]).unwrap();
     let (lease, _) = unit.finish(false);
     drop(lease);

@@ -4,7 +4,7 @@ use super::event;
 use crate::writer::tests::{World, durable, world, write};
 use crate::{Damage, LogReader};
 
-/// A world with five events; the second, of the subject `b`, was compacted.
+/// A world with five events; the second, of the subject `b`, was erased.
 fn world_of_events() -> World {
     let world = world();
     world.commit(|unit| {
@@ -13,7 +13,7 @@ fn world_of_events() -> World {
             unit.publish(&crate::NewEvent { id, ..event("note.written", subject, &data) }).unwrap();
         }
     });
-    assert_eq!(world.commit(|unit| unit.compact("b").unwrap()), 1);
+    assert_eq!(world.commit(|unit| unit.erase("b").unwrap()), 1);
     world
 }
 
@@ -48,7 +48,7 @@ fn untouched_log_has_no_damages() {
     let (lease, ()) = world.keep(None, |unit| write(unit, "lost"));
     durable(super::lose(lease, "INSERT INTO refused VALUES (1)").commit());
     world.commit(|unit| write(unit, "kept"));
-    world.commit(|unit| unit.compact("e").unwrap());
+    world.commit(|unit| unit.erase("e").unwrap());
     assert_eq!(damages(&world), []);
     assert_eq!(damages(&world.reopened()), []);
 }
@@ -75,7 +75,7 @@ fn altered_event_is_named_and_no_other() {
 }
 
 #[test]
-fn altered_event_that_was_compacted_is_named() {
+fn altered_event_that_was_erased_is_named() {
     for set in ["subject = 'x'", "type = 'x'", "time = 'x'", "trace_id = 'x'", r#"data = '{"name":"x"}'"#] {
         let world = world_of_events();
         world.by_hand(&format!("UPDATE _bulkhead_outbox SET {set} WHERE sequence = 2"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{lose, note, sure_ways_to_lose};
+use super::{event, lose, note, sure_ways_to_lose};
 use crate::writer::tests::{World, durable, world};
 use crate::{KeptAnswer, Known, Reader, RequestKey};
 
@@ -16,7 +16,7 @@ fn answer(body: &str) -> KeptAnswer {
         headers: r#"[["location","/loans/1"]]"#.into(),
         body: body.as_bytes().to_vec(),
         position: 7,
-        about: String::new(),
+        about: Vec::new(),
     }
 }
 
@@ -165,4 +165,76 @@ fn what_a_client_sent_stands_nowhere_in_the_files() {
     for sent in [caller, key, body, "4929-1234"] {
         assert!(!holds(&world, sent), "{sent}");
     }
+}
+
+impl World {
+    fn answers(&self) -> i64 {
+        self.number("SELECT count(*) FROM _bulkhead_idempotency")
+    }
+
+    fn subjects(&self) -> i64 {
+        self.number("SELECT count(*) FROM _bulkhead_idempotency_subject")
+    }
+}
+
+/// What an answer is about, and the subject by which it is forgotten.
+#[test]
+fn answers_are_forgotten_with_whomever_they_are_about_and_no_others() {
+    for (subject, forgotten) in [
+        ("ann", true),
+        ("ANN", true),
+        ("of-the-path", true),
+        ("of-an-event", true),
+        ("of-another-event", true),
+        ("of-a-timer", true),
+        ("said", true),
+        ("bob", false),
+        ("an", false),
+        ("", false),
+    ] {
+        let world = world();
+        let key = world.key("ann", "k1", &["{}"]);
+        world.commit(|unit| {
+            unit.publish(&event("loan.made", "of-an-event", "{}")).unwrap();
+            unit.publish(&event("loan.made", "of-another-event", "{}")).unwrap();
+            unit.schedule(&event("loan.late", "of-a-timer", "{}"), NOW).unwrap();
+            unit.about("said");
+            let about = vec!["of-the-path".to_owned(), "said".to_owned()];
+            assert!(unit.remember(&key, &KeptAnswer { about, ..answer("first") }, NOW).unwrap());
+        });
+        let others = world.key("bobby", "k1", &["{}"]);
+        assert!(world.remember(&others, "others", NOW));
+        assert_eq!(world.roll_back(|unit| unit.forget_answers(subject)), Ok(forgotten.into()), "{subject:?}");
+        assert_eq!(world.answers(), 2, "undone with its unit of work");
+        assert_eq!(world.commit(|unit| unit.forget_answers(subject)), Ok(forgotten.into()), "{subject:?}");
+        let expected = if forgotten { Known::No } else { Known::Answer(answer("first")) };
+        assert_eq!(world.known(&key, NOW), expected, "{subject:?}");
+        assert_eq!(world.known(&others, NOW), Known::Answer(answer("others")));
+        assert_eq!(world.subjects(), if forgotten { 1 } else { 7 }, "{subject:?}");
+    }
+}
+
+#[test]
+fn erasing_a_subjects_events_forgets_no_answer() {
+    let world = world();
+    let key = world.key("ann", "k1", &["{}"]);
+    world.commit(|unit| {
+        unit.publish(&event("user.changed", "ann", "{}")).unwrap();
+        assert!(unit.remember(&key, &answer("first"), NOW).unwrap());
+    });
+    assert_eq!(world.commit(|unit| unit.erase("ann")), Ok(1));
+    assert_eq!(world.known(&key, NOW), Known::Answer(answer("first")));
+}
+
+#[test]
+fn what_an_answer_is_about_goes_with_it() {
+    let world = world();
+    for i in 0..20 {
+        assert!(world.remember(&world.key("ann", &format!("k{i}"), &[]), "old", NOW));
+        // One that is refused leaves nothing.
+        assert!(!world.remember(&world.key("ann", &format!("k{i}"), &[]), "again", NOW));
+    }
+    assert_eq!((world.answers(), world.subjects()), (20, 20));
+    world.commit(|unit| assert!(unit.forget_old_answers(NOW + DAY).unwrap()));
+    assert_eq!((world.answers(), world.subjects()), (0, 0));
 }

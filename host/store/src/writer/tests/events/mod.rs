@@ -3,7 +3,9 @@
 mod digests;
 mod idempotency;
 mod parked;
+mod plans;
 mod positions;
+mod replica_fills;
 mod replica_keys;
 mod replica_rights;
 mod replicas;

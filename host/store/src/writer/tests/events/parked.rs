@@ -259,11 +259,15 @@ fn parked_events_are_listed_with_the_oldest_first() {
     assert_eq!(world.parked(), [2, 3, 1]);
 }
 
-/// Has the guest fill its database: until no row of its size finds room.
+/// Has the guest fill its database: until no row finds room, first no large one, then no small one.
 fn fill(world: &World) {
+    [10_000, 1_000, 100].into_iter().for_each(|size| fill_with(world, size));
+}
+
+fn fill_with(world: &World, size: usize) {
     for i in 0.. {
         let mut unit = world.begin(None);
-        let row = [Value::Text(format!("n{i}")), Value::Text("x".repeat(10_000))];
+        let row = [Value::Text(format!("{size}-{i}")), Value::Text("x".repeat(size))];
         let result = unit.execute("INSERT INTO note VALUES (?1, ?2)", &row);
         let (mut lease, ended) = unit.finish(result.is_ok());
         durable(lease.commit());
@@ -309,6 +313,24 @@ fn event_is_parked_beyond_the_guests_quota_which_holds_afterwards() {
     // And there is room for the next.
     world.commit(|unit| unit.park(&parked(201, "s", 0)).unwrap());
     assert_eq!(world.parked().len(), 201);
+    // And for marking the next of the subject as the first, and a dead letter as one that is tried again.
+    for sequence in 1..200 {
+        assert!(world.commit(|unit| unit.unpark(&parked(sequence, "s", 0)).unwrap()), "{sequence}");
+        assert_eq!(world.next_parked(10).0, Some(sequence + 1));
+    }
+    assert!(world.commit(|unit| unit.retry_parked("book", 201).unwrap()));
+}
+
+#[test]
+fn guests_quota_holds_after_a_unit_that_used_the_reserve_was_rolled_back() {
+    let world = world_with(1 << 20);
+    fill(&world);
+    world.roll_back(|unit| {
+        for sequence in 1..20 {
+            unit.park(&Parked { reason: "r".repeat(100_000), ..parked(sequence, "s", 0) }).unwrap();
+        }
+    });
+    assert_full(&world);
 }
 
 #[test]

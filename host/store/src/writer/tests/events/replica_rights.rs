@@ -1,5 +1,6 @@
 //! A guest can read a replica, and the host alone writes to it.
 
+use super::replicas::column;
 use crate::writer::tests::{World, durable, world};
 use crate::{ColumnType, Logged, Migration, Reader, ReplicaSpec, StatementError, Value};
 
@@ -10,7 +11,7 @@ pub(super) fn replica() -> ReplicaSpec {
         upsert: "book.changed".into(),
         delete: Some("book.deleted".into()),
         key: "id".into(),
-        columns: vec![("id".into(), ColumnType::Text), ("name".into(), ColumnType::Text)],
+        columns: vec![column("id", ColumnType::Text), column("name", ColumnType::Text)],
     }
 }
 
@@ -22,7 +23,7 @@ pub(super) fn logged(kind: &str, data: &str) -> Logged {
 /// A world with a replica that has the row `a`, named `one`.
 pub(super) fn world_with_row() -> World {
     let world = world();
-    world.database.make_replicas(&[replica()], &|_| panic!("no log is needed")).unwrap();
+    world.make_empty(&[replica()]).unwrap();
     let world = world.reopened();
     world.commit(|unit| {
         unit.apply(&replica(), &logged("book.changed", r#"{"id":"a","name":"one"}"#)).unwrap();
@@ -183,8 +184,8 @@ fn replica_with_a_view_can_be_made_anew() {
     let world = world_with_row();
     world.migrate("CREATE VIEW named AS SELECT name FROM book").unwrap();
     let mut other = replica();
-    other.columns.push(("cover".into(), ColumnType::Text));
-    world.database.make_replicas(&[other], &|_| panic!("no log is needed")).unwrap();
+    other.columns.push(column("cover", ColumnType::Text));
+    world.make_empty(&[other]).unwrap();
     let world = world.reopened();
     world.commit(|unit| assert!(unit.query("SELECT name FROM named", &[]).unwrap().rows.is_empty()));
 }

@@ -1,17 +1,21 @@
 //! Replicas: made and filled by the host, kept by the owner's events, and always at the state of the position.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use super::event;
 use crate::writer::Ended;
 use crate::writer::tests::{World, durable, soon, world};
-use crate::{ApplyError, ColumnType, Cursor, LogReader, Logged, Reader, ReplicaSpec, StoreError, Value};
+use crate::{
+    ApplyError, ColumnType, Cursor, Filled, Logged, Owner, Reader, ReplicaColumn, ReplicaSpec, StoreError,
+    Value,
+};
 
-const UPSERT: &str = "book.changed";
-const DELETE: &str = "book.deleted";
+pub(super) const UPSERT: &str = "book.changed";
+pub(super) const DELETE: &str = "book.deleted";
 
 /// A replica `book`, with its key and these columns.
-fn spec(columns: &[(&str, ColumnType)]) -> ReplicaSpec {
+pub(super) fn spec(columns: &[(&str, ColumnType)]) -> ReplicaSpec {
     let key = ("id", ColumnType::Text);
     ReplicaSpec {
         name: "book".into(),
@@ -19,11 +23,15 @@ fn spec(columns: &[(&str, ColumnType)]) -> ReplicaSpec {
         upsert: UPSERT.into(),
         delete: Some(DELETE.into()),
         key: "id".into(),
-        columns: std::iter::once(&key).chain(columns).map(|(name, kind)| ((*name).into(), *kind)).collect(),
+        columns: std::iter::once(&key).chain(columns).map(|(name, kind)| column(name, *kind)).collect(),
     }
 }
 
-fn of_names() -> ReplicaSpec {
+pub(super) fn column(name: &str, kind: ColumnType) -> ReplicaColumn {
+    ReplicaColumn { name: name.into(), kind, default: None }
+}
+
+pub(super) fn of_names() -> ReplicaSpec {
     spec(&[("name", ColumnType::Text)])
 }
 
@@ -36,12 +44,13 @@ fn logged(kind: &str, subject: &str, data: &str) -> Logged {
     Logged { sequence: 1, id, kind: kind.into(), subject: subject.into(), time, trace_id, data: data.into() }
 }
 
-fn no_owner(name: &str) -> Result<LogReader, StoreError> {
-    panic!("the log of {name} is not needed")
+/// No owner to read anything of.
+pub(super) fn no_owner(_: &ReplicaSpec) -> Result<Option<Owner<'static>>, StoreError> {
+    Ok(None)
 }
 
 /// An owner's world with these events: type, subject and data.
-fn owner_of(events: &[(&str, &str, &str)]) -> World {
+pub(super) fn owner_of(events: &[(&str, &str, &str)]) -> World {
     let world = world();
     world.commit(|unit| {
         for (kind, subject, data) in events {
@@ -52,20 +61,42 @@ fn owner_of(events: &[(&str, &str, &str)]) -> World {
 }
 
 /// A world that has taken the log of `book` up to `position`.
-fn consumer_at(position: i64) -> World {
+pub(super) fn consumer_at(position: i64, owner: &World) -> World {
     let world = world();
-    let from = Cursor { log: "l".into(), ..Cursor::default() };
-    assert!(world.commit(|unit| unit.move_cursor("book", &from, (position, "e")).unwrap()));
+    world.move_to(position, owner);
     world
 }
 
 impl World {
-    fn make(&self, replicas: &[ReplicaSpec], owner: &World) -> Result<(), StoreError> {
-        self.database.make_replicas(replicas, &|_| LogReader::open(&owner.database))
+    pub(super) fn make(&self, replicas: &[ReplicaSpec], owner: &World) -> Result<Vec<Filled>, StoreError> {
+        self.make_by(replicas, owner, None)
+    }
+
+    /// The same, from the owner's SELECT.
+    pub(super) fn make_by(
+        &self,
+        replicas: &[ReplicaSpec],
+        owner: &World,
+        select: Option<&str>,
+    ) -> Result<Vec<Filled>, StoreError> {
+        let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select }));
+        self.database.make_replicas(replicas, &BTreeSet::new(), &find)
+    }
+
+    /// Those of which nothing is read.
+    pub(super) fn make_empty(&self, replicas: &[ReplicaSpec]) -> Result<Vec<Filled>, StoreError> {
+        self.database.make_replicas(replicas, &BTreeSet::new(), &no_owner)
+    }
+
+    /// Moves the position in the log of `book`.
+    pub(super) fn move_to(&self, position: i64, owner: &World) {
+        let log = owner.database.log().to_owned();
+        let from = self.cursor("book").unwrap_or_else(|| Cursor { log, ..Cursor::default() });
+        assert!(self.commit(|unit| unit.move_cursor("book", &from, (position, "e")).unwrap()));
     }
 
     /// The rows of the replica, each as one text, as a guest reads them.
-    fn books(&self) -> Vec<String> {
+    pub(super) fn books(&self) -> Vec<String> {
         let mut reader = Reader::open(&self.database).unwrap();
         let found = reader.query(soon(), "SELECT * FROM book ORDER BY id", &[]).unwrap();
         let text = |value: &Value| match value {
@@ -78,7 +109,7 @@ impl World {
         found.rows.iter().map(|row| row.iter().map(text).collect::<Vec<_>>().join(" ")).collect()
     }
 
-    fn has_table(&self, name: &str) -> bool {
+    pub(super) fn has_table(&self, name: &str) -> bool {
         self.number(&format!("SELECT count(*) FROM sqlite_schema WHERE name = '{name}'")) == 1
     }
 }
@@ -86,7 +117,7 @@ impl World {
 #[test]
 fn replica_of_a_log_of_which_nothing_was_taken_is_made_empty() {
     let world = world();
-    world.database.make_replicas(&[of_names()], &no_owner).unwrap();
+    world.make_empty(&[of_names()]).unwrap();
     assert!(world.books().is_empty());
 }
 
@@ -107,7 +138,7 @@ fn new_replica_on_an_old_edge_is_filled_up_to_the_position_and_no_further() {
         (6, &["a uno", "c three"][..]),
         (7, &["a uno", "c three", "d four"][..]),
     ] {
-        let world = consumer_at(position);
+        let world = consumer_at(position, &owner);
         world.make(&[of_names()], &owner).unwrap();
         assert_eq!(world.books(), expected, "{position}");
     }
@@ -124,7 +155,7 @@ fn long_log_is_filled_from_to_its_end() {
             unit.publish(&event(UPSERT, &format!("p{subject}"), data)).unwrap();
         }
     });
-    let world = consumer_at(2499);
+    let world = consumer_at(2499, &owner);
     world.make(&[of_names()], &owner).unwrap();
     let books = world.books();
     assert_eq!(books.len(), 700);
@@ -133,14 +164,16 @@ fn long_log_is_filled_from_to_its_end() {
 }
 
 #[test]
-fn filling_leaves_out_what_was_compacted_and_what_is_malformed() {
+fn filling_leaves_out_what_was_erased_and_what_a_later_event_puts_right() {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one"}"#),
         (UPSERT, "b", r#"{"id":"b"}"#),
+        (UPSERT, "c", r#"{"id":"c"}"#),
         (UPSERT, "c", r#"{"id":"c","name":"three"}"#),
+        (DELETE, "b", "{}"),
     ]);
-    owner.commit(|unit| unit.compact("a").unwrap());
-    let world = consumer_at(3);
+    owner.commit(|unit| unit.erase("a").unwrap());
+    let world = consumer_at(5, &owner);
     world.make(&[of_names()], &owner).unwrap();
     assert_eq!(world.books(), ["c three"]);
 }
@@ -148,12 +181,12 @@ fn filling_leaves_out_what_was_compacted_and_what_is_malformed() {
 #[test]
 fn replica_that_is_there_is_not_made_again() {
     let owner = owner_of(&[(UPSERT, "a", r#"{"id":"a","name":"one"}"#)]);
-    let world = consumer_at(1);
+    let world = consumer_at(1, &owner);
     world.make(&[of_names()], &owner).unwrap();
     world.by_hand("UPDATE book SET name = 'kept'");
-    world.database.make_replicas(&[of_names()], &no_owner).unwrap();
+    world.make_empty(&[of_names()]).unwrap();
     let world = world.reopened();
-    world.database.make_replicas(&[of_names()], &no_owner).unwrap();
+    world.make_empty(&[of_names()]).unwrap();
     assert_eq!(world.books(), ["a kept"]);
 }
 
@@ -168,13 +201,13 @@ fn replica_declared_in_another_form_is_made_and_filled_anew() {
         ("book.made", "b", r#"{"id":"b","name":"two","stock":2,"weight":2}"#),
     ]);
     let changed: [(Change, &[&str]); 4] = [
-        (|spec| spec.columns.push(("stock".into(), ColumnType::Integer)), &[]),
+        (|spec| spec.columns.push(column("stock", ColumnType::Integer)), &[]),
         (|spec| spec.upsert = "book.made".into(), &["b two"]),
         (|spec| spec.delete = None, &["a one"]),
         (|spec| spec.columns = spec.columns.iter().rev().cloned().collect(), &[]),
     ];
     for (number, (change, expected)) in changed.into_iter().enumerate() {
-        let world = consumer_at(3);
+        let world = consumer_at(3, &owner);
         world.make(&[of_names()], &owner).unwrap();
         world.by_hand("INSERT INTO book VALUES ('stray', 'x')");
         let mut other = of_names();
@@ -189,11 +222,11 @@ fn replica_declared_in_another_form_is_made_and_filled_anew() {
 fn replica_that_is_no_longer_declared_is_dropped() {
     let world = world();
     let other = ReplicaSpec { name: "cover".into(), ..of_names() };
-    world.database.make_replicas(&[of_names(), other.clone()], &no_owner).unwrap();
-    world.database.make_replicas(std::slice::from_ref(&other), &no_owner).unwrap();
+    world.make_empty(&[of_names(), other.clone()]).unwrap();
+    world.make_empty(std::slice::from_ref(&other)).unwrap();
     assert_eq!((world.has_table("book"), world.has_table("cover")), (false, true));
     assert_eq!(world.number("SELECT count(*) FROM _bulkhead_replica"), 1);
-    world.database.make_replicas(&[], &no_owner).unwrap();
+    world.make_empty(&[]).unwrap();
     assert!(!world.has_table("cover"));
     // What it was named is the service's again, and what the service has stays.
     assert!(world.has_table("note"));
@@ -210,27 +243,27 @@ fn replica_is_refused_by_name_where_the_service_has_something_of_that_name() {
     ] {
         let world = world();
         world.by_hand(made);
-        let error = world.database.make_replicas(&[of_names()], &no_owner).unwrap_err();
+        let error = world.make_empty(&[of_names()]).unwrap_err();
         let text = error.to_string();
         assert!(matches!(&error, StoreError::Replica { name, .. } if name == "book"), "{made}: {text}");
         assert!(text.contains("book") && text.contains(kind), "{made}: {text}");
         assert_eq!(world.number("SELECT count(*) FROM _bulkhead_replica"), 0, "{made}");
         world.by_hand(&format!("DROP {kind} book"));
-        world.database.make_replicas(&[of_names()], &no_owner).unwrap();
+        world.make_empty(&[of_names()]).unwrap();
     }
 }
 
 #[test]
 fn replica_whose_owner_can_not_be_read_is_not_made_and_filled_the_next_time() {
     let owner = owner_of(&[(UPSERT, "a", r#"{"id":"a","name":"one"}"#)]);
-    let world = consumer_at(1);
+    let world = consumer_at(1, &owner);
     let asked = Cell::new(0);
-    let unreadable = |name: &str| {
+    let unreadable = |replica: &ReplicaSpec| {
         asked.set(asked.get() + 1);
-        Err(StoreError::NoDatabase { service: name.to_owned() })
+        Err(StoreError::NoDatabase { service: replica.owner.clone() })
     };
     assert!(matches!(
-        world.database.make_replicas(&[of_names()], &unreadable),
+        world.database.make_replicas(&[of_names()], &BTreeSet::new(), &unreadable),
         Err(StoreError::NoDatabase { .. })
     ));
     assert_eq!(asked.get(), 1);
@@ -242,7 +275,7 @@ fn replica_whose_owner_can_not_be_read_is_not_made_and_filled_the_next_time() {
 /// A world with an empty replica.
 fn world_with_replica(replica: &ReplicaSpec) -> World {
     let world = world();
-    world.database.make_replicas(std::slice::from_ref(replica), &no_owner).unwrap();
+    world.make_empty(std::slice::from_ref(replica)).unwrap();
     world.reopened()
 }
 
@@ -259,7 +292,7 @@ fn events_of_the_owner_write_and_delete_rows() {
             r#"{"id":"b","name":null,"stock":null,"weight":null}"#,
             &["a uno 1 2.0", "b - - -"][..],
         ),
-        // What was compacted tells nothing.
+        // What was erased tells nothing.
         (UPSERT, "a", "", &["a uno 1 2.0", "b - - -"][..]),
         (UPSERT, "c", "", &["a uno 1 2.0", "b - - -"][..]),
         (DELETE, "nobody", "{}", &["a uno 1 2.0", "b - - -"][..]),

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bulkhead_types::limits::TIMERS_MAX;
+
 use super::{event, lose, ms, note, sure_ways_to_lose};
 use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::tests::{World, durable, world, write};
 use crate::writer::{Happened, Writer, WriterOptions};
-use crate::{Logged, PublishError};
+use crate::{Logged, NewEvent, Parked, ParkedState, PublishError, Timers};
 
 impl World {
     /// The subjects of the timers that are due, and when the next is.
@@ -152,6 +154,194 @@ fn timer_that_can_not_be_an_event_is_refused_and_costs_the_unit_nothing() {
         note(unit, "a");
     });
     assert_eq!((world.due(10, 9), world.notes()), ((vec![], None), vec!["a".to_owned()]));
+}
+
+impl World {
+    /// How many timers are counted, and how many there are.
+    fn timers(&self) -> [i64; 2] {
+        ["SELECT timers FROM _bulkhead_meta", "SELECT count(*) FROM _bulkhead_timer"]
+            .map(|sql| self.number(sql))
+    }
+}
+
+#[test]
+fn a_timer_is_refused_when_there_are_as_many_as_there_may_be_and_set_when_one_is_gone() {
+    let world = world_of(&[("a", 1)]);
+    // As if there were a million.
+    world.by_hand(&format!("UPDATE _bulkhead_meta SET timers = {TIMERS_MAX}"));
+    world.commit(|unit| {
+        let refused = unit.schedule(&event("loan.late", "b", "{}"), ms(1));
+        assert!(
+            matches!(&refused, Err(PublishError::Invalid(why)) if why.contains("1000000")),
+            "{refused:?}"
+        );
+        note(unit, "goes on");
+        assert!(unit.take_timer(1, false).unwrap());
+        set(unit, "c", 1);
+        assert!(unit.schedule(&event("loan.late", "d", "{}"), ms(1)).is_err());
+    });
+    assert_eq!((world.due(10, 9).0, world.notes()), (vec!["c".to_owned()], vec!["goes on".to_owned()]));
+}
+
+#[test]
+fn timers_are_counted_exactly_whatever_becomes_of_a_unit_or_a_batch() {
+    let world = world_of(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
+    assert_eq!(world.timers(), [4, 4]);
+    world.roll_back(|unit| {
+        set(unit, "never", 1);
+        assert!(unit.take_timer(1, false).unwrap());
+        assert_eq!(unit.cancel("loan", Timers::Of { kind: "loan.late", subject: "b" }, None), Ok(1));
+    });
+    assert_eq!(world.timers(), [4, 4], "after a unit that was rolled back");
+    for sql in sure_ways_to_lose() {
+        let (lease, ()) = world.keep(None, |unit| {
+            set(unit, "lost", 1);
+            assert!(unit.take_timer(1, false).unwrap());
+        });
+        durable(lose(lease, sql).commit());
+        assert_eq!(world.timers(), [4, 4], "{sql}");
+    }
+    world.commit(|unit| {
+        assert!(unit.mark_timer_parked(1).unwrap());
+        unit.park(&parked(1, ParkedState::Dead)).unwrap();
+        assert!(unit.drop_dead("loan", "loan", 1).unwrap());
+        assert!(unit.take_timer(2, false).unwrap());
+        assert_eq!(unit.cancel("loan", Timers::Of { kind: "loan.late", subject: "c" }, None), Ok(1));
+        set(unit, "e", 1);
+    });
+    assert_eq!(world.timers(), [2, 2]);
+    assert_eq!(world.reopened().timers(), [2, 2]);
+}
+
+/// The row of a timer that failed.
+fn parked(sequence: i64, state: ParkedState) -> Parked {
+    Parked {
+        producer: "loan".into(),
+        sequence,
+        id: format!("e{sequence}"),
+        kind: "loan.late".into(),
+        subject: "a".into(),
+        trace_id: "t".into(),
+        state,
+        attempts: 1,
+        next: ms(1),
+        since: ms(1),
+        reason: String::new(),
+    }
+}
+
+/// A world with these timers, each with an id of its own.
+fn world_with_ids(timers: &[(&str, &str, &str)]) -> World {
+    let world = world();
+    world.commit(|unit| {
+        for (id, kind, subject) in timers {
+            unit.schedule(&NewEvent { id, ..event(kind, subject, "{}") }, ms(1)).unwrap();
+        }
+    });
+    world
+}
+
+fn of<'t>(kind: &'t str, subject: &'t str) -> Timers<'t> {
+    Timers::Of { kind, subject }
+}
+
+#[test]
+fn timers_are_cancelled_by_their_id_or_by_their_type_and_subject_and_no_others() {
+    let world = world_with_ids(&[
+        ("1", "loan.late", "a"),
+        ("2", "loan.late", "a"),
+        ("3", "loan.late", "b"),
+        ("4", "loan.over", "a"),
+        ("5", "loan.late", "a"),
+    ]);
+    let left = || world.inbox().timers().unwrap().into_iter().map(|(timer, _)| timer.id).collect::<Vec<_>>();
+    world.commit(|unit| {
+        assert_eq!(unit.cancel("loan", Timers::Id("2"), None), Ok(1));
+        assert_eq!(unit.cancel("loan", Timers::Id("2"), None), Ok(0), "it is gone");
+        assert_eq!(unit.cancel("loan", Timers::Id("a"), None), Ok(0), "no id");
+        assert_eq!(unit.cancel("loan", of("loan.late", "A"), None), Ok(0), "no subject");
+        assert_eq!(unit.cancel("loan", of("loan.lat", "a"), None), Ok(0), "no type");
+    });
+    assert_eq!(left(), ["1", "3", "4", "5"]);
+    world.commit(|unit| assert_eq!(unit.cancel("loan", of("loan.late", "a"), None), Ok(2)));
+    assert_eq!(left(), ["3", "4"]);
+}
+
+#[test]
+fn cancelling_is_undone_with_its_unit_of_work_or_its_batch() {
+    for sql in sure_ways_to_lose() {
+        let world = world_of(&[("a", 1)]);
+        assert_eq!(world.roll_back(|unit| unit.cancel("loan", of("loan.late", "a"), None)), Ok(1));
+        assert_eq!(world.due(10, 9).0, ["a"], "after a rollback");
+        let (lease, _) = world.keep(None, |unit| {
+            note(unit, "cancelled");
+            unit.cancel("loan", of("loan.late", "a"), None).unwrap()
+        });
+        durable(lose(lease, sql).commit());
+        assert_eq!((world.due(10, 9).0, world.notes()), (vec!["a".to_owned()], vec![]), "{sql}");
+    }
+}
+
+#[test]
+fn timer_that_was_set_in_the_same_unit_of_work_is_cancelled_in_it() {
+    let world = world();
+    world.commit(|unit| {
+        set(unit, "a", 1);
+        assert_eq!(unit.cancel("loan", of("loan.late", "a"), None), Ok(1));
+        set(unit, "a", 2);
+    });
+    assert_eq!(world.due(1, 9), (vec![], Some(ms(2))));
+    assert_eq!(world.timers(), [1, 1]);
+}
+
+#[test]
+fn timer_whose_handler_runs_is_not_cancelled_by_it_and_taken_with_its_unit_of_work() {
+    let world = world_of(&[("a", 1), ("a", 2)]);
+    world.commit(|unit| {
+        assert_eq!(unit.cancel("loan", of("loan.late", "a"), Some(1)), Ok(1), "the other one");
+        assert_eq!(unit.cancel("loan", Timers::Id("e"), Some(1)), Ok(0));
+        assert!(unit.take_timer(1, false).unwrap());
+    });
+    assert_eq!(world.timers(), [0, 0]);
+}
+
+/// Whoever is first wins: the other finds that the timer is gone, and is rolled back by its caller.
+#[test]
+fn timer_that_was_cancelled_is_neither_taken_nor_parked_any_more() {
+    let world = world_of(&[("a", 1)]);
+    let (lease, _) = world.keep(None, |unit| unit.cancel("loan", of("loan.late", "a"), None).unwrap());
+    let (mut lease, taken) = world
+        .keep(Some(lease), |unit| (unit.take_timer(1, false).unwrap(), unit.mark_timer_parked(1).unwrap()));
+    durable(lease.commit());
+    drop(lease);
+    assert_eq!(taken, (false, false), "in one batch");
+    assert!(!world.commit(|unit| unit.take_timer(1, false).unwrap()));
+}
+
+#[test]
+fn timer_that_failed_is_cancelled_with_its_parked_row_and_lets_the_next_of_its_subject_go() {
+    for state in [ParkedState::Parked, ParkedState::Dead] {
+        let world =
+            world_with_ids(&[("1", "loan.late", "a"), ("2", "loan.over", "a"), ("3", "loan.late", "b")]);
+        let other = Parked { producer: "book".into(), ..parked(1, state) };
+        world.commit(|unit| {
+            for sequence in [1, 2] {
+                assert!(unit.mark_timer_parked(sequence).unwrap());
+                unit.park(&parked(sequence, if sequence == 1 { state } else { ParkedState::Parked }))
+                    .unwrap();
+            }
+            // Another service's event has the same number.
+            unit.park(&other).unwrap();
+        });
+        assert_eq!(world.commit(|unit| unit.cancel("loan", Timers::Id("1"), None)), Ok(1));
+        let left = world.inbox().parked().unwrap();
+        let left: Vec<_> = left.iter().map(|row| (row.producer.as_str(), row.sequence)).collect();
+        assert_eq!(left, [("book", 1), ("loan", 2)], "{state:?}");
+        assert_eq!(world.inbox().parked_at("loan", 1).unwrap(), None);
+        assert_eq!(world.inbox().held_up("loan", ("a", "other"), 9).unwrap().unwrap().sequence, 2);
+        let unpark = |unit: &mut super::Unit| unit.unpark(&parked(1, state)).unwrap();
+        assert!(!world.commit(unpark), "its attempt finds it gone");
+    }
 }
 
 /// A world whose writer tells of all that has become durable.

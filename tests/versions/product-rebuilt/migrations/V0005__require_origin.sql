@@ -1,7 +1,7 @@
--- An origin of which nobody has said anything is NULL again.
+-- Every product has an origin: ZZ is that of those of which nobody has said where they come from.
 -- SQLite can't change a column, so the table is made anew, as in https://sqlite.org/lang_altertable.html, section 7. Its children (images,
 -- reviews, reservations) stay as they are: foreign keys are off in a migration. The words of `product_search` stay too, for a
--- product keeps its `search_rowid`, and nothing is written to the table that the triggers would see.
+-- product keeps its `search_rowid`.
 
 -- They stand on another table and write to this one: while it is away SQLite would not let the new one have its name.
 DROP TRIGGER product_rating_insert;
@@ -25,7 +25,7 @@ CREATE TABLE product_new (
     rating_sum INTEGER NOT NULL DEFAULT 0, -- Kept by the triggers of product_review.
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
-    origin TEXT CHECK (length(origin) = 2), -- A country's two letters.
+    origin TEXT NOT NULL DEFAULT 'ZZ' CHECK (length(origin) = 2), -- A country's two letters, or ZZ.
     CONSTRAINT stock_conserved CHECK (stock_quantity + stock_reserved + stock_sold = stock_added)
 ) STRICT;
 
@@ -35,7 +35,7 @@ INSERT INTO product_new (
 )
 SELECT
     search_rowid, id, category_id, name, description, price, sku, stock_quantity, stock_reserved, stock_sold, stock_added,
-    rating_count, rating_sum, created_at, updated_at, nullif(origin, 'ZZ')
+    rating_count, rating_sum, created_at, updated_at, coalesce(origin, 'ZZ')
 FROM product;
 
 -- Its indexes and its triggers go with it, and are made anew below.
@@ -63,20 +63,9 @@ CREATE INDEX product_by_created_at ON product (
     created_at, id
 );
 
-CREATE TRIGGER product_search_insert AFTER INSERT ON product BEGIN
-    INSERT INTO product_search (rowid, name, description) VALUES (new.search_rowid, new.name, new.description);
-END;
-
 CREATE TRIGGER product_search_delete AFTER DELETE ON product BEGIN
     DELETE FROM product_search WHERE rowid = old.search_rowid;
-END;
-
-CREATE TRIGGER product_search_update AFTER UPDATE OF name, description ON product
--- A change of the price alone costs no work in the index.
-WHEN old.name <> new.name OR old.description <> new.description
-BEGIN
-    DELETE FROM product_search WHERE rowid = old.search_rowid;
-    INSERT INTO product_search (rowid, name, description) VALUES (new.search_rowid, new.name, new.description);
+    DELETE FROM product_search_due WHERE search_rowid = old.search_rowid;
 END;
 
 CREATE TRIGGER product_reserved_stays BEFORE DELETE ON product

@@ -1,0 +1,47 @@
+-- A deleted customer's parcel has no tracking number any more: with it the carrier says who got it, and where. So one that was shipped may
+-- be without, once its address is forgotten.
+
+CREATE TABLE order_shipping_kept AS SELECT * FROM order_shipping;
+
+DROP TABLE order_shipping;
+
+CREATE TABLE order_shipping (
+    -- One for each order. Its life: written with its order, carried on with it; whom it goes to and where, and by which number its
+    -- carrier knows that, is forgotten with the customer's account.
+    id TEXT NOT NULL PRIMARY KEY,
+    order_id TEXT NOT NULL UNIQUE REFERENCES "order" (id),
+    recipient_name TEXT, -- NULL, as the whole address, once the customer is deleted.
+    address_line1 TEXT,
+    address_line2 TEXT,
+    city TEXT,
+    state TEXT,
+    postal_code TEXT,
+    country TEXT CHECK (length(country) = 2), -- ISO 3166-1 alpha-2.
+    tracking_number TEXT, -- Once it is shipped, and until the customer is deleted.
+    carrier TEXT, -- Once it is shipped.
+    shipping_status TEXT NOT NULL CHECK (shipping_status IN ('pending', 'shipped', 'delivered', 'cancelled')),
+    CONSTRAINT address_whole_or_forgotten CHECK (
+        CASE WHEN recipient_name IS NULL
+        THEN coalesce(address_line1, address_line2, city, state, postal_code, country) IS NULL
+        ELSE address_line1 IS NOT NULL AND city IS NOT NULL AND postal_code IS NOT NULL AND country IS NOT NULL
+        END
+    ),
+    CONSTRAINT carried_when_shipped CHECK (
+        (shipping_status IN ('shipped', 'delivered')) = (carrier IS NOT NULL)
+        AND CASE WHEN recipient_name IS NULL
+        THEN tracking_number IS NULL
+        ELSE (carrier IS NOT NULL) = (tracking_number IS NOT NULL)
+        END
+    )
+) STRICT;
+
+INSERT INTO order_shipping (
+    id, order_id, recipient_name, address_line1, address_line2, city, state, postal_code, country, tracking_number, carrier,
+    shipping_status
+)
+SELECT
+    id, order_id, recipient_name, address_line1, address_line2, city, state, postal_code, country,
+    iif(recipient_name IS NULL, NULL, tracking_number), carrier, shipping_status
+FROM order_shipping_kept;
+
+DROP TABLE order_shipping_kept;

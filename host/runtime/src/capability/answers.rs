@@ -1,0 +1,32 @@
+//! `answers`: what is kept for idempotency keys, and whom it is about.
+
+use super::transaction::join;
+use crate::bindings::bulkhead::service::answers::Host;
+use crate::bindings::bulkhead::service::sql::Error;
+use crate::handler::State;
+use crate::probe::DatabaseCall;
+
+impl Host for State {
+    fn about(&mut self, subject: String) -> wasmtime::Result<Result<(), Error>> {
+        let call = DatabaseCall::About { subject: &subject };
+        let told = self.database_call(
+            &call,
+            |()| 1,
+            |state| {
+                join(state)?.about(&subject);
+                Ok::<_, bulkhead_store::StatementError>(())
+            },
+        );
+        Ok(told.map_err(Into::into))
+    }
+
+    fn forget(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
+        let call = DatabaseCall::ForgetAnswers { subject: &subject };
+        let forgotten = self.database_call(
+            &call,
+            |count: &u64| *count,
+            |state| join(state).and_then(|unit| unit.forget_answers(&subject)),
+        );
+        Ok(forgotten.map_err(Into::into))
+    }
+}

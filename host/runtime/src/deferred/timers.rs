@@ -1,0 +1,63 @@
+//! Taking timers.
+
+use bulkhead_store::{Logged, StatementError};
+
+use super::{DeferredWork, Look, finished};
+use crate::delivery::{Delivery, Written, parked};
+use crate::instance::NotTaken;
+
+/// Timers that are read at a time.
+const TIMERS_AT_A_TIME: u32 = 64;
+
+impl DeferredWork {
+    /// Takes the timers that are due, at most so many as are read at a time.
+    pub(super) fn take_timers(&mut self) -> Result<Look, StatementError> {
+        let now = self.runner.time();
+        let (timers, next) = self.inbox.due_timers(now, TIMERS_AT_A_TIME)?;
+        let count = timers.len();
+        for (place, timer) in timers.iter().enumerate() {
+            self.taking = Some((None, timer.sequence));
+            self.runner.begin();
+            let taken = self.take_timer(timer, place + 1 < count);
+            self.runner.run_again_alone();
+            self.runner.end();
+            self.taking = None;
+            taken?;
+        }
+        self.runner.commit_carried();
+        Ok(Look { found: count > 0, wait: next.map(|next| next.saturating_sub(now)) })
+    }
+
+    fn take_timer(&mut self, timer: &Logged, more: bool) -> Result<(), StatementError> {
+        let name = self.name().to_owned();
+        let delivery =
+            Delivery { event: timer, producer: &name, attempt: 1, handled: true, replicas: Vec::new() };
+        let delivered = match self.panicked_at(&(None, timer.sequence)) {
+            None => self.runner.deliver(&delivery),
+            Some(why) => Err(why),
+        };
+        let why = match delivered {
+            Ok(()) => {
+                let settle = self.settle(None);
+                match self.runner.write(|unit| unit.take_timer(timer.sequence, false), settle, more) {
+                    Written::Kept | Written::Moved => return Ok(()),
+                    Written::Unavailable(why) => return Err(StatementError::Other(why)),
+                    Written::Failed(why) => NotTaken::Retry(why),
+                }
+            }
+            Err(why) => self.undo(why),
+        };
+        let row = parked(&self.runner, timer, &name, 1, &why);
+        self.tell(&row);
+        let settle = self.settle_parked();
+        let written = self.runner.write(
+            |unit| {
+                unit.park(&row)?;
+                unit.mark_timer_parked(timer.sequence)
+            },
+            settle,
+            false,
+        );
+        finished(written)
+    }
+}

@@ -1,0 +1,352 @@
+//! What an operator reads of guest code that failed: what happened, where, and the guest's own words.
+//!
+//! No other place puts this into words: log lines, dead letters, refusals of a load and the reports of a probation have it from here.
+//!
+//! Invariants:
+//!
+//! - What a guest says is bounded and has no control characters ([`own_words`]): it can't forge a log line, nor move the cursor of whoever
+//!   reads it.
+//! - None of it reaches a client: a client reads [`Problem`].
+//! - Nothing that a client sent stands in it: a path is told as the route's template, a statement without its values.
+
+use std::fmt::{Display, Write as _};
+use std::time::Duration;
+
+use bulkhead_types::limits::{
+    PANIC_MESSAGE_BYTES_MAX, PANIC_PLACE_BYTES_MAX, STATEMENT_TOLD_BYTES_MAX, WASM_STACK_MAX,
+};
+use wasmtime::Trap;
+
+use crate::bindings::bulkhead::service::types::Request;
+use crate::component::Component;
+use crate::handler::{Expired, Handler, Running};
+use crate::job::Failure;
+use crate::probe::DatabaseCall;
+use crate::problem::Problem;
+use crate::service::ServiceSpec;
+
+/// A text of a guest's, as it may stand in a log line or on a terminal: cut at `bytes_max`, its control characters escaped.
+pub(crate) fn own_words(text: &str, bytes_max: usize) -> String {
+    let mut words = String::with_capacity(text.len().min(bytes_max));
+    for letter in text.chars() {
+        let before = words.len();
+        if is_control(letter) {
+            words.extend(letter.escape_debug());
+        } else {
+            words.push(letter);
+        }
+        if words.len() > bytes_max {
+            words.truncate(before);
+            words.push('…');
+            break;
+        }
+    }
+    words
+}
+
+/// What a terminal or a viewer of logs obeys: control characters, breaks of lines and paragraphs, and changes of the direction of writing.
+fn is_control(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Why a guest panicked, as it told the host before it trapped (`log.panicked`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Panic {
+    message: String,
+    place: String,
+}
+
+impl Panic {
+    pub(crate) fn new(message: &str, place: &str) -> Self {
+        let message = own_words(message, PANIC_MESSAGE_BYTES_MAX);
+        Self { message, place: own_words(place, PANIC_PLACE_BYTES_MAX) }
+    }
+}
+
+impl Display for Panic {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let message = if self.message.is_empty() { "it does not say why" } else { self.message.as_str() };
+        write!(formatter, "{message}")?;
+        if self.place.is_empty() { Ok(()) } else { write!(formatter, " ({})", self.place) }
+    }
+}
+
+/// A database call of a handler that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FailedCall {
+    /// The statement without its values, or the type of the event that was not written.
+    what: String,
+    error: String,
+    /// From the handler's beginning on.
+    after: Duration,
+}
+
+impl FailedCall {
+    pub(crate) fn new(call: &DatabaseCall<'_>, error: &dyn Display, after: Duration) -> Self {
+        let what = match call {
+            DatabaseCall::Statement { sql, .. } => {
+                // No more of it than can be told: a statement may have 100,000 bytes.
+                let words = sql.split_whitespace().take(STATEMENT_TOLD_BYTES_MAX / 2);
+                words.collect::<Vec<_>>().join(" ")
+            }
+            DatabaseCall::Publish { kind, .. } => format!("publish {kind}"),
+            DatabaseCall::Schedule { kind, .. } => format!("schedule {kind}"),
+            DatabaseCall::Cancel { .. } => "cancel a timer".to_owned(),
+            DatabaseCall::CancelAll { kind, .. } => format!("cancel all timers of the type {kind}"),
+            DatabaseCall::Erase { .. } => "erase the events of a subject".to_owned(),
+            DatabaseCall::About { .. } => "say whom an answer is about".to_owned(),
+            DatabaseCall::ForgetAnswers { .. } => "forget the answers about a subject".to_owned(),
+        };
+        let bounded = |text: &str| own_words(text, STATEMENT_TOLD_BYTES_MAX);
+        Self { what: bounded(&what), error: bounded(&error.to_string()), after }
+    }
+}
+
+impl Display for FailedCall {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} ({}, after {} ms)", self.what, self.error, self.after.as_millis())
+    }
+}
+
+/// Why a run of guest code ended in an error of wasmtime's: a trap, or time that was over.
+pub(crate) fn failure(error: &wasmtime::Error, running: &Running, spec: &ServiceSpec) -> Failure {
+    match error.downcast_ref::<Expired>() {
+        Some(Expired(failure)) => failure.clone(),
+        None => {
+            let ended = trapped(error, running.panic.as_ref(), running.memory_refused, spec);
+            Failure::Trap(format!("the handler {ended}"))
+        }
+    }
+}
+
+/// How guest code ended, behind its subject: "panicked: …", "ran out of memory: …".
+pub(crate) fn trapped(
+    error: &wasmtime::Error,
+    panic: Option<&Panic>,
+    memory_refused: bool,
+    spec: &ServiceSpec,
+) -> String {
+    if error.downcast_ref::<Expired>().is_some() {
+        return "did not end in time".to_owned();
+    }
+    let memory = format!("limits.memory gives an instance, {} MiB", spec.limits.memory >> 20);
+    if let Some(panic) = panic {
+        let refused = if memory_refused {
+            format!("; before that it was refused memory beyond what {memory}")
+        } else {
+            String::new()
+        };
+        return format!("panicked: {panic}{refused}");
+    }
+    if memory_refused {
+        return format!("ran out of memory: it wanted more than {memory}; raise limits.memory, or need less");
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => format!(
+            "ran out of stack: it used more than {} KiB; does a function call itself without end?",
+            WASM_STACK_MAX >> 10
+        ),
+        // A guest's own stack lies at the bottom of its memory: beyond it is nothing.
+        Some(Trap::MemoryOutOfBounds) => {
+            "trapped: it reached outside of its memory; in a guest in Rust this is nearly always a stack that is used up: does a function \
+             call itself without end, or keep something large on the stack?"
+                .to_owned()
+        }
+        // Without the frames above it: components have no names for them.
+        _ => format!("trapped and gave no reason: {}", own_words(&error.root_cause().to_string(), 512)),
+    }
+}
+
+/// How a run of a handler failed, whole: with its times where those were over, and for an event with the statement that failed last.
+pub(crate) fn sentence(failure: &Failure, running: &Running, spec: &ServiceSpec) -> String {
+    let (ran, limits) = (running.began.elapsed().as_millis(), &spec.limits);
+    match failure {
+        Failure::Deadline => format!(
+            "the time of {} was over: its handler ran for {ran} ms, and limits.request_timeout gives {} ms, waiting in the queue included",
+            running.handler,
+            limits.request_timeout.as_millis()
+        ),
+        Failure::LeaseHeld => format!(
+            "the handler of {} held the writer lease for longer than limits.lease_hold, {} ms; it ran for {ran} ms",
+            running.handler,
+            limits.lease_hold.as_millis()
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// The same for an event that was not taken, with the call to the database that failed last.
+pub(crate) fn reason(sentence: &str, running: &Running) -> String {
+    match &running.failed_call {
+        Some(failed) => format!("{sentence}; the last call to the database that failed: {failed}"),
+        None => sentence.to_owned(),
+    }
+}
+
+/// Writes the one line of the log that tells of a request that failed. `running`: what its handler did, where that is known.
+///
+/// What is the client's own doing (4xx) is no failure, and told nowhere.
+pub(crate) fn tell_of_request(
+    component: &Component,
+    spec: &ServiceSpec,
+    request: &Request,
+    failure: &Failure,
+    running: Option<&Running>,
+) {
+    let status = Problem::from(failure).status;
+    if status < 500 {
+        return;
+    }
+    let sentence = match running {
+        Some(running) => sentence(failure, running, spec),
+        None => failure.to_string(),
+    };
+    tell(component, spec, request, (status, &sentence), running);
+}
+
+/// The same of a request whose handler answered so by itself: with 5xx.
+pub(crate) fn tell_of_answer(
+    component: &Component,
+    spec: &ServiceSpec,
+    request: &Request,
+    status: http::StatusCode,
+    running: &Running,
+) {
+    let mut sentence = format!("the handler answered {status}");
+    if let Some(said) = &running.last_error {
+        let _ = write!(sentence, ": {said}");
+    }
+    if status == http::StatusCode::GATEWAY_TIMEOUT {
+        let (request, lease) = (spec.limits.request_timeout.as_millis(), spec.limits.lease_hold.as_millis());
+        let _ = write!(
+            sentence,
+            "; limits.request_timeout gives a request {request} ms, and limits.lease_hold a unit of work {lease} ms"
+        );
+    }
+    tell(component, spec, request, (status.as_u16(), &sentence), Some(running));
+}
+
+/// A job that no worker took in its time.
+pub(crate) fn tell_of_late_job(component: &Component, spec: &ServiceSpec, request: &Request) {
+    let sentence = format!(
+        "its time, limits.request_timeout of {} ms, was over before a worker was free; give the service more workers, or make its handlers \
+         quicker",
+        spec.limits.request_timeout.as_millis()
+    );
+    tell(component, spec, request, (504, &sentence), None);
+}
+
+/// The line. What the client may try again (503) is a warning.
+fn tell(
+    component: &Component,
+    spec: &ServiceSpec,
+    request: &Request,
+    (status, failure): (u16, &str),
+    running: Option<&Running>,
+) {
+    let template = component.described.find(&request.method, &request.path);
+    let path = template.map_or(request.route.as_str(), |route| &*route.path);
+    let milliseconds = running.map(|running| rounded(running.began.elapsed()));
+    let failed_call = running.and_then(|running| running.failed_call.as_ref()).map(tracing::field::display);
+    // The level of a line is a constant where it is written.
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                service = spec.name,
+                version = %component.version,
+                trace_id = request.trace_id,
+                method = request.method,
+                path,
+                status,
+                milliseconds,
+                failure,
+                failed_call,
+                "a request failed"
+            )
+        };
+    }
+    if status == 503 { line!(warn) } else { line!(error) }
+}
+
+fn rounded(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where a line of the log comes from, as its fields.
+pub(crate) struct Place<'r> {
+    pub(crate) version: Option<&'r dyn Display>,
+    pub(crate) trace_id: &'r str,
+    /// Of a request.
+    pub(crate) method: Option<&'r str>,
+    /// Of a request: the template of its route.
+    pub(crate) path: Option<&'r str>,
+    /// The type of an event.
+    pub(crate) kind: Option<&'r str>,
+}
+
+impl<'r> Place<'r> {
+    /// Where the guest code is that runs.
+    pub(crate) fn of(running: &'r Running) -> Self {
+        let component = running.component.as_deref();
+        let place = Self {
+            version: component.map(|component| &component.version as &dyn Display),
+            trace_id: &running.trace_id,
+            method: None,
+            path: None,
+            kind: None,
+        };
+        match &running.handler {
+            Handler::None => place,
+            Handler::Event { kind } => Self { kind: Some(kind), ..place },
+            Handler::Request { method, path, route } => {
+                let template = component.and_then(|component| component.described.find(method, path));
+                let template = template.map(|route| &*route.path);
+                Self { method: Some(method), path: Some(template.unwrap_or(route)), ..place }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_says_is_bounded_and_has_no_control_characters() {
+        for (text, expected) in [
+            ("plain \"words\" and ünïcode", "plain \"words\" and ünïcode"),
+            ("two\nlines\r\tand a tab", "two\\nlines\\r\\tand a tab"),
+            ("\u{1b}[2J\u{9b}2J\0", "\\u{1b}[2J\\u{9b}2J\\0"),
+            ("a\u{2028}b\u{202e}c", "a\\u{2028}b\\u{202e}c"),
+            ("", ""),
+        ] {
+            assert_eq!(own_words(text, 1000), expected);
+        }
+        assert_eq!(own_words("ääää", 5), "ää…");
+        assert_eq!(own_words("a\u{1b}b", 3), "a…", "an escape is whole or absent");
+        assert_eq!(own_words("abc", 3), "abc");
+        assert!(own_words(&"\n".repeat(100_000), 1024).len() <= 1024 + '…'.len_utf8());
+    }
+
+    #[test]
+    fn a_statement_is_told_on_one_line_and_never_its_values() {
+        let parameters = [bulkhead_store::Value::Text("secret".to_owned())];
+        let sql = "SELECT name\n   FROM note WHERE id = ?1";
+        let call = DatabaseCall::Statement { function: "snapshot.query", sql, parameters: &parameters };
+        let told = FailedCall::new(&call, &"no such column: name", Duration::ZERO).to_string();
+        assert_eq!(told, "SELECT name FROM note WHERE id = ?1 (no such column: name, after 0 ms)");
+        let long = format!("SELECT {}", "1, ".repeat(30_000));
+        let call = DatabaseCall::Statement { function: "snapshot.query", sql: &long, parameters: &[] };
+        assert!(
+            FailedCall::new(&call, &"too long", Duration::ZERO).to_string().len()
+                < 2 * STATEMENT_TOLD_BYTES_MAX
+        );
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_place() {
+        assert_eq!(Panic::new("no\nlines", "src/lib.rs:7:5").to_string(), "no\\nlines (src/lib.rs:7:5)");
+        assert_eq!(Panic::new("", "").to_string(), "it does not say why");
+    }
+}

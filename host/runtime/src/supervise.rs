@@ -1,0 +1,273 @@
+//! Threads that must run: one that panics is restarted, and while one does not run the host is not ready.
+//!
+//! A panic of the host's own code is a mistake, and must not cost a service a thread that nobody misses. Invariant: every thread that is to
+//! run for as long as the host or one of its services is started by [`spawn`] (a test, `tidy`, finds every other way). So its panic stands
+//! in the log and in `/metrics`, and it runs again: at once if it did something since it was started, or else after a wait that doubles,
+//! in which [`down`] names it and `/readyz` answers 503. What it held went with the panic: its lease rolls an open batch back, and replies
+//! that are dropped tell their clients that nothing was done.
+//!
+//! Left out on purpose: threads that stand still. Deadlines see to guests, and every wait of the host's own has a bound.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bulkhead_types::limits::{RESTART_FIRST, RESTART_MAX};
+
+/// How often a thread that waits to be restarted looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Whether a thread has done something since it was started: what makes it panic is then not the start itself.
+#[derive(Debug, Default)]
+pub struct Progress(Cell<bool>);
+
+impl Progress {
+    /// It has.
+    pub fn made(&self) {
+        self.0.set(true);
+    }
+}
+
+/// What is known of all threads of this process, by their names.
+#[derive(Default)]
+struct Threads {
+    /// Those that are to run and do not: how many of that name.
+    down: BTreeMap<String, usize>,
+    /// How often each was restarted.
+    restarts: BTreeMap<String, u64>,
+}
+
+/// Threads are the process's, whatever runs on them.
+static THREADS: Mutex<Threads> = Mutex::new(Threads { down: BTreeMap::new(), restarts: BTreeMap::new() });
+
+fn threads() -> MutexGuard<'static, Threads> {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The threads and tasks that are to run and do not.
+#[must_use]
+pub fn down() -> Vec<String> {
+    threads().down.keys().cloned().collect()
+}
+
+/// How often each thread was restarted since the process started; those that never were are not in it.
+#[must_use]
+pub fn restarts() -> BTreeMap<String, u64> {
+    threads().restarts.clone()
+}
+
+/// Something that is to run does not, until the returned value is dropped.
+#[must_use]
+pub struct Down(String);
+
+impl Down {
+    /// Has the host be not ready because of `name`.
+    pub fn note(name: &str) -> Self {
+        *threads().down.entry(name.to_owned()).or_default() += 1;
+        Self(name.to_owned())
+    }
+
+    /// It never runs again.
+    pub fn for_good(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        let mut threads = threads();
+        if let Some(count) = threads.down.get_mut(&self.0) {
+            *count -= 1;
+            if *count == 0 {
+                threads.down.remove(&self.0);
+            }
+        }
+    }
+}
+
+/// Starts a thread that runs until it returns, and is restarted when it panics. After each panic `mend` is called, with what the panic said,
+/// before anything else: it lets go of what the thread held. Once `stop` is set it is restarted while it does something, so that what it has
+/// been given is done, and else no more.
+///
+/// # Errors
+///
+/// When the system gives no thread.
+pub fn spawn<S: Send + 'static>(
+    name: String,
+    stop: &Arc<AtomicBool>,
+    mut state: S,
+    run: impl Fn(&mut S, &Progress) + Send + 'static,
+    mend: impl Fn(&mut S, &str) + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let stop = Arc::clone(stop);
+    thread::Builder::new().name(name.clone()).spawn(move || {
+        let (progress, mut wait) = (Progress::default(), Duration::ZERO);
+        loop {
+            progress.0.set(false);
+            let stopping = stop.load(Ordering::Acquire);
+            let Some(why) = caught(|| run(&mut state, &progress)) else { return };
+            // Only its own drops can panic in there, and what they drop is gone all the same.
+            let _ = caught(|| mend(&mut state, &why));
+            if stopping && !progress.0.get() {
+                tracing::error!(thread = name, why, "a thread panicked, and is to end");
+                return;
+            }
+            wait =
+                if progress.0.get() { Duration::ZERO } else { (wait * 2).clamp(RESTART_FIRST, RESTART_MAX) };
+            tracing::error!(
+                thread = name,
+                why,
+                wait_ms = wait.as_millis(),
+                "a thread panicked and is restarted"
+            );
+            if !wait.is_zero() {
+                let _down = Down::note(&name);
+                let until = Instant::now() + wait;
+                while !stop.load(Ordering::Acquire) && Instant::now() < until {
+                    thread::sleep(LOOK);
+                }
+            }
+            *threads().restarts.entry(name.clone()).or_default() += 1;
+        }
+    })
+}
+
+/// Starts a thread that does one thing and ends. It is not done again where it panics, for nobody knows how far it came: the host is not
+/// ready from then on.
+///
+/// # Errors
+///
+/// When the system gives no thread.
+pub fn spawn_once(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.clone()).spawn(move || {
+        let run = || {
+            point("turn");
+            run();
+        };
+        if let Some(why) = caught(run) {
+            tracing::error!(thread = name, why, "a thread panicked: restart the host");
+            Down::note(&name).for_good();
+        }
+    })
+}
+
+/// Does `run`, and gives what its panic says if it panics.
+pub fn caught(run: impl FnOnce()) -> Option<String> {
+    panic::catch_unwind(AssertUnwindSafe(run)).err().map(|payload| message(&*payload).to_owned())
+}
+
+/// What a panic says of itself.
+#[must_use]
+pub fn message(payload: &dyn Any) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("it gave no reason")
+}
+
+/// Where a test has a thread panic: `BULKHEAD_PANIC_AT=THREAD@POINT*TIMES`, and more of them behind commas.
+struct Planned {
+    thread: String,
+    point: String,
+    times: AtomicU32,
+}
+
+const VARIABLE: &str = "BULKHEAD_PANIC_AT";
+
+static PLAN: LazyLock<Vec<Planned>> = LazyLock::new(|| {
+    let planned = |text: &str| {
+        let (thread, rest) = text.split_once('@')?;
+        let (point, times) = rest.split_once('*').unwrap_or((rest, "1"));
+        let times = AtomicU32::new(times.parse().ok()?);
+        Some(Planned { thread: thread.to_owned(), point: point.to_owned(), times })
+    };
+    std::env::var(VARIABLE).unwrap_or_default().split(',').filter_map(planned).collect()
+});
+
+/// Panics here if a test asked for it: for tests of what becomes of a thread that does. Without the variable each point costs one look at a
+/// value that never changes.
+#[expect(clippy::panic, reason = "that is what it is for")]
+pub fn point(name: &str) {
+    if PLAN.is_empty() {
+        return;
+    }
+    let thread = thread::current();
+    let here = |planned: &&Planned| planned.point == name && Some(planned.thread.as_str()) == thread.name();
+    for planned in PLAN.iter().filter(here) {
+        let less =
+            planned.times.fetch_update(Ordering::AcqRel, Ordering::Acquire, |times| times.checked_sub(1));
+        if less.is_ok() {
+            panic!("as {VARIABLE} says");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    const NEVER: fn() -> Arc<AtomicBool> = Arc::default;
+
+    /// Runs a thread that panics so often, each time after it `made` progress or not; gives how many starts and mends there were.
+    fn run(name: &str, panics: usize, made: bool) -> (usize, Vec<String>) {
+        let (tell, told) = channel();
+        let (mends, mended) = channel();
+        let state = (0, tell);
+        let run = move |(starts, tell): &mut (usize, Sender<Vec<String>>), progress: &Progress| {
+            *starts += 1;
+            tell.send(down()).unwrap();
+            if made {
+                progress.made();
+            }
+            assert!(*starts > panics, "panic number {starts}");
+        };
+        let mend = move |_: &mut _, why: &str| mends.send(why.to_owned()).unwrap();
+        spawn(name.to_owned(), &NEVER(), state, run, mend).unwrap().join().unwrap();
+        (told.iter().count(), mended.iter().collect())
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_mended_and_restarted() {
+        for made in [true, false] {
+            let name = format!("restarted-{made}");
+            let (starts, whys) = run(&name, 2, made);
+            assert_eq!((starts, whys), (3, vec!["panic number 1".to_owned(), "panic number 2".to_owned()]));
+            assert_eq!(restarts().get(&name), Some(&2));
+            assert!(!down().contains(&name));
+        }
+    }
+
+    #[test]
+    fn while_a_thread_waits_for_its_restart_it_is_down_and_one_that_is_told_to_stop_waits_no_longer() {
+        let stop = NEVER();
+        let name = "down".to_owned();
+        let (tell, told) = channel();
+        let run = move |tell: &mut Sender<()>, _: &Progress| {
+            tell.send(()).unwrap();
+            panic!("always")
+        };
+        let thread = spawn(name.clone(), &stop, tell, run, |_, _| {}).unwrap();
+        for _ in 0..3 {
+            told.recv().unwrap();
+        }
+        while !down().contains(&name) {
+            thread::yield_now();
+        }
+        stop.store(true, Ordering::Release);
+        thread.join().unwrap();
+        assert!(!down().contains(&name));
+    }
+
+    #[test]
+    fn what_is_done_once_and_panics_is_down_for_good() {
+        spawn_once("once".to_owned(), || panic!("no")).unwrap().join().unwrap();
+        assert!(down().contains(&"once".to_owned()));
+        spawn_once("well".to_owned(), || {}).unwrap().join().unwrap();
+        assert!(!down().contains(&"well".to_owned()));
+    }
+}

@@ -1,0 +1,63 @@
+//! How long jobs stand in the queues of a service: for its figures, and for whoever put one there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::service::Kind;
+
+/// Seconds.
+const BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+/// How long jobs have stood in each queue of a service, since the host started.
+#[derive(Clone)]
+pub(crate) struct Waits {
+    reads: Histogram,
+    writes: Histogram,
+    computations: Histogram,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        let [reads, writes, computations] = [(); 3].map(|()| Histogram::new(BUCKETS));
+        Self { reads, writes, computations }
+    }
+}
+
+impl Waits {
+    pub(crate) fn of(&self, kind: Kind) -> &Histogram {
+        match kind {
+            Kind::Read => &self.reads,
+            Kind::Write => &self.writes,
+            Kind::Compute => &self.computations,
+        }
+    }
+}
+
+/// Where the one who puts a job into a queue reads how long it stood there; by default nobody does.
+#[derive(Debug, Clone, Default)]
+pub struct Waited(Option<Arc<AtomicU64>>);
+
+impl Waited {
+    /// One that can be read.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Some(Arc::new(AtomicU64::new(u64::MAX))))
+    }
+
+    /// The job was taken.
+    pub(crate) fn tell(&self, waited: Duration) {
+        if let Some(told) = &self.0 {
+            told.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// How long the job stood in its queue; none where nobody has taken it.
+    #[must_use]
+    pub fn told(&self) -> Option<Duration> {
+        let nanoseconds = self.0.as_ref()?.load(Ordering::Relaxed);
+        (nanoseconds != u64::MAX).then(|| Duration::from_nanos(nanoseconds))
+    }
+}

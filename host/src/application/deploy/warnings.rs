@@ -1,0 +1,29 @@
+//! What is no reason to refuse a version, and is to be known before it serves.
+
+use bulkhead_store::Migration;
+
+/// Characters of a statement that are shown.
+const SHOWN: usize = 200;
+
+/// Of those steps that nothing undoes: once they are made, there is no way back to `before`.
+pub(super) fn irreversible(service: &str, before: &str, steps: &[&Migration]) -> Vec<String> {
+    let warning = |step: &&Migration| {
+        format!(
+            "V{:04}__{} has no reverse SQL: once it was made, `bulkhead rollback {service}` can't go back to {before}; write one, and name it \
+             as the second argument of migration!, or be ready to deploy a version that goes on from there",
+            step.version, step.name
+        )
+    };
+    steps.iter().filter(|step| step.reverse.is_none()).map(warning).collect()
+}
+
+/// Of statements that the schema does not suit.
+pub(super) fn unsuited(found: &[(&str, String)]) -> Vec<String> {
+    let warning = |(sql, why): &(&str, String)| {
+        let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown: String = sql.chars().take(SHOWN).collect();
+        let more = if shown.len() < sql.len() { "…" } else { "" };
+        format!("the component has the statement `{shown}{more}`, and the schema does not suit it: {why}")
+    };
+    found.iter().map(warning).collect()
+}

@@ -1,0 +1,178 @@
+//! Replicas that are declared otherwise than before, filled while their service serves.
+//!
+//! What they are to hold is read beforehand, while requests and events go on. Then, under the gate and the writer lease of each service, and
+//! with its lanes stopped, what has happened since is added, and the new takes the place of the old in one transaction. Requests wait for
+//! that in their queues, for half of their time at most; what is not done by then is given up, and nothing has changed.
+//!
+//! Invariant: between the COMMIT and the release that knows the new replicas nobody runs a handler, and no lane runs at all. So no statement
+//! of a handler, and no event, meets a replica in another form than its release knows it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead_runtime::{Consumer, Held, NotHeld};
+use bulkhead_store::{Busy, Database, Refill, ReplicaSpec, StoreError};
+
+use super::deploy::crash::Point;
+use super::{Application, Logs, at, databases};
+use crate::manifest::{Manifest, ServiceEntry};
+
+/// A service whose replicas are declared otherwise than before.
+pub(super) struct ChangedReplicas {
+    pub(super) consumer: Consumer,
+    pub(super) database: Arc<Database>,
+    /// As it is to be.
+    pub(super) entry: ServiceEntry,
+}
+
+/// What the replicas are to hold, read.
+pub(super) struct Refills<'c> {
+    /// None where the database has them as they are declared.
+    services: Vec<(&'c ChangedReplicas, Option<Refill<'c>>)>,
+}
+
+impl<'c> Refills<'c> {
+    /// Reads it. What speaks against it goes to `wrong`.
+    pub(super) fn read(
+        manifest: &Manifest,
+        logs: &Logs,
+        changed: &'c [ChangedReplicas],
+        wrong: &mut Vec<String>,
+    ) -> Self {
+        let mut services = Vec::new();
+        for one in changed {
+            let ChangedReplicas { database, entry, .. } = one;
+            let find = |replica: &ReplicaSpec| {
+                let owner = logs.get(&replica.owner).map(|(owner, _)| owner);
+                databases::owner(manifest, replica, owner, database.path())
+            };
+            let staged = database.stage_replicas(&entry.replicas, &entry.spec.grants.subscribes, &find);
+            let checked = staged.and_then(|refill| {
+                let mut refill = refill;
+                // What would be lost is told before anybody has to wait.
+                refill.as_mut().map_or(Ok(()), Refill::check)?;
+                Ok(refill)
+            });
+            match checked {
+                Ok(refill) => services.push((one, refill)),
+                Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
+            }
+        }
+        if !services.is_empty() {
+            Point::Staged.reach();
+        }
+        // Who calls another comes first: one who waits for an answer must not be waited for while the other's gate is held.
+        let order = callers_first(manifest);
+        let place = |name: &str| order.iter().position(|other| *other == name);
+        services.sort_by_key(|(one, _)| place(one.consumer.name()));
+        Self { services }
+    }
+
+    /// Whether they are of this service, among others.
+    pub(super) fn are_of(&self, service: &str) -> bool {
+        self.services.iter().any(|(one, _)| one.consumer.name() == service)
+    }
+
+    /// Puts them in the place of those of before, and gives what keeps their services' handlers from running. The lanes are stopped.
+    pub(super) fn write(&mut self, application: &Application) -> Result<Vec<Held>, String> {
+        if self.services.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limits = self.services.iter().map(|(one, _)| {
+            let limits = &one.entry.spec.limits;
+            application.pause_allowed(&one.entry.spec.name, limits.request_timeout)
+        });
+        let allowed = limits.min().unwrap_or_default();
+        let until = Instant::now() + allowed;
+        let mut held = Vec::new();
+        for (one, _) in &self.services {
+            let room = one.consumer.queues().front().queue.min(one.entry.spec.limits.queue) / 2;
+            let service = &one.entry.spec.name;
+            let gate = one.consumer.hold(until, room).map_err(|why| match why {
+                NotHeld::Late => late(service, allowed),
+                NotHeld::TooMany => format!(
+                    "service.{service}: more requests came than could wait while its replicas change; try again with less load, or start \
+                     the host anew"
+                ),
+            })?;
+            held.push(gate);
+        }
+        let consumers: Vec<&'c Consumer> = self.services.iter().map(|(one, _)| &one.consumer).collect();
+        let services = &mut self.services;
+        match alone(&consumers, until, &mut || put(services, until)) {
+            Ok(done) => done.map_err(|(service, error)| {
+                if Instant::now() < until { error.to_string() } else { late(&service, allowed) }
+            })?,
+            Err(Busy) => {
+                return Err(late(consumers.first().map_or("", |consumer| consumer.name()), allowed));
+            }
+        }
+        Ok(held)
+    }
+}
+
+/// The services, each before those that it calls. Calls have no cycle.
+fn callers_first(manifest: &Manifest) -> Vec<&str> {
+    fn visit<'m>(manifest: &'m Manifest, name: &'m str, order: &mut Vec<&'m str>) {
+        if order.contains(&name) {
+            return;
+        }
+        for called in manifest.services.get(name).iter().flat_map(|entry| &entry.spec.grants.calls) {
+            visit(manifest, called, order);
+        }
+        order.push(name);
+    }
+    let mut order = Vec::new();
+    manifest.services.keys().for_each(|name| visit(manifest, name, &mut order));
+    order.reverse();
+    order
+}
+
+fn late(service: &str, allowed: Duration) -> String {
+    format!(
+        "service.{service}: requests would wait for longer than {} ms, half of their time, while its replicas change; try again with less load, \
+         or start the host anew",
+        allowed.as_millis()
+    )
+}
+
+/// Does `work` under the writer leases of all of these services.
+fn alone<R>(services: &[&Consumer], until: Instant, work: &mut dyn FnMut() -> R) -> Result<R, Busy> {
+    match services.split_first() {
+        None => Ok(work()),
+        Some((first, others)) => first.exclusively(until, || alone(others, until, work))?,
+    }
+}
+
+/// Writes all, and then commits all.
+fn put(
+    services: &mut [(&ChangedReplicas, Option<Refill<'_>>)],
+    until: Instant,
+) -> Result<(), (String, StoreError)> {
+    for (one, refill) in services.iter_mut() {
+        let written = refill.as_mut().map_or(Ok(()), |refill| refill.write(Some(until)));
+        written.map_err(|error| (one.entry.spec.name.clone(), error))?;
+    }
+    Point::Filled.reach();
+    let mut committed = 0;
+    for (one, refill) in services.iter_mut() {
+        let Some(refill) = refill.take() else { continue };
+        let service = &one.entry.spec.name;
+        match refill.commit() {
+            Ok(filled) => databases::tell_of_filled(service, &filled),
+            // A COMMIT that failed is ambiguous: what is there tells.
+            Err(error) => match one.database.has_replicas(&one.entry.replicas) {
+                Ok(true) => tracing::warn!(service, %error, "a commit of replicas failed, and is durable"),
+                Ok(false) if committed == 0 => return Err((service.clone(), error)),
+                // Neither may go on: handlers could meet replicas in a form that they do not know. A new start brings all to the manifest.
+                Ok(false) | Err(_) => {
+                    tracing::error!(service, %error, "which form the replicas have can't be told: the host ends");
+                    std::process::abort()
+                }
+            },
+        }
+        committed += 1;
+    }
+    Point::FillCommitted.reach();
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! The replicas that the next start has to fill: whether it can, and loses no row. They are filled as a start does, up to the last step.
+
+use std::collections::BTreeMap;
+
+use bulkhead_store::{Database, Owner, ReplicaSpec};
+
+use super::Check;
+use crate::application::{database_file, select_of};
+use crate::manifest::{Manifest, ServiceEntry};
+
+/// Of the databases that are there. What can't be opened, and what is of an earlier host, is not looked at.
+pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {
+    let databases: BTreeMap<_, _> = manifest
+        .services
+        .iter()
+        .filter_map(|(name, entry)| {
+            let path = database_file(manifest, entry).filter(|path| path.exists())?;
+            Some((name.as_str(), Database::look(&path).ok()??))
+        })
+        .collect();
+    let mut checks = Vec::new();
+    for (name, entry) in manifest.services.iter().filter(|(_, entry)| !entry.replicas.is_empty()) {
+        if let Some(database) = databases.get(name.as_str()) {
+            let find = |replica: &ReplicaSpec| {
+                let owner = databases.get(replica.owner.as_str());
+                Ok(owner.map(|owner| Owner { database: owner, select: select_of(manifest, replica) }))
+            };
+            checks.push(of_service(manifest, (name, entry), database, &find));
+        }
+    }
+    checks
+}
+
+fn of_service(
+    manifest: &Manifest,
+    (name, entry): (&str, &ServiceEntry),
+    database: &Database,
+    find: &bulkhead_store::FindOwner<'_>,
+) -> Check {
+    let check = format!("replicas {name}");
+    let told = |error: &dyn std::fmt::Display| {
+        let otherwise = format!("see to it in {}:{}", manifest.path.display(), entry.line);
+        Check::told(&check, &error.to_string(), &otherwise)
+    };
+    let mut refill = match database.stage_replicas(&entry.replicas, &entry.spec.grants.subscribes, find) {
+        Ok(None) => return Check::ok(check, "are as the manifest declares them"),
+        Ok(Some(refill)) => refill,
+        Err(error) => return told(&error),
+    };
+    let names = refill.names().collect::<Vec<_>>().join(", ");
+    let unusable: Vec<String> = refill
+        .unusable()
+        .map(|(replica, why)| {
+            format!("the select of the entity {replica} can't be used as its owner's database is now: {why}")
+        })
+        .collect();
+    match refill.check() {
+        Ok(()) if unusable.is_empty() => {
+            let what = if names.is_empty() {
+                "go, as they are no longer declared".to_owned()
+            } else {
+                format!("{names}: filled")
+            };
+            Check::ok(check, format!("{what} at the next start"))
+        }
+        Ok(()) => Check::warning(
+            check,
+            format!("{names}: filled at the next start from events; {}", unusable.join("; ")),
+            "correct the select; or start, if migrations of its owner that are still to come have it work",
+        ),
+        Err(error) => told(&error),
+    }
+}

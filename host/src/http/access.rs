@@ -1,0 +1,116 @@
+//! The access log: a line for each request, when its answer is about to leave. A client's `traceresponse` has the trace id that the line has.
+//!
+//! A line has no query (what people search for), no header but the trace, no body, no token and no principal. It has the path, with the ids in
+//! it, and the client's address: personal data in many countries. One without a status is of a client that went away before the answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead_runtime::Waited;
+use bulkhead_types::limits::PATH_MAX;
+use bytes::Bytes;
+use http::{Method, Response};
+use http_body_util::Full;
+use hyper::body::Body as _;
+
+/// The target of the log's lines, which tells them from others.
+pub(crate) const ACCESS_TARGET: &str = "access";
+
+/// What is known of a request. Dropped before it is answered, since its client went away, it writes its line all the same: what the request did stands.
+pub(super) struct Visit {
+    began: Instant,
+    peer: IpAddr,
+    trace_id: String,
+    /// Whether there is an access log.
+    has_log: bool,
+    is_answered: bool,
+    /// None where its head could not be read.
+    pub(super) method: Option<Method>,
+    /// In its one spelling, where it has one.
+    path: String,
+    pub(super) service: Option<Arc<str>>,
+    /// As the component describes it, or else as the manifest has it.
+    pub(super) route: Option<Arc<str>>,
+    waited: Waited,
+}
+
+impl Visit {
+    pub(super) fn begin(peer: IpAddr, trace_id: &str, has_log: bool) -> Self {
+        Self {
+            began: Instant::now(),
+            peer,
+            trace_id: trace_id.to_owned(),
+            has_log,
+            is_answered: false,
+            method: None,
+            path: String::new(),
+            service: None,
+            route: None,
+            waited: if has_log { Waited::new() } else { Waited::default() },
+        }
+    }
+
+    /// The client's address.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// The path that it asks for, of which at most so much is kept as a request may have.
+    pub(super) fn asks_for(&mut self, path: &str) {
+        if self.has_log {
+            self.path.extend(path.chars().take(PATH_MAX));
+        }
+    }
+
+    /// Where it is told how long it stands in a queue.
+    pub(super) fn waited(&self) -> Waited {
+        self.waited.clone()
+    }
+
+    /// Time since it came.
+    pub(super) fn duration(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// It has its answer.
+    pub(super) fn answered(mut self, response: &Response<Full<Bytes>>) {
+        self.is_answered = true;
+        self.log(Some(response));
+    }
+
+    fn log(&self, response: Option<&Response<Full<Bytes>>>) {
+        if !self.has_log {
+            return;
+        }
+        let version = response.and_then(|response| response.headers().get("bulkhead-version"));
+        tracing::info!(
+            target: ACCESS_TARGET,
+            trace_id = self.trace_id,
+            client = %self.peer,
+            method = self.method.as_ref().map(Method::as_str),
+            path = self.path,
+            status = response.map(|response| response.status().as_u16()),
+            bytes = response.and_then(|response| response.body().size_hint().exact()),
+            milliseconds = milliseconds(self.duration()),
+            queued_milliseconds = self.waited.told().map(milliseconds),
+            service = self.service.as_deref(),
+            route = self.route.as_deref(),
+            version = version.and_then(|version| version.to_str().ok()),
+        );
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.log(None);
+        }
+    }
+}
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    let microseconds = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    f64::from(microseconds) / 1e3
+}

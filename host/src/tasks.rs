@@ -1,0 +1,73 @@
+//! Tasks of the network side, whose panics would otherwise be noticed by nobody: tokio catches them, and forgets them with the task.
+//!
+//! Invariant: every task is started here (a test, `tidy`, finds every other way). What `spawn_blocking` runs is waited for where it is started,
+//! and fails there.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+use bulkhead_runtime::supervise::{self, Down};
+use tokio::task::JoinHandle;
+
+/// Starts a task that is to run until it is aborted: it gives why it ended before. From then on the host is not ready.
+pub(crate) fn lasting(
+    name: &'static str,
+    future: impl Future<Output = String> + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let why = match caught(future).await {
+            Ok(why) => why,
+            Err(why) => format!("it panicked: {why}"),
+        };
+        tracing::error!(task = name, why, "a task has ended: restart the host");
+        Down::note(name).for_good();
+    })
+}
+
+/// Starts a task that ends when its work is done. A panic ends that work and nothing else: whoever needs it starts it again.
+pub(crate) fn passing(
+    name: &'static str,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(why) = caught(future).await {
+            tracing::error!(task = name, why, "a task panicked");
+        }
+    })
+}
+
+/// Runs a future; an error, with what the panic said, where it panics.
+pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let mut future = pin!(future);
+    std::future::poll_fn(move |context| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
+            Err(payload) => Poll::Ready(Err(supervise::message(&*payload).to_owned())),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(future: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future);
+    }
+
+    #[test]
+    fn a_task_that_is_to_last_and_ends_is_down_however_it_ended() {
+        run(async {
+            lasting("ends", async { "no more".to_owned() }).await.unwrap();
+            lasting("panics", async { panic!("no") }).await.unwrap();
+            passing("passes", async { panic!("no") }).await.unwrap();
+            let aborted = lasting("aborted", std::future::pending());
+            aborted.abort();
+            assert!(aborted.await.unwrap_err().is_cancelled());
+        });
+        assert_eq!(supervise::down(), ["ends", "panics"]);
+    }
+}

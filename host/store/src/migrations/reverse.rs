@@ -1,0 +1,79 @@
+//! Rehearsing an upgrade on a copy, and the way back from it.
+//!
+//! Reverse SQL is needed when something is wrong already, and nobody has run it before. So a rehearsal runs it too: on real rows, after the
+//! steps that it undoes. What it leaves must be the schema of before.
+
+use std::time::{Duration, Instant};
+
+use super::schema::Schema;
+use super::{Migration, MigrationError, Outcome, Upgrade, Upgrader, checks, is_interrupted, step};
+use crate::authorizer::Mode;
+use crate::connection::Guarded;
+use crate::{Database, StoreError};
+
+impl Database {
+    /// Makes an upgrade on this copy, and says how long it took. Then undoes its steps, the last first and as far as they can be undone, and
+    /// forgets that again.
+    ///
+    /// # Errors
+    ///
+    /// See [`MigrationError`].
+    pub fn rehearse(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<(Outcome, Duration), StoreError> {
+        let upgrader = self.upgrader()?;
+        let mut schemas = Vec::new();
+        let started = Instant::now();
+        let outcome = upgrader.upgrade_with(upgrade, now, &mut |connection, step| {
+            if step.reverse.is_some() {
+                schemas.push((step.version, Schema::read(connection)?));
+            }
+            Ok(())
+        })?;
+        let took = started.elapsed();
+        upgrader.undo(upgrade, &outcome, schemas).map_err(|error| self.migration(error))?;
+        Ok((outcome, took))
+    }
+}
+
+impl Upgrader<'_> {
+    /// Undoes the steps that were applied: `schemas` has what was there before each that has reverse SQL.
+    fn undo(
+        &self,
+        upgrade: &Upgrade<'_>,
+        outcome: &Outcome,
+        mut schemas: Vec<(u32, Schema)>,
+    ) -> Result<(), MigrationError> {
+        let Guarded { connection, guard } = &self.opened;
+        // Foreign keys are off since the steps were applied.
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for applied in outcome.applied.iter().rev() {
+            let migration = upgrade.migrations.iter().find(|migration| migration.version == applied.version);
+            let Some(migration @ Migration { reverse: Some(reverse), .. }) = migration else { break };
+            let Some((_, before)) = schemas.pop() else { break };
+            let failed = |why: String| MigrationError::ReverseFailed {
+                version: migration.version,
+                name: migration.name.clone(),
+                why,
+            };
+            step(connection, guard, migration, reverse, upgrade.until).map_err(|error| match error {
+                MigrationError::Refused { reason, .. } => failed(reason),
+                MigrationError::Failed { message, .. } => failed(message),
+                error => error,
+            })?;
+            let _entered = guard.enter(Mode::Host, upgrade.until);
+            checks::ALL.iter().try_for_each(|check| check(connection)).map_err(|error| match error {
+                MigrationError::Host(error) if is_interrupted(&error) => MigrationError::ChecksTooLong,
+                error => failed(error.to_string()),
+            })?;
+            let differences = before.differences(&Schema::read(connection)?);
+            if !differences.is_empty() {
+                return Err(MigrationError::NotRestored {
+                    version: migration.version,
+                    name: migration.name.clone(),
+                    differences: differences.join("; "),
+                });
+            }
+        }
+        connection.execute_batch("ROLLBACK")?;
+        Ok(())
+    }
+}

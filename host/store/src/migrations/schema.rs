@@ -1,0 +1,219 @@
+//! What a service's schema is, apart from how it is written: to say whether reverse SQL brings back what was there.
+//!
+//! SQLite keeps the text of each CREATE, and ALTER TABLE changes that text. So the texts of one table may differ in blanks, comments, quotes,
+//! the case of names, and the order of columns (one that was dropped and added again is the last). Here each object is a set of lines that
+//! leave these out: the definitions of a table, one for each column and constraint, and the tokens of an index, a trigger or a view.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::Connection;
+
+use crate::system;
+
+/// The service's own objects, by kind and name, each as its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Schema(BTreeMap<String, BTreeSet<String>>);
+
+impl Schema {
+    /// Reads it. The host's tables and the replicas, which migrations can't change, are left out, and so are the tables that a virtual table
+    /// makes for itself.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = format!(
+            "SELECT object.type, lower(object.name), object.sql FROM sqlite_schema AS object
+             LEFT JOIN pragma_table_list AS listed ON listed.name = object.name AND listed.schema = 'main'
+             WHERE object.sql IS NOT NULL AND object.tbl_name NOT IN ({}) AND object.name NOT LIKE 'sqlite~_%' ESCAPE '~'
+             AND coalesce(listed.type, '') <> 'shadow'
+             AND lower(object.tbl_name) NOT IN (SELECT lower(name) FROM _bulkhead_replica)",
+            system::names_in_sql()
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let objects = statement.query_map([], |row| {
+            let (kind, name, sql): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((format!("{kind} {name}"), lines(&kind, &sql)))
+        })?;
+        Ok(Self(objects.collect::<rusqlite::Result<_>>()?))
+    }
+
+    /// What is missing in `after`, and what there is too much, each as the end of a sentence; none where the two are the same.
+    pub(super) fn differences(&self, after: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, lines) in &self.0 {
+            match after.0.get(name) {
+                None => found.push(format!("{name} is missing")),
+                Some(there) => {
+                    let missing = lines.difference(there).map(|line| format!("{name} lacks `{line}`"));
+                    let added = there.difference(lines).map(|line| format!("{name} has `{line}`"));
+                    found.extend(missing.chain(added));
+                }
+            }
+        }
+        let new = after.0.keys().filter(|name| !self.0.contains_key(*name));
+        found.extend(new.map(|name| format!("{name} is left")));
+        found
+    }
+}
+
+/// The lines of one object.
+fn lines(kind: &str, sql: &str) -> BTreeSet<String> {
+    let tokens = tokens(sql);
+    let is_virtual = tokens.get(1).is_some_and(|token| token == "virtual");
+    let body = tokens.iter().position(|token| token == "(");
+    match body {
+        Some(start) if kind == "table" && !is_virtual => {
+            definitions(tokens.get(start + 1..).unwrap_or_default())
+        }
+        _ => BTreeSet::from([tokens.join(" ")]),
+    }
+}
+
+/// The definitions of a table between its parentheses, and what stands behind them (`STRICT`, `WITHOUT ROWID`).
+fn definitions(body: &[String]) -> BTreeSet<String> {
+    let (mut found, mut definition, mut depth) = (BTreeSet::new(), Vec::new(), 0_usize);
+    for token in body {
+        match (token.as_str(), depth) {
+            // A column or a constraint ends; behind the last parenthesis, an option.
+            ("," | ")", 0) => {
+                found.insert(definition.join(" "));
+                definition.clear();
+                continue;
+            }
+            ("(", _) => depth += 1,
+            (")", _) => depth -= 1,
+            _ => {}
+        }
+        definition.push(token.as_str());
+    }
+    found.insert(definition.join(" "));
+    found.remove("");
+    found
+}
+
+/// The tokens of a statement (<https://sqlite.org/lang.html>): names and keywords in lower case and without quotes, texts and blobs as they
+/// are, everything else a character at a time.
+fn tokens(sql: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = sql;
+    while let Some(first) = rest.chars().next() {
+        let is_name =
+            |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$' || !letter.is_ascii();
+        let length = match first {
+            _ if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            _ if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+            '\'' | '"' | '`' => quoted(rest, first),
+            '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
+            _ if is_name(first) => rest.find(|letter| !is_name(letter)).unwrap_or(rest.len()),
+            _ => first.len_utf8(),
+        };
+        let (token, behind) = rest.split_at(length);
+        rest = behind;
+        let inner = || token.get(1..token.len().saturating_sub(1)).unwrap_or_default();
+        match first {
+            '-' | '/' if token.len() > 1 => {}
+            '\'' => found.push(token.to_owned()),
+            '"' | '`' => {
+                let doubled = [first, first].iter().collect::<String>();
+                found.push(inner().replace(&doubled, &first.to_string()).to_lowercase());
+            }
+            '[' => found.push(inner().to_lowercase()),
+            _ if first.is_whitespace() => {}
+            _ => found.push(token.to_lowercase()),
+        }
+    }
+    found
+}
+
+/// The bytes of a quoted text or name, in which the quote itself is doubled.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut letters = text.char_indices().skip(1).peekable();
+    while let Some((place, letter)) = letters.next() {
+        if letter == quote && letters.next_if(|(_, next)| *next == quote).is_none() {
+            return place + quote.len_utf8();
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::Schema;
+
+    fn schema(sql: &str) -> Schema {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE _bulkhead_replica (name TEXT, spec TEXT)").unwrap();
+        connection.execute_batch(sql).unwrap();
+        Schema::read(&connection).unwrap()
+    }
+
+    fn differences(before: &str, after: &str) -> Vec<String> {
+        schema(before).differences(&schema(after))
+    }
+
+    const NOTE: &str = "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL CHECK (body <> 'a, (b'), at TEXT) STRICT;";
+
+    #[test]
+    fn what_is_written_otherwise_is_the_same() {
+        for otherwise in [
+            "create table \"note\"(id INTEGER primary key, -- the id, of it\n Body text /* , */ NOT NULL CHECK(body<>'a, (b'), [at] TEXT)STRICT;",
+            "CREATE TABLE x (id INTEGER PRIMARY KEY, body TEXT NOT NULL CHECK (body <> 'a, (b'), at TEXT) STRICT; ALTER TABLE x RENAME TO note;",
+            "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL CHECK (body <> 'a, (b'), at TEXT, b TEXT) STRICT;
+             ALTER TABLE note DROP COLUMN b;",
+            "CREATE TABLE note (id INTEGER PRIMARY KEY, at TEXT, body TEXT NOT NULL CHECK (body <> 'a, (b')) STRICT;",
+            "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL CHECK (body <> 'a, (b')) STRICT; ALTER TABLE note ADD COLUMN at TEXT;",
+            "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL CHECK (body <> 'a, (b'), `when` TEXT) STRICT;
+             ALTER TABLE note RENAME COLUMN \"when\" TO at;",
+        ] {
+            assert_eq!(differences(NOTE, otherwise), Vec::<String>::new(), "{otherwise}");
+        }
+        let all = "CREATE INDEX i ON note (at); CREATE VIEW v AS SELECT id FROM note; CREATE VIRTUAL TABLE s USING fts5 (body);
+             CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO s (rowid, body) VALUES (new.id, new.body); END;";
+        let again = "CREATE INDEX i  ON \"note\"(AT); CREATE VIEW v AS SELECT id FROM note; CREATE VIRTUAL TABLE s USING fts5(body);
+             CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO s(rowid, body) VALUES (new.id,new.body); END;";
+        assert_eq!(differences(&format!("{NOTE}{all}"), &format!("{NOTE}{again}")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_difference_is_told() {
+        let plain = |columns: &str| format!("CREATE TABLE note ({columns});");
+        for (before, after, told) in [
+            (NOTE, "", vec!["table note is missing"]),
+            ("", NOTE, vec!["table note is left"]),
+            (NOTE, &NOTE.replace(" STRICT", ""), vec!["table note lacks `strict`"]),
+            (
+                NOTE,
+                &NOTE.replace("'a, (b'", "'A, (b'"),
+                vec![
+                    "table note lacks `body text not null check ( body < > 'a, (b' )`",
+                    "table note has `body text not null check ( body < > 'A, (b' )`",
+                ],
+            ),
+            (
+                &plain("a TEXT COLLATE NOCASE"),
+                &plain("a TEXT"),
+                vec!["table note lacks `a text collate nocase`", "table note has `a text`"],
+            ),
+            (
+                &plain("a, b DEFAULT 1"),
+                &plain("a, b"),
+                vec!["table note lacks `b default 1`", "table note has `b`"],
+            ),
+            (
+                &plain("a PRIMARY KEY, b, UNIQUE (b)"),
+                &plain("a PRIMARY KEY, b"),
+                vec!["table note lacks `unique ( b )`"],
+            ),
+            (
+                "CREATE TABLE p (a); CREATE INDEX i ON p (a) WHERE a > 1; CREATE INDEX j ON p (a);",
+                "CREATE TABLE p (a); CREATE INDEX i ON p (a);",
+                vec![
+                    "index i lacks `create index i on p ( a ) where a > 1`",
+                    "index i has `create index i on p ( a )`",
+                    "index j is missing",
+                ],
+            ),
+        ] {
+            assert_eq!(differences(before, after), told, "{before}\n{after}");
+        }
+    }
+}

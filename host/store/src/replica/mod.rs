@@ -1,0 +1,317 @@
+//! Replicas: tables that a service can only read, kept fresh by the events of their owner.
+//!
+//! The host makes the table and applies the events, in the unit of work that moves the position in the owner's log. How a replica that is
+//! new, or declared in another form than it was made in, gets its rows is in `refill.rs`.
+
+mod refill;
+mod stage;
+
+use bulkhead_types::HOST_TABLE_PREFIX;
+use rusqlite::types::{ToSqlOutput, Value as SqlValue};
+use rusqlite::{Connection, ToSql, params_from_iter};
+use serde_json::Value as Json;
+
+pub use self::refill::{Filled, FindOwner, Owner, Refill, RowSource};
+use crate::outbox::Logged;
+use crate::{StatementError, UnitOfWork};
+
+/// What a reason says by which an event was refused because a replica can't be made from it.
+const NOT_MADE_FROM: &str = "are not what a replica is made from";
+
+/// The type of a replica's column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// A JSON string.
+    Text,
+    /// A JSON integer, or true and false as 1 and 0.
+    Integer,
+    /// A JSON number.
+    Real,
+}
+
+impl ColumnType {
+    /// The type that the manifest names so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "text" => Some(Self::Text),
+            "integer" => Some(Self::Integer),
+            "real" => Some(Self::Real),
+            _ => None,
+        }
+    }
+
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Text => "TEXT",
+            Self::Integer => "INTEGER",
+            Self::Real => "REAL",
+        }
+    }
+
+    /// Whether it can have this value, which is not null.
+    #[must_use]
+    pub fn takes(self, value: &Json) -> bool {
+        self.cell(value).is_ok()
+    }
+
+    /// What a column of this type has for a value that is not null; or else what the value is not.
+    fn cell(self, value: &Json) -> Result<SqlValue, String> {
+        match (value, self) {
+            (Json::String(text), Self::Text) => Ok(SqlValue::Text(text.clone())),
+            (Json::Bool(value), Self::Integer) => Ok(SqlValue::Integer((*value).into())),
+            (Json::Number(number), Self::Integer) => {
+                number.as_i64().map(SqlValue::Integer).ok_or_else(|| "is no integer".to_owned())
+            }
+            (Json::Number(number), Self::Real) => {
+                number.as_f64().map(SqlValue::Real).ok_or_else(|| "is no number".to_owned())
+            }
+            _ => Err(format!("is not of the type {}", self.sql().to_lowercase())),
+        }
+    }
+}
+
+/// A column of a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaColumn {
+    /// Its name, which is that of the field in the events' data.
+    pub name: String,
+    /// Its type.
+    pub kind: ColumnType,
+    /// What it has where an event says nothing of it: never null, and of its type.
+    pub default: Option<Json>,
+}
+
+/// A replica as the manifest declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaSpec {
+    /// The table.
+    pub name: String,
+    /// The service whose data it copies.
+    pub owner: String,
+    /// The type of event that carries the state of a row.
+    pub upsert: String,
+    /// The type of event that says that a row is gone.
+    pub delete: Option<String>,
+    /// The column that is the key: it has the events' subject.
+    pub key: String,
+    /// The columns with their types, the key among them.
+    pub columns: Vec<ReplicaColumn>,
+}
+
+/// Why an event can't be applied to a replica.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The data are not what the columns want.
+    #[error("{0}")]
+    Malformed(String),
+    /// The row could not be written.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+}
+
+impl ReplicaSpec {
+    /// Whether it is kept by events of this type.
+    #[must_use]
+    pub fn takes(&self, kind: &str) -> bool {
+        self.upsert == kind || self.delete.as_deref() == Some(kind)
+    }
+
+    /// The types of the events that keep it.
+    #[must_use]
+    pub fn kinds(&self) -> [&str; 2] {
+        [&self.upsert, self.delete.as_ref().unwrap_or(&self.upsert)]
+    }
+
+    /// What it was made with, as text: another text is another replica.
+    fn text(&self) -> String {
+        let columns: Vec<Json> = self
+            .columns
+            .iter()
+            .map(|column| match &column.default {
+                None => serde_json::json!([column.name, column.kind.sql()]),
+                Some(default) => serde_json::json!([column.name, column.kind.sql(), default]),
+            })
+            .collect();
+        serde_json::json!([self.owner, self.upsert, self.delete, self.key, columns]).to_string()
+    }
+
+    /// Makes a table for its rows: `kind` is `TABLE` or `TEMP TABLE`.
+    fn create(&self, kind: &str, table: &str) -> String {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|ReplicaColumn { name, kind, .. }| {
+                let key = if *name == self.key { " NOT NULL PRIMARY KEY" } else { "" };
+                format!("{} {}{key}", quoted(name), kind.sql())
+            })
+            .collect();
+        format!("CREATE {kind} {} ({}) STRICT, WITHOUT ROWID", quoted(table), columns.join(", "))
+    }
+
+    /// The values of a row: what `data` says, with the subject as the key. Where it lacks a field the column's default stands in, if
+    /// `with_defaults`.
+    fn values(&self, event: &Logged, with_defaults: bool) -> Result<Vec<Cell>, ApplyError> {
+        let data: Json =
+            serde_json::from_str(&event.data).map_err(|error| malformed(event, &error.to_string()))?;
+        let mut values = Vec::with_capacity(self.columns.len());
+        for ReplicaColumn { name, kind, default } in &self.columns {
+            let cell = match data.get(name).or_else(|| default.as_ref().filter(|_| with_defaults)) {
+                None => return Err(malformed(event, &format!("{name} is missing"))),
+                Some(Json::Null) if *name != self.key => SqlValue::Null,
+                Some(value) => {
+                    kind.cell(value).map_err(|what| malformed(event, &format!("{name} {what}")))?
+                }
+            };
+            if *name == self.key && !matches!(&cell, SqlValue::Text(text) if *text == event.subject) {
+                return Err(malformed(event, &format!("{name} is not the event's subject")));
+            }
+            values.push(Cell(cell));
+        }
+        Ok(values)
+    }
+
+    /// Puts a row in its place. An UPDATE where there is one: no trigger or key of the guest's could take it for a deletion.
+    pub(crate) fn upsert_statement(&self, table: &str) -> String {
+        let names: Vec<String> = self.columns.iter().map(|column| quoted(&column.name)).collect();
+        let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
+        let others = names.iter().filter(|name| **name != quoted(&self.key));
+        let changes: Vec<String> = others.map(|name| format!("{name} = excluded.{name}")).collect();
+        let then = if changes.is_empty() {
+            "NOTHING".to_owned()
+        } else {
+            format!("UPDATE SET {}", changes.join(", "))
+        };
+        format!(
+            "/*bulkhead*/INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO {then}",
+            quoted(table),
+            names.join(", "),
+            places.join(", "),
+            quoted(&self.key)
+        )
+    }
+
+    pub(crate) fn delete_statement(&self, table: &str) -> String {
+        format!("/*bulkhead*/DELETE FROM {} WHERE {} = ?1", quoted(table), quoted(&self.key))
+    }
+
+    /// Brings the row of the event's subject in `table` to what the event says.
+    fn apply(&self, connection: &Connection, table: &str, event: &Logged) -> Result<(), ApplyError> {
+        // What was erased is gone: its end follows.
+        if event.data.is_empty() && event.kind == self.upsert {
+            return Ok(());
+        }
+        let written = if event.kind == self.upsert {
+            let values = self.values(event, true)?;
+            let sql = self.upsert_statement(table);
+            connection.prepare_cached(&sql).and_then(|mut insert| insert.execute(params_from_iter(values)))
+        } else {
+            let sql = self.delete_statement(table);
+            connection.prepare_cached(&sql).and_then(|mut delete| delete.execute([&event.subject]))
+        };
+        written.map(drop).map_err(|error| ApplyError::Statement(crate::error::classify(&error, None)))
+    }
+}
+
+fn malformed(event: &Logged, what: &str) -> ApplyError {
+    ApplyError::Malformed(format!("the data of {} {NOT_MADE_FROM}: {what}", event.kind))
+}
+
+/// A name as SQL has it. Names come from the manifest, which takes letters, digits and `_` alone.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+struct Cell(SqlValue);
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl<M> UnitOfWork<M> {
+    /// Applies an event to a replica.
+    ///
+    /// # Errors
+    ///
+    /// See [`ApplyError`].
+    pub fn apply(&mut self, replica: &ReplicaSpec, event: &Logged) -> Result<(), ApplyError> {
+        let mut malformed = None;
+        self.as_host(|connection| match replica.apply(connection, &replica.name, event) {
+            Ok(()) => Ok(Ok(())),
+            Err(ApplyError::Malformed(why)) => {
+                malformed = Some(why);
+                Ok(Ok(()))
+            }
+            Err(ApplyError::Statement(error)) => Ok(Err(error)),
+        })??;
+        malformed.map_or(Ok(()), |why| Err(ApplyError::Malformed(why)))
+    }
+
+    /// Applies the owner's row to a replica, or deletes the row where the owner has none: what the consistency check repairs by.
+    ///
+    /// # Errors
+    ///
+    /// When the row could not be written.
+    pub fn repair(
+        &mut self,
+        replica: &ReplicaSpec,
+        key: &str,
+        row: Option<&[crate::Value]>,
+    ) -> Result<(), StatementError> {
+        self.as_host(|connection| {
+            match row {
+                Some(row) => connection
+                    .prepare_cached(&replica.upsert_statement(&replica.name))?
+                    .execute(params_from_iter(row))?,
+                None => {
+                    connection.prepare_cached(&replica.delete_statement(&replica.name))?.execute([key])?
+                }
+            };
+            Ok(())
+        })
+    }
+}
+
+impl<M> UnitOfWork<M> {
+    /// Drops the dead letters of a producer of this type, up to a sequence, and gives how many there were: for what another way has put right.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn drop_dead_up_to(
+        &mut self,
+        producer: &str,
+        kind: &str,
+        sequence: i64,
+    ) -> Result<usize, StatementError> {
+        self.as_host(|connection| {
+            connection
+                .prepare_cached(
+                    "/*bulkhead*/DELETE FROM _bulkhead_parked
+                     WHERE producer = ?1 AND sequence <= ?2 AND state = 'dead' AND type = ?3",
+                )?
+                .execute((producer, sequence, kind))
+        })
+    }
+}
+
+/// The names of the replicas in a database, in lower case.
+pub(crate) fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT lower(name) FROM _bulkhead_replica")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// Whether a name may be a replica's, or a column's of one: so that none needs more than quotes in SQL.
+#[must_use]
+pub fn is_replica_name(name: &str) -> bool {
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    first
+        && name.len() <= 60
+        && !name.starts_with(HOST_TABLE_PREFIX)
+        && !name.starts_with("sqlite_")
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}

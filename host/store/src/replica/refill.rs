@@ -1,0 +1,351 @@
+//! Filling the replicas of a service that are new, or declared in another form than they were made in; and dropping those that are no
+//! longer declared.
+//!
+//! Invariants:
+//!
+//! - All of it is one transaction, or nothing has changed: the replica of before stays until its successor is complete. Killed at any moment,
+//!   the next start finds the one or the other.
+//! - The rows tell of the position that the same transaction sees, or of a later event, up to which none is applied any more: see `stage.rs`.
+//! - No row is lost: where one can't be made, nothing is changed, and who asked is told how many there are, and why of the first.
+//!
+//! What is read goes into temporary tables, without a lock on the service's database. So a service can serve meanwhile; what is left to do
+//! under its gate and its lease are the events since, and a copy from table to table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use rusqlite::{Connection, OptionalExtension as _, ffi};
+
+use super::stage::Stage;
+use super::{NOT_MADE_FROM, ReplicaSpec, quoted};
+use crate::authorizer::Mode;
+use crate::connection::Guarded;
+use crate::error::sqlite_message;
+use crate::{Database, StoreError, inbox};
+
+/// Where a replica's rows are read.
+pub struct Owner<'o> {
+    /// The owner's database.
+    pub database: &'o Database,
+    /// A SELECT on it that says what the owner holds: a row for each, with the replica's columns among its own.
+    pub select: Option<&'o str>,
+}
+
+/// Finds the owner of a replica; none where there is nothing to read, and the replica is made empty.
+pub type FindOwner<'f> = dyn Fn(&ReplicaSpec) -> Result<Option<Owner<'f>>, StoreError> + 'f;
+
+/// What rows were made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowSource {
+    /// The owner's SELECT.
+    Select,
+    /// Its events.
+    Events,
+}
+
+/// A replica that was filled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// Its name.
+    pub name: String,
+    /// Its rows.
+    pub rows: usize,
+    /// What they were made from.
+    pub source: RowSource,
+    /// Why the owner's SELECT could not be used, where it has one.
+    pub unusable: Option<String>,
+}
+
+/// What a replica was made with.
+struct Made {
+    spec: String,
+    log: String,
+}
+
+impl Database {
+    /// Makes and fills the replicas that are declared, and drops those that no longer are. `handled` has the types of event that the
+    /// service's own handler gets.
+    ///
+    /// To be called before the migrations, so that their views may name replicas; nothing else has the database open.
+    ///
+    /// # Errors
+    ///
+    /// When a table of the service has a replica's name, rows would be lost, or SQLite fails; nothing has changed.
+    pub fn make_replicas(
+        &self,
+        replicas: &[ReplicaSpec],
+        handled: &BTreeSet<String>,
+        find: &FindOwner<'_>,
+    ) -> Result<Vec<Filled>, StoreError> {
+        match self.stage_replicas(replicas, handled, find)? {
+            Some(mut refill) => {
+                refill.write(None)?;
+                refill.commit()
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Reads the rows of the replicas that are to be filled; none where every replica is as it is declared. Nothing has changed then, and
+    /// others may use the database.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::make_replicas`].
+    pub fn stage_replicas(
+        &self,
+        replicas: &[ReplicaSpec],
+        handled: &BTreeSet<String>,
+        find: &FindOwner<'_>,
+    ) -> Result<Option<Refill<'_>>, StoreError> {
+        let opened = self.open_writer()?;
+        let failed = |source| self.replicas_failed(source);
+        let made = made(&opened.connection).map_err(failed)?;
+        let gone: Vec<String> = made
+            .keys()
+            .filter(|name| !replicas.iter().any(|replica| replica.name == **name))
+            .cloned()
+            .collect();
+        let mut refill = Refill {
+            database: self,
+            opened,
+            gone,
+            stages: Vec::new(),
+            replicas: replicas.to_vec(),
+            handled: handled.clone(),
+            filled: Vec::new(),
+        };
+        let connection = &refill.opened.connection;
+        // There may be more than the memory that all services share.
+        connection.pragma_update(None, "temp_store", "FILE").map_err(failed)?;
+        for (number, replica) in replicas.iter().enumerate() {
+            let before = made.get(&replica.name);
+            let owner = find(replica)?;
+            let cursor = inbox::cursor(connection, &replica.owner).map_err(failed)?;
+            // One of another log is not what this owner holds; where the position is in that log as well, the edge stops and says so.
+            let is_of_another = |made: &Made| {
+                let log = owner.as_ref().map(|owner| owner.database.log());
+                !made.log.is_empty()
+                    && log.is_some_and(|log| log != made.log)
+                    && cursor.as_ref().is_none_or(|cursor| Some(cursor.log.as_str()) == log)
+            };
+            if before.is_some_and(|made| made.spec == replica.text() && !is_of_another(made)) {
+                continue;
+            }
+            let refused = |why| self.refused(replica, why);
+            check_place(connection, replica, before.is_some()).map_err(refused)?;
+            let stage = Stage::read(connection, number, replica, owner.as_ref(), cursor.as_ref());
+            refill.stages.push(stage.map_err(refused)?);
+        }
+        let has_work = !(refill.gone.is_empty() && refill.stages.is_empty());
+        Ok(has_work.then_some(refill))
+    }
+
+    /// Whether the replicas that are there are those that are declared, in this form.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be read.
+    pub fn has_replicas(&self, replicas: &[ReplicaSpec]) -> Result<bool, StoreError> {
+        let made = made(&self.open_reader()?.connection).map_err(|source| self.replicas_failed(source))?;
+        let is_made =
+            |replica: &ReplicaSpec| made.get(&replica.name).is_some_and(|made| made.spec == replica.text());
+        Ok(made.len() == replicas.len() && replicas.iter().all(is_made))
+    }
+
+    fn refused(&self, replica: &ReplicaSpec, why: String) -> StoreError {
+        StoreError::Replica { path: self.path().to_owned(), name: replica.name.clone(), why }
+    }
+
+    fn replicas_failed(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::Sqlite { action: "make the replicas of", path: self.path().to_owned(), source }
+    }
+}
+
+fn made(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Made>> {
+    connection
+        .prepare("SELECT name, spec, log FROM _bulkhead_replica")?
+        .query_map([], |row| Ok((row.get(0)?, Made { spec: row.get(1)?, log: row.get(2)? })))?
+        .collect()
+}
+
+/// Whether a replica may have its name.
+fn check_place(connection: &Connection, replica: &ReplicaSpec, is_made: bool) -> Result<(), String> {
+    let failed = |error: rusqlite::Error| sqlite_message(&error);
+    let taken: Option<String> = connection
+        .query_row("SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE", [&replica.name], |row| {
+            row.get(0)
+        })
+        .optional()
+        .map_err(failed)?;
+    if let Some(kind) = taken.filter(|_| !is_made) {
+        return Err(format!(
+            "the service has a {kind} of that name; choose another name for the replica, or drop that one by a migration"
+        ));
+    }
+    let child: Option<String> = connection
+        .query_row(
+            "SELECT child.name FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
+             WHERE child.type = 'table' AND lower(key.\"table\") = lower(?1)",
+            [&replica.name],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(failed)?;
+    child.map_or(Ok(()), |child| {
+        Err(format!(
+            "a foreign key of the table {child} points to it, and a replica's rows come and go as their owner says; drop the key \
+             by a migration"
+        ))
+    })
+}
+
+/// Replicas whose rows were read. Dropped, it has changed nothing.
+pub struct Refill<'d> {
+    database: &'d Database,
+    opened: Guarded,
+    /// The names of those that are no longer declared.
+    gone: Vec<String>,
+    stages: Vec<Stage>,
+    /// All that are declared.
+    replicas: Vec<ReplicaSpec>,
+    handled: BTreeSet<String>,
+    filled: Vec<Filled>,
+}
+
+impl Refill<'_> {
+    /// For each replica whose owner has a SELECT that is of no use: its name, and why.
+    pub fn unusable(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.stages.iter().filter_map(|stage| Some((stage.replica.name.as_str(), stage.unusable.as_deref()?)))
+    }
+
+    /// The names of the replicas that are to be filled.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.stages.iter().map(|stage| stage.replica.name.as_str())
+    }
+
+    /// Brings the rows to the position, and says whether any would be lost. Nothing of it is written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Database::make_replicas`].
+    pub fn check(&mut self) -> Result<(), StoreError> {
+        let Self { database, opened, stages, .. } = self;
+        for stage in stages {
+            let brought = bring(&opened.connection, stage);
+            brought.map_err(|why| database.refused(&stage.replica, why))?;
+        }
+        Ok(())
+    }
+
+    /// Does all but the COMMIT, before `until`, if there is a time. The service's position must not move until then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Database::make_replicas`]; to be dropped then.
+    pub fn write(&mut self, until: Option<Instant>) -> Result<(), StoreError> {
+        let database = self.database;
+        let guard = std::sync::Arc::clone(&self.opened.guard);
+        let _entered = guard.enter(Mode::Host, until);
+        self.opened
+            .connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(|source| database.replicas_failed(source))?;
+        self.check()?;
+        let connection = &self.opened.connection;
+        for name in &self.gone {
+            let quoted = quoted(name);
+            let dropped = connection
+                .execute_batch(&format!("DROP TABLE IF EXISTS main.{quoted}"))
+                .and_then(|()| connection.execute("DELETE FROM _bulkhead_replica WHERE name = ?1", [name]));
+            dropped.map_err(|source| database.replicas_failed(source))?;
+        }
+        for stage in &self.stages {
+            let written = stage.write(connection).and_then(|rows| self.settle(stage).map(|()| rows));
+            let rows = written.map_err(|error| {
+                database
+                    .refused(&stage.replica, out_of_room(&error).unwrap_or_else(|| sqlite_message(&error)))
+            })?;
+            self.filled.push(Filled {
+                name: stage.replica.name.clone(),
+                rows,
+                source: stage.source,
+                unusable: stage.unusable.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's: a COMMIT that failed is ambiguous. What is there now is found out by another [`Database::make_replicas`].
+    pub fn commit(self) -> Result<Vec<Filled>, StoreError> {
+        let committed = self.opened.connection.execute_batch("COMMIT");
+        committed.map_err(|source| self.database.replicas_failed(source))?;
+        Ok(self.filled)
+    }
+
+    /// Sees to the dead letters that there were for want of what the rows now have. One that the replica alone wanted goes. One that the
+    /// service's handler gets as well, or another replica, is tried again: its effect there is still to come.
+    fn settle(&self, stage: &Stage) -> rusqlite::Result<()> {
+        let connection = &self.opened.connection;
+        let replica = &stage.replica;
+        let dead: Vec<(i64, String, String)> = connection
+            .prepare(
+                "SELECT sequence, type, reason FROM _bulkhead_parked
+                 WHERE producer = ?1 AND sequence <= ?2 AND state = 'dead'",
+            )?
+            .query_map((&replica.owner, stage.at), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        for (sequence, kind, reason) in dead {
+            if !replica.takes(&kind) || !stage.covers(sequence) {
+                continue;
+            }
+            let is_wanted_by = |other: &ReplicaSpec| other.owner == replica.owner && other.takes(&kind);
+            let is_covered = |other: &ReplicaSpec| {
+                self.stages.iter().any(|stage| stage.replica == *other && stage.covers(sequence))
+            };
+            let is_handled = self.handled.contains(&kind);
+            let place = (&replica.owner, sequence);
+            if !is_handled && self.replicas.iter().filter(|other| is_wanted_by(other)).all(is_covered) {
+                connection
+                    .execute("DELETE FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2", place)?;
+            } else if !is_handled || reason.contains(NOT_MADE_FROM) {
+                connection.execute(
+                    "UPDATE _bulkhead_parked SET state = 'parked', attempts = 0, next_ms = 0
+                     WHERE producer = ?1 AND sequence = ?2",
+                    place,
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bring(connection: &Connection, stage: &mut Stage) -> Result<(), String> {
+    let cursor = inbox::cursor(connection, &stage.replica.owner).map_err(|error| sqlite_message(&error))?;
+    stage.bring_to(connection, cursor.as_ref())?;
+    let Some((count, sequence, subject, why)) = stage.lost(connection)? else { return Ok(()) };
+    let (owner, name) = (&stage.replica.owner, &stage.replica.name);
+    let rows = if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
+    let select = match &stage.unusable {
+        None => format!("add [service.{owner}.entity.{name}] with a select that gives its columns"),
+        Some(unusable) => {
+            format!("correct the select of [service.{owner}.entity.{name}], which can't be used: {unusable}")
+        }
+    };
+    Err(format!(
+        "{rows} would be lost, the first that of {subject:?}, by event {sequence} of {owner}: {why}; give the column a default, as in \
+         note = {{ type = \"text\", default = \"\" }}, or {select}"
+    ))
+}
+
+/// What to do where the rows find no room.
+fn out_of_room(error: &rusqlite::Error) -> Option<String> {
+    let is_full = matches!(error, rusqlite::Error::SqliteFailure(error, _) if error.extended_code & 0xff == ffi::SQLITE_FULL);
+    is_full.then(|| {
+        "its rows find no room: the disk is full, or the database has as much as limits.storage allows; raise that, or make room".to_owned()
+    })
+}

@@ -1,0 +1,395 @@
+//! The rows that a replica is going to have, in a temporary table of the connection that will write them: they are read before anybody has to
+//! wait for that, and brought to the position of the service when nobody moves it any more.
+//!
+//! Where the owner has a SELECT that says what it holds, the rows are those of one snapshot of its database, which is at event H of its log:
+//! a unit of work writes its rows and its events in one transaction, so the rows tell of the events up to H and of no other. Without one
+//! they are made from the events, up to H. The position of the service is C:
+//!
+//! - C > H: the events between the two are applied, as the lane did with the replica of before.
+//! - C < H: the lane still has to take the events between the two. Where they say all that the replica has, each row that they are about is put
+//!   back to what it was at C: by the last event up to C, or, where that is not to be had any more (it was erased, or lacks a column), by the
+//!   first behind C. So no row ever goes back, and the replica is at C.
+//! - Where they do not say all (one lacks a column), the rows stay at H, and the events up to H pass the replica by (`filled`): so none of
+//!   them fails, and no row goes back. Until the position has come to H, a handler may see a row that is newer than its event.
+
+use std::collections::{BTreeMap, HashSet};
+
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
+
+use super::refill::{Owner, RowSource};
+use super::{ApplyError, ColumnType, ReplicaSpec, quoted};
+use crate::error::sqlite_message;
+use crate::outbox::{LogReader, Logged};
+use crate::{Cursor, Inspector, Value};
+
+/// How many events are read at a time.
+const EVENTS: u32 = 1000;
+
+pub(super) struct Stage {
+    pub(super) replica: ReplicaSpec,
+    /// The temporary table.
+    table: String,
+    pub(super) source: RowSource,
+    /// The owner's log with its id; none where there is no owner to read.
+    log: Option<(String, LogReader)>,
+    /// The event up to which the rows tell.
+    pub(super) at: i64,
+    /// By subject: the event that no row can be made from, of those whose last event is one.
+    lost: BTreeMap<String, (i64, String)>,
+    /// Why the owner's SELECT is of no use.
+    pub(super) unusable: Option<String>,
+}
+
+fn text(error: &dyn std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn sqlite(error: rusqlite::Error) -> String {
+    sqlite_message(&error)
+}
+
+impl Stage {
+    /// Reads the rows. `cursor` is where the position is now.
+    pub(super) fn read(
+        connection: &Connection,
+        number: usize,
+        replica: &ReplicaSpec,
+        owner: Option<&Owner<'_>>,
+        cursor: Option<&Cursor>,
+    ) -> Result<Self, String> {
+        let table = format!("_bulkhead_stage_{number}");
+        let log = match owner {
+            Some(owner) => {
+                let reader = LogReader::open(owner.database).map_err(|error| text(&error))?;
+                Some((owner.database.log().to_owned(), reader))
+            }
+            None => None,
+        };
+        let mut this = Self {
+            replica: replica.clone(),
+            table,
+            source: RowSource::Events,
+            log,
+            at: 0,
+            lost: BTreeMap::new(),
+            unusable: None,
+        };
+        this.make_table(connection)?;
+        let Some(owner) = owner else { return Ok(this) };
+        if let Some(select) = owner.select {
+            match in_one(connection, || this.select(connection, owner, select)) {
+                Ok(head) => {
+                    (this.at, this.source) = (head, RowSource::Select);
+                    return Ok(this);
+                }
+                Err(why) => this.unusable = Some(why),
+            }
+        }
+        let to = this.position(cursor)?;
+        in_one(connection, || this.follow(connection, to))?;
+        Ok(this)
+    }
+
+    fn make_table(&self, connection: &Connection) -> Result<(), String> {
+        connection.execute_batch(&self.replica.create("TEMP TABLE", &self.table)).map_err(sqlite)
+    }
+
+    /// Reads the owner's rows, and gives the event that they are at.
+    fn select(&self, connection: &Connection, owner: &Owner<'_>, select: &str) -> Result<i64, String> {
+        let snapshot = Inspector::open(owner.database).map_err(|error| text(&error))?;
+        let head = snapshot.head().map_err(|error| text(&error))?;
+        let columns = snapshot.columns(select).map_err(|error| text(&error))?;
+        let places = self
+            .replica
+            .columns
+            .iter()
+            .map(|column| {
+                columns
+                    .iter()
+                    .position(|found| *found == column.name)
+                    .ok_or_else(|| format!("it gives no column {}", column.name))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut insert = connection.prepare(&self.replica.upsert_statement(&self.table)).map_err(sqlite)?;
+        let (mut unfit, mut first) = (0_u64, None);
+        let read = snapshot.select(select, |row| {
+            let row: Vec<Value> =
+                places.iter().map(|place| row.get(*place).cloned().unwrap_or(Value::Null)).collect();
+            let written = self
+                .fits(&row)
+                .and_then(|()| insert.execute(params_from_iter(&row)).map(drop).map_err(sqlite));
+            if let Err(why) = written {
+                unfit += 1;
+                first.get_or_insert(why);
+            }
+        });
+        read.map_err(|error| text(&error))?;
+        match first {
+            None => Ok(head),
+            Some(first) => {
+                Err(format!("{unfit} of its rows don't fit the columns, the first because {first}"))
+            }
+        }
+    }
+
+    /// Whether the columns can have the values of a row as they are.
+    fn fits(&self, row: &[Value]) -> Result<(), String> {
+        for (column, value) in self.replica.columns.iter().zip(row) {
+            let is_key = column.name == self.replica.key;
+            let found = match (value, column.kind) {
+                (Value::Null, _) if !is_key => continue,
+                (Value::Text(_), ColumnType::Text)
+                | (Value::Integer(_), ColumnType::Integer | ColumnType::Real)
+                | (Value::Real(_), ColumnType::Real) => continue,
+                (Value::Null, _) => "null",
+                (Value::Text(_), _) => "a text",
+                (Value::Integer(_), _) => "an integer",
+                (Value::Real(_), _) => "a real number",
+                (Value::Blob(_), _) => "bytes",
+            };
+            return Err(format!("{} is {found}", column.name));
+        }
+        Ok(())
+    }
+
+    /// Where the service is in the owner's log.
+    fn position(&self, cursor: Option<&Cursor>) -> Result<i64, String> {
+        match (cursor, &self.log) {
+            (None, _) | (_, None) => Ok(0),
+            (Some(cursor), Some((log, _))) if cursor.log == *log => Ok(cursor.sequence),
+            (Some(cursor), Some((log, _))) => Err(format!(
+                "the position is in the log {} of {}, and the log that is there is {log}: its database was replaced; put the right \
+                 file back",
+                cursor.log, self.replica.owner
+            )),
+        }
+    }
+
+    /// Brings the rows to the position, and looks for what would be lost. The position must not move meanwhile.
+    pub(super) fn bring_to(
+        &mut self,
+        connection: &Connection,
+        cursor: Option<&Cursor>,
+    ) -> Result<(), String> {
+        if self.log.is_none() {
+            return Ok(());
+        }
+        let position = match self.position(cursor) {
+            Ok(position) => position,
+            // The edge stops, and so nothing comes after these rows.
+            Err(_) if self.source == RowSource::Select => return Ok(()),
+            Err(why) => return Err(why),
+        };
+        if self.at < position {
+            in_one(connection, || self.follow(connection, position))?;
+        }
+        match self.source {
+            RowSource::Select if self.at > position => {
+                if self.can_step_back(position)? {
+                    in_one(connection, || self.step_back(connection, position))?;
+                    self.at = position;
+                }
+            }
+            RowSource::Select => {}
+            // What the lane is still to take is not to be lost there either.
+            RowSource::Events => {
+                let head = self.log.as_ref().map_or(Ok(0), |(_, log)| log.head());
+                self.look(None, head.map_err(|error| text(&error))?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the events up to `to`.
+    fn follow(&mut self, connection: &Connection, to: i64) -> Result<(), String> {
+        self.look(Some(connection), to)?;
+        self.at = self.at.max(to);
+        Ok(())
+    }
+
+    /// Goes through the events from where the rows are up to `to`, notes what no row can be made from, and applies them if `write`.
+    fn look(&mut self, write: Option<&Connection>, to: i64) -> Result<(), String> {
+        let Self { replica, table, log, lost, at, .. } = self;
+        let Some((_, log)) = log else { return Ok(()) };
+        each_event(log, replica, (*at, to), |event| {
+            let applied = match write {
+                Some(connection) => replica.apply(connection, table, event),
+                None if event.kind == replica.upsert && !event.data.is_empty() => {
+                    replica.values(event, true).map(drop)
+                }
+                None => Ok(()),
+            };
+            match applied {
+                Ok(()) => drop(lost.remove(&event.subject)),
+                Err(ApplyError::Malformed(why)) => {
+                    lost.insert(event.subject.clone(), (event.sequence, why));
+                }
+                Err(ApplyError::Statement(error)) => return Err(error.to_string()),
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether the events behind `position`, up to where the rows are, say all that the rows have.
+    fn can_step_back(&self, position: i64) -> Result<bool, String> {
+        let Some((_, log)) = &self.log else { return Ok(false) };
+        let replica = &self.replica;
+        // Subjects of which the last was erased: no event brings their rows forward again.
+        let (mut told, mut erased) = (true, HashSet::new());
+        each_event(log, replica, (position, self.at), |event| {
+            if event.kind == replica.upsert && event.data.is_empty() {
+                erased.insert(event.subject.clone());
+            } else {
+                told &= event.kind != replica.upsert || replica.values(event, false).is_ok();
+                erased.remove(&event.subject);
+            }
+            Ok(())
+        })?;
+        Ok(told && erased.is_empty())
+    }
+
+    /// Puts the rows that the events behind `position` are about back to what they were there.
+    fn step_back(&self, connection: &Connection, position: i64) -> Result<(), String> {
+        let Self { replica, table, .. } = self;
+        let Some((_, log)) = &self.log else { return Ok(()) };
+        let apply = |event: &Logged| replica.apply(connection, table, event).map_err(|error| text(&error));
+        let delete = |subject: &str| {
+            let mut delete = connection.prepare_cached(&replica.delete_statement(table)).map_err(sqlite)?;
+            delete.execute([subject]).map(drop).map_err(sqlite)
+        };
+        let is_whole = |event: &Logged| event.kind != replica.upsert || replica.values(event, false).is_ok();
+        let mut seen = HashSet::new();
+        // By subject: the first event behind the position, of those that have none before it with data.
+        let mut first = BTreeMap::new();
+        each_event(log, replica, (position, self.at), |event| {
+            if event.kind == replica.upsert && event.data.is_empty() {
+                return Ok(());
+            }
+            if position == 0 {
+                return delete(&event.subject);
+            }
+            if !seen.insert(event.subject.clone()) {
+                return Ok(());
+            }
+            let before = log.last_of(&event.subject, replica.kinds(), position);
+            match before.map_err(|error| text(&error))? {
+                Some(before) if is_whole(&before) => apply(&before),
+                Some(_) => apply(event),
+                None => {
+                    first.insert(event.subject.clone(), event.clone());
+                    Ok(())
+                }
+            }
+        })?;
+        if first.is_empty() {
+            return Ok(());
+        }
+        // Those that were there all the same, and whose events of then were erased since.
+        let mut were_there = HashSet::new();
+        each_event(log, replica, (0, position), |event| {
+            if event.kind == replica.upsert && first.contains_key(&event.subject) {
+                were_there.insert(event.subject.clone());
+            } else {
+                were_there.remove(&event.subject);
+            }
+            Ok(())
+        })?;
+        first.iter().try_for_each(
+            |(subject, event)| {
+                if were_there.contains(subject) { apply(event) } else { delete(subject) }
+            },
+        )
+    }
+
+    /// The events that no row can be made from and that are no dead letters yet, where their subjects have no later one: how many they
+    /// are, and of the first its sequence, its subject and why.
+    pub(super) fn lost(
+        &self,
+        connection: &Connection,
+    ) -> Result<Option<(usize, i64, String, String)>, String> {
+        let (mut count, mut first) = (0, None::<(i64, String, String)>);
+        for (subject, (sequence, why)) in &self.lost {
+            if is_dead(connection, &self.replica.owner, *sequence).map_err(sqlite)? {
+                continue;
+            }
+            count += 1;
+            if first.as_ref().is_none_or(|(earlier, ..)| sequence < earlier) {
+                first = Some((*sequence, subject.clone(), why.clone()));
+            }
+        }
+        Ok(first.map(|(sequence, subject, why)| (count, sequence, subject, why)))
+    }
+
+    /// Whether what this event says is in the rows, or passed over by them.
+    pub(super) fn covers(&self, sequence: i64) -> bool {
+        sequence <= self.at && !self.lost.values().any(|(lost, _)| *lost == sequence)
+    }
+
+    /// Up to which event none is applied to the rows any more, and of which log.
+    pub(super) fn filled(&self) -> (&str, i64) {
+        match (&self.log, self.source) {
+            (Some((log, _)), RowSource::Select) => (log, self.at),
+            _ => ("", 0),
+        }
+    }
+
+    /// Puts the rows where the replica is, or was; gives how many.
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<usize> {
+        let name = quoted(&self.replica.name);
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS main.{name}"))?;
+        connection.execute_batch(&self.replica.create("TABLE", &self.replica.name))?;
+        let copy = format!(
+            "INSERT INTO main.{} SELECT * FROM temp.{}",
+            quoted(&self.replica.name),
+            quoted(&self.table)
+        );
+        let rows = connection.execute(&copy, [])?;
+        let (log, filled) = self.filled();
+        connection.execute(
+            "INSERT INTO _bulkhead_replica (name, spec, log, filled) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, log = excluded.log, filled = excluded.filled",
+            (&self.replica.name, self.replica.text(), log, filled),
+        )?;
+        Ok(rows)
+    }
+}
+
+fn is_dead(connection: &Connection, producer: &str, sequence: i64) -> rusqlite::Result<bool> {
+    let state: Option<String> = connection
+        .prepare_cached(
+            "/*bulkhead*/SELECT state FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2",
+        )?
+        .query_row((producer, sequence), |row| row.get(0))
+        .optional()?;
+    Ok(state.as_deref() == Some("dead"))
+}
+
+/// Runs what writes to temporary tables in one transaction, unless one is open.
+fn in_one<T>(connection: &Connection, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    if !connection.is_autocommit() {
+        return work();
+    }
+    let transaction = connection.unchecked_transaction().map_err(sqlite)?;
+    let done = work()?;
+    transaction.commit().map_err(sqlite)?;
+    Ok(done)
+}
+
+/// Hands on the events that keep a replica, behind the first of two sequences, up to the second.
+fn each_event(
+    log: &LogReader,
+    replica: &ReplicaSpec,
+    (behind, to): (i64, i64),
+    mut each: impl FnMut(&Logged) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut next = behind + 1;
+    while next <= to {
+        let events = log.read(next, EVENTS).map_err(|error| text(&error))?;
+        let Some(last) = events.last() else { break };
+        next = last.sequence + 1;
+        for event in events.iter().filter(|event| event.sequence <= to && replica.takes(&event.kind)) {
+            each(event)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! The time by which a database's delays and ages are measured: when a timer is due, when a parked event is tried again, how old the answer
+//! of an idempotency key is.
+//!
+//! The wall clock is no measure of a delay: it is set by hand, by NTP after a boot without a battery, by a machine that was suspended. This
+//! time begins as the wall clock does, and from then on:
+//!
+//! - While the database is open it moves with the operating system's clock that nobody sets, which counts a suspended machine's time too. A
+//!   step of the wall clock, forward or back, means nothing to it.
+//! - Over a restart it moves by what the wall clock has moved since it was written down, and never back: it is written down, beside the
+//!   wall clock's, in every batch, and when the wall clock is seen to have been set. So what is left of a delay after a restart is at most
+//!   the delay, whatever the wall clock was when it began; it rings early only where the wall clock was set forward while nothing ran,
+//!   which nobody can tell from a long pause.
+//!
+//! Invariant: a row's time is this time, read in the unit of work that writes the row, and its batch writes down one that is not earlier.
+//! What is shown to people and to guests is the wall clock's: see [`Database::wall_time_of`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bulkhead_types::Clock;
+use rusqlite::Connection;
+
+use crate::inbox::milliseconds;
+use crate::{Database, StatementError, UnitOfWork};
+
+/// By how many milliseconds the wall clock may be apart from what was written down before that is done again.
+const STEP_MS: i64 = 1000;
+
+pub(crate) struct Timeline {
+    clock: Arc<dyn Clock>,
+    /// This time when the database was opened.
+    began: Duration,
+    /// The clock that nobody sets, then.
+    began_at: Duration,
+    /// By how much this time is ahead of the wall clock, as it was written down last, in milliseconds.
+    ahead_ms: AtomicI64,
+}
+
+impl Timeline {
+    /// Goes on from where it was written down.
+    pub(crate) fn of(connection: &Connection, clock: Arc<dyn Clock>) -> rusqlite::Result<Self> {
+        let (time, wall): (i64, i64) =
+            connection.query_row("SELECT time_ms, wall_ms FROM _bulkhead_meta", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        let (now, began_at) = (clock.now(), clock.steady());
+        let began = match time {
+            // Nothing was written by it.
+            0 => now,
+            time => {
+                let moved = now.saturating_sub(Duration::from_millis(wall.unsigned_abs()));
+                Duration::from_millis(time.unsigned_abs()) + moved
+            }
+        };
+        let ahead_ms = AtomicI64::new(time - wall);
+        Ok(Self { clock, began, began_at, ahead_ms })
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.began + self.clock.steady().saturating_sub(self.began_at)
+    }
+
+    /// What is to be written down: this time and the wall clock's, in milliseconds.
+    pub(crate) fn row(&self) -> (i64, i64) {
+        (milliseconds(self.now()), milliseconds(self.clock.now()))
+    }
+
+    /// It was.
+    pub(crate) fn was_written(&self, (time, wall): (i64, i64)) {
+        self.ahead_ms.store(time - wall, Ordering::Relaxed);
+    }
+
+    /// Whether the wall clock was set since then.
+    fn was_set(&self) -> bool {
+        let (time, wall) = self.row();
+        (time - wall).abs_diff(self.ahead_ms.load(Ordering::Relaxed)) > STEP_MS.unsigned_abs()
+    }
+}
+
+impl Database {
+    /// The time by which delays and ages are measured. It only goes forward.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        self.timeline().now()
+    }
+
+    /// What the wall clock says when [`Self::time`] is `time`, as far as is known now.
+    #[must_use]
+    pub fn wall_time_of(&self, time: Duration) -> Duration {
+        let (now, wall) = (self.time(), self.timeline().clock.now());
+        if time >= now { wall + (time - now) } else { wall.saturating_sub(now - time) }
+    }
+
+    /// Whether the wall clock was set since the time was written down: [`UnitOfWork::write_time`] is to be called then.
+    #[must_use]
+    pub fn clock_was_set(&self) -> bool {
+        self.timeline().was_set()
+    }
+}
+
+impl<M> UnitOfWork<M> {
+    /// The time by which delays and ages are measured.
+    pub fn time(&mut self) -> Duration {
+        self.database().time()
+    }
+
+    /// Writes the time down: every batch that writes anything does.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn write_time(&mut self) -> Result<(), StatementError> {
+        let row = self.database().timeline().row();
+        self.as_host(|connection| write(connection, row))
+    }
+}
+
+fn write(connection: &Connection, (time, wall): (i64, i64)) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("/*bulkhead*/UPDATE _bulkhead_meta SET time_ms = ?1, wall_ms = ?2 WHERE id = 1")?
+        .execute([time, wall])
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::{Ended, Settings, Writer, WriterOptions};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+    const MINUTES: Duration = Duration::from_secs(15 * 60);
+
+    /// A clock that a test sets, and lets go on.
+    #[derive(Default)]
+    struct Hands(Mutex<(Duration, Duration)>);
+
+    impl Hands {
+        fn set(&self, wall: Duration) {
+            self.0.lock().unwrap().0 = wall;
+        }
+
+        fn pass(&self, time: Duration) {
+            let mut times = self.0.lock().unwrap();
+            times.0 += time;
+            times.1 += time;
+        }
+    }
+
+    impl Clock for Hands {
+        fn now(&self) -> Duration {
+            self.0.lock().unwrap().0
+        }
+
+        fn steady(&self) -> Duration {
+            self.0.lock().unwrap().1
+        }
+    }
+
+    struct Stage {
+        folder: tempfile::TempDir,
+        clock: Arc<Hands>,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let clock = Arc::new(Hands::default());
+            clock.set(100 * WEEK);
+            Self { folder: tempfile::tempdir().unwrap(), clock }
+        }
+
+        /// The database as a host opens it that has just started.
+        fn open(&self) -> Arc<Database> {
+            let settings = Settings { path: self.folder.path().join("s.db"), storage: 1 << 24 };
+            let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+            Database::open_by(settings, clock).unwrap()
+        }
+    }
+
+    /// Commits a batch.
+    fn commit(database: &Arc<Database>) {
+        let options = WriterOptions::default();
+        let writer = Writer::<()>::open(Arc::clone(database), options, Arc::new(|_| {})).unwrap();
+        let lease = writer.acquire(Instant::now() + HOUR).unwrap();
+        let mut unit = lease.begin().unwrap_or_else(|(_, error)| panic!("{error}"));
+        unit.write_time().unwrap();
+        let (mut lease, ended) = unit.finish(true);
+        assert!(matches!(ended, Ended::Kept { .. }));
+        lease.push(());
+        assert!(matches!(lease.commit(), crate::Commit::Durable(members) if members.len() == 1));
+    }
+
+    #[test]
+    fn while_a_database_is_open_steps_of_the_wall_clock_mean_nothing() {
+        let stage = Stage::new();
+        let database = stage.open();
+        let began = database.time();
+        assert_eq!(began, 100 * WEEK, "it begins as the wall clock does");
+        for wall in [99 * WEEK, 300 * WEEK, Duration::ZERO, 100 * WEEK] {
+            stage.clock.set(wall);
+            assert_eq!(database.time(), began);
+            assert_eq!(database.wall_time_of(began + HOUR), wall + HOUR);
+        }
+        stage.clock.pass(HOUR);
+        assert_eq!(database.time(), began + HOUR);
+    }
+
+    #[test]
+    fn over_a_restart_it_moves_as_the_wall_clock_does_and_never_back() {
+        let stage = Stage::new();
+        let database = stage.open();
+        stage.clock.pass(HOUR);
+        commit(&database);
+        let due = database.time() + MINUTES;
+        drop(database);
+        // The clock was a week ahead, and is set right while nothing runs.
+        stage.clock.set(99 * WEEK);
+        let database = stage.open();
+        assert_eq!(due - database.time(), MINUTES);
+        commit(&database);
+        drop(database);
+        // From then on it moves as before.
+        stage.clock.pass(MINUTES / 3);
+        assert_eq!(due - stage.open().time(), MINUTES * 2 / 3);
+    }
+
+    #[test]
+    fn a_step_that_was_written_down_means_nothing_after_a_restart_either() {
+        for wall in [99 * WEEK, 101 * WEEK] {
+            let stage = Stage::new();
+            let database = stage.open();
+            commit(&database);
+            assert!(!database.clock_was_set());
+            let due = database.time() + MINUTES;
+            stage.clock.set(wall);
+            assert!(database.clock_was_set());
+            commit(&database);
+            assert!(!database.clock_was_set());
+            drop(database);
+            stage.clock.pass(MINUTES / 3);
+            assert_eq!(due - stage.open().time(), MINUTES * 2 / 3);
+        }
+    }
+
+    #[test]
+    fn a_database_to_which_nothing_was_written_begins_with_the_clock_of_its_start() {
+        let stage = Stage::new();
+        drop(stage.open());
+        stage.clock.set(3 * WEEK);
+        let database = stage.open();
+        assert_eq!(database.time(), 3 * WEEK);
+        assert!(!database.clock_was_set());
+    }
+}

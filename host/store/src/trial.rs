@@ -1,0 +1,67 @@
+//! Trying a guest's statements before it runs: each is prepared, and none is run.
+
+use crate::authorizer::Mode;
+use crate::error::classify;
+use crate::{Database, StatementError, StoreError};
+
+/// What SQLite says of a name that the schema does not have. Anything else that is wrong with a text may only mean that it is a part of a
+/// statement.
+const UNKNOWN_NAMES: [&str; 4] =
+    ["no such column", "no such table", "has no column named", "no such function"];
+
+impl Database {
+    /// Those of a guest's statements that the schema does not suit, or that a guest may not run, each with the reason.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be opened.
+    pub fn unsuited<'s>(&self, statements: &'s [String]) -> Result<Vec<(&'s str, String)>, StoreError> {
+        let opened = self.open_reader()?;
+        let why = |sql: &str| {
+            let _entered = opened.guard.enter(Mode::Handler, None);
+            let error = opened.connection.prepare(sql).err()?;
+            match classify(&error, opened.guard.take_denied()) {
+                StatementError::NotAllowed(reason) => Some(reason),
+                StatementError::Invalid(message)
+                    if UNKNOWN_NAMES.iter().any(|unknown| message.contains(unknown)) =>
+                {
+                    Some(message)
+                }
+                _ => None,
+            }
+        };
+        Ok(statements.iter().filter_map(|sql| Some((sql.as_str(), why(sql)?))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Database, Migration, Settings};
+
+    #[test]
+    fn statements_that_name_what_is_not_there_are_found_and_parts_of_some_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let database =
+            Database::open(Settings { path: folder.path().join("a.db"), storage: 1 << 30 }).unwrap();
+        let sql = "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT) STRICT";
+        let step = Migration { version: 1, name: "create_note".into(), sql: sql.into(), reverse: None };
+        database.migrate(&[step], "now").unwrap();
+        for (sql, told) in [
+            ("SELECT id, body FROM note WHERE id = ?1", None),
+            ("INSERT INTO note (body) VALUES (?1) RETURNING id", None),
+            ("SELECT colour FROM note", Some("no such column: colour")),
+            ("INSERT INTO note (colour) VALUES (1)", Some("table note has no column named colour")),
+            ("UPDATE note SET colour = 1", Some("no such column: colour")),
+            ("DELETE FROM notes", Some("no such table: notes")),
+            ("SELECT colours(id) FROM note", Some("no such function: colours")),
+            ("SELECT data FROM _bulkhead_outbox", Some("table _bulkhead_outbox is the host's")),
+            ("SELECT id FROM note WHERE ", None),
+            ("INSERT INTO note (body) VALUES (", None),
+            ("with regards to the note", None),
+        ] {
+            let statements = [sql.to_owned()];
+            let found = database.unsuited(&statements).unwrap();
+            assert_eq!(found.first().map(|(_, why)| why.as_str()), told, "{sql}");
+        }
+    }
+}

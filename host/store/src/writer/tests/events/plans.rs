@@ -1,0 +1,136 @@
+//! No statement of the host's goes through a table that grows: what a service does takes as long with a million rows as with none.
+//!
+//! The statements are taken out of the sources, so a new one can't be forgotten; [`JUSTIFIED`] says which may go through all, and why.
+
+mod sources;
+mod work;
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use self::sources::{Statement, statements};
+use super::World;
+use crate::writer::tests::world;
+
+/// Tables that don't grow with what a service does: of one row, or with a row for each neighbour, column, step of the schema or the like.
+const SMALL: [&str; 8] = [
+    "_bulkhead_meta",
+    "_bulkhead_cursor",
+    "_bulkhead_migration",
+    "_bulkhead_replica",
+    "sqlite_master",
+    "sqlite_schema",
+    "sqlite_sequence",
+    "CONSTANT",
+];
+
+/// Statements that may go through a whole table: what they begin with, and why.
+const JUSTIFIED: [(&str, &str); 13] = [
+    (
+        "SELECT producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason FROM _bulkhead_parked ORDER BY since_ms",
+        "by an index in its order, as far as its LIMIT",
+    ),
+    (
+        "SELECT producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason FROM _bulkhead_parked WHERE first = 1 ORDER BY next_ms LIMIT 1",
+        "by an index in its order: one row",
+    ),
+    (
+        "SELECT sequence, id, type, subject, time, trace_id, data, due_ms FROM _bulkhead_timer",
+        "the harness asks for all timers of a test",
+    ),
+    (
+        "SELECT sequence, id, type, subject, time, trace_id, data, digest FROM _bulkhead_outbox",
+        "the consistency check reads the whole log",
+    ),
+    (
+        "SELECT sha256, source, how, author, note, at FROM _bulkhead_version ORDER BY number DESC LIMIT",
+        "by the key in its order, as far as its LIMIT",
+    ),
+    ("SELECT object.name, field.name FROM sqlite_schema", "the schema"),
+    ("SELECT object.type, lower(object.name), object.sql FROM sqlite_schema", "the schema"),
+    (
+        "SELECT * FROM \"note\" WHERE lower(substr(",
+        "what SQLite keeps of the host's tables, before and after a migration",
+    ),
+    ("SELECT name FROM pragma_table_list", "the schema"),
+    ("SELECT child.name", "the schema"),
+    ("SELECT key.\"table\" FROM sqlite_schema", "the schema"),
+    ("SELECT count(*) FROM \"note\"", "the counts that an operator asks for, with a deadline"),
+    ("SELECT \"body\", count(*) FROM \"note\"", "the consistency check reads all that refers to others"),
+];
+
+impl World {
+    /// The file, with the host's rights.
+    fn connection(&self) -> Connection {
+        let connection = Connection::open(&self.path).unwrap();
+        // The plans of triggers are told with those of the statements that run them.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRIGGER_EQP, true).unwrap();
+        connection
+    }
+}
+
+/// What of a statement's plan goes through a whole table that grows.
+fn scans(connection: &Connection, sql: &str) -> Vec<String> {
+    let explained = format!("EXPLAIN QUERY PLAN {sql}");
+    let mut statement =
+        connection.prepare(&explained).unwrap_or_else(|error| panic!("{error} in the statement {sql}"));
+    let mut rows = statement.raw_query();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        let step: String = row.get(3).unwrap();
+        let Some(rest) = step.strip_prefix("SCAN ") else { continue };
+        let table = rest.split(' ').next().unwrap_or_default();
+        if !SMALL.contains(&table) {
+            found.push(step);
+        }
+    }
+    found
+}
+
+#[test]
+fn no_statement_of_the_hosts_scans_a_table_that_grows() {
+    let world = world();
+    let connection = world.connection();
+    connection
+        .execute_batch("CREATE TABLE item (id TEXT PRIMARY KEY, n INTEGER) STRICT, WITHOUT ROWID")
+        .unwrap();
+    let all = statements();
+    assert!(all.len() > 60, "{} statements were found in the sources", all.len());
+    let mut wrong = Vec::new();
+    let mut used = [false; JUSTIFIED.len()];
+    for Statement { place, sql } in &all {
+        let scanned = scans(&connection, sql);
+        if scanned.is_empty() {
+            continue;
+        }
+        match JUSTIFIED.iter().position(|(start, _)| sql.starts_with(start)) {
+            Some(known) => used[known] = true,
+            None => wrong.push(format!("{place}: {}\n    {sql}", scanned.join("\n    "))),
+        }
+    }
+    assert!(wrong.is_empty(), "write them so that an index is used, or justify them:\n{}", wrong.join("\n"));
+    for ((start, _), used) in JUSTIFIED.iter().zip(used) {
+        assert!(used, "no statement that goes through a table begins so: {start}");
+    }
+}
+
+/// The test finds what it is for: the statements that once went through whole tables.
+#[test]
+fn a_statement_that_scans_is_found_and_one_of_a_trigger_too() {
+    let world = world();
+    let connection = world.connection();
+    for sql in [
+        "SELECT max(sequence) - min(sequence) FROM _bulkhead_timer",
+        "SELECT count(*) FROM _bulkhead_timer",
+        "SELECT id FROM _bulkhead_parked WHERE reason = ?1",
+        "DELETE FROM _bulkhead_outbox WHERE time < ?1",
+    ] {
+        assert!(!scans(&connection, sql).is_empty(), "{sql}");
+    }
+    connection
+        .execute_batch(
+            "CREATE TRIGGER slow AFTER INSERT ON note BEGIN DELETE FROM _bulkhead_outbox WHERE time = new.id; END",
+        )
+        .unwrap();
+    assert!(!scans(&connection, "INSERT INTO note (id, body) VALUES (?1, 'b')").is_empty());
+}

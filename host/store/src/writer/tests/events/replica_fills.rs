@@ -1,0 +1,424 @@
+//! Filling replicas of another form: from what the owner holds, or from its events; never at the cost of a row, and never back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::replicas::{DELETE, UPSERT, consumer_at, of_names, owner_of, spec};
+use super::{event, ms};
+use crate::writer::tests::{World, world, world_with};
+use crate::{
+    ApplyError, ColumnType, LogReader, Owner, Parked, ParkedState, ReplicaSpec, RowSource, StoreError, Value,
+};
+
+/// What the owner holds.
+const TRUTH: &str = "CREATE TABLE truth (id TEXT PRIMARY KEY, name TEXT, stock INTEGER) STRICT";
+const SELECT: &str = "SELECT stock, id, name FROM truth";
+
+/// With a column that old events lack.
+fn with_stock() -> ReplicaSpec {
+    spec(&[("name", ColumnType::Text), ("stock", ColumnType::Integer)])
+}
+
+fn with_default(default: i64) -> ReplicaSpec {
+    let mut spec = with_stock();
+    spec.columns[2].default = Some(default.into());
+    spec
+}
+
+/// An owner that holds something, and has told of it in the form of before (the first two) and in the form of now.
+fn changed_owner() -> World {
+    let owner = owner_of(&[
+        (UPSERT, "a", r#"{"id":"a","name":"one"}"#),
+        (UPSERT, "b", r#"{"id":"b","name":"two"}"#),
+        (UPSERT, "b", r#"{"id":"b","name":"zwei","stock":2}"#),
+        ("book.moved", "c", "{}"),
+    ]);
+    owner.by_hand(&format!(
+        "{TRUTH}; INSERT INTO truth VALUES ('a', 'one', 1), ('b', 'zwei', 2), ('untold', 'x', 3)"
+    ));
+    owner
+}
+
+#[track_caller]
+fn why(made: Result<Vec<crate::Filled>, StoreError>) -> String {
+    match made {
+        Err(StoreError::Replica { name, why, .. }) if name == "book" => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn column_that_old_events_lack_is_refused_and_nothing_has_changed() {
+    let owner = changed_owner();
+    let world = consumer_at(4, &owner);
+    world.make(&[of_names()], &owner).unwrap();
+    for wrong in [
+        None,
+        Some("SELECT id, name FROM truth"),
+        Some("SELECT nonsense"),
+        Some("SELECT 1, 'a' AS id, 2 AS name, 3 AS stock"),
+    ] {
+        let refused = why(world.make_by(&[with_stock()], &owner, wrong));
+        for part in [
+            "1 row would be lost",
+            "\"a\"",
+            "event 1 of book",
+            "stock is missing",
+            "default",
+            "[service.book.entity.book]",
+        ] {
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
+        assert_eq!(world.books(), ["a one", "b zwei"]);
+    }
+    // The replica of before is the one that is declared.
+    assert_eq!(world.make(&[of_names()], &owner).unwrap(), []);
+}
+
+/// What the lane is still to take must not be lost there either.
+#[test]
+fn events_ahead_that_would_be_lost_are_counted() {
+    let owner = changed_owner();
+    owner.commit(|unit| unit.publish(&event(UPSERT, "c", r#"{"id":"c","name":"three"}"#)).unwrap());
+    for position in [0, 1, 4] {
+        let world = if position == 0 { world() } else { consumer_at(position, &owner) };
+        let refused = why(world.make(&[with_stock()], &owner));
+        assert!(refused.contains("2 rows would be lost, the first that of \"a\""), "{position}: {refused}");
+        assert!(!world.has_table("book"));
+    }
+}
+
+#[test]
+fn default_stands_in_for_what_an_event_lacks() {
+    let owner = changed_owner();
+    let world = consumer_at(4, &owner);
+    world.make(&[of_names()], &owner).unwrap();
+    world.make(&[with_default(7)], &owner).unwrap();
+    assert_eq!(world.books(), ["a one 7", "b zwei 2"]);
+    // For events that come as well, and only where they say nothing.
+    let world = world.reopened();
+    let old = event(UPSERT, "c", r#"{"id":"c","name":"three"}"#);
+    let null = event(UPSERT, "d", r#"{"id":"d","name":"four","stock":null}"#);
+    for event in [old, null] {
+        owner.commit(|unit| unit.publish(&event).unwrap());
+    }
+    world.take_up_to(6, &owner, &with_default(7));
+    assert_eq!(world.books(), ["a one 7", "b zwei 2", "c three 7", "d four -"]);
+    // Another default is another form.
+    world.make(&[with_default(8)], &owner).unwrap();
+    assert_eq!(world.books(), ["a one 8", "b zwei 2", "c three 8", "d four -"]);
+}
+
+#[test]
+fn rows_are_the_owners_where_it_says_what_it_holds() {
+    let owner = changed_owner();
+    for position in 0..=4 {
+        let world = if position == 0 { world() } else { consumer_at(position, &owner) };
+        let filled = world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+        assert_eq!((filled[0].rows, filled[0].source), (world.books().len(), RowSource::Select));
+        // Where all that comes says what the rows have, they are at the position; otherwise at the owner's.
+        assert_eq!(world.books(), ["a one 1", "b zwei 2", "untold x 3"], "{position}");
+        let log = owner.database.log();
+        let filled = [4, 4, 2, 3, 4][position as usize];
+        assert_eq!(world.inbox().filled(log).unwrap()["book"], filled, "{position}");
+        world.take_up_to(4, &owner, &with_stock());
+        assert_eq!(world.books(), ["a one 1", "b zwei 2", "untold x 3"], "{position}");
+        // It is as it is declared.
+        assert_eq!(world.make_by(&[with_stock()], &owner, Some("nonsense")).unwrap(), []);
+    }
+}
+
+/// With events that say all, a fill from the owner is the same as one from the log, at whatever position.
+#[test]
+fn rows_of_the_owner_are_put_back_to_the_position() {
+    let events = [
+        (UPSERT, "a", r#"{"id":"a","name":"one","stock":1}"#),
+        (UPSERT, "b", r#"{"id":"b","name":"two","stock":2}"#),
+        (UPSERT, "a", r#"{"id":"a","name":"uno","stock":1}"#),
+        (DELETE, "b", "{}"),
+        (UPSERT, "c", r#"{"id":"c","name":"three","stock":3}"#),
+        (UPSERT, "b", r#"{"id":"b","name":"zwei","stock":4}"#),
+        (UPSERT, "a", r#"{"id":"a","name":"eins","stock":5}"#),
+    ];
+    let owner = owner_of(&events);
+    owner.by_hand(&format!(
+        "{TRUTH}; INSERT INTO truth VALUES ('a', 'eins', 5), ('b', 'zwei', 4), ('c', 'three', 3)"
+    ));
+    for position in 1..=7 {
+        let (by_log, by_select) = (consumer_at(position, &owner), consumer_at(position, &owner));
+        by_log.make(&[with_stock()], &owner).unwrap();
+        by_select.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+        assert_eq!(by_select.books(), by_log.books(), "{position}");
+    }
+    let world = world();
+    world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+    assert!(world.books().is_empty());
+}
+
+/// What a row was at the position is not to be had any more where its events of then were erased: it is what the next event says.
+#[test]
+fn row_whose_past_was_erased_is_there_and_not_older_than_its_next_event() {
+    let owner = owner_of(&[
+        (UPSERT, "a", r#"{"id":"a","name":"one","stock":1}"#),
+        (UPSERT, "b", r#"{"id":"b","name":"two","stock":2}"#),
+        (DELETE, "b", "{}"),
+    ]);
+    owner.commit(|unit| {
+        unit.erase("a").unwrap();
+        unit.erase("b").unwrap();
+        for (id, name) in [("a", "uno"), ("a", "eins"), ("b", "again"), ("c", "new")] {
+            let data = format!(r#"{{"id":"{id}","name":"{name}","stock":9}}"#);
+            unit.publish(&event(UPSERT, id, &data)).unwrap();
+        }
+    });
+    owner.by_hand(&format!(
+        "{TRUTH}; INSERT INTO truth VALUES ('a', 'eins', 9), ('b', 'again', 9), ('c', 'new', 9)"
+    ));
+    let world = consumer_at(3, &owner);
+    world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+    assert_eq!(world.books(), ["a uno 9"]);
+    world.take_up_to(7, &owner, &with_stock());
+    assert_eq!(world.books(), ["a eins 9", "b again 9", "c new 9"]);
+}
+
+/// While rows are read a service goes on: its position may be ahead of the snapshot when they take their place.
+#[test]
+fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
+    let owner = changed_owner();
+    let world = consumer_at(2, &owner);
+    world.make(&[of_names()], &owner).unwrap();
+    let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select: Some(SELECT) }));
+    let replicas = [with_stock()];
+    let staged = world.database.stage_replicas(&replicas, &BTreeSet::new(), &find);
+    let mut refill = staged.unwrap().unwrap();
+    refill.check().unwrap();
+    assert_eq!(world.books(), ["a one", "b two"], "nothing has changed yet");
+    owner.commit(|unit| unit.publish(&event(UPSERT, "a", r#"{"id":"a","name":"uno","stock":8}"#)).unwrap());
+    owner.commit(|unit| unit.publish(&event(DELETE, "b", "{}")).unwrap());
+    world.take_up_to(5, &owner, &of_names());
+    refill.write(None).unwrap();
+    refill.commit().unwrap();
+    assert_eq!(world.books(), ["a uno 8", "b zwei 2", "untold x 3"]);
+    world.take_up_to(6, &owner, &with_stock());
+    assert_eq!(world.books(), ["a uno 8", "untold x 3"]);
+
+    // One that is given up has changed nothing, and what would be lost meanwhile is not lost.
+    let before = world.books();
+    let other = spec(&[("stock", ColumnType::Integer)]);
+    let mut refill = world.database.stage_replicas(&[other], &BTreeSet::new(), &find).unwrap().unwrap();
+    owner.commit(|unit| unit.publish(&event(UPSERT, "d", r#"{"id":"d","name":"old form"}"#)).unwrap());
+    world.move_to(7, &owner);
+    let refused = refill.write(None).unwrap_err().to_string();
+    assert!(refused.contains("1 row would be lost, the first that of \"d\""), "{refused}");
+    drop(refill);
+    assert_eq!(world.books(), before);
+}
+
+#[test]
+fn replica_of_an_owner_whose_database_was_replaced_is_filled_anew() {
+    let (owner, other) = (changed_owner(), changed_owner());
+    other.by_hand("DELETE FROM truth WHERE id <> 'a'");
+    let world = world();
+    world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+    world.make_by(&[with_stock()], &other, Some(SELECT)).unwrap();
+    assert_eq!(world.books(), ["a one 1"]);
+    assert_eq!(world.inbox().filled(owner.database.log()).unwrap(), BTreeMap::new());
+}
+
+fn dead(sequence: i64, kind: &str, reason: &str) -> Parked {
+    Parked {
+        producer: "book".into(),
+        sequence,
+        id: "e".into(),
+        kind: kind.into(),
+        subject: "a".into(),
+        trace_id: "t".into(),
+        state: ParkedState::Dead,
+        attempts: 3,
+        next: ms(1 << 40),
+        since: ms(0),
+        reason: reason.into(),
+    }
+}
+
+/// The reason of a dead letter as a replica that can't be made from an event gives it.
+fn refusal(world: &World, replica: &ReplicaSpec) -> String {
+    world.commit(|unit| {
+        let event = LogReader::open(&changed_owner().database).unwrap().read(1, 1).unwrap().remove(0);
+        match unit.apply(replica, &event) {
+            Err(ApplyError::Malformed(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    })
+}
+
+#[test]
+fn dead_letters_of_a_replica_go_when_it_is_complete() {
+    let owner = changed_owner();
+    owner.commit(|unit| unit.publish(&event(UPSERT, "a", r#"{"id":"a","name":"one","stock":1}"#)).unwrap());
+    let world = consumer_at(4, &owner);
+    world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+    let because = refusal(&world, &with_stock());
+    let park = |world: &World| {
+        world.commit(|unit| {
+            unit.park(&dead(1, UPSERT, &because)).unwrap();
+            unit.park(&dead(2, UPSERT, "after 5 attempts: the handler failed")).unwrap();
+            // What it does not take, what is behind it, and another's.
+            unit.park(&dead(4, "book.moved", &because)).unwrap();
+            unit.park(&dead(5, UPSERT, &because)).unwrap();
+            unit.park(&Parked { producer: "cover".into(), ..dead(3, UPSERT, &because) }).unwrap();
+        });
+    };
+    let left = |world: &World| -> Vec<(i64, &'static str, u32)> {
+        let mut parked = world.inbox().parked().unwrap();
+        parked.sort_by_key(|row| row.sequence);
+        let state = |row: &Parked| if row.state == ParkedState::Dead { "dead" } else { "parked" };
+        parked.iter().map(|row| (row.sequence, state(row), row.attempts)).collect()
+    };
+    park(&world);
+    // Its own go.
+    world.make_by(&[with_default(1)], &owner, Some(SELECT)).unwrap();
+    assert_eq!(left(&world), [(3, "dead", 3), (4, "dead", 3), (5, "dead", 3)]);
+    // What the handler gets as well is tried again where it was the replica that refused it.
+    park(&world);
+    let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select: Some(SELECT) }));
+    let handled = BTreeSet::from([UPSERT.to_owned()]);
+    world.database.make_replicas(&[with_default(2)], &handled, &find).unwrap();
+    assert_eq!(
+        left(&world),
+        [(1, "parked", 0), (2, "dead", 3), (3, "dead", 3), (4, "dead", 3), (5, "dead", 3)]
+    );
+    // And so is what another replica takes that is as it was.
+    let world = consumer_at(4, &owner);
+    let another = ReplicaSpec { name: "other".into(), ..with_stock() };
+    world.make_by(std::slice::from_ref(&another), &owner, Some(SELECT)).unwrap();
+    park(&world);
+    world.make_by(&[another, with_stock()], &owner, Some(SELECT)).unwrap();
+    assert_eq!(
+        left(&world),
+        [(1, "parked", 0), (2, "parked", 0), (3, "dead", 3), (4, "dead", 3), (5, "dead", 3)]
+    );
+}
+
+/// Who looks after a dead letter knows of the row; it is not what a change loses.
+#[test]
+fn row_of_a_dead_letter_is_not_lost_by_a_change_and_its_letter_stays() {
+    let owner = owner_of(&[(UPSERT, "a", r#"{"id":"a"}"#), (UPSERT, "b", r#"{"id":"b","name":"two"}"#)]);
+    let world = consumer_at(2, &owner);
+    assert!(why(world.make(&[of_names()], &owner)).contains("1 row would be lost"));
+    world.commit(|unit| unit.park(&dead(1, UPSERT, "…")).unwrap());
+    world.make(&[of_names()], &owner).unwrap();
+    assert_eq!(world.books(), ["b two"]);
+    assert_eq!(world.inbox().counts("book").unwrap(), (0, 1));
+    assert_eq!(world.inbox().filled(owner.database.log()).unwrap(), BTreeMap::new());
+}
+
+#[test]
+fn replica_that_finds_no_room_says_what_to_do_and_the_one_before_stays() {
+    let owner = owner_of(&[]);
+    owner.by_hand(&format!(
+        "{TRUTH}; WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO truth SELECT 'id' || i, 'a name that takes some room', i FROM n"
+    ));
+    let world = world_with(400_000);
+    world.make(&[of_names()], &owner).unwrap();
+    let refused = why(world.make_by(&[with_stock()], &owner, Some(SELECT)));
+    assert!(refused.contains("limits.storage"), "{refused}");
+    assert!(world.books().is_empty());
+    world.database.set_storage(1 << 30);
+    assert_eq!(world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap()[0].rows, 20_000);
+}
+
+impl World {
+    /// Takes the events up to a place, as a lane does.
+    fn take_up_to(&self, to: i64, owner: &World, replica: &ReplicaSpec) {
+        let from = self.cursor("book").map_or(0, |cursor| cursor.sequence);
+        let filled = self.inbox().filled(owner.database.log()).unwrap();
+        let filled = filled.get("book").copied().unwrap_or(0);
+        for event in LogReader::open(&owner.database).unwrap().read(from + 1, 1000).unwrap() {
+            if event.sequence > to {
+                break;
+            }
+            if replica.takes(&event.kind) && event.sequence > filled {
+                self.commit(|unit| unit.apply(replica, &event).unwrap());
+            }
+            self.move_to(event.sequence, owner);
+        }
+    }
+}
+
+/// A generator of which the seed is all (Marsaglia's xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, count: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % count
+    }
+}
+
+/// Owners that tell in the form of before and then in that of now, delete and erase; and services that are filled somewhere on the way. No
+/// event fails, no row that is there goes back to an earlier version, and in the end each has what its owner has.
+#[test]
+fn filled_anywhere_each_service_ends_with_what_its_owner_has_and_no_row_goes_back() {
+    let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    for round in 0..60 {
+        let owner = world();
+        owner.by_hand(TRUTH);
+        let head = 2 + random.below(14) as i64;
+        let changes_at = random.below(head as u64 + 1) as i64;
+        for version in 1..=head {
+            tell(&owner, version, version > changes_at, &mut random);
+        }
+        let position = random.below(head as u64 + 1) as i64;
+        let world = if position == 0 { world() } else { consumer_at(position, &owner) };
+        world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+        let count = head + random.below(4) as i64;
+        for version in head + 1..=count {
+            tell(&owner, version, true, &mut random);
+        }
+        let mut versions = BTreeMap::new();
+        for place in position..=count {
+            world.take_up_to(place, &owner, &with_stock());
+            for row in world.books() {
+                let (id, version) = row.split_once(" n ").unwrap();
+                let version: i64 = version.parse().unwrap();
+                let before = versions.insert(id.to_owned(), version).unwrap_or(version);
+                assert!(before <= version, "{row} at {place}, and before {before}: round {round}");
+            }
+        }
+        let mut reader = crate::Reader::open(&owner.database).unwrap();
+        let truth =
+            reader.query(super::soon(), "SELECT id || ' n ' || stock FROM truth ORDER BY id", &[]).unwrap();
+        let truth: Vec<_> = truth.rows.into_iter().flatten().collect();
+        let books: Vec<_> = world.books().into_iter().map(Value::Text).collect();
+        assert_eq!(books, truth, "round {round}");
+    }
+}
+
+/// Something happens to one of the owner's rows, and it tells of it, with the stock or without.
+fn tell(owner: &World, version: i64, with_stock: bool, random: &mut Random) {
+    let id = format!("s{}", random.below(4));
+    let (delete, erase) = (random.below(5) == 0, random.below(3) == 0);
+    let data = match (delete, with_stock) {
+        (true, _) => "{}".to_owned(),
+        (_, true) => format!(r#"{{"id":"{id}","name":"n","stock":{version}}}"#),
+        (_, false) => format!(r#"{{"id":"{id}","name":"n"}}"#),
+    };
+    owner.commit(|unit| {
+        let values = [Value::Text(id.clone()), Value::Integer(version)];
+        let sql = if delete {
+            "DELETE FROM truth WHERE id = ?1 AND ?2"
+        } else {
+            "REPLACE INTO truth VALUES (?1, 'n', ?2)"
+        };
+        unit.execute(sql, &values).unwrap();
+        if erase {
+            unit.erase(&id).unwrap();
+        }
+        unit.publish(&event(if delete { DELETE } else { UPSERT }, &id, &data)).unwrap();
+    });
+}

@@ -1,0 +1,47 @@
+//! A writer that takes the place of another is as that one was made.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::{begin, durable, soon, world, write};
+use crate::writer::commit::{CommitFault, CommitFaults};
+use crate::writer::{Lease, Writer, WriterOptions};
+
+#[test]
+fn writer_in_the_place_of_another_keeps_its_options_and_whom_it_tells() {
+    let world = world();
+    let (faults, told) = (CommitFaults::default(), Arc::new(AtomicUsize::new(0)));
+    let options =
+        WriterOptions { batch_members: 2, batch_age: Duration::from_secs(3600), faults: faults.clone() };
+    let count = Arc::clone(&told);
+    let after_commit = Arc::new(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let writer: Arc<Writer<&'static str>> =
+        Writer::open(Arc::clone(&world.database), options, after_commit).unwrap();
+    let writer = writer.reopened(Arc::clone(&world.database));
+
+    let add = |lease: Lease<&'static str>, id: &'static str| {
+        let mut unit = begin(lease);
+        write(&mut unit, id);
+        let (mut lease, _) = unit.finish(true);
+        lease.push(id);
+        lease
+    };
+    let mut lease = add(writer.acquire(soon()).unwrap(), "a");
+    assert!(!lease.is_due(), "there is room for another");
+    lease = add(lease, "b");
+    assert!(lease.is_due(), "and for no third");
+    durable(lease.commit());
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+
+    faults.plan(CommitFault::BeforeDurable);
+    let mut lease = add(lease, "c");
+    assert!(
+        !matches!(lease.commit(), crate::Commit::Durable(_)),
+        "the failure is planned for this writer too"
+    );
+    assert_eq!(faults.clear(), 0);
+    assert_eq!(world.notes(), ["a", "b"]);
+}
