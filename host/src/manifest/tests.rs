@@ -69,7 +69,7 @@ fn every_mistake_is_reported_with_its_line() {
         "10: service.note.database: \"postgres:data/note.db\" is no database",
         "14: service.note.limits.memory has its unit with it",
         "16: [service.note.limits] has an entry `quue` that is not known",
-        "22: service.front.calls: there is no service \"nobody\"; there are front, note",
+        "24: service.front.calls: there is no service \"nobody\"; there are front, note",
     ] {
         assert!(report.contains(expected), "{expected}\nis not in\n{report}");
     }
