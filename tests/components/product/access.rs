@@ -147,12 +147,7 @@ fn what_is_not_there_is_404_and_so_is_what_can_be_no_id() {
             }
         }
     }
-    for target in [
-        "/categories/by-slug/drink",
-        "/categories/by-slug/A%20B",
-        "/products/by-sku/2",
-        "/products/by-sku/..",
-    ] {
+    for target in ["/categories/by-slug/drink", "/categories/by-slug/A%20B", "/products/by-sku/2"] {
         service.get(target).send().problem(404, "not-found");
     }
     for target in ["/categories/", "/products/by-sku", "/products/by-sku/1/stock", "/products/by-sku/1/2"] {

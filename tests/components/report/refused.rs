@@ -72,10 +72,7 @@ fn an_order_that_is_not_what_its_lines_are_is_refused() {
         (placed_but(|data| data["items"][1]["product_id"] = product(1).into()), "or the product twice"),
         (placed_but(|data| data["items"][1]["quantity"] = 0.into()), "it has 0 of product"),
         (placed_but(|data| data["placed_at"] = "yesterday".into()), "placed_at must be a time"),
-        (
-            placed_but(|data| data["placed_at"] = "2026-01-02T12:00:00+01:00".into()),
-            "placed_at must be a time",
-        ),
+        (placed_but(|data| data["placed_at"] = "2026-01-02T12:00:00".into()), "placed_at must be a time"),
         (placed_but(|data| data["items"][0]["unit_price"] = json!(0.25)), "the data are not"),
         (placed_but(|data| data["items"][0]["unit_price"] = "-0.25".into()), "the data are not"),
         (placed_but(|data| data["items"][0]["quantity"] = (-3).into()), "the data are not"),

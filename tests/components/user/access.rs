@@ -114,7 +114,7 @@ fn what_is_malformed_in_a_path_is_404() {
             let _ = request(&users, &route).admin().send().problem(404, "not-found");
         }
     }
-    for path in ["addresses/7", "preferences/a%20b", "preferences/%2E%2E", "preferences/%2F", "nothing", ""] {
+    for path in ["addresses/7", "preferences/a%20b", "preferences/%2F", "nothing", ""] {
         let _ = users.get(format!("/users/{ada}/{path}")).user(&ada).send().problem(404, "not-found");
     }
     let _ = users.get("/users/").admin().send().problem(404, "not-found");

@@ -49,7 +49,8 @@ fn a_key_is_letters_digits_dots_hyphens_and_underscores() {
     for key in ["a", "A", "7", "...", "-", "_", "theme.dark-mode_2", &longest] {
         prefer(&users, &ada, key);
     }
-    for key in ["a%20b", "%C3%A4", "a%2Fb", ".", "..", "%2E", "a%0A", "a+b", "a%25", &too_long] {
+    // A path with `.` or `..` comes to no service: see `tests/system/http_rules.rs`.
+    for key in ["a%20b", "%C3%A4", "a%2Fb", "a%0A", "a+b", "a%25", &too_long] {
         let path = format!("/users/{ada}/preferences/{key}");
         let put = users.put(&path).json(json!({"value": "v"})).user(&ada).send();
         let _ = put.problem(404, "not-found");
