@@ -179,7 +179,7 @@ fn a_key_from_when_the_clock_was_a_week_ahead_signs_no_longer_than_others() {
     host.stop();
     let retired = rows(
         &site,
-        "SELECT retired_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM signing_key WHERE retired_at IS NOT NULL",
+        "SELECT CAST(retired_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS TEXT) FROM signing_key WHERE retired_at IS NOT NULL",
     );
     assert_eq!(retired, ["1", "1"]);
 }
