@@ -280,10 +280,12 @@ fn the_command_line_says_what_is_wrong_and_ends_with_status_1() {
     for verb in verbs {
         with(verb, &["--admin", &nobody]).says(1, &[&nobody, "--admin"]);
     }
-    with(&["status"], &["--admin", &host.address().to_string()]).says(1, &["404"]);
+    with(&["status"], &["--admin", &host.address().to_string()])
+        .says(1, &["the host refused: ", "no service has a route"]);
     let other = Site::shop();
     let stranger = other.start();
-    with(&["status"], &["--admin", &admin_address(&stranger)]).says(1, &["401", "admin.token"]);
+    with(&["status"], &["--admin", &admin_address(&stranger)])
+        .says(1, &["the host refused: ", "admin.token"]);
     stranger.stop();
 
     bulkhead(&site, &host, &["events", "nobody"]).says(1, &["nobody", "order, product"]);
