@@ -221,7 +221,9 @@ fn every_line_of_the_metrics_is_a_comment_or_a_name_with_labels_and_a_number() {
         let is_name = |text: &str| {
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
         };
-        assert!(is_name(name) && name.starts_with("bulkhead_"), "{line}");
+        // Those of HTTP have the names of a convention.
+        let begins = ["bulkhead_", "http_server_"].iter().any(|prefix| name.starts_with(prefix));
+        assert!(is_name(name) && begins, "{line}");
         let labels = labels.strip_suffix('}').unwrap_or_else(|| panic!("no end of labels: {line}"));
         for label in labels.split(',').filter(|label| !label.is_empty()) {
             let (label, value) = label.split_once('=').unwrap_or_else(|| panic!("no label: {line}"));

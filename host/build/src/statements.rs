@@ -82,7 +82,7 @@ impl<'m> Module<'m> {
             word.is_some_and(|word| word.eq_ignore_ascii_case(keyword.as_bytes()))
                 && behind.is_some_and(u8::is_ascii_whitespace)
         };
-        KEYWORDS.iter().any(|keyword| begins(&keyword)).then(|| std::str::from_utf8(bytes).ok()).flatten()
+        KEYWORDS.iter().any(begins).then(|| std::str::from_utf8(bytes).ok()).flatten()
     }
 
     fn add_to(mut self, found: &mut BTreeSet<String>) {

@@ -67,8 +67,7 @@ impl Inspector {
         let Guarded { connection, guard } = &self.guarded;
         let _entered = guard.enter(Mode::Handler, None);
         let prepared = connection.prepare(sql);
-        let names =
-            prepared.map(|statement| statement.column_names().into_iter().map(str::to_owned).collect());
+        let names = prepared.map(|statement| statement.column_names().map(str::to_owned).collect());
         names.map_err(|error| classify(&error, guard.take_denied()))
     }
 

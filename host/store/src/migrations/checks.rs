@@ -9,8 +9,11 @@ use super::MigrationError;
 use crate::authorizer::is_host_table;
 use crate::system;
 
+/// Says what does not hold.
+type Check = fn(&Connection) -> Result<(), MigrationError>;
+
 /// Those that are made once, when all steps have run.
-pub(super) const ALL: [fn(&Connection) -> Result<(), MigrationError>; 2] = [replica_keys, foreign_keys];
+pub(super) const ALL: [Check; 2] = [replica_keys, foreign_keys];
 
 /// What SQLite keeps of the host's tables, a line each: their schema, where their sequences stand, and statistics. It is in tables of
 /// SQLite's own, which a step may write to for the sake of the service's tables.

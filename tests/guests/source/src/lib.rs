@@ -193,10 +193,11 @@ fn change_items(request: Request, transaction: Transaction) -> Result<Response> 
                      ON CONFLICT (id) DO UPDATE SET n = excluded.n, note = excluded.note",
                     &params![id, n, note],
                 )?;
-                let mut data = json!({"id": id, "n": n});
-                if !in_old_form {
-                    data["note"] = note.as_str().into();
-                }
+                let data = if *in_old_form {
+                    json!({"id": id, "n": n})
+                } else {
+                    json!({"id": id, "n": n, "note": note})
+                };
                 ("source.item-changed", data)
             }
             _ => {

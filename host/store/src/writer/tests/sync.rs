@@ -127,6 +127,7 @@ fn commit_whose_sync_failed_is_durable_where_the_log_shows_it() {
 /// Batches of random sizes, of which some fail at random syncs: after a crash there is what was durable, nothing that was undone, and of
 /// what is unknown all or nothing.
 #[test]
+#[expect(clippy::print_stdout, reason = "the seed belongs to the test's output")]
 fn whatever_was_told_of_a_batch_holds_after_a_crash() {
     let seed =
         std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
@@ -176,6 +177,7 @@ fn whatever_was_told_of_a_batch_holds_after_a_crash() {
 const CHILD: &str = "BULKHEAD_TEST_FAILING_SYNC";
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the test reads what the process that it kills has said")]
 fn what_a_killed_process_said_of_a_failed_commit_holds() {
     if std::env::var_os(CHILD).is_some() {
         let (world, syncs) = failing_world();

@@ -361,6 +361,7 @@ impl Random {
 /// Owners that tell in the form of before and then in that of now, delete and erase; and services that are filled somewhere on the way. No
 /// event fails, no row that is there goes back to an earlier version, and in the end each has what its owner has.
 #[test]
+#[expect(clippy::print_stdout, reason = "the seed belongs to the test's output")]
 fn filled_anywhere_each_service_ends_with_what_its_owner_has_and_no_row_goes_back() {
     let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
     println!("seed {seed}");
