@@ -40,4 +40,7 @@ export SHOP_ADMIN_PASSWORD
     fi
 } &
 
+# The catalogue is loaded by thousands of requests, and a line for each would bury what this terminal is to show.
+export BULKHEAD_ACCESS_LOG="${BULKHEAD_ACCESS_LOG:-off}"
+
 exec "$target/release/bulkhead" up
