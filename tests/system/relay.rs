@@ -88,7 +88,7 @@ fn a_call_that_the_manifest_does_not_grant_is_refused() {
     let host = site.start();
     let mut client = host.client();
     let note = json!({"id": "refused", "body": "x"});
-    for service in ["hostile", "relay", "nobody", "..", "a b"] {
+    for service in ["hostile", "relay", "nobody", "...", "a b"] {
         let report = relay(&mut client, Method::POST, &shop::escape(service), "/notes", &note).expect(200);
         assert_eq!(report["error"], "not-allowed", "{service}: {report}");
     }
