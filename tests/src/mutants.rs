@@ -51,8 +51,8 @@ pub const MUTANTS: [Mutant; 17] = [
         name: "a side channel: an email that nobody has is refused at once",
         service: "user",
         file: "components/user/src/http/sessions.rs",
-        from: "let is_right = password::verify(",
-        to: "let is_right = credentials.is_some() && password::verify(",
+        from: "let verified = password::verify(&compute, &login.password, hash)?;",
+        to: "let verified = match &credentials {\n        None => Verified::No,\n        Some(_) => password::verify(&compute, &login.password, hash)?,\n    };",
     },
     Mutant {
         name: "a forgotten publish: nobody hears that stock was reserved",

@@ -287,7 +287,8 @@ fn a_service_that_owns_data_is_refused_by_name() {
     let shop = Shop::new();
     for service in ["order", "product", "user"] {
         let before = database::row_counts(&shop.site.database(service));
-        bulkhead(&shop.site, &shop.host, &["replay", service]).says(1, &["the host refused", service, "rebuildable"]);
+        bulkhead(&shop.site, &shop.host, &["replay", service])
+            .says(1, &["the host refused", service, "rebuildable"]);
         assert_eq!(database::row_counts(&shop.site.database(service)), before);
     }
     bulkhead(&shop.site, &shop.host, &["replay", "nobody"]).says(1, &["the host refused", "nobody"]);

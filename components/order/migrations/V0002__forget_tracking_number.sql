@@ -1,7 +1,27 @@
 -- A deleted customer's parcel has no tracking number any more: with it the carrier says who got it, and where. So one that was shipped may
 -- be without, once its address is forgotten.
 
-CREATE TABLE order_shipping_kept AS SELECT * FROM order_shipping;
+CREATE TABLE order_shipping_kept (
+    -- Gone at the end of this migration.
+    id TEXT,
+    order_id TEXT,
+    recipient_name TEXT,
+    address_line1 TEXT,
+    address_line2 TEXT,
+    city TEXT,
+    state TEXT,
+    postal_code TEXT,
+    country TEXT,
+    tracking_number TEXT,
+    carrier TEXT,
+    shipping_status TEXT
+) STRICT;
+
+INSERT INTO order_shipping_kept
+SELECT
+    id, order_id, recipient_name, address_line1, address_line2, city, state, postal_code, country, tracking_number, carrier,
+    shipping_status
+FROM order_shipping;
 
 DROP TABLE order_shipping;
 

@@ -92,21 +92,21 @@ pub(super) fn owners_first(manifest: &Manifest) -> Vec<&str> {
         manifest: &'m Manifest,
         name: &'m str,
         begun: &mut BTreeSet<&'m str>,
-        order: &mut Vec<&'m str>,
+        sorted: &mut Vec<&'m str>,
     ) {
         if !begun.insert(name) {
             return;
         }
         for replica in manifest.services.get(name).iter().flat_map(|entry| &entry.replicas) {
-            visit(manifest, &replica.owner, begun, order);
+            visit(manifest, &replica.owner, begun, sorted);
         }
-        order.push(name);
+        sorted.push(name);
     }
-    let (mut begun, mut order) = (BTreeSet::new(), Vec::new());
+    let (mut begun, mut sorted) = (BTreeSet::new(), Vec::new());
     for name in manifest.services.keys() {
-        visit(manifest, name, &mut begun, &mut order);
+        visit(manifest, name, &mut begun, &mut sorted);
     }
-    order
+    sorted
 }
 
 /// Where the rows of a replica are read, for the service whose database is at `path`.

@@ -62,8 +62,8 @@ impl<'c> Refills<'c> {
             Point::Staged.reach();
         }
         // Who calls another comes first: one who waits for an answer must not be waited for while the other's gate is held.
-        let order = callers_first(manifest);
-        let place = |name: &str| order.iter().position(|other| *other == name);
+        let sorted = callers_first(manifest);
+        let place = |name: &str| sorted.iter().position(|other| *other == name);
         services.sort_by_key(|(one, _)| place(one.consumer.name()));
         Self { services }
     }
@@ -113,19 +113,19 @@ impl<'c> Refills<'c> {
 
 /// The services, each before those that it calls. Calls have no cycle.
 fn callers_first(manifest: &Manifest) -> Vec<&str> {
-    fn visit<'m>(manifest: &'m Manifest, name: &'m str, order: &mut Vec<&'m str>) {
-        if order.contains(&name) {
+    fn visit<'m>(manifest: &'m Manifest, name: &'m str, sorted: &mut Vec<&'m str>) {
+        if sorted.contains(&name) {
             return;
         }
         for called in manifest.services.get(name).iter().flat_map(|entry| &entry.spec.grants.calls) {
-            visit(manifest, called, order);
+            visit(manifest, called, sorted);
         }
-        order.push(name);
+        sorted.push(name);
     }
-    let mut order = Vec::new();
-    manifest.services.keys().for_each(|name| visit(manifest, name, &mut order));
-    order.reverse();
-    order
+    let mut sorted = Vec::new();
+    manifest.services.keys().for_each(|name| visit(manifest, name, &mut sorted));
+    sorted.reverse();
+    sorted
 }
 
 fn late(service: &str, allowed: Duration) -> String {
@@ -148,10 +148,10 @@ fn alone<R>(services: &[&Consumer], until: Instant, work: &mut dyn FnMut() -> R)
 fn put(
     services: &mut [(&ChangedReplicas, Option<Refill<'_>>)],
     until: Instant,
-) -> Result<(), (String, StoreError)> {
+) -> Result<(), (String, Box<StoreError>)> {
     for (one, refill) in services.iter_mut() {
         let written = refill.as_mut().map_or(Ok(()), |refill| refill.write(Some(until)));
-        written.map_err(|error| (one.entry.spec.name.clone(), error))?;
+        written.map_err(|error| (one.entry.spec.name.clone(), Box::new(error)))?;
     }
     Point::Filled.reach();
     let mut committed = 0;
@@ -163,7 +163,7 @@ fn put(
             // A COMMIT that failed is ambiguous: what is there tells.
             Err(error) => match one.database.has_replicas(&one.entry.replicas) {
                 Ok(true) => tracing::warn!(service, %error, "a commit of replicas failed, and is durable"),
-                Ok(false) if committed == 0 => return Err((service.clone(), error)),
+                Ok(false) if committed == 0 => return Err((service.clone(), Box::new(error))),
                 // Neither may go on: handlers could meet replicas in a form that they do not know. A new start brings all to the manifest.
                 Ok(false) | Err(_) => {
                     tracing::error!(service, %error, "which form the replicas have can't be told: the host ends");

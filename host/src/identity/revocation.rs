@@ -117,7 +117,7 @@ impl Revocations {
             }
             self.any.store(true, Ordering::Release);
         }
-        unread.is_read();
+        unread.mark_read();
         Ok(())
     }
 
@@ -158,7 +158,7 @@ impl Revocations {
 struct Unread<'a>(&'a AtomicBool);
 
 impl Unread<'_> {
-    fn is_read(self) {
+    fn mark_read(self) {
         self.0.store(false, Ordering::Release);
         std::mem::forget(self);
     }

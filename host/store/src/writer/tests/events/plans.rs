@@ -28,11 +28,11 @@ const SMALL: [&str; 8] = [
 const JUSTIFIED: &[(&str, &str)] = &[
     (
         "SELECT producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason FROM _bulkhead_parked ORDER BY since_ms",
-        "by an index in its order, as far as its LIMIT",
+        "by an index, sorted, as far as its LIMIT",
     ),
     (
         "SELECT producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason FROM _bulkhead_parked WHERE first = 1 ORDER BY next_ms LIMIT 1",
-        "by an index in its order: one row",
+        "by an index, sorted: one row",
     ),
     (
         "SELECT sequence, id, type, subject, time, trace_id, data, due_ms FROM _bulkhead_timer",
@@ -44,7 +44,7 @@ const JUSTIFIED: &[(&str, &str)] = &[
     ),
     (
         "SELECT sha256, source, how, author, note, at FROM _bulkhead_version ORDER BY number DESC LIMIT",
-        "by the key in its order, as far as its LIMIT",
+        "by the key, sorted, as far as its LIMIT",
     ),
     ("SELECT object.name, field.name FROM sqlite_schema", "the schema"),
     ("SELECT object.type, lower(object.name), object.sql FROM sqlite_schema", "the schema"),
