@@ -34,10 +34,10 @@ pub(super) enum Action {
         #[arg(long)]
         all: bool,
         /// With --all, only events of this service
-        #[arg(long, requires = "all")]
+        #[arg(long, requires = "all", conflicts_with = "id")]
         producer: Option<String>,
         /// With --all, only events of this type
-        #[arg(long = "type", value_name = "TYPE", requires = "all")]
+        #[arg(long = "type", value_name = "TYPE", requires = "all", conflicts_with = "id")]
         kind: Option<String>,
     },
     /// Drop a dead letter for good

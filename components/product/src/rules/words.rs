@@ -1,9 +1,9 @@
 //! The words that a text is found by: of the names and descriptions of products for the index, and of what a customer types for the
 //! query. Both go through the same function, so that what looks or means the same is the same word.
 //!
-//! - **One form** ([`fold`]): compatibility composition (NFKC, <https://www.unicode.org/reports/tr15/>), without upper and lower case, and
+//! - **One form** (`fold`): compatibility composition (NFKC, <https://www.unicode.org/reports/tr15/>), without upper and lower case, and
 //!   without the marks that people leave out when they type: accents, Arabic and Hebrew points, and characters that nobody sees.
-//! - **Apart** ([`tokens`]): a word is letters, digits and their marks. Chinese, Japanese, Korean, Thai, Lao, Khmer and Burmese are written
+//! - **Apart** (`tokens`): a word is letters, digits and their marks. Chinese, Japanese, Korean, Thai, Lao, Khmer and Burmese are written
 //!   without spaces, or with few: there each two neighbouring characters are a word, and so is the last one of a run alone. So
 //!   whatever stands anywhere in a run is found: it is words that follow one another.
 //!
