@@ -237,13 +237,13 @@ fn all_are_retried_at_once_or_those_of_a_service_a_producer_or_a_type() {
     assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(MANY), "each once");
     assert_eq!(retry(&stage, &[]), json!({"sink": 1}));
     stage.admin.command(verb, &["retry", "nobody", "--all"]).says(1, &["the host refused", "nobody"]);
-    for (wrong, status) in [
-        (&["retry", "sink"][..], 1),
-        (&["retry"], 1),
-        (&["retry", "sink", &other, "--all"], 2),
-        (&["retry", "sink", &other, "--type", "x"], 2),
+    for (wrong, status, word) in [
+        (&["retry", "sink"][..], 1, "--all"),
+        (&["retry"], 1, "--all"),
+        (&["retry", "sink", &other, "--all"], 2, "--all"),
+        (&["retry", "sink", &other, "--type", "x"], 2, "--type"),
     ] {
-        stage.admin.command(verb, wrong).says(status, &["--all"]);
+        stage.admin.command(verb, wrong).says(status, &[word]);
     }
     stage.stop();
 }
