@@ -15,15 +15,14 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
-import venv
 
 sys.dont_write_bytecode = True
 
+from environment import install  # noqa: E402
 from shop import Shop  # noqa: E402
 
 CASES_MIN = 3000
@@ -43,7 +42,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     target = pathlib.Path(sys.argv[1]).resolve()
     work = target / "api"
-    schemathesis = install(work)
+    schemathesis = install(work / "venv", HERE / "requirements.txt") / "schemathesis"
     # All that follows stays on this machine, also where a proxy is set.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     seed = int(os.environ.get("SEED") or random.randrange(1, 2**31))
@@ -56,20 +55,6 @@ def main():
     finally:
         status = shop.stop()
     return verdict(reports, operations, status, seed)
-
-
-def install(work):
-    """Makes a virtual environment with schemathesis, once for each state of requirements.txt, and gives the program."""
-    wanted = HERE / "requirements.txt"
-    folder = work / "venv"
-    installed = folder / "requirements.txt"
-    if not installed.exists() or installed.read_bytes() != wanted.read_bytes():
-        print("installing schemathesis (once)", flush=True)
-        venv.create(folder, clear=True, with_pip=True)
-        pip = [folder / "bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, "--requirement", wanted], check=True)
-        shutil.copyfile(wanted, installed)
-    return folder / "bin/schemathesis"
 
 
 def operations_of(document):

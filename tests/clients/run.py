@@ -18,12 +18,12 @@ import signal
 import subprocess
 import sys
 import urllib.request
-import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "api"))
 sys.dont_write_bytecode = True
 
+from environment import install  # noqa: E402
 from shop import Shop  # noqa: E402
 
 # A step that needs longer than this has failed: a bound, not a measure. The first build of a Rust client compiles its HTTP client.
@@ -90,18 +90,6 @@ class Tools:
         # Without the tests and pages that nothing here looks at.
         command += ["--output", folder, "--global-property", "apiTests=false,modelTests=false,apiDocs=false,modelDocs=false"]
         run("generate", [*command, *options])
-
-
-def install(folder, wanted):
-    """Makes a virtual environment, once for each state of its requirements, and gives the folder of its programs."""
-    installed = folder / "requirements.txt"
-    if not installed.exists() or installed.read_bytes() != wanted.read_bytes():
-        print("installing the generator (once)", flush=True)
-        venv.create(folder, clear=True, with_pip=True)
-        pip = [folder / "bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, "--requirement", wanted], check=True)
-        shutil.copyfile(wanted, installed)
-    return folder / "bin"
 
 
 def need(program, package=None):
