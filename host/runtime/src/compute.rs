@@ -3,8 +3,6 @@
 //! A handler that hashes a password takes as long as a thousand that read a row. In the queue of the others it would hold them all up,
 //! so such routes, which the component itself names (`describe`), have a queue and workers of their own, at a lower priority: what
 //! is quick finds a processor at once, and when the queue is full the 503 is theirs alone.
-//!
-//! A POST that may be repeated, such as a login, has no use for an idempotency key: it is run each time.
 
 use bulkhead_types::limits::COMPUTE_NICE;
 

@@ -160,7 +160,7 @@ fn put(
         let service = &one.entry.spec.name;
         match refill.commit() {
             Ok(filled) => databases::tell_of_filled(service, &filled),
-            // A COMMIT that failed is ambiguous: what is there tells.
+            // It was undone, or that could not be made final (`Refill::commit`): what is seen tells which form handlers meet.
             Err(error) => match one.database.has_replicas(&one.entry.replicas) {
                 Ok(true) => tracing::warn!(service, %error, "a commit of replicas failed, and is durable"),
                 Ok(false) if committed == 0 => return Err((service.clone(), Box::new(error))),

@@ -133,7 +133,7 @@ CREATE TABLE _bulkhead_version (
     at TEXT NOT NULL -- RFC 3339, UTC
 ) STRICT;
 ",
-    // No statement of the host's scans a table that grows (`writer/tests/plans.rs`): what one asks for is counted, marked or indexed as it is
+    // No statement of the host's scans a table that grows (`writer/tests/events/plans.rs`): what one asks for is counted, marked or indexed as it is
     // written. Triggers keep the count and the mark, so that no statement can forget them, and a lost unit of work takes them back.
     "
 -- How many timers there are, for their bound.
