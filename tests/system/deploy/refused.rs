@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{TryRecvError, channel};
 use std::thread;
 
 use bulkhead_tests::admin::until;
@@ -357,10 +357,18 @@ fn migrations_that_take_longer_than_requests_can_wait_are_refused_unless_a_pause
 fn a_pause_in_which_more_requests_come_than_there_is_room_for_is_refused() {
     let mut going = Going::new(&manifest().set("service.changing.limits.queue", 10));
     let file = versions::changing(&going.site, 2, "slow");
-    // Each connection may have one request waiting.
+    // Each connection may have one request waiting. Each is used again and again, since the host closes one that is idle.
     let mut others: Vec<Client> = (0..10).map(|_| going.host.client()).collect();
     others.iter_mut().for_each(|other| drop(other.get("/changing/count").expect(200)));
+    let (done, until_done) = channel::<()>();
+    let used = thread::spawn(move || {
+        while let Err(TryRecvError::Empty) = until_done.try_recv() {
+            others.iter_mut().for_each(|other| drop(other.get("/changing/count").expect(200)));
+        }
+    });
     let answer = going.operator.ask(&file, "");
+    drop(done);
+    used.join().unwrap();
     let texts = ["room for", "--allow-pause", "limits.queue"];
     going.refused(&answer, 409, "pause-too-long", &texts);
     going.end();
