@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::site::text;
-use crate::{paths, shop};
+use crate::{compiled, paths, shop};
 
 /// What a host prints, followed by its address, when it takes requests.
 const READY_LINE: &str = "listening on http://";
@@ -98,6 +98,7 @@ impl Host {
                     if let Some(address) = address_after(ADMIN_LINE, &line) {
                         admin_address = Some(address);
                     } else if let Some(address) = address_after(READY_LINE, &line) {
+                        compiled::keep(&folder.path().join("data"));
                         return Ok(Host { process, address, admin_address, _folder: folder });
                     }
                 }

@@ -14,6 +14,7 @@
 
 pub mod admin;
 pub mod client;
+mod compiled;
 pub mod copy;
 pub mod database;
 pub mod host;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::compiled;
 use crate::host::{self, Finished, Host};
 use crate::manifest::Manifest;
 
@@ -39,6 +40,7 @@ impl Site {
         let site = Site { folder: Arc::new(folder) };
         site.write_manifest(text);
         std::fs::create_dir(site.data()).expect("a data folder can be made");
+        compiled::bring(&site.data());
         site
     }
 

@@ -183,7 +183,7 @@ fn a_data_folder_that_can_t_be_used_is_told() {
         }
     }
     let cache = site.data().join("cache");
-    fs::create_dir(&cache).unwrap();
+    fs::create_dir_all(&cache).unwrap();
     fs::set_permissions(&cache, Permissions::from_mode(0o777)).unwrap();
     look(&site, &[], &[]).says("cache", "warning", &["nobody else may write", "rm -r"]);
 }
@@ -212,6 +212,7 @@ fn a_log_without_its_index_is_read_and_gets_one_and_nothing_else_is_made_or_chan
     let open = database::open_to_break(&site.database("source"));
     open.pragma_update(None, "user_version", 99).unwrap();
     let name = |suffix: &str| format!("data/source.db{suffix}");
+    fs::remove_dir_all(copy.data().join("cache")).unwrap();
     for suffix in ["", "-wal"] {
         fs::copy(site.path(&name(suffix)), copy.path(&name(suffix))).unwrap();
     }
