@@ -77,7 +77,7 @@ fn manifest() -> Manifest {
 #[test]
 fn where_everything_is_in_its_place_nothing_is_found_and_nothing_made() {
     let site = Site::new(&manifest());
-    fs::remove_dir(site.data()).unwrap();
+    fs::remove_dir_all(site.data()).unwrap();
     let looked = look(&site, &[], &[]);
     assert_eq!(looked.status, 0, "{:#?}", looked.checks);
     for name in ["host", "manifest", "data folder", "port listen", "port admin", "service source"] {

@@ -101,7 +101,7 @@ mod tests {
     fn a_token_is_of_one_word_and_not_shown() {
         let token: Token = "tok_secret".parse().expect("a token");
         assert_eq!(token.expose(), "tok_secret");
-        assert!(!format!("{token:?}").contains("secret"));
+        assert_eq!(format!("{token:?}"), "Token(..)");
         assert!("t".repeat(TOKEN_MAX).parse::<Token>().is_ok());
         for text in ["", " ", "a b", "a\n", "é", &"t".repeat(TOKEN_MAX + 1)] {
             let message = text.parse::<Token>().expect_err(text);

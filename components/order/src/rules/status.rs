@@ -191,6 +191,9 @@ mod tests {
             for (cause, expected) in CAUSES.into_iter().zip(cells) {
                 let found = next(status, cause).map_or("-", Status::as_str);
                 assert_eq!(found, expected, "{status:?} {cause}");
+                if let Some(status) = status {
+                    assert_eq!(status.takes(cause), expected != "-", "{status:?} {cause}");
+                }
             }
         }
     }
@@ -245,6 +248,23 @@ mod tests {
                 assert_eq!(payment == PaymentStatus::Captured, !ended && has, "{life:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_order_is_open_until_it_is_shipped_or_ends() {
+        let open: Vec<Status> = STATUSES.into_iter().filter(|status| status.is_open()).collect();
+        assert_eq!(open, [Status::Pending, Status::Reserved, Status::Paid]);
+    }
+
+    #[test]
+    fn a_payment_that_was_declined_says_so_until_it_is_tried_again_or_ends() {
+        let payment = Status::Reserved.payment(PaymentStatus::Pending, Cause::PaymentDeclined);
+        assert_eq!(payment, PaymentStatus::Declined);
+        assert_eq!(
+            Status::Reserved.payment(PaymentStatus::Pending, Cause::StockReserved),
+            PaymentStatus::Pending
+        );
+        assert_eq!(Status::Cancelled.payment(payment, Cause::PaymentOverdue), PaymentStatus::Voided);
     }
 
     #[test]

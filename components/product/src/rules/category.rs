@@ -151,8 +151,15 @@ mod tests {
             ["a".repeat(500), "ab ".repeat(100), format!("{} b", "a".repeat(199)), "ÅÄÖ æøå".to_owned()]
         {
             let slug = Slug::from_name(&name).expect("a slug");
-            assert_eq!(slug.to_string().parse(), Ok(slug));
+            assert_eq!(slug.to_string().parse(), Ok(slug.clone()));
+            assert_eq!(slug.to_string(), slug.into_string());
         }
+    }
+
+    #[test]
+    fn a_slug_of_a_name_keeps_all_that_leaves_room_for_a_number() {
+        let kept = |name: &str| Slug::from_name(name).expect("a slug").into_string().len();
+        assert_eq!([196, 197, 500].map(|length| kept(&"a".repeat(length))), [196, 196, 196]);
     }
 
     #[test]

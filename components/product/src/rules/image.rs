@@ -77,8 +77,18 @@ mod tests {
             "https://[2001:db8::1]:443/x",
             "https://a.example/%20@x",
         ] {
-            assert!(text.parse::<HttpsUrl>().is_ok(), "{text}");
+            let url: HttpsUrl = text.parse().expect(text);
+            assert_eq!(url.to_string(), text);
+            assert_eq!(url.into_string(), text);
         }
+    }
+
+    #[test]
+    fn a_url_may_be_as_long_as_is_said_and_no_longer() {
+        let of =
+            |length: usize| format!("https://a.example/{}", "a".repeat(length - "https://a.example/".len()));
+        assert!(of(URL_MAX).parse::<HttpsUrl>().is_ok());
+        assert!(of(URL_MAX + 1).parse::<HttpsUrl>().is_err());
     }
 
     #[test]

@@ -30,6 +30,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn as_much_may_be_taken_out_at_once_as_added() {
+        assert_eq!((DELTA_MIN, DELTA_MAX), (-1_000_000, 1_000_000));
+    }
+
+    #[test]
     fn stock_changes_and_never_goes_below_zero() {
         for (available, delta, expected) in [
             (0, 5, Ok(5)),
