@@ -19,7 +19,7 @@ const MISDEEDS: [(&str, u16, &[&str]); 17] = [
             "x… (",
         ],
     ),
-    ("loop", 504, &["held the writer lease for longer than limits.lease_hold, 500 ms; it ran for "]),
+    ("loop", 504, &["held the writer lease for longer than limits.lease_hold, 2000 ms; it ran for "]),
     ("grow-memory", 500, &["the handler ran out of memory", "limits.memory gives an instance, 8 MiB"]),
     ("deep-stack", 500, &["stack", "call itself without end"]),
     ("bad-response", 500, &["the handler's response can't be sent: the status is 42"]),
@@ -27,8 +27,8 @@ const MISDEEDS: [(&str, u16, &[&str]); 17] = [
     ("bad-header", 500, &["the handler's response can't be sent: the header x-note has a value"]),
     ("bad-header-name", 500, &["the handler's response can't be sent: \"x note\\n\" is not a header's name"]),
     ("fill", 507, &["the database has no room left", "INSERT INTO note (id, body) VALUES (?1, ?2)"]),
-    ("endless-write", 504, &["limits.lease_hold", "500 ms", "INSERT INTO note", "interrupted"]),
-    ("endless-read", 504, &["limits.lease_hold", "500 ms", "WITH RECURSIVE number", "interrupted"]),
+    ("endless-write", 504, &["limits.lease_hold", "2000 ms", "INSERT INTO note", "interrupted"]),
+    ("endless-read", 504, &["limits.lease_hold", "2000 ms", "WITH RECURSIVE number", "interrupted"]),
     (
         "forbidden?sql=SELECT%20nowhere%0AFROM%20note%20WHERE%20id%20=%201",
         500,
@@ -107,7 +107,7 @@ fn a_line_of_a_guests_own_says_where_it_is_from() {
 fn a_dead_letter_has_the_guests_own_words_and_the_statement_that_failed() {
     let manifest = Manifest::events()
         .set("service.sink.limits.memory", "8MiB")
-        .set("service.sink.limits.lease_hold", "500ms")
+        .set("service.sink.limits.lease_hold", "2s")
         .set("service.sink.limits.request_timeout", "10s");
     let site = Site::new(&manifest);
     let host = site.start_with(&["--log-format", "json"]);
@@ -116,7 +116,7 @@ fn a_dead_letter_has_the_guests_own_words_and_the_statement_that_failed() {
         ("panic", &["the handler panicked: told to panic\\nat 7 (tests/guests/sink/src/behaviour.rs:"]),
         ("trap", &["the handler trapped and gave no reason: "]),
         ("grow", &["the handler ran out of memory", "limits.memory gives an instance, 8 MiB"]),
-        ("loop", &["of the event source.happened", "limits.lease_hold, 500 ms; it ran for "]),
+        ("loop", &["of the event source.happened", "limits.lease_hold, 2000 ms; it ran for "]),
         ("bad-sql", &["no such table: nowhere", "DELETE FROM nowhere WHERE id = ?1"]),
     ];
     for (act, words) in acts {

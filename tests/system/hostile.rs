@@ -34,7 +34,7 @@ pub(crate) fn site() -> Site {
             .set("service.hostile.limits.storage", "8MiB")
             .set("service.hostile.limits.memory", "8MiB")
             // On a busy machine an honest write may stand still for a while: it must not be taken for a culprit.
-            .set("service.hostile.limits.lease_hold", "500ms")
+            .set("service.hostile.limits.lease_hold", "2s")
             .set("service.hostile.limits.request_timeout", "10s"),
     )
 }

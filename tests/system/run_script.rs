@@ -48,7 +48,7 @@ fn run(site: &Site, password: &str) -> String {
 #[test]
 fn the_password_is_made_up_once_printed_and_kept_for_its_owner_alone() {
     let site = site();
-    fs::remove_dir(site.data()).unwrap();
+    fs::remove_dir_all(site.data()).unwrap();
     let first = run(&site, "");
     let kept = fs::read_to_string(file(&site)).unwrap();
     let password = kept.trim_end();

@@ -17,7 +17,7 @@ impl Application {
     fn new() -> Self {
         let site = Site::of_text("");
         fs::remove_file(site.manifest()).unwrap();
-        fs::remove_dir(site.data()).unwrap();
+        fs::remove_dir_all(site.data()).unwrap();
         // What the project's guests depend on is built there already.
         Self { site, target: paths::target().unwrap().to_str().unwrap().to_owned() }
     }

@@ -17,7 +17,7 @@ const ATTEMPTS: u64 = 3;
 
 /// The guests, where a handler may hold the lease for a moment only, and the database is small.
 fn tight() -> Manifest {
-    manifest().set("service.sink.limits.lease_hold", "500ms").set("service.sink.limits.storage", "4MiB")
+    manifest().set("service.sink.limits.lease_hold", "2s").set("service.sink.limits.storage", "4MiB")
 }
 
 /// Publishes culprits among honest events, while others write notes, and checks what is there in the end.

@@ -226,7 +226,7 @@ fn a_change_of_a_user_keeps_what_was_answered_to_them() {
 
 #[test]
 fn a_key_is_free_after_a_guest_that_traps_loops_or_fills_its_quota() {
-    let limits = [("storage", "8MiB"), ("lease_hold", "500ms"), ("request_timeout", "10s")];
+    let limits = [("storage", "8MiB"), ("lease_hold", "2s"), ("request_timeout", "10s")];
     let manifest = limits.iter().fold(Manifest::guests(), |manifest, (name, limit)| {
         manifest.set(&format!("service.hostile.limits.{name}"), *limit)
     });
