@@ -70,6 +70,11 @@ mutants: setup-build ## Put deliberate bugs into the services, and see that the 
 	cargo build --release --workspace --bins
 	$(TARGET_DIR)/release/mutants $(ARGS)
 
+.PHONY: mutation
+mutation: guests ## Change the code in one place after the other, and see that a test fails; some of it: make mutation PART=store SHARD=0/8
+	@host/build/setup.sh mutation
+	@tests/mutation.sh $(TARGET_DIR) $(PART) $(SHARD)
+
 .PHONY: lint
 lint: fmt-check ## Check formatting, clippy, the links of the documentation, and the dependencies' licences and sources
 	@host/build/setup.sh build lint

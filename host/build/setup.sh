@@ -2,7 +2,7 @@
 # Installs what is missing to build, test and lint Bulkhead, and nothing that is there: with nothing missing it takes a
 # fraction of a second, so `make` runs it each time.
 #
-#   setup.sh [build] [test] [api] [clients] [lint]      what for; `build` if nothing is said
+#   setup.sh [build] [test] [api] [clients] [mutation] [lint]      what for; `build` if nothing is said
 #
 # Of the ways to build guests (see src/toolchain.rs) it tries rustup's target first and Debian's packages second.
 # BULKHEAD_GUEST_TOOLCHAIN=debian asks for Debian's packages alone.
@@ -156,7 +156,11 @@ for purpose in "$@"; do
             want_client_toolchains
             (need_cargo_tool cargo-progenitor) || say "there will be no client of progenitor"
             ;;
+        mutation)
+            need_cargo_tool cargo-mutants
+            need_cargo_tool cargo-nextest
+            ;;
         lint) need_cargo_tool cargo-deny ;;
-        *) fail "\`$purpose\` is none of build, test, api, clients and lint" ;;
+        *) fail "\`$purpose\` is none of build, test, api, clients, mutation and lint" ;;
     esac
 done

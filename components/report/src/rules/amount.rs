@@ -67,6 +67,12 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_is_of_what_is_written() {
+        let schema = Amount::schema();
+        assert_eq!((&schema["type"], &schema["pattern"]), (&json!("string"), &json!(r"^[0-9]+\.[0-9]{2}$")));
+    }
+
+    #[test]
     fn sums_add_up_or_there_is_none() {
         let sum = |cents: &[i64]| -> Option<Amount> {
             cents.iter().map(|cents| Amount::from_cents(*cents).expect("an amount")).sum()

@@ -224,6 +224,17 @@ fn a_payment_of_another_amount_is_told_whichever_came_first() {
 }
 
 #[test]
+fn an_order_counts_from_its_payment_until_it_is_given_back() {
+    let placed = next(None, placed_with(2)).expect("a step").order;
+    let paid = next(Some(placed), Fact::Paid { amount: amount(2) }).expect("a step").order;
+    let back = next(Some(paid), Fact::Cancelled).expect("a step").order;
+    assert_eq!([placed, paid, back].map(Order::is_sold), [false, true, false]);
+    // Of which day is not known yet.
+    let early = next(None, Fact::Paid { amount: amount(2) }).expect("a step").order;
+    assert!(!early.is_sold());
+}
+
+#[test]
 fn every_status_stands_above_those_before_it() {
     assert!(Status::ALL.is_sorted());
 }

@@ -95,6 +95,12 @@ mod tests {
     }
 
     #[test]
+    fn an_administrator_is_not_shown() {
+        let administrator = Administrator::new(email("admin@shop.example"), Some("opens all doors"));
+        assert_eq!(format!("{administrator:?}"), "Administrator(..)");
+    }
+
+    #[test]
     fn without_a_password_nobody_is_accepted_and_the_address_is_taken_all_the_same() {
         let administrator = Administrator::new(email("admin@shop.example"), None);
         assert!(!administrator.accepts(&email("admin@shop.example"), &given("")));

@@ -235,6 +235,14 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_written_as_typed_or_in_lower_case_and_hidden_where_a_program_is_debugged() {
+        let email: Email = "Ada@Shop.example".parse().expect("an address");
+        assert_eq!((&*email.to_string(), &*email.to_lower_case()), ("Ada@Shop.example", "ada@shop.example"));
+        assert_eq!(format!("{email:?}"), "Email(..)");
+        assert_eq!(format!("{:?}", "ada@shop.example".parse::<NewEmail>().expect("an address")), "Email(..)");
+    }
+
+    #[test]
     fn upper_and_lower_case_are_the_same_address() {
         let [one, other, third] = ["Ada@Shop.example", "aDA@shop.EXAMPLE", "ada@shop.example.com"]
             .map(|text| text.parse::<Email>().expect(text));
