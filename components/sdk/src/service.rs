@@ -98,6 +98,7 @@ impl Service {
     /// Says that the POST that was added last does no harm when it is repeated, such as a login: whoever repeats it with an
     /// `Idempotency-Key` has it run again, and no answer of it is kept.
     #[must_use]
+    #[track_caller]
     pub fn repeatable(mut self) -> Self {
         match self.routes.last_mut() {
             Some(route) if route.method == "POST" => route.repeatable = true,

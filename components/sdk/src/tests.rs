@@ -6,6 +6,8 @@
     reason = "bodies and queries that nothing but their errors is wanted of"
 )]
 
+use std::cell::RefCell;
+
 use serde_json::{Value, json};
 
 use crate::wit::bulkhead::service::types::Header;
@@ -422,6 +424,26 @@ fn a_path_with_fewer_parameters_than_its_handler_takes_is_refused() {
 fn a_route_that_is_there_already_is_refused() {
     let handler = |Path(_): Path<Uuid>| Ok(NoContent);
     let _ = Service::new("").get("/a/{id}", "", handler).get("/a/{name}", "", handler);
+}
+
+#[test]
+fn what_is_wrong_with_a_route_is_told_at_the_line_that_says_it() {
+    thread_local!(static FILE: RefCell<String> = RefCell::default());
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        FILE.set(panic.location().map(|place| place.file().to_owned()).unwrap_or_default());
+        before(panic);
+    }));
+    let wrong: [fn() -> Service; 4] = [
+        || Service::new("").get("/a/{id}", "", |Path(_): Path<(Uuid, Uuid)>| Ok(NoContent)),
+        || Service::new("").answers_with(&[SOLD_OUT]),
+        || Service::new("").repeatable(),
+        || Service::new("").put("/a/{id}", "", |Path(_): Path<Uuid>| Ok(NoContent)).repeatable(),
+    ];
+    for make in wrong {
+        std::panic::catch_unwind(make).expect_err("it is refused");
+        assert_eq!(FILE.take(), file!());
+    }
 }
 
 #[test]
