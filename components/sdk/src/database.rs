@@ -1,5 +1,7 @@
 //! The service's own database: [`Snapshot`] reads what is committed, [`Transaction`] reads and writes in the unit of work.
 
+use std::fmt;
+
 use crate::event::Event;
 use crate::problem::Problem;
 use crate::sql::{Column, Error, Outcome, ResultSet, Value};
@@ -80,7 +82,7 @@ impl Transaction {
     /// that must go from the event log as well. Consumers that have not passed them yet pass over them, so publish the subject's end in
     /// the same unit of work. A subject that is deleted also wants [`Self::forget_answers`].
     pub fn erase(&self, subject: &str) -> Result<u64, PublishError> {
-        Ok(outbox::erase(subject)?)
+        outbox::erase(subject).map_err(PublishError::when("erasing events"))
     }
 
     /// Says that what this handler answers is about this subject too, so that [`Self::forget_answers`] finds the answer that is kept for an
@@ -98,43 +100,61 @@ impl Transaction {
 
     /// Sets a durable timer, and gives its id: at the time or soon after, the service's event handler gets this event, once.
     pub fn schedule<E: Event>(&self, event: &E, due: Timestamp) -> Result<String, PublishError> {
-        Ok(outbox::schedule(E::TYPE, &event.subject(), &data(event)?, &due.to_string())?)
+        outbox::schedule(E::TYPE, &event.subject(), &data(event)?, &due.to_string())
+            .map_err(PublishError::when("setting a timer"))
     }
 
     /// Cancels the timer with this id, and says whether there was one: it may have rung. If the unit of work does not commit, the timer stays.
     /// A timer does not cancel itself: it goes when its handler has taken it.
     pub fn cancel(&self, id: &str) -> Result<bool, PublishError> {
-        Ok(outbox::cancel(id)?)
+        outbox::cancel(id).map_err(PublishError::when("cancelling a timer"))
     }
 
     /// Cancels all timers of this type about this subject, as [`Self::cancel`] does each, and gives how many they were:
     /// `transaction.cancel_all::<LoanLate>(&loan.id.to_string())`.
     pub fn cancel_all<E: Event>(&self, subject: &str) -> Result<u64, PublishError> {
-        Ok(outbox::cancel_all(E::TYPE, subject)?)
+        outbox::cancel_all(E::TYPE, subject).map_err(PublishError::when("cancelling timers"))
     }
 }
 
 fn data<E: Event>(event: &E) -> Result<String, PublishError> {
-    serde_json::to_string(event).map_err(|error| PublishError(outbox::Error::Invalid(error.to_string())))
+    serde_json::to_string(event).map_err(|error| outbox::Error::Invalid(error.to_string()).into())
 }
 
-/// Why nothing was published.
+/// Why nothing was published, erased, or set or cancelled as a timer. It displays as what failed, and why.
 #[derive(Debug, Clone)]
-pub struct PublishError(pub outbox::Error);
+pub struct PublishError {
+    /// What the service was doing, for the operator: `cancelling a timer`.
+    doing: &'static str,
+    /// Why it failed.
+    pub error: outbox::Error,
+}
+
+impl PublishError {
+    fn when(doing: &'static str) -> impl FnOnce(outbox::Error) -> Self {
+        move |error| Self { doing, error }
+    }
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} failed: {}", self.doing, self.error)
+    }
+}
 
 impl From<outbox::Error> for PublishError {
     fn from(error: outbox::Error) -> Self {
-        Self(error)
+        Self { doing: "publishing", error }
     }
 }
 
 impl From<PublishError> for Problem {
-    fn from(PublishError(error): PublishError) -> Self {
-        match error {
+    fn from(failed: PublishError) -> Self {
+        match failed.error {
             outbox::Error::StorageFull => Problem::storage_full(),
             outbox::Error::Busy => Error::Busy.into(),
             outbox::Error::Lost(why) => Error::Lost(why).into(),
-            error => Problem::internal(format!("publishing failed: {error}")),
+            _ => Problem::internal(failed.to_string()),
         }
     }
 }
@@ -210,7 +230,7 @@ tuple_rows! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Parameter as _;
+    use crate::{HandleError, Parameter as _};
 
     crate::row! {
         struct Note { id: uuid::Uuid, body: String, stars: Option<i64> }
@@ -255,6 +275,20 @@ mod tests {
     fn tuples_are_read_by_position() {
         let fixed = result(&["count", "sum"], &[Value::Integer(2), Value::Integer(9)]);
         assert_eq!(fixed.query_one::<(i64, i64)>("", &[]).expect("a row"), (2, 9));
+    }
+
+    #[test]
+    fn what_an_operator_is_told_names_what_failed() {
+        let why = || outbox::Error::Invalid("the id is too long".to_owned());
+        for (error, expected) in [
+            (PublishError::from(why()), "publishing failed: "),
+            (PublishError::when("cancelling a timer")(why()), "cancelling a timer failed: "),
+        ] {
+            let text = Problem::from(error.clone()).to_string();
+            assert!(text.contains(expected) && text.contains("the id is too long"), "{text}");
+            let HandleError::Reject(text) = error.into() else { panic!("it is wrong the next time too") };
+            assert!(text.starts_with(expected) && text.ends_with("the id is too long"), "{text}");
+        }
     }
 
     #[test]

@@ -78,9 +78,9 @@ impl From<Error> for HandleError {
 
 /// An event that is wrong, or that the manifest does not grant, is so the next time too.
 impl From<PublishError> for HandleError {
-    fn from(PublishError(error): PublishError) -> Self {
-        let text = format!("publishing failed: {error}");
-        match error {
+    fn from(failed: PublishError) -> Self {
+        let text = failed.to_string();
+        match failed.error {
             outbox::Error::NotAllowed(_) | outbox::Error::Invalid(_) => HandleError::Reject(text),
             _ => HandleError::Retry(text),
         }
@@ -131,7 +131,7 @@ mod tests {
             (outbox::Error::Lost(text()), false),
             (outbox::Error::Other(text()), false),
         ] {
-            assert_eq!(is_rejected(PublishError(error.clone())), rejected, "{error}");
+            assert_eq!(is_rejected(PublishError::from(error.clone())), rejected, "{error}");
         }
         for (error, rejected) in [
             (CallError::NotAllowed(text()), true),
