@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "api"))
