@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bulkhead_store::{InboxReader, Logged};
+use bulkhead_store::{Commit, Ended, InboxReader, Logged};
 
 use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork};
@@ -21,6 +21,9 @@ use crate::lane::Lane;
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
 use crate::service::{Queues, Surroundings};
+
+/// How long a test's own statement may wait for the writer, and run: a bound that a busy machine does not meet.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A service without threads.
 pub struct SteppedService {
@@ -54,6 +57,26 @@ impl SteppedService {
     /// Has the next request run on a new instance.
     pub fn renew(&self) {
         self.runner.lock().unwrap_or_else(PoisonError::into_inner).instance = None;
+    }
+
+    /// Runs a statement of the test's own in a unit of work, which is durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was written.
+    pub fn write(&self, sql: &str) -> Result<(), String> {
+        let database = self.consumer.database().ok_or("it has no database")?;
+        let deadline = Instant::now() + WRITE_TIMEOUT;
+        let lease = database.writer.acquire(deadline).map_err(|error| error.to_string())?;
+        let mut unit = lease.begin().map_err(|(_, error)| error.to_string())?;
+        unit.end_at(deadline);
+        let outcome = unit.execute(sql, &[]).map_err(|error| error.to_string());
+        let (mut lease, ended) = unit.finish(outcome.is_ok());
+        let committed = lease.commit();
+        match (outcome?, ended, committed) {
+            (_, Ended::Kept { .. }, Commit::Durable(_)) => Ok(()),
+            _ => Err("its unit of work was not committed".to_owned()),
+        }
     }
 
     /// The lane of an edge that leads to it.

@@ -27,6 +27,7 @@
 //! - A [`Request`] is sent as a client would send it, by who its token says; an [`Answer`] is checked.
 //! - An [`Event`] is delivered as another service's would be; [`Service::published`] are its own.
 //! - [`Service::advance`] moves the clock, and timers fire.
+//! - [`Service::rows`] looks at the database, and [`Service::write`] puts rows of an earlier version there.
 //! - A [`Fault`] has a database call, a commit, a call or the memory fail.
 //! - [`coverage()`] fails when an endpoint or a subscription has no test.
 //!

@@ -182,6 +182,18 @@ impl Service {
         found.rows.into_iter().map(object).collect()
     }
 
+    /// Runs a statement that writes to its database, as a version of the component from before may have: for rows that this one makes no
+    /// more. What the component may write, and nothing else.
+    ///
+    /// # Panics
+    ///
+    /// When the statement fails.
+    #[track_caller]
+    pub fn write(&self, sql: &str) {
+        let written = self.world.member(&self.name).stepped.write(sql);
+        or_fail(written, |error| format!("{sql:?} in the database of {}: {error}", self.name));
+    }
+
     /// The calls that it made to other services since it was asked last: each as `SERVICE METHOD PATH`.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
