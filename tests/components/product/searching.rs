@@ -1,8 +1,10 @@
 //! Full-text search over the names and the descriptions of products.
 
-use bulkhead_testing::{Service, json};
+use std::time::Duration;
 
-use super::{Asks as _, category, make, product_body, read_all, texts};
+use bulkhead_testing::{Fault, Service, Value, json};
+
+use super::{Asks as _, NOBODY, category, make, order, place, product_body, read_all, texts};
 use crate::chance::Chance;
 
 /// A shop with products of these skus, names and descriptions.
@@ -226,4 +228,102 @@ fn a_search_goes_with_filters_sorts_and_pages() {
     let cursor = page["next_cursor"].as_str().expect("there is more");
     let other = service.get("/products?q=thin&limit=1").query("cursor", cursor).send();
     other.problem(422, "invalid").names_field("cursor");
+}
+
+/// Has the index of texts that are not all ASCII what migration 3 leaves of them: the texts as they were written, and that their words are due.
+#[track_caller]
+fn as_migration_3_leaves_it(service: &Service) {
+    let rows = "SELECT search_rowid, name, description FROM product";
+    service.write(&format!("INSERT INTO product_words (search_rowid, name, description) {rows}"));
+    service.write(
+        "INSERT INTO product_search_due (search_rowid) SELECT search_rowid FROM product \
+         WHERE length(CAST(name || description AS BLOB)) > length(name || description)",
+    );
+}
+
+/// The rows whose words are due.
+#[track_caller]
+fn due(service: &Service) -> Vec<i64> {
+    let rows = service.rows("SELECT search_rowid FROM product_search_due ORDER BY search_rowid");
+    rows.as_array().into_iter().flatten().filter_map(|row| row["search_rowid"].as_i64()).collect()
+}
+
+/// The rows that the timers which are set begin with.
+#[track_caller]
+fn set(service: &Service) -> Vec<Value> {
+    let timers = service.timers().into_iter();
+    timers
+        .map(|timer| (timer.kind == "product.words-due").then(|| timer.data["first"].clone()).into())
+        .collect()
+}
+
+#[test]
+fn a_text_from_before_is_found_as_it_was_written_until_its_words_are() {
+    let service = with_products(&[("brulee", "Cr\u{e8}me br\u{fb}l\u{e9}e", ""), ("tea", "緑茶", "")]);
+    as_migration_3_leaves_it(&service);
+    let typed = ["cr\u{e8}me", "br\u{fb}l", "緑", "creme", "茶"];
+    let counts = || typed.map(|typed| found(&service, typed).len());
+    assert_eq!(counts(), [1, 1, 1, 0, 0]);
+    assert_eq!(found(&service, "cr\u{e8}me tea"), Vec::<String>::new());
+    place(&service, &order(1), &[(NOBODY, 1)]).taken();
+    service.advance(Duration::ZERO);
+    assert_eq!((counts(), due(&service)), ([1; 5], vec![]));
+}
+
+#[test]
+fn whoever_writes_while_words_are_due_sets_a_timer_and_writes_none() {
+    let service = with_products(&[("a", "Th\u{e9}", ""), ("b", "Tea", "Th\u{e9}"), ("c", "Tea", "")]);
+    let id = service.get("/products/by-sku/c").send().status(200).text_of("id");
+    let category = service.get("/products/by-sku/c").send().text_of("category_id");
+    assert_eq!(set(&service), Vec::<Value>::new(), "nothing is due");
+    as_migration_3_leaves_it(&service);
+    let before = due(&service);
+    assert_eq!(before.len(), 2);
+    let patch = json!({"price": "0.01"});
+    let _ = service.patch(format!("/products/{id}")).admin().json(patch).send().status(200);
+    let _ = make(&service, &product_body(&category, "d"));
+    place(&service, &order(1), &[(&id, 1)]).taken();
+    assert_eq!((due(&service), set(&service)), (before.clone(), vec![json!(before[0]); 3]));
+    // The first of the three does it. Without the product that it begins with it is a fourth.
+    let first = service.get("/products/by-sku/a").send().status(200).text_of("id");
+    service.delete(format!("/products/{first}")).admin().send().status(204);
+    assert_eq!((due(&service), set(&service).last()), (before[1..].to_vec(), Some(&json!(before[1]))));
+    service.advance(Duration::ZERO);
+    assert_eq!((due(&service), set(&service)), (vec![], vec![]));
+    assert_eq!(found(&service, "the"), ["b"]);
+    place(&service, &order(2), &[(&id, 1)]).taken();
+    assert_eq!(set(&service), Vec::<Value>::new(), "nothing is due any more");
+}
+
+/// A handler holds the writer lease for 100 ms at most, and a text takes time by its length.
+#[test]
+fn words_of_long_texts_are_written_a_few_texts_at_a_time_and_the_timer_goes_on() {
+    // 30,000 bytes each, the longest that there are.
+    let long = "緑茶".repeat(5_000);
+    let products = ["1", "2", "3", "4", "5"].map(|sku| (sku, "Tea", long.as_str()));
+    let service = with_products(&products);
+    as_migration_3_leaves_it(&service);
+    let before = due(&service);
+    place(&service, &order(1), &[(NOBODY, 1)]).taken();
+    // The first timer writes two texts, by a look at the table, two calls for each text, another look, and the timer that it sets. The second
+    // fails.
+    service.advance_failing(Duration::ZERO, Fault::Statement(8));
+    assert_eq!(due(&service), before[2..]);
+    service.advance(Duration::from_secs(60));
+    assert_eq!((due(&service), service.parked()), (vec![], vec![]));
+    assert_eq!(found(&service, "茶緑茶").len(), 5);
+}
+
+#[test]
+fn a_hundred_short_texts_get_their_words_at_once() {
+    let texts: Vec<String> = (0..101).map(|number| format!("Th\u{e9} {number}")).collect();
+    let products: Vec<_> = texts.iter().map(|text| (text.as_str(), text.as_str(), "")).collect();
+    let service = with_products(&products);
+    as_migration_3_leaves_it(&service);
+    let before = due(&service);
+    place(&service, &order(1), &[(NOBODY, 1)]).taken();
+    service.advance_failing(Duration::ZERO, Fault::Statement(204));
+    assert_eq!(due(&service), before[100..]);
+    service.advance(Duration::from_secs(60));
+    assert_eq!(due(&service), Vec::<i64>::new());
 }

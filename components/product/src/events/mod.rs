@@ -1,9 +1,11 @@
-//! What the service publishes of its catalogue, and what it does at other services' events: `orders`, `users`.
+//! What the service publishes of its catalogue, and what it does at other services' events, `orders` and `users`, and at its own timer,
+//! `words`.
 //!
 //! A product's and a category's event carry the whole state that others keep, so that the latest one is enough.
 
 pub(crate) mod orders;
 pub(crate) mod users;
+pub(crate) mod words;
 
 use bulkhead_contracts::v1::{CategoryChanged, ProductChanged};
 

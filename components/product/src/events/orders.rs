@@ -6,8 +6,9 @@ use bulkhead_contracts::v1::{
 };
 use bulkhead_sdk::{HandleError, Received, Transaction, now};
 
+use super::words;
 use crate::rules::reservation::{self as rules, Event, Next, Reservation};
-use crate::store::{product_search, reservation};
+use crate::store::reservation;
 
 /// `order.placed`: sets every item aside, or none, and says which.
 pub(crate) fn placed(received: Received<OrderPlaced>, transaction: Transaction) -> Result<(), HandleError> {
@@ -26,8 +27,7 @@ pub(crate) fn placed(received: Received<OrderPlaced>, transaction: Transaction) 
         _ => {}
     }
     // Here too, for a shop may sell for long before its catalogue changes.
-    product_search::write_due(&transaction)?;
-    Ok(())
+    words::see_to(&transaction)
 }
 
 /// `order.cancelled`: gives back what was set aside, and remembers the order where nothing was.

@@ -15,7 +15,8 @@ use bulkhead_contracts::v1::{
 };
 use bulkhead_sdk::{Cursor, Limit, Problem, Service, migration, query};
 
-use crate::events::{orders, users};
+use crate::events::words::WordsDue;
+use crate::events::{orders, users, words};
 use crate::problems;
 
 query! {
@@ -51,6 +52,7 @@ pub fn service() -> Service {
         .on::<OrderCancelled>(orders::cancelled)
         .on::<OrderShipped>(orders::shipped)
         .on::<UserDeleted>(users::deleted)
+        .on::<WordsDue>(words::due)
         .get("/categories", "Lists the categories by slug.", categories::list)
         .post("/categories", "Creates a category.", categories::create)
         .answers_with(&[

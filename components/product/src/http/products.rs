@@ -5,18 +5,17 @@ use bulkhead_contracts::{Admin, CategoryId, Money, ProductId, TypedMoney};
 use bulkhead_sdk::json::Node;
 use bulkhead_sdk::serde_json::{self, json};
 use bulkhead_sdk::{
-    Body, Change, Created, Cursor, Errors, FromJson, Integer, Json, Limit, NoContent, Page, Path, Query,
-    Result, Schema, Snapshot, Text, Transaction, body, new_id, now, query,
+    Body, Change, Created, Cursor, Errors, FromJson, Integer, Json, Limit, NoContent, Page, Path, Problem,
+    Query, Result, Schema, Snapshot, Text, Transaction, body, new_id, now, query,
 };
 
 use super::no_such_product;
-use crate::events::product_changed;
+use crate::events::{product_changed, words};
 use crate::rules::line::{Name, Sku};
-use crate::rules::search::full_text_query;
+use crate::rules::search::FullText;
 use crate::rules::stock::STOCK_MAX;
 use crate::store::product::{self, Product, ProductDetail, RatingSummary};
 use crate::store::product_list::{self, Filter, Sort};
-use crate::store::product_search;
 
 /// The longest description, in characters.
 const DESCRIPTION_MAX: usize = 10_000;
@@ -104,7 +103,7 @@ impl FromJson for StockIsElsewhere {
 
 pub(super) fn list(Query(query): Query<ProductsQuery>, snapshot: Snapshot) -> Result<Json<Page<Product>>> {
     let typed = query.q.as_deref().filter(|typed| !typed.trim().is_empty());
-    let full_text = typed.map(full_text_query);
+    let full_text = typed.map(FullText::of);
     if full_text == Some(None) {
         return Ok(Json(Page::empty()));
     }
@@ -145,7 +144,7 @@ pub(super) fn create(
         updated_at: now,
     };
     product::insert(&transaction, &product)?;
-    product_search::write_due(&transaction)?;
+    words::see_to::<Problem>(&transaction)?;
     transaction.publish(&product_changed(&product))?;
     let location = format!("/products/{}", product.id);
     let rating = RatingSummary { count: 0, average: None };
@@ -181,7 +180,7 @@ pub(super) fn change(
             ..before
         };
         product::update(&transaction, &before, &changed)?;
-        product_search::write_due(&transaction)?;
+        words::see_to::<Problem>(&transaction)?;
         transaction.publish(&product_changed(&changed))?;
     }
     product::by_id(&transaction, id)?.map(Json).ok_or_else(no_such_product)
@@ -191,6 +190,8 @@ pub(super) fn delete(_: Admin, Path(id): Path<ProductId>, transaction: Transacti
     if !product::delete(&transaction, id)? {
         return Err(no_such_product());
     }
+    // It may have been the one that the timer begins with.
+    words::see_to::<Problem>(&transaction)?;
     transaction.publish(&ProductDeleted { id })?;
     Ok(NoContent)
 }

@@ -151,7 +151,10 @@ fn the_description_names_what_is_published_and_every_schema_is_json() {
             "product.stock-released"
         ]
     );
-    assert_eq!(description.subscribes, ["order.placed", "order.cancelled", "order.shipped", "user.deleted"]);
+    assert_eq!(
+        description.subscribes,
+        ["order.placed", "order.cancelled", "order.shipped", "user.deleted", "product.words-due"]
+    );
     assert_eq!(description.routes.len(), 22);
     for route in &description.routes {
         let parameters =

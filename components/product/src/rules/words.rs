@@ -34,6 +34,12 @@ pub fn typed(text: &str) -> Tokens {
     tokens(&fold(text), End::Open)
 }
 
+/// The letters and digits of one typed word as they are, with spaces between: the words of an index that has texts as they were written.
+pub fn as_written(text: &str) -> String {
+    let parts = text.split(|character| !is_in_word(character)).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(" ")
+}
+
 /// Whether a run at the end of a text may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {

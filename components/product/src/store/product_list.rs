@@ -3,6 +3,7 @@
 use bulkhead_contracts::{CategoryId, Money, ProductId};
 use bulkhead_sdk::{Cursor, Limit, Page, Parameter, Problem, Read, Result, Value, choice};
 
+use crate::rules::search::FullText;
 use crate::store::product::Product;
 
 choice! {
@@ -26,8 +27,8 @@ choice! {
 pub struct Filter {
     /// In this category or below it.
     pub category: Option<CategoryId>,
-    /// That match this query of FTS5.
-    pub full_text: Option<String>,
+    /// That have these words.
+    pub full_text: Option<FullText>,
     /// That cost at least so much.
     pub min_price: Option<Money>,
     /// That cost at most so much.
@@ -117,8 +118,9 @@ pub fn page(
     }
     if let Some(query) = &filter.full_text {
         statement.add(
-            " AND search_rowid IN (SELECT rowid FROM product_search WHERE product_search MATCH ?)",
-            [query.parameter()],
+            " AND search_rowid IN (SELECT rowid FROM product_search WHERE product_search MATCH \
+             iif(EXISTS (SELECT 1 FROM product_search_due), ?, ?))",
+            [query.either.parameter(), query.folded.parameter()],
         );
     }
     if let Some(price) = &filter.min_price {
