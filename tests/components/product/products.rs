@@ -118,6 +118,51 @@ fn the_sku_of_another_product_is_refused() {
 }
 
 #[test]
+fn a_sku_from_before_they_were_composed_is_found_and_taken_however_it_is_typed() {
+    let service = Service::start("product");
+    let food = category(&service, "food", None);
+    // The second is composed in part.
+    for (old, typed) in
+        [("cafe\u{301}", &["cafe\u{301}", "caf\u{e9}"][..]), ("the\u{301}\u{e9}", &["the\u{301}\u{e9}"])]
+    {
+        let id = product(&service, &food, "plain", 1);
+        service.write(&format!("UPDATE product SET sku = '{old}' WHERE id = '{id}'"));
+        let other = product(&service, &food, &format!("other than {old}"), 1);
+        for typed in typed {
+            let path = format!("/products/by-sku/{}", encoded(typed));
+            service.get(path).send().status(200).includes(json!({"id": id, "sku": old}));
+            let new = service.post("/products").admin().json(product_body(&food, typed)).send();
+            new.problem(409, "sku-taken").includes(json!({"constraint": "product.sku"}));
+            let patch = json!({"sku": typed});
+            let changed = service.patch(format!("/products/{other}")).admin().json(&patch).send();
+            changed.problem(409, "sku-taken");
+        }
+        // Its own it may have, and it is composed then.
+        let patch = json!({"sku": old});
+        let changed = service.patch(format!("/products/{id}")).admin().json(patch).send().status(200);
+        assert_eq!(changed.text_of("sku"), old.replace("e\u{301}", "\u{e9}"));
+    }
+}
+
+#[test]
+fn of_two_old_skus_that_look_the_same_each_is_found_as_it_is_typed() {
+    let service = Service::start("product");
+    let food = category(&service, "food", None);
+    let composed = product(&service, &food, "caf\u{e9}", 1);
+    let decomposed = product(&service, &food, "plain", 1);
+    service.write(&format!("UPDATE product SET sku = 'cafe\u{301}' WHERE id = '{decomposed}'"));
+    for (sku, id) in [("caf\u{e9}", composed), ("cafe\u{301}", decomposed)] {
+        let path = format!("/products/by-sku/{}", encoded(sku));
+        service.get(path).send().status(200).includes(json!({"id": id, "sku": sku}));
+    }
+}
+
+/// A text as a part of a path.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[test]
 fn a_sku_is_the_same_however_its_accents_are_typed() {
     let service = Service::start("product");
     let food = category(&service, "food", None);

@@ -123,7 +123,7 @@ pub(super) fn by_id(Path(id): Path<ProductId>, snapshot: Snapshot) -> Result<Jso
 }
 
 pub(super) fn by_sku(Path(sku): Path<Sku>, snapshot: Snapshot) -> Result<Json<ProductDetail>> {
-    product::by_sku(&snapshot, sku.as_str())?.map(Json).ok_or_else(no_such_product)
+    product::by_sku(&snapshot, &sku)?.map(Json).ok_or_else(no_such_product)
 }
 
 pub(super) fn create(
@@ -131,9 +131,10 @@ pub(super) fn create(
     Body(new): Body<ProductInput>,
     transaction: Transaction,
 ) -> Result<Created<ProductDetail>> {
-    let now = now();
+    let (id, now) = (new_id().into(), now());
+    product::check_sku(&transaction, &new.sku, id)?;
     let product = Product {
-        id: new_id().into(),
+        id,
         category_id: new.category_id,
         name: new.name.into_string(),
         description: new.description.into_string(),
@@ -170,6 +171,9 @@ pub(super) fn change(
         }
     );
     if !is_empty {
+        if let Some(sku) = &patch.sku.0 {
+            product::check_sku(&transaction, sku, id)?;
+        }
         let changed = Product {
             category_id: patch.category_id.0.unwrap_or(before.category_id),
             name: patch.name.0.map_or_else(|| before.name.clone(), Name::into_string),

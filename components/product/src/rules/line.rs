@@ -15,9 +15,13 @@ const SKU_MAX: usize = 100;
 pub type Name = Line<200>;
 
 /// A stock-keeping unit: a line of at most 100 characters, and neither `.` nor `..`, which many clients take out of an address. Its
-/// characters are composed (NFC), so that no two products have skus that look the same but for how their accents were typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sku(Line<SKU_MAX>);
+/// characters are composed (NFC), so that no two products have skus that look the same but for how their accents were typed. One that was
+/// stored before skus were composed is as it was typed then: see [`Sku::forms`].
+#[derive(Debug, Clone)]
+pub struct Sku {
+    composed: Line<SKU_MAX>,
+    typed: String,
+}
 
 bulkhead_sdk::text_value!(Sku, {
     let mut schema = <Line<SKU_MAX> as Schema>::schema();
@@ -30,12 +34,23 @@ bulkhead_sdk::text_value!(Sku, {
 impl Sku {
     /// The text.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.composed.as_str()
     }
 
     /// The text.
     pub fn into_string(self) -> String {
-        self.0.into_string()
+        self.composed.into_string()
+    }
+
+    /// The forms in which a product may have it: as it is typed, composed, and decomposed, each once. All but the composed one are from before.
+    pub fn forms(&self) -> Vec<String> {
+        let mut forms = vec![self.typed.clone()];
+        for form in [self.as_str().to_owned(), self.as_str().nfd().collect()] {
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+        forms
     }
 }
 
@@ -52,7 +67,8 @@ impl FromStr for Sku {
         if matches!(text, "." | "..") {
             return Err("must not be . or ..: they mean something else in an address".to_owned());
         }
-        text.nfc().collect::<String>().parse().map(Self)
+        let composed = text.nfc().collect::<String>().parse()?;
+        Ok(Self { composed, typed: text.to_owned() })
     }
 }
 
@@ -78,7 +94,21 @@ mod tests {
             ("caf\u{e9}", "caf\u{e9}"),
             (&*"e\u{301}".repeat(100), &*"\u{e9}".repeat(100)),
         ] {
-            assert_eq!(text.parse::<Sku>().expect(text).as_str(), sku);
+            let parsed = text.parse::<Sku>().expect(text);
+            assert_eq!((parsed.as_str(), parsed.to_string()), (sku, sku.to_owned()));
+            assert_eq!(parsed.into_string(), sku);
+        }
+    }
+
+    #[test]
+    fn a_sku_is_looked_for_as_it_is_typed_first_and_in_each_form_once() {
+        for (text, forms) in [
+            ("SKU-1", &["SKU-1"][..]),
+            ("caf\u{e9}", &["caf\u{e9}", "cafe\u{301}"]),
+            ("cafe\u{301}", &["cafe\u{301}", "caf\u{e9}"]),
+            ("e\u{301}\u{e9}", &["e\u{301}\u{e9}", "\u{e9}\u{e9}", "e\u{301}e\u{301}"]),
+        ] {
+            assert_eq!(text.parse::<Sku>().expect(text).forms(), forms, "{text}");
         }
     }
 }

@@ -7,6 +7,7 @@ use bulkhead_sdk::{
 };
 
 use crate::problems::{PRODUCT_RESERVED, SKU_TAKEN, UNKNOWN_CATEGORY};
+use crate::rules::line::Sku;
 use crate::rules::review::average;
 use crate::store::image::Image;
 use crate::store::product_search;
@@ -162,9 +163,27 @@ pub fn by_id(read: &impl Read, id: ProductId) -> Result<Option<ProductDetail>, E
     detail(read, select_detail!("product.id = ?1"), &params![id])
 }
 
-/// The product with this stock-keeping unit.
-pub fn by_sku(read: &impl Read, sku: &str) -> Result<Option<ProductDetail>, Error> {
-    detail(read, select_detail!("product.sku = ?1"), &params![sku])
+/// The product with this stock-keeping unit, in whichever of its forms.
+pub fn by_sku(read: &impl Read, sku: &Sku) -> Result<Option<ProductDetail>, Error> {
+    for form in sku.forms() {
+        let found = detail(read, select_detail!("product.sku = ?1"), &params![form])?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// 409 where another product than this one has the sku in a form from before skus were composed. The composed form is seen to by the table.
+pub fn check_sku(read: &impl Read, sku: &Sku, id: ProductId) -> Result<()> {
+    for form in sku.forms().iter().filter(|form| *form != sku.as_str()) {
+        let other: Option<(i64,)> =
+            read.query_optional("SELECT 1 FROM product WHERE sku = ?1 AND id <> ?2", &params![form, id])?;
+        if other.is_some() {
+            return Err(sku_taken());
+        }
+    }
+    Ok(())
 }
 
 fn detail(read: &impl Read, statement: &str, parameters: &[Value]) -> Result<Option<ProductDetail>, Error> {
@@ -268,12 +287,14 @@ pub fn update_stock(transaction: &Transaction, stock: &Stock, updated_at: Timest
         .map(drop)
 }
 
+fn sku_taken() -> Problem {
+    Problem::of(SKU_TAKEN, "another product has this sku").with("constraint", "product.sku")
+}
+
 /// What a constraint of the table means to a client.
 fn refused(error: Error) -> Problem {
     match error.constraint() {
-        Some((ConstraintKind::Unique, "product.sku")) => {
-            Problem::of(SKU_TAKEN, "another product has this sku").with("constraint", "product.sku")
-        }
+        Some((ConstraintKind::Unique, "product.sku")) => sku_taken(),
         Some((ConstraintKind::ForeignKey, _)) => {
             Problem::of(UNKNOWN_CATEGORY, "there is no category with this category_id")
                 .with("constraint", "product.category_id")
