@@ -2,7 +2,8 @@
 //! query. Both go through the same function, so that what looks or means the same is the same word.
 //!
 //! - **One form** (`fold`): compatibility composition (NFKC, <https://www.unicode.org/reports/tr15/>), without upper and lower case, and
-//!   without the marks that people leave out when they type: accents, Arabic and Hebrew points, and characters that nobody sees.
+//!   without the marks that people leave out when they type: accents (but those of й and ї), Arabic and Hebrew points, and characters that
+//!   nobody sees.
 //! - **Apart** (`tokens`): a word is letters, digits and their marks. Chinese, Japanese, Korean, Thai, Lao, Khmer and Burmese are written
 //!   without spaces, or with few: there each two neighbouring characters are a word, and so is the last one of a run alone. So
 //!   whatever stands anywhere in a run is found: it is words that follow one another.
@@ -52,8 +53,33 @@ pub(super) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let parts = text.chars().map(|character| if is_brand_mark(character) { ' ' } else { character }).nfkd();
-    parts.filter(|part| !is_left_out(*part)).flat_map(without_case).flat_map(plain).nfc().collect()
+    let parts = text.chars().flat_map(apart).nfkd();
+    let mut letter = None;
+    let kept = parts.filter(|part| {
+        if is_left_out(*part) {
+            // A second one on the same letter is left out.
+            return letter.take_if(|letter| is_other_letter_with(*letter, *part)).is_some();
+        }
+        letter = Some(*part);
+        true
+    });
+    kept.flat_map(without_case).flat_map(plain).nfc().collect()
+}
+
+/// Apart from the word before, what NFKC would glue to it: `10½` would become 101/2.
+fn apart(character: char) -> impl Iterator<Item = char> {
+    let (first, second) = match character {
+        brand if is_brand_mark(brand) => (' ', None),
+        // Fractions (<https://www.unicode.org/charts/PDF/U2150.pdf>).
+        '\u{BC}'..='\u{BE}' | '\u{2150}'..='\u{215F}' | '\u{2189}' => (' ', Some(character)),
+        other => (other, None),
+    };
+    [Some(first), second].into_iter().flatten()
+}
+
+/// й and ї are letters of their own, with keys of their own, and no и and і with a mark.
+fn is_other_letter_with(letter: char, mark: char) -> bool {
+    matches!((letter, mark), ('и' | 'И', '\u{306}') | ('і' | 'І', '\u{308}'))
 }
 
 /// As the full case folding of Unicode: ß is ss, ς is σ. Lower case first, for the capital ẞ has no upper case of its own.
@@ -77,7 +103,7 @@ fn plain(letter: char) -> impl Iterator<Item = char> {
     [Some(first), second].into_iter().flatten()
 }
 
-/// NFKC would glue their letters to the word before.
+/// NFKC would make letters of them.
 fn is_brand_mark(character: char) -> bool {
     matches!(character, '\u{2120}' | '\u{2122}' | '\u{1F16A}'..='\u{1F16C}')
 }
