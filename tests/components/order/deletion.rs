@@ -172,6 +172,17 @@ fn an_answer_that_is_kept_for_a_key_of_theirs_is_forgotten() {
 }
 
 #[test]
+fn an_answer_that_an_admin_was_given_on_their_behalf_is_forgotten() {
+    let order = start();
+    let body = body_with(&[(LEEKS, 1)], json!({"user_id": ADA}));
+    let send = || admin(order.post("/orders")).json(&body).idempotency_key("k").send();
+    let _ = send().status(201).replayed(false);
+    let _ = send().status(201).replayed(true);
+    user_deleted(&order, ADA);
+    let _ = send().problem(409, "unknown-user").replayed(false);
+}
+
+#[test]
 fn a_deletion_that_is_malformed_is_rejected() {
     let order = start();
     let id = placed(&order);

@@ -18,8 +18,6 @@ pub(super) fn deleted(received: Received<UserDeleted>, transaction: Transaction)
     let user_id = received.event.id;
     // First of all, so that they order nothing while their orders are forgotten.
     deleted_user::insert(&transaction, user_id, now())?;
-    // And so that no answer is kept for a key of theirs, or of an admin's on their behalf: it says where an order went.
-    transaction.forget_answers(&user_id.to_string())?;
     forget(&transaction, user_id)
 }
 
@@ -35,6 +33,7 @@ pub(super) fn forget(transaction: &Transaction, user_id: UserId) -> Result<(), H
         }
         shipping::forget_recipient(transaction, order.id)?;
         head::forget_user(transaction, order.id, now)?;
+        // Of the customer, or of an admin on their behalf: they say where it went. Each kept answer of the service is about one order.
         transaction.forget_answers(&order.id.to_string())?;
     }
     if !is_all {

@@ -112,8 +112,6 @@ pub(super) fn place(
     let (user_id, created_at) = customer_and_time(who, (new.user_id, new.ordered_at), now)?;
     // Calls the user service: before anything touches the unit of work.
     let shipping = new.shipping.find(user_id)?;
-    // An admin's answer says of the customer what theirs would.
-    transaction.about(&user_id.to_string())?;
     let knows_user = knows_user(&transaction, who, user_id)?;
     let ItemsInput(wanted) = new.items;
     let ids: Vec<ProductId> = wanted.iter().map(|(id, _)| *id).collect();
