@@ -7,6 +7,21 @@ use super::{
 };
 
 const OTHER: &str = "battery staple";
+/// A password whose accent is typed as a character of its own, and typed in one.
+const DECOMPOSED: &str = "cre\u{300}me brulee";
+const COMPOSED: &str = "cr\u{e8}me brulee";
+/// What an earlier version stored of [`DECOMPOSED`], which it hashed as it was typed, at the cost of these tests. Made by another
+/// implementation of RFC 9106.
+const HASH_OF_DECOMPOSED: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$tg7QODEFnV6Au/81ySn/S2kjvcrV454YIq94MyqjXh0";
+
+/// Has the database a user whose password an earlier version hashed as it was typed: their id.
+#[track_caller]
+fn registered_before(users: &Service) -> String {
+    let id = registered(users, "Ada");
+    users.write(&format!("UPDATE user SET password_hash = '{HASH_OF_DECOMPOSED}' WHERE id = '{id}'"));
+    id
+}
 
 fn hashes(users: &Service) -> Vec<String> {
     let rows = users.rows("SELECT password_hash FROM user ORDER BY id");
@@ -138,4 +153,32 @@ fn the_same_password_again_is_hashed_anew_each_time() {
     }
     assert!(seen[0] != seen[1] && seen[0] != seen[2] && seen[1] != seen[2], "{seen:?}");
     let _ = login(&users, &email_of("Ada"), PASSWORD).send().status(201);
+}
+
+#[test]
+fn a_hash_of_a_password_as_it_was_typed_logs_in_and_is_made_anew_once() {
+    let users = start();
+    registered_before(&users);
+    // In the one form the earlier version did not know it.
+    for wrong in [COMPOSED, "cre\u{301}me brulee"] {
+        let _ = login(&users, &email_of("Ada"), wrong).send().problem(401, "invalid-credentials");
+    }
+    assert_eq!(hashes(&users), [HASH_OF_DECOMPOSED]);
+    let _ = login(&users, &email_of("Ada"), DECOMPOSED).send().status(201);
+    let renewed = hashes(&users);
+    assert_ne!(renewed, [HASH_OF_DECOMPOSED]);
+    for typed in [DECOMPOSED, COMPOSED] {
+        let _ = login(&users, &email_of("Ada"), typed).send().status(201);
+        assert_eq!(hashes(&users), renewed, "{typed}");
+    }
+}
+
+#[test]
+fn a_password_of_which_the_hash_is_as_it_was_typed_is_changed() {
+    let users = start();
+    let ada = registered_before(&users);
+    let _ = change(&users, &ada, COMPOSED, OTHER).problem(403, "wrong-password");
+    let _ = change(&users, &ada, DECOMPOSED, OTHER).status(204);
+    let _ = login(&users, &email_of("Ada"), DECOMPOSED).send().problem(401, "invalid-credentials");
+    let _ = login(&users, &email_of("Ada"), OTHER).send().status(201);
 }

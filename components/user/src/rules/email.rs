@@ -243,6 +243,13 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_of_an_address_to_have_refuses_what_is_too_long_before_the_at() {
+        let schema = <NewEmail as bulkhead_sdk::Schema>::schema();
+        assert_eq!(schema["not"]["pattern"], format!("^[^@]{{{}}}", LOCAL_MAX + 1));
+        assert_eq!(schema["maxLength"], EMAIL_MAX);
+    }
+
+    #[test]
     fn upper_and_lower_case_are_the_same_address() {
         let [one, other, third] = ["Ada@Shop.example", "aDA@shop.EXAMPLE", "ada@shop.example.com"]
             .map(|text| text.parse::<Email>().expect(text));

@@ -50,6 +50,19 @@ fn the_one_form_is_that_of_opaque_string() {
 }
 
 #[test]
+fn each_space_of_unicode_is_the_one_of_ascii() {
+    // The category Zs (https://www.unicode.org/Public/UCD/latest/ucd/extracted/DerivedGeneralCategory.txt).
+    let spaces = (0x2000..=0x200A).chain([0x20, 0xA0, 0x1680, 0x202F, 0x205F, 0x3000]);
+    for space in spaces.filter_map(char::from_u32) {
+        assert_eq!(&**prepare(&format!("a{space}b")), "a b", "{space:?}");
+    }
+    for other in ['\t', '\u{85}', '\u{180E}', '\u{200B}', '\u{2028}', '\u{2060}', '\u{FEFF}'] {
+        let text = format!("a{other}b");
+        assert_eq!(*prepare(&text), text, "{other:?}");
+    }
+}
+
+#[test]
 fn a_given_password_may_be_anything_up_to_1000_characters() {
     for text in ["", " ", &"🔑".repeat(1000)] {
         assert!(read::<GivenPassword>(text).is_ok(), "{text}");
