@@ -112,6 +112,44 @@ fn an_attempt_that_is_not_decided_gives_way_to_a_new_one() {
 }
 
 #[test]
+fn an_attempt_that_gives_way_to_one_that_is_not_decided_either_is_not_tried_any_more() {
+    let order = start();
+    let id = reserved_with(&order, "tok_flaky");
+    let_due(&order);
+    let answer = paying(&order, &id, "tok_flaky").send().status(200);
+    let _ = answer.includes(json!({"payment": {"payment_status": "pending"}}));
+    let timers = order.timers().into_iter().filter(|timer| timer.kind == "order.payment-attempt");
+    let tried: Vec<Value> = timers.map(|timer| timer.data).collect();
+    assert_eq!(tried, [json!({"order_id": id, "attempt": 2})]);
+    order.advance(Duration::from_millis(150));
+    assert_eq!(stands(&order, &id), ["paid", "captured", "pending"]);
+    assert_eq!(
+        order.rows("SELECT attempt, asked, state FROM gateway_charge"),
+        json!([{"attempt": 1, "asked": 0, "state": "voided"}, {"attempt": 2, "asked": 2, "state": "captured"}])
+    );
+}
+
+/// A gateway may have taken the money of an attempt whose outcome never got back.
+#[test]
+fn a_gateway_that_has_decided_answers_the_same_when_it_is_asked_again() {
+    for (state, transaction, expected) in
+        [("captured", "'test-1'", ["paid", "captured"]), ("declined", "NULL", ["reserved", "declined"])]
+    {
+        let order = start();
+        let id = reserved_with(&order, "tok_ok");
+        order.write(&format!(
+            "INSERT INTO gateway_charge (order_id, attempt, amount, asked, state, transaction_id) \
+             VALUES ('{id}', 1, 4073, 0, '{state}', {transaction})"
+        ));
+        let before = order.rows("SELECT * FROM gateway_charge");
+        let_due(&order);
+        assert_eq!(order.rows("SELECT * FROM gateway_charge"), before);
+        assert_eq!(stands(&order, &id)[..2], expected, "{state}");
+        assert_eq!(read(&order, &id)["payment"]["transaction_id"], before[0]["transaction_id"], "{state}");
+    }
+}
+
+#[test]
 fn an_attempt_that_was_not_asked_about_gives_way_as_well() {
     let order = start();
     let id = reserved_with(&order, "tok_declined");

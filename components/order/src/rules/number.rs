@@ -69,6 +69,16 @@ mod tests {
     }
 
     #[test]
+    fn a_year_has_four_digits() {
+        for (time, text) in [("0017-03-01T00:00:00Z", "0017-000001"), ("9999-12-31T23:59:59Z", "9999-000001")]
+        {
+            let number = OrderNumber::new(year(time.parse().expect("a time")), 1);
+            assert_eq!(text.parse(), Ok(number.clone()));
+            assert_eq!(number.into_string(), text);
+        }
+    }
+
+    #[test]
     fn what_is_no_number_is_refused() {
         for text in [
             "",
