@@ -97,5 +97,6 @@ mod tests {
         for other in ["", "7", "0198f3a17c3e7d528a072f3c1d9b4e60", "{0198f3a1-7c3e-7d52-8a07-2f3c1d9b4e6}"] {
             assert_eq!(other.parse::<ProductId>(), Err(IdError), "{other}");
         }
+        assert_eq!(IdError.to_string(), "must be a UUID");
     }
 }

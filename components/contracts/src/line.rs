@@ -63,8 +63,16 @@ mod tests {
     #[test]
     fn text_of_one_line_is_taken_as_it_is() {
         for text in ["a", "a  b", "O'Hara-Ōe", "12/3, Straße ä", "北京", &"ä".repeat(20)] {
-            assert_eq!(text.parse::<Line<20>>().expect(text).into_string(), text);
+            let line: Line<20> = text.parse().expect(text);
+            assert_eq!(line.as_str(), text);
+            assert_eq!(line.into_string(), text);
         }
+    }
+
+    #[test]
+    fn a_line_does_not_show_itself_to_the_log() {
+        let line: Line<20> = "Ada".parse().expect("a line");
+        assert_eq!(format!("{line:?}"), "Line(..)");
     }
 
     #[test]

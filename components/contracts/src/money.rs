@@ -187,10 +187,19 @@ mod tests {
     }
 
     #[test]
-    fn a_json_number_is_refused() {
+    fn a_json_number_is_refused_and_told_what_is_wanted() {
         for json in ["19.99", "19", "null", "[\"1\"]"] {
-            assert!(serde_json::from_str::<Money>(json).is_err(), "{json}");
+            let error = serde_json::from_str::<Money>(json).expect_err(json).to_string();
+            assert!(error.contains("expected an amount as a string, such as \"19.99\""), "{json}: {error}");
         }
+    }
+
+    #[test]
+    fn an_error_says_what_an_amount_is() {
+        assert!(
+            MoneyError::Malformed.to_string().starts_with("must be a decimal number with at most two digits")
+        );
+        assert!(MoneyError::OutOfRange.to_string().starts_with("must be from 0.00 to 9999999.99"));
     }
 
     #[test]

@@ -177,6 +177,36 @@ mod tests {
     }
 
     #[test]
+    fn money_says_in_which_form_it_is_written() {
+        let schema = Money::schema();
+        assert_eq!(
+            (&schema["type"], &schema["pattern"]),
+            (&json!("string"), &json!(r"^(0|[1-9][0-9]{0,6})\.[0-9]{2}$"))
+        );
+    }
+
+    #[test]
+    fn a_line_says_what_it_takes_and_is_a_text_in_a_body_and_in_a_database() {
+        assert_eq!(
+            Line::<20>::schema(),
+            json!({"type": "string", "minLength": 1, "maxLength": 20, "pattern": LINE_PATTERN})
+        );
+        let read = |node: Node<'_>| {
+            let mut errors = Errors::default();
+            let line = Line::<20>::from_json(node, &mut errors).map(Line::into_string);
+            (line, errors.into_found().first().map(|error| error.message.clone()).unwrap_or_default())
+        };
+        assert_eq!(read(Node::Text("1 Quay".into())), (Some("1 Quay".to_owned()), String::new()));
+        for (node, why) in [(Node::Text(" 1".into()), "white space"), (Node::Integer(1), "must be a string")]
+        {
+            let (line, message) = read(node);
+            assert!(line.is_none() && message.contains(why), "{message}");
+        }
+        let line: Line<20> = "1 Quay".parse().expect("a line");
+        assert!(matches!(line.parameter(), Value::Text(text) if text == "1 Quay"));
+    }
+
+    #[test]
     fn money_says_how_many_digits_it_takes() {
         let schema = TypedMoney::schema();
         assert!(schema["pattern"].as_str().expect("a pattern").contains("{1,7}"));
