@@ -1,10 +1,41 @@
 //! The versions that tests of deploys deploy, each as a host finds it at its start: what they are made to do, they do.
 
+mod order;
 mod product;
 
-use bulkhead_tests::{Admin, Client, Manifest, Site, database, versions};
+use bulkhead_tests::{Admin, Client, Manifest, Site, database, paths, versions};
 use http::Method;
 use serde_json::{Value, json};
+
+/// All of a service's schema that a statement can tell apart: tables with their columns and keys, indexes with theirs, triggers.
+fn schema(site: &Site, service: &str) -> Vec<String> {
+    let connection = database::open(&site.database(service));
+    [
+        "SELECT t.name || ' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || coalesce(c.dflt_value, '-') || ' ' || c.pk
+         FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS c ORDER BY t.name, c.cid",
+        "SELECT t.name || ' ' || k.\"from\" || ' ' || k.\"table\" || ' ' || coalesce(k.\"to\", '-') || ' ' || k.on_delete
+         FROM pragma_table_list AS t, pragma_foreign_key_list(t.name) AS k ORDER BY t.name, k.id, k.seq",
+        "SELECT t.name || ' ' || i.name || ' ' || i.\"unique\" || ' ' || coalesce(c.name, '-')
+         FROM pragma_table_list AS t, pragma_index_list(t.name) AS i, pragma_index_info(i.name) AS c ORDER BY t.name, i.name, c.seqno",
+        "SELECT sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name",
+    ]
+    .iter()
+    .flat_map(|statement| database::texts(&connection, statement))
+    .collect()
+}
+
+/// Undoes the last migration of a service, as an operator could by hand while no host runs.
+#[track_caller]
+fn undo(site: &Site, service: &str, version: u32, reverse: &str) {
+    let file = paths::root().join(reverse);
+    let sql = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let connection = database::open_to_break(&site.database(service));
+    let record = format!("DELETE FROM _bulkhead_migration WHERE version = {version}");
+    connection
+        .execute_batch(&format!("PRAGMA foreign_keys = OFF; BEGIN; {sql} {record}; COMMIT"))
+        .unwrap_or_else(|error| panic!("{reverse}: {error}"));
+    database::check(&connection);
+}
 
 /// The guests, with more time than any busy machine needs.
 fn manifest() -> Manifest {

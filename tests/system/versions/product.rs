@@ -1,12 +1,13 @@
 //! The product service over its versions: what an earlier one stored, a later one has, and undoing a migration brings back the schema that
 //! was there before.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bulkhead_tests::shop::{category, eventually, id, product, product_body, read_all, texts_of};
 use bulkhead_tests::{Client, Host, Manifest, Site, database, paths, versions};
 use serde_json::{Value, json};
 
+use super::{schema, undo};
 use crate::ordering::{Written, place, stocked, until_status};
 
 /// What the first version stored.
@@ -128,50 +129,21 @@ fn a_table_with_children_is_rebuilt_and_they_stay() {
     assert_eq!(children(&site), [2, 2, 1]);
 }
 
-/// All of a schema that a statement can tell apart: tables with their columns and keys, indexes with theirs, triggers.
-fn schema(site: &Site) -> Vec<String> {
-    let connection = database::open(&site.database("product"));
-    [
-        "SELECT t.name || ' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || coalesce(c.dflt_value, '-') || ' ' || c.pk
-         FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS c ORDER BY t.name, c.cid",
-        "SELECT t.name || ' ' || k.\"from\" || ' ' || k.\"table\" || ' ' || coalesce(k.\"to\", '-') || ' ' || k.on_delete
-         FROM pragma_table_list AS t, pragma_foreign_key_list(t.name) AS k ORDER BY t.name, k.id, k.seq",
-        "SELECT t.name || ' ' || i.name || ' ' || i.\"unique\" || ' ' || coalesce(c.name, '-')
-         FROM pragma_table_list AS t, pragma_index_list(t.name) AS i, pragma_index_info(i.name) AS c ORDER BY t.name, i.name, c.seqno",
-        "SELECT sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name",
-    ]
-    .iter()
-    .flat_map(|statement| database::texts(&connection, statement))
-    .collect()
-}
-
-/// Undoes the last migration, as an operator could by hand while no host runs.
-fn undo(site: &Site, version: u32, reverse: &str) {
-    let file: PathBuf = paths::root().join(reverse);
-    let sql = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let connection = database::open_to_break(&site.database("product"));
-    let record = format!("DELETE FROM _bulkhead_migration WHERE version = {version}");
-    connection
-        .execute_batch(&format!("PRAGMA foreign_keys = OFF; BEGIN; {sql} {record}; COMMIT"))
-        .unwrap_or_else(|error| panic!("{reverse}: {error}"));
-    database::check(&connection);
-}
-
 #[test]
 fn each_step_can_be_undone_and_the_version_before_goes_on() {
     let (site, mut stored) = shop();
-    let first = schema(&site);
+    let first = schema(&site, "product");
     start_with(&site, &versions::product_column()).stop();
-    let second = schema(&site);
+    let second = schema(&site, "product");
     let host = start_with(&site, &versions::product_rebuilt());
     let mut admin = host.admin();
     let path = format!("/products/{}/origin", stored.product);
     admin.put(&path, &json!({"origin": "FR"})).expect(200);
     host.stop();
-    assert_ne!(schema(&site), second);
+    assert_ne!(schema(&site, "product"), second);
 
-    undo(&site, 5, "tests/versions/product-rebuilt/migrations/reverse/V0005__require_origin.sql");
-    assert_eq!(schema(&site), second);
+    undo(&site, "product", 5, "tests/versions/product-rebuilt/migrations/reverse/V0005__require_origin.sql");
+    assert_eq!(schema(&site, "product"), second);
     let host = start_with(&site, &versions::product_column());
     let mut admin = host.admin();
     assert_eq!(look(&mut admin, &stored), stored.seen);
@@ -180,8 +152,8 @@ fn each_step_can_be_undone_and_the_version_before_goes_on() {
     assert_eq!(admin.get(&other).expect(200)["origin"], Value::Null);
     host.stop();
 
-    undo(&site, 4, "tests/versions/product-column/migrations/reverse/V0004__add_origin.sql");
-    assert_eq!(schema(&site), first);
+    undo(&site, "product", 4, "tests/versions/product-column/migrations/reverse/V0004__add_origin.sql");
+    assert_eq!(schema(&site, "product"), first);
     let host = start_with(&site, &paths::component("product"));
     let mut admin = host.admin();
     admin.get(&path).problem(404, "not-found");
@@ -221,9 +193,9 @@ fn what_was_stored_before_search_knew_every_script_gets_its_words_after_the_next
     admin.post("/products", &named("soup", "Tomato-Soup")).expect(201);
     admin.post("/products", &described("dessert", "Dessert", "Crème brûlée")).expect(201);
     host.stop();
-    let now = schema(&site);
-    undo(&site, 3, "components/product/migrations/reverse/V0003__search_every_script.sql");
-    assert_ne!(schema(&site), now);
+    let now = schema(&site, "product");
+    undo(&site, "product", 3, "components/product/migrations/reverse/V0003__search_every_script.sql");
+    assert_ne!(schema(&site, "product"), now);
 
     let host = site.start();
     let mut admin = host.admin();
@@ -245,5 +217,5 @@ fn what_was_stored_before_search_knew_every_script_gets_its_words_after_the_next
     let connection = database::open(&site.database("product"));
     assert_eq!(database::number(&connection, "SELECT count(*) FROM product_search_due"), 0);
     drop(connection);
-    assert_eq!(schema(&site), now);
+    assert_eq!(schema(&site, "product"), now);
 }
