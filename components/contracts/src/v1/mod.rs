@@ -78,6 +78,15 @@ mod tests {
         };
     }
 
+    /// The number was in it before the first release, and is still in logs from then.
+    #[test]
+    fn an_order_that_was_shipped_with_its_tracking_number_is_read_without_it() {
+        let payload: OrderShipped = golden(OrderShipped::TYPE);
+        let mut value = serde_json::to_value(&payload).expect("JSON");
+        value["tracking_number"] = "TRK-1".into();
+        assert_eq!(serde_json::from_value::<OrderShipped>(value).expect("a payload"), payload);
+    }
+
     golden_tests! {
         category_changed_is_as_released: CategoryChanged,
         order_cancelled_is_as_released: OrderCancelled,
