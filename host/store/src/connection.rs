@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{
-    SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX,
+    HOST_RESERVE_BYTES, SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX,
 };
 use bulkhead_types::{Clock, SystemClock};
 use rusqlite::backup::{Backup, StepResult};
@@ -93,7 +93,10 @@ impl Database {
         HEAP_LIMIT.call_once(|| unsafe {
             ffi::sqlite3_hard_heap_limit64(SQLITE_MEMORY_HARD_MAX);
         });
-        let opened = open_writable(&settings, purpose)?;
+        // Without a bound: what a later host adds to its tables must find room where the guests have none, or a full service keeps the host
+        // from starting. The guests' quota is set where they write.
+        let unbounded = Settings { path: settings.path.clone(), storage: u64::MAX };
+        let opened = open_writable(&unbounded, purpose)?;
         let prepared = system::prepare(&opened.connection)
             .and_then(|identity| Ok((identity, Timeline::of(&opened.connection, clock)?)));
         let (identity, timeline) = prepared.map_err(|source| StoreError::Sqlite {
@@ -302,6 +305,19 @@ pub(crate) fn set_quota(connection: &Connection, bytes: u64) -> rusqlite::Result
     let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page_size.max(512);
     connection.pragma_update(None, "max_page_count", pages.clamp(1, i64::from(u32::MAX - 1)))
+}
+
+/// Runs what writes rows of the host's, with the host's reserve beyond the bytes that guests may fill: they must find room when the guests
+/// have none.
+pub(crate) fn with_reserve<T>(
+    connection: &Connection,
+    storage: u64,
+    run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    set_quota(connection, storage.saturating_add(HOST_RESERVE_BYTES))?;
+    let result = run(connection);
+    set_quota(connection, storage)?;
+    result
 }
 
 fn open(

@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode};
 use sha2::{Digest, Sha256};
 
 use crate::authorizer::{Guard, Mode};
-use crate::connection::Guarded;
+use crate::connection::{Guarded, with_reserve};
 use crate::error::sqlite_message;
 use crate::settle::Settled;
 use crate::versions::Activation;
@@ -188,7 +188,7 @@ impl Upgrader<'_> {
             connection.pragma_update(None, "foreign_keys", false)?;
         }
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let changed = change(connection, guard, upgrade, &way, now, before)
+        let changed = change((connection, self.database.storage()), guard, upgrade, &way, now, before)
             .and_then(|steps| Ok((steps, settle::mark(connection)?)));
         let ((undone, applied), mark) = match changed {
             Ok(changed) => changed,
@@ -276,7 +276,7 @@ fn way<'m>(connection: &Connection, upgrade: &Upgrade<'m>) -> Result<Way<'m>, Mi
 }
 
 fn change(
-    connection: &Connection,
+    (connection, storage): (&Connection, u64),
     guard: &Guard,
     upgrade: &Upgrade<'_>,
     way: &Way<'_>,
@@ -292,10 +292,12 @@ fn change(
     for migration in &way.apply {
         before(connection, migration)?;
         applied.push(step(connection, guard, migration, &migration.sql, upgrade.until)?);
-        connection.execute(
-            "INSERT INTO _bulkhead_migration (version, name, sha256, applied_at) VALUES (?1, ?2, ?3, ?4)",
-            (migration.version, &migration.name, sha256(&migration.sql), now),
-        )?;
+        with_reserve(connection, storage, |connection| {
+            connection.execute(
+                "INSERT INTO _bulkhead_migration (version, name, sha256, applied_at) VALUES (?1, ?2, ?3, ?4)",
+                (migration.version, &migration.name, sha256(&migration.sql), now),
+            )
+        })?;
     }
     if !(undone.is_empty() && applied.is_empty()) {
         let _entered = guard.enter(Mode::Host, upgrade.until);
@@ -305,7 +307,7 @@ fn change(
         })?;
     }
     if let Some(activation) = upgrade.activation {
-        activation.write(connection)?;
+        with_reserve(connection, storage, |connection| activation.write(connection))?;
     }
     Ok((undone, applied))
 }

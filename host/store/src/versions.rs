@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, Row};
 
+use crate::connection::with_reserve;
 use crate::{Database, StoreError};
 
 /// How a version came to be the active one.
@@ -112,7 +113,9 @@ impl Database {
         let opened = self.open_writer()?;
         let write = || {
             let transaction = opened.connection.unchecked_transaction()?;
-            activations.iter().try_for_each(|activation| activation.write(&transaction))?;
+            with_reserve(&transaction, self.storage(), |connection| {
+                activations.iter().try_for_each(|activation| activation.write(connection))
+            })?;
             transaction.commit()
         };
         write().map_err(|source| self.failed("write the versions into", source))

@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use super::{NAMES, STEPS};
 use crate::{
-    Commit, Database, Ended, InboxReader, LogReader, Migration, Settings, StoreError, Writer, WriterOptions,
+    Activation, Commit, Database, Ended, How, InboxReader, LogReader, Migration, Settings, StoreError,
+    Upgrade, Writer, WriterOptions,
 };
 
 fn open(path: &Path) -> Result<std::sync::Arc<Database>, StoreError> {
@@ -152,6 +153,50 @@ fn service_goes_on_with_what_the_first_version_left() {
             .execute_batch("INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 'k', 's', 'n', 't', '{}')")
             .unwrap();
         assert_eq!(LogReader::open(&database).unwrap().head(), Ok(4));
+    });
+}
+
+/// The host's tables and rows have room where the guests have none.
+#[test]
+fn database_that_is_full_is_brought_forward_and_takes_the_hosts_rows() {
+    in_folder(|path| {
+        make_first_version(&path);
+        let number = |name: &str| -> i64 {
+            Connection::open(&path).unwrap().pragma_query_value(None, name, |row| row.get(0)).unwrap()
+        };
+        let storage = (number("page_count") * number("page_size")).unsigned_abs();
+        let database = Database::open(Settings { path: path.clone(), storage }).unwrap();
+        let migration = |version: u32, name: &str, sql: &str| Migration {
+            version,
+            name: name.into(),
+            sql: sql.into(),
+            reverse: None,
+        };
+        // More rows than a page has room for.
+        let long = "x".repeat(1000);
+        let mut steps = vec![migration(1, "create_note", NOTE)];
+        steps.extend((2..12).map(|version| migration(version, &long, "SELECT 1")));
+        let activation = Activation {
+            sha256: "a".into(),
+            source: String::new(),
+            how: How::Deploy,
+            author: "a".into(),
+            note: long,
+            at: "now".into(),
+        };
+        for _ in 0..10 {
+            let upgrade = Upgrade { migrations: &steps, activation: Some(&activation), ..Upgrade::default() };
+            database.upgrade(&upgrade, "now").unwrap();
+        }
+        database.take_over_activations(&vec![activation; 10]).unwrap();
+        assert_eq!(database.activations(100).unwrap().len(), 20);
+        steps.push(migration(
+            12,
+            "create_big",
+            "CREATE TABLE big (a TEXT) STRICT; INSERT INTO big VALUES (printf('%0100000d', 1))",
+        ));
+        let Err(full) = database.migrate(&steps, "now") else { panic!("the guests have no room") };
+        assert!(full.to_string().contains("full"), "{full}");
     });
 }
 

@@ -8,11 +8,11 @@
 
 use std::time::Instant;
 
-use bulkhead_types::limits::{HOST_RESERVE_BYTES, LEASE_HOLD_DEFAULT};
+use bulkhead_types::limits::LEASE_HOLD_DEFAULT;
 use rusqlite::ffi;
 
 use super::lease::Lease;
-use crate::connection::set_quota;
+use crate::connection::with_reserve;
 use crate::error::classify;
 use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
@@ -166,12 +166,7 @@ impl<M> UnitOfWork<M> {
         let session = self.lease.session();
         let storage = session.database.storage();
         session.quota_raised = true;
-        self.as_host(|connection| {
-            set_quota(connection, storage + HOST_RESERVE_BYTES)?;
-            let result = run(connection);
-            set_quota(connection, storage)?;
-            result
-        })
+        self.as_host(|connection| with_reserve(connection, storage, run))
     }
 
     pub(crate) fn database(&mut self) -> &Database {
