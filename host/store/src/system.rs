@@ -254,6 +254,11 @@ ALTER TABLE _bulkhead_meta ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE _bulkhead_meta ADD COLUMN time_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE _bulkhead_meta ADD COLUMN wall_ms INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+-- What a request is hashed from has changed: a repeated one must get the answer that was kept, and not be taken for another. So of answers
+-- that are there it is not known any more which request they are of, and any with the key gets them.
+UPDATE _bulkhead_idempotency SET request = x'';
+",
 ];
 
 /// The largest number that a row of the host's can have come to: a million a second for a hundred thousand years.

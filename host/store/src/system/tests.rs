@@ -247,6 +247,27 @@ fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_i
     });
 }
 
+/// They were hashed otherwise then: see `writer/tests/events/idempotency.rs` for what that means.
+#[test]
+fn answers_that_are_there_are_of_no_known_request_when_a_database_is_brought_forward() {
+    in_folder(|path| {
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(&STEPS[..8].concat()).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO _bulkhead_meta (id, log, batch, secret) VALUES (1, '00112233445566778899aabbccddeeff', 41, x'07');
+                 INSERT INTO _bulkhead_idempotency (key, request, created_ms, status, headers, body, position)
+                     VALUES (x'01', x'02', 3, 201, '[]', x'04', 5);
+                 PRAGMA user_version = 8;",
+            )
+            .unwrap();
+        drop(connection);
+        open(&path).unwrap();
+        let kept = "SELECT hex(key) || ' ' || hex(request) || ' ' || hex(body) FROM _bulkhead_idempotency";
+        assert_eq!(text(&Connection::open(&path).unwrap(), kept), "01  04");
+    });
+}
+
 #[test]
 fn each_database_has_a_log_and_a_secret_of_its_own() {
     in_folder(|path| {

@@ -52,6 +52,19 @@ fn same_request_gets_the_first_answer_and_another_is_told_so() {
     }
 }
 
+/// So are those that a host kept which hashed requests otherwise.
+#[test]
+fn answer_of_which_the_request_is_not_known_is_that_of_any_with_its_key() {
+    let world = world();
+    let (key, used) = (world.key("ann", "k1", &["{}"]), world.key("ann", "k2", &["{}"]));
+    assert!(world.remember(&key, "first", NOW));
+    assert!(world.commit(|unit| unit.remember(&used, &KeptAnswer::none(7, Vec::new()), NOW).unwrap()));
+    world.by_hand("UPDATE _bulkhead_idempotency SET request = x''");
+    assert_eq!(world.known(&world.key("ann", "k1", &["{ }"]), NOW), Known::Answer(answer("first")));
+    assert_eq!(world.known(&world.key("ann", "k2", &["{ }"]), NOW), Known::Used);
+    assert_eq!(world.known(&world.key("bob", "k1", &["{}"]), NOW), Known::No);
+}
+
 #[test]
 fn answer_is_known_after_the_database_was_opened_again() {
     let world = world();
@@ -124,6 +137,19 @@ fn key_is_free_again_after_a_day() {
     assert_eq!(world.known(&key, NOW + DAY), Known::No);
     assert!(world.remember(&key, "second", NOW + DAY));
     assert_eq!(world.known(&key, NOW + DAY), Known::Answer(answer("second")));
+}
+
+/// Only so many old ones go at a time, the oldest first: that of the key itself need not be among them.
+#[test]
+fn key_is_free_again_after_a_day_however_many_older_ones_there_are() {
+    let world = world();
+    for i in 0..20 {
+        assert!(world.remember(&world.key("ann", &format!("older{i}"), &[]), "older", NOW));
+    }
+    let (key, later) = (world.key("ann", "k1", &["{}"]), NOW + Duration::from_secs(1));
+    assert!(world.remember(&key, "first", later));
+    assert!(world.remember(&key, "second", later + DAY));
+    assert_eq!(world.known(&key, later + DAY), Known::Answer(answer("second")));
 }
 
 #[test]
