@@ -508,6 +508,8 @@ impl InboxReader {
         sequence: i64,
     ) -> Result<Option<Parked>, StatementError> {
         self.read(|connection| {
+            // In one snapshot: between two of them the first event may be taken, and the next of its subject be the one that holds it up.
+            let _snapshot = connection.unchecked_transaction()?;
             // Each by an index of its own: one statement with OR would go through all that is parked.
             let of_subject: Option<i64> = connection
                 .prepare_cached(

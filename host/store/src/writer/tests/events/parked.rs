@@ -1,6 +1,9 @@
 //! Parked events and dead letters: an event is taken, parked, or still ahead, and a subject's events keep their order.
 
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::time::Duration;
+
+use rusqlite::{Connection, ffi};
 
 use super::{event, lose, ms, note, sure_ways_to_lose};
 use crate::writer::Ended;
@@ -146,6 +149,78 @@ fn subject_is_held_up_by_its_first_parked_event_and_an_event_by_itself() {
     ] {
         assert_eq!(world.held_up(subject, sequence), expected, "{subject} {sequence}");
     }
+}
+
+#[test]
+fn write_is_held_up_by_what_is_parked_of_its_trace_whatever_the_subject_and_the_state() {
+    let of = |row: Parked, trace_id: &str| Parked { trace_id: trace_id.into(), ..row };
+    let world = world_of(&[
+        of(parked(3, "s", 0), "one"),
+        of(dead(5, "t"), "two"),
+        of(parked(6, "u", 0), "two"),
+        of(parked(8, "v", 0), "two"),
+    ]);
+    for (subject, trace_id, sequence, expected) in [
+        ("x", "one", 9, Some(3)),
+        ("x", "one", 2, None),
+        ("x", "two", 9, Some(5)),
+        ("x", "two", 4, None),
+        ("x", "other", 9, None),
+        // The earlier of the two, whichever it is.
+        ("s", "two", 9, Some(3)),
+        ("v", "two", 9, Some(5)),
+        ("u", "one", 9, Some(3)),
+    ] {
+        let found = world.inbox().held_up("book", (subject, trace_id), sequence).unwrap();
+        assert_eq!(found.map(|row| row.sequence), expected, "{subject} {trace_id} {sequence}");
+    }
+}
+
+/// Whoever waits for an event must not be told that it took effect because another takes the one before it meanwhile.
+#[test]
+fn what_holds_a_subject_up_is_looked_for_in_one_snapshot() {
+    let world = world_of(&[parked(5, "s", 0), parked(7, "s", 0)]);
+    let inbox = world.inbox();
+    let held_up = || inbox.held_up("book", ("s", "another trace"), 7).unwrap().map(|row| row.sequence);
+    let mut take = || assert!(world.commit(|unit| unit.unpark(&parked(5, "s", 0)).unwrap()));
+    let found = during(inbox.connection(), "min(sequence)", &mut take, held_up);
+    assert_eq!(found, Some(5));
+    assert_eq!(held_up(), Some(7));
+}
+
+/// Does `other` when a connection begins with the statement that has this text, while `run` runs.
+fn during<T>(
+    connection: &Connection,
+    text: &'static str,
+    other: &mut dyn FnMut(),
+    run: impl FnOnce() -> T,
+) -> T {
+    struct Plan<'p> {
+        text: &'static str,
+        other: Option<&'p mut dyn FnMut()>,
+    }
+    unsafe extern "C" fn begins(_: c_uint, plan: *mut c_void, _: *mut c_void, sql: *mut c_void) -> c_int {
+        // SAFETY: the two are the plan that was registered, which outlives the registration, and the statement's text.
+        let (plan, sql) = unsafe { (&mut *plan.cast::<Plan<'_>>(), CStr::from_ptr(sql.cast::<c_char>())) };
+        if sql.to_string_lossy().contains(plan.text)
+            && let Some(other) = plan.other.take()
+        {
+            other();
+        }
+        0
+    }
+    let mut plan = Plan { text, other: Some(other) };
+    let handle =
+        // SAFETY: the connection is open while it is borrowed, and nobody else has its handle.
+        unsafe { connection.handle() };
+    let context = std::ptr::from_mut(&mut plan).cast::<c_void>();
+    // SAFETY: the callback is taken back before the plan goes.
+    unsafe { ffi::sqlite3_trace_v2(handle, ffi::SQLITE_TRACE_STMT, Some(begins), context) };
+    let done = run();
+    // SAFETY: as above.
+    unsafe { ffi::sqlite3_trace_v2(handle, 0, None, std::ptr::null_mut()) };
+    assert!(plan.other.is_none(), "no statement has the text {text}");
+    done
 }
 
 #[test]
