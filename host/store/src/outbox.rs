@@ -248,7 +248,7 @@ impl LogReader {
                 .connection
                 .prepare_cached(
                     "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
-                     WHERE subject = ?1 AND data <> '' AND type IN (?2, ?3) AND sequence <= ?4
+                     WHERE subject = ?1 AND (data <> '') = 1 AND type IN (?2, ?3) AND sequence <= ?4
                      ORDER BY sequence DESC LIMIT 1",
                 )?
                 .query_row((subject, kinds[0], kinds[1], sequence), Logged::from_row)
@@ -287,10 +287,14 @@ impl LogReader {
                     )?
                     .query_map((before, kind, count), Logged::from_row)?
                     .collect::<rusqlite::Result<_>>(),
+                // The index has those with data and those without apart, each in their order: SQLite merges the two.
                 Some(subject) => connection
                     .prepare_cached(
                         "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
-                         WHERE subject = ?4 AND sequence < ?1 AND (?2 IS NULL OR type = ?2) ORDER BY sequence DESC LIMIT ?3",
+                         WHERE subject = ?4 AND (data <> '') = 1 AND sequence < ?1 AND (?2 IS NULL OR type = ?2)
+                         UNION ALL SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
+                         WHERE subject = ?4 AND (data <> '') = 0 AND sequence < ?1 AND (?2 IS NULL OR type = ?2)
+                         ORDER BY sequence DESC LIMIT ?3",
                     )?
                     .query_map((before, kind, count, subject), Logged::from_row)?
                     .collect::<rusqlite::Result<_>>(),

@@ -287,9 +287,10 @@ impl<M> UnitOfWork<M> {
         sequence: i64,
     ) -> Result<usize, StatementError> {
         self.as_host(|connection| {
+            // By the index of dead letters: SQLite would go through all that is parked, by the key.
             connection
                 .prepare_cached(
-                    "/*bulkhead*/DELETE FROM _bulkhead_parked
+                    "/*bulkhead*/DELETE FROM _bulkhead_parked INDEXED BY _bulkhead_parked_by_producer
                      WHERE producer = ?1 AND sequence <= ?2 AND state = 'dead' AND type = ?3",
                 )?
                 .execute((producer, sequence, kind))

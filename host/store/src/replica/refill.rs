@@ -301,7 +301,7 @@ impl Refill<'_> {
         let replica = &stage.replica;
         let dead: Vec<(i64, String, String)> = connection
             .prepare(
-                "SELECT sequence, type, reason FROM _bulkhead_parked
+                "SELECT sequence, type, reason FROM _bulkhead_parked INDEXED BY _bulkhead_parked_by_producer
                  WHERE producer = ?1 AND sequence <= ?2 AND state = 'dead'",
             )?
             .query_map((&replica.owner, stage.at), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{add, begin, durable, honest, world, write};
-use crate::outbox::LogReader;
+use crate::outbox::{LogReader, NewEvent};
 use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::{AfterCommit, recover};
 use crate::{Database, Value};
@@ -39,6 +39,34 @@ fn a_follower_is_told_when_the_batch_is_durable_and_not_before() {
     let (mut lease, _) = unit.finish(true);
     drop(lease.commit());
     assert_eq!(world.told(), ["a", "b"], "nothing was published");
+}
+
+#[test]
+fn history_of_a_subject_has_its_erased_events_in_their_places() {
+    let world = world();
+    let mut lease = None;
+    for (kind, subject) in [("k", "s"), ("l", "s"), ("k", "s"), ("k", "other")] {
+        let mut unit = world.begin(lease.take());
+        let event = NewEvent { id: "e", kind, subject, time: "now", trace_id: "t", data: "{}" };
+        unit.publish(&event).unwrap();
+        if kind == "l" {
+            unit.erase("s").unwrap();
+        }
+        lease = Some(unit.finish(true).0);
+    }
+    drop(lease.unwrap().commit());
+    let log = LogReader::open(&world.database).unwrap();
+    let found = |kind, before, count| -> Vec<(i64, bool)> {
+        let found = log.newest((kind, Some("s")), before, count).unwrap();
+        found.into_iter().map(|event| (event.sequence, event.data.is_empty())).collect()
+    };
+    assert_eq!(found(None, i64::MAX, 9), [(3, false), (2, true), (1, true)]);
+    assert_eq!(found(None, i64::MAX, 2), [(3, false), (2, true)]);
+    assert_eq!(found(None, 3, 9), [(2, true), (1, true)]);
+    assert_eq!(found(Some("k"), i64::MAX, 9), [(3, false), (1, true)]);
+    // Of those without data none is the last.
+    let last = |sequence| log.last_of("s", ["k", "l"], sequence).unwrap().map(|event| event.sequence);
+    assert_eq!((last(9), last(2)), (Some(3), None));
 }
 
 #[test]

@@ -308,6 +308,23 @@ fn only_a_dead_letter_can_be_dropped() {
 }
 
 #[test]
+fn dead_letters_of_a_type_are_dropped_up_to_a_place() {
+    let world = world_of(&[
+        dead(3, "s"),
+        dead(4, "t"),
+        parked(5, "s", 0),
+        Parked { kind: "book.moved".into(), ..dead(6, "s") },
+        dead(7, "s"),
+        dead(8, "s"),
+        Parked { producer: "user".into(), ..dead(1, "s") },
+    ]);
+    assert_eq!(world.roll_back(|unit| unit.drop_dead_up_to("book", "book.changed", 7)), Ok(3));
+    assert_eq!(world.commit(|unit| unit.drop_dead_up_to("book", "book.changed", 7)), Ok(3));
+    assert_eq!(world.parked(), [5, 6, 8, 1]);
+    assert_eq!(world.commit(|unit| unit.drop_dead_up_to("book", "book.changed", 7)), Ok(0));
+}
+
+#[test]
 fn dead_letter_is_dropped_with_its_timer_where_the_service_set_it_itself() {
     let world = world();
     world.commit(|unit| {

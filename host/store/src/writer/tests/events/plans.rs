@@ -69,7 +69,7 @@ impl World {
     }
 }
 
-/// What of a statement's plan goes through a whole table that grows.
+/// What of a statement's plan goes through a whole table that grows, or sorts what it finds.
 fn scans(connection: &Connection, sql: &str) -> Vec<String> {
     let explained = format!("EXPLAIN QUERY PLAN {sql}");
     let mut statement =
@@ -78,9 +78,10 @@ fn scans(connection: &Connection, sql: &str) -> Vec<String> {
     let mut found = Vec::new();
     while let Some(row) = rows.next().unwrap() {
         let step: String = row.get(3).unwrap();
-        let Some(rest) = step.strip_prefix("SCAN ") else { continue };
-        let table = rest.split(' ').next().unwrap_or_default();
-        if !SMALL.contains(&table) {
+        // What is sorted is all read before the first row is there.
+        let is_sorted = step.starts_with("USE TEMP B-TREE");
+        let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+        if is_sorted || scanned.is_some_and(|table| !SMALL.contains(&table)) {
             found.push(step);
         }
     }
@@ -124,6 +125,7 @@ fn a_statement_that_scans_is_found_and_one_of_a_trigger_too() {
         "SELECT count(*) FROM _bulkhead_timer",
         "SELECT id FROM _bulkhead_parked WHERE reason = ?1",
         "DELETE FROM _bulkhead_outbox WHERE time < ?1",
+        "SELECT sequence FROM _bulkhead_outbox WHERE subject = ?1 ORDER BY sequence DESC LIMIT 1",
     ] {
         assert!(!scans(&connection, sql).is_empty(), "{sql}");
     }

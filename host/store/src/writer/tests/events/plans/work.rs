@@ -29,7 +29,8 @@ fn steps(connection: &Connection) -> i64 {
     }
 }
 
-/// A world in which there are so many timers, parked events of one subject and of as many others, events and kept answers.
+/// A world in which there are so many timers, parked events of one subject and of as many others, events of as many subjects and of one,
+/// and kept answers.
 fn world_of(rows: u32) -> World {
     let world = world();
     world.by_hand(&format!(
@@ -40,10 +41,14 @@ fn world_of(rows: u32) -> World {
              SELECT 'book', n, 'e' || n, 'k', 'stuck', 'tr' || n, 'parked', 0, n, n, '' FROM n;
          INSERT INTO _bulkhead_parked (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason)
              SELECT 'book', {rows} + n, 'f' || n, 'k', 'f' || n, 'tr' || n, iif(n % 3 = 0, 'dead', 'parked'), 1, {rows} + n, n, '' FROM n;
+         INSERT INTO _bulkhead_parked (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason)
+             SELECT 'user', n, 'u' || n, 'k', 'u' || n, 'tr' || n, iif(n = 7, 'dead', 'parked'), 1, 2 * {rows} + n, n, '' FROM n;
          INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
              SELECT 'o' || n, 'loan.made', 's' || n, 'now', 't', '{{}}', zeroblob(32) FROM n;
          INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
-             SELECT 'p' || n, 'loan.made', 'erased', 'now', 't', '', zeroblob(16) FROM n;"
+             SELECT 'p' || n, 'loan.made', 'erased', 'now', 't', '', zeroblob(16) FROM n;
+         INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
+             SELECT 'q' || n, 'loan.made', 'busy', 'now', 't', '{{}}', zeroblob(32) FROM n;"
     ));
     let keys: Vec<RequestKey> = (0..rows)
         .map(|n| RequestKey::new(&world.database, ("ann", ""), &format!("k{n}"), &[b"POST"]))
@@ -85,7 +90,7 @@ fn parked(sequence: u32, subject: &str) -> Parked {
 type Write = (&'static str, fn(&mut Unit, u32));
 
 /// What a unit of work does, as the host does it; the number is how many rows there are of each kind.
-const WRITES: [Write; 14] = [
+const WRITES: [Write; 15] = [
     ("set a timer", |unit, _| unit.schedule(&event("loan.late", "new", "{}"), ms(1)).unwrap()),
     ("cancel a timer", |unit, _| assert_eq!(unit.cancel("loan", Timers::Id("t7"), None), Ok(1))),
     ("cancel the timers of a subject", |unit, _| {
@@ -98,6 +103,9 @@ const WRITES: [Write; 14] = [
     ("ask for parked ones", |unit, _| assert!(unit.has_parked("book", "stuck").unwrap())),
     ("take the first of many out", |unit, _| assert!(unit.unpark(&parked(1, "stuck")).unwrap())),
     ("retry a dead letter", |unit, rows| assert!(unit.retry_parked("book", i64::from(rows) + 3).unwrap())),
+    ("drop the dead letters of a producer that has few", |unit, rows| {
+        assert_eq!(unit.drop_dead_up_to("user", "k", rows.into()), Ok(1));
+    }),
     ("publish", |unit, _| unit.publish(&event("loan.made", "new", "{}")).unwrap()),
     ("erase a subject's events", |unit, _| assert_eq!(unit.erase("s5"), Ok(1))),
     ("erase what was erased before", |unit, _| assert_eq!(unit.erase("erased"), Ok(0))),
@@ -111,7 +119,7 @@ const WRITES: [Write; 14] = [
 
 type Read = (&'static str, fn(&World, &InboxReader, &LogReader, u32));
 
-const READS: [Read; 10] = [
+const READS: [Read; 13] = [
     ("timers that are due", |_, inbox, _, _| {
         assert_eq!(inbox.due_timers(ms(1 << 40), 64).unwrap().0.len(), 64)
     }),
@@ -129,6 +137,16 @@ const READS: [Read; 10] = [
     ("the list", |_, inbox, _, _| drop(inbox.parked().unwrap())),
     ("a subject's history", |_, _, log, _| {
         assert_eq!(log.newest((None, Some("s9")), i64::MAX, 9).unwrap().len(), 1);
+    }),
+    ("a long history", |_, _, log, _| {
+        assert_eq!(log.newest((None, Some("busy")), i64::MAX, 9).unwrap().len(), 9);
+    }),
+    ("a long history that was erased", |_, _, log, _| {
+        assert_eq!(log.newest((None, Some("erased")), i64::MAX, 9).unwrap().len(), 9);
+    }),
+    ("the last of a long history", |_, _, log, rows| {
+        let last = log.last_of("busy", ["loan.made", ""], i64::MAX).unwrap();
+        assert_eq!(last.unwrap().sequence, 3 * i64::from(rows));
     }),
     ("whether a later event is there", |_, _, log, rows| {
         assert!(log.has_between("s9", ["loan.made", ""], (1, rows.into())).unwrap());
