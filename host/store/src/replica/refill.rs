@@ -231,9 +231,13 @@ impl Refill<'_> {
     ///
     /// As for [`Database::make_replicas`].
     pub fn check(&mut self) -> Result<(), StoreError> {
+        self.check_until(None)
+    }
+
+    fn check_until(&mut self, until: Option<Instant>) -> Result<(), StoreError> {
         let Self { database, opened, stages, .. } = self;
         for stage in stages {
-            let brought = bring(&opened.connection, stage);
+            let brought = bring(&opened.connection, stage, until);
             brought.map_err(|why| database.refused(&stage.replica, why))?;
         }
         Ok(())
@@ -252,7 +256,7 @@ impl Refill<'_> {
             .connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(|source| database.replicas_failed(source))?;
-        self.check()?;
+        self.check_until(until)?;
         let connection = &self.opened.connection;
         for name in &self.gone {
             let quoted = quoted(name);
@@ -331,9 +335,9 @@ impl Refill<'_> {
     }
 }
 
-fn bring(connection: &Connection, stage: &mut Stage) -> Result<(), String> {
+fn bring(connection: &Connection, stage: &mut Stage, until: Option<Instant>) -> Result<(), String> {
     let cursor = inbox::cursor(connection, &stage.replica.owner).map_err(|error| sqlite_message(&error))?;
-    stage.bring_to(connection, cursor.as_ref())?;
+    stage.bring_to(connection, cursor.as_ref(), until)?;
     let Some((count, sequence, subject, why)) = stage.lost(connection)? else { return Ok(()) };
     let (owner, name) = (&stage.replica.owner, &stage.replica.name);
     let rows = if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };

@@ -13,6 +13,7 @@
 //!   them fails, and no row goes back. Until the position has come to H, a handler may see a row that is newer than its event.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
@@ -24,6 +25,8 @@ use crate::{Cursor, Inspector, Value};
 
 /// How many events are read at a time.
 const EVENTS: u32 = 1000;
+/// Why it is given up where its time is over.
+const LATE: &str = "to read the events of its owner takes longer than it may";
 
 pub(super) struct Stage {
     pub(super) replica: ReplicaSpec,
@@ -34,6 +37,8 @@ pub(super) struct Stage {
     log: Option<(String, LogReader)>,
     /// The event up to which the rows tell.
     pub(super) at: i64,
+    /// When it is given up: others wait. The owner's log is read on a connection that has no such time.
+    until: Option<Instant>,
     /// By subject: the event that no row can be made from, of those whose last event is one.
     lost: BTreeMap<String, (i64, String)>,
     /// Why the owner's SELECT is of no use.
@@ -71,6 +76,7 @@ impl Stage {
             source: RowSource::Events,
             log,
             at: 0,
+            until: None,
             lost: BTreeMap::new(),
             unusable: None,
         };
@@ -170,7 +176,9 @@ impl Stage {
         &mut self,
         connection: &Connection,
         cursor: Option<&Cursor>,
+        until: Option<Instant>,
     ) -> Result<(), String> {
+        self.until = until;
         if self.log.is_none() {
             return Ok(());
         }
@@ -209,9 +217,9 @@ impl Stage {
 
     /// Goes through the events from where the rows are up to `to`, notes what no row can be made from, and applies them if `write`.
     fn look(&mut self, write: Option<&Connection>, to: i64) -> Result<(), String> {
-        let Self { replica, table, log, lost, at, .. } = self;
+        let Self { replica, table, log, lost, at, until, .. } = self;
         let Some((_, log)) = log else { return Ok(()) };
-        each_event(log, replica, (*at, to), |event| {
+        each_event(log, replica, (*at, to), *until, |event| {
             let applied = match write {
                 Some(connection) => replica.apply(connection, table, event),
                 None if event.kind == replica.upsert && !event.data.is_empty() => {
@@ -236,7 +244,7 @@ impl Stage {
         let replica = &self.replica;
         // Subjects of which the last was erased: no event brings their rows forward again.
         let (mut told, mut erased) = (true, HashSet::new());
-        each_event(log, replica, (position, self.at), |event| {
+        each_event(log, replica, (position, self.at), self.until, |event| {
             if event.kind == replica.upsert && event.data.is_empty() {
                 erased.insert(event.subject.clone());
             } else {
@@ -261,7 +269,7 @@ impl Stage {
         let mut seen = HashSet::new();
         // By subject: the first event behind the position, of those that have none before it with data.
         let mut first = BTreeMap::new();
-        each_event(log, replica, (position, self.at), |event| {
+        each_event(log, replica, (position, self.at), self.until, |event| {
             if event.kind == replica.upsert && event.data.is_empty() {
                 return Ok(());
             }
@@ -286,7 +294,7 @@ impl Stage {
         }
         // Those that were there all the same, and whose events of then were erased since.
         let mut were_there = HashSet::new();
-        each_event(log, replica, (0, position), |event| {
+        each_event(log, replica, (0, position), self.until, |event| {
             if event.kind == replica.upsert && first.contains_key(&event.subject) {
                 were_there.insert(event.subject.clone());
             } else {
@@ -375,19 +383,27 @@ fn in_one<T>(connection: &Connection, work: impl FnOnce() -> Result<T, String>) 
     Ok(done)
 }
 
-/// Hands on the events that keep a replica, behind the first of two sequences, up to the second.
+/// Hands on the events that keep a replica, behind the first of two sequences, up to the second. Fails once `until` has passed.
 fn each_event(
     log: &LogReader,
     replica: &ReplicaSpec,
     (behind, to): (i64, i64),
+    until: Option<Instant>,
     mut each: impl FnMut(&Logged) -> Result<(), String>,
 ) -> Result<(), String> {
+    let in_time = || match until {
+        Some(until) if Instant::now() >= until => Err(LATE.to_owned()),
+        _ => Ok(()),
+    };
     let mut next = behind + 1;
     while next <= to {
+        in_time()?;
         let events = log.read(next, EVENTS).map_err(|error| text(&error))?;
         let Some(last) = events.last() else { break };
         next = last.sequence + 1;
         for event in events.iter().filter(|event| event.sequence <= to && replica.takes(&event.kind)) {
+            // For each of these more may be read, in the owner's log too.
+            in_time()?;
             each(event)?;
         }
     }

@@ -1,6 +1,7 @@
 //! Filling replicas of another form: from what the owner holds, or from its events; never at the cost of a row, and never back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::replicas::{DELETE, UPSERT, consumer_at, of_names, owner_of, spec};
 use super::{event, ms};
@@ -211,6 +212,31 @@ fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
     assert!(refused.contains("1 row would be lost, the first that of \"d\""), "{refused}");
     drop(refill);
     assert_eq!(world.books(), before);
+}
+
+/// While it is written requests wait: however many events there are to read, by then it is given up.
+#[test]
+fn fill_that_is_late_is_given_up_and_has_changed_nothing() {
+    let owner = changed_owner();
+    for (replica, select) in [(with_stock(), Some(SELECT)), (with_default(7), None)] {
+        let world = consumer_at(2, &owner);
+        world.make(&[of_names()], &owner).unwrap();
+        let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select }));
+        let replicas = [replica];
+        let stage = || {
+            let staged = world.database.stage_replicas(&replicas, &BTreeSet::new(), &find);
+            staged.unwrap().unwrap()
+        };
+        let mut refill = stage();
+        let late = refill.write(Some(Instant::now())).unwrap_err().to_string();
+        assert!(late.contains("longer than it may"), "{late}");
+        drop(refill);
+        assert_eq!(world.books(), ["a one", "b two"]);
+        let mut refill = stage();
+        refill.write(Some(super::soon())).unwrap();
+        refill.commit().unwrap();
+        assert!(world.database.has_replicas(&replicas).unwrap());
+    }
 }
 
 #[test]
