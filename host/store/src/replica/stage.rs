@@ -39,7 +39,8 @@ pub(super) struct Stage {
     pub(super) at: i64,
     /// When it is given up: others wait. The owner's log is read on a connection that has no such time.
     until: Option<Instant>,
-    /// By subject: the event that no row can be made from, of those whose last event is one.
+    /// By subject: the event that no row can be made from, of those whose last event is one. The first that is no dead letter, if there is
+    /// one: a subject with a later dead letter had the row of before all the same.
     lost: BTreeMap<String, (i64, String)>,
     /// Why the owner's SELECT is of no use.
     pub(super) unusable: Option<String>,
@@ -202,7 +203,7 @@ impl Stage {
             // What the lane is still to take is not to be lost there either.
             RowSource::Events => {
                 let head = self.log.as_ref().map_or(Ok(0), |(_, log)| log.head());
-                self.look(None, head.map_err(|error| text(&error))?)?;
+                self.look(connection, false, head.map_err(|error| text(&error))?)?;
             }
         }
         Ok(())
@@ -210,27 +211,35 @@ impl Stage {
 
     /// Applies the events up to `to`.
     fn follow(&mut self, connection: &Connection, to: i64) -> Result<(), String> {
-        self.look(Some(connection), to)?;
+        self.look(connection, true, to)?;
         self.at = self.at.max(to);
         Ok(())
     }
 
     /// Goes through the events from where the rows are up to `to`, notes what no row can be made from, and applies them if `write`.
-    fn look(&mut self, write: Option<&Connection>, to: i64) -> Result<(), String> {
+    fn look(&mut self, connection: &Connection, write: bool, to: i64) -> Result<(), String> {
         let Self { replica, table, log, lost, at, until, .. } = self;
         let Some((_, log)) = log else { return Ok(()) };
         each_event(log, replica, (*at, to), *until, |event| {
-            let applied = match write {
-                Some(connection) => replica.apply(connection, table, event),
-                None if event.kind == replica.upsert && !event.data.is_empty() => {
-                    replica.values(event, true).map(drop)
-                }
-                None => Ok(()),
+            let applied = if write {
+                replica.apply(connection, table, event)
+            } else if event.kind == replica.upsert && !event.data.is_empty() {
+                replica.values(event, true).map(drop)
+            } else {
+                Ok(())
             };
             match applied {
                 Ok(()) => drop(lost.remove(&event.subject)),
                 Err(ApplyError::Malformed(why)) => {
-                    lost.insert(event.subject.clone(), (event.sequence, why));
+                    let is_replaced = match lost.get(&event.subject) {
+                        Some((earlier, _)) => {
+                            is_dead(connection, &replica.owner, *earlier).map_err(sqlite)?
+                        }
+                        None => true,
+                    };
+                    if is_replaced {
+                        lost.insert(event.subject.clone(), (event.sequence, why));
+                    }
                 }
                 Err(ApplyError::Statement(error)) => return Err(error.to_string()),
             }

@@ -338,6 +338,26 @@ fn row_of_a_dead_letter_is_not_lost_by_a_change_and_its_letter_stays() {
     assert_eq!(world.inbox().filled(owner.database.log()).unwrap(), BTreeMap::new());
 }
 
+/// The row that there was before the dead letter is no less lost for it.
+#[test]
+fn row_that_a_later_dead_letter_left_is_not_lost_by_a_change() {
+    let owner = owner_of(&[
+        (UPSERT, "a", r#"{"id":"a","name":"one"}"#),
+        (UPSERT, "a", r#"{"id":"a"}"#),
+        (UPSERT, "b", r#"{"id":"b"}"#),
+        (UPSERT, "b", r#"{"id":"b","name":"two"}"#),
+    ]);
+    let world = consumer_at(4, &owner);
+    world.commit(|unit| {
+        unit.park(&dead(2, UPSERT, "…")).unwrap();
+        unit.park(&Parked { subject: "b".into(), ..dead(3, UPSERT, "…") }).unwrap();
+    });
+    let refused = why(world.make(&[with_stock()], &owner));
+    for part in ["2 rows would be lost", "\"a\", by event 1 of book: "] {
+        assert!(refused.contains(part), "{refused}");
+    }
+}
+
 #[test]
 fn replica_that_finds_no_room_says_what_to_do_and_the_one_before_stays() {
     let owner = owner_of(&[]);
