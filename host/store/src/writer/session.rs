@@ -79,17 +79,22 @@ impl<M> Session<M> {
     }
 
     /// Closes the connection, which rolls back what is open on it, opens another, and gives the number of the last batch in
-    /// the database.
+    /// the database. The time that was written down is what stands there.
     pub(super) fn reopen(&mut self) -> Result<i64, StoreError> {
         self.close();
         self.storage = self.database.storage();
         let guarded = self.database.open_writer()?;
-        let read = guarded.connection.query_row("SELECT batch FROM _bulkhead_meta", [], |row| row.get(0));
-        let number = read.map_err(|source| StoreError::Sqlite {
+        let read =
+            guarded.connection.query_row("SELECT batch, time_ms, wall_ms FROM _bulkhead_meta", [], |row| {
+                Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
+            });
+        let (number, time) = read.map_err(|source| StoreError::Sqlite {
             action: "read the last batch of",
             path: self.database.path().to_owned(),
             source,
         })?;
+        // Where a COMMIT failed, this is what became of the time that was to be written down.
+        self.database.timeline().was_written(time);
         self.guarded = Some(guarded);
         Ok(number)
     }
@@ -213,13 +218,12 @@ impl<M> Session<M> {
         if !self.was_written() {
             return commit().map_err(|error| CommitFailure::Undone(loss(&error)));
         }
+        let timeline = self.database.timeline();
+        let (time, wall) = timeline.row();
         let update = || {
-            let (time, wall) = self.database.timeline().row();
             let sql =
                 "/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1, time_ms = ?2, wall_ms = ?3 WHERE id = 1";
-            let updated = connection.prepare_cached(sql)?.execute([number, time, wall])?;
-            self.database.timeline().was_written((time, wall));
-            Ok::<_, rusqlite::Error>(updated)
+            connection.prepare_cached(sql)?.execute([number, time, wall])
         };
         update().map_err(|error| CommitFailure::Undone(loss(&error)))?;
         let place = crash::next();
@@ -232,6 +236,7 @@ impl<M> Session<M> {
             }
         })?;
         crash::point(place, Moment::After);
+        timeline.was_written((time, wall));
         Ok(())
     }
 }
