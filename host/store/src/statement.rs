@@ -11,7 +11,7 @@ use rusqlite::{CachedStatement, Connection, Row};
 
 use crate::authorizer::{Guard, Mode};
 use crate::error::classify;
-use crate::{Outcome, ResultSet, StatementError, Value};
+use crate::{Outcome, ResultSet, StatementError, Value, migrations};
 
 /// What the text of each of the host's cached statements begins with.
 pub(crate) const HOST_MARK: &str = "/*bulkhead*/";
@@ -139,8 +139,9 @@ fn run<T>(
         Failure::Sqlite(error) => match classify(&error, guard.take_denied()) {
             StatementError::StorageFull => {
                 let _as_host = guard.pause();
+                // As final as a full database, which it may be all the same: SQLite does not tell the two apart.
                 match without_numbers(connection, sql) {
-                    Some(table) => StatementError::Invalid(format!(
+                    Some(table) => StatementError::Lost(format!(
                         "table {table} has given its last number, {}, and AUTOINCREMENT gives none twice: make the table anew by a migration",
                         i64::MAX
                     )),
@@ -153,7 +154,7 @@ fn run<T>(
     })
 }
 
-/// The table of an INSERT, if it is one whose numbers have come to an end: to SQLite its database is full.
+/// The table of a statement, if it is one whose numbers have come to an end: to SQLite its database is full.
 fn without_numbers(connection: &Connection, sql: &str) -> Option<String> {
     let ended = || {
         connection
@@ -161,8 +162,8 @@ fn without_numbers(connection: &Connection, sql: &str) -> Option<String> {
             .query_map([i64::MAX], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<String>>>()
     };
-    let sql = sql.to_ascii_lowercase();
-    ended().ok()?.into_iter().find(|name| sql.contains(&name.to_ascii_lowercase()))
+    let named = migrations::tokens(sql);
+    ended().ok()?.into_iter().find(|name| named.contains(&name.to_lowercase()))
 }
 
 fn prepare<'c>(

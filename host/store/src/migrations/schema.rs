@@ -90,7 +90,7 @@ fn definitions(body: &[String]) -> BTreeSet<String> {
 
 /// The tokens of a statement (<https://sqlite.org/lang.html>): names and keywords in lower case and without quotes, texts and blobs as they
 /// are, everything else a character at a time.
-fn tokens(sql: &str) -> Vec<String> {
+pub(crate) fn tokens(sql: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {

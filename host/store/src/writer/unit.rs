@@ -44,6 +44,7 @@ impl From<StatementError> for Loss {
             StatementError::StorageFull => Self::StorageFull,
             StatementError::Interrupted => Self::Interrupted,
             StatementError::Constraint(constraint) => Self::RolledBack(constraint),
+            StatementError::Lost(reason) => Self::Other(reason),
             other => Self::Other(other.to_string()),
         }
     }
@@ -300,7 +301,10 @@ impl<M> UnitOfWork<M> {
 
     fn look<T>(&mut self, result: Result<T, StatementError>) -> Result<T, StatementError> {
         if let Err(error) = &result {
-            let final_error = matches!(error, StatementError::StorageFull | StatementError::Interrupted);
+            let final_error = matches!(
+                error,
+                StatementError::StorageFull | StatementError::Interrupted | StatementError::Lost(_)
+            );
             if final_error || !self.lease.session().is_open() {
                 self.lost = Some(error.clone().into());
             }
