@@ -43,7 +43,9 @@ pub use folder::{DataFolder, FileIdentity};
 pub use idempotency::{KeptAnswer, Known, RequestKey};
 pub use inbox::{Cursor, InboxReader, Parked, ParkedState};
 pub use inspect::{Inspector, Reference};
-pub use migrations::{Migration, MigrationError, Outcome as MigrationOutcome, Seen, Step, Upgrade, Upgrader};
+pub use migrations::{
+    Migration, MigrationError, Outcome as MigrationOutcome, Rehearsed, Seen, Step, Upgrade, Upgrader,
+};
 pub use outbox::{Damage, LogReader, Logged, NewEvent};
 pub use replica::{
     ApplyError, ColumnType, Filled, FindOwner, Owner, Refill, ReplicaColumn, ReplicaSpec, RowSource,

@@ -26,6 +26,7 @@ mod reverse;
 mod schema;
 
 pub use self::error::{MigrationError, Seen};
+pub use self::reverse::Rehearsed;
 pub(crate) use self::schema::tokens;
 
 /// One step.

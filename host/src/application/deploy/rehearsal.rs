@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{Database, FileIdentity, Inspector, StoreError, Upgrade};
+use bulkhead_store::{Database, FileIdentity, Inspector, Rehearsed, StoreError, Upgrade};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::report::{MigrationReport, TableReport, milliseconds};
@@ -20,7 +20,7 @@ pub(super) struct Rehearsal {
     pub(super) tables: Vec<TableReport>,
     /// How long it took from BEGIN to COMMIT.
     pub(super) took: Duration,
-    /// Of statements that the new schema does not suit.
+    /// Of reverse SQL that leaves another order of columns, and of statements that the new schema does not suit.
     pub(super) warnings: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ fn on_copy(
     FileIdentity::of(path)?;
     let copy = database.copy_to(path, storage, until)?;
     let before = counts(&copy, until)?;
-    let (outcome, took) = copy.rehearse(upgrade, &rfc3339(SystemClock.now()))?;
+    let Rehearsed { outcome, took, reordered } = copy.rehearse(upgrade, &rfc3339(SystemClock.now()))?;
     let mut after = counts(&copy, until)?;
     let mut tables: Vec<TableReport> = before
         .into_iter()
@@ -79,7 +79,8 @@ fn on_copy(
     };
     let migrations =
         outcome.undone.iter().map(report(true)).chain(outcome.applied.iter().map(report(false))).collect();
-    let warnings = warnings::unsuited(&copy.unsuited(statements)?);
+    let mut warnings = warnings::reordered(&reordered);
+    warnings.extend(warnings::unsuited(&copy.unsuited(statements)?));
     Ok(Rehearsal { migrations, tables, took, warnings })
 }
 

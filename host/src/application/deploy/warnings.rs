@@ -17,6 +17,17 @@ pub(super) fn irreversible(service: &str, before: &str, steps: &[&Migration]) ->
     steps.iter().filter(|step| step.reverse.is_none()).map(warning).collect()
 }
 
+/// Of steps whose reverse SQL leaves the columns of a table in another order than they had.
+pub(super) fn reordered(found: &[(u32, String, String)]) -> Vec<String> {
+    let warning = |(version, name, table): &(u32, String, String)| {
+        format!(
+            "the reverse SQL of V{version:04}__{name} leaves the columns of {table} in another order than they had: a statement without \
+             their names, such as SELECT * or INSERT without a list, gets others; name them, or rebuild the table"
+        )
+    };
+    found.iter().map(warning).collect()
+}
+
 /// Of statements that the schema does not suit.
 pub(super) fn unsuited(found: &[(&str, String)]) -> Vec<String> {
     let warning = |(sql, why): &(&str, String)| {

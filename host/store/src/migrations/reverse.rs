@@ -1,7 +1,8 @@
 //! Rehearsing an upgrade on a copy, and the way back from it.
 //!
 //! Reverse SQL is needed when something is wrong already, and nobody has run it before. So a rehearsal runs it too: on real rows, after the
-//! steps that it undoes. What it leaves must be the schema of before.
+//! steps that it undoes. What it leaves must be the schema of before. Where only the order of a table's columns differs, that is told: to add
+//! a column again that was dropped is right for all that names its columns, and wrong for what does not.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,17 @@ use crate::authorizer::Mode;
 use crate::connection::Guarded;
 use crate::{Database, StoreError};
 
+/// What a rehearsal showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// What was done.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+    /// The steps whose reverse SQL leaves the columns of a table in another order, each with its version, its name and the table.
+    pub reordered: Vec<(u32, String, String)>,
+}
+
 impl Database {
     /// Makes an upgrade on this copy, and says how long it took. Then undoes its steps, the last first and as far as they can be undone, and
     /// forgets that again.
@@ -18,7 +30,7 @@ impl Database {
     /// # Errors
     ///
     /// See [`MigrationError`].
-    pub fn rehearse(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<(Outcome, Duration), StoreError> {
+    pub fn rehearse(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Rehearsed, StoreError> {
         let upgrader = self.upgrader()?;
         let mut schemas = Vec::new();
         let started = Instant::now();
@@ -29,20 +41,22 @@ impl Database {
             Ok(())
         })?;
         let took = started.elapsed();
-        upgrader.undo(upgrade, &outcome, schemas).map_err(|error| self.migration(error))?;
-        Ok((outcome, took))
+        let reordered = upgrader.undo(upgrade, &outcome, schemas).map_err(|error| self.migration(error))?;
+        Ok(Rehearsed { outcome, took, reordered })
     }
 }
 
 impl Upgrader<'_> {
-    /// Undoes the steps that were applied: `schemas` has what was there before each that has reverse SQL.
+    /// Undoes the steps that were applied: `schemas` has what was there before each that has reverse SQL. Gives what
+    /// [`Rehearsed::reordered`] has.
     fn undo(
         &self,
         upgrade: &Upgrade<'_>,
         outcome: &Outcome,
         mut schemas: Vec<(u32, Schema)>,
-    ) -> Result<(), MigrationError> {
+    ) -> Result<Vec<(u32, String, String)>, MigrationError> {
         let Guarded { connection, guard } = &self.opened;
+        let mut reordered = Vec::new();
         // Foreign keys are off since the steps were applied.
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for applied in outcome.applied.iter().rev() {
@@ -64,7 +78,8 @@ impl Upgrader<'_> {
                 MigrationError::Host(error) if is_interrupted(&error) => MigrationError::ChecksTooLong,
                 error => failed(error.to_string()),
             })?;
-            let differences = before.differences(&Schema::read(connection)?);
+            let after = Schema::read(connection)?;
+            let differences = before.differences(&after);
             if !differences.is_empty() {
                 return Err(MigrationError::NotRestored {
                     version: migration.version,
@@ -72,8 +87,10 @@ impl Upgrader<'_> {
                     differences: differences.join("; "),
                 });
             }
+            let of_step = |table: &str| (migration.version, migration.name.clone(), table.to_owned());
+            reordered.extend(before.reordered(&after).map(of_step));
         }
         connection.execute_batch("ROLLBACK")?;
-        Ok(())
+        Ok(reordered)
     }
 }

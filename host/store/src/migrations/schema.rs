@@ -1,8 +1,9 @@
 //! What a service's schema is, apart from how it is written: to say whether reverse SQL brings back what was there.
 //!
 //! SQLite keeps the text of each CREATE, and ALTER TABLE changes that text. So the texts of one table may differ in blanks, comments, quotes,
-//! the case of names, and the order of columns (one that was dropped and added again is the last). Here each object is a set of lines that
-//! leave these out: the definitions of a table, one for each column and constraint, and the tokens of an index, a trigger or a view.
+//! the case of names, and the order of columns (one that was dropped and added again is the last). Here each object is lines that leave
+//! these out: the definitions of a table, one for each column and constraint, and the tokens of an index, a trigger or a view. Lines are compared
+//! as a set; that columns are in another order is told apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +11,9 @@ use rusqlite::Connection;
 
 use crate::system;
 
-/// The service's own objects, by kind and name, each as its lines.
+/// The service's own objects, by kind and name, each as its lines in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Schema(BTreeMap<String, BTreeSet<String>>);
+pub(super) struct Schema(BTreeMap<String, Vec<String>>);
 
 impl Schema {
     /// Reads it. The host's tables and the replicas, which migrations can't change, are left out, and so are the tables that a virtual table
@@ -41,8 +42,9 @@ impl Schema {
             match after.0.get(name) {
                 None => found.push(format!("{name} is missing")),
                 Some(there) => {
-                    let missing = lines.difference(there).map(|line| format!("{name} lacks `{line}`"));
-                    let added = there.difference(lines).map(|line| format!("{name} has `{line}`"));
+                    let [lines, there] = [lines, there].map(|lines| lines.iter().collect::<BTreeSet<_>>());
+                    let missing = lines.difference(&there).map(|line| format!("{name} lacks `{line}`"));
+                    let added = there.difference(&lines).map(|line| format!("{name} has `{line}`"));
                     found.extend(missing.chain(added));
                 }
             }
@@ -51,10 +53,28 @@ impl Schema {
         found.extend(new.map(|name| format!("{name} is left")));
         found
     }
+
+    /// The tables of which `after` has the same columns in another order, each as `table NAME`.
+    pub(super) fn reordered<'s>(&'s self, after: &'s Self) -> impl Iterator<Item = &'s str> {
+        let is_reordered = move |(name, lines): &(&String, &Vec<String>)| {
+            let Some(there) = after.0.get(*name) else { return false };
+            let [before, after] = [*lines, there].map(|lines| columns(lines));
+            let [sorted, there] = [&before, &after].map(|columns| columns.iter().collect::<BTreeSet<_>>());
+            before != after && sorted == there
+        };
+        self.0.iter().filter(is_reordered).map(|(name, _)| name.as_str())
+    }
+}
+
+/// Of a table's lines those that define columns.
+fn columns(lines: &[String]) -> Vec<&String> {
+    const OTHERS: [&str; 7] = ["constraint", "primary", "unique", "check", "foreign", "strict", "without"];
+    let is_column = |line: &&String| !OTHERS.contains(&line.split(' ').next().unwrap_or_default());
+    lines.iter().filter(is_column).collect()
 }
 
 /// The lines of one object.
-fn lines(kind: &str, sql: &str) -> BTreeSet<String> {
+fn lines(kind: &str, sql: &str) -> Vec<String> {
     let tokens = tokens(sql);
     let is_virtual = tokens.get(1).is_some_and(|token| token == "virtual");
     let body = tokens.iter().position(|token| token == "(");
@@ -62,18 +82,18 @@ fn lines(kind: &str, sql: &str) -> BTreeSet<String> {
         Some(start) if kind == "table" && !is_virtual => {
             definitions(tokens.get(start + 1..).unwrap_or_default())
         }
-        _ => BTreeSet::from([tokens.join(" ")]),
+        _ => vec![tokens.join(" ")],
     }
 }
 
 /// The definitions of a table between its parentheses, and what stands behind them (`STRICT`, `WITHOUT ROWID`).
-fn definitions(body: &[String]) -> BTreeSet<String> {
-    let (mut found, mut definition, mut depth) = (BTreeSet::new(), Vec::new(), 0_usize);
+fn definitions(body: &[String]) -> Vec<String> {
+    let (mut found, mut definition, mut depth) = (Vec::new(), Vec::new(), 0_usize);
     for token in body {
         match (token.as_str(), depth) {
             // A column or a constraint ends; behind the last parenthesis, an option.
             ("," | ")", 0) => {
-                found.insert(definition.join(" "));
+                found.push(definition.join(" "));
                 definition.clear();
                 continue;
             }
@@ -83,8 +103,8 @@ fn definitions(body: &[String]) -> BTreeSet<String> {
         }
         definition.push(token.as_str());
     }
-    found.insert(definition.join(" "));
-    found.remove("");
+    found.push(definition.join(" "));
+    found.retain(|line| !line.is_empty());
     found
 }
 
@@ -171,6 +191,23 @@ mod tests {
         let again = "CREATE INDEX i  ON \"note\"(AT); CREATE VIEW v AS SELECT id FROM note; CREATE VIRTUAL TABLE s USING fts5(body);
              CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO s(rowid, body) VALUES (new.id,new.body); END;";
         assert_eq!(differences(&format!("{NOTE}{all}"), &format!("{NOTE}{again}")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn another_order_of_columns_is_told_apart() {
+        let plain = |columns: &str| schema(&format!("CREATE TABLE note ({columns}); CREATE TABLE p (a, b);"));
+        let before = plain("a TEXT, b INTEGER, c");
+        for (after, reordered) in [
+            ("a TEXT, c, b INTEGER", &["table note"][..]),
+            ("A text, b INTEGER,  c", &[]),
+            ("a TEXT, c", &[]),
+            ("a TEXT, c, b", &[]),
+            ("a TEXT, b INTEGER, c, UNIQUE (a), CHECK (b > 1)", &[]),
+            ("c, b INTEGER, a TEXT, UNIQUE (a)", &["table note"]),
+        ] {
+            let after = plain(after);
+            assert_eq!(before.reordered(&after).collect::<Vec<_>>(), reordered, "{after:?}");
+        }
     }
 
     #[test]

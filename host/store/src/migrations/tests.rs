@@ -263,9 +263,10 @@ fn reverse_sql_that_fails_or_leaves_another_schema_is_found_in_the_rehearsal() {
             ];
             let upgrade = Upgrade { migrations: &steps, ..Upgrade::default() };
             match database.rehearse(&upgrade, "now") {
-                Ok((outcome, _)) => {
+                Ok(rehearsed) => {
                     assert_eq!(told, "", "{reverse}");
-                    assert_eq!(outcome.applied_versions(), [2, 3]);
+                    assert_eq!(rehearsed.outcome.applied_versions(), [2, 3]);
+                    assert_eq!(rehearsed.reordered, []);
                     assert_eq!(
                         count(database, "child WHERE note = 'x'"),
                         2,
@@ -278,6 +279,22 @@ fn reverse_sql_that_fails_or_leaves_another_schema_is_found_in_the_rehearsal() {
             }
         });
     }
+}
+
+#[test]
+fn reverse_sql_that_leaves_another_order_of_columns_is_told() {
+    with_database(|database| {
+        let first = migration(1, "CREATE TABLE t (a TEXT, b TEXT, c TEXT) STRICT");
+        database.migrate(std::slice::from_ref(&first), "now").unwrap();
+        let steps = [
+            first,
+            undoable(2, "ALTER TABLE t DROP COLUMN b", "ALTER TABLE t ADD COLUMN b TEXT"),
+            undoable(3, "ALTER TABLE t DROP COLUMN c", "ALTER TABLE t ADD COLUMN c TEXT"),
+        ];
+        let upgrade = Upgrade { migrations: &steps, ..Upgrade::default() };
+        let reordered = database.rehearse(&upgrade, "now").unwrap().reordered;
+        assert_eq!(reordered, [(2, "step_2".to_owned(), "table t".to_owned())]);
+    });
 }
 
 #[test]
