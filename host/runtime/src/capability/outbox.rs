@@ -58,12 +58,11 @@ impl Host for State {
             &call,
             |_| 1,
             |state| {
-                // What counts is how far ahead it is: the wall clock may be set meanwhile.
+                // What counts is how far ahead it is now, by either clock: the wait for the lease is no part of it.
+                let by_database = state.database()?.0.database.time();
                 let now = state.surroundings.clock.now();
-                write(state, &kind, &subject, &data, |unit, event| {
-                    let due = (unit.time() + time).saturating_sub(now);
-                    unit.schedule(event, due)
-                })
+                let due = (by_database + time).saturating_sub(now);
+                write(state, &kind, &subject, &data, |unit, event| unit.schedule(event, due))
             },
         );
         Ok(written.map_err(Into::into))
