@@ -142,3 +142,70 @@ fn write_over(path: &Path) -> io::Result<()> {
         offset += read as u64;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use rusqlite::ffi;
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+    use super::*;
+    use crate::Settings;
+
+    fn database(folder: &Path) -> Arc<Database> {
+        Database::open(Settings { path: folder.join("a.db"), storage: 1 << 30 }).unwrap()
+    }
+
+    /// The log of a commit that is seen may stand on pages that are not on the disk; one that is not seen is left as it is.
+    #[test]
+    fn log_is_written_over_itself_where_the_commit_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = database(folder.path()).open_writer().unwrap().connection;
+        // In the place of the database's own, which the commit after it writes to in any case.
+        let (path, log) = (folder.path().join("b.db"), folder.path().join("b.db-wal"));
+        let bytes: Vec<u8> = (0..CHUNK_BYTES + 5000).map(|place| (place % 251) as u8).collect();
+        fs::write(&log, &bytes).unwrap();
+        for is_there in [false, true] {
+            let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+            File::options().write(true).open(&log).unwrap().set_modified(long_ago).unwrap();
+            let before = last_mark(&connection).unwrap();
+            make_final(&connection, &path, is_there).unwrap();
+            assert_ne!(last_mark(&connection).unwrap(), before);
+            let modified = fs::metadata(&log).unwrap().modified().unwrap();
+            assert_eq!(modified != long_ago, is_there);
+            assert_eq!(fs::read(&log).unwrap(), bytes);
+        }
+    }
+
+    /// Every outcome is made final by a later commit, but for that of a commit that can't have written its mark.
+    #[test]
+    fn commit_that_found_the_disk_full_is_undone_without_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(folder.path());
+        for (code, can_be_ended, has_another) in [
+            (ffi::SQLITE_FULL, true, false),
+            (ffi::SQLITE_IOERR, true, true),
+            // What is still open may be committed yet.
+            (ffi::SQLITE_FULL, false, true),
+        ] {
+            let mut connection = database.open_writer().unwrap().connection;
+            connection.execute_batch("BEGIN").unwrap();
+            let before = last_mark(&connection).unwrap();
+            if !can_be_ended {
+                let refuse = |context: AuthContext<'_>| match context.action {
+                    AuthAction::Transaction { .. } => Authorization::Deny,
+                    _ => Authorization::Allow,
+                };
+                connection.authorizer(Some(refuse)).unwrap();
+            }
+            let failed = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let settled = of_marked(&database, &connection, before.wrapping_add(1), &failed);
+            assert_eq!(settled, Settled::Undone, "{code} {can_be_ended}");
+            let last = last_mark(&database.open_reader().unwrap().connection).unwrap();
+            assert_eq!(last != before, has_another, "{code} {can_be_ended}");
+        }
+    }
+}

@@ -295,6 +295,33 @@ fn dead_letter_that_is_to_be_tried_again_is_due_at_once_with_its_attempts_anew()
 }
 
 #[test]
+fn dead_letter_that_is_tried_again_goes_before_the_later_ones_of_its_subject_and_behind_the_earlier() {
+    let world = world_of(&[dead(3, "s"), parked(5, "s", 0), dead(7, "s")]);
+    assert_eq!(world.next_parked(0), (Some(5), None));
+    for (sequence, first) in [(7, 5), (3, 3)] {
+        assert!(world.commit(|unit| unit.retry_parked("book", sequence).unwrap()));
+        assert_eq!(world.next_parked(0), (Some(first), None), "{sequence}");
+        assert_eq!(world.held_up("s", 9), Some(first), "{sequence}");
+    }
+    for (sequence, attempts) in [(3, 0), (5, 1), (7, 0)] {
+        assert_eq!(world.next_parked(0), (Some(sequence), None));
+        let row = Parked { attempts, ..parked(sequence, "s", 0) };
+        assert!(world.commit(|unit| unit.unpark(&row).unwrap()), "{sequence}");
+    }
+    assert_eq!(world.next_parked(0), (None, None));
+}
+
+#[test]
+fn first_of_a_subject_that_is_dead_leaves_its_place_to_the_next() {
+    let world = world_of(&[parked(3, "s", 0), parked(5, "s", 0), parked(7, "s", 0)]);
+    for (sequence, next) in [(3, Some(5)), (5, Some(7)), (7, None)] {
+        world.commit(|unit| unit.park(&dead(sequence, "s")).unwrap());
+        assert_eq!(world.next_parked(0), (next, None), "{sequence}");
+        assert_eq!(world.commit(|unit| unit.has_parked("book", "s")), Ok(next.is_some()), "{sequence}");
+    }
+}
+
+#[test]
 fn only_a_dead_letter_can_be_dropped() {
     let world = world_of(&[parked(3, "s", 0), dead(4, "s")]);
     for (producer, sequence) in [("book", 3), ("book", 5), ("user", 4)] {
@@ -349,6 +376,25 @@ fn parked_events_are_listed_with_the_oldest_first() {
     let since = |sequence, since| Parked { since: ms(since), ..parked(sequence, "s", 0) };
     let world = world_of(&[since(1, 30), since(2, 10), since(3, 20)]);
     assert_eq!(world.parked(), [2, 3, 1]);
+}
+
+#[test]
+fn parked_events_are_gone_through_by_producer_and_sequence_page_by_page() {
+    let of = |producer: &str, sequence| Parked { producer: producer.into(), ..parked(sequence, "s", 0) };
+    let world = world_of(&[of("user", 5), of("book", 3), of("user", 1), of("book", 9)]);
+    let inbox = world.inbox();
+    let mut place = (String::new(), 0);
+    let mut found = Vec::new();
+    loop {
+        let page = inbox.parked_after((&place.0, place.1), 2).unwrap();
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { break };
+        place = (last.producer.clone(), last.sequence);
+        found.extend(page.into_iter().map(|row| (row.producer, row.sequence)));
+    }
+    let found: Vec<_> = found.iter().map(|(producer, sequence)| (producer.as_str(), *sequence)).collect();
+    assert_eq!(found, [("book", 3), ("book", 9), ("user", 1), ("user", 5)]);
+    assert_eq!(inbox.parked_after(("book", 3), 9).unwrap().len(), 3);
 }
 
 /// Has the guest fill its database: until no row finds room, first no large one, then no small one.

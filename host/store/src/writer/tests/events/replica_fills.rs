@@ -181,6 +181,36 @@ fn row_whose_past_was_erased_is_there_and_not_older_than_its_next_event() {
     assert_eq!(world.books(), ["a eins 9", "b again 9", "c new 9"]);
 }
 
+/// No event that is to come would bring back the row that an earlier one deletes.
+#[test]
+fn row_whose_last_event_was_erased_stays_as_the_owner_has_it() {
+    let a = r#"{"id":"a","name":"one","stock":1}"#;
+    let owner = owner_of(&[(UPSERT, "a", a), (DELETE, "a", "{}"), (UPSERT, "a", a)]);
+    owner.commit(|unit| unit.erase("a").unwrap());
+    owner.by_hand(&format!("{TRUTH}; INSERT INTO truth VALUES ('a', 'one', 1)"));
+    for position in 0..=3 {
+        let world = if position == 0 { world() } else { consumer_at(position, &owner) };
+        world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+        assert_eq!(world.books(), ["a one 1"], "{position}");
+        assert_eq!(world.inbox().filled(owner.database.log()).unwrap()["book"], 3, "{position}");
+        world.take_up_to(3, &owner, &with_stock());
+        assert_eq!(world.books(), ["a one 1"], "{position}");
+    }
+}
+
+/// The edge stops, and says so: but what the owner holds is there.
+#[test]
+fn rows_of_an_owner_whose_database_was_replaced_are_read_though_the_position_is_in_the_log_of_before() {
+    let (before, owner) = (changed_owner(), changed_owner());
+    let world = consumer_at(3, &before);
+    world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+    assert_eq!(world.books(), ["a one 1", "b zwei 2", "untold x 3"]);
+    // Events say what there is only up to a position.
+    let world = consumer_at(3, &before);
+    let refused = why(world.make(&[with_default(1)], &owner));
+    assert!(refused.contains("its database was replaced"), "{refused}");
+}
+
 /// While rows are read a service goes on: its position may be ahead of the snapshot when they take their place.
 #[test]
 fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
