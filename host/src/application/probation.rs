@@ -242,7 +242,7 @@ impl Before {
             probation: None,
         };
         if recorded.is_ok() {
-            application.take(vec![(consumer.clone(), release)], &change, None);
+            application.take(vec![(consumer.clone(), release)], &change, Vec::new());
         }
         let lanes = application.end_to_change_edges(&change);
         recorded?;

@@ -79,7 +79,7 @@ impl Application {
         }
         let change = self.begin_to_change_edges(manifest);
         match refills.write(self) {
-            Ok(mut held) => {
+            Ok(held) => {
                 for (consumer, release) in &mut releases {
                     if refills.are_of(consumer.name()) {
                         // The writer, and all readers, know the replicas of before.
@@ -87,8 +87,7 @@ impl Application {
                             release.database.as_ref().map(|database| Arc::new(database.reopened()));
                     }
                 }
-                let last = held.pop();
-                self.take(releases, &change, last);
+                self.take(releases, &change, held);
             }
             Err(why) => {
                 // As they were: nothing else has changed yet.
@@ -238,7 +237,7 @@ impl Application {
     }
 
     /// Has services be other releases, and all that depends on the manifest follow. `held` is given up as soon as they are.
-    pub(super) fn take(&self, releases: Vec<(Consumer, Release)>, change: &EdgeChange, held: Option<Held>) {
+    pub(super) fn take(&self, releases: Vec<(Consumer, Release)>, change: &EdgeChange, held: Vec<Held>) {
         let running = self.manifest();
         let before = (self.described(), routes_of(&running), &running.version);
         for (consumer, release) in releases {

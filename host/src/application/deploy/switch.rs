@@ -87,7 +87,7 @@ impl Deploy<'_> {
         self.unsettled = recorded
             .map_err(|error| DeployError::Host(format!("write the version: {error}; try again")))??;
         Point::Committed.reach();
-        self.serve(component, self.consumer.database(), change, None);
+        self.serve(component, self.consumer.database(), change, Vec::new());
         Ok(())
     }
 
@@ -117,7 +117,7 @@ impl Deploy<'_> {
         // The old writer, and all readers, know the schema of before.
         let database = self.consumer.database().map(|database| Arc::new(database.reopened()));
         let pause = began.elapsed();
-        self.serve(component, database, change, Some(held));
+        self.serve(component, database, change, vec![held]);
         Ok(pause)
     }
 
@@ -147,7 +147,7 @@ impl Deploy<'_> {
         component: &Arc<Component>,
         database: Option<Arc<ServiceDatabase>>,
         change: &EdgeChange,
-        held: Option<Held>,
+        held: Vec<Held>,
     ) {
         let before = self.consumer.release();
         let probation = if self.is_new {
