@@ -90,6 +90,8 @@ impl Application {
                 self.take(releases, &change, held);
             }
             Err(why) => {
+                // Their transactions are open until they are dropped, and the first thing that a lane does may be to write.
+                drop(refills);
                 // As they were: nothing else has changed yet.
                 self.end_to_change_edges(&change)?;
                 return Err(ReloadError::Refused(vec![why]));
