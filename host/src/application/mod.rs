@@ -6,6 +6,7 @@ mod checkpoints;
 mod databases;
 mod deploy;
 mod files;
+mod lanes;
 mod load;
 mod probation;
 mod rebuild;
@@ -20,8 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
-    Bell, ComponentCache, Consumer, Deferred, Deliveries, Description, Edge, EmbeddedLog, Engine, EventLog,
-    Service, Surroundings, supervise,
+    Bell, ComponentCache, Consumer, Deferred, Description, Edge, EmbeddedLog, Engine, EventLog, Service,
+    Surroundings, supervise,
 };
 use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
@@ -29,6 +30,7 @@ use bulkhead_types::Current;
 use self::checkpoints::Checkpoints;
 pub use self::databases::{cache, database_file, select_of};
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
+use self::lanes::Lanes;
 pub use self::load::CompiledFile;
 pub use self::probation::{ProbationReport, ProbationState};
 pub use self::rebuild::{RebuildError, Rebuilt};
@@ -67,7 +69,7 @@ pub struct Station {
     /// Its timers and parked events.
     pub deferred: Arc<Deferred>,
     /// Where its lanes and timers run.
-    deliveries: Mutex<Option<Deliveries>>,
+    lanes: Mutex<Lanes>,
 }
 
 /// The edges of an application.
@@ -117,23 +119,6 @@ pub struct Application {
 }
 
 impl Application {
-    /// Starts the lanes that lead to a service, and its timers.
-    fn deliver_to(&self, name: &str, station: &Station) -> Result<(), bulkhead_runtime::DispatchError> {
-        let edges = self.edges_to(name);
-        let open = |producer: &str| open_log(&self.logs, producer);
-        let deliveries = Deliveries::start(&station.consumer, &edges, &station.deferred, &open)?;
-        *station.deliveries.lock().unwrap_or_else(PoisonError::into_inner) = Some(deliveries);
-        Ok(())
-    }
-
-    /// Ends the lanes that lead to a service, and its timers.
-    fn stop_deliveries(station: &Station) {
-        let deliveries = station.deliveries.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(deliveries) = deliveries {
-            deliveries.stop();
-        }
-    }
-
     /// The right to check, rebuild, deploy or reload, waited for.
     #[must_use]
     pub fn maintain(&self) -> Maintenance<'_> {
@@ -247,7 +232,7 @@ impl Application {
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         drop(self.identity.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.stations.values().for_each(Self::stop_deliveries);
+        self.stations.values().for_each(Station::stop_lanes);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((services, checkpoints)) = running else { return };
         for service in services {

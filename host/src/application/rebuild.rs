@@ -35,7 +35,7 @@ pub struct Rebuilt {
     pub milliseconds: u64,
 }
 
-/// Why a service is not rebuilt. It serves as before.
+/// Why a service is not rebuilt, and serves as before; but for one reason, with which it is.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// There is no such service.
@@ -64,9 +64,19 @@ pub enum RebuildError {
     /// A database can't be made, read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The lanes can't be started.
+    /// The lanes that fill the second database can't be started.
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
+    /// It is rebuilt, and its own lanes could not be started again.
+    #[error(
+        "{service} is rebuilt and serves, and its lanes could not be started again: {error}; restart the host"
+    )]
+    Lanes {
+        /// The service.
+        service: String,
+        /// Why not.
+        error: DispatchError,
+    },
     /// A file can't be written.
     #[error("write {}: {source}", path.display())]
     File {
@@ -108,7 +118,7 @@ impl Application {
 
         // From here on the old database takes nothing more; what is left is what came meanwhile. And nobody else replaces the release.
         let _switching = self.switching();
-        Self::stop_deliveries(station);
+        let stopped = self.stop_lanes([name.to_owned()].into());
         let switched = filling.catch_up(self).and_then(|()| {
             let (rebuilt, database) = filling.finish(name)?;
             // Which version is active stands in the database that serves.
@@ -148,9 +158,11 @@ impl Application {
             }
         };
         // On the new database, or on the old one again.
-        self.deliver_to(name, station)?;
+        let lanes = stopped.start_again();
+        let rebuilt = switched?;
+        lanes.map_err(|error| RebuildError::Lanes { service: name.to_owned(), error })?;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        switched.map(|rebuilt| Rebuilt { milliseconds, ..rebuilt })
+        Ok(Rebuilt { milliseconds, ..rebuilt })
     }
 
     fn checkpointer(&self, station: &Station) -> Result<Checkpointer, StoreError> {

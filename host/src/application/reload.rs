@@ -5,6 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bulkhead_runtime::{Consumer, DispatchError, Edge, Held, Release};
 
+use super::lanes::Stopped;
 use super::refill::{ChangedReplicas, Refills};
 use super::{Application, DeployError, Edges, Maintenance, Routes, load};
 use crate::interface::Interface;
@@ -25,8 +26,8 @@ pub enum ReloadError {
     /// What the manifest says can't be.
     #[error("{}", .0.join("\n"))]
     Refused(Vec<String>),
-    /// It holds, and lanes could not be started.
-    #[error("what has changed holds, and lanes could not be started: {0}")]
+    /// It holds, and lanes could not be started again.
+    #[error("what has changed holds, and lanes could not be started again: {0}; restart the host")]
     Lanes(#[from] DispatchError),
 }
 
@@ -93,11 +94,16 @@ impl Application {
                 // Their transactions are open until they are dropped, and the first thing that a lane does may be to write.
                 drop(refills);
                 // As they were: nothing else has changed yet.
-                self.end_to_change_edges(&change)?;
-                return Err(ReloadError::Refused(vec![why]));
+                let mut wrong = vec![why];
+                if let Err(error) = change.end() {
+                    wrong.push(format!(
+                        "and lanes that were stopped for it could not be started again: {error}; restart the host"
+                    ));
+                }
+                return Err(ReloadError::Refused(wrong));
             }
         }
-        self.end_to_change_edges(&change)?;
+        change.end()?;
         tracing::info!(?services, "the manifest was read anew");
         Ok(Reloaded { services, milliseconds: started.elapsed().as_secs_f64() * 1e3 })
     }
@@ -204,8 +210,8 @@ impl Application {
     }
 
     /// Ends the lanes that another manifest has lead otherwise: a handler must not get what only the one of before, or only the next, takes.
-    /// To be followed by [`Self::end_to_change_edges`], whatever happens between; not by who holds a gate, for lanes may wait at it.
-    pub(super) fn begin_to_change_edges(&self, manifest: Manifest) -> EdgeChange {
+    /// To be followed by [`EdgeChange::end`], whatever happens between; not by who holds a gate, for lanes may wait at it.
+    pub(super) fn begin_to_change_edges(&self, manifest: Manifest) -> EdgeChange<'_> {
         let before = self.edges();
         let edges: Edges = manifest
             .edges()
@@ -225,21 +231,15 @@ impl Application {
         let gone = before.iter().filter(|edge| !is_in(edge, &edges));
         let come = edges.iter().filter(|edge| !is_in(edge, &before));
         let consumers: BTreeSet<String> = gone.chain(come).map(|edge| edge.spec.consumer.clone()).collect();
-        for station in consumers.iter().filter_map(|name| self.stations().get(name)) {
-            Self::stop_deliveries(station);
+        EdgeChange {
+            manifest: Arc::new(manifest),
+            edges: Arc::new(edges),
+            stopped: self.stop_lanes(consumers),
         }
-        EdgeChange { manifest: Arc::new(manifest), edges: Arc::new(edges), consumers }
-    }
-
-    /// Starts the lanes again that were ended, as the edges are now.
-    pub(super) fn end_to_change_edges(&self, change: &EdgeChange) -> Result<(), DispatchError> {
-        let stations = change.consumers.iter().filter_map(|name| Some((name, self.stations().get(name)?)));
-        // Each, whatever becomes of another.
-        stations.map(|(name, station)| self.deliver_to(name, station)).fold(Ok(()), Result::and)
     }
 
     /// Has services be other releases, and all that depends on the manifest follow. `held` is given up as soon as they are.
-    pub(super) fn take(&self, releases: Vec<(Consumer, Release)>, change: &EdgeChange, held: Vec<Held>) {
+    pub(super) fn take(&self, releases: Vec<(Consumer, Release)>, change: &EdgeChange<'_>, held: Vec<Held>) {
         let running = self.manifest();
         let before = (self.described(), routes_of(&running), &running.version);
         for (consumer, release) in releases {
@@ -261,12 +261,19 @@ impl Application {
 }
 
 /// A manifest that is about to hold, with its edges.
-pub(super) struct EdgeChange {
+pub(super) struct EdgeChange<'a> {
     manifest: Arc<Manifest>,
     /// All of them, those that stay as they are included.
     edges: Arc<Edges>,
     /// The services to which others lead than before.
-    consumers: BTreeSet<String>,
+    stopped: Stopped<'a>,
+}
+
+impl EdgeChange<'_> {
+    /// Starts the lanes again that were ended, as the edges are now.
+    pub(super) fn end(self) -> Result<(), DispatchError> {
+        self.stopped.start_again()
+    }
 }
 
 /// Every route with its service: what the documents are made from, beside what the components say.

@@ -112,8 +112,7 @@ impl Application {
                 .map_err(|error| failed(&format!("start a thread: {error}")))?;
             consumers.insert(name.clone(), service.consumer());
             if let Some(deferred) = deferred {
-                let station =
-                    Station { consumer: service.consumer(), deferred, deliveries: Mutex::default() };
+                let station = Station { consumer: service.consumer(), deferred, lanes: Mutex::default() };
                 stations.insert(name.clone(), station);
             }
             services.push(service);
@@ -154,7 +153,7 @@ impl Application {
             _folder: folder,
         };
         for (name, station) in &this.stations {
-            this.deliver_to(name, station).map_err(|error| failed(&error))?;
+            this.start_lanes(name, station).map_err(|error| failed(&error))?;
         }
         Ok(this)
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use bulkhead_tests::{Client, Host, Manifest, Random, Site, host};
+use bulkhead_tests::{Admin, Client, Host, Manifest, Random, Site, host};
 use http::Method;
 use serde_json::{Value, json};
 use toml::toml;
@@ -357,4 +357,25 @@ fn is_whole_of(site: Site, rows: usize, round: usize) -> Site {
     assert_eq!(items(&mut stage).len(), rows, "round {round}");
     assert_eq!(stage.admin.dead_letters("sink"), Vec::<Value>::new(), "round {round}");
     stage.stop()
+}
+
+/// Whoever stopped them panics before they run again: without them events stay where they are, and nobody would know.
+#[test]
+fn lanes_that_a_reload_stopped_and_did_not_start_again_have_the_host_be_not_ready() {
+    let site = Site::new(&old());
+    let host = site.start_to_panic("network@lanes");
+    let (mut client, mut admin) = (host.client(), Admin::of(&site, &host));
+    assert_eq!(client.get("/readyz").status, 200);
+    site.write_manifest(&defaulted().text());
+    admin.send(Method::POST, "/api/reload").problem(500, "internal");
+    let answer = client.get("/readyz");
+    assert_eq!(answer.status, 503, "{answer}");
+    assert_eq!(String::from_utf8_lossy(&answer.body), "sink-deliveries does not run\n");
+    // What starts them again ends that.
+    site.write_manifest(&old().text());
+    admin.command_json("reload", &[]);
+    assert_eq!(client.get("/readyz").status, 200);
+    change(&mut client, &[item("a", 1, false)]);
+    admin.until_taken("source", "sink");
+    host.stop();
 }

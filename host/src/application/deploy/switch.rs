@@ -46,10 +46,7 @@ impl Deploy<'_> {
             if pause.is_err() {
                 storage(old);
             }
-            let lanes = application.end_to_change_edges(&change);
-            if let Err(error) = &lanes {
-                tracing::error!(%error, "lanes that were ended for a deploy do not begin again");
-            }
+            let lanes = change.end();
             let pause = pause?;
             lanes.map_err(|error| {
                 DeployError::Host(format!("the version serves, and lanes do not: {error}"))
@@ -78,7 +75,7 @@ impl Deploy<'_> {
         &mut self,
         component: &Arc<Component>,
         upgrade: &Upgrade<'_>,
-        change: &EdgeChange,
+        change: &EdgeChange<'_>,
     ) -> Result<(), DeployError> {
         // Opened before anybody waits.
         let upgrader = self.ledger.upgrader()?;
@@ -97,7 +94,7 @@ impl Deploy<'_> {
         component: &Arc<Component>,
         upgrade: &Upgrade<'_>,
         took: Duration,
-        change: &EdgeChange,
+        change: &EdgeChange<'_>,
     ) -> Result<Duration, DeployError> {
         let (drain, longest) = self.wait_limits(took);
         // Opened before anybody waits.
@@ -146,7 +143,7 @@ impl Deploy<'_> {
         &self,
         component: &Arc<Component>,
         database: Option<Arc<ServiceDatabase>>,
-        change: &EdgeChange,
+        change: &EdgeChange<'_>,
         held: Vec<Held>,
     ) {
         let before = self.consumer.release();
