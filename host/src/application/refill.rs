@@ -16,6 +16,7 @@ use bulkhead_store::{Busy, Database, Refill, ReplicaSpec, StoreError};
 use super::deploy::crash::Point;
 use super::{Application, Logs, at, databases};
 use crate::manifest::{Manifest, ServiceEntry};
+use crate::telemetry;
 
 /// A service whose replicas are declared otherwise than before.
 pub(super) struct ChangedReplicas {
@@ -167,6 +168,7 @@ fn put(
                 // Neither may go on: handlers could meet replicas in a form that they do not know. A new start brings all to the manifest.
                 Ok(false) | Err(_) => {
                     tracing::error!(service, %error, "which form the replicas have can't be told: the host ends");
+                    telemetry::flush();
                     std::process::abort()
                 }
             },

@@ -13,6 +13,7 @@ use super::report::milliseconds;
 use super::{Deploy, DeployError, LEASE_WAIT, refused};
 use crate::application::probation;
 use crate::application::reload::EdgeChange;
+use crate::telemetry;
 
 impl Deploy<'_> {
     /// Makes the version the active one, durably, and then has it serve. `took` is what its migrations took in the rehearsal.
@@ -129,6 +130,7 @@ impl Deploy<'_> {
             Seen::Unreadable if self.migrates => {
                 // Neither version may go on: code of the one could meet the schema of the other. A new start finds out.
                 tracing::error!(service = self.report.service, %error, "which version is active can't be told: the host ends");
+                telemetry::flush();
                 std::process::abort()
             }
             // The version before goes on, with the schema that it knows.
