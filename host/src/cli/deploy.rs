@@ -79,16 +79,15 @@ pub(super) fn run(
     let path = format!("/api/deploys/{}?force={}&{}", escaped(service), then.force, how.query());
     let mut answer = ask(host, &path, bytes.into())?;
     let is_on_probation = answer.get("probation_seconds").and_then(Value::as_u64).unwrap_or_default() > 0;
-    let waits = then.wait && is_on_probation;
     if !then.json {
         print_report(&answer)?;
-        if is_on_probation && !waits {
+        if is_on_probation && !then.wait {
             print(&format!(
                 "if too many of its handlers fail meanwhile it goes back by itself: `bulkhead versions {service}` tells; --wait waits for that\n"
             ))?;
         }
     }
-    let ended = if waits { Some(probation(host, service, &answer)?) } else { None };
+    let ended = if then.wait { probation(host, service, &answer, is_on_probation)? } else { None };
     if then.json {
         if let (Some(members), Some(ended)) = (answer.as_object_mut(), &ended) {
             members.insert("probation".to_owned(), ended.clone());
@@ -101,17 +100,22 @@ pub(super) fn run(
     }
 }
 
-/// Waits for the end of a probation.
-fn probation(host: &HostArgs, service: &str, deployed: &Value) -> anyhow::Result<Value> {
+/// Waits for the end of a version's probation, which has `begun` with this deploy or may run since an earlier one of the same version. None
+/// where the version serves and is on none.
+fn probation(host: &HostArgs, service: &str, deployed: &Value, begun: bool) -> anyhow::Result<Option<Value>> {
     let path = format!("/api/probations/{}", escaped(service));
+    let mut is_told = begun;
     loop {
         let report = host.ask(Method::GET, &path).with_context(|| {
             format!("follow the probation of {service}: `bulkhead versions {service}` tells what serves")
         })?;
         let is_same = report.get("version") == deployed.get("version");
         if !is_same || report.get("state").and_then(Value::as_str) != Some("running") {
-            return Ok(report);
+            // It served when the deploy was answered.
+            let is_gone = report.get("serves") != deployed.get("version");
+            return Ok((is_told || is_gone).then_some(report));
         }
+        is_told = true;
         thread::sleep(LOOK);
     }
 }

@@ -166,6 +166,38 @@ fn a_deploy_that_waits_fails_with_the_version_and_succeeds_when_it_has_passed() 
     host.stop();
 }
 
+/// Nothing is deployed then, or the same again, and the probation runs since the first time.
+#[test]
+fn a_deploy_that_waits_also_waits_where_the_version_was_on_probation_before() {
+    for more in [&[][..], &["--force"]] {
+        let site = Site::new(&manifest());
+        let host = site.start();
+        let (mut operator, mut client, admin) =
+            (Operator::of(&site, &host), host.client(), admin_address(&host));
+        let file = versions::changing(&site, 2, "traps");
+        operator.deploy(&file);
+        let before = operator.get("/api/deploys")["number"].as_u64().unwrap();
+        let failed = std::thread::scope(|scope| {
+            let again = scope.spawn(|| {
+                let arguments = ["deploy", "changing", file.to_str().unwrap(), "--wait"];
+                bulkhead_at(&site, &admin, &[&arguments[..], more].concat())
+            });
+            // Whether it asks how the probation stands before the version fails or after, it learns of it.
+            until("the version was deployed again", || {
+                let progress = operator.get("/api/deploys");
+                let is_another = progress["number"].as_u64().unwrap() > before;
+                let has_begun = !progress["steps"].as_array().unwrap().is_empty();
+                (is_another && has_begun && progress["running"].is_null()).then_some(())
+            });
+            fail(&mut client, read);
+            again.join().unwrap()
+        });
+        assert_eq!(failed.status.code(), Some(1), "{more:?}: {}{}", failed.stdout, failed.stderr);
+        assert!(failed.stderr.contains("it failed its probation"), "{more:?}: {}", failed.stderr);
+        host.stop();
+    }
+}
+
 #[test]
 fn a_version_that_seldom_fails_at_events_stays() {
     let site = Site::new(&manifest());
