@@ -33,6 +33,8 @@ enum Fate {
     Stuck(String),
     /// The version did not serve any more.
     Replaced,
+    /// It serves on, with other settings: the way back would undo them.
+    Ended,
 }
 
 /// How a probation stands.
@@ -51,6 +53,8 @@ pub enum ProbationState {
     Stuck,
     /// Somebody put another version in its place.
     Replaced,
+    /// The version serves on, and its settings were changed before its time was over: nobody watches it any more.
+    Ended,
 }
 
 /// How the probation of a service's version stands, or how it ended.
@@ -106,6 +110,10 @@ impl Application {
                         ProbationState::Stuck
                     }
                     Fate::Replaced => ProbationState::Replaced,
+                    Fate::Ended => {
+                        report.seconds_left = 0.0;
+                        ProbationState::Ended
+                    }
                 }
             }
             None if probation.is_failed() => ProbationState::Running,
@@ -114,6 +122,23 @@ impl Application {
             None => ProbationState::Passed,
         };
         Some(report)
+    }
+
+    /// Notes that a service's release takes the place of one with the same version, and does not go on with its probation.
+    pub(super) fn note_end_of_probation(&self, service: &str, before: &Release, now: &Release) {
+        let Some(probation) = &before.probation else { return };
+        let goes_on = now.probation.as_ref().is_some_and(|other| Arc::ptr_eq(other, probation));
+        if goes_on || before.component.version != now.component.version {
+            return;
+        }
+        let probations = self.probations.lock().unwrap_or_else(PoisonError::into_inner);
+        // One whose time is over has passed.
+        if let Some(watched) = probations.get(service)
+            && Arc::ptr_eq(&watched.probation, probation)
+            && !probation.standing().0.is_zero()
+        {
+            let _ = watched.fate.set((String::new(), Fate::Ended));
+        }
     }
 }
 

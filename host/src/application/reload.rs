@@ -246,6 +246,7 @@ impl Application {
             if let Some(database) = &release.database {
                 database.database.set_storage(release.spec.limits.storage);
             }
+            self.note_end_of_probation(consumer.name(), &consumer.release(), &release);
             consumer.switch(release);
         }
         drop(held);

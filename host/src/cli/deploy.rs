@@ -120,20 +120,24 @@ fn probation(host: &HostArgs, service: &str, deployed: &Value, begun: bool) -> a
     }
 }
 
-/// Tells how a probation ended; fails where the version does not serve.
+/// Tells how a probation ended; fails where the version does not serve, or serves though it failed.
 fn passed(service: &str, deployed: &Value, ended: &Value, json: bool) -> anyhow::Result<()> {
     let text = |member| ended.get(member).and_then(Value::as_str).unwrap_or_default();
     let version = deployed.get("version").and_then(Value::as_str).unwrap_or_default();
     let is_same = text("version") == version;
     let (serves, reason) = (text("serves"), text("reason"));
+    let tell = |text: &str| if json { Ok(()) } else { print(&format!("{service}@{version} {text}\n")) };
     match text("state") {
         "passed" if is_same => {
             let handlers = ended.get("handlers").and_then(Value::as_u64).unwrap_or_default();
-            if json {
-                return Ok(());
-            }
-            print(&format!("{service}@{version} passed its probation: {handlers} handlers ended in it\n"))
+            tell(&format!("passed its probation: {handlers} handlers ended in it"))
         }
+        "ended" if is_same => tell(
+            "serves, and nobody watches it any more: its settings were changed before its probation was over",
+        ),
+        "none" if serves == version => tell(
+            "serves, and nobody watches it any more: the host was restarted before its probation was over",
+        ),
         "failed" if is_same => {
             bail!("keep {service}@{version}: it failed its probation, and {serves} serves again: {reason}")
         }

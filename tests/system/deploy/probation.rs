@@ -198,6 +198,37 @@ fn a_deploy_that_waits_also_waits_where_the_version_was_on_probation_before() {
     }
 }
 
+/// The way back would undo the reload. That is not to have passed.
+#[test]
+fn a_reload_of_the_services_section_ends_the_probation_and_whoever_waits_is_told() {
+    let site = Site::new(&manifest());
+    let host = site.start();
+    let (mut operator, admin) = (Operator::of(&site, &host), admin_address(&host));
+    let file = versions::changing(&site, 2, "fails");
+    let told = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let arguments = ["deploy", "changing", file.to_str().unwrap(), "--wait"];
+            bulkhead_at(&site, &admin, &arguments)
+        });
+        operator.until_last_is("changing", "deploy");
+        until("it is on probation", || {
+            Some(()).filter(|()| operator.get("/api/probations/changing")["state"] == "running")
+        });
+        site.write_manifest(&manifest().set("service.changing.limits.body", "1KiB").text());
+        until("the reload", || Some(()).filter(|()| operator.post("/api/reload").status == 200));
+        waits.join().unwrap()
+    });
+    assert_eq!(told.status.code(), Some(0), "{}{}", told.stdout, told.stderr);
+    assert!(
+        told.stdout.contains("its settings were changed before its probation was over"),
+        "{}",
+        told.stdout
+    );
+    assert!(!told.stdout.contains("passed"), "{}", told.stdout);
+    assert_eq!(operator.get("/api/probations/changing")["state"], "ended");
+    host.stop();
+}
+
 #[test]
 fn a_version_that_seldom_fails_at_events_stays() {
     let site = Site::new(&manifest());
