@@ -163,6 +163,27 @@ fn the_access_log_is_off_text_or_json_as_argument_variable_or_manifest_says() {
     bulkhead_tests::host::run(&["up", "--access-log", "loud"]).says(2, &["--access-log", "loud"]);
 }
 
+/// It is answered, counted and found by its trace, as any other request.
+#[test]
+fn a_request_at_which_the_host_panics_is_in_the_log_and_in_the_figures() {
+    let site = Site::new(&Manifest::events().only(&["source"]).set("application.access_log", "json"));
+    let host = site.start_to_panic("network@request");
+    let mut client = host.client();
+    let failed = client.get("/source/ready");
+    let problem = failed.problem(500, "internal");
+    let trace = trace(&failed);
+    assert_eq!(problem["trace_id"], trace.as_str());
+    client.get("/source/ready").expect(200);
+    let text = metrics(&site, &host);
+    let labels = [("service", "source"), ("http_response_status_code", "500")];
+    assert_eq!(value(&text, "http_server_requests_total", &labels), Some(1.0), "{text}");
+    let log = host.stop().stderr;
+    let line = &lines(&log)[&trace];
+    assert_eq!((&line["status"], &line["path"]), (&json!(500), &json!("/source/ready")), "{line}");
+    let told = log.lines().find(|line| line.contains("the host panicked at a request")).expect("a line");
+    assert!(told.contains(&trace), "{told}");
+}
+
 #[test]
 fn a_client_that_goes_away_is_in_the_log_without_a_status() {
     let manifest = Manifest::guests()

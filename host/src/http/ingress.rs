@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Request, Surroundings, is_hosts};
+use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Request, Surroundings, is_hosts, supervise};
 use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{Current, Position, TraceId};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use super::after::Positions;
 use super::body::RequestBody;
 use super::compression::{Asked, compressed};
 use super::figures::HttpFigures;
-use super::problems::{own, problem_response, unreadable, uri_too_long};
+use super::problems::{host_failed, own, problem_response, unreadable, uri_too_long};
 use super::same_key::{self, Keys};
 use super::server::Answering;
 use super::well_formed;
@@ -27,6 +27,7 @@ use crate::application::{Application, Routes, Target};
 use crate::identity::TokenCheck;
 use crate::interface::Interface;
 use crate::manifest::AccessLog;
+use crate::tasks;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
@@ -75,10 +76,13 @@ impl Ingress {
         let (head, incoming) = request.into_parts();
         visit.method = Some(head.method.clone());
         let mut body = RequestBody::new(&head, incoming);
-        let mut response = self
-            .route(&mut visit, http::Request::from_parts(head, ()), &mut body, &trace_id)
-            .await
-            .unwrap_or_else(|problem| problem_response(&problem, &trace_id));
+        let routing = self.route(&mut visit, http::Request::from_parts(head, ()), &mut body, &trace_id);
+        // Here, where the answer still gets its trace, its line and its place in the figures.
+        let routed = tasks::caught(routing).await.unwrap_or_else(|why| {
+            tracing::error!(trace_id, why, "the host panicked at a request");
+            Err(host_failed())
+        });
+        let mut response = routed.unwrap_or_else(|problem| problem_response(&problem, &trace_id));
         body.end(BODY_DISCARD_MAX, &mut response).await;
         if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
             response.headers_mut().insert(&TRACERESPONSE, value);
@@ -138,6 +142,7 @@ impl Ingress {
         visit.service = Some(Arc::clone(&target.service));
         visit.route = Some(described.unwrap_or_else(|| Arc::clone(route)));
         let _active = self.figures.begin(&target.service);
+        supervise::point("request");
 
         let principal = match &self.tokens {
             Some(tokens) => tokens.of(&parts.headers).await?,

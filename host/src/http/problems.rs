@@ -45,6 +45,11 @@ pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
     })
 }
 
+/// The problem of a request at which the host's own code panics: what it said stands in the log.
+pub(super) fn host_failed() -> Problem {
+    Problem::new(500, "internal", "The host failed", "the host failed at this request")
+}
+
 /// The problem of a path that is too long.
 pub(super) fn uri_too_long() -> Problem {
     let detail = format!("the path has more than {PATH_MAX} bytes");

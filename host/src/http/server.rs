@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bulkhead_runtime::Problem;
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
 use bulkhead_types::{SystemRandom, TraceId};
 use bytes::Bytes;
@@ -23,6 +22,7 @@ use tokio::sync::Semaphore;
 use super::ingress::Ingress;
 use super::own_answers::{AnswerBody, Spoken, Turn};
 use super::problem_response;
+use super::problems::host_failed;
 use crate::application::Application;
 use crate::tasks;
 
@@ -179,8 +179,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
     Ok(())
 }
 
-/// The answer where the host's own code panics: what it said stands in the log.
+/// The answer where the host's own code panics and nothing is known of the request any more: on the admin port, say.
 fn failed() -> Response<Full<Bytes>> {
-    let problem = Problem::new(500, "internal", "The host failed", "the host failed at this request");
-    problem_response(&problem, &TraceId::new(&SystemRandom).to_string())
+    problem_response(&host_failed(), &TraceId::new(&SystemRandom).to_string())
 }
