@@ -109,7 +109,7 @@ fn with_one_mistake_nothing_has_changed() {
     let host = site.start();
     let (mut client, mut admin) = (host.client(), ask(&site, &host));
     let replica = "service.sink.replica.item.owner";
-    let wrong: [(String, &[&str]); 8] = [
+    let wrong: [(String, &[&str]); 9] = [
         // The edge to those who take its events goes with the grant, and so does what the manifest says of them.
         (changed().without("service.source.publishes").text(), &["source.happened"]),
         (
@@ -129,6 +129,10 @@ fn with_one_mistake_nothing_has_changed() {
             changed().set("service.sink.limits.memory", "200MiB").text(),
             &["service.sink.limits.memory", "start it anew"],
         ),
+        (
+            changed().set("application.access_log", "json").text(),
+            &["application.access_log has changed", "start the host anew"],
+        ),
         (changed().only(&["source", "sink"]).text(), &["service.witness is gone", "start the host anew"]),
         (format!("{}\n[nonsense", changed().text()), &["bulkhead.toml", "not TOML"]),
     ];
@@ -144,6 +148,22 @@ fn with_one_mistake_nothing_has_changed() {
         assert_eq!(publish(&mut client, "", FEW), 201, "{problem}");
         assert!(!has_route(&mut client, "/more"), "{problem}");
     }
+    host.stop();
+}
+
+/// The command line goes before the manifest, at a reload as at the start.
+#[test]
+fn what_was_given_on_the_command_line_holds_whatever_the_manifest_says() {
+    let site = site();
+    let host = site.start_with(&["--access-log", "off"]);
+    let (mut client, mut admin) = (host.client(), ask(&site, &host));
+    let manifest = changed()
+        .set("application.listen", "127.0.0.1:1")
+        .set("application.admin", "127.0.0.1:2")
+        .set("application.access_log", "json");
+    site.write_manifest(&manifest.text());
+    admin.send(Method::POST, "/api/reload").expect(200);
+    assert!(has_route(&mut client, "/more"));
     host.stop();
 }
 

@@ -169,8 +169,7 @@ impl Application {
     fn read_manifest(&self) -> Result<Manifest, Vec<String>> {
         let running = self.manifest();
         let read = Manifest::read(&running.path).map_err(|error| vec![error.to_string()])?;
-        let (listen, admin, data) = (running.listen, running.admin, running.data.clone());
-        Ok(Manifest { listen, admin, data, access_log: running.access_log, ..read })
+        Ok(read.with(running.given.clone()))
     }
 
     /// What of a service's section can't change while it serves.
@@ -292,6 +291,10 @@ fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
     };
     for (what, changed) in [
         ("application.name", before.name != now.name),
+        ("application.listen", before.listen != now.listen),
+        ("application.admin", before.admin != now.admin),
+        ("application.data", before.data != now.data),
+        ("application.access_log", before.access_log != now.access_log),
         ("who publishes application.auth.revoked_by", revoker(before) != revoker(now)),
         ("application.auth", before.auth != now.auth),
     ] {

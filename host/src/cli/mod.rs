@@ -28,7 +28,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::client::{HostArgs, Refusal};
 use crate::interface;
-use crate::manifest::{AccessLog, Manifest};
+use crate::manifest::{AccessLog, Given, Manifest};
 use crate::telemetry::{self, LogFormat};
 
 /// Runs microservices as sandboxed WebAssembly components, each with its own SQLite database.
@@ -245,10 +245,9 @@ struct ApplicationArgs {
 
 impl ApplicationArgs {
     fn read(self) -> anyhow::Result<Manifest> {
-        let mut manifest = Manifest::read(&self.manifest.manifest)?;
-        manifest.data = self.data.unwrap_or(manifest.data);
-        manifest.listen = self.listen.unwrap_or(manifest.listen);
-        manifest.admin = self.admin.unwrap_or(manifest.admin);
+        let Self { manifest, data, listen, admin } = self;
+        let manifest =
+            Manifest::read(&manifest.manifest)?.with(Given { listen, admin, data, access_log: None });
         if !manifest.admin.ip().is_loopback() {
             anyhow::bail!(
                 "serve operators on {}: it can be reached from other machines; give an address of this one, for example --admin 127.0.0.1:9090",

@@ -13,7 +13,7 @@ use crate::address::refused;
 use crate::admin::Admin;
 use crate::application::Application;
 use crate::http::{Listening, serve};
-use crate::manifest::{AccessLog, Manifest};
+use crate::manifest::{AccessLog, Given, Manifest};
 use crate::tasks;
 use crate::telemetry::{self, one_line};
 use crate::watch::Watch;
@@ -25,8 +25,9 @@ pub(super) fn run(
     access_log: Option<AccessLog>,
 ) -> anyhow::Result<()> {
     let asked = arguments.admin.is_some();
-    let mut manifest = arguments.read()?;
-    manifest.access_log = access_log.or(manifest.access_log);
+    let manifest = arguments.read()?;
+    let given = Given { access_log, ..manifest.given.clone() };
+    let manifest = manifest.with(given);
     telemetry::set_access_log(manifest.access_log);
     let listener = listen(manifest.listen, "listen")?;
     let admin_listener = listen_for_operators(&manifest, asked)?;

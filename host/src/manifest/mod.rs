@@ -45,6 +45,21 @@ pub struct Manifest {
     pub lines: Lines,
     /// The services by name.
     pub services: BTreeMap<String, ServiceEntry>,
+    /// What holds in the place of what the file says.
+    pub given: Given,
+}
+
+/// What the command line says in the place of the manifest's file, for as long as the host runs.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// Where operators reach the host.
+    pub admin: Option<SocketAddr>,
+    /// The data folder.
+    pub data: Option<PathBuf>,
+    /// The access log.
+    pub access_log: Option<AccessLog>,
 }
 
 /// Whether there is a line of log for each request, and how it looks.
@@ -182,6 +197,19 @@ impl Manifest {
             failed(vec![Mistake { line: 1, message }])
         })?;
         Self::parse(path, &text).map_err(failed)
+    }
+
+    /// Has what is given hold in the place of what the file says.
+    #[must_use]
+    pub fn with(self, given: Given) -> Self {
+        Self {
+            listen: given.listen.unwrap_or(self.listen),
+            admin: given.admin.unwrap_or(self.admin),
+            data: given.data.clone().unwrap_or(self.data),
+            access_log: given.access_log.or(self.access_log),
+            given,
+            ..self
+        }
     }
 
     /// What is wrong between its services.

@@ -11,7 +11,7 @@ use toml::de::DeTable;
 
 use super::data::{read_entities, read_replicas};
 use super::section::{Report, Section};
-use super::{AccessLog, Auth, Lines, Manifest, Mistake, ServiceEntry, Source};
+use super::{AccessLog, Auth, Given, Lines, Manifest, Mistake, ServiceEntry, Source};
 
 /// Where the host listens when the manifest does not say.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -55,6 +55,7 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
         auth: None,
         lines: Lines::default(),
         services: BTreeMap::new(),
+        given: Given::default(),
     };
     if let Some(application) = application {
         read_application(application, &folder, &mut manifest, &mut report);
