@@ -110,7 +110,7 @@ impl Revocations {
                 now + if at_start { remembered().saturating_sub(age(time)) } else { remembered() }
             };
             let mut subjects = self.subjects.write().unwrap_or_else(PoisonError::into_inner);
-            subjects.extend(found.into_iter().map(|(subject, time)| (subject, forgotten_at(&time))));
+            remember(&mut subjects, found.into_iter().map(|(subject, time)| (subject, forgotten_at(&time))));
             if subjects.len() > log.prune_at {
                 subjects.retain(|_, forgotten_at| *forgotten_at > now);
                 log.prune_at = PRUNE_FROM.max(subjects.len() * 2);
@@ -170,7 +170,34 @@ impl Drop for Unread<'_> {
     }
 }
 
+/// Keeps each subject until the last of its events may be forgotten, in whatever order they come.
+fn remember(subjects: &mut HashMap<String, Duration>, found: impl IntoIterator<Item = (String, Duration)>) {
+    for (subject, forgotten_at) in found {
+        let known = subjects.entry(subject).or_default();
+        *known = forgotten_at.max(*known);
+    }
+}
+
 /// How long a revocation is remembered: as long as a token of before can last, on clocks that are apart.
 fn remembered() -> Duration {
     TOKEN_LIFETIME_MAX + TOKEN_LEEWAY * 4
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use super::remember;
+
+    #[test]
+    fn of_two_events_about_a_subject_the_newer_decides_in_whatever_order_they_are_read() {
+        let event = |seconds| ("ada".to_owned(), Duration::from_secs(seconds));
+        for found in [[event(9), event(2)], [event(2), event(9)]] {
+            let mut subjects = HashMap::new();
+            remember(&mut subjects, found);
+            remember(&mut subjects, [event(5)]);
+            assert_eq!(subjects, HashMap::from([event(9)]));
+        }
+    }
 }
