@@ -105,8 +105,8 @@ pub(super) fn json_of(value: &Value) -> Answered {
     Ok(response)
 }
 
+/// The problem of what the host could not do. It is logged where the request is known.
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Problem {
-    tracing::error!(%error, "an operator's request failed");
     Problem::new(500, "internal", "The host failed", error.to_string())
 }
 

@@ -25,6 +25,7 @@ use crate::check::LastCheck;
 use crate::http::body::RequestBody;
 use crate::http::{Answer, Answering, Listening, own, problem_response, unreadable, well_formed};
 use crate::interface::{Interface, PROBLEMS};
+use crate::telemetry::one_line;
 
 /// The file in the data folder that has the admin port's address.
 pub const ADDRESS_FILE: &str = "admin.address";
@@ -63,11 +64,16 @@ impl Admin {
     async fn answered(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let trace_id = self.trace_id();
         let (head, incoming) = request.into_parts();
+        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
         let mut body = RequestBody::new(&head, incoming);
-        let mut response = self
-            .route(Request::from_parts(head, ()), &mut body, &trace_id)
-            .await
-            .unwrap_or_else(|problem| problem_response(&problem, &trace_id));
+        let routed = self.route(Request::from_parts(head, ()), &mut body, &trace_id).await;
+        let mut response = routed.unwrap_or_else(|problem| {
+            if problem.status >= 500 {
+                let (status, error) = (problem.status, one_line(&problem.detail));
+                tracing::error!(trace_id, %method, path, status, error, "an operator's request failed");
+            }
+            problem_response(&problem, &trace_id)
+        });
         body.end(api::DISCARDED_MAX, &mut response).await;
         response
     }

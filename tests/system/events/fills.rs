@@ -367,7 +367,7 @@ fn lanes_that_a_reload_stopped_and_did_not_start_again_have_the_host_be_not_read
     let (mut client, mut admin) = (host.client(), Admin::of(&site, &host));
     assert_eq!(client.get("/readyz").status, 200);
     site.write_manifest(&defaulted().text());
-    admin.send(Method::POST, "/api/reload").problem(500, "internal");
+    let failed = admin.send(Method::POST, "/api/reload").problem(500, "internal");
     let answer = client.get("/readyz");
     assert_eq!(answer.status, 503, "{answer}");
     assert_eq!(String::from_utf8_lossy(&answer.body), "sink-deliveries does not run\n");
@@ -377,5 +377,7 @@ fn lanes_that_a_reload_stopped_and_did_not_start_again_have_the_host_be_not_read
     assert_eq!(client.get("/readyz").status, 200);
     change(&mut client, &[item("a", 1, false)]);
     admin.until_taken("source", "sink");
-    host.stop();
+    let log = host.stop().stderr;
+    let told = log.lines().find(|line| line.contains("an operator's request failed")).expect("a line");
+    says(told, &[failed["trace_id"].as_str().unwrap(), "method=POST", "path=\"/api/reload\"", "status=500"]);
 }
