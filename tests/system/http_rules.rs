@@ -136,6 +136,9 @@ fn whatever_is_refused_before_it_is_a_request_has_a_document_and_ends_the_connec
             let shown = &bytes[..bytes.len().min(60)];
             let answer = raw::read_answer(&mut stream).unwrap_or_else(|| panic!("no answer to {shown:?}"));
             let problem = answer.problem(status, code);
+            // It was not looked how long the path is.
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(status != 414 || detail.starts_with("the target, path and query together"), "{detail}");
             assert_eq!(answer.header("connection"), Some("close"), "{shown}: {answer}");
             assert!(answer.header("date").is_some(), "{shown}: {answer}");
             let is_traced = answer

@@ -19,7 +19,7 @@ use super::after::Positions;
 use super::body::RequestBody;
 use super::compression::{Asked, compressed};
 use super::figures::HttpFigures;
-use super::problems::{host_failed, own, problem_response, unreadable, uri_too_long};
+use super::problems::{host_failed, own, path_too_long, problem_response, unreadable};
 use super::same_key::{self, Keys};
 use super::server::Answering;
 use super::well_formed;
@@ -121,7 +121,7 @@ impl Ingress {
         let compression = Asked::take(&mut parts.headers);
         let path = parts.uri.path();
         if path.len() > PATH_MAX {
-            return Err(uri_too_long());
+            return Err(path_too_long());
         }
         let header_bytes: usize =
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();

@@ -11,6 +11,9 @@ use super::well_formed::malformed;
 use super::{HEALTH_ALIASES, HOST_PATHS};
 use crate::interface::{Page, is_page};
 
+/// Bytes of a target above which the HTTP library answers 414 by itself (`MAX_URI_LEN` in hyper's `proto/h1/role.rs`).
+const TARGET_MAX: u16 = u16::MAX - 1;
+
 /// The response for a problem.
 pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(problem.to_json(trace_id))));
@@ -32,7 +35,7 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
 pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
     Some(match status.as_u16() {
         400 => malformed("the request line, a header, or how the body is framed is not valid in HTTP/1.1"),
-        414 => uri_too_long(),
+        414 => uri_too_long(format!("the target, path and query together, has more than {TARGET_MAX} bytes")),
         431 => Problem::new(
             431,
             "headers-too-large",
@@ -51,8 +54,11 @@ pub(super) fn host_failed() -> Problem {
 }
 
 /// The problem of a path that is too long.
-pub(super) fn uri_too_long() -> Problem {
-    let detail = format!("the path has more than {PATH_MAX} bytes");
+pub(super) fn path_too_long() -> Problem {
+    uri_too_long(format!("the path has more than {PATH_MAX} bytes"))
+}
+
+fn uri_too_long(detail: impl Into<String>) -> Problem {
     Problem::new(414, "uri-too-long", "The path is too long", detail)
 }
 

@@ -105,7 +105,11 @@ pub const STANDARD: [StandardProblem; 34] = [
          and see whether the change is still wanted.",
     ),
     standard(413, "payload-too-large", "The body has more bytes than the service takes."),
-    standard(414, "uri-too-long", "The path has more bytes than the host takes."),
+    standard(
+        414,
+        "uri-too-long",
+        "The path, or the whole target with its query, has more bytes than the host takes.",
+    ),
     standard(
         415,
         "unsupported-media-type",
