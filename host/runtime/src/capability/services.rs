@@ -149,7 +149,8 @@ pub(crate) fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
-/// The request with its path and query in normal form; an error where the host would refuse it from outside too.
+/// The request with its path and query in normal form; an error where the host would refuse it from outside too, and where it has a `#`:
+/// from outside the HTTP library cuts that off before the host sees it.
 fn checked(request: OutgoingRequest, body_max: usize) -> Result<OutgoingRequest, Error> {
     let invalid = |what: String| Err(Error::InvalidRequest(what));
     match http::Method::from_bytes(request.method.as_bytes()) {
