@@ -191,6 +191,13 @@ fn renew(application: &Arc<Application>, name: &str) {
             milliseconds = deployed.milliseconds,
             "what was changed serves"
         ),
+        Err(error) if error.serves() => {
+            tracing::error!(
+                service = name,
+                error = one_line(&error),
+                "what was changed serves, and its deploy failed in part"
+            )
+        }
         Err(error) => {
             tracing::error!(service = name, error = one_line(&error), "what was changed does not serve")
         }

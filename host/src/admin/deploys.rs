@@ -102,6 +102,6 @@ fn problem(error: &DeployError) -> Problem {
         DeployError::OutcomeUnknown { .. } => {
             Problem::new(503, "outcome-unknown", "The outcome is unknown", detail)
         }
-        DeployError::Store(_) | DeployError::Host(_) => failed(error),
+        DeployError::Lanes(_) | DeployError::Store(_) | DeployError::Host(_) => failed(error),
     }
 }

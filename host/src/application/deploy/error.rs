@@ -1,11 +1,12 @@
-//! Why a version is not deployed. The one before serves on.
+//! Why a version is not deployed, or not all of its deploy was done.
 
 use std::time::Duration;
 
+use bulkhead_runtime::DispatchError;
 use bulkhead_store::StoreError;
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 
-/// Why a version is not deployed. The one before serves on.
+/// Why a version is not deployed, and the one before serves on; or what is missing where it serves: see [`DeployError::serves`].
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// There is no such service.
@@ -59,15 +60,30 @@ pub enum DeployError {
     OutcomeUnknown {
         /// The version that serves now.
         serves: String,
+        /// That is the one that was to be deployed.
+        is_new: bool,
         /// What failed, and what is known.
         why: String,
     },
+    /// It serves, and lanes that were stopped for it could not be started again.
+    #[error(
+        "the version serves, and lanes that were stopped for it could not be started again: {0}; restart the host"
+    )]
+    Lanes(DispatchError),
     /// A database can't be read or written, or a migration failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The host could not do it.
     #[error("{0}")]
     Host(String),
+}
+
+impl DeployError {
+    /// Whether the version serves all the same.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        matches!(self, Self::Lanes(_) | Self::OutcomeUnknown { is_new: true, .. })
+    }
 }
 
 impl From<Vec<String>> for DeployError {

@@ -68,7 +68,7 @@ impl Application {
     ///
     /// # Errors
     ///
-    /// See [`DeployError`]; the version before serves on.
+    /// See [`DeployError`]; the version before serves on, unless it says otherwise.
     pub fn deploy(
         self: &Arc<Self>,
         _only: &Maintenance<'_>,
@@ -179,7 +179,10 @@ impl<'a> Deploy<'a> {
     fn run(mut self, bytes: &[u8]) -> Result<Deployed, DeployError> {
         let result = self.go(bytes).and_then(|()| match self.unsettled.take() {
             None => Ok(()),
-            Some(why) => Err(DeployError::OutcomeUnknown { serves: self.report.version.clone(), why }),
+            Some(why) => {
+                let serves = self.report.version.clone();
+                Err(DeployError::OutcomeUnknown { serves, is_new: true, why })
+            }
         });
         self.application.current_progress().running = None;
         let (name, how) = (&self.report.service, self.how.name());
@@ -187,6 +190,16 @@ impl<'a> Deploy<'a> {
             Ok(()) => {
                 let (version, outcome) = (&self.report.version, self.report.outcome);
                 tracing::info!(service = name, version, ?outcome, how, "a deploy ended");
+            }
+            Err(error) if error.serves() => {
+                let version = &self.report.version;
+                tracing::error!(
+                    service = name,
+                    version,
+                    error = one_line(error),
+                    how,
+                    "a version serves, and its deploy failed in part"
+                );
             }
             Err(error) => {
                 let version = &self.report.version;

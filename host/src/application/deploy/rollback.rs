@@ -63,7 +63,7 @@ impl Application {
     ///
     /// # Errors
     ///
-    /// See [`DeployError`]; the version that is there serves on.
+    /// See [`DeployError`]; the version that is there serves on, unless it says otherwise.
     pub fn rollback(
         self: &Arc<Self>,
         _only: &Maintenance<'_>,

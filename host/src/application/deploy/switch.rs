@@ -49,9 +49,7 @@ impl Deploy<'_> {
             }
             let lanes = change.end();
             let pause = pause?;
-            lanes.map_err(|error| {
-                DeployError::Host(format!("the version serves, and lanes do not: {error}"))
-            })?;
+            lanes.map_err(DeployError::Lanes)?;
             Ok((pause, String::new()))
         })?;
         self.report.pause_milliseconds = pause.map(milliseconds);
@@ -135,7 +133,7 @@ impl Deploy<'_> {
             }
             // The version before goes on, with the schema that it knows.
             Seen::Before | Seen::Unreadable => {
-                Err(DeployError::OutcomeUnknown { serves: self.report.before.clone(), why })
+                Err(DeployError::OutcomeUnknown { serves: self.report.before.clone(), is_new: false, why })
             }
         }
     }
