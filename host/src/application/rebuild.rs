@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use bulkhead_build::folder_of;
 use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge, ServiceDatabase};
-use bulkhead_store::{Checkpointer, Database, FileIdentity, ReplicaSpec, Settings, StoreError};
+use bulkhead_store::{
+    Checkpointer, Database, FileIdentity, ReplicaSpec, Settings, StatementError, StoreError,
+};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::versions::HISTORY;
@@ -77,6 +79,9 @@ pub enum RebuildError {
         /// Why not.
         error: DispatchError,
     },
+    /// It can't be told which events could not be taken.
+    #[error("count the events that could not be taken: {0}")]
+    Parked(StatementError),
     /// A file can't be written.
     #[error("write {}: {source}", path.display())]
     File {
@@ -246,7 +251,12 @@ impl Filling {
         deliveries.stop();
         let delivered = |edge: &Arc<Edge>| edge.counts.delivered.load(std::sync::atomic::Ordering::Relaxed);
         let events = edges.iter().map(delivered).sum();
-        let parked = consumer.inbox()?.parked().map_or(0, |parked| parked.len() as u64);
+        let inbox = consumer.inbox()?;
+        let mut parked = 0;
+        for edge in &edges {
+            let (waiting, dead) = inbox.counts(&edge.spec.producer).map_err(RebuildError::Parked)?;
+            parked += waiting + dead;
+        }
         Ok((Rebuilt { service: name.to_owned(), events, parked, milliseconds: 0 }, database))
     }
 }
