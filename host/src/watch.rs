@@ -16,7 +16,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::application::{Application, DeployOptions, Outcome};
 use crate::manifest::{Manifest, Source, components_folder};
-use crate::telemetry::one_line;
+use crate::telemetry::{one_line, say};
 
 /// How long nothing more must change before something is done: editors write a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);
@@ -166,7 +166,9 @@ fn renew(application: &Arc<Application>, name: &str) {
         let options = BuildOptions { out_dir: Some(components_folder(folder)) };
         let mut said = Vec::new();
         if let Err(error) = build(&[request], &options, &mut |line| said.push(line.to_owned())) {
-            tracing::error!(service = name, "it can't be built:\n{}\n{error}", said.join("\n"));
+            // The compiler's word is for people, and a record of the log is one line.
+            said.iter().for_each(|line| say(line));
+            tracing::error!(service = name, error = one_line(&error), "it can't be built");
             return;
         }
     }

@@ -145,7 +145,12 @@ fn a_changed_source_is_built_and_serves() {
     watched.change("version:1:plain", "version:2:plain");
     until_number(&mut client, 2);
     watched.change("version:2:plain", "version:3:plain\" not Rust");
-    until("the compiler's word", || host.stderr().contains("it can't be built").then_some(()));
+    let log = until("the compiler's word", || {
+        Some(host.stderr()).filter(|log| log.lines().any(|line| line.contains("it can't be built")))
+    });
+    let told = log.lines().find(|line| line.contains("it can't be built")).unwrap();
+    assert!(told.contains("service=\"watched\"") && told.contains(" error="), "it is one record: {told}");
+    assert!(log.lines().any(|line| line.contains("version.rs")), "the compiler says where:\n{log}");
     assert_eq!(number(&mut client), 2, "what served serves on");
     host.stop();
 }
