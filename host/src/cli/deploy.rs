@@ -222,6 +222,8 @@ fn step_line(step: &Value) -> String {
 }
 
 fn print_report(answer: &Value) -> anyhow::Result<()> {
+    // Steps that were told go another way, through a queue: they stand before the result.
+    telemetry::flush();
     // Where somebody looks they were told as they ended.
     let with_steps = !std::io::stderr().is_terminal();
     let text = |member| answer.get(member).and_then(Value::as_str).unwrap_or_default();
