@@ -83,6 +83,8 @@ impl Visit {
         if !self.has_log {
             return;
         }
+        // The answer to a HEAD has the body of its GET until hyper leaves it out.
+        let body = response.map(Response::body).filter(|_| self.method != Some(Method::HEAD));
         let version = response.and_then(|response| response.headers().get("bulkhead-version"));
         tracing::info!(
             target: ACCESS_TARGET,
@@ -91,7 +93,7 @@ impl Visit {
             method = self.method.as_ref().map(Method::as_str),
             path = self.path,
             status = response.map(|response| response.status().as_u16()),
-            bytes = response.and_then(|response| response.body().size_hint().exact()),
+            bytes = body.and_then(|body| body.size_hint().exact()),
             milliseconds = milliseconds(self.duration()),
             queued_milliseconds = self.waited.told().map(milliseconds),
             service = self.service.as_deref(),
