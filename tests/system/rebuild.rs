@@ -409,3 +409,25 @@ fn of_rebuilds_at_the_same_time_one_runs_and_the_others_are_told_so() {
     assert_eq!(shop.reports(), before);
     assert_eq!(shop.databases().len(), 1, "{:?}", shop.databases());
 }
+
+/// A list of them has a thousand.
+#[test]
+fn a_rebuild_counts_all_events_that_it_could_not_take() {
+    let mut shop = Shop::new();
+    let path = format!("/products/{}", shop.products[0].id);
+    let renamed = position(&shop.admin.patch(&path, &json!({"name": "Renamed"})));
+    let sequence = renamed.rsplit_once('.').unwrap().1.to_owned();
+    let Shop { site, host, products, .. } = shop;
+    host.stop();
+    let connection = database::open_to_break(&site.database("product"));
+    let broken = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 1001)
+        INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data)
+        SELECT 'broken-' || n, type, 'broken-' || n, time, trace_id, '{}'
+        FROM number, (SELECT type, time, trace_id FROM _bulkhead_outbox WHERE sequence = ?1)";
+    assert_eq!(connection.execute(broken, [&sequence]).unwrap(), 1001);
+    drop(connection);
+    let shop = Shop::started_again(site, products);
+    let rebuilt = bulkhead_json(&shop.site, &shop.host, &["replay", "report"]);
+    assert_eq!(rebuilt["parked"], 1001, "{rebuilt}");
+    shop.host.stop();
+}
