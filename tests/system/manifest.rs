@@ -45,6 +45,26 @@ memory = "64"
 }
 
 #[test]
+fn what_does_not_fit_the_component_is_told_at_the_line_of_its_entry() {
+    let manifest = Manifest::changing()
+        .only(&["changing"])
+        .set("service.changing.publishes", vec!["changing.other"])
+        .set("service.changing.subscribes", vec!["changing.never"]);
+    let text = manifest.text();
+    let place = |key: &str| {
+        let line = text.lines().position(|line| line.starts_with(key)).expect("the entry") + 1;
+        format!("bulkhead.toml:{line}: service.changing: ")
+    };
+    Site::new(&manifest).fail_to_start().says(
+        1,
+        &[
+            &format!("{}the component publishes changing.noted", place("publishes")),
+            &format!("{}the manifest has it subscribe to changing.never", place("subscribes")),
+        ],
+    );
+}
+
+#[test]
 fn each_mistake_is_named() {
     let table: [(&str, toml::Value, &str); 7] = [
         ("service.product.limits.queue", 0.into(), "queue"),

@@ -11,7 +11,7 @@ use bulkhead_store::{
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::deploy::crash::Point;
-use super::{StartError, at};
+use super::{Fault, StartError, at};
 use crate::manifest::{Manifest, ServiceEntry};
 
 /// The file that is in use in the place of the manifest's: a service that was rebuilt has another one, which a file beside it names. That
@@ -57,14 +57,19 @@ pub(super) fn files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<Strin
                          give each another file",
                         path.display()
                     );
-                    wrong.extend(at(manifest, entry, vec![message]));
+                    wrong.extend(at(manifest, entry, vec![at_file(entry, message)]));
                 }
                 files.insert(name.clone(), path);
             }
-            Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
+            Err(error) => wrong.extend(at(manifest, entry, vec![at_file(entry, error.to_string())])),
         }
     }
     if wrong.is_empty() { Ok(files) } else { Err(StartError(wrong)) }
+}
+
+/// What is wrong with a database's file is told where the manifest names it.
+fn at_file(entry: &ServiceEntry, message: String) -> Fault {
+    Fault::at(entry.lines.of("database"), message)
 }
 
 /// Opens the databases, with the host's own tables in them.
@@ -79,7 +84,7 @@ pub(super) fn open(
         let settings = Settings { path: path.clone(), storage: entry.spec.limits.storage };
         match Database::open(settings) {
             Ok(database) => drop(opened.insert(name.clone(), database)),
-            Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
+            Err(error) => wrong.extend(at(manifest, entry, vec![at_file(entry, error.to_string())])),
         }
     }
     if wrong.is_empty() { Ok(opened) } else { Err(StartError(wrong)) }

@@ -9,7 +9,7 @@ use bulkhead_runtime::{Compiled, Component, ComponentCache, Engine, Queues, Surr
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bulkhead_types::{SystemClock, SystemRandom, limits};
 
-use super::{StartError, at, databases};
+use super::{Fault, StartError, at, databases};
 use crate::interface::problems;
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -28,7 +28,7 @@ pub(super) struct Loaded<'m> {
 type Read<'r> = dyn Fn(&str, &ServiceEntry) -> Result<Vec<u8>, Vec<String>> + 'r;
 
 /// All that is wrong with the component of a service.
-pub(super) type Faults<'m> = Vec<(&'m ServiceEntry, Vec<String>)>;
+pub(super) type Faults<'m> = Vec<(&'m ServiceEntry, Vec<Fault>)>;
 
 pub(super) fn load_all<'m>(manifest: &'m Manifest, read: &Read<'_>) -> Result<Loaded<'m>, StartError> {
     let cache = ComponentCache::open(&databases::cache(&manifest.data));
@@ -60,13 +60,15 @@ pub(super) fn load_good<'m>(
     let mut faults = Faults::new();
     let mut components = Vec::new();
     for (name, entry) in &manifest.services {
-        let loaded = read(name, entry).and_then(|bytes| {
-            let path = entry.source.component(name);
-            let file = path.display();
+        let path = entry.source.component(name);
+        let file = path.display();
+        let compiled = read(name, entry).and_then(|bytes| {
             let imports = imports(&bytes, &file)?;
-            let compiled = compile(&engine, cache, &bytes, &file)?;
-            load(&engine, &compiled, &imports, entry, &surroundings, &file)
+            Ok((imports, compile(&engine, cache, &bytes, &file)?))
         });
+        let loaded = compiled
+            .map_err(Fault::all)
+            .and_then(|(imports, compiled)| load(&engine, &compiled, &imports, entry, &surroundings, &file));
         match loaded {
             Ok(component) => components.push((entry, component)),
             Err(errors) => faults.push((entry, errors)),
@@ -77,7 +79,7 @@ pub(super) fn load_good<'m>(
     });
     for (name, error) in problems::clashes(described) {
         if let Some(entry) = manifest.services.get(name) {
-            faults.push((entry, vec![error]));
+            faults.push((entry, vec![error.into()]));
         }
     }
     Ok((Loaded { engine, queues, surroundings, components }, faults))
@@ -133,9 +135,9 @@ pub(super) fn load(
     entry: &ServiceEntry,
     surroundings: &Arc<Surroundings>,
     file: &dyn Display,
-) -> Result<Component, Vec<String>> {
+) -> Result<Component, Vec<Fault>> {
     let component = Component::load(engine, compiled, &entry.spec, surroundings)
-        .map_err(|error| vec![format!("load {file}: {error}")])?;
+        .map_err(|error| vec![format!("load {file}: {error}").into()])?;
     let wrong = missing_grants(entry, imports, &component);
     if wrong.is_empty() { Ok(component) } else { Err(wrong) }
 }
@@ -175,30 +177,33 @@ impl CompiledFile {
         entry: &ServiceEntry,
         surroundings: &Arc<Surroundings>,
     ) -> Result<Component, Vec<String>> {
-        load(engine, &self.compiled, &self.imports, entry, surroundings, &self.file)
+        load(engine, &self.compiled, &self.imports, entry, surroundings, &self.file).map_err(Fault::messages)
     }
 }
 
 /// What the component uses and the manifest does not grant, and what the manifest routes to it and it does not have.
-pub(super) fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<String> {
-    let spec = &entry.spec;
-    let mut wrong = component.description.as_ref().map(crate::interface::mistakes).unwrap_or_default();
-    let mut lacks = |uses: &str, lacks: &str, example: String| {
-        wrong.push(format!("the component {uses}, and its section of the manifest {lacks}; add {example}"));
+pub(super) fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<Fault> {
+    let (spec, lines) = (&entry.spec, &entry.lines);
+    let mistakes = component.description.as_ref().map(crate::interface::mistakes);
+    let mut wrong = Fault::all(mistakes.unwrap_or_default());
+    let mut lacks = |key: &str, uses: &str, lacks: &str, example: String| {
+        let message = format!("the component {uses}, and its section of the manifest {lacks}; add {example}");
+        wrong.push(Fault::at(lines.of(key), message));
     };
     let database = format!("database = \"sqlite:data/{}.db\"", spec.name);
     for interface in
         ["snapshot", "transaction", "outbox", "answers"].map(|name| format!("bulkhead:service/{name}"))
     {
         if imports.imports(&interface) && entry.database.is_none() {
-            lacks(&format!("imports {interface}"), "names no `database`", database.clone());
+            lacks("database", &format!("imports {interface}"), "names no `database`", database.clone());
         }
     }
     if !component.migrations.is_empty() && entry.database.is_none() {
-        lacks("has migrations", "names no `database`", database);
+        lacks("database", "has migrations", "names no `database`", database);
     }
     if imports.imports("bulkhead:service/services") && spec.grants.calls.is_empty() {
         lacks(
+            "calls",
             "imports bulkhead:service/services",
             "lists no service in `calls`",
             "calls = [\"…\"] with the services that it calls".to_owned(),
@@ -208,6 +213,7 @@ pub(super) fn missing_grants(entry: &ServiceEntry, imports: &Imports, component:
         for kind in &description.publishes {
             if !spec.grants.publishes.contains(kind) {
                 lacks(
+                    "publishes",
                     &format!("publishes {kind}"),
                     &format!("does not list {kind} in `publishes`"),
                     format!("\"{kind}\" to publishes"),
@@ -217,6 +223,7 @@ pub(super) fn missing_grants(entry: &ServiceEntry, imports: &Imports, component:
         for kind in &description.subscribes {
             if !spec.grants.subscribes.contains(kind) && !spec.grants.timers.contains(kind) {
                 lacks(
+                    "subscribes",
                     &format!("subscribes to {kind}"),
                     &format!("does not list {kind} in `subscribes`"),
                     format!("\"{kind}\" to subscribes"),
@@ -225,32 +232,35 @@ pub(super) fn missing_grants(entry: &ServiceEntry, imports: &Imports, component:
         }
         let handled = |kind: &&String| !description.subscribes.contains(kind);
         for kind in spec.grants.subscribes.iter().chain(&spec.grants.timers).filter(handled) {
-            wrong.push(format!(
+            let message = format!(
                 "the manifest has it subscribe to {kind}, and the component has no handler for it; remove it from `subscribes`"
-            ));
+            );
+            wrong.push(Fault::at(lines.of_item("subscribes", kind), message));
         }
         if entry.rebuildable {
             let writes =
                 description.routes.iter().filter(|route| !matches!(route.method.as_str(), "GET" | "HEAD"));
             for route in writes {
-                wrong.push(format!(
+                let message = format!(
                     "it is rebuildable, and has the route {} {}, whose effects a rebuild would lose; remove `rebuildable` or the route",
                     route.method, route.path
-                ));
+                );
+                wrong.push(Fault::at(lines.of("rebuildable"), message));
             }
         }
     }
     let takes_none = spec.grants.subscribes.is_empty() && spec.grants.timers.is_empty();
     if !takes_none && !component.takes_events() {
-        wrong.push(
-            "the manifest has it subscribe to events, and the component exports no bulkhead:service/event-handler".to_owned(),
-        );
+        wrong.push(Fault::at(
+            lines.of("subscribes"),
+            "the manifest has it subscribe to events, and the component exports no bulkhead:service/event-handler",
+        ));
     }
     if !spec.routes.is_empty() && !component.answers_http() {
-        wrong.push(
-            "routes lead to it, and the component exports no bulkhead:service/http-handler; remove the routes, or export it"
-                .to_owned(),
-        );
+        wrong.push(Fault::at(
+            lines.of("routes"),
+            "routes lead to it, and the component exports no bulkhead:service/http-handler; remove the routes, or export it",
+        ));
     }
     wrong
 }

@@ -5,6 +5,7 @@
 mod checkpoints;
 mod databases;
 mod deploy;
+mod fault;
 mod files;
 mod lanes;
 mod load;
@@ -30,6 +31,8 @@ use bulkhead_types::Current;
 use self::checkpoints::Checkpoints;
 pub use self::databases::{cache, database_file, select_of};
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
+pub use self::fault::Fault;
+use self::fault::at;
 use self::lanes::Lanes;
 pub use self::load::CompiledFile;
 pub use self::probation::{ProbationReport, ProbationState};
@@ -41,7 +44,7 @@ use self::versions::VersionFiles;
 use crate::http::{Connections, HttpFigures};
 use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
-use crate::manifest::{Manifest, ServiceEntry};
+use crate::manifest::Manifest;
 
 /// Everything that keeps an application from starting.
 #[derive(Debug, thiserror::Error)]
@@ -268,10 +271,4 @@ fn after_commit(bell: Arc<Bell>, deferred: Arc<Deferred>, revoked: Option<Arc<Re
             deferred.wake();
         }
     })
-}
-
-/// Messages about a service, with the place of its section.
-fn at(manifest: &Manifest, entry: &ServiceEntry, messages: Vec<String>) -> impl Iterator<Item = String> {
-    let place = format!("{}:{}: service.{}", manifest.path.display(), entry.line, entry.spec.name);
-    messages.into_iter().map(move |message| format!("{place}: {message}"))
 }

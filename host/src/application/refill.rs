@@ -14,7 +14,7 @@ use bulkhead_runtime::{Consumer, Held, NotHeld};
 use bulkhead_store::{Busy, Database, Refill, ReplicaSpec, StoreError};
 
 use super::deploy::crash::Point;
-use super::{Application, Logs, at, databases};
+use super::{Application, Fault, Logs, at, databases};
 use crate::manifest::{Manifest, ServiceEntry};
 use crate::telemetry;
 
@@ -56,7 +56,7 @@ impl<'c> Refills<'c> {
             });
             match checked {
                 Ok(refill) => services.push((one, refill)),
-                Err(error) => wrong.extend(at(manifest, entry, vec![error.to_string()])),
+                Err(error) => wrong.extend(at(manifest, entry, vec![Fault::of_database(entry, &error)])),
             }
         }
         if !services.is_empty() {

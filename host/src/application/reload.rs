@@ -7,7 +7,7 @@ use bulkhead_runtime::{Consumer, DispatchError, Edge, Held, Release};
 
 use super::lanes::Stopped;
 use super::refill::{ChangedReplicas, Refills};
-use super::{Application, DeployError, Edges, Maintenance, Routes, load};
+use super::{Application, DeployError, Edges, Fault, Maintenance, Routes, load};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -200,10 +200,10 @@ impl Application {
     }
 
     /// Whether what a service's component uses is granted, and what it is granted it has a use for.
-    fn grants_hold(&self, name: &str, entry: &ServiceEntry, release: &Release) -> Result<(), Vec<String>> {
+    fn grants_hold(&self, name: &str, entry: &ServiceEntry, release: &Release) -> Result<(), Vec<Fault>> {
         let version = &release.component.version;
-        let bytes = self.versions.read(name, version).map_err(|error| vec![error])?;
-        let imports = load::imports(&bytes, &"the component")?;
+        let bytes = self.versions.read(name, version).map_err(|error| vec![error.into()])?;
+        let imports = load::imports(&bytes, &"the component").map_err(Fault::all)?;
         let wrong = load::missing_grants(entry, &imports, &release.component);
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }

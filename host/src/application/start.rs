@@ -17,7 +17,7 @@ use super::deploy::remove_leftover;
 use super::load::{Loaded, SPARE_INSTANCES, load_all, load_good};
 use super::routes::Routes;
 use super::versions::{self, Chosen, HISTORY, VersionFiles};
-use super::{Application, Logs, Progress, StartError, Station, after_commit, at, databases};
+use super::{Application, Fault, Logs, Progress, StartError, Station, after_commit, at, databases};
 use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
@@ -93,7 +93,7 @@ impl Application {
                 Ok(database) => drop(opened.insert(name.clone(), database)),
                 Err(error) => {
                     failed_services.insert(name.clone());
-                    wrong.extend(at(manifest, entry, vec![error.to_string()]));
+                    wrong.extend(at(manifest, entry, vec![Fault::of_database(entry, &error)]));
                 }
             }
         }
@@ -225,12 +225,12 @@ pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, St
 /// # Errors
 ///
 /// When the machine does not have what they run in.
-pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<String>>, StartError> {
+pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, StartError> {
     let read =
         |name: &str, entry: &ServiceEntry| versions::read_source(name, entry).map_err(|error| vec![error]);
     let cache = ComponentCache::existing(&databases::cache(&manifest.data));
     let (_, faults) = load_good(manifest, &cache, &read)?;
-    let mut by_service = BTreeMap::<String, Vec<String>>::new();
+    let mut by_service = BTreeMap::<String, Vec<Fault>>::new();
     for (entry, errors) in faults {
         by_service.entry(entry.spec.name.clone()).or_default().extend(errors);
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bulkhead_store::{Database, Owner, ReplicaSpec};
+use bulkhead_store::{Database, Owner, ReplicaSpec, StoreError};
 
 use super::Check;
-use crate::application::{database_file, select_of};
+use crate::application::{Fault, database_file, select_of};
 use crate::manifest::{Manifest, ServiceEntry};
 
 /// Of the databases that are there. What can't be opened, and what is of an earlier host, is not looked at.
@@ -38,9 +38,10 @@ fn of_service(
     find: &bulkhead_store::FindOwner<'_>,
 ) -> Check {
     let check = format!("replicas {name}");
-    let told = |error: &dyn std::fmt::Display| {
-        let otherwise = format!("see to it in {}:{}", manifest.path.display(), entry.line);
-        Check::told(&check, &error.to_string(), &otherwise)
+    let told = |error: &StoreError| {
+        let Fault { line, message } = Fault::of_database(entry, error);
+        let line = line.unwrap_or_else(|| entry.lines.of("replica"));
+        Check::told(&check, &message, &format!("see to it in {}:{line}", manifest.path.display()))
     };
     let mut refill = match database.stage_replicas(&entry.replicas, &entry.spec.grants.subscribes, find) {
         Ok(None) => return Check::ok(check, "are as the manifest declares them"),

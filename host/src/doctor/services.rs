@@ -4,7 +4,7 @@ use bulkhead_build::freshness;
 use bulkhead_store::Database;
 
 use super::Check;
-use crate::application::{database_file, faults};
+use crate::application::{Fault, database_file, faults};
 use crate::manifest::{Manifest, ServiceEntry, Source};
 
 /// The environment variables that the manifest names. A secret that is not set is none, which a service may be content with.
@@ -45,8 +45,9 @@ pub(super) fn components(manifest: &Manifest) -> Vec<Check> {
             continue;
         }
         match faults.get(name) {
-            Some(messages) => checks.extend(messages.iter().map(|message| {
-                let otherwise = format!("see to it in {}:{}", manifest.path.display(), entry.line);
+            Some(faults) => checks.extend(faults.iter().map(|Fault { line, message }| {
+                let line = line.unwrap_or(entry.line);
+                let otherwise = format!("see to it in {}:{line}", manifest.path.display());
                 Check::told(&check, message, &otherwise)
             })),
             None => checks.push(good(&check, name, entry)),

@@ -6,6 +6,8 @@ use bulkhead_runtime::DispatchError;
 use bulkhead_store::StoreError;
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 
+use crate::application::Fault;
+
 /// Why a version is not deployed, and the one before serves on; or what is missing where it serves: see [`DeployError::serves`].
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
@@ -89,5 +91,11 @@ impl DeployError {
 impl From<Vec<String>> for DeployError {
     fn from(wrong: Vec<String>) -> Self {
         Self::Refused(wrong)
+    }
+}
+
+impl From<Vec<Fault>> for DeployError {
+    fn from(wrong: Vec<Fault>) -> Self {
+        Self::Refused(Fault::messages(wrong))
     }
 }
