@@ -109,7 +109,9 @@ pub struct Application {
     lanes_max: usize,
     /// Held by the one check, rebuild, deploy or reload that runs: each holds lanes, or puts something in another's place.
     maintained: Mutex<()>,
-    /// Held while the release of a service is replaced: for a moment by a version that goes back, whatever else runs.
+    /// Held while the release of a service is replaced. One lock for all services, since each switch makes the next manifest, edges and routes
+    /// from the running ones. So a version that goes back waits for no deploy's compiling or rehearsal, but for its switch: while another
+    /// service's migrations run or its replicas change, for the whole pause (with `--allow-pause` up to `PAUSE_MAX`).
     switching: Mutex<()>,
     /// Migrations are ended as soon as it is set.
     stopping: Arc<AtomicBool>,

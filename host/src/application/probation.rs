@@ -1,8 +1,8 @@
 //! A new version that fails in its first seconds goes back by itself.
 //!
 //! The component of before is kept meanwhile, compiled and with its section of the manifest: nothing stands in its way, neither what the
-//! manifest's file has become nor another deploy that compiles. A reload that changes the section ends the probation, for the way back would
-//! undo it.
+//! manifest's file has become nor another deploy that compiles; for the switch of another it waits. A reload that changes the section ends
+//! the probation, for the way back would undo it.
 
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
