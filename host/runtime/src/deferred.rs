@@ -6,6 +6,8 @@
 //!
 //! What is due is a matter of the database's own time, which only goes forward (`store/src/timeline.rs`).
 
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -28,7 +30,7 @@ use crate::supervise::{self, Progress};
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often answers of idempotency keys are looked for that are too old.
 const SWEEP: Duration = Duration::from_secs(600);
-/// The wait after something failed for want of the disk or the lease.
+/// The wait after something failed for want of the disk or the lease, or was not committed.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a thread takes.
@@ -98,6 +100,8 @@ pub(crate) struct DeferredWork {
     /// By producer.
     sources: BTreeMap<String, Source>,
     stop: Arc<AtomicBool>,
+    /// A batch with units of work of this thread's was not committed: it waits before it tries them again.
+    undone: Arc<AtomicBool>,
     swept: Option<Instant>,
     /// The timer, or the parked event by its producer, that is being taken.
     taking: Option<Place>,
@@ -122,8 +126,8 @@ impl DeferredWork {
         sources: BTreeMap<String, Source>,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        let (swept, taking, panicked) = (None, None, None);
-        Self { deferred, runner, inbox, sources, stop, swept, taking, panicked }
+        let (undone, swept, taking, panicked) = (Arc::default(), None, None, None);
+        Self { deferred, runner, inbox, sources, stop, undone, swept, taking, panicked }
     }
 
     /// Takes what is due of one kind until it is told to stop.
@@ -142,15 +146,18 @@ impl DeferredWork {
             self.runner.commit_carried();
             self.runner.run_again_alone();
             progress.made();
-            let wait = match taken {
-                Ok(wait) => wait.map_or(WAIT_MAX, |wait| wait.min(WAIT_MAX)),
+            match taken {
+                Ok(wait) => {
+                    let wait = wait.map_or(WAIT_MAX, |wait| wait.min(WAIT_MAX));
+                    let _ = self.deferred.of(kind).woken.recv_timeout(wait);
+                }
                 Err(error) => {
                     let why = error.to_string();
                     tracing::warn!(service = self.name(), what = kind.name(), why, "what is due waits");
-                    PAUSE
+                    // Whoever wakes it meanwhile, what failed is not tried at once.
+                    std::thread::sleep(PAUSE);
                 }
-            };
-            let _ = self.deferred.of(kind).woken.recv_timeout(wait);
+            }
         }
     }
 
@@ -187,10 +194,13 @@ impl DeferredWork {
         let now = self.runner.time();
         let written = loop {
             self.runner.begin();
-            let written = self.runner.write(|unit| unit.forget_old_answers(now), Settle::new(|_| {}), false);
+            let settle = self.settle(None);
+            let written = self.runner.write(|unit| unit.forget_old_answers(now), settle, false);
             self.runner.commit_carried();
             self.runner.end();
-            if written != Written::Kept || self.stop.load(Ordering::Acquire) {
+            // What is not committed is there again, and would be without end while the disk is full.
+            let is_undone = self.undone.load(Ordering::Acquire);
+            if written != Written::Kept || is_undone || self.stop.load(Ordering::Acquire) {
                 break written;
             }
         };
@@ -204,6 +214,9 @@ impl DeferredWork {
         loop {
             if self.stop.load(Ordering::Acquire) {
                 return Ok(None);
+            }
+            if self.undone.swap(false, Ordering::AcqRel) {
+                return Err(StatementError::Other("what was taken was not committed".into()));
             }
             let Look { found, wait } = self.take_some(kind)?;
             if !found {
@@ -390,12 +403,13 @@ impl DeferredWork {
 
     /// What is told when it is durable or lost: whatever it is, there is something to look at again.
     fn settle(&self, delivered: Option<Arc<Edge>>) -> Settle {
-        let deferred = Arc::clone(&self.deferred);
+        let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
         Settle::new(move |kept| {
             if let Some(edge) = delivered.filter(|_| kept) {
                 edge.counts.delivered.fetch_add(1, Ordering::Relaxed);
             }
             if !kept {
+                undone.store(true, Ordering::Release);
                 deferred.wake();
             }
         })
@@ -403,8 +417,13 @@ impl DeferredWork {
 
     /// What is told when a timer was parked: the other thread has one more to look after.
     fn settle_parked(&self) -> Settle {
-        let deferred = Arc::clone(&self.deferred);
-        Settle::new(move |_| deferred.wake())
+        let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
+        Settle::new(move |kept| {
+            if !kept {
+                undone.store(true, Ordering::Release);
+            }
+            deferred.wake();
+        })
     }
 }
 

@@ -106,7 +106,8 @@ impl Runner {
     }
 
     /// Ends the unit of work that is open (or opens one): `mark` writes what marks the event as taken or parked, and says whether it was
-    /// where its caller believed. `more` is true where the caller has further work at hand.
+    /// where its caller believed. `more` is true where the caller has further work at hand. `settle` is told what becomes of the batch
+    /// where the unit of work is kept, and nothing where it is not: what is returned says so.
     pub(crate) fn write(
         &mut self,
         mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
@@ -119,9 +120,13 @@ impl Runner {
                 supervise::point("write");
                 mark(unit)
             }
-            Err(error) => return Written::Unavailable(error.to_string()),
+            Err(error) => {
+                settle.disarm();
+                return Written::Unavailable(error.to_string());
+            }
         };
         let Some(unit) = self.take_unit() else {
+            settle.disarm();
             return Written::Unavailable("the unit of work could not be joined".into());
         };
         let keep = matches!(marked, Ok(true));
@@ -136,6 +141,7 @@ impl Runner {
         if written == Written::Kept {
             self.join_batch(lease, Member::Event(settle), more);
         } else {
+            settle.disarm();
             self.instance = None;
             if let Ended::Lost { neighbours, .. } = ended {
                 self.recover(lease, neighbours);
@@ -194,4 +200,39 @@ fn backoff(surroundings: &Surroundings, attempts: u32) -> Duration {
     surroundings.random.fill(&mut chance);
     let [chance] = chance;
     doubled / 2 + doubled.mul_f64(f64::from(chance) / 510.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use bulkhead_store::StatementError;
+
+    use super::Written;
+    use crate::hold::Settle;
+    use crate::trial::Trial;
+
+    /// What is told of a unit of work whose mark says this, and what its writer is given.
+    fn told(trial: &Trial, marked: Result<bool, StatementError>) -> (Written, Vec<bool>) {
+        let (tell, told) = flume::unbounded();
+        let mut runner = trial.consumer.runner();
+        let settle = Settle::new(move |kept| tell.send(kept).unwrap());
+        let written = runner.write(|_| marked, settle, false);
+        runner.commit_carried();
+        (written, told.drain().collect())
+    }
+
+    #[test]
+    fn unit_of_work_that_joins_no_batch_is_told_of_by_what_is_returned_alone() {
+        let trial = Trial::new(Duration::from_millis(1));
+        assert_eq!(told(&trial, Ok(true)), (Written::Kept, vec![true]));
+        assert_eq!(told(&trial, Ok(false)), (Written::Moved, vec![]));
+        let failed = StatementError::Other("no".into());
+        assert_eq!(told(&trial, Err(failed)), (Written::Failed("no".into()), vec![]));
+        let writer = &trial.consumer.database().unwrap().writer;
+        let lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
+        let (written, told) = told(&trial, Ok(true));
+        assert!(matches!(written, Written::Unavailable(_)) && told.is_empty(), "{written:?}");
+        drop(lease);
+    }
 }

@@ -40,6 +40,8 @@ pub struct Edge {
     applied: watch::Sender<i64>,
     /// The lane's memory of its position, or of what is parked, may be wrong.
     stale: AtomicBool,
+    /// A batch with units of work of the lane's was not committed: the lane waits before it tries them again.
+    undone: AtomicBool,
     /// There are parked events or dead letters, or were since the host started.
     troubled: Arc<AtomicBool>,
     /// Why the lane stands still for good.
@@ -60,6 +62,7 @@ impl Edge {
             counts: Arc::default(),
             applied: watch::Sender::new(0),
             stale: AtomicBool::new(false),
+            undone: AtomicBool::new(false),
             troubled: Arc::default(),
             stopped: Mutex::default(),
             hold_at: AtomicI64::new(i64::MAX),
@@ -145,6 +148,16 @@ impl Edge {
 
     pub(crate) fn take_stale(&self) -> bool {
         self.stale.swap(false, Ordering::AcqRel)
+    }
+
+    /// A batch with units of work of the lane's was not committed, or nobody can tell.
+    pub(crate) fn note_undone(&self) {
+        self.undone.store(true, Ordering::Release);
+        self.refresh();
+    }
+
+    pub(crate) fn take_undone(&self) -> bool {
+        self.undone.swap(false, Ordering::AcqRel)
     }
 
     /// Everything up to `sequence` is taken, durably.

@@ -48,6 +48,11 @@ impl Settle {
             tell(effect);
         }
     }
+
+    /// Tells nothing: its unit of work joined no batch, and its caller knows.
+    pub(crate) fn disarm(mut self) {
+        self.0 = None;
+    }
 }
 
 impl Drop for Settle {

@@ -27,7 +27,11 @@ use crate::instance::NotTaken;
 use crate::runner::Runner;
 use crate::supervise::{self, Progress};
 
-/// How long a lane waits before it tries again what failed for want of the disk or the lease.
+#[cfg(test)]
+mod tests;
+
+/// How long a lane waits before it tries again what failed for want of the disk or the lease, or was not committed: while the disk is full
+/// each attempt runs the handler, and its calls to other services.
 const PAUSE: Duration = Duration::from_millis(100);
 /// What an event is told that waits behind another of its subject.
 const BEHIND: &str = "an earlier event of its subject is parked";
@@ -163,6 +167,7 @@ impl Lane {
     /// Takes all that there is.
     fn go(&mut self, progress: &Progress) -> Result<(), Halt> {
         loop {
+            self.look_for_undone()?;
             if self.edge.take_stale() {
                 self.begin()?;
             }
@@ -184,6 +189,7 @@ impl Lane {
                 self.runner.run_again_alone();
                 self.runner.end();
                 taken?;
+                self.look_for_undone()?;
                 if self.edge.applied() > self.started_at {
                     progress.made();
                 }
@@ -199,6 +205,14 @@ impl Lane {
         }
         self.runner.commit_carried();
         self.tell_applied();
+        Ok(())
+    }
+
+    /// Has the lane wait where events that it took were not committed.
+    fn look_for_undone(&self) -> Result<(), Halt> {
+        if self.edge.take_undone() {
+            return Err(Halt::Pause("events that it took were not committed".to_owned()));
+        }
         Ok(())
     }
 
@@ -499,7 +513,7 @@ impl Lane {
                 edge.set_applied(at);
                 edge.wake();
             } else {
-                edge.refresh();
+                edge.note_undone();
             }
         });
         let written =
@@ -537,7 +551,7 @@ fn delivered(edge: &Arc<Edge>, sequence: i64) -> Settle {
             edge.set_applied(sequence);
             edge.wake();
         } else {
-            edge.refresh();
+            edge.note_undone();
         }
     })
 }
@@ -553,7 +567,7 @@ fn settled(edge: &Arc<Edge>, deferred: &Arc<Deferred>, sequence: i64) -> Settle 
             deferred.wake();
             edge.wake();
         } else {
-            edge.refresh();
+            edge.note_undone();
         }
     })
 }

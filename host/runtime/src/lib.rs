@@ -43,6 +43,8 @@ mod runner;
 mod service;
 mod stepped;
 pub mod supervise;
+#[cfg(test)]
+mod trial;
 mod version;
 mod waits;
 mod worker;

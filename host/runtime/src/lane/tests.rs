@@ -1,0 +1,29 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::PAUSE;
+use crate::supervise::Progress;
+use crate::trial::{Trial, event};
+
+/// So many commits fail, one after the other.
+const FAILURES: u32 = 4;
+
+#[test]
+fn lane_waits_before_it_tries_again_what_was_not_committed() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (edge, mut lane) = trial.lane(vec![event(1, "maker.made", "a")]);
+    trial.fail_commits(FAILURES as usize);
+    let (stop, began) = (Arc::clone(&lane.stop), Instant::now());
+    let lane = thread::spawn(move || lane.run(&Progress::default()));
+    while edge.applied() < 1 {
+        thread::yield_now();
+    }
+    assert!(began.elapsed() >= PAUSE * FAILURES, "{:?}", began.elapsed());
+    stop.store(true, Ordering::Release);
+    edge.wake();
+    lane.join().unwrap();
+    assert_eq!(trial.commits.clear(), 0);
+    assert_eq!(trial.failures.load(Ordering::Acquire), FAILURES as usize + 1, "one attempt for each commit");
+}

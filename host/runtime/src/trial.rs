@@ -1,0 +1,178 @@
+//! For tests: a service without guest code, on a database of its own, whose commits fail when the test says so.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bulkhead_store::{
+    CommitFault, CommitFaults, Database, InboxReader, Logged, NewEvent, Settings, StatementError,
+    WriterOptions,
+};
+use bulkhead_types::limits::MEMORY_DEFAULT;
+use bulkhead_types::{Random, SystemClock};
+use tempfile::TempDir;
+
+use crate::cache::ComponentCache;
+use crate::component::{Compiled, Component};
+use crate::consumer::Consumer;
+use crate::deferred::{Deferred, DeferredWork};
+use crate::delivery::Written;
+use crate::edge::{Edge, EdgeSpec};
+use crate::engine::Engine;
+use crate::event_log::{EventLog, Waker};
+use crate::hold::Settle;
+use crate::lane::Lane;
+use crate::release::{Release, ServiceContext};
+use crate::service::{ServiceDatabase, ServiceSpec, Surroundings, queues};
+
+/// A component of nothing: it exports no handler, so each event for it is a dead letter.
+const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+/// Bytes that a database may have.
+const STORAGE: u64 = 1 << 30;
+
+/// A service.
+pub(crate) struct Trial {
+    pub(crate) consumer: Consumer,
+    pub(crate) commits: CommitFaults,
+    /// How often an event failed: each time a wait is chosen by chance.
+    pub(crate) failures: Arc<AtomicUsize>,
+    _folder: TempDir,
+}
+
+/// Counts how often it is asked.
+struct Counted(Arc<AtomicUsize>);
+
+impl Random for Counted {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        bytes.fill(0);
+    }
+}
+
+impl Trial {
+    /// One whose units of work wait for the lease no longer than `request_timeout`.
+    pub(crate) fn new(request_timeout: Duration) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::new(4, MEMORY_DEFAULT).unwrap();
+        let mut spec = ServiceSpec { name: "taker".into(), ..ServiceSpec::default() };
+        spec.limits.request_timeout = request_timeout;
+        let (commits, failures) = (CommitFaults::default(), Arc::<AtomicUsize>::default());
+        let surroundings = Arc::new(Surroundings {
+            clock: Box::new(SystemClock),
+            random: Box::new(Counted(Arc::clone(&failures))),
+            directory: Default::default(),
+            probe: None,
+        });
+        let cache = ComponentCache::existing(Path::new("/there/is/none"));
+        let compiled = Compiled::new(&engine, &cache, EMPTY).unwrap();
+        let component = Component::load(&engine, &compiled, &spec, &surroundings).unwrap();
+        let settings = Settings { path: folder.path().join("taker.db"), storage: STORAGE };
+        let database = Database::open(settings).unwrap();
+        database.migrate(&[], "now").unwrap();
+        let options = WriterOptions { faults: commits.clone(), ..WriterOptions::default() };
+        let database = ServiceDatabase::open_with(database, options, Arc::new(|_| {})).unwrap();
+        let (queues, _) = queues(&spec);
+        let release = Release {
+            component: Arc::new(component),
+            spec: Arc::new(spec),
+            database: Some(Arc::new(database)),
+            probation: None,
+        };
+        let context = ServiceContext::new(release, surroundings);
+        let consumer = Consumer::new(engine, context, queues);
+        Self { consumer, commits, failures, _folder: folder }
+    }
+
+    /// Has the next commits fail.
+    pub(crate) fn fail_commits(&self, count: usize) {
+        (0..count).for_each(|_| self.commits.plan(CommitFault::BeforeDurable));
+    }
+
+    pub(crate) fn inbox(&self) -> InboxReader {
+        self.consumer.inbox().unwrap()
+    }
+
+    /// Sets a timer that is due.
+    pub(crate) fn set_timer(&self, id: &str) {
+        let event = NewEvent { id, kind: "taker.rung", subject: "a", time: "now", trace_id: "t", data: "{}" };
+        let mut runner = self.consumer.runner();
+        let set = |unit: &mut bulkhead_store::UnitOfWork<_>| {
+            unit.schedule(&event, Duration::ZERO)
+                .map(|()| true)
+                .map_err(|error| StatementError::Other(error.to_string()))
+        };
+        assert_eq!(runner.write(set, Settle::new(|_| {}), false), Written::Kept);
+    }
+
+    /// The timers that are due, by their places.
+    pub(crate) fn due_timers(&self, inbox: &mut InboxReader) -> Vec<i64> {
+        let now = self.consumer.runner().time();
+        let (timers, _) = inbox.due_timers(now, 64).unwrap();
+        timers.into_iter().map(|timer| timer.sequence).collect()
+    }
+
+    /// What it takes later.
+    pub(crate) fn deferred(&self) -> DeferredWork {
+        DeferredWork::new(
+            Arc::new(Deferred::default()),
+            self.consumer.runner(),
+            self.inbox(),
+            Default::default(),
+            Arc::default(),
+        )
+    }
+
+    /// The lane of an edge that leads to it, with these events in the log.
+    pub(crate) fn lane(&self, events: Vec<Logged>) -> (Arc<Edge>, Lane) {
+        let spec = EdgeSpec {
+            producer: "maker".into(),
+            consumer: "taker".into(),
+            types: ["maker.made".to_owned()].into(),
+            replicas: Vec::new(),
+        };
+        let edge = Arc::new(Edge::new(spec));
+        let lane = Lane::new(
+            Arc::clone(&edge),
+            Box::new(List(events)),
+            self.consumer.runner(),
+            self.inbox(),
+            Arc::default(),
+            Arc::default(),
+        );
+        (edge, lane)
+    }
+}
+
+/// An event of the producer's log.
+pub(crate) fn event(sequence: i64, kind: &str, subject: &str) -> Logged {
+    Logged {
+        sequence,
+        id: format!("e{sequence}"),
+        kind: kind.into(),
+        subject: subject.into(),
+        time: "now".into(),
+        trace_id: "t".into(),
+        data: "{}".into(),
+    }
+}
+
+/// A log that does not grow.
+struct List(Vec<Logged>);
+
+impl EventLog for List {
+    fn id(&self) -> &str {
+        "list"
+    }
+
+    fn read(&mut self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
+        let events = self.0.iter().filter(|event| event.sequence >= sequence);
+        Ok(events.take(count as usize).cloned().collect())
+    }
+
+    fn has_later(&mut self, _: &str, _: [&str; 2], _: (i64, i64)) -> Result<bool, StatementError> {
+        Ok(false)
+    }
+
+    fn follow(&self, _: Waker) {}
+}
