@@ -270,6 +270,8 @@ impl DeferredWork {
         Ok(Look { found: true, wait: None })
     }
 
+    /// Its unit of work is carried, and never handed to one who waits: the next look is to see it, and so it is committed by
+    /// [`Self::try_parked`].
     fn try_again(&mut self, row: &Parked) -> Result<(), StatementError> {
         let name = self.name().to_owned();
         let own = row.producer == name;
@@ -331,7 +333,7 @@ impl DeferredWork {
                 let written = self.runner.write(
                     |unit| Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?)),
                     settle,
-                    false,
+                    true,
                 );
                 match written {
                     Written::Kept | Written::Moved => return Ok(()),
@@ -377,7 +379,7 @@ impl DeferredWork {
                 Ok(there)
             },
             settle,
-            false,
+            true,
         );
         finished(written)
     }

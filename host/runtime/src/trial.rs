@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bulkhead_store::{
-    CommitFault, CommitFaults, Database, InboxReader, Logged, NewEvent, Settings, StatementError,
-    WriterOptions,
+    CommitFault, CommitFaults, Database, InboxReader, Logged, NewEvent, Parked, Settings, StatementError,
+    UnitOfWork, WriterOptions,
 };
 use bulkhead_types::limits::MEMORY_DEFAULT;
 use bulkhead_types::{Random, SystemClock};
@@ -16,12 +16,13 @@ use tempfile::TempDir;
 use crate::cache::ComponentCache;
 use crate::component::{Compiled, Component};
 use crate::consumer::Consumer;
-use crate::deferred::{Deferred, DeferredWork};
-use crate::delivery::Written;
+use crate::deferred::{Deferred, DeferredWork, Source};
+use crate::delivery::{Written, parked};
 use crate::edge::{Edge, EdgeSpec};
 use crate::engine::Engine;
 use crate::event_log::{EventLog, Waker};
-use crate::hold::Settle;
+use crate::hold::{Member, Settle};
+use crate::instance::NotTaken;
 use crate::lane::Lane;
 use crate::release::{Release, ServiceContext};
 use crate::service::{ServiceDatabase, ServiceSpec, Surroundings, queues};
@@ -96,13 +97,26 @@ impl Trial {
     /// Sets a timer that is due.
     pub(crate) fn set_timer(&self, id: &str) {
         let event = NewEvent { id, kind: "taker.rung", subject: "a", time: "now", trace_id: "t", data: "{}" };
+        self.write(|unit| {
+            unit.schedule(&event, Duration::ZERO).map_err(|error| StatementError::Other(error.to_string()))
+        });
+    }
+
+    /// Parks an event of the producer's that is due.
+    pub(crate) fn park(&self, event: &Logged) {
+        let why = NotTaken::Retry("no".into());
+        let row = parked(&self.consumer.runner(), event, "maker", 1, &why);
+        let row = Parked { next: Duration::ZERO, ..row };
+        self.write(|unit| unit.park(&row));
+    }
+
+    /// Runs a unit of work: it is durable when this returns.
+    pub(crate) fn write(&self, work: impl FnOnce(&mut UnitOfWork<Member>) -> Result<(), StatementError>) {
+        let (tell, told) = flume::bounded(1);
+        let settle = Settle::new(move |kept| tell.send(kept).unwrap());
         let mut runner = self.consumer.runner();
-        let set = |unit: &mut bulkhead_store::UnitOfWork<_>| {
-            unit.schedule(&event, Duration::ZERO)
-                .map(|()| true)
-                .map_err(|error| StatementError::Other(error.to_string()))
-        };
-        assert_eq!(runner.write(set, Settle::new(|_| {}), false), Written::Kept);
+        assert_eq!(runner.write(|unit| work(unit).map(|()| true), settle, false), Written::Kept);
+        assert!(told.recv().unwrap());
     }
 
     /// The timers that are due, by their places.
@@ -112,26 +126,21 @@ impl Trial {
         timers.into_iter().map(|timer| timer.sequence).collect()
     }
 
-    /// What it takes later.
-    pub(crate) fn deferred(&self) -> DeferredWork {
+    /// What it takes later, with these events in the producer's log.
+    pub(crate) fn deferred(&self, events: Vec<Logged>) -> DeferredWork {
+        let source: Source = (Arc::new(edge()), Box::new(List(events)));
         DeferredWork::new(
             Arc::new(Deferred::default()),
             self.consumer.runner(),
             self.inbox(),
-            Default::default(),
+            [("maker".to_owned(), source)].into(),
             Arc::default(),
         )
     }
 
     /// The lane of an edge that leads to it, with these events in the log.
     pub(crate) fn lane(&self, events: Vec<Logged>) -> (Arc<Edge>, Lane) {
-        let spec = EdgeSpec {
-            producer: "maker".into(),
-            consumer: "taker".into(),
-            types: ["maker.made".to_owned()].into(),
-            replicas: Vec::new(),
-        };
-        let edge = Arc::new(Edge::new(spec));
+        let edge = Arc::new(edge());
         let lane = Lane::new(
             Arc::clone(&edge),
             Box::new(List(events)),
@@ -142,6 +151,16 @@ impl Trial {
         );
         (edge, lane)
     }
+}
+
+/// The edge that leads to it.
+fn edge() -> Edge {
+    Edge::new(EdgeSpec {
+        producer: "maker".into(),
+        consumer: "taker".into(),
+        types: ["maker.made".to_owned()].into(),
+        replicas: Vec::new(),
+    })
 }
 
 /// An event of the producer's log.

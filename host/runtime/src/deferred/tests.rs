@@ -1,11 +1,12 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{DeferredWork, Kind, PAUSE};
+use crate::hold::commit;
 use crate::supervise::Progress;
-use crate::trial::Trial;
+use crate::trial::{Trial, event};
 
 /// So many commits fail, one after the other, or so many attempts.
 const FAILURES: u32 = 4;
@@ -27,7 +28,7 @@ fn timer_whose_commit_fails_waits_before_it_is_tried_again() {
     trial.set_timer("one");
     trial.fail_commits(FAILURES as usize);
     let began = Instant::now();
-    let (thread, end) = timers(trial.deferred());
+    let (thread, end) = timers(trial.deferred(Vec::new()));
     let mut inbox = trial.inbox();
     while !trial.due_timers(&mut inbox).is_empty() {
         thread::yield_now();
@@ -45,7 +46,7 @@ fn timer_for_which_the_lease_is_not_to_be_had_waits_before_it_is_tried_again() {
     let writer = Arc::clone(&trial.consumer.database().unwrap().writer);
     let lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
     let began = Instant::now();
-    let (thread, end) = timers(trial.deferred());
+    let (thread, end) = timers(trial.deferred(Vec::new()));
     while trial.failures.load(Ordering::Acquire) <= FAILURES as usize {
         thread::yield_now();
     }
@@ -53,4 +54,56 @@ fn timer_for_which_the_lease_is_not_to_be_had_waits_before_it_is_tried_again() {
     end();
     thread.join().unwrap();
     drop(lease);
+}
+
+/// Has another thread want the lease, again and again, while `work` is done.
+fn beside_a_rival(trial: &Trial, work: impl FnOnce()) {
+    let writer = Arc::clone(&trial.consumer.database().unwrap().writer);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                let mut lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
+                // A batch that was handed over stays open for a while.
+                thread::yield_now();
+                assert!(commit(&mut lease).is_empty());
+            }
+        });
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        done.store(true, Ordering::Release);
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+#[test]
+fn timer_that_was_taken_is_not_due_for_the_next_look_whoever_waits_for_the_lease() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (mut work, mut inbox) = (trial.deferred(Vec::new()), trial.inbox());
+    beside_a_rival(&trial, || {
+        for n in 0..100 {
+            trial.set_timer(&format!("t{n}"));
+            assert!(work.take_some(Kind::Timers).unwrap().found);
+            assert_eq!(trial.due_timers(&mut inbox), [0; 0], "timer {n}");
+        }
+    });
+}
+
+#[test]
+fn parked_event_that_was_tried_is_not_due_for_the_next_look_whoever_waits_for_the_lease() {
+    let trial = Trial::new(Duration::from_secs(60));
+    // Of the producer's events the one is passed over by now, and the other is no longer in the log.
+    let passed = event(1, "maker.gone", "a");
+    let (mut work, inbox) = (trial.deferred(vec![passed.clone()]), trial.inbox());
+    beside_a_rival(&trial, || {
+        for n in 0..50 {
+            for event in [passed.clone(), event(2 + n, "maker.made", "b")] {
+                trial.park(&event);
+                assert!(work.take_some(Kind::Parked).unwrap().found);
+                let (due, _) = inbox.next_parked(trial.consumer.runner().time()).unwrap();
+                assert_eq!(due, None, "{} in round {n}", event.kind);
+            }
+        }
+    });
 }

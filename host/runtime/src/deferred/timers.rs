@@ -14,21 +14,22 @@ impl DeferredWork {
     pub(super) fn take_timers(&mut self) -> Result<Look, StatementError> {
         let now = self.runner.time();
         let (timers, next) = self.inbox.due_timers(now, TIMERS_AT_A_TIME)?;
-        let count = timers.len();
-        for (place, timer) in timers.iter().enumerate() {
+        let found = !timers.is_empty();
+        for timer in &timers {
             self.taking = Some((None, timer.sequence));
             self.runner.begin();
-            let taken = self.take_timer(timer, place + 1 < count);
+            let taken = self.take_timer(timer);
             self.runner.run_again_alone();
             self.runner.end();
             self.taking = None;
             taken?;
         }
         self.runner.commit_carried();
-        Ok(Look { found: count > 0, wait: next.map(|next| next.saturating_sub(now)) })
+        Ok(Look { found, wait: next.map(|next| next.saturating_sub(now)) })
     }
 
-    fn take_timer(&mut self, timer: &Logged, more: bool) -> Result<(), StatementError> {
+    /// Its unit of work is carried, and never handed to one who waits: the look that follows is to see it, and so it is committed here.
+    fn take_timer(&mut self, timer: &Logged) -> Result<(), StatementError> {
         let name = self.name().to_owned();
         let delivery =
             Delivery { event: timer, producer: &name, attempt: 1, handled: true, replicas: Vec::new() };
@@ -39,7 +40,7 @@ impl DeferredWork {
         let why = match delivered {
             Ok(()) => {
                 let settle = self.settle(None);
-                match self.runner.write(|unit| unit.take_timer(timer.sequence, false), settle, more) {
+                match self.runner.write(|unit| unit.take_timer(timer.sequence, false), settle, true) {
                     Written::Kept | Written::Moved => return Ok(()),
                     Written::Unavailable(why) => return Err(StatementError::Other(why)),
                     Written::Failed(why) => NotTaken::Retry(why),
@@ -56,7 +57,7 @@ impl DeferredWork {
                 unit.mark_timer_parked(timer.sequence)
             },
             settle,
-            false,
+            true,
         );
         finished(written)
     }
