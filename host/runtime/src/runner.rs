@@ -124,6 +124,7 @@ impl Runner {
                     self.tell(&job, failure);
                 }
                 (job.reply)(outcome);
+                self.commit_carried_when_due();
                 return;
             }
         }
@@ -138,8 +139,7 @@ impl Runner {
             other => {
                 self.parts.hold = other;
                 (job.reply)(run.outcome);
-                let lost = self.parts.hold.commit_carried_when_due();
-                self.parts.lost.extend(lost);
+                self.commit_carried_when_due();
             }
         }
     }
@@ -222,6 +222,13 @@ impl Runner {
         let lost = self.parts.hold.commit_carried();
         self.parts.lost.extend(lost);
         self.recover_lost();
+    }
+
+    /// Commits what is carried if it is due: behind each job, also one that no handler was run for. Those that lost their batch are run again
+    /// by [`Self::recover_lost`].
+    pub(crate) fn commit_carried_when_due(&mut self) {
+        let lost = self.parts.hold.commit_carried_when_due();
+        self.parts.lost.extend(lost);
     }
 
     /// Runs the jobs that are to be run again by themselves.

@@ -3,16 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulkhead_store::{
     CommitFault, CommitFaults, Database, InboxReader, Logged, NewEvent, Parked, Settings, StatementError,
     UnitOfWork, WriterOptions,
 };
-use bulkhead_types::limits::MEMORY_DEFAULT;
+use bulkhead_types::limits::{BATCH_AGE_MAX, MEMORY_DEFAULT};
 use bulkhead_types::{Random, SystemClock};
+use flume::Receiver;
 use tempfile::TempDir;
 
+use crate::bindings::bulkhead::service::types::Request;
 use crate::cache::ComponentCache;
 use crate::component::{Compiled, Component};
 use crate::consumer::Consumer;
@@ -23,9 +25,12 @@ use crate::engine::Engine;
 use crate::event_log::{EventLog, Waker};
 use crate::hold::{Member, Settle};
 use crate::instance::NotTaken;
+use crate::job::{Job, Outcome};
 use crate::lane::Lane;
 use crate::release::{Release, ServiceContext};
+use crate::runner::Runner;
 use crate::service::{ServiceDatabase, ServiceSpec, Surroundings, queues};
+use crate::waits::Waited;
 
 /// A component of nothing: it exports no handler, so each event for it is a dead letter.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -110,6 +115,24 @@ impl Trial {
         self.write(|unit| unit.park(&row));
     }
 
+    /// A thread's runner that carries a batch which is due, and the place where it is told that the batch is durable.
+    pub(crate) fn carrying(&self) -> (Runner, Receiver<bool>) {
+        loop {
+            let (tell, told) = flume::unbounded();
+            let mut runner = self.consumer.runner();
+            let settle = Settle::new(move |kept| tell.send(kept).unwrap());
+            let opened = Instant::now();
+            assert_eq!(runner.write(|_| Ok(true), settle, true), Written::Kept);
+            // On a busy machine it may have been due at once, and was committed.
+            if runner.carries() {
+                while opened.elapsed() <= 2 * BATCH_AGE_MAX {
+                    std::thread::yield_now();
+                }
+                return (runner, told);
+            }
+        }
+    }
+
     /// Runs a unit of work: it is durable when this returns.
     pub(crate) fn write(&self, work: impl FnOnce(&mut UnitOfWork<Member>) -> Result<(), StatementError>) {
         let (tell, told) = flume::bounded(1);
@@ -174,6 +197,32 @@ pub(crate) fn event(sequence: i64, kind: &str, subject: &str) -> Logged {
         trace_id: "t".into(),
         data: "{}".into(),
     }
+}
+
+/// A POST of nobody's, and where its outcome comes.
+pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcome>) {
+    let (tell, told) = flume::unbounded();
+    let request = Request {
+        method: "POST".into(),
+        route: "/taker/...".into(),
+        path: "/taker/things".into(),
+        query: None,
+        headers: Vec::new(),
+        body: Vec::new(),
+        principal: None,
+        peer: String::new(),
+        caller: None,
+        trace_id: "t".into(),
+    };
+    let job = Job {
+        request,
+        deadline,
+        reply: Box::new(move |outcome| tell.send(outcome).unwrap()),
+        again: false,
+        idempotency_key: key.map(str::to_owned),
+        waited: Waited::default(),
+    };
+    (job, told)
 }
 
 /// A log that does not grow.

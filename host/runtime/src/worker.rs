@@ -33,12 +33,13 @@ impl Worker {
             if self.runner.begin_until(Some(job.deadline)) && Instant::now() < job.deadline {
                 supervise::point("turn");
                 self.runner.run_job(job, || !self.queue.is_empty());
-                self.runner.recover_lost();
             } else {
                 let release = &self.runner.release;
                 diagnosis::tell_of_late_job(&release.component, &release.spec, &job.request);
                 (job.reply)(Err(Failure::Deadline));
+                self.runner.commit_carried_when_due();
             }
+            self.runner.recover_lost();
             self.runner.end();
         }
     }
@@ -69,5 +70,60 @@ impl Worker {
             }
             self.runner.commit_carried();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
+    use bulkhead_store::{KeptAnswer, RequestKey};
+    use prometheus_client::metrics::histogram::Histogram;
+
+    use super::Worker;
+    use crate::job::Failure;
+    use crate::service::Work;
+    use crate::supervise::Progress;
+    use crate::trial::{Trial, job};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn wait() -> Histogram {
+        Histogram::new([1.0])
+    }
+
+    #[test]
+    fn batch_that_is_due_is_committed_behind_a_job_whose_answer_was_kept() {
+        let trial = Trial::new(LONG);
+        let database = Arc::clone(&trial.consumer.database().unwrap().database);
+        let other = RequestKey::new(&database, ("", ""), "key", &[b"another request"]);
+        trial.write(|unit| {
+            let now = unit.time();
+            unit.remember(&other, &KeptAnswer::none(0, Vec::new()), now).map(drop)
+        });
+        let (mut runner, durable) = trial.carrying();
+        let (job, outcome) = job(Instant::now() + LONG, Some("key"));
+        runner.run_job(job, || true);
+        assert_eq!(outcome.recv().unwrap().unwrap_err(), Failure::KeyReused);
+        assert_eq!(durable.try_recv(), Ok(true));
+    }
+
+    #[test]
+    fn batch_that_is_due_is_committed_behind_a_job_that_is_late() {
+        let trial = Trial::new(LONG);
+        let (runner, durable) = trial.carrying();
+        let (to, queue) = flume::unbounded();
+        let (first, _first) = job(Instant::now(), None);
+        let (mut second, _) = job(Instant::now(), None);
+        let committed = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&committed);
+        second.reply = Box::new(move |_| seen.store(durable.try_recv() == Ok(true), Ordering::Release));
+        for work in [Work::Job(first, Instant::now()), Work::Job(second, Instant::now()), Work::Stop] {
+            to.send(work).unwrap();
+        }
+        Worker::new(runner, queue, wait()).run(&Progress::default());
+        assert!(committed.load(Ordering::Acquire), "before the next job");
     }
 }
