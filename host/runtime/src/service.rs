@@ -396,15 +396,15 @@ impl Service {
                 let wait = queues.waits.of(kind).clone();
                 let name = format!("{}-{}-{number}", context.name, kind.name());
                 stops.push(sender.clone());
-                // What a worker holds is its runner's, and goes with it.
-                let work = move |(): &mut (), progress: &Progress| {
+                // What a worker holds is its runner's, and goes with it; that it was told to stop does not.
+                let work = move |stopped: &mut bool, progress: &Progress| {
                     if kind == Kind::Compute {
                         give_way();
                     }
                     let runner = Runner::new(engine.clone(), Arc::clone(&context));
-                    Worker::new(runner, queue.clone(), wait.clone()).run(progress);
+                    Worker::new(runner, queue.clone(), wait.clone(), stopped).run(progress);
                 };
-                workers.push(supervise::spawn(name, &queues.stopping, (), work, |(), _| {})?);
+                workers.push(supervise::spawn(name, &queues.stopping, false, work, |_, _| {})?);
             }
         }
         let consumer = Consumer::new(engine.clone(), context, queues.clone());

@@ -11,17 +11,18 @@ use crate::runner::Runner;
 use crate::service::Work;
 use crate::supervise::{self, Progress};
 
-pub(crate) struct Worker {
+pub(crate) struct Worker<'s> {
     runner: Runner,
     queue: Receiver<Work>,
     /// How long jobs have stood in it.
     wait: Histogram,
-    stopped: bool,
+    /// It took its [`Work::Stop`]: outlives a panic, for there is no second one.
+    stopped: &'s mut bool,
 }
 
-impl Worker {
-    pub(crate) fn new(runner: Runner, queue: Receiver<Work>, wait: Histogram) -> Self {
-        Self { runner, queue, wait, stopped: false }
+impl<'s> Worker<'s> {
+    pub(crate) fn new(runner: Runner, queue: Receiver<Work>, wait: Histogram, stopped: &'s mut bool) -> Self {
+        Self { runner, queue, wait, stopped }
     }
 
     /// Takes jobs until it is told to stop.
@@ -50,7 +51,7 @@ impl Worker {
             if let Some(job) = self.runner.next_again() {
                 return Some(job);
             }
-            if self.stopped {
+            if *self.stopped {
                 return None;
             }
             let work = if self.runner.carries() {
@@ -65,7 +66,7 @@ impl Worker {
                     job.waited.tell(waited);
                     return Some(job);
                 }
-                Some(Work::Stop) => self.stopped = true,
+                Some(Work::Stop) => *self.stopped = true,
                 None => {}
             }
             self.runner.commit_carried();
@@ -75,6 +76,7 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::{Duration, Instant};
@@ -83,6 +85,7 @@ mod tests {
     use prometheus_client::metrics::histogram::Histogram;
 
     use super::Worker;
+    use crate::hold::Settle;
     use crate::job::Failure;
     use crate::service::Work;
     use crate::supervise::Progress;
@@ -123,7 +126,28 @@ mod tests {
         for work in [Work::Job(first, Instant::now()), Work::Job(second, Instant::now()), Work::Stop] {
             to.send(work).unwrap();
         }
-        Worker::new(runner, queue, wait()).run(&Progress::default());
+        Worker::new(runner, queue, wait(), &mut false).run(&Progress::default());
         assert!(committed.load(Ordering::Acquire), "before the next job");
+    }
+
+    #[test]
+    fn worker_that_panics_behind_its_stop_waits_for_no_second_one() {
+        let trial = Trial::new(LONG);
+        let mut runner = trial.consumer.runner();
+        let mark = |_: &mut bulkhead_store::UnitOfWork<_>| Ok(true);
+        // On a busy machine the batch may be due at once, and its commit panics here.
+        while !runner.carries() {
+            let settle = Settle::new(|_| panic!("told to"));
+            drop(catch_unwind(AssertUnwindSafe(|| runner.write(mark, settle, true))));
+        }
+        let (to, queue) = flume::unbounded();
+        to.send(Work::Stop).unwrap();
+        let mut stopped = false;
+        let worker = Worker::new(runner, queue, wait(), &mut stopped);
+        assert!(catch_unwind(AssertUnwindSafe(|| worker.run(&Progress::default()))).is_err());
+        assert!(stopped);
+        // As it is restarted: the queue is empty, and nobody closes it.
+        let (_to, queue) = flume::unbounded();
+        Worker::new(trial.consumer.runner(), queue, wait(), &mut stopped).run(&Progress::default());
     }
 }
