@@ -9,7 +9,7 @@ use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_
 
 use crate::bindings::bulkhead::service::types::Event;
 use crate::diagnosis::own_words;
-use crate::hold::{Hold, Member, Settle};
+use crate::hold::{Hold, Member, Pending, Settle};
 use crate::instance::NotTaken;
 use crate::runner::Runner;
 use crate::service::Surroundings;
@@ -139,7 +139,7 @@ impl Runner {
             (Ok(true), _) => Written::Kept,
         };
         if written == Written::Kept {
-            self.join_batch(lease, Member::Event(settle), more);
+            self.join_batch(lease, Member::Event(settle, Pending::new(&self.context)), more);
         } else {
             settle.disarm();
             self.instance = None;

@@ -1,13 +1,14 @@
 //! What a worker holds of its service's writer lease, and the members that it answers when the batch is durable.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{Commit, Ended, Fate, Lease, StatementError, UnitOfWork, Writer};
 
 use crate::diagnosis;
 use crate::job::{Failure, Job, Outcome};
-use crate::release::Release;
+use crate::release::{Release, ServiceContext};
 
 /// Whose unit of work is in the open batch.
 #[expect(clippy::large_enum_variant, reason = "as in a queue, nearly all are requests")]
@@ -16,7 +17,29 @@ pub(crate) enum Member {
     Request(RequestMember),
     /// An event, or what the host itself writes: it is not run again when the batch is lost, since its lane goes back to the position
     /// that is durable. Told whether it is.
-    Event(Settle),
+    Event(Settle, Pending),
+}
+
+/// A member's unit of work that is not durable. One that is dropped so is gone, or may be: instances may remember what never happened, and
+/// are retired.
+pub(crate) struct Pending(Option<Arc<ServiceContext>>);
+
+impl Pending {
+    pub(crate) fn new(context: &Arc<ServiceContext>) -> Self {
+        Self(Some(Arc::clone(context)))
+    }
+
+    fn durable(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(context) = self.0.take() {
+            context.lost.fetch_add(1, Ordering::AcqRel);
+        }
+    }
 }
 
 /// What became of a unit of work of the host's own.
@@ -70,14 +93,21 @@ pub(crate) struct RequestMember {
     pub(crate) calls: Calls,
     /// What it was run on.
     pub(crate) release: Arc<Release>,
+    pub(crate) pending: Pending,
 }
 
 impl Member {
     /// It is durable.
     fn answer(self) {
         match self {
-            Self::Request(member) => (member.job.reply)(member.outcome),
-            Self::Event(settle) => settle.tell(Effect::Durable),
+            Self::Request(member) => {
+                member.pending.durable();
+                (member.job.reply)(member.outcome);
+            }
+            Self::Event(settle, pending) => {
+                pending.durable();
+                settle.tell(Effect::Durable);
+            }
         }
     }
 
@@ -85,14 +115,19 @@ impl Member {
     pub(crate) fn fail(self, failure: Failure) {
         match self {
             Self::Request(member) => {
+                // Before its client can ask for something else.
+                drop(member.pending);
                 let Release { component, spec, .. } = &*member.release;
                 diagnosis::tell_of_request(component, spec, &member.job.request, &failure, None);
                 (member.job.reply)(Err(failure));
             }
-            Self::Event(settle) => settle.tell(match failure {
-                Failure::OutcomeUnknown(_) => Effect::Unknown,
-                _ => Effect::Undone,
-            }),
+            Self::Event(settle, pending) => {
+                drop(pending);
+                settle.tell(match failure {
+                    Failure::OutcomeUnknown(_) => Effect::Unknown,
+                    _ => Effect::Undone,
+                });
+            }
         }
     }
 }
@@ -234,5 +269,46 @@ pub(crate) fn settle_unit(outcome: Outcome, ended: &Ended<Member>) -> Outcome {
             Err(failure @ (Failure::Deadline | Failure::LeaseHeld)) => failure,
             _ => loss.clone().into(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use bulkhead_store::CommitFault;
+
+    use super::{Effect, Settle};
+    use crate::delivery::Written;
+    use crate::trial::Trial;
+
+    /// What a unit of work is told whose commit meets this, and whether instances are retired.
+    fn told(fault: Option<CommitFault>) -> (Effect, bool) {
+        let trial = Trial::new(Duration::from_secs(60));
+        fault.into_iter().for_each(|fault| trial.commits.plan(fault));
+        let (tell, told) = flume::unbounded();
+        let settle = Settle::of_effect(move |effect| tell.send(effect).unwrap());
+        let mut runner = trial.consumer.runner();
+        let written = runner.write(|unit| unit.write_time().map(|()| true), settle, false);
+        assert_eq!(written, Written::Kept);
+        (told.recv().unwrap(), trial.context.lost.load(Ordering::Acquire) > 0)
+    }
+
+    #[test]
+    fn unit_of_work_that_is_not_known_to_be_durable_retires_what_may_remember_it() {
+        assert_eq!(told(None), (Effect::Durable, false));
+        assert_eq!(told(Some(CommitFault::AfterDurable)), (Effect::Durable, false));
+        assert_eq!(told(Some(CommitFault::BeforeDurable)), (Effect::Undone, true));
+        assert_eq!(told(Some(CommitFault::Unknown)), (Effect::Unknown, true));
+    }
+
+    #[test]
+    fn batch_that_goes_with_its_thread_retires_what_may_remember_it() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let (runner, told) = trial.carrying();
+        drop(runner);
+        assert_eq!(told.recv(), Ok(false));
+        assert!(trial.context.lost.load(Ordering::Acquire) > 0);
     }
 }

@@ -43,7 +43,8 @@ pub(crate) struct ServiceContext {
     pub(crate) release: Current<Release>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) surroundings: Arc<Surroundings>,
-    /// Raised when units of work that handlers thought kept are gone: instances from before may remember what never happened.
+    /// Raised when units of work that handlers thought kept are gone, or nobody can tell (`hold.rs`, `Pending`): instances from before may
+    /// remember what never happened.
     pub(crate) lost: std::sync::atomic::AtomicU64,
 }
 

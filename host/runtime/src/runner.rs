@@ -14,7 +14,7 @@ use bulkhead_store::{Ended, Lease, UnitOfWork, recover};
 use crate::diagnosis;
 use crate::engine::Engine;
 use crate::handler::{Running, WorkerParts};
-use crate::hold::{Calls, Hold, Member, RequestMember, commit, settle, settle_unit};
+use crate::hold::{Calls, Hold, Member, Pending, RequestMember, commit, settle, settle_unit};
 use crate::idempotency;
 use crate::instance::{Instance, Run};
 use crate::job::{Failure, Job, Outcome};
@@ -160,12 +160,9 @@ impl Runner {
             self.recover(lease, neighbours);
             return;
         }
-        let release = Arc::clone(&self.release);
-        self.join_batch(
-            lease,
-            Member::Request(RequestMember { job, outcome, calls: run.calls, release }),
-            more,
-        );
+        let (release, pending) = (Arc::clone(&self.release), Pending::new(&self.context));
+        let member = RequestMember { job, outcome, calls: run.calls, release, pending };
+        self.join_batch(lease, Member::Request(member), more);
     }
 
     /// What the end of its unit of work makes of a handler's outcome. `told`: that it failed was told when the handler ended.

@@ -40,6 +40,7 @@ const STORAGE: u64 = 1 << 30;
 /// A service.
 pub(crate) struct Trial {
     pub(crate) consumer: Consumer,
+    pub(crate) context: Arc<ServiceContext>,
     pub(crate) commits: CommitFaults,
     /// How often an event failed: each time a wait is chosen by chance.
     pub(crate) failures: Arc<AtomicUsize>,
@@ -86,8 +87,8 @@ impl Trial {
             probation: None,
         };
         let context = ServiceContext::new(release, surroundings);
-        let consumer = Consumer::new(engine, context, queues);
-        Self { consumer, commits, failures, _folder: folder }
+        let consumer = Consumer::new(engine, Arc::clone(&context), queues);
+        Self { consumer, context, commits, failures, _folder: folder }
     }
 
     /// Has the next commits fail.
