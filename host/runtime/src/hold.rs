@@ -118,7 +118,9 @@ impl Member {
                 // Before its client can ask for something else.
                 drop(member.pending);
                 let Release { component, spec, .. } = &*member.release;
-                diagnosis::tell_of_request(component, spec, &member.job.request, &failure, None);
+                if !member.job.told {
+                    diagnosis::tell_of_request(component, spec, &member.job.request, &failure, None);
+                }
                 (member.job.reply)(Err(failure));
             }
             Self::Event(settle, pending) => {

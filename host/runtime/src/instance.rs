@@ -43,7 +43,7 @@ pub(crate) struct Run {
     pub(crate) keep: bool,
     pub(crate) calls: Calls,
     pub(crate) called_in_recovery: bool,
-    /// Whoever reads the log was told that it failed.
+    /// Whoever reads the log was told that it failed: in this run, or in an earlier one.
     pub(crate) told: bool,
     /// What ran; none where nothing did.
     pub(crate) running: Option<Running>,
@@ -76,7 +76,7 @@ impl Runner {
         let left = deadline.saturating_duration_since(Instant::now());
         let mut instance = match self.warm_instance(deadline) {
             Ok(instance) => instance,
-            Err(why) => return self.did_not_run(&job.request, Failure::Host(why)),
+            Err(why) => return self.did_not_run(job, Failure::Host(why)),
         };
         let request = &job.request;
         let running = Running {
@@ -92,7 +92,7 @@ impl Runner {
             ..Running::starting(deadline)
         };
         let Some(http) = &instance.http else {
-            return self.did_not_run(request, Failure::Host("it exports no http-handler".into()));
+            return self.did_not_run(job, Failure::Host("it exports no http-handler".into()));
         };
         self.enter(&mut instance.store, running);
         let result = {
@@ -100,7 +100,7 @@ impl Runner {
             http.call_handle(&mut instance.store, request)
         };
         let running = self.leave(&mut instance.store);
-        let run = self.judge(result, &running, request, left);
+        let run = self.judge(result, &running, job, left);
         self.keep_or_drop(instance, run.spoilt);
         Run { running: Some(running), ..run }
     }
@@ -213,9 +213,8 @@ impl Runner {
     }
 
     /// A request that no handler was run for.
-    fn did_not_run(&self, request: &crate::Request, failure: Failure) -> Run {
-        let release = &self.release;
-        diagnosis::tell_of_request(&release.component, &release.spec, request, &failure, None);
+    fn did_not_run(&self, job: &Job, failure: Failure) -> Run {
+        self.tell(job, &failure);
         let (outcome, calls) = (Err(failure), Calls::None);
         Run {
             outcome,
@@ -229,15 +228,9 @@ impl Runner {
     }
 
     /// What the handler's return makes of the request.
-    fn judge(
-        &self,
-        result: wasmtime::Result<Response>,
-        running: &Running,
-        request: &crate::Request,
-        left: Duration,
-    ) -> Run {
+    fn judge(&self, result: wasmtime::Result<Response>, running: &Running, job: &Job, left: Duration) -> Run {
         let Running { joined, calls, called_in_recovery, .. } = *running;
-        let (component, spec) = (&self.release.component, &self.release.spec);
+        let (component, spec, request) = (&self.release.component, &self.release.spec, &job.request);
         self.tell_of_left_out_lines(running);
         let (outcome, keep) = match result {
             Ok(response) => {
@@ -256,21 +249,27 @@ impl Runner {
             }
             Err(error) => (Err(diagnosis::failure(&error, running, spec)), false),
         };
+        let mut told = job.told;
         let trapped = match &outcome {
             Err(failure) => {
-                diagnosis::tell_of_request(component, spec, request, failure, Some(running));
+                if !told {
+                    diagnosis::tell_of_request(component, spec, request, failure, Some(running));
+                }
+                told = true;
                 !matches!(failure, Failure::InvalidResponse(_))
             }
             Ok(answer) => {
                 if answer.status.is_server_error() {
-                    diagnosis::tell_of_answer(component, spec, request, answer.status, running);
+                    if !told {
+                        diagnosis::tell_of_answer(component, spec, request, answer.status, running);
+                    }
+                    told = true;
                 }
                 false
             }
         };
         self.note_request(&outcome, running, left);
         // An instance whose writes were rolled back may remember what never happened.
-        let told = outcome.is_err();
         let spoilt = trapped || (joined && !keep);
         Run { outcome, keep, calls, called_in_recovery, told, running: None, spoilt }
     }

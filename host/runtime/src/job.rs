@@ -17,6 +17,8 @@ pub struct Job {
     pub reply: Reply,
     /// It was run before, and lost its batch.
     pub again: bool,
+    /// The log has its one line that it failed: however it fails further, there is no second.
+    pub told: bool,
     /// What the client knows the request by, if it said so: the effects of all requests with it are those of one.
     pub idempotency_key: Option<String>,
     /// Told how long it stood in its queue.

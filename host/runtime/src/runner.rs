@@ -145,8 +145,16 @@ impl Runner {
     }
 
     /// A request's unit of work ended: its member waits for COMMIT, or its batch was lost.
-    fn after_request(&mut self, lease: Lease<Member>, ended: Ended<Member>, job: Job, run: Run, more: bool) {
-        let outcome = self.settled(run.outcome, (run.told, run.running.as_ref()), &ended, &job);
+    fn after_request(
+        &mut self,
+        lease: Lease<Member>,
+        ended: Ended<Member>,
+        mut job: Job,
+        run: Run,
+        more: bool,
+    ) {
+        job.told = run.told;
+        let outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut job);
         if !matches!(ended, Ended::Kept { .. }) {
             // Its memory may remember what never happened.
             self.instance = None;
@@ -165,26 +173,29 @@ impl Runner {
         self.join_batch(lease, Member::Request(member), more);
     }
 
-    /// What the end of its unit of work makes of a handler's outcome. `told`: that it failed was told when the handler ended.
+    /// What the end of its unit of work makes of a handler's outcome: where that it failed is not told yet, it is told here.
     fn settled(
         &self,
         outcome: Outcome,
-        (told, running): (bool, Option<&Running>),
+        running: Option<&Running>,
         ended: &Ended<Member>,
-        job: &Job,
+        job: &mut Job,
     ) -> Outcome {
         let outcome = settle_unit(outcome, ended);
-        if let (false, Err(failure)) = (told, &outcome) {
+        if let (false, Err(failure)) = (job.told, &outcome) {
             let Release { component, spec, .. } = &*self.release;
             diagnosis::tell_of_request(component, spec, &job.request, failure, running);
+            job.told = true;
         }
         outcome
     }
 
-    /// Tells of a request that failed, and not in its handler.
-    fn tell(&self, job: &Job, failure: &Failure) {
-        let release = &self.release;
-        diagnosis::tell_of_request(&release.component, &release.spec, &job.request, failure, None);
+    /// Tells of a request that failed, and not in its handler; once.
+    pub(crate) fn tell(&self, job: &Job, failure: &Failure) {
+        if !job.told {
+            let release = &self.release;
+            diagnosis::tell_of_request(&release.component, &release.spec, &job.request, failure, None);
+        }
     }
 
     /// Tells the client of a job whose batch was lost, and which can't be run again.
@@ -325,12 +336,13 @@ impl Runner {
         // Its own deadline may have passed while it waited for the culprit, which is no fault of its own.
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         let mut run = self.run_handler(&member.job, deadline);
+        member.job.told = run.told;
         // What it may not do under the lease, call others or compute for long, it is to be asked for again.
         if run.called_in_recovery || matches!(run.outcome, Err(Failure::LeaseHeld)) {
+            self.tell(&member.job, &Failure::Lost);
+            member.job.told = true;
             run.outcome = Err(Failure::Lost);
             run.keep = false;
-            self.tell(&member.job, &Failure::Lost);
-            run.told = true;
         }
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(mut unit) => {
@@ -339,8 +351,7 @@ impl Runner {
                 if !matches!(ended, Ended::Kept { .. }) {
                     self.instance = None;
                 }
-                let told = (run.told, run.running.as_ref());
-                member.outcome = self.settled(run.outcome, told, &ended, &member.job);
+                member.outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut member.job);
                 (lease, Some(ended))
             }
             Hold::Carried(lease) | Hold::Reserved(lease) => {

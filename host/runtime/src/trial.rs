@@ -220,6 +220,7 @@ pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcom
         deadline,
         reply: Box::new(move |outcome| tell.send(outcome).unwrap()),
         again: false,
+        told: false,
         idempotency_key: key.map(str::to_owned),
         waited: Waited::default(),
     };

@@ -177,6 +177,7 @@ impl Ingress {
             },
             deadline,
             again: false,
+            told: false,
             idempotency_key,
             waited: visit.waited(),
             reply: Box::new(move |outcome| {

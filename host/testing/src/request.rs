@@ -191,6 +191,7 @@ impl Request {
             },
             deadline: World::deadline(),
             again: false,
+            told: false,
             idempotency_key,
             waited: Waited::default(),
             reply: Box::new(move |outcome| {

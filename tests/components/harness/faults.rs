@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use bulkhead_testing::{Fault, Reply, Service, json};
+use bulkhead_testing::{Application, Fault, Reply, Service, json};
 
-use super::{relay, sink, source, taken, told};
+use super::{GUESTS, relay, sink, source, taken, told};
 
 fn publish(source: &Service, fault: Option<Fault>) -> bulkhead_testing::Answer {
     let event = |n: u32| json!({"type": "source.happened", "subject": "a", "data": {"subject": "a", "n": n}});
@@ -58,6 +58,17 @@ fn commit_that_fails_once_costs_nothing() {
     let source = source();
     publish(&source, Some(Fault::CommitOnce)).status(201);
     assert_eq!(source.published().len(), 2);
+}
+
+/// It is run again where its commit failed, and fails again; or nobody can tell what became of a commit that it only waited for.
+#[test]
+fn request_that_fails_in_more_than_one_way_has_one_line_in_the_log() {
+    for fault in [Fault::CommitOnce, Fault::CommitUnknown] {
+        let hostile = Application::in_manifest(GUESTS, ["hostile"]).start().service("hostile");
+        let why = told(|| drop(hostile.post("/hostile/panic?id=1").failing(fault).send().status(201)));
+        assert_eq!(why.matches("a request failed").count(), 1, "{fault:?}: {why}");
+        assert!(why.contains("the handler panicked: on purpose"), "{fault:?}: {why}");
+    }
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         },
         deadline,
         again: false,
+        told: false,
         idempotency_key,
         waited: Waited::default(),
         reply: Box::new(move |outcome| {
