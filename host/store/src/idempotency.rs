@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bulkhead_types::limits::IDEMPOTENCY_KEPT;
+use bulkhead_types::limits::{EVENT_NAME_BYTES_MAX, IDEMPOTENCY_KEPT};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rusqlite::{Connection, OptionalExtension as _};
 use sha2::Sha256;
@@ -25,6 +25,18 @@ pub struct RequestKey {
     key: [u8; 32],
     request: [u8; 32],
     caller: [u8; 32],
+}
+
+/// Whether a guest may name this as whom an answer is about: what a subject of an event may be. Each is kept until the unit of work ends, and
+/// hashed.
+pub(crate) fn check_subject(subject: &str) -> Result<(), StatementError> {
+    if subject.is_empty() || subject.len() > EVENT_NAME_BYTES_MAX {
+        return Err(StatementError::InvalidValue(format!(
+            "a subject has 1 to {EVENT_NAME_BYTES_MAX} bytes, and this one {}",
+            subject.len()
+        )));
+    }
+    Ok(())
 }
 
 impl RequestKey {
@@ -167,8 +179,9 @@ impl<M> UnitOfWork<M> {
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// For a text that is no subject; SQLite's.
     pub fn forget_answers(&mut self, subject: &str) -> Result<u64, StatementError> {
+        check_subject(subject)?;
         let subject = subject_hash(&self.secret(), subject);
         self.as_host(|connection| {
             connection

@@ -113,7 +113,7 @@ impl<M> UnitOfWork<M> {
             )));
         }
         self.note_timer();
-        self.about(event.subject);
+        self.note_subject(event.subject);
         Ok(())
     }
 

@@ -85,7 +85,7 @@ pub const SQLITE_MEMORY_MAX: i64 = 512 * MIB as i64;
 pub const SQLITE_MEMORY_HARD_MAX: i64 = 1024 * MIB as i64;
 /// Statements that a connection keeps prepared.
 pub const STATEMENTS_CACHED: usize = 128;
-/// Bytes of an event's type and of its subject. Then: `invalid`.
+/// Bytes of an event's type and of its subject. Then: `invalid`. Of a subject that answers are about: `invalid-value`.
 pub const EVENT_NAME_BYTES_MAX: usize = 255;
 /// Bytes of an event's data. Then: `invalid`.
 pub const EVENT_DATA_BYTES_MAX: usize = 256 * KIB;
@@ -159,6 +159,8 @@ pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3600);
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Bytes of an answer that can be kept for an idempotency key. A handler that answers more has failed: 500.
 pub const IDEMPOTENCY_ANSWER_BYTES_MAX: usize = 4 * MIB;
+/// Subjects that one handler says its answer is about. Then: `invalid-value`.
+pub const ANSWER_SUBJECTS_MAX: usize = 1000;
 /// Requests that wait at a time for a position, or for another with their idempotency key. Then: 503.
 pub const WAITERS_MAX: usize = 4096;
 /// Positions that a request may name in `Bulkhead-After`. Then: 400.

@@ -9,14 +9,8 @@ use crate::probe::DatabaseCall;
 impl Host for State {
     fn about(&mut self, subject: String) -> wasmtime::Result<Result<(), Error>> {
         let call = DatabaseCall::About { subject: &subject };
-        let told = self.database_call(
-            &call,
-            |()| 1,
-            |state| {
-                join(state)?.about(&subject);
-                Ok::<_, bulkhead_store::StatementError>(())
-            },
-        );
+        let told =
+            self.database_call(&call, |()| 1, |state| join(state).and_then(|unit| unit.about(&subject)));
         Ok(told.map_err(Into::into))
     }
 

@@ -8,12 +8,13 @@
 
 use std::time::Instant;
 
-use bulkhead_types::limits::LEASE_HOLD_DEFAULT;
+use bulkhead_types::limits::{ANSWER_SUBJECTS_MAX, LEASE_HOLD_DEFAULT};
 use rusqlite::ffi;
 
 use super::lease::Lease;
 use crate::connection::with_reserve;
 use crate::error::classify;
+use crate::idempotency::check_subject;
 use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
 use crate::{Constraint, Database, Outcome, PublishError, ResultSet, StatementError, Value};
@@ -84,6 +85,8 @@ pub struct UnitOfWork<M> {
     timer: bool,
     /// The subjects of what it published and set, and those that its handler named.
     about: Vec<String>,
+    /// How many of those its handler named.
+    named: usize,
     /// SQLite's count of changed rows when it began.
     changes_before: u64,
 }
@@ -98,6 +101,7 @@ impl<M> UnitOfWork<M> {
             published: None,
             timer: false,
             about: Vec::new(),
+            named: 0,
             changes_before: 0,
         };
         let session = unit.lease.session();
@@ -211,12 +215,29 @@ impl<M> UnitOfWork<M> {
         event.check()?;
         let sequence = self.as_host(|connection| outbox::append(connection, event))?;
         self.published = Some(sequence);
-        self.about(event.subject);
+        self.note_subject(event.subject);
         Ok(())
     }
 
     /// Says that it is about this subject: see [`Self::forget_answers`].
-    pub fn about(&mut self, subject: &str) {
+    ///
+    /// # Errors
+    ///
+    /// For a text that is no subject, and for more of them than one unit of work may name; the unit of work stands.
+    pub fn about(&mut self, subject: &str) -> Result<(), StatementError> {
+        check_subject(subject)?;
+        if self.named >= ANSWER_SUBJECTS_MAX {
+            return Err(StatementError::InvalidValue(format!(
+                "a handler says of at most {ANSWER_SUBJECTS_MAX} subjects that its answer is about them"
+            )));
+        }
+        self.named += 1;
+        self.note_subject(subject);
+        Ok(())
+    }
+
+    /// The same of a subject that was checked.
+    pub(crate) fn note_subject(&mut self, subject: &str) {
         if self.about.last().is_none_or(|last| last != subject) {
             self.about.push(subject.to_owned());
         }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use bulkhead_types::limits::{ANSWER_SUBJECTS_MAX, EVENT_NAME_BYTES_MAX, IDEMPOTENCY_KEPT};
+
 use super::{event, lose, note, sure_ways_to_lose};
 use crate::writer::tests::{World, durable, world};
-use crate::{KeptAnswer, Known, Reader, RequestKey};
+use crate::{KeptAnswer, Known, Reader, RequestKey, StatementError};
 
-const DAY: Duration = bulkhead_types::limits::IDEMPOTENCY_KEPT;
+const DAY: Duration = IDEMPOTENCY_KEPT;
 /// Some time after 1970.
 const NOW: Duration = Duration::from_secs(1_000_000_000);
 
@@ -216,7 +218,6 @@ fn answers_are_forgotten_with_whomever_they_are_about_and_no_others() {
         ("said", true),
         ("bob", false),
         ("an", false),
-        ("", false),
     ] {
         let world = world();
         let key = world.key("ann", "k1", &["{}"]);
@@ -224,7 +225,7 @@ fn answers_are_forgotten_with_whomever_they_are_about_and_no_others() {
             unit.publish(&event("loan.made", "of-an-event", "{}")).unwrap();
             unit.publish(&event("loan.made", "of-another-event", "{}")).unwrap();
             unit.schedule(&event("loan.late", "of-a-timer", "{}"), NOW).unwrap();
-            unit.about("said");
+            unit.about("said").unwrap();
             let about = vec!["of-the-path".to_owned(), "said".to_owned()];
             assert!(unit.remember(&key, &KeptAnswer { about, ..answer("first") }, NOW).unwrap());
         });
@@ -237,6 +238,31 @@ fn answers_are_forgotten_with_whomever_they_are_about_and_no_others() {
         assert_eq!(world.known(&key, NOW), expected, "{subject:?}");
         assert_eq!(world.known(&others, NOW), Known::Answer(answer("others")));
         assert_eq!(world.subjects(), if forgotten { 1 } else { 7 }, "{subject:?}");
+    }
+}
+
+#[test]
+fn subjects_that_a_guest_names_are_bounded_and_one_too_many_costs_nothing_but_itself() {
+    let world = world();
+    let key = world.key("ann", "k1", &["{}"]);
+    let is_refused =
+        |result: Result<(), StatementError>| matches!(result, Err(StatementError::InvalidValue(_)));
+    let longest = "x".repeat(EVENT_NAME_BYTES_MAX);
+    world.commit(|unit| {
+        for subject in ["", &format!("{longest}x")] {
+            assert!(is_refused(unit.about(subject)));
+            assert!(is_refused(unit.forget_answers(subject).map(drop)));
+        }
+        unit.about(&longest).unwrap();
+        (1..ANSWER_SUBJECTS_MAX).for_each(|n| unit.about(&n.to_string()).unwrap());
+        assert!(is_refused(unit.about("one too many")));
+        // An event's own is bounded by its row.
+        unit.publish(&event("loan.made", "of-an-event", "{}")).unwrap();
+        assert!(unit.remember(&key, &answer("first"), NOW).unwrap());
+    });
+    assert_eq!(world.commit(|unit| unit.forget_answers("one too many")), Ok(0));
+    for subject in [longest.as_str(), "999", "of-an-event"] {
+        assert_eq!(world.roll_back(|unit| unit.forget_answers(subject)), Ok(1), "{subject}");
     }
 }
 
