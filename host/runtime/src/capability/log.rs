@@ -47,18 +47,58 @@ impl Host for State {
     }
 }
 
-/// The message and the fields (as a JSON object), within the limit on a line.
+/// The message and the fields (as a JSON object), within the limit on a line. JSON has escapes for a few control characters only: those of
+/// C1, and what turns the direction of writing, would reach whoever reads the line.
 fn cut(message: &str, fields: &[Field]) -> (String, String) {
     let message = own_words(message, LOG_LINE_BYTES_MAX);
     let mut left = LOG_LINE_BYTES_MAX.saturating_sub(message.len());
     let mut kept = serde_json::Map::new();
     for field in fields {
-        let size = field.name.len() + field.value.len();
+        if field.name.len() + field.value.len() > left {
+            break;
+        }
+        let (name, value) = (own_words(&field.name, left), own_words(&field.value, left));
+        let size = name.len() + value.len();
         if size > left {
             break;
         }
         left -= size;
-        kept.insert(field.name.clone(), field.value.clone().into());
+        kept.insert(name, value.into());
     }
     (message, serde_json::Value::Object(kept).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_types::limits::LOG_LINE_BYTES_MAX;
+
+    use super::{Field, cut};
+
+    fn fields(fields: &[(&str, &str)]) -> String {
+        let field = |(name, value): &(&str, &str)| Field { name: (*name).into(), value: (*value).into() };
+        cut("", &fields.iter().map(field).collect::<Vec<_>>()).1
+    }
+
+    #[test]
+    fn fields_have_no_control_characters_in_their_names_and_values() {
+        assert_eq!(fields(&[("id", "a \"b\" ü")]), r#"{"id":"a \"b\" ü"}"#);
+        for letter in ['\u{9b}', '\u{7f}', '\u{202e}', '\u{2028}', '\n'] {
+            let text = format!("a{letter}b");
+            let told = fields(&[(&text, "name"), ("value", &text)]);
+            assert!(!told.contains(letter), "{told:?}");
+            let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+            let words = format!("a{}b", letter.escape_debug());
+            assert_eq!((&told[&words], &told["value"]), (&"name".into(), &words.clone().into()));
+        }
+    }
+
+    #[test]
+    fn fields_beyond_the_limit_on_a_line_are_left_out_whole() {
+        let half = "x".repeat(LOG_LINE_BYTES_MAX / 2);
+        let told = fields(&[("a", &half), ("b", &half), ("c", "d")]);
+        assert_eq!(told, format!(r#"{{"a":"{half}"}}"#));
+        // Escaped it is longer.
+        let controls = "\u{9b}".repeat(LOG_LINE_BYTES_MAX / 4);
+        assert_eq!(fields(&[("a", &controls)]), "{}");
+    }
 }
