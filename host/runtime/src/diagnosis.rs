@@ -131,18 +131,24 @@ pub(crate) fn trapped(
         return "did not end in time".to_owned();
     }
     let memory = format!("limits.memory gives an instance, {} MiB", spec.limits.memory >> 20);
-    if let Some(panic) = panic {
-        let refused = if memory_refused {
-            format!("; before that it was refused memory beyond what {memory}")
-        } else {
-            String::new()
-        };
-        return format!("panicked: {panic}{refused}");
-    }
-    if memory_refused {
+    let trap = error.downcast_ref::<Trap>();
+    // What a guest does that can't go on without memory. Another trap has a reason of its own: the guest got over the refusal.
+    if panic.is_none() && memory_refused && trap == Some(&Trap::UnreachableCodeReached) {
         return format!("ran out of memory: it wanted more than {memory}; raise limits.memory, or need less");
     }
-    match error.downcast_ref::<Trap>() {
+    let ended = match panic {
+        Some(panic) => format!("panicked: {panic}"),
+        None => ended_in(trap, error),
+    };
+    if memory_refused {
+        return format!("{ended}; before that it was refused memory beyond what {memory}");
+    }
+    ended
+}
+
+/// How guest code ended that says nothing itself.
+fn ended_in(trap: Option<&Trap>, error: &wasmtime::Error) -> String {
+    match trap {
         Some(Trap::StackOverflow) => format!(
             "ran out of stack: it used more than {} KiB; does a function call itself without end?",
             WASM_STACK_MAX >> 10
@@ -158,7 +164,7 @@ pub(crate) fn trapped(
     }
 }
 
-/// How a run of a handler failed, whole: with its times where those were over, and for an event with the statement that failed last.
+/// How a run of a handler failed, whole: with its times where those were over.
 pub(crate) fn sentence(failure: &Failure, running: &Running, spec: &ServiceSpec) -> String {
     let (ran, limits) = (running.began.elapsed().as_millis(), &spec.limits);
     match failure {
@@ -342,6 +348,25 @@ mod tests {
             FailedCall::new(&call, &"too long", Duration::ZERO).to_string().len()
                 < 2 * STATEMENT_TOLD_BYTES_MAX
         );
+    }
+
+    #[test]
+    fn refused_memory_hides_no_trap_that_has_a_reason_of_its_own() {
+        let told = |trap: Trap, refused| trapped(&trap.into(), None, refused, &ServiceSpec::default());
+        assert!(told(Trap::UnreachableCodeReached, true).starts_with("ran out of memory: "));
+        for (trap, words) in [
+            (Trap::StackOverflow, "ran out of stack: "),
+            (Trap::MemoryOutOfBounds, "trapped: it reached outside of its memory"),
+            (Trap::IntegerDivisionByZero, "trapped and gave no reason: "),
+        ] {
+            let (without, with) = (told(trap, false), told(trap, true));
+            assert!(without.starts_with(words) && !without.contains("memory beyond"), "{without}");
+            let rest = with.strip_prefix(&without).unwrap_or_else(|| panic!("{with}"));
+            assert!(rest.starts_with("; before that it was refused memory beyond what limits.memory gives"));
+        }
+        let panic = Panic::new("no", "");
+        let told = trapped(&Trap::UnreachableCodeReached.into(), Some(&panic), true, &ServiceSpec::default());
+        assert!(told.starts_with("panicked: no; before that it was refused memory"), "{told}");
     }
 
     #[test]
