@@ -65,7 +65,7 @@ pub(crate) enum Handler {
     /// That of a request.
     Request {
         method: String,
-        /// As the client sent it: it is told as the template that it falls under.
+        /// In its normal form: it is told as the template that it falls under.
         path: String,
         /// The route of the manifest.
         route: String,

@@ -11,7 +11,8 @@
 //!   the delay, whatever the wall clock was when it began; it rings early only where the wall clock was set forward while nothing ran,
 //!   which nobody can tell from a long pause.
 //!
-//! Invariant: a row's time is this time, read in the unit of work that writes the row, and its batch writes down one that is not earlier.
+//! Invariant: a row's time is this time, read before the commit of the unit of work that writes the row: its batch writes down one that is
+//! not earlier.
 //! What is shown to people and to guests is the wall clock's: see [`Database::wall_time_of`].
 
 use std::sync::Arc;
