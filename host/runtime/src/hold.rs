@@ -111,6 +111,15 @@ impl Member {
         }
     }
 
+    /// Its batch was lost, and it is not run again.
+    pub(crate) fn lose(self) {
+        let failure = match &self {
+            Self::Request(member) => member.calls.lost(),
+            Self::Event(..) => Failure::Lost,
+        };
+        self.fail(failure);
+    }
+
     /// It failed, or nobody can tell.
     pub(crate) fn fail(self, failure: Failure) {
         match self {
@@ -144,6 +153,20 @@ pub(crate) enum Calls {
     Reading,
     /// Others: it can't.
     Effective,
+}
+
+impl Calls {
+    /// What the client is told of a handler that made these calls, and whose batch was lost. What another service did by then stands: so
+    /// it is not told that nothing was done, nor to try again.
+    fn lost(self) -> Failure {
+        match self {
+            Self::None | Self::Reading => Failure::Lost,
+            Self::Effective => Failure::OutcomeUnknown(
+                "the batch was lost after the handler had called another service, whose effect stands"
+                    .to_owned(),
+            ),
+        }
+    }
 }
 
 /// What a worker holds while a handler runs, and between two.

@@ -1,8 +1,9 @@
 //! Idempotency keys: a POST whose key has an answer gets that answer, and what a handler answers is kept in its unit of work.
 //!
 //! Invariant: of all requests with one key one has effects. An answer that says `Cache-Control: no-store` is not kept, but that the key was used
-//! is, where the handler wrote anything: whoever repeats the request is told that it took effect (409), and it is not run again. Where the
-//! handler wrote nothing the key stays free. A route that its component calls repeatable, such as a login, has no keys at all
+//! is, where the handler wrote anything or had another service do so: whoever repeats the request is told that it took effect (409), and it is
+//! not run again. Where it did neither the key stays free. What a call did stands where the handler then fails, and no record says so: a
+//! handler gives such calls keys of their own. A route that its component calls repeatable, such as a login, has no keys at all
 //! (`described.rs`).
 
 use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
@@ -13,7 +14,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::bindings::bulkhead::service::types::Header;
 use crate::header::says_no_store;
-use crate::hold::Member;
+use crate::hold::{Calls, Member};
 use crate::instance::Run;
 use crate::job::{Answer, Failure, Job, Outcome};
 use crate::json_value::canonical;
@@ -122,17 +123,22 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
     }
 }
 
+/// Whether an answer has a key that it is to be kept for, as far as its handler's return says.
+pub(crate) fn is_to_be_kept(job: &Job, run: &Run) -> bool {
+    job.idempotency_key.is_some() && run.keep && run.outcome.is_ok()
+}
+
 /// Keeps the answer in the unit of work, if the job has a key and the unit is to be kept. Where the key has an answer by now, the unit
 /// is not: the client is to ask again.
 pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job, run: &mut Run) {
-    let Ok(answer) = &run.outcome else { return };
-    if !run.keep || job.idempotency_key.is_none() {
+    if !is_to_be_kept(job, run) {
         return;
     }
+    let Ok(answer) = &run.outcome else { return };
     let database = runner.parts.database.as_ref();
     let Some(key) = database.and_then(|database| request_key(database, job)) else { return };
     let nobody_may_keep_it = says_no_store(&answer.headers);
-    if nobody_may_keep_it && !unit.wrote() {
+    if nobody_may_keep_it && !unit.wrote() && run.calls != Calls::Effective {
         return;
     }
     let kept = if nobody_may_keep_it {

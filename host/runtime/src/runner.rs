@@ -129,6 +129,7 @@ impl Runner {
             }
         }
         let mut run = self.run_handler(&job, job.deadline);
+        self.join_to_remember(&job, &run);
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(mut unit) => {
                 idempotency::remember(self, &mut unit, &job, &mut run);
@@ -141,6 +142,22 @@ impl Runner {
                 (job.reply)(run.outcome);
                 self.commit_carried_when_due();
             }
+        }
+    }
+
+    /// Joins a unit of work for the record of an answer whose one effect is what another service did: the key is to be used by it. Where the
+    /// lease is not to be had the answer leaves all the same, for the effect stands.
+    fn join_to_remember(&mut self, job: &Job, run: &Run) {
+        if !idempotency::is_to_be_kept(job, run) || run.calls != Calls::Effective {
+            return;
+        }
+        let Some(database) = self.parts.database.clone() else { return };
+        let lease_hold = self.release.spec.limits.lease_hold;
+        if let Err(error) = self.parts.hold.join(&database.writer, job.deadline, lease_hold) {
+            tracing::warn!(
+                service = self.context.name, trace_id = job.request.trace_id, %error,
+                "an answer is not kept for its idempotency key"
+            );
         }
     }
 
@@ -290,7 +307,7 @@ impl Runner {
             Some(lease) => self.recover(lease, lost),
             None => {
                 for member in lost {
-                    member.fail(Failure::Lost);
+                    member.lose();
                 }
             }
         }
@@ -304,18 +321,15 @@ impl Runner {
         self.context.lost.fetch_add(1, Ordering::AcqRel);
         let mut runnable = Vec::new();
         for member in members {
-            let Member::Request(member) = member else {
-                member.fail(Failure::Lost);
-                continue;
-            };
-            match member.calls {
-                Calls::Reading if member.job.again => self.lose(member.job),
-                Calls::None => runnable.push(Member::Request(member)),
-                Calls::Reading => {
+            match member {
+                Member::Request(member) if member.calls == Calls::None => {
+                    runnable.push(Member::Request(member));
+                }
+                Member::Request(member) if member.calls == Calls::Reading && !member.job.again => {
                     let deadline = Instant::now() + self.release.spec.limits.request_timeout;
                     self.again.push_back(Job { deadline, again: true, ..member.job });
                 }
-                Calls::Effective => self.lose(member.job),
+                member => member.lose(),
             }
         }
         // The lease may come with a batch that others opened; it is theirs to keep.

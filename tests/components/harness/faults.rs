@@ -161,3 +161,34 @@ fn fault_that_does_not_come_about_fails_the_test() {
     let why = told(|| drop(source().get("/source/ready").failing(Fault::Commit).send()));
     assert!(why.starts_with("Commit did not come about"), "{why}");
 }
+
+/// A POST that has another service do something, and itself writes nothing.
+fn passed_on(relay: &Service, method: &str) -> bulkhead_testing::Request {
+    let request = relay.post("/relay/hostile").query("path", "/notes").query("method", method);
+    request.idempotency_key("k").json(json!({"id": "one"}))
+}
+
+#[test]
+fn answer_of_a_handler_whose_one_effect_is_a_call_is_kept_for_its_key() {
+    let noted =
+        || relay().stand_in("hostile", |_| Reply::json(201, json!({"id": "one"}))).start().service("relay");
+    let relay = noted();
+    let _ = passed_on(&relay, "POST").send().status(200).replayed(false);
+    let _ = passed_on(&relay, "POST").send().status(200).replayed(true);
+    assert_eq!(relay.calls(), ["hostile POST /notes"]);
+    // What only reads has no effect that could be there twice.
+    let relay = noted();
+    for _ in 0..2 {
+        let _ = passed_on(&relay, "GET").send().status(200).replayed(false);
+    }
+    assert_eq!(relay.calls(), ["hostile GET /notes", "hostile GET /notes"]);
+}
+
+#[test]
+fn request_whose_call_took_effect_is_neither_run_again_nor_told_that_nothing_was_done() {
+    let relay =
+        relay().stand_in("hostile", |_| Reply::json(201, json!({"id": "one"}))).start().service("relay");
+    let answer = passed_on(&relay, "POST").failing(Fault::CommitOnce).send();
+    let _ = answer.problem(503, "outcome-unknown").no_header("retry-after");
+    assert_eq!(relay.calls(), ["hostile POST /notes"]);
+}
