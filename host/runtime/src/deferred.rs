@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, ReplicaSpec, StatementError};
 use flume::{Receiver, Sender};
 
-use crate::delivery::{Delivery, Written, failed};
+use crate::delivery::{Delivery, Written, changes, failed};
 use crate::edge::Edge;
 use crate::event_log::EventLog;
 use crate::hold::Settle;
@@ -301,9 +301,7 @@ impl DeferredWork {
             (Some(spec), Some((_, log))) => {
                 // One that was read from its owner tells of this event, or of a later one.
                 let filled = self.inbox.filled(log.id())?;
-                let is_behind = |replica: &&ReplicaSpec| {
-                    filled.get(&replica.name).is_none_or(|filled| row.sequence > *filled)
-                };
+                let is_behind = |replica: &&ReplicaSpec| changes(&filled, replica, row.sequence);
                 match replicas_of(log.as_mut(), spec.replicas.iter().filter(is_behind), &event, cursor) {
                     Ok(replicas) => replicas,
                     Err(error) => {

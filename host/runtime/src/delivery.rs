@@ -1,5 +1,6 @@
 //! Having one event take effect: the replicas that it keeps, then the service's handler, in one unit of work.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{
@@ -153,6 +154,12 @@ impl Runner {
     }
 }
 
+/// Whether an event changes a replica: not where the replica was read from its owner when that had published the event already. `filled`: up to
+/// which event each that was so read tells of.
+pub(crate) fn changes(filled: &BTreeMap<String, i64>, replica: &ReplicaSpec, sequence: i64) -> bool {
+    filled.get(&replica.name).is_none_or(|filled| sequence > *filled)
+}
+
 /// The row of an event that was not taken.
 pub(crate) fn parked(
     runner: &Runner,
@@ -206,9 +213,9 @@ fn backoff(surroundings: &Surroundings, attempts: u32) -> Duration {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use bulkhead_store::StatementError;
+    use bulkhead_store::{ReplicaSpec, StatementError};
 
-    use super::Written;
+    use super::{Written, changes};
     use crate::hold::Settle;
     use crate::trial::Trial;
 
@@ -220,6 +227,21 @@ mod tests {
         let written = runner.write(|_| marked, settle, false);
         runner.commit_carried();
         (written, told.drain().collect())
+    }
+
+    #[test]
+    fn event_up_to_which_a_replica_was_filled_changes_it_no_more() {
+        let replica = ReplicaSpec {
+            name: "item".into(),
+            owner: "maker".into(),
+            upsert: "maker.made".into(),
+            delete: None,
+            key: "id".into(),
+            columns: Vec::new(),
+        };
+        let filled = [("item".to_owned(), 7)].into();
+        assert_eq!([6, 7, 8].map(|sequence| changes(&filled, &replica, sequence)), [false, false, true]);
+        assert!(changes(&[("other".to_owned(), 7)].into(), &replica, 1));
     }
 
     #[test]

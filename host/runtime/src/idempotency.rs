@@ -216,7 +216,61 @@ fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
+    use http::header::CACHE_CONTROL;
+
     use super::*;
+    use crate::trial::{Trial, job};
+
+    fn answer(headers: &[(HeaderName, &str)]) -> Answer {
+        let value =
+            |(name, value): &(HeaderName, &str)| (name.clone(), HeaderValue::from_str(value).unwrap());
+        Answer {
+            status: StatusCode::CREATED,
+            headers: headers.iter().map(value).collect(),
+            body: Vec::new(),
+            position: None,
+            replayed: false,
+            version: HeaderValue::from_static("taker@1"),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_about_the_parts_of_its_path_and_location_as_they_are_meant() {
+        let location = [(LOCATION, "/users/b%20c/notes/7?page=d#e")];
+        assert_eq!(
+            about(&answer(&location), "/users/%61nn/notes"),
+            ["users", "ann", "notes", "users", "b c", "notes", "7"]
+        );
+        assert_eq!(about(&answer(&[]), "/users/ann"), ["users", "ann"]);
+    }
+
+    #[test]
+    fn what_an_answer_that_nobody_may_keep_is_about_is_kept_and_forgotten_with_its_key() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let (job, _) = job(Instant::now() + Duration::from_secs(60), Some("key"));
+        let mut runner = trial.consumer.runner();
+        let mut run = Run {
+            outcome: Ok(answer(&[(CACHE_CONTROL, "no-store")])),
+            keep: true,
+            calls: Calls::None,
+            called_in_recovery: false,
+            told: false,
+            running: None,
+            spoilt: false,
+        };
+        trial.write(|unit| {
+            // What nothing was written for needs no record.
+            unit.write_time()?;
+            remember(&runner, unit, &job, &mut run);
+            Ok(())
+        });
+        let earlier = earlier_answer(&mut runner, &job);
+        assert!(matches!(earlier, Some(Err(Failure::AnswerNotKept))), "{earlier:?}");
+        trial.write(|unit| unit.forget_answers("things").map(|forgotten| assert_eq!(forgotten, 1)));
+        assert!(earlier_answer(&mut runner, &job).is_none());
+    }
 
     #[test]
     fn a_media_type_is_the_same_without_its_case_blanks_and_charset() {

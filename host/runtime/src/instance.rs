@@ -48,7 +48,7 @@ pub(crate) struct Run {
     /// What ran; none where nothing did.
     pub(crate) running: Option<Running>,
     /// The instance must not serve again.
-    spoilt: bool,
+    pub(crate) spoilt: bool,
 }
 
 /// Why an event was not taken.

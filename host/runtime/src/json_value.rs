@@ -274,6 +274,8 @@ mod tests {
         let deep = "[".repeat(100_000);
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(canonical(nested(DEPTH_MAX).as_bytes()).is_some());
+        let beside = format!("[{}[]]", "{},[],".repeat(DEPTH_MAX));
+        assert!(canonical(beside.as_bytes()).is_some(), "what stands beside one another is not nested");
         let closed = nested(DEPTH_MAX + 1);
         for document in [
             &b""[..],

@@ -19,7 +19,7 @@ use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, ReplicaSpec, Stat
 use bulkhead_types::limits::{LANE_EVENTS, LANE_SKIPPED_MAX};
 
 use crate::deferred::Deferred;
-use crate::delivery::{Delivery, Written, parked};
+use crate::delivery::{Delivery, Written, changes, parked};
 use crate::edge::Edge;
 use crate::event_log::EventLog;
 use crate::hold::Settle;
@@ -355,10 +355,8 @@ impl Lane {
         self.edge.takes(&event.kind) && !erased
     }
 
-    /// Whether an event changes a replica: not where the replica was read from its owner when that had published the event already.
     fn is_to_apply(&self, replica: &ReplicaSpec, event: &Logged) -> bool {
-        let filled = self.filled.get(&replica.name).copied().unwrap_or(0);
-        replica.takes(&event.kind) && event.sequence > filled
+        replica.takes(&event.kind) && changes(&self.filled, replica, event.sequence)
     }
 
     /// Takes one event, or passes over it.

@@ -83,6 +83,9 @@ mod tests {
         assert!(told(long, &[false, false, true, true]).is_empty(), "two may be a coincidence");
         let mostly_well: Vec<bool> = (0..100).map(|place| place % 20 != 19).collect();
         assert!(told(long, &mostly_well).is_empty(), "one in twenty");
+        let in_ten = |well: usize| [vec![true; well], vec![false; 3]].concat();
+        assert_eq!(told(long, &in_ten(27)).len(), 1, "one in ten");
+        assert!(told(long, &in_ten(28)).is_empty(), "fewer");
         assert!(told(Duration::ZERO, &[false; 10]).is_empty(), "its time is over");
     }
 }

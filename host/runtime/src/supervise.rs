@@ -264,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn of_two_with_one_name_both_must_run() {
+        let [one, other] = [Down::note("twice"), Down::note("twice")];
+        drop(one);
+        assert!(down().contains(&"twice".to_owned()));
+        drop(other);
+        assert!(!down().contains(&"twice".to_owned()));
+    }
+
+    #[test]
     fn what_is_done_once_and_panics_is_down_for_good() {
         spawn_once("once".to_owned(), || panic!("no")).unwrap().join().unwrap();
         assert!(down().contains(&"once".to_owned()));

@@ -196,3 +196,21 @@ fn checked(request: OutgoingRequest, body_max: usize) -> Result<OutgoingRequest,
     let query = request.query.as_deref().map(|query| normal_query(query).into_owned());
     Ok(OutgoingRequest { path, query, ..request })
 }
+
+#[cfg(test)]
+mod tests {
+    use bulkhead_types::limits::PATH_MAX;
+
+    use super::{Error, OutgoingRequest, checked};
+
+    #[test]
+    fn path_of_a_call_has_as_many_bytes_as_one_from_outside_may_have() {
+        let call = |bytes: usize| {
+            let path = format!("/{}", "x".repeat(bytes - 1));
+            let (method, query) = ("GET".to_owned(), None);
+            checked(OutgoingRequest { method, path, query, headers: Vec::new(), body: Vec::new() }, 0)
+        };
+        assert_eq!(call(PATH_MAX).map(|request| request.path.len()).ok(), Some(PATH_MAX));
+        assert!(matches!(call(PATH_MAX + 1), Err(Error::InvalidRequest(_))));
+    }
+}

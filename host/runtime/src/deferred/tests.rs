@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{DeferredWork, Kind, PAUSE};
 use crate::hold::commit;
+use crate::instance::NotTaken;
 use crate::supervise::Progress;
 use crate::trial::{Trial, event};
 
@@ -54,6 +55,19 @@ fn timer_for_which_the_lease_is_not_to_be_had_waits_before_it_is_tried_again() {
     end();
     thread.join().unwrap();
     drop(lease);
+}
+
+#[test]
+fn only_what_a_thread_panicked_at_is_told_of_the_panic() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let mut work = trial.deferred(Vec::new());
+    let (timer, parked) = ((None, 7), (Some("maker".to_owned()), 7));
+    work.taking = Some(timer.clone());
+    work.mend("no");
+    assert_eq!(work.panicked_at(&parked), None);
+    let told = work.panicked_at(&timer);
+    assert!(matches!(&told, Some(NotTaken::Retry(why)) if why.ends_with(": no")), "{told:?}");
+    assert_eq!(work.panicked_at(&timer), None, "once");
 }
 
 /// Has another thread want the lease, again and again, while `work` is done.

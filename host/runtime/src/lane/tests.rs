@@ -3,6 +3,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bulkhead_types::limits::LANE_SKIPPED_MAX;
+
 use super::PAUSE;
 use crate::supervise::Progress;
 use crate::trial::{Trial, event};
@@ -26,4 +28,17 @@ fn lane_waits_before_it_tries_again_what_was_not_committed() {
     lane.join().unwrap();
     assert_eq!(trial.commits.clear(), 0);
     assert_eq!(trial.failures.load(Ordering::Acquire), FAILURES as usize + 1, "one attempt for each commit");
+}
+
+#[test]
+fn position_is_made_durable_for_the_sake_of_many_events_that_were_passed_over() {
+    for (passed, expected) in [(LANE_SKIPPED_MAX - 1, None), (LANE_SKIPPED_MAX, Some(LANE_SKIPPED_MAX))] {
+        let trial = Trial::new(Duration::from_secs(60));
+        let (edge, mut lane) = trial.lane(vec![event(passed, "maker.gone", "a")]);
+        edge.refresh();
+        assert!(lane.go(&Progress::default()).is_ok());
+        let row = trial.inbox().cursor("maker").unwrap();
+        assert_eq!(row.map(|row| row.sequence), expected);
+        assert_eq!(edge.applied(), passed);
+    }
 }
