@@ -164,6 +164,8 @@ impl DeferredWork {
     /// Lets go of what was held when this thread panicked. What it was at is taken as an attempt that failed: so it holds up nothing else.
     pub(crate) fn mend(&mut self, why: &str) {
         self.runner = self.runner.anew();
+        // How long a thread waits that panicked is its supervisor's to say.
+        self.undone.store(false, Ordering::Release);
         self.panicked = self.taking.take().map(|place| (place, why.to_owned()));
     }
 

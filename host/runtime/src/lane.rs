@@ -156,6 +156,8 @@ impl Lane {
     /// parked, as one whose handler fails.
     pub(crate) fn mend(&mut self, why: &str) {
         self.runner = self.runner.anew();
+        // How long a thread waits that panicked is its supervisor's to say.
+        let _ = self.edge.take_undone();
         let taking = std::mem::take(&mut self.taking);
         if taking != 0 {
             self.alone = taking;
