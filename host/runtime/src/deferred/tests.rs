@@ -96,7 +96,7 @@ fn timer_that_was_taken_is_not_due_for_the_next_look_whoever_waits_for_the_lease
     let trial = Trial::new(Duration::from_secs(60));
     let (mut work, mut inbox) = (trial.deferred(Vec::new()), trial.inbox());
     beside_a_rival(&trial, || {
-        for n in 0..100 {
+        for n in 0..30 {
             trial.set_timer(&format!("t{n}"));
             assert!(work.take_some(Kind::Timers).unwrap().found);
             assert_eq!(trial.due_timers(&mut inbox), [0; 0], "timer {n}");
@@ -111,7 +111,7 @@ fn parked_event_that_was_tried_is_not_due_for_the_next_look_whoever_waits_for_th
     let passed = event(1, "maker.gone", "a");
     let (mut work, inbox) = (trial.deferred(vec![passed.clone()]), trial.inbox());
     beside_a_rival(&trial, || {
-        for n in 0..50 {
+        for n in 0..15 {
             for event in [passed.clone(), event(2 + n, "maker.made", "b")] {
                 trial.park(&event);
                 assert!(work.take_some(Kind::Parked).unwrap().found);
