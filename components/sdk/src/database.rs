@@ -287,7 +287,7 @@ mod tests {
             let text = Problem::from(error.clone()).to_string();
             assert!(text.contains(expected) && text.contains("the id is too long"), "{text}");
             let HandleError::Reject(text) = error.into() else { panic!("it is wrong the next time too") };
-            assert!(text.starts_with(expected) && text.ends_with("the id is too long"), "{text}");
+            assert!(text.starts_with(expected) && text.contains("the id is too long"), "{text}");
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) fn irreversible(service: &str, before: &str, steps: &[&Migration]) ->
 pub(super) fn reordered(found: &[(u32, String, String)]) -> Vec<String> {
     let warning = |(version, name, table): &(u32, String, String)| {
         format!(
-            "the reverse SQL of V{version:04}__{name} leaves the columns of {table} in another order than they had: a statement without \
+            "the reverse SQL of V{version:04}__{name} arranges the columns of {table} otherwise: a statement without \
              their names, such as SELECT * or INSERT without a list, gets others; name them, or rebuild the table"
         )
     };
