@@ -151,6 +151,32 @@ fn with_one_mistake_nothing_has_changed() {
     host.stop();
 }
 
+/// As a start and a deploy do: with the settings that are new the component is asked what it is before they hold.
+#[test]
+fn settings_with_which_a_component_does_not_start_are_refused_as_by_a_start() {
+    for (manifest, service, (setting, value), path, told) in [
+        (Manifest::guests(), "hostile", ("describe", "a route twice"), "/notes", "ask its describe"),
+        (Manifest::shop(), "order", ("payment_timeout", "soon"), "/orders", "payment_timeout"),
+    ] {
+        let site = Site::new(&manifest);
+        let host = site.start();
+        let (mut client, admin) = (host.client(), ask(&site, &host));
+        let before = client.get(path).status;
+        let wrong = manifest.clone().set(&format!("service.{service}.config.{setting}"), value);
+        site.write_manifest(&wrong.text());
+        let service = format!("service.{service}");
+        admin.command("reload", &[]).says(1, &[&service, told]);
+        assert_eq!(client.get(path).status, before);
+        // With the mistake mended all of it holds.
+        site.write_manifest(&manifest.set(&format!("{service}.limits.body"), "1KiB").text());
+        assert_eq!(admin.command_json("reload", &[])["services"].as_array().unwrap().len(), 1);
+        assert_eq!(client.get(path).status, before);
+        host.stop();
+        site.write_manifest(&wrong.text());
+        site.fail_to_start().says(1, &[&service, told]);
+    }
+}
+
 /// The command line goes before the manifest, at a reload as at the start.
 #[test]
 fn what_was_given_on_the_command_line_holds_whatever_the_manifest_says() {

@@ -9,7 +9,7 @@ use bulkhead_runtime::{Compiled, Component, ComponentCache, Engine, Queues, Surr
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bulkhead_types::{SystemClock, SystemRandom, limits};
 
-use super::{Fault, StartError, at, databases};
+use super::{Application, Fault, StartError, at, databases};
 use crate::interface::problems;
 use crate::manifest::{Manifest, ServiceEntry};
 
@@ -128,7 +128,7 @@ pub(super) fn compile(
 }
 
 /// Makes an instance of a component, and asks it what it is; gives all that is wrong with it.
-pub(super) fn load(
+fn load(
     engine: &Engine,
     compiled: &Compiled,
     imports: &Imports,
@@ -140,6 +140,34 @@ pub(super) fn load(
         .map_err(|error| vec![format!("load {file}: {error}").into()])?;
     let wrong = missing_grants(entry, imports, &component);
     if wrong.is_empty() { Ok(component) } else { Err(wrong) }
+}
+
+impl Application {
+    /// The step "try" of a deploy, and of a reload: makes an instance of a component with a section of the manifest, and asks it what it is.
+    pub(super) fn try_component(
+        &self,
+        compiled: &Compiled,
+        imports: &Imports,
+        entry: &ServiceEntry,
+    ) -> Result<Arc<Component>, Vec<Fault>> {
+        let surroundings = self.surroundings();
+        let load = || load(&self.engine, compiled, imports, entry, &surroundings, &"the component");
+        self.cache.gently(load).map(Arc::new)
+    }
+
+    /// Where kinds of problem would have one code if these components served in the place of those of their services: the service, and why.
+    pub(super) fn clashes<'c>(
+        &self,
+        tried: impl Iterator<Item = (&'c str, &'c Component)>,
+    ) -> Vec<(String, String)> {
+        let mut described = self.described();
+        for (name, component) in tried {
+            described.extend(component.description.clone().map(|description| (name.to_owned(), description)));
+        }
+        let described = described.iter().map(|(name, description)| (name.as_str(), description));
+        let clashes = problems::clashes(described).into_iter();
+        clashes.map(|(name, error)| (name.to_owned(), error)).collect()
+    }
 }
 
 /// A component that is compiled and found to be one of the host's world, for a harness that makes many applications of it.
@@ -182,7 +210,7 @@ impl CompiledFile {
 }
 
 /// What the component uses and the manifest does not grant, and what the manifest routes to it and it does not have.
-pub(super) fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<Fault> {
+fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<Fault> {
     let (spec, lines) = (&entry.spec, &entry.lines);
     let mistakes = component.description.as_ref().map(crate::interface::mistakes);
     let mut wrong = Fault::all(mistakes.unwrap_or_default());

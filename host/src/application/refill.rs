@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::{Consumer, Held, NotHeld};
-use bulkhead_store::{Busy, Database, Refill, ReplicaSpec, StoreError};
+use bulkhead_store::{Busy, Database, Refill, ReplicaSpec};
 
 use super::deploy::crash::Point;
+use super::deploy::warnings;
 use super::{Application, Fault, Logs, at, databases};
 use crate::manifest::{Manifest, ServiceEntry};
 use crate::telemetry;
@@ -24,6 +25,8 @@ pub(super) struct ChangedReplicas {
     pub(super) database: Arc<Database>,
     /// As it is to be.
     pub(super) entry: ServiceEntry,
+    /// Statements of its component that the schema suits as it is. They are to run afterwards as well.
+    pub(super) statements: Vec<String>,
 }
 
 /// What the replicas are to hold, read.
@@ -101,9 +104,11 @@ impl<'c> Refills<'c> {
         let consumers: Vec<&'c Consumer> = self.services.iter().map(|(one, _)| &one.consumer).collect();
         let services = &mut self.services;
         match alone(&consumers, until, &mut || put(services, until)) {
-            Ok(done) => done.map_err(|(service, error)| {
-                if Instant::now() < until { error.to_string() } else { late(&service, allowed) }
-            })?,
+            Ok(done) => done.map_err(
+                |(service, error)| {
+                    if Instant::now() < until { error } else { late(&service, allowed) }
+                },
+            )?,
             Err(Busy) => {
                 return Err(late(consumers.first().map_or("", |consumer| consumer.name()), allowed));
             }
@@ -149,10 +154,20 @@ fn alone<R>(services: &[&Consumer], until: Instant, work: &mut dyn FnMut() -> R)
 fn put(
     services: &mut [(&ChangedReplicas, Option<Refill<'_>>)],
     until: Instant,
-) -> Result<(), (String, Box<StoreError>)> {
+) -> Result<(), (String, String)> {
     for (one, refill) in services.iter_mut() {
-        let written = refill.as_mut().map_or(Ok(()), |refill| refill.write(Some(until)));
-        written.map_err(|error| (one.entry.spec.name.clone(), Box::new(error)))?;
+        let Some(refill) = refill else { continue };
+        let service = &one.entry.spec.name;
+        refill.write(Some(until)).map_err(|error| (service.clone(), error.to_string()))?;
+        // The version that serves goes on: what it says must find the replicas that it names.
+        let unsuited = warnings::unsuited(&refill.unsuited(&one.statements));
+        if !unsuited.is_empty() {
+            let why = format!(
+                "service.{service}: with its replicas as the manifest declares them {}; deploy a version that does without that first",
+                unsuited.join("; ")
+            );
+            return Err((service.clone(), why));
+        }
     }
     Point::Filled.reach();
     let mut committed = 0;
@@ -164,7 +179,7 @@ fn put(
             // It was undone, or that could not be made final (`Refill::commit`): what is seen tells which form handlers meet.
             Err(error) => match one.database.has_replicas(&one.entry.replicas) {
                 Ok(true) => tracing::warn!(service, %error, "a commit of replicas failed, and is durable"),
-                Ok(false) if committed == 0 => return Err((service.clone(), Box::new(error))),
+                Ok(false) if committed == 0 => return Err((service.clone(), error.to_string())),
                 // Neither may go on: handlers could meet replicas in a form that they do not know. A new start brings all to the manifest.
                 Ok(false) | Err(_) => {
                     tracing::error!(service, %error, "which form the replicas have can't be told: the host ends");

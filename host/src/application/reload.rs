@@ -1,9 +1,10 @@
 //! Taking in what has changed in the manifest while the services serve: routes, limits, grants, config and replicas. All of it, or nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use bulkhead_runtime::{Consumer, DispatchError, Edge, Held, Release};
+use bulkhead_runtime::{Component, Consumer, DispatchError, Edge, Held, Release};
+use bulkhead_store::Database;
 
 use super::lanes::Stopped;
 use super::refill::{ChangedReplicas, Refills};
@@ -40,9 +41,10 @@ impl Application {
     pub fn reload(&self, _only: &Maintenance<'_>) -> Result<Reloaded, ReloadError> {
         let started = std::time::Instant::now();
         let manifest = self.read_manifest().map_err(ReloadError::Refused)?;
-        // Read before anything waits for it, and before anything is locked.
-        let changed = self.changed_replicas(&manifest);
         let mut wrong = Vec::new();
+        // Tried and read before anything waits for it, and before anything is locked.
+        let tried = self.try_changed(&manifest, &mut wrong);
+        let changed = self.changed_replicas(&manifest, &mut wrong);
         let mut refills = Refills::read(&manifest, &self.logs, &changed, &mut wrong);
         let _switching = self.switching();
         let running = self.manifest();
@@ -61,18 +63,22 @@ impl Application {
                 continue;
             }
             services.push(name.clone());
-            match self.grants_hold(name, entry, &release) {
-                Ok(()) => releases.push((
+            match tried.get(name) {
+                // It is told already what is wrong with it.
+                Some(None) => {}
+                Some(Some(component)) if component.version == release.component.version => releases.push((
                     consumer.clone(),
                     Release {
-                        component: Arc::clone(&release.component),
+                        component: Arc::clone(component),
                         spec: Arc::new(entry.spec.clone()),
                         database: release.database.clone(),
                         // The way back would undo the reload.
                         probation: None,
                     },
                 )),
-                Err(errors) => wrong.extend(super::at(&manifest, entry, errors)),
+                _ => wrong.push(format!(
+                    "service.{name}: a version failed its probation meanwhile, and another one serves; reload again"
+                )),
             }
         }
         if !wrong.is_empty() {
@@ -108,17 +114,98 @@ impl Application {
         Ok(Reloaded { services, milliseconds: started.elapsed().as_secs_f64() * 1e3 })
     }
 
-    /// The services whose replicas are declared otherwise than before.
-    fn changed_replicas(&self, manifest: &Manifest) -> Vec<ChangedReplicas> {
+    /// Tries the components of the services whose sections have changed, as a deploy does: with what is new, each is made an instance of and
+    /// asked what it is. By service; none where something is wrong with one, which goes to `wrong`.
+    fn try_changed(
+        &self,
+        manifest: &Manifest,
+        wrong: &mut Vec<String>,
+    ) -> BTreeMap<String, Option<Arc<Component>>> {
         let running = self.manifest();
-        let changed = manifest.services.iter().filter_map(|(name, entry)| {
-            let before = running.services.get(name)?;
-            let consumer = self.consumers().get(name)?.clone();
-            let database = Arc::clone(&consumer.database()?.database);
-            let is_changed = before.replicas != entry.replicas;
-            is_changed.then(|| ChangedReplicas { consumer, database, entry: entry.clone() })
-        });
-        changed.collect()
+        let mut tried = BTreeMap::new();
+        for (name, entry) in &manifest.services {
+            let (Some(before), Some(consumer)) = (running.services.get(name), self.consumers().get(name))
+            else {
+                continue;
+            };
+            let release = consumer.release();
+            if *release.spec == entry.spec && before.replicas == entry.replicas {
+                continue;
+            }
+            let component = self.try_with(name, entry, &release);
+            let component = component.map_err(|errors| wrong.extend(super::at(manifest, entry, errors)));
+            tried.insert(name.clone(), component.ok());
+        }
+        let good = tried.iter().filter_map(|(name, component)| Some((name.as_str(), component.as_deref()?)));
+        for (name, error) in self.clashes(good) {
+            if let Some(entry) = manifest.services.get(&name) {
+                wrong.extend(super::at(manifest, entry, vec![error]));
+            }
+        }
+        tried
+    }
+
+    /// Tries the component of a release with another section of the manifest.
+    fn try_with(
+        &self,
+        name: &str,
+        entry: &ServiceEntry,
+        release: &Release,
+    ) -> Result<Arc<Component>, Vec<Fault>> {
+        let bytes =
+            self.versions.read(name, &release.component.version).map_err(|error| vec![error.into()])?;
+        let file = &"the component";
+        let read = || {
+            let imports = load::imports(&bytes, file)?;
+            Ok::<_, Vec<String>>((imports, load::compile(&self.engine, &self.cache, &bytes, file)?))
+        };
+        let (imports, compiled) = read().map_err(Fault::all)?;
+        let component = self.try_component(&compiled, &imports, entry)?;
+        if component.migrations == release.component.migrations {
+            return Ok(component);
+        }
+        let why =
+            "with these settings the component has other migrations, which a reload does not make; deploy it";
+        Err(vec![why.to_owned().into()])
+    }
+
+    /// The services whose replicas are declared otherwise than before.
+    fn changed_replicas(&self, manifest: &Manifest, wrong: &mut Vec<String>) -> Vec<ChangedReplicas> {
+        let running = self.manifest();
+        let mut changed = Vec::new();
+        for (name, entry) in &manifest.services {
+            let (Some(before), Some(consumer)) = (running.services.get(name), self.consumers().get(name))
+            else {
+                continue;
+            };
+            let Some(database) = consumer.database().filter(|_| before.replicas != entry.replicas) else {
+                continue;
+            };
+            let database = Arc::clone(&database.database);
+            match self.suited_statements(name, &consumer.release(), &database) {
+                Ok(statements) => {
+                    let (consumer, entry) = (consumer.clone(), entry.clone());
+                    changed.push(ChangedReplicas { consumer, database, entry, statements });
+                }
+                Err(error) => wrong.extend(super::at(manifest, entry, vec![error])),
+            }
+        }
+        changed
+    }
+
+    /// The statements that the component of a release has as texts and that the schema suits as it is now. Others may be no statements at all.
+    fn suited_statements(
+        &self,
+        name: &str,
+        release: &Release,
+        database: &Database,
+    ) -> Result<Vec<String>, String> {
+        let bytes = self.versions.read(name, &release.component.version)?;
+        let mut statements = self.cache.gently(|| bulkhead_build::statements(&bytes));
+        let unsuited = database.unsuited(&statements).map_err(|error| error.to_string())?;
+        let unsuited: BTreeSet<String> = unsuited.into_iter().map(|(sql, _)| sql.to_owned()).collect();
+        statements.retain(|sql| !unsuited.contains(sql));
+        Ok(statements)
     }
 
     /// The section of a service as the manifest's file has it now: what a deploy of that service goes by.
@@ -197,15 +284,6 @@ impl Application {
             ));
         }
         wrong
-    }
-
-    /// Whether what a service's component uses is granted, and what it is granted it has a use for.
-    fn grants_hold(&self, name: &str, entry: &ServiceEntry, release: &Release) -> Result<(), Vec<Fault>> {
-        let version = &release.component.version;
-        let bytes = self.versions.read(name, version).map_err(|error| vec![error.into()])?;
-        let imports = load::imports(&bytes, &"the component").map_err(Fault::all)?;
-        let wrong = load::missing_grants(entry, &imports, &release.component);
-        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
     /// Ends the lanes that another manifest has lead otherwise: a handler must not get what only the one of before, or only the next, takes.

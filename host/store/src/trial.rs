@@ -1,6 +1,7 @@
 //! Trying a guest's statements before it runs: each is prepared, and none is run.
 
 use crate::authorizer::Mode;
+use crate::connection::Guarded;
 use crate::error::classify;
 use crate::{Database, StatementError, StoreError};
 
@@ -16,22 +17,26 @@ impl Database {
     ///
     /// When the database can't be opened.
     pub fn unsuited<'s>(&self, statements: &'s [String]) -> Result<Vec<(&'s str, String)>, StoreError> {
-        let opened = self.open_reader()?;
-        let why = |sql: &str| {
-            let _entered = opened.guard.enter(Mode::Handler, None);
-            let error = opened.connection.prepare(sql).err()?;
-            match classify(&error, opened.guard.take_denied()) {
-                StatementError::NotAllowed(reason) => Some(reason),
-                StatementError::Invalid(message)
-                    if UNKNOWN_NAMES.iter().any(|unknown| message.contains(unknown)) =>
-                {
-                    Some(message)
-                }
-                _ => None,
-            }
-        };
-        Ok(statements.iter().filter_map(|sql| Some((sql.as_str(), why(sql)?))).collect())
+        Ok(unsuited(&self.open_reader()?, statements))
     }
+}
+
+/// The same on a connection, whose schema may have changed in a transaction that is still open.
+pub(crate) fn unsuited<'s>(opened: &Guarded, statements: &'s [String]) -> Vec<(&'s str, String)> {
+    let why = |sql: &str| {
+        let _entered = opened.guard.enter(Mode::Handler, None);
+        let error = opened.connection.prepare(sql).err()?;
+        match classify(&error, opened.guard.take_denied()) {
+            StatementError::NotAllowed(reason) => Some(reason),
+            StatementError::Invalid(message)
+                if UNKNOWN_NAMES.iter().any(|unknown| message.contains(unknown)) =>
+            {
+                Some(message)
+            }
+            _ => None,
+        }
+    };
+    statements.iter().filter_map(|sql| Some((sql.as_str(), why(sql)?))).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use bulkhead_tests::{Admin, Client, Host, Manifest, Random, Site, host};
+use bulkhead_tests::{Admin, Client, Host, Manifest, Random, Site, database, host};
 use http::Method;
 use serde_json::{Value, json};
 use toml::toml;
@@ -206,7 +206,7 @@ fn a_reload_fills_replicas_and_a_refused_one_leaves_them() {
     assert_eq!(items(&mut stage), [row("a", 1), row("c", 4)]);
     change(&mut stage.client, &[item("a", 7, false), json!({"id": "c"})]);
     assert_eq!(items(&mut stage), [row("a", 7)]);
-    // What is no longer declared goes, and what comes back is filled; also by one that had none of the owner before.
+    // One that had none of the owner before is filled, and so is another replica of the same events.
     let replica = toml! {
         owner = "source"
         upsert = "source.item-changed"
@@ -214,20 +214,29 @@ fn a_reload_fills_replicas_and_a_refused_one_leaves_them() {
         key = "id"
         columns = { id = "text", n = "integer", note = "text" }
     };
-    let moved = told().without("service.sink.replica").set("service.witness.replica.item", replica);
-    stage.site.write_manifest(&moved.text());
+    let with_more = told().set("service.witness.replica.item", replica.clone());
+    stage.site.write_manifest(&with_more.clone().set("service.sink.replica.unused", replica).text());
     assert_eq!(stage.admin.command_json("reload", &[])["services"], json!(["sink", "witness"]));
-    stage.client.get("/sink/items").any_problem();
     stage.admin.until_taken("source", "witness");
     assert_eq!(stage.client.get("/witness/items").expect(200)["items"], json!([row("a", 7)]));
-    stage.site.write_manifest(&told().text());
-    stage.admin.command_json("reload", &[]);
+    // What is no longer declared goes, unless the component names it.
+    stage.site.write_manifest(&with_more.clone().without("service.sink.replica").text());
+    let refused = stage.admin.send(Method::POST, "/api/reload").problem(422, "reload-refused");
+    let told_of = ["service.sink", "SELECT * FROM item ORDER BY id", "no such table: item"];
+    says(refused["detail"].as_str().unwrap(), &told_of);
+    assert_eq!(items(&mut stage), [row("a", 7)]);
+    stage.site.write_manifest(&with_more.text());
+    assert_eq!(stage.admin.command_json("reload", &[])["services"], json!(["sink"]));
     assert_eq!(items(&mut stage), [row("a", 7)]);
     assert_eq!(stage.admin.command_json("reload", &[])["services"], json!([]));
     assert_eq!(stage.admin.dead_letters("sink"), Vec::<Value>::new());
     // The service can't write what the reload has made, as it can't what a start has.
     stage.client.delete("/sink/items").any_problem();
     let site = stage.stop();
+    let connection = database::open(&site.database("sink"));
+    let named = "SELECT count(*) FROM sqlite_schema WHERE name = 'unused'";
+    assert_eq!(database::number(&connection, named), 0);
+    drop(connection);
     let mut stage = Stage::on(site);
     assert_eq!(items(&mut stage), [row("a", 7)]);
     stage.stop();

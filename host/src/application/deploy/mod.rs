@@ -19,7 +19,7 @@ mod rehearsal;
 mod report;
 mod rollback;
 mod switch;
-mod warnings;
+pub(super) mod warnings;
 
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -39,7 +39,6 @@ use self::report::{Stopwatch, milliseconds};
 pub use self::rollback::VersionReport;
 use super::versions::{HISTORY, read_source};
 use super::{Application, Maintenance, load};
-use crate::interface::problems;
 use crate::manifest::ServiceEntry;
 use crate::telemetry::one_line;
 
@@ -234,18 +233,12 @@ impl<'a> Deploy<'a> {
             Ok((load::compile(engine, cache, bytes, &"the component")?, String::new()))
         })?;
         Point::Compiled.reach();
-        let (entry, surroundings) = (self.entry.clone(), application.surroundings());
-        let name = self.report.service.clone();
+        let (entry, name) = (self.entry.clone(), self.report.service.clone());
         let component = self.step("try", |_| {
-            let component = cache.gently(|| {
-                load::load(engine, &compiled, &imports, &entry, &surroundings, &"the component")
-            })?;
-            let mut described = application.described();
-            described.extend(component.description.clone().map(|description| (name.clone(), description)));
-            let described = described.iter().map(|(name, description)| (name.as_str(), description));
-            let clashes = problems::clashes(described).into_iter().map(|(_, error)| error);
-            let clashes: Vec<String> = clashes.collect();
-            if clashes.is_empty() { Ok((Arc::new(component), String::new())) } else { Err(clashes.into()) }
+            let component = application.try_component(&compiled, &imports, &entry)?;
+            let clashes = application.clashes(std::iter::once((name.as_str(), component.as_ref())));
+            let clashes: Vec<String> = clashes.into_iter().map(|(_, error)| error).collect();
+            if clashes.is_empty() { Ok((component, String::new())) } else { Err(clashes.into()) }
         })?;
         Point::Tried.reach();
 

@@ -29,7 +29,7 @@ pub(super) fn reordered(found: &[(u32, String, String)]) -> Vec<String> {
 }
 
 /// Of statements that the schema does not suit.
-pub(super) fn unsuited(found: &[(&str, String)]) -> Vec<String> {
+pub(in crate::application) fn unsuited(found: &[(&str, String)]) -> Vec<String> {
     let warning = |(sql, why): &(&str, String)| {
         let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
         let shown: String = sql.chars().take(SHOWN).collect();

@@ -22,7 +22,7 @@ use crate::authorizer::Mode;
 use crate::connection::Guarded;
 use crate::error::sqlite_message;
 use crate::settle::Settled;
-use crate::{Database, StoreError, inbox, settle};
+use crate::{Database, StoreError, inbox, settle, trial};
 
 /// Where a replica's rows are read.
 pub struct Owner<'o> {
@@ -279,6 +279,12 @@ impl Refill<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Those of a guest's statements that the schema does not suit once this is durable, each with the reason. To be asked when it is written.
+    #[must_use]
+    pub fn unsuited<'s>(&self, statements: &'s [String]) -> Vec<(&'s str, String)> {
+        trial::unsuited(&self.opened, statements)
     }
 
     /// Makes it durable.
