@@ -5,6 +5,8 @@ use bulkhead_tests::{Admin, Client, Host, Manifest, Site, versions};
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::admin::bulkhead;
+
 /// Bytes of a body that the changed manifests allow.
 const FEW: usize = 200;
 
@@ -175,6 +177,24 @@ fn settings_with_which_a_component_does_not_start_are_refused_as_by_a_start() {
         site.write_manifest(&wrong.text());
         site.fail_to_start().says(1, &[&service, told]);
     }
+}
+
+/// A reload runs no other component: it says so, and what does.
+#[test]
+fn a_changed_source_is_told_to_wait_for_a_deploy_and_a_missing_one_is_refused() {
+    let site = site();
+    let host = site.start();
+    let admin = ask(&site, &host);
+    site.write_manifest(&Manifest::events().set("service.sink.source", "nowhere.wasm").text());
+    admin.command("reload", &[]).says(1, &["service.sink", "nowhere.wasm"]);
+    let copy = site.path("copy.wasm");
+    std::fs::copy(bulkhead_tests::paths::component("sink"), &copy).unwrap();
+    site.write_manifest(&Manifest::events().set("service.sink.source", copy.to_str().unwrap()).text());
+    let told = bulkhead(&site, &host, &["reload"]);
+    assert!(told.stdout.contains("`bulkhead deploy sink`"), "{}", told.stdout);
+    assert!(!told.stdout.contains("nothing has changed"), "{}", told.stdout);
+    assert_eq!(admin.command_json("reload", &[])["sources"], json!([]), "it was told");
+    host.stop();
 }
 
 /// The command line goes before the manifest, at a reload as at the start.

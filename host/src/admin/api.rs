@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::{Admin, deploys, metrics};
+use super::{Admin, deploys, metrics, parked_timers};
 use crate::application::{Application, RebuildError};
 use crate::check;
 use crate::http::body::RequestBody;
@@ -137,7 +137,17 @@ fn status(application: &Application) -> Result<Value, Problem> {
     }
     let edges: Result<Vec<Value>, Problem> =
         application.edges().iter().map(|edge| edge_status(application, edge)).collect();
-    Ok(json!({"application": application.manifest().name, "services": services, "edges": edges?}))
+    let timers = parked_timers(application).map_err(|error| failed(&error))?;
+    let timers: Vec<Value> = timers
+        .iter()
+        .map(|timers| json!({"service": timers.service, "parked": timers.parked, "dead": timers.dead}))
+        .collect();
+    Ok(json!({
+        "application": application.manifest().name,
+        "services": services,
+        "edges": edges?,
+        "timers": timers,
+    }))
 }
 
 fn edge_status(application: &Application, edge: &Edge) -> Result<Value, Problem> {

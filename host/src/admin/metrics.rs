@@ -92,9 +92,17 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
         counter(&mut registry, "events_delivered", "Events that took effect since the host started");
     let retried = counter(&mut registry, "events_retried", "Attempts after the first since the host started");
     let parked = Family::<EdgeLabels, Gauge>::default();
-    registry.register("events_parked", "Events that are parked and tried again", parked.clone());
+    registry.register(
+        "events_parked",
+        "Events that are parked and tried again; timers have their own service as the producer",
+        parked.clone(),
+    );
     let dead = Family::<EdgeLabels, Gauge>::default();
-    registry.register("dead_letters", "Events that are dead letters", dead.clone());
+    registry.register(
+        "dead_letters",
+        "Events that are dead letters; timers have their own service as the producer",
+        dead.clone(),
+    );
     let lag = Family::<EdgeLabels, Gauge>::default();
     registry.register(
         "edge_lag_events",
@@ -149,6 +157,12 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
             let labels = ReplicaLabels { service: edge.spec.consumer.clone(), replica: replica.name.clone() };
             stale.get_or_create(&labels).set(age.as_secs_f64());
         }
+    }
+
+    for timers in super::parked_timers(application)? {
+        let labels = EdgeLabels { producer: timers.service.clone(), consumer: timers.service };
+        parked.get_or_create(&labels).set(i64::try_from(timers.parked).unwrap_or(i64::MAX));
+        dead.get_or_create(&labels).set(i64::try_from(timers.dead).unwrap_or(i64::MAX));
     }
 
     if let Some(last) = last_check.counts() {

@@ -131,6 +131,29 @@ impl Answer for Admin {
     }
 }
 
+/// The timers of a service that it has not taken yet, or can't take.
+struct ParkedTimers {
+    service: String,
+    parked: u64,
+    dead: u64,
+}
+
+/// Those of each service that has timers, or parked ones from when it had some. They are parked with the service itself as their producer,
+/// which no edge is.
+fn parked_timers(application: &Application) -> anyhow::Result<Vec<ParkedTimers>> {
+    let manifest = application.manifest();
+    let mut found = Vec::new();
+    for (name, station) in application.stations() {
+        let (parked, dead) = station.consumer.inbox()?.counts(name)?;
+        let has_timers =
+            manifest.services.get(name).is_some_and(|entry| !entry.spec.grants.timers.is_empty());
+        if has_timers || parked + dead > 0 {
+            found.push(ParkedTimers { service: name.clone(), parked, dead });
+        }
+    }
+    Ok(found)
+}
+
 /// Whether a `Host` header names this machine by a name that no other name server can give it.
 fn is_loopback(host: &str) -> bool {
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));

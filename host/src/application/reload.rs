@@ -8,6 +8,7 @@ use bulkhead_store::Database;
 
 use super::lanes::Stopped;
 use super::refill::{ChangedReplicas, Refills};
+use super::versions::read_source;
 use super::{Application, DeployError, Edges, Fault, Maintenance, Routes, load};
 use crate::interface::Interface;
 use crate::manifest::{Manifest, ServiceEntry};
@@ -17,6 +18,8 @@ use crate::manifest::{Manifest, ServiceEntry};
 pub struct Reloaded {
     /// The services whose sections have changed.
     pub services: Vec<String>,
+    /// The services whose `source` has changed, which only a deploy or a start makes hold.
+    pub sources: Vec<String>,
     /// From the call until all of it held.
     pub milliseconds: f64,
 }
@@ -52,12 +55,20 @@ impl Application {
         wrong.extend(self.too_many_edges(&manifest));
         let mut releases = Vec::new();
         let mut services = Vec::new();
+        let mut sources = Vec::new();
         for (name, entry) in &manifest.services {
             let (Some(before), Some(consumer)) = (running.services.get(name), self.consumers().get(name))
             else {
                 continue;
             };
             wrong.extend(self.restart_needed_for(name, before, entry));
+            if before.source != entry.source {
+                sources.push(name.clone());
+                if let Err(error) = read_source(name, entry) {
+                    let fault = Fault::at(entry.lines.of("source"), error);
+                    wrong.extend(super::at(&manifest, entry, vec![fault]));
+                }
+            }
             let release = consumer.release();
             if *release.spec == entry.spec && before.replicas == entry.replicas {
                 continue;
@@ -111,7 +122,13 @@ impl Application {
         }
         change.end()?;
         tracing::info!(?services, "the manifest was read anew");
-        Ok(Reloaded { services, milliseconds: started.elapsed().as_secs_f64() * 1e3 })
+        if !sources.is_empty() {
+            tracing::warn!(
+                services = ?sources,
+                "their source has changed, which holds at the next start, or when they are deployed"
+            );
+        }
+        Ok(Reloaded { services, sources, milliseconds: started.elapsed().as_secs_f64() * 1e3 })
     }
 
     /// Tries the components of the services whose sections have changed, as a deploy does: with what is new, each is made an instance of and

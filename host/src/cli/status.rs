@@ -23,5 +23,11 @@ pub(super) fn run(host: &HostArgs, json: bool) -> anyhow::Result<()> {
         ("DEAD", "dead"),
         ("STOPPED", "stopped"),
     ];
-    print_table(items(&document, "edges"), &edges, "no service takes events of another")
+    print_table(items(&document, "edges"), &edges, "no service takes events of another")?;
+    let timers = items(&document, "timers");
+    if timers.is_empty() {
+        return Ok(());
+    }
+    print("\n")?;
+    print_table(timers, &[("TIMERS OF", "service"), ("PARKED", "parked"), ("DEAD", "dead")], "")
 }

@@ -147,6 +147,12 @@ fn a_timer_that_can_never_be_taken_is_a_dead_letter_until_it_is_dropped() {
     let id = set(&mut stage.client, &[malformed]).remove(0);
     let letter = stage.admin.until_state("source", &id, "dead", 1);
     assert_eq!(letter["producer"], "source");
+    // Whoever watches sees it, though no edge has it.
+    let timers = stage.admin.get("/api/status")["timers"].clone();
+    assert_eq!(timers, json!([{"service": "source", "parked": 0, "dead": 1}]));
+    let labels = "producer=\"source\",consumer=\"source\"";
+    assert_eq!(stage.admin.metric("bulkhead_dead_letters", labels), 1.0);
+    assert_eq!(stage.admin.metric("bulkhead_events_parked", labels), 0.0);
     stage.admin.drop_letter("source", &id).expect(200);
     set(&mut stage.client, &[timer("a", 0, 0)]);
     assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [0]);
