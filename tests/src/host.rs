@@ -90,6 +90,20 @@ impl Host {
         Host::await_ready(Process::spawn_saying_to(arguments, &[], None, Some(stderr)), folder)
     }
 
+    /// The same as [`Self::try_start`], with something that is done with the process before it is waited for.
+    pub(crate) fn try_start_while(
+        manifest: &Path,
+        data: &Path,
+        folder: Arc<TempDir>,
+        meanwhile: impl FnOnce(Pid),
+    ) -> Result<Host, String> {
+        let mut all = vec!["up", "--manifest", text(manifest), "--data", text(data)];
+        all.extend(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        let process = Process::spawn(&all, &[], None);
+        meanwhile(process.pid());
+        Host::await_ready(process, folder)
+    }
+
     fn await_ready(process: Process, folder: Arc<TempDir>) -> Result<Host, String> {
         let mut admin_address = None;
         loop {
@@ -181,8 +195,7 @@ impl Host {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, signal).expect("the host takes signals");
+        kill_process(self.process.pid(), signal).expect("the host takes signals");
     }
 
     /// Waits until it ends by itself.
@@ -319,6 +332,10 @@ impl Process {
             thread::spawn(move || read_into(pipe, &stderr))
         });
         Process { child, lines, stderr, reader }
+    }
+
+    fn pid(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id")
     }
 
     fn stderr(&self) -> String {

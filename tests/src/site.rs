@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::compiled;
@@ -153,6 +154,13 @@ impl Site {
     /// it listened.
     pub fn start_to_crash_at_fill(&self, point: &str) -> Option<Host> {
         self.try_start_in(&[("BULKHEAD_CRASH_AT_DEPLOY", point)]).ok()
+    }
+
+    /// Starts a host, and does something with its process before it is waited for.
+    #[track_caller]
+    pub fn start_while(&self, meanwhile: impl FnOnce(Pid)) -> Host {
+        Host::try_start_while(&self.manifest(), &self.data(), Arc::clone(&self.folder), meanwhile)
+            .unwrap_or_else(|reason| panic!("{reason}"))
     }
 
     /// Starts a host, and kills it after so long, or as soon as it listens.

@@ -1,8 +1,13 @@
 //! `bulkhead reload` and SIGHUP: what has changed in the manifest holds for running services, all of it or nothing.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+
 use bulkhead_tests::admin::until;
 use bulkhead_tests::{Admin, Client, Host, Manifest, Site, versions};
 use http::Method;
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::admin::bulkhead;
@@ -81,6 +86,29 @@ fn a_hangup_reloads() {
     host.hang_up();
     until("the reason", || host.stderr().contains("SIGHUP: the manifest was not reloaded").then_some(()));
     assert!(has_route(&mut client, "/more"));
+    host.stop();
+}
+
+/// The host waits for the component, which comes through a pipe: so it is known that it has begun to start.
+#[test]
+fn a_hangup_while_the_host_starts_reloads_afterwards() {
+    let pipe = "slow.wasm";
+    let manifest = |manifest: Manifest| manifest.set("service.witness.source", pipe).text();
+    let site = Site::of_text(&manifest(Manifest::events()));
+    let path = site.path(pipe);
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+    let host = site.start_while(|process| {
+        let open =
+            || OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(&path);
+        let held = until("the host reads its component", || open().ok());
+        site.write_manifest(&manifest(changed()));
+        kill_process(process, Signal::HUP).unwrap();
+        let component = std::fs::read(bulkhead_tests::paths::component("sink")).unwrap();
+        std::fs::write(&path, component).unwrap();
+        drop(held);
+    });
+    let mut client = host.client();
+    until("the new route", || has_route(&mut client, "/more").then_some(()));
     host.stop();
 }
 

@@ -24,6 +24,16 @@ pub(super) fn run(
     watch: bool,
     access_log: Option<AccessLog>,
 ) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("network")
+        .build()
+        .context("start the network threads")?;
+    // Before all that takes time: until somebody listens for it, SIGHUP ends the process. One that comes meanwhile is acted on afterwards.
+    let hangup = {
+        let _entered = runtime.enter();
+        signal(SignalKind::hangup()).context("listen for SIGHUP")?
+    };
     let asked = arguments.admin.is_some();
     let manifest = arguments.read()?;
     let given = Given { access_log, ..manifest.given.clone() };
@@ -40,15 +50,9 @@ pub(super) fn run(
         .context("write the admin port's token and address into the data folder")?;
     let address = server.address().context("find the listener's address")?;
     let admin_address = admin.address().context("find the admin listener's address")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("network")
-        .build()
-        .context("start the network threads")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-        let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
         announce(&format!("admin on http://{admin_address}"));
         announce(&format!("listening on http://{address}"));
         let admin = tasks::lasting("admin port", async move {
