@@ -121,6 +121,24 @@ fn every_answer_is_found_in_the_log_by_its_trace() {
     }
 }
 
+/// A refused request is in the log with what its client made up, and no viewer of the log obeys that.
+#[test]
+fn what_a_client_makes_up_is_bounded_and_escaped_in_the_log() {
+    for format in ["json", "text"] {
+        let site = Site::new(&Manifest::events().only(&["source"]));
+        let host = site.start_with(&["--access-log", format]);
+        let method = "M".repeat(10_000);
+        for target in ["/a\u{9b}2J\u{202e}b", "/nowhere"] {
+            let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n\r\n");
+            raw::exchange(host.address(), head.as_bytes()).expect("an answer").any_problem();
+        }
+        let log = host.stop().stderr;
+        assert!(!log.contains(['\u{9b}', '\u{202e}']), "{format}: {log:?}");
+        assert!(log.contains("u{9b}2J"), "{format}: it is told all the same: {log}");
+        assert!(log.contains("MMMM") && !log.contains(&"M".repeat(33)), "{format}: {log}");
+    }
+}
+
 /// How many lines of the access log are JSON, and how many are text.
 fn forms(log: &str) -> [usize; 2] {
     [lines(log).len(), log.lines().filter(|line| line.contains(" access: ")).count()]

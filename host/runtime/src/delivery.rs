@@ -7,9 +7,9 @@ use bulkhead_store::{
     ApplyError, Ended, Logged, Loss, Parked, ParkedState, ReplicaSpec, StatementError, UnitOfWork,
 };
 use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
+use bulkhead_types::own_words;
 
 use crate::bindings::bulkhead::service::types::Event;
-use crate::diagnosis::own_words;
 use crate::hold::{Hold, Member, Pending, Settle};
 use crate::instance::NotTaken;
 use crate::runner::Runner;

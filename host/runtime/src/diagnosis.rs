@@ -4,7 +4,7 @@
 //!
 //! Invariants:
 //!
-//! - What a guest says is bounded and has no control characters ([`own_words`]): it can't forge a log line, nor move the cursor of whoever
+//! - What a guest says is bounded and has no control characters ([`bulkhead_types::own_words`]): it can't forge a log line, nor move the cursor of whoever
 //!   reads it.
 //! - None of it reaches a client: a client reads [`Problem`].
 //! - Nothing that a client sent stands in it: a path is told as the route's template, a statement without its values.
@@ -13,8 +13,10 @@ use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use bulkhead_types::limits::{
-    PANIC_MESSAGE_BYTES_MAX, PANIC_PLACE_BYTES_MAX, STATEMENT_TOLD_BYTES_MAX, WASM_STACK_MAX,
+    METHOD_TOLD_BYTES_MAX, PANIC_MESSAGE_BYTES_MAX, PANIC_PLACE_BYTES_MAX, STATEMENT_TOLD_BYTES_MAX,
+    WASM_STACK_MAX,
 };
+use bulkhead_types::own_words;
 use wasmtime::Trap;
 
 use crate::bindings::bulkhead::service::types::Request;
@@ -24,31 +26,6 @@ use crate::job::Failure;
 use crate::probe::DatabaseCall;
 use crate::problem::Problem;
 use crate::service::ServiceSpec;
-
-/// A text of a guest's, as it may stand in a log line or on a terminal: cut at `bytes_max`, its control characters escaped.
-pub(crate) fn own_words(text: &str, bytes_max: usize) -> String {
-    let mut words = String::with_capacity(text.len().min(bytes_max));
-    for letter in text.chars() {
-        let before = words.len();
-        if is_control(letter) {
-            words.extend(letter.escape_debug());
-        } else {
-            words.push(letter);
-        }
-        if words.len() > bytes_max {
-            words.truncate(before);
-            words.push('…');
-            break;
-        }
-    }
-    words
-}
-
-/// What a terminal or a viewer of logs obeys: control characters, breaks of lines and paragraphs, and changes of the direction of writing.
-fn is_control(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
 
 /// Why a guest panicked, as it told the host before it trapped (`log.panicked`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,7 +239,7 @@ fn tell(
                 service = spec.name,
                 version = %component.version,
                 trace_id = request.trace_id,
-                method = request.method,
+                method = own_words(&request.method, METHOD_TOLD_BYTES_MAX),
                 path,
                 status,
                 milliseconds,
@@ -317,23 +294,6 @@ impl<'r> Place<'r> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_guest_says_is_bounded_and_has_no_control_characters() {
-        for (text, expected) in [
-            ("plain \"words\" and ünïcode", "plain \"words\" and ünïcode"),
-            ("two\nlines\r\tand a tab", "two\\nlines\\r\\tand a tab"),
-            ("\u{1b}[2J\u{9b}2J\0", "\\u{1b}[2J\\u{9b}2J\\0"),
-            ("a\u{2028}b\u{202e}c", "a\\u{2028}b\\u{202e}c"),
-            ("", ""),
-        ] {
-            assert_eq!(own_words(text, 1000), expected);
-        }
-        assert_eq!(own_words("ääää", 5), "ää…");
-        assert_eq!(own_words("a\u{1b}b", 3), "a…", "an escape is whole or absent");
-        assert_eq!(own_words("abc", 3), "abc");
-        assert!(own_words(&"\n".repeat(100_000), 1024).len() <= 1024 + '…'.len_utf8());
-    }
 
     #[test]
     fn a_statement_is_told_on_one_line_and_never_its_values() {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use bulkhead_store::Loss;
 use bulkhead_types::limits::{
-    HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, PANIC_MESSAGE_BYTES_MAX,
-    RESPONSE_HEADERS_MAX,
+    HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, METHOD_TOLD_BYTES_MAX,
+    PANIC_MESSAGE_BYTES_MAX, RESPONSE_HEADERS_MAX,
 };
+use bulkhead_types::own_words;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use wasmtime::Store;
 
@@ -16,7 +17,7 @@ use crate::bindings::bulkhead::service::types::{Effects, Event, Principal, Respo
 use crate::bindings::exports::bulkhead::service::event_handler::{self, HandleError};
 use crate::bindings::exports::bulkhead::service::http_handler;
 use crate::component::new_store;
-use crate::diagnosis::{self, Place, own_words};
+use crate::diagnosis::{self, Place};
 use crate::handler::{Handler, Running, State};
 use crate::header::is_hosts;
 use crate::hold::{Calls, Hold};
@@ -82,7 +83,7 @@ impl Runner {
         let running = Running {
             component: Some(Arc::clone(&self.release.component)),
             handler: Handler::Request {
-                method: request.method.clone(),
+                method: own_words(&request.method, METHOD_TOLD_BYTES_MAX),
                 path: request.path.clone(),
                 route: request.route.clone(),
             },

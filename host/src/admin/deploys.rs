@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bulkhead_runtime::Problem;
+use bulkhead_types::is_control;
 use serde_json::json;
 
 use super::api::{Answered, failed, json_of, unknown};
@@ -78,7 +79,7 @@ fn options(parameter: &Parameter<'_, '_>) -> DeployOptions {
     let is_set = |name: &str| parameter(name) == Some("true");
     let text = |name: &str| {
         let text = parameter(name).unwrap_or_default();
-        text.chars().filter(|letter| !letter.is_control()).take(TEXT_MAX).collect()
+        text.chars().filter(|letter| !is_control(*letter)).take(TEXT_MAX).collect()
     };
     DeployOptions {
         dry_run: is_set("dry_run"),

@@ -12,7 +12,8 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
 use bulkhead_runtime::Problem;
-use bulkhead_types::{Current, TraceId};
+use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, PATH_MAX};
+use bulkhead_types::{Current, TraceId, own_words};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -70,6 +71,8 @@ impl Admin {
         let mut response = routed.unwrap_or_else(|problem| {
             if problem.status >= 500 {
                 let (status, error) = (problem.status, one_line(&problem.detail));
+                let method = own_words(method.as_str(), METHOD_TOLD_BYTES_MAX);
+                let path = own_words(&path, PATH_MAX);
                 tracing::error!(trace_id, %method, path, status, error, "an operator's request failed");
             }
             problem_response(&problem, &trace_id)

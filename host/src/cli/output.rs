@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use bulkhead_types::{is_control, own_words};
 use serde_json::Value;
 
 /// Writes to standard output.
@@ -16,9 +17,18 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a document as JSON.
+/// Writes a document as JSON, in which a terminal has nothing to obey.
 pub(super) fn print_json(document: &Value) -> anyhow::Result<()> {
-    print(&format!("{document:#}\n"))
+    let mut text = String::new();
+    for letter in format!("{document:#}\n").chars() {
+        // Outside of strings the one is the line break. Whoever reads the JSON gets the character all the same.
+        if is_control(letter) && letter != '\n' {
+            text.push_str(&format!("\\u{:04x}", u32::from(letter)));
+        } else {
+            text.push(letter);
+        }
+    }
+    print(&text)
 }
 
 /// Writes some members of each item, in columns.
@@ -45,15 +55,30 @@ pub(super) fn print_table(items: &[Value], columns: &[(&str, &str)], nothing: &s
     print(&text)
 }
 
+/// What services and their clients wrote is shown to an operator, and moves no cursor.
 fn shown(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+        Some(Value::String(text)) => own_words(text, usize::MAX),
+        Some(other) => own_words(&other.to_string(), usize::MAX),
     }
 }
 
 /// The items of a list.
 pub(super) fn items<'d>(document: &'d Value, member: &str) -> &'d [Value] {
     document.get(member).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::shown;
+
+    #[test]
+    fn what_events_say_moves_no_cursor() {
+        let told = [json!("a\u{1b}[2J\u{9b}\u{202e}b"), json!({"n": "\u{9b}\u{202e}"})];
+        let told = told.map(|value| shown(Some(&value)));
+        assert_eq!(told, ["a\\u{1b}[2J\\u{9b}\\u{202e}b", "{\"n\":\"\\u{9b}\\u{202e}\"}"]);
+    }
 }

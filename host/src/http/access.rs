@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::Waited;
-use bulkhead_types::limits::PATH_MAX;
+use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, PATH_MAX};
+use bulkhead_types::own_words;
 use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::Full;
@@ -56,10 +57,10 @@ impl Visit {
         self.peer
     }
 
-    /// The path that it asks for, of which at most so much is kept as a request may have.
+    /// The path that it asks for, of which at most so much is kept as a request may have. One that is refused may have any characters.
     pub(super) fn asks_for(&mut self, path: &str) {
         if self.has_log {
-            self.path.extend(path.chars().take(PATH_MAX));
+            self.path = own_words(path, PATH_MAX);
         }
     }
 
@@ -90,7 +91,7 @@ impl Visit {
             target: ACCESS_TARGET,
             trace_id = self.trace_id,
             client = %self.peer,
-            method = self.method.as_ref().map(Method::as_str),
+            method = self.method.as_ref().map(|method| own_words(method.as_str(), METHOD_TOLD_BYTES_MAX)),
             path = self.path,
             status = response.map(|response| response.status().as_u16()),
             bytes = body.and_then(|body| body.size_hint().exact()),

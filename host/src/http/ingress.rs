@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Request, Surroundings, is_hosts, supervise};
-use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, PATH_MAX};
-use bulkhead_types::{Current, Position, TraceId};
+use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, METHOD_TOLD_BYTES_MAX, PATH_MAX};
+use bulkhead_types::{Current, Position, TraceId, own_words};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
@@ -195,7 +195,8 @@ impl Ingress {
             Err(_) => {
                 let failure = Failure::OutcomeUnknown("there was no answer long after the deadline".into());
                 // No worker has told of it: it still runs, or waits for a commit.
-                let (service, method) = (&*target.service, parts.method.as_str());
+                let service = &*target.service;
+                let method = own_words(parts.method.as_str(), METHOD_TOLD_BYTES_MAX);
                 tracing::error!(service, trace_id, method, path = %route, %failure, "a request failed");
                 Err(failure)
             }

@@ -1,9 +1,10 @@
 //! `log`: a guest's lines, among the host's, each with where it is from.
 
 use bulkhead_types::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX, PANIC_MESSAGE_BYTES_MAX};
+use bulkhead_types::own_words;
 
 use crate::bindings::bulkhead::service::log::{Field, Host, Level};
-use crate::diagnosis::{Panic, Place, own_words};
+use crate::diagnosis::{Panic, Place};
 use crate::handler::State;
 
 impl Host for State {
