@@ -167,6 +167,21 @@ fn what_is_not_there_or_not_known_is_told_so() {
     for query in ["limit=0", "limit=1001", "limit=x", "before=x", "limit=-1"] {
         operator.get(&format!("/api/events?service=order&{query}")).problem(422, "invalid");
     }
+    // Read as none, these would choose all, or another version than was meant.
+    for path in
+        ["/api/events?service=order&type=", "/api/dead-letters?service=", "/api/events?service=order&before"]
+    {
+        operator.get(path).problem(422, "invalid");
+    }
+    for path in [
+        "/api/rollbacks/order?to=",
+        "/api/deploys/order?dry_run=yes",
+        "/api/check?repair=1",
+        "/api/dead-letters/retry?producer=",
+    ] {
+        operator.post(path, &json!({})).problem(422, "invalid");
+    }
+    bulkhead(&site, &host, &["rollback", "order", "--to", ""]).says(1, &["the host refused", "to is empty"]);
     operator.patch("/api/status", &json!({})).problem(405, "method-not-allowed");
     operator.post("/api/replay/nobody", &json!({})).problem(404, "not-found");
     operator.post("/api/replay/order", &json!({})).problem(409, "not-rebuildable");

@@ -1,5 +1,6 @@
 //! The admin API: JSON over HTTP, below `/api`, and `/metrics`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bulkhead_runtime::{ChangeError, Edge, Problem};
@@ -48,13 +49,12 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
             (name.to_owned(), decoded)
         })
         .collect();
-    let parameter = |name: &str| {
-        parameters
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
-    };
+    // An empty value is a mistake of who asks, a variable that is not set say. Read as none it would choose all, or another one.
+    if let Some((name, _)) = parameters.iter().find(|(name, value)| value.is_empty() && !is_text(name)) {
+        return Err(invalid(format!("{name} is empty: give it a value, or leave it out")));
+    }
+    let parameter =
+        |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let decoded: Vec<String> = path
         .trim_matches('/')
         .split('/')
@@ -82,8 +82,9 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
         ("GET", ["api", "versions", service]) => deploys::versions(application, service),
         ("POST", ["api", "reload"]) => deploys::reload(application),
         ("POST", ["api", "check"]) => {
+            let repair = flag(&parameter, "repair")?;
             let maintenance = application.maintain();
-            let report = check::run(application, &maintenance, parameter("repair") == Some("true"));
+            let report = check::run(application, &maintenance, repair);
             admin.last_check.note(&report);
             json_of(&json!(report))
         }
@@ -96,6 +97,20 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
             "Method not allowed",
             "the admin port takes GET, POST and DELETE",
         )),
+    }
+}
+
+/// Parameters that whoever asks has nothing to say in.
+fn is_text(name: &str) -> bool {
+    matches!(name, "author" | "note")
+}
+
+/// Whether something is asked for: a word that is neither `true` nor `false` is not to have the effect of one of them.
+pub(super) fn flag<'p>(parameter: &dyn Fn(&str) -> Option<&'p str>, name: &str) -> Result<bool, Problem> {
+    match parameter(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(invalid(format!("{name}: {other:?} is neither true nor false"))),
     }
 }
 
@@ -117,6 +132,10 @@ fn not_changed(error: &ChangeError) -> Problem {
         }
         ChangeError::Failed(_) => failed(error),
     }
+}
+
+fn invalid(detail: String) -> Problem {
+    Problem::new(422, "invalid", "Invalid", detail)
 }
 
 pub(super) fn unknown(what: &str) -> Problem {
@@ -179,7 +198,6 @@ fn events<'p>(
     application: &Application,
     parameter: &dyn Fn(&str) -> Option<&'p str>,
 ) -> Result<Value, Problem> {
-    let invalid = |detail: String| Problem::new(422, "invalid", "Invalid", detail);
     let names = || application.logs().keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let service =
         parameter("service").ok_or_else(|| invalid(format!("service is missing: one of {}", names())))?;
@@ -341,7 +359,33 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
             retried.insert(name.clone(), count.into());
         }
     }
+    if retried.is_empty() {
+        check_filters(application, producer, kind)?;
+    }
     json_of(&json!({ "retried": retried }))
+}
+
+/// Nothing was found to try again. Where that is because a filter names what there is not, it is no success.
+fn check_filters(
+    application: &Application,
+    producer: Option<&str>,
+    kind: Option<&str>,
+) -> Result<(), Problem> {
+    let manifest = application.manifest();
+    if let Some(producer) = producer.filter(|producer| !manifest.services.contains_key(*producer)) {
+        let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Err(unknown(&format!("there is no service {producer:?}; there are {names}")));
+    }
+    let grants = manifest.services.values().map(|entry| &entry.spec.grants);
+    let kinds: BTreeSet<&str> =
+        grants.flat_map(|grants| grants.publishes.iter().chain(&grants.timers)).map(String::as_str).collect();
+    match kind.filter(|kind| !kinds.contains(kind)) {
+        Some(kind) => {
+            let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
+            Err(unknown(&format!("there are no events of the type {kind:?}; there are {kinds}")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn drop_dead(application: &Application, service: &str, id: &str) -> Answered {

@@ -6,7 +6,7 @@ use bulkhead_runtime::Problem;
 use bulkhead_types::is_control;
 use serde_json::json;
 
-use super::api::{Answered, failed, json_of, unknown};
+use super::api::{Answered, failed, flag, json_of, unknown};
 use crate::application::{Application, DeployError, DeployOptions, Deployed, ReloadError};
 
 /// The most activations of a service that are listed.
@@ -23,7 +23,7 @@ pub(super) fn deploy(
     parameter: &Parameter<'_, '_>,
 ) -> Answered {
     let only = application.try_maintain().ok_or_else(busy)?;
-    answer(application.deploy(&only, service, component, &options(parameter)))
+    answer(application.deploy(&only, service, component, &options(parameter)?))
 }
 
 pub(super) fn roll_back(
@@ -32,7 +32,7 @@ pub(super) fn roll_back(
     parameter: &Parameter<'_, '_>,
 ) -> Answered {
     let only = application.try_maintain().ok_or_else(busy)?;
-    answer(application.rollback(&only, service, parameter("to"), &options(parameter)))
+    answer(application.rollback(&only, service, parameter("to"), &options(parameter)?))
 }
 
 pub(super) fn probation(application: &Application, service: &str) -> Answered {
@@ -75,19 +75,18 @@ fn answer(deployed: Result<Deployed, DeployError>) -> Answered {
     }
 }
 
-fn options(parameter: &Parameter<'_, '_>) -> DeployOptions {
-    let is_set = |name: &str| parameter(name) == Some("true");
+fn options(parameter: &Parameter<'_, '_>) -> Result<DeployOptions, Problem> {
     let text = |name: &str| {
         let text = parameter(name).unwrap_or_default();
         text.chars().filter(|letter| !is_control(*letter)).take(TEXT_MAX).collect()
     };
-    DeployOptions {
-        dry_run: is_set("dry_run"),
-        allow_pause: is_set("allow_pause"),
-        force: is_set("force"),
+    Ok(DeployOptions {
+        dry_run: flag(parameter, "dry_run")?,
+        allow_pause: flag(parameter, "allow_pause")?,
+        force: flag(parameter, "force")?,
         author: text("author"),
         note: text("note"),
-    }
+    })
 }
 
 fn problem(error: &DeployError) -> Problem {

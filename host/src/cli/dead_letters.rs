@@ -87,7 +87,7 @@ pub(super) fn run(host: &HostArgs, action: &Action, json: bool) -> anyhow::Resul
                 filters.map(|(name, value)| format!("{name}={}", escaped(value))).collect();
             let path = format!("/api/dead-letters/retry?{}", query.join("&"));
             let document = host.ask(Method::POST, &path)?;
-            done(&document, json, &retried(&document))
+            done(&document, json, &retried(&document, kind.as_deref()))
         }
         Action::Drop { service, id } => {
             done(&host.ask(Method::DELETE, &one(service, id))?, json, "it is dropped")
@@ -96,12 +96,13 @@ pub(super) fn run(host: &HostArgs, action: &Action, json: bool) -> anyhow::Resul
 }
 
 /// How many are tried again, of which services.
-fn retried(document: &Value) -> String {
+fn retried(document: &Value, kind: Option<&str>) -> String {
     let counts = document.get("retried").and_then(Value::as_object);
     let counts: Vec<String> =
         counts.into_iter().flatten().map(|(service, count)| format!("{count} of {service}")).collect();
     if counts.is_empty() {
-        return "there are none to try again".to_owned();
+        let of = kind.map(|kind| format!(" of the type {kind}")).unwrap_or_default();
+        return format!("there are none{of} to try again");
     }
     format!("tried again now: {}", counts.join(", "))
 }

@@ -237,6 +237,10 @@ fn all_are_retried_at_once_or_those_of_a_service_a_producer_or_a_type() {
     assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(MANY), "each once");
     assert_eq!(retry(&stage, &[]), json!({"sink": 1}));
     stage.admin.command(verb, &["retry", "nobody", "--all"]).says(1, &["the host refused", "nobody"]);
+    // A filter that names what there is nowhere is a mistake, and no success.
+    for (filter, word) in [("--producer", "nobody"), ("--type", "source.hapened")] {
+        stage.admin.command(verb, &["retry", "--all", filter, word]).says(1, &["the host refused", word]);
+    }
     for (wrong, status, word) in [
         (&["retry", "sink"][..], 1, "--all"),
         (&["retry"], 1, "--all"),
