@@ -17,7 +17,7 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension as _, ffi};
 
 use super::stage::Stage;
-use super::{NOT_MADE_FROM, ReplicaSpec, quoted};
+use super::{ColumnType, NOT_MADE_FROM, ReplicaSpec, quoted};
 use crate::authorizer::Mode;
 use crate::connection::Guarded;
 use crate::error::sqlite_message;
@@ -354,9 +354,32 @@ fn bring(connection: &Connection, stage: &mut Stage, until: Option<Instant>) -> 
         }
     };
     Err(format!(
-        "{rows} would be lost, the first that of {subject:?}, by event {sequence} of {owner}: {why}; give the column a default, as in \
-         note = {{ type = \"text\", default = \"\" }}, or {select}"
+        "{rows} would be lost, the first that of {subject:?}, by event {sequence} of {owner}: {why}; {}, or {select}",
+        remedy(&stage.replica, &why)
     ))
+}
+
+/// What helps where a row can't be made for this reason (`ReplicaSpec::values`). A default helps only where a field is not there.
+fn remedy(replica: &ReplicaSpec, why: &str) -> String {
+    let is_about = |name: &str| why.contains(&format!("{NOT_MADE_FROM}: {name} "));
+    if is_about(&replica.key) {
+        return format!(
+            "name the field that has the events' subject, a text, as the key in the place of {}",
+            replica.key
+        );
+    }
+    match replica.columns.iter().find(|column| is_about(&column.name)) {
+        Some(column) if why.ends_with(" is missing") => {
+            format!(
+                "give the column a default, as in {} = {{ type = \"{}\", default = {} }}",
+                column.name,
+                column.kind.sql().to_lowercase(),
+                if column.kind == ColumnType::Text { "\"\"" } else { "0" }
+            )
+        }
+        Some(column) => format!("declare the column {} with the type that its events have", column.name),
+        None => format!("have {} publish data from which the replica can be made", replica.owner),
+    }
 }
 
 /// What to do where the rows find no room.

@@ -64,7 +64,7 @@ fn column_that_old_events_lack_is_refused_and_nothing_has_changed() {
             "\"a\"",
             "event 1 of book",
             "stock is missing",
-            "default",
+            "give the column a default, as in stock = { type = \"integer\", default = 0 }",
             "[service.book.entity.book]",
         ] {
             assert!(refused.contains(part), "{part}: {refused}");
@@ -73,6 +73,23 @@ fn column_that_old_events_lack_is_refused_and_nothing_has_changed() {
     }
     // The replica of before is the one that is declared.
     assert_eq!(world.make(&[of_names()], &owner).unwrap(), []);
+}
+
+/// A default stands in for what is missing alone, and a key has none.
+#[test]
+fn advice_is_about_what_keeps_a_row_from_being_made() {
+    let mut keyed = of_names();
+    keyed.key = "name".into();
+    for (replica, data, told) in [
+        (of_names(), r#"{"id":"a","name":7}"#, "declare the column name with the type that its events have"),
+        (keyed, r#"{"id":"a"}"#, "as the key in the place of name"),
+        (of_names(), r#"{"id":"b","name":"one"}"#, "as the key in the place of id"),
+    ] {
+        let owner = owner_of(&[(UPSERT, "a", data)]);
+        let refused = why(consumer_at(1, &owner).make(&[replica], &owner));
+        assert!(refused.contains(told) && !refused.contains("default"), "{data}: {refused}");
+        assert!(refused.contains("[service.book.entity.book]"), "{refused}");
+    }
 }
 
 /// What the lane is still to take must not be lost there either.
