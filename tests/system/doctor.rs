@@ -128,6 +128,8 @@ fn a_port_that_another_process_has_is_told() {
         "wrong",
         &["192.0.2.1:80", "--listen"],
     );
+    let both = ["--listen", "127.0.0.1:9099", "--admin", "127.0.0.1:9099"];
+    look(&site, &both, &[]).says("port admin", "wrong", &["127.0.0.1:9099", "listen", "other ports"]);
     look(&site, &["--admin", "0.0.0.0:0"], &[]).says("port admin", "wrong", &["other machines", "127.0.0.1"]);
     // Without being asked for one, a host that starts takes another.
     site.write_manifest(&manifest().set("application.admin", address.as_str()).text());

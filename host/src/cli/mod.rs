@@ -254,6 +254,10 @@ impl ApplicationArgs {
                 manifest.admin
             );
         }
+        // The manifest's own were looked at as it was read.
+        if let Some(clash) = manifest.clash_of_addresses() {
+            anyhow::bail!("serve clients and operators: {clash}");
+        }
         Ok(manifest)
     }
 }

@@ -30,6 +30,9 @@ pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<
             format!("{admin} can be reached from other machines"),
             "give an address of this one, for example --admin 127.0.0.1:9090",
         ),
+        _ if manifest.clash_of_addresses().is_some() => {
+            Check::told("port admin", &manifest.clash_of_addresses().unwrap_or_default(), "give another port")
+        }
         // The host helps itself, unless the port was asked for.
         check if check.remedy.is_some() && !admin_asked && is_taken(*admin) => Check::warning(
             "port admin",

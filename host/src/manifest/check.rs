@@ -64,6 +64,9 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             add(manifest.lines.of("auth.revoked_by"), message);
         }
     }
+    if let Some(message) = manifest.clash_of_addresses() {
+        add(manifest.lines.of("listen"), format!("application.listen: {message}"));
+    }
     if !manifest.admin.ip().is_loopback() {
         add(
             manifest.lines.of("admin"),

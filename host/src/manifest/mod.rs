@@ -212,6 +212,19 @@ impl Manifest {
         }
     }
 
+    /// Why it can't be reached where it says; nothing where it can. Clients and operators have an address each: with one for both, the host
+    /// would be in its own way.
+    #[must_use]
+    pub fn clash_of_addresses(&self) -> Option<String> {
+        let Self { listen, admin, .. } = self;
+        let overlap = listen.ip() == admin.ip() || listen.ip().is_unspecified();
+        (overlap && listen.port() == admin.port() && listen.port() != 0).then(|| {
+            format!(
+                "{admin} is the address for operators (`admin`), and clients are served on {listen} (`listen`); give the two other ports"
+            )
+        })
+    }
+
     /// What is wrong between its services.
     #[must_use]
     pub fn mistakes(&self) -> Vec<String> {

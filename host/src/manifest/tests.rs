@@ -76,6 +76,27 @@ fn every_mistake_is_reported_with_its_line() {
     assert_eq!(report.lines().count(), 7, "{report}");
 }
 
+#[test]
+fn clients_and_operators_have_an_address_each() {
+    for (listen, admin, is_fine) in [
+        ("127.0.0.1:8081", "127.0.0.1:8081", false),
+        ("0.0.0.0:8081", "127.0.0.1:8081", false),
+        ("127.0.0.1:8081", "127.0.0.1:8082", true),
+        ("127.0.0.2:8081", "127.0.0.1:8081", true),
+        ("127.0.0.1:0", "127.0.0.1:0", true),
+    ] {
+        let both = format!("\"{listen}\"\nadmin = \"{admin}\"");
+        let read = parse(&GOOD.replace("\"127.0.0.1:8081\"", &both));
+        assert_eq!(read.is_ok(), is_fine, "{listen} {admin}: {read:?}");
+        if let Err(told) = read {
+            assert!(
+                told.starts_with("5: application.listen: 127.0.0.1:8081 is the address for operators"),
+                "{told}"
+            );
+        }
+    }
+}
+
 /// The line of the entry, and not that of its section.
 #[test]
 fn each_mistake_is_at_the_line_of_its_entry() {
