@@ -50,6 +50,25 @@ fn a_request_has_one_valid_host() {
     }
 }
 
+/// Both ports tell a trace by which their log lines are found. What names two traces is in neither.
+#[test]
+fn every_answer_tells_its_trace_which_one_traceparent_chooses() {
+    let host = Site::shop().start();
+    for (address, path) in ports(&host) {
+        ask(address, &format!("GET {path} HTTP/1.1\r\nhost: x")).header("traceresponse").expect("a trace");
+        ask(address, "GET /nowhere HTTP/1.1\r\nhost: x").header("traceresponse").expect("a trace");
+    }
+    let parents = ["4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"]
+        .map(|trace| (trace, format!("traceparent: 00-{trace}-00f067aa0ba902b7-01")));
+    let told = |headers: &str| {
+        let answer = ask(host.address(), &format!("GET /products HTTP/1.1\r\nhost: x\r\n{headers}"));
+        answer.header("traceresponse").expect("a trace").to_owned()
+    };
+    assert!(told(&parents[0].1).contains(parents[0].0));
+    let both = told(&format!("{}\r\n{}", parents[0].1, parents[1].1));
+    assert!(!both.contains(parents[0].0) && !both.contains(parents[1].0), "{both}");
+}
+
 #[test]
 fn a_target_in_absolute_form_says_whom_the_request_is_for() {
     let site = Site::shop();
@@ -143,7 +162,7 @@ fn whatever_is_refused_before_it_is_a_request_has_a_document_and_ends_the_connec
             assert!(answer.header("date").is_some(), "{shown}: {answer}");
             let is_traced = answer
                 .header("traceresponse")
-                .is_none_or(|trace| trace.contains(problem["trace_id"].as_str().unwrap()));
+                .is_some_and(|trace| trace.contains(problem["trace_id"].as_str().unwrap()));
             assert!(is_traced, "{answer}");
             assert!(raw::read_answer(&mut stream).is_none(), "{shown}: the connection goes on");
         }

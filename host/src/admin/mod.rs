@@ -24,7 +24,7 @@ pub use self::token::{AdminToken, TOKEN_FILE};
 use crate::application::Application;
 use crate::check::LastCheck;
 use crate::http::body::RequestBody;
-use crate::http::{Answer, Answering, Listening, own, problem_response, unreadable, well_formed};
+use crate::http::{Answer, Answering, Listening, own, problem_response, tell_trace, unreadable, well_formed};
 use crate::interface::{Interface, PROBLEMS};
 use crate::telemetry::one_line;
 
@@ -63,7 +63,9 @@ impl Admin {
     }
 
     async fn answered(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let trace_id = self.trace_id();
+        let surroundings = self.application.surroundings();
+        let trace = TraceId::new(surroundings.random.as_ref());
+        let trace_id = trace.to_string();
         let (head, incoming) = request.into_parts();
         let (method, path) = (head.method.clone(), head.uri.path().to_owned());
         let mut body = RequestBody::new(&head, incoming);
@@ -78,6 +80,7 @@ impl Admin {
             problem_response(&problem, &trace_id)
         });
         body.end(api::DISCARDED_MAX, &mut response).await;
+        tell_trace(&mut response, trace, surroundings.random.as_ref());
         response
     }
 
@@ -96,10 +99,6 @@ impl Admin {
         }
         self.check(request.headers())?;
         api::answer(self, request, body).await
-    }
-
-    fn trace_id(&self) -> String {
-        TraceId::new(self.application.surroundings().random.as_ref()).to_string()
     }
 
     /// Whether a request is from who may: by way of this machine's own name, from no page of another origin, and with the token.
@@ -130,7 +129,11 @@ impl Answer for Admin {
     }
 
     fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
-        unreadable(status).map(|problem| problem_response(&problem, &self.trace_id()))
+        let surroundings = self.application.surroundings();
+        let trace = TraceId::new(surroundings.random.as_ref());
+        let mut response = problem_response(&unreadable(status)?, &trace.to_string());
+        tell_trace(&mut response, trace, surroundings.random.as_ref());
+        Some(response)
     }
 }
 

@@ -19,7 +19,7 @@ use super::after::Positions;
 use super::body::RequestBody;
 use super::compression::{Asked, compressed};
 use super::figures::HttpFigures;
-use super::problems::{host_failed, own, path_too_long, problem_response, unreadable};
+use super::problems::{host_failed, own, path_too_long, problem_response, tell_trace, unreadable};
 use super::same_key::{self, Keys};
 use super::server::Answering;
 use super::well_formed;
@@ -30,7 +30,6 @@ use crate::manifest::AccessLog;
 use crate::tasks;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 static POSITION: HeaderName = HeaderName::from_static("bulkhead-position");
 static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
@@ -68,8 +67,7 @@ impl Ingress {
     /// Answers one request.
     async fn answered(&self, peer: IpAddr, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
         let random = self.surroundings.random.as_ref();
-        let given = request.headers().get(&TRACEPARENT).and_then(|value| value.to_str().ok());
-        let trace = given.and_then(TraceId::from_traceparent).unwrap_or_else(|| TraceId::new(random));
+        let trace = given_trace(request.headers()).unwrap_or_else(|| TraceId::new(random));
         let trace_id = trace.to_string();
 
         let mut visit = Visit::begin(peer, &trace_id, self.has_log);
@@ -84,9 +82,7 @@ impl Ingress {
         });
         let mut response = routed.unwrap_or_else(|problem| problem_response(&problem, &trace_id));
         body.end(BODY_DISCARD_MAX, &mut response).await;
-        if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
-            response.headers_mut().insert(&TRACERESPONSE, value);
-        }
+        tell_trace(&mut response, trace, random);
         self.tell(visit, &response);
         response
     }
@@ -218,11 +214,18 @@ impl super::server::Answer for Ingress {
         let trace = TraceId::new(random);
         let trace_id = trace.to_string();
         let mut response = problem_response(&unreadable(status)?, &trace_id);
-        if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
-            response.headers_mut().insert(&TRACERESPONSE, value);
-        }
+        tell_trace(&mut response, trace, random);
         self.tell(Visit::begin(peer, &trace_id, self.has_log), &response);
         Some(response)
+    }
+}
+
+/// The trace that a request names. One that names two is in none of them (W3C Trace Context, section 3.2.1: there is one `traceparent`).
+fn given_trace(headers: &HeaderMap) -> Option<TraceId> {
+    let mut given = headers.get_all(&TRACEPARENT).iter();
+    match (given.next(), given.next()) {
+        (Some(only), None) => TraceId::from_traceparent(only.to_str().ok()?),
+        _ => None,
     }
 }
 

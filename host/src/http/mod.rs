@@ -14,7 +14,7 @@ pub(crate) mod well_formed;
 
 pub(crate) use access::ACCESS_TARGET;
 pub use figures::HttpFigures;
-pub(crate) use problems::{own, problem_response, unreadable};
+pub(crate) use problems::{own, problem_response, tell_trace, unreadable};
 pub use same_key::key_of as idempotency_key;
 pub(crate) use server::{Answer, Answering};
 pub use server::{Connections, Listening, serve};

@@ -2,14 +2,17 @@
 
 use bulkhead_runtime::{Problem, supervise};
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
+use bulkhead_types::{Random, TraceId};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use super::well_formed::malformed;
 use super::{HEALTH_ALIASES, HOST_PATHS};
 use crate::interface::{Page, is_page};
+
+static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// Bytes of a target above which the HTTP library answers 414 by itself (`MAX_URI_LEN` in hyper's `proto/h1/role.rs`).
 const TARGET_MAX: u16 = u16::MAX - 1;
@@ -31,6 +34,13 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
     response
 }
 
+/// Has an answer of either port tell its trace.
+pub(crate) fn tell_trace(response: &mut Response<Full<Bytes>>, trace: TraceId, random: &dyn Random) {
+    if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
+        response.headers_mut().insert(&TRACERESPONSE, value);
+    }
+}
+
 /// What the HTTP library can't read the head of, by the status that it answers with.
 pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
     Some(match status.as_u16() {
@@ -41,7 +51,8 @@ pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
             "headers-too-large",
             "The headers are too large",
             format!(
-                "there are more than {HEADER_LINES_MAX} headers, or they have more than {HEADERS_MAX} bytes"
+                "there are more than {HEADER_LINES_MAX} headers, or they have more than {HEADERS_MAX} bytes, or Content-Length is a number \
+                 that no body has"
             ),
         ),
         _ => return None,

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use super::ingress::Ingress;
 use super::own_answers::{AnswerBody, Spoken, Turn};
 use super::problem_response;
-use super::problems::host_failed;
+use super::problems::{host_failed, tell_trace};
 use crate::application::Application;
 use crate::tasks;
 
@@ -181,5 +181,8 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
 
 /// The answer where the host's own code panics and nothing is known of the request any more: on the admin port, say.
 fn failed() -> Response<Full<Bytes>> {
-    problem_response(&host_failed(), &TraceId::new(&SystemRandom).to_string())
+    let trace = TraceId::new(&SystemRandom);
+    let mut response = problem_response(&host_failed(), &trace.to_string());
+    tell_trace(&mut response, trace, &SystemRandom);
+    response
 }
