@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use bulkhead_tests::{Manifest, Site, database, host, paths};
+use bulkhead_tests::{Manifest, Site, database, host, paths, versions};
 use serde_json::Value;
 
 /// What was looked at.
@@ -205,6 +205,29 @@ fn a_database_that_this_host_does_not_open_is_told() {
     );
     fs::write(site.database("source"), "this is a letter, and not a database. ".repeat(100)).unwrap();
     look(&site, &[], &[]).says("database source", "wrong", &["source.db", "not a database"]);
+}
+
+/// What keeps a start from going on is told beforehand.
+#[test]
+fn a_database_whose_schema_is_not_the_component_s_is_told() {
+    let site = Site::new(&Manifest::events().only(&["source", "witness"]));
+    site.start().stop();
+    look(&site, &[], &[]).says("service witness", "ok", &[]);
+    fs::copy(site.database("source"), site.database("witness")).unwrap();
+    look(&site, &[], &[]).says("service witness", "wrong", &["witness.db"]);
+    site.fail_to_start().says(1, &["service.witness", "witness.db"]);
+
+    let site = Site::new(&Manifest::changing());
+    let with = |number, what| {
+        let file = versions::changing(&site, number, what);
+        Manifest::changing().only(&["changing"]).set("service.changing.source", file.to_str().unwrap())
+    };
+    site.write_manifest(&with(2, "column").text());
+    site.start().stop();
+    look(&site, &[], &[]).says("service changing", "ok", &[]);
+    site.write_manifest(&with(1, "plain").text());
+    look(&site, &[], &[]).says("service changing", "wrong", &["changing.db"]);
+    site.fail_to_start().says(1, &["service.changing", "changing.db"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use bulkhead_runtime::{
     Bell, Component, ComponentCache, Deferred, Description, Edge, Release, Service, ServiceDatabase,
     Surroundings,
 };
-use bulkhead_store::{Checkpointer, DataFolder, Database, LogReader, StoreError};
+use bulkhead_store::{Checkpointer, DataFolder, Database, LogReader, StoreError, Upgrade};
 use bulkhead_types::Current;
 
 use super::checkpoints::Checkpoints;
@@ -219,8 +219,8 @@ pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, St
     Ok(described(&load_all(manifest, &read)?.components))
 }
 
-/// What is wrong with the components at the manifest's sources, each with what to do, by service. Nothing runs, no database is opened, and
-/// no folder is made.
+/// What is wrong with the components at the manifest's sources, and with the schemas of the databases that are there for them, each with what
+/// to do, by service. Nothing runs, databases are only looked at, and no folder is made.
 ///
 /// # Errors
 ///
@@ -229,12 +229,33 @@ pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, Start
     let read =
         |name: &str, entry: &ServiceEntry| versions::read_source(name, entry).map_err(|error| vec![error]);
     let cache = ComponentCache::existing(&databases::cache(&manifest.data));
-    let (_, faults) = load_good(manifest, &cache, &read)?;
+    let (loaded, faults) = load_good(manifest, &cache, &read)?;
     let mut by_service = BTreeMap::<String, Vec<Fault>>::new();
     for (entry, errors) in faults {
         by_service.entry(entry.spec.name.clone()).or_default().extend(errors);
     }
+    for (entry, component) in &loaded.components {
+        let fault = unfit_schema(manifest, entry, component);
+        by_service.entry(entry.spec.name.clone()).or_default().extend(fault);
+    }
+    by_service.retain(|_, faults| !faults.is_empty());
     Ok(by_service)
+}
+
+/// Why a start could not bring the database of a service to the schema of its component: the database is of a later version, say, or of
+/// another service. One that can't be looked at is told of elsewhere.
+fn unfit_schema(manifest: &Manifest, entry: &ServiceEntry, component: &Component) -> Option<Fault> {
+    let path = databases::database_file(manifest, entry).filter(|path| path.exists())?;
+    let database = Database::look(&path).ok()??;
+    let active = database.activations(1).ok()?.into_iter().next();
+    let version = component.version.sha256();
+    // The start runs the version that was deployed, whose schema is there (`VersionFiles::choose`).
+    if active.is_some_and(|active| version == active.source && version != active.sha256) {
+        return None;
+    }
+    let upgrade = Upgrade { migrations: &component.migrations, ..Upgrade::default() };
+    let error = database.plan(&upgrade).err()?;
+    Some(Fault::at(entry.lines.of("database"), error.to_string()))
 }
 
 fn described(components: &[(&ServiceEntry, Component)]) -> BTreeMap<String, Description> {
