@@ -215,7 +215,9 @@ fn a_reload_fills_replicas_and_a_refused_one_leaves_them() {
         columns = { id = "text", n = "integer", note = "text" }
     };
     let with_more = told().set("service.witness.replica.item", replica.clone());
-    stage.site.write_manifest(&with_more.clone().set("service.sink.replica.unused", replica).text());
+    let mut unused = replica;
+    unused.insert("columns".to_owned(), toml! { id = "text" n = "integer" }.into());
+    stage.site.write_manifest(&with_more.clone().set("service.sink.replica.unused", unused).text());
     assert_eq!(stage.admin.command_json("reload", &[])["services"], json!(["sink", "witness"]));
     stage.admin.until_taken("source", "witness");
     assert_eq!(stage.client.get("/witness/items").expect(200)["items"], json!([row("a", 7)]));
