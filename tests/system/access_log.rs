@@ -128,7 +128,8 @@ fn what_a_client_makes_up_is_bounded_and_escaped_in_the_log() {
         let site = Site::new(&Manifest::events().only(&["source"]));
         let host = site.start_with(&["--access-log", format]);
         let method = "M".repeat(10_000);
-        for target in ["/a\u{9b}2J\u{202e}b", "/nowhere"] {
+        // Not well-formed, so it has no other spelling.
+        for target in ["/%zz\u{9b}2J\u{202e}b", "/nowhere"] {
             let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n\r\n");
             raw::exchange(host.address(), head.as_bytes()).expect("an answer").any_problem();
         }
