@@ -77,7 +77,7 @@ pub enum RebuildError {
         /// The service.
         service: String,
         /// Why not.
-        error: DispatchError,
+        error: Box<DispatchError>,
     },
     /// It can't be told which events could not be taken.
     #[error("count the events that could not be taken: {0}")]
@@ -165,7 +165,7 @@ impl Application {
         // On the new database, or on the old one again.
         let lanes = stopped.start_again();
         let rebuilt = switched?;
-        lanes.map_err(|error| RebuildError::Lanes { service: name.to_owned(), error })?;
+        lanes.map_err(|error| RebuildError::Lanes { service: name.to_owned(), error: Box::new(error) })?;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Rebuilt { milliseconds, ..rebuilt })
     }

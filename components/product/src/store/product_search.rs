@@ -1,7 +1,7 @@
 //! The index of full-text search: the view `product_words`, through which it is written, and the table `product_search_due`.
 //!
 //! A product's words are written in the unit of work that writes its name and description ([`super::product`]). Those of products from before
-//! migration 3 are written by a timer of their own ([`crate::events::words`]).
+//! migration 3 are written by a timer of their own (`events/words.rs`).
 
 use bulkhead_contracts::ProductId;
 use bulkhead_sdk::sql::Error;
