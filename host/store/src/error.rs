@@ -254,3 +254,40 @@ fn constraint(extended_code: i32, message: &str) -> Constraint {
     };
     Constraint { kind, name }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_constraint_is_told_with_what_it_is_about() {
+        let made = Connection::open_in_memory().expect("a database");
+        made.execute_batch(
+            "CREATE TABLE p (id INTEGER PRIMARY KEY) STRICT;
+             CREATE TABLE t (
+                id INTEGER PRIMARY KEY, k TEXT UNIQUE, n INTEGER NOT NULL, p INTEGER REFERENCES p (id), CONSTRAINT small CHECK (n < 9)
+             ) STRICT;
+             CREATE TRIGGER raises BEFORE DELETE ON t BEGIN SELECT RAISE(ABORT, 'kept: for good'); END;
+             PRAGMA foreign_keys = ON;
+             INSERT INTO t VALUES (1, 'a', 1, NULL);",
+        )
+        .expect("a schema");
+        for (sql, kind, name) in [
+            ("INSERT INTO t VALUES (2, 'a', 1, NULL)", ConstraintKind::Unique, "t.k"),
+            ("INSERT INTO t VALUES (1, 'b', 1, NULL)", ConstraintKind::PrimaryKey, "t.id"),
+            ("INSERT INTO t VALUES (2, 'b', NULL, NULL)", ConstraintKind::NotNull, "t.n"),
+            ("INSERT INTO t VALUES (2, 'b', 9, NULL)", ConstraintKind::Check, "small"),
+            ("INSERT INTO t VALUES (2, 'b', 1, 7)", ConstraintKind::ForeignKey, ""),
+            ("DELETE FROM t", ConstraintKind::Trigger, "kept: for good"),
+        ] {
+            let error = made.execute(sql, []).expect_err(sql);
+            let StatementError::Constraint(found) = classify(&error, None) else { panic!("{sql}: {error}") };
+            assert_eq!((found.kind, &*found.name), (kind, name), "{sql}");
+        }
+        let error = made.execute("INSERT INTO t VALUES (2, 'b', 'x', NULL)", []).expect_err("another type");
+        let StatementError::Constraint(found) = classify(&error, None) else { panic!("{error}") };
+        assert_eq!(found.kind, ConstraintKind::Datatype);
+    }
+}

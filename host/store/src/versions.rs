@@ -137,3 +137,15 @@ fn activation(row: &Row<'_>) -> rusqlite::Result<Activation> {
         at: row.get(5)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_version_came_about_is_read_as_it_was_written() {
+        for how in [How::Start, How::Deploy, How::Rollback, How::Return] {
+            assert_eq!(How::of(how.name()), how);
+        }
+    }
+}

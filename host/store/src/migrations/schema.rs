@@ -157,7 +157,7 @@ fn quoted(text: &str, quote: char) -> usize {
 mod tests {
     use rusqlite::Connection;
 
-    use super::Schema;
+    use super::{Schema, tokens};
 
     fn schema(sql: &str) -> Schema {
         let connection = Connection::open_in_memory().unwrap();
@@ -191,6 +191,16 @@ mod tests {
         let again = "CREATE INDEX i  ON \"note\"(AT); CREATE VIEW v AS SELECT id FROM note; CREATE VIRTUAL TABLE s USING fts5(body);
              CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO s(rowid, body) VALUES (new.id,new.body); END;";
         assert_eq!(differences(&format!("{NOTE}{all}"), &format!("{NOTE}{again}")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_statement_falls_apart_into_its_tokens() {
+        let found = tokens("SELECT Näme_1$,\"a b\",[c d],`e` FROM t--x\n/*y*/WHERE u='It''s'||x'00'");
+        let expected = [
+            "select", "näme_1$", ",", "a b", ",", "c d", ",", "e", "from", "t", "where", "u", "=", "'It''s'",
+            "|", "|", "x", "'00'",
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -316,3 +316,34 @@ pub fn is_replica_name(name: &str) -> bool {
         && !name.starts_with("sqlite_")
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_column_takes_values_of_its_type_alone() {
+        for (name, taken) in [("text", [true, false, false, false]), ("integer", [false, true, false, true])]
+        {
+            let kind = ColumnType::named(name).expect(name);
+            let values = [json!("a"), json!(1), json!(1.5), json!(true)];
+            assert_eq!(values.map(|value| kind.takes(&value)), taken, "{name}");
+        }
+        let real = ColumnType::named("real").expect("real");
+        assert!(real.takes(&json!(1.5)) && real.takes(&json!(1)) && !real.takes(&json!("1.5")));
+        assert!(ColumnType::named("blob").is_none());
+    }
+
+    #[test]
+    fn a_name_needs_no_more_than_quotes_and_is_none_of_the_hosts() {
+        for name in ["a", "product", "unit_price2", &"a".repeat(60)] {
+            assert!(is_replica_name(name), "{name}");
+        }
+        for name in ["", "A", "_a", "2a", "a-b", "a\"b", "é", "sqlite_a", HOST_TABLE_PREFIX, &"a".repeat(61)]
+        {
+            assert!(!is_replica_name(name), "{name}");
+        }
+    }
+}
