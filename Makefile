@@ -47,6 +47,10 @@ test: setup guests ## Run all tests
 	cargo test --quiet --release --workspace --doc
 	cargo nextest run --release --workspace
 
+.PHONY: test-kill
+test-kill: setup guests ## Run each test that kills the host ten times; more often: make test-kill COUNT=100
+	cargo nextest run --release --workspace -E 'test(/kill|crash/)' --stress-count $(or $(COUNT),10)
+
 .PHONY: test-api
 test-api: build ## Send generated requests to a shop of its own, and check the answers; one seed again: make test-api SEED=1
 	@host/build/setup.sh api

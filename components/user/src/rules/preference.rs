@@ -61,7 +61,9 @@ mod tests {
     #[test]
     fn a_key_can_stand_in_an_address() {
         for text in ["a", "newsletter", "theme.dark-mode_2", "...", "A", &"k".repeat(KEY_MAX)] {
-            assert_eq!(text.parse::<PreferenceKey>().expect(text).to_string(), text);
+            let key: PreferenceKey = text.parse().expect(text);
+            assert_eq!(key.to_string(), text);
+            assert_eq!(key.into_string(), text);
         }
         for text in ["", ".", "..", "a b", "a/b", "a%20", "ä", "a\n", &"k".repeat(KEY_MAX + 1)] {
             assert!(text.parse::<PreferenceKey>().is_err(), "{text}");
