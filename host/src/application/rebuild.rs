@@ -286,9 +286,9 @@ pub(super) fn remove_leftovers(base: &Path) {
     }
 }
 
-/// Removes a database with what belongs to it. Who has it open goes on with it.
+/// Removes a database with what belongs to it, also the journal of a copy that was not whole yet. Who has it open goes on with it.
 pub(super) fn remove(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);
         if let Err(error) = std::fs::remove_file(&file)

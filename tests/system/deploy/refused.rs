@@ -315,6 +315,8 @@ fn a_second_deploy_is_refused_while_one_runs() {
     assert!(Stored::of(&going.site).files.contains(&copy));
     // So is a component that it had not written to its end.
     std::fs::write(going.site.data().join("versions/changing/0123456789abcdef.new"), "half").unwrap();
+    // And the journal of a copy that was not whole.
+    std::fs::write(going.site.data().join("versions/changing/rehearsal.db-journal"), "half").unwrap();
     let host = going.site.start();
     assert_eq!(Stored::of(&going.site), going.before);
     let mut operator = Operator::of(&going.site, &host);
