@@ -10,13 +10,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bulkhead_types::limits::{EVENT_NAME_BYTES_MAX, IDEMPOTENCY_KEPT};
+use bulkhead_types::limits::IDEMPOTENCY_KEPT;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rusqlite::{Connection, OptionalExtension as _};
 use sha2::Sha256;
 
 use crate::error::classify;
 use crate::inbox::milliseconds;
+use crate::outbox::check_length;
 use crate::{Database, Reader, StatementError, UnitOfWork};
 
 /// What a request with a key is known by.
@@ -30,13 +31,7 @@ pub struct RequestKey {
 /// Whether a guest may name this as whom an answer is about: what a subject of an event may be. Each is kept until the unit of work ends, and
 /// hashed.
 pub(crate) fn check_subject(subject: &str) -> Result<(), StatementError> {
-    if subject.is_empty() || subject.len() > EVENT_NAME_BYTES_MAX {
-        return Err(StatementError::InvalidValue(format!(
-            "a subject has 1 to {EVENT_NAME_BYTES_MAX} bytes, and this one {}",
-            subject.len()
-        )));
-    }
-    Ok(())
+    check_length("a subject", subject).map_err(StatementError::InvalidValue)
 }
 
 impl RequestKey {

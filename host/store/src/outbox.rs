@@ -30,13 +30,8 @@ pub struct NewEvent<'e> {
 
 impl NewEvent<'_> {
     pub(crate) fn check(&self) -> Result<(), PublishError> {
-        for (what, text) in [("type", self.kind), ("subject", self.subject)] {
-            if text.is_empty() || text.len() > EVENT_NAME_BYTES_MAX {
-                return Err(PublishError::Invalid(format!(
-                    "the {what} of an event has 1 to {EVENT_NAME_BYTES_MAX} bytes, and this one {}",
-                    text.len()
-                )));
-            }
+        for (what, text) in [("the type of an event", self.kind), ("the subject of an event", self.subject)] {
+            check_length(what, text).map_err(PublishError::Invalid)?;
         }
         if self.data.len() > EVENT_DATA_BYTES_MAX {
             return Err(PublishError::Invalid(format!(
@@ -51,6 +46,14 @@ impl NewEvent<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a text has the length of an event's type or subject. `what` it is stands in the message.
+pub(crate) fn check_length(what: &str, text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() > EVENT_NAME_BYTES_MAX {
+        return Err(format!("{what} has 1 to {EVENT_NAME_BYTES_MAX} bytes, and this one {}", text.len()));
+    }
+    Ok(())
 }
 
 /// Appends an event that was checked, and gives its sequence.
