@@ -61,15 +61,15 @@ impl SnapshotGate {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             blocked
         };
-        match self.closed(cut) {
+        match self.closed(GATE_CLOSED_MAX, cut) {
             Ok(blocked) => tracing::debug!(blocked, "the write-ahead log was cut back"),
             Err(error) => tracing::warn!(%error, "the write-ahead log could not be cut back"),
         }
     }
 
-    /// Runs `work` while no snapshot is open, or with those that did not end in time.
-    fn closed<T>(&self, work: impl FnOnce() -> T) -> T {
-        let deadline = Instant::now() + GATE_CLOSED_MAX;
+    /// Runs `work` while no snapshot is open, or with those that did not end within this time.
+    fn closed<T>(&self, within: Duration, work: impl FnOnce() -> T) -> T {
+        let deadline = Instant::now() + within;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.closed = true;
         while state.inside > 0
@@ -162,37 +162,126 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::{Duration, Instant};
 
-    use super::Checkpointer;
+    use super::{Checkpointer, SnapshotGate};
     use crate::{Database, Migration, Reader, Settings, Value, Writer, WriterOptions};
 
-    /// Writes that never pause, beside checkpoints and two readers that overlap without a gap: each alone would have the log grow
-    /// for ever.
-    #[test]
-    fn log_is_bounded_under_writes_without_a_pause_and_overlapping_readers() {
+    const CUT_AT: u64 = 1 << 18;
+
+    struct World {
+        _folder: tempfile::TempDir,
+        database: Arc<Database>,
+        writer: Arc<Writer<()>>,
+        checkpointer: Checkpointer,
+    }
+
+    fn world() -> World {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let database = Database::open(Settings { path: path.clone(), storage: 1 << 30 }).unwrap();
+        let database = Database::open(Settings { path, storage: 1 << 30 }).unwrap();
         let create = "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB) STRICT; INSERT INTO t VALUES (1, x'')";
         let step = Migration { version: 1, name: "create_t".into(), sql: create.into(), reverse: None };
         database.migrate(&[step], "now").unwrap();
         let writer =
             Writer::<()>::open(Arc::clone(&database), WriterOptions::default(), Arc::new(|_| {})).unwrap();
-        let checkpointer = Checkpointer::with_sizes(&database, 1 << 16, 1 << 18).unwrap();
-        let soon = || Instant::now() + Duration::from_secs(60);
+        let checkpointer = Checkpointer::with_sizes(&database, CUT_AT / 4, CUT_AT).unwrap();
+        World { _folder: folder, database, writer, checkpointer }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    /// Has a batch write 64 KiB.
+    fn write(writer: &Arc<Writer<()>>) {
+        let mut unit = writer.acquire(soon()).unwrap().begin().map_err(|(_, error)| error).unwrap();
+        unit.end_at(soon());
+        unit.execute("UPDATE t SET v = ?1 WHERE id = 1", &[Value::Blob(vec![7; 1 << 16])]).unwrap();
+        let (mut lease, _) = unit.finish(true);
+        lease.push(());
+        lease.commit();
+    }
+
+    fn log_bytes(database: &Database) -> u64 {
+        std::fs::metadata(database.path().with_extension("db-wal")).map_or(0, |file| file.len())
+    }
+
+    #[test]
+    fn log_of_its_size_is_cut_by_the_next_batch_and_a_smaller_one_is_not() {
+        let World { _folder, database, writer, checkpointer } = world();
+        let is_wanted = || database.gate().cut_wanted.load(Ordering::Relaxed);
+        // With a snapshot open the log grows: nothing of it can be moved, so it does not begin anew.
+        let mut reader = Reader::open(&database).unwrap();
+        reader.query(soon(), "SELECT count(*) FROM t", &[]).unwrap();
+        write(&writer);
+        let of_one = log_bytes(&database);
+        while log_bytes(&database) < CUT_AT {
+            assert!(!is_wanted());
+            write(&writer);
+            let before = log_bytes(&database);
+            checkpointer.tick().unwrap();
+            assert_eq!(log_bytes(&database), before, "the log is cut under the lease alone");
+        }
+        assert!(is_wanted());
+        reader.end();
+        write(&writer);
+        assert!(log_bytes(&database) <= of_one, "{} of {of_one}", log_bytes(&database));
+        assert!(!is_wanted());
+    }
+
+    #[test]
+    fn closed_gate_waits_for_the_snapshots_that_are_open_and_lets_no_other_in() {
+        let gate = Arc::new(SnapshotGate::default());
+        let [first, second] = [gate.enter(soon()).unwrap(), gate.enter(soon()).unwrap()];
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (gate, ended) = (&gate, &ended);
+            scope.spawn(move || {
+                while !gate.state.lock().unwrap().closed {
+                    std::thread::yield_now();
+                }
+                assert!(gate.enter(Instant::now()).is_none());
+                drop(first);
+                assert!(gate.enter(Instant::now()).is_none());
+                ended.store(true, Ordering::Relaxed);
+                drop(second);
+            });
+            let seen = gate.closed(Duration::from_secs(60), || {
+                assert!(gate.enter(Instant::now()).is_none());
+                ended.load(Ordering::Relaxed)
+            });
+            assert!(seen);
+        });
+        let _open = gate.enter(Instant::now()).expect("the gate is open again");
+        assert!(gate.closed(Duration::ZERO, || true), "nobody waits for a snapshot without an end");
+    }
+
+    /// Sets the flag when it goes, also when a test fails: who looks at the flag ends then.
+    struct SetOnDrop<'f>(&'f AtomicBool);
+
+    impl Drop for SetOnDrop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes that never pause, beside checkpoints and two readers that overlap without a gap: each alone would have the log grow
+    /// for ever.
+    #[test]
+    fn log_is_bounded_under_writes_without_a_pause_and_overlapping_readers() {
+        let World { _folder, database, writer, checkpointer } = world();
         let done = AtomicBool::new(false);
-        let wal = path.with_extension("db-wal");
 
         let largest = std::thread::scope(|scope| {
-            let over = &done;
+            let (over, database) = (&done, &database);
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
                     checkpointer.tick().unwrap();
                 }
             });
-            scope.spawn(|| {
-                let mut readers = [Reader::open(&database).unwrap(), Reader::open(&database).unwrap()];
+            scope.spawn(move || {
+                let mut readers = [Reader::open(database).unwrap(), Reader::open(database).unwrap()];
                 let count = "SELECT count(*) FROM t";
-                while !done.load(Ordering::Relaxed) {
+                while !over.load(Ordering::Relaxed) {
                     // One snapshot begins before the other ends. At a closed gate the other ends first, or nobody would.
                     let [first, second] = &mut readers;
                     if first.query(Instant::now() + Duration::from_millis(5), count, &[]).is_ok() {
@@ -204,18 +293,11 @@ mod tests {
                     readers.reverse();
                 }
             });
-            let mut largest = 0;
-            for _ in 0..400 {
-                let mut unit = writer.acquire(soon()).unwrap().begin().map_err(|(_, error)| error).unwrap();
-                unit.end_at(soon());
-                unit.execute("UPDATE t SET v = ?1 WHERE id = 1", &[Value::Blob(vec![7; 1 << 16])]).unwrap();
-                let (mut lease, _) = unit.finish(true);
-                lease.push(());
-                lease.commit();
-                largest = largest.max(std::fs::metadata(&wal).map_or(0, |file| file.len()));
-            }
-            done.store(true, Ordering::Relaxed);
-            largest
+            let _ends = SetOnDrop(&done);
+            (0..400).fold(0, |largest, _| {
+                write(&writer);
+                log_bytes(database).max(largest)
+            })
         });
         // 400 times 64 KiB are 26 MB of log; it is cut from 256 KiB on.
         assert!(largest < 13 << 20, "the log had {largest} bytes");

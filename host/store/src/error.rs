@@ -262,6 +262,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn too_long_is_what_was_interrupted_alone() {
+        let path = || std::path::PathBuf::from("a.db");
+        let sqlite = |code| StoreError::Sqlite {
+            action: "copy",
+            path: path(),
+            source: rusqlite::Error::SqliteFailure(ffi::Error::new(code), None),
+        };
+        let log = |source| StoreError::Log { path: path(), source };
+        for (error, is_too_long) in [
+            (sqlite(ffi::SQLITE_INTERRUPT), true),
+            (sqlite(ffi::SQLITE_FULL), false),
+            (log(StatementError::Interrupted), true),
+            (log(StatementError::Busy), false),
+            (StoreError::FolderHeld { path: path() }, false),
+        ] {
+            assert_eq!(error.is_too_long(), is_too_long, "{error}");
+        }
+    }
+
+    #[test]
     fn every_kind_of_constraint_is_told_with_what_it_is_about() {
         let made = Connection::open_in_memory().expect("a database");
         made.execute_batch(

@@ -104,3 +104,22 @@ impl FileIdentity {
         Ok(Self { device: metadata.dev(), inode: metadata.ino() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_is_held_as_long_as_its_lock_is_there_and_looking_at_it_makes_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        assert!(!DataFolder::is_held(&path).unwrap());
+        assert!(!path.exists());
+        let held = DataFolder::lock(&path).unwrap();
+        assert!(DataFolder::is_held(&path).unwrap());
+        assert!(matches!(DataFolder::lock(&path), Err(StoreError::FolderHeld { .. })));
+        drop(held);
+        assert!(!DataFolder::is_held(&path).unwrap());
+        DataFolder::lock(&path).unwrap();
+    }
+}

@@ -163,7 +163,7 @@ fn without_numbers(connection: &Connection, sql: &str) -> Option<String> {
             .collect::<rusqlite::Result<Vec<String>>>()
     };
     let named = migrations::tokens(sql);
-    ended().ok()?.into_iter().find(|name| named.contains(&name.to_lowercase()))
+    ended().ok()?.into_iter().find(|name| named.contains(&name.to_ascii_lowercase()))
 }
 
 fn prepare<'c>(

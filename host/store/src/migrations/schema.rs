@@ -108,14 +108,15 @@ fn definitions(body: &[String]) -> Vec<String> {
     found
 }
 
-/// The tokens of a statement (<https://sqlite.org/lang.html>): names and keywords in lower case and without quotes, texts and blobs as they
-/// are, everything else a character at a time.
+/// The tokens of a statement (<https://sqlite.org/lang.html>): names and keywords without quotes, and in lower case as far as they are ASCII
+/// (SQLite tells other letters apart); texts and blobs as they are; everything else a character at a time.
 pub(crate) fn tokens(sql: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {
-        let is_name =
-            |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$' || !letter.is_ascii();
+        let is_name = |letter: char| {
+            letter.is_ascii_alphanumeric() || letter == '_' || letter == '$' || !letter.is_ascii()
+        };
         let length = match first {
             _ if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
             _ if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
@@ -132,11 +133,11 @@ pub(crate) fn tokens(sql: &str) -> Vec<String> {
             '\'' => found.push(token.to_owned()),
             '"' | '`' => {
                 let doubled = [first, first].iter().collect::<String>();
-                found.push(inner().replace(&doubled, &first.to_string()).to_lowercase());
+                found.push(inner().replace(&doubled, &first.to_string()).to_ascii_lowercase());
             }
-            '[' => found.push(inner().to_lowercase()),
-            _ if first.is_whitespace() => {}
-            _ => found.push(token.to_lowercase()),
+            '[' => found.push(inner().to_ascii_lowercase()),
+            _ if first.is_ascii_whitespace() => {}
+            _ => found.push(token.to_ascii_lowercase()),
         }
     }
     found
@@ -171,6 +172,15 @@ mod tests {
     }
 
     const NOTE: &str = "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL CHECK (body <> 'a, (b'), at TEXT) STRICT;";
+
+    /// Letters of names as SQLite takes them: `$`, and all that is not ASCII.
+    #[test]
+    fn name_is_one_token_whatever_its_letters() {
+        for name in ["a$b", "a_b", "größe", "GRÖSSE", "a\u{1f600}b", "\u{a0}a", "_$"] {
+            let token = name.to_ascii_lowercase();
+            assert_eq!(tokens(&format!("{name},\n{name}")), [&*token, ",", &*token], "{name}");
+        }
+    }
 
     #[test]
     fn what_is_written_otherwise_is_the_same() {

@@ -385,3 +385,14 @@ fn copy_is_of_what_is_committed_and_a_database_of_its_own() {
         assert_eq!((count(&copy, "child"), count(database, "child")), (0, 2));
     });
 }
+
+#[test]
+fn copy_that_is_not_whole_in_time_is_given_up() {
+    with_database(|database| {
+        let rows = "CREATE TABLE t (v BLOB) STRICT; INSERT INTO t SELECT zeroblob(900000) FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9))";
+        database.migrate(&[migration(1, rows)], "now").unwrap();
+        let path = database.path().with_extension("copy");
+        let late = database.copy_to(&path, 1 << 30, Instant::now()).err().unwrap();
+        assert!(late.is_too_long(), "{late}");
+    });
+}

@@ -269,6 +269,22 @@ fn answers_that_are_there_are_of_no_known_request_when_a_database_is_brought_for
 }
 
 #[test]
+fn database_is_looked_at_without_a_change_and_one_of_an_earlier_host_not_at_all() {
+    in_folder(|path| {
+        make_first_version(&path);
+        let before = std::fs::read(&path).unwrap();
+        assert!(Database::look(&path).unwrap().is_none());
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        let log = open(&path).unwrap().log().to_owned();
+        let before = std::fs::read(&path).unwrap();
+        let looked = Database::look(&path).unwrap().unwrap();
+        assert_eq!(looked.log(), log);
+        assert_eq!(LogReader::open(&looked).unwrap().head().unwrap(), 3);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    });
+}
+
+#[test]
 fn each_database_has_a_log_and_a_secret_of_its_own() {
     in_folder(|path| {
         let [one, other] = ["one", "other"].map(|name| open(&path.with_extension(name)).unwrap());

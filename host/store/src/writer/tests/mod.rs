@@ -2,6 +2,7 @@
 
 mod events;
 mod log;
+mod losses;
 mod numbers;
 mod options;
 mod sync;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::commit::{Commit, CommitFault};
+use super::commit::Commit;
 use super::{Ended, Fate, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions, recover};
 use crate::outbox::NewEvent;
 use crate::{ConstraintKind, Database, Migration, Reader, Settings, StatementError, Value};
@@ -326,37 +327,6 @@ fn deferred_key_fails_its_own_unit_and_not_the_commit() {
     lease.push("b");
     assert_eq!(durable(lease.commit()), ["a", "dangling", "b"]);
     assert_eq!(world.notes(), ["a", "b"]);
-}
-
-#[test]
-fn service_that_keeps_losing_batches_runs_unbatched_for_a_while() {
-    let world = world();
-    let mut lease = world.writer.acquire(soon()).unwrap();
-    for _ in 0..3 {
-        lease = add(&world, Some(lease), "a");
-        assert!(lease.stays_open(true));
-        let mut unit = world.begin(Some(lease));
-        let _ = unit.execute("INSERT INTO refused VALUES (1)", &[]);
-        (lease, _) = unit.finish(true);
-    }
-    let shared =
-        (0..bulkhead_types::limits::BATCH_LOSS_WINDOW + 10).filter(|_| lease.stays_open(true)).count();
-    assert_eq!(shared, 11);
-}
-
-#[test]
-fn service_whose_commits_keep_failing_runs_unbatched_for_a_while() {
-    let world = world();
-    let mut lease = world.writer.acquire(soon()).unwrap();
-    for _ in 0..3 {
-        lease = add(&world, Some(lease), "a");
-        assert!(lease.stays_open(true));
-        lease.faults().plan(CommitFault::BeforeDurable);
-        assert!(matches!(lease.commit(), Commit::Lost { .. }));
-    }
-    let shared =
-        (0..bulkhead_types::limits::BATCH_LOSS_WINDOW + 10).filter(|_| lease.stays_open(true)).count();
-    assert_eq!(shared, 11);
 }
 
 #[test]

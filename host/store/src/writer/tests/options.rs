@@ -1,10 +1,11 @@
-//! A writer that takes the place of another is as that one was made.
+//! What a writer goes by: the options that it was made with, also in the place of another, and the quota of now.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{begin, durable, soon, world, write};
+use crate::StatementError;
 use crate::writer::commit::{CommitFault, CommitFaults};
 use crate::writer::{Lease, Writer, WriterOptions};
 
@@ -44,4 +45,27 @@ fn writer_in_the_place_of_another_keeps_its_options_and_whom_it_tells() {
     );
     assert_eq!(faults.clear(), 0);
     assert_eq!(world.notes(), ["a", "b"]);
+}
+
+/// A reload sets it, while the service runs.
+#[test]
+fn quota_that_has_changed_holds_from_the_next_batch_on() {
+    let world = world();
+    let fill = |units: &[Result<(), StatementError>]| {
+        let mut lease = world.writer.acquire(soon()).unwrap();
+        for expected in units {
+            let mut unit = begin(lease);
+            let written =
+                unit.execute("INSERT INTO note SELECT count(*), hex(zeroblob(50000)) FROM note", &[]);
+            assert_eq!(written.map(drop), *expected);
+            (lease, _) = unit.finish(expected.is_ok());
+            lease.push("a");
+        }
+        drop(lease.commit());
+    };
+    fill(&[Ok(())]);
+    world.database.set_storage(1);
+    fill(&[Err(StatementError::StorageFull)]);
+    world.database.set_storage(1 << 30);
+    fill(&[Ok(()), Ok(())]);
 }

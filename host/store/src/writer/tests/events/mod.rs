@@ -2,6 +2,7 @@
 
 mod digests;
 mod idempotency;
+mod inspector;
 mod parked;
 mod plans;
 mod positions;

@@ -215,6 +215,39 @@ fn row_whose_last_event_was_erased_stays_as_the_owner_has_it() {
     }
 }
 
+/// A row that is gone needs none of its past.
+#[test]
+fn subject_that_was_erased_with_its_deletion_does_not_keep_the_rows_from_being_put_back() {
+    let owner = owner_of(&[
+        (UPSERT, "a", r#"{"id":"a","name":"one","stock":1}"#),
+        (UPSERT, "b", r#"{"id":"b","name":"two","stock":2}"#),
+        (DELETE, "b", "{}"),
+        (UPSERT, "a", r#"{"id":"a","name":"uno","stock":1}"#),
+    ]);
+    owner.commit(|unit| unit.erase("b").unwrap());
+    owner.by_hand(&format!("{TRUTH}; INSERT INTO truth VALUES ('a', 'uno', 1)"));
+    let world = consumer_at(1, &owner);
+    world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+    assert_eq!(world.books(), ["a one 1"]);
+    world.take_up_to(4, &owner, &with_stock());
+    assert_eq!(world.books(), ["a uno 1"]);
+}
+
+#[test]
+fn select_that_is_of_no_use_is_told_with_its_replica_and_the_reason() {
+    let owner = owner_of(&[]);
+    owner.by_hand(TRUTH);
+    let world = world();
+    for (select, told) in [(SELECT, None), ("SELECT id, name FROM truth", Some("it gives no column stock"))] {
+        let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select: Some(select) }));
+        let replicas = [with_stock()];
+        let staged = world.database.stage_replicas(&replicas, &BTreeSet::new(), &find);
+        let refill = staged.unwrap().unwrap();
+        assert_eq!(refill.names().collect::<Vec<_>>(), ["book"]);
+        assert_eq!(refill.unusable().collect::<Vec<_>>(), told.map(|why| ("book", why)).as_slice());
+    }
+}
+
 /// The edge stops, and says so: but what the owner holds is there.
 #[test]
 fn rows_of_an_owner_whose_database_was_replaced_are_read_though_the_position_is_in_the_log_of_before() {
