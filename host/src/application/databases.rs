@@ -1,6 +1,6 @@
 //! The databases of an application: which file is whose, and bringing each to its replicas and its schema.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,25 +93,7 @@ pub(super) fn open(
 /// The services, those first whose data others keep copies of: what says what they hold wants their schema. Where two keep copies of each
 /// other's data, the one of the two that is not prepared yet is read by its events.
 pub(super) fn owners_first(manifest: &Manifest) -> Vec<&str> {
-    fn visit<'m>(
-        manifest: &'m Manifest,
-        name: &'m str,
-        begun: &mut BTreeSet<&'m str>,
-        sorted: &mut Vec<&'m str>,
-    ) {
-        if !begun.insert(name) {
-            return;
-        }
-        for replica in manifest.services.get(name).iter().flat_map(|entry| &entry.replicas) {
-            visit(manifest, &replica.owner, begun, sorted);
-        }
-        sorted.push(name);
-    }
-    let (mut begun, mut sorted) = (BTreeSet::new(), Vec::new());
-    for name in manifest.services.keys() {
-        visit(manifest, name, &mut begun, &mut sorted);
-    }
-    sorted
+    manifest.sorted_behind(|entry| entry.replicas.iter().map(|replica| &replica.owner).collect())
 }
 
 /// Where the rows of a replica are read, for the service whose database is at `path`.

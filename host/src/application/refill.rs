@@ -119,17 +119,7 @@ impl<'c> Refills<'c> {
 
 /// The services, each before those that it calls. Calls have no cycle.
 fn callers_first(manifest: &Manifest) -> Vec<&str> {
-    fn visit<'m>(manifest: &'m Manifest, name: &'m str, sorted: &mut Vec<&'m str>) {
-        if sorted.contains(&name) {
-            return;
-        }
-        for called in manifest.services.get(name).iter().flat_map(|entry| &entry.spec.grants.calls) {
-            visit(manifest, called, sorted);
-        }
-        sorted.push(name);
-    }
-    let mut sorted = Vec::new();
-    manifest.services.keys().for_each(|name| visit(manifest, name, &mut sorted));
+    let mut sorted = manifest.sorted_behind(|entry| entry.spec.grants.calls.iter().collect());
     sorted.reverse();
     sorted
 }

@@ -56,24 +56,20 @@ impl Application {
         let mut releases = Vec::new();
         let mut services = Vec::new();
         let mut sources = Vec::new();
-        for (name, entry) in &manifest.services {
-            let (Some(before), Some(consumer)) = (running.services.get(name), self.consumers().get(name))
-            else {
-                continue;
-            };
+        for Standing { name, before, entry, consumer } in self.standing(&running, &manifest) {
             wrong.extend(self.restart_needed_for(name, before, entry));
             if before.source != entry.source {
-                sources.push(name.clone());
+                sources.push(name.to_owned());
                 if let Err(error) = read_source(name, entry) {
                     let fault = Fault::at(entry.lines.of("source"), error);
                     wrong.extend(super::at(&manifest, entry, vec![fault]));
                 }
             }
             let release = consumer.release();
-            if *release.spec == entry.spec && before.replicas == entry.replicas {
+            if !has_changed(&release, before, entry) {
                 continue;
             }
-            services.push(name.clone());
+            services.push(name.to_owned());
             match tried.get(name) {
                 // It is told already what is wrong with it.
                 Some(None) => {}
@@ -131,6 +127,18 @@ impl Application {
         Ok(Reloaded { services, sources, milliseconds: started.elapsed().as_secs_f64() * 1e3 })
     }
 
+    /// The services that both manifests have.
+    fn standing<'m>(
+        &'m self,
+        running: &'m Manifest,
+        manifest: &'m Manifest,
+    ) -> impl Iterator<Item = Standing<'m>> {
+        manifest.services.iter().filter_map(|(name, entry)| {
+            let (before, consumer) = (running.services.get(name)?, self.consumers().get(name)?);
+            Some(Standing { name, before, entry, consumer })
+        })
+    }
+
     /// Tries the components of the services whose sections have changed, as a deploy does: with what is new, each is made an instance of and
     /// asked what it is. By service; none where something is wrong with one, which goes to `wrong`.
     fn try_changed(
@@ -140,18 +148,14 @@ impl Application {
     ) -> BTreeMap<String, Option<Arc<Component>>> {
         let running = self.manifest();
         let mut tried = BTreeMap::new();
-        for (name, entry) in &manifest.services {
-            let (Some(before), Some(consumer)) = (running.services.get(name), self.consumers().get(name))
-            else {
-                continue;
-            };
+        for Standing { name, before, entry, consumer } in self.standing(&running, manifest) {
             let release = consumer.release();
-            if *release.spec == entry.spec && before.replicas == entry.replicas {
+            if !has_changed(&release, before, entry) {
                 continue;
             }
             let component = self.try_with(name, entry, &release);
             let component = component.map_err(|errors| wrong.extend(super::at(manifest, entry, errors)));
-            tried.insert(name.clone(), component.ok());
+            tried.insert(name.to_owned(), component.ok());
         }
         let good = tried.iter().filter_map(|(name, component)| Some((name.as_str(), component.as_deref()?)));
         for (name, error) in self.clashes(good) {
@@ -190,11 +194,7 @@ impl Application {
     fn changed_replicas(&self, manifest: &Manifest, wrong: &mut Vec<String>) -> Vec<ChangedReplicas> {
         let running = self.manifest();
         let mut changed = Vec::new();
-        for (name, entry) in &manifest.services {
-            let (Some(before), Some(consumer)) = (running.services.get(name), self.consumers().get(name))
-            else {
-                continue;
-            };
+        for Standing { name, before, entry, consumer } in self.standing(&running, manifest) {
             let Some(database) = consumer.database().filter(|_| before.replicas != entry.replicas) else {
                 continue;
             };
@@ -369,6 +369,19 @@ impl EdgeChange<'_> {
     pub(super) fn end(self) -> Result<(), DispatchError> {
         self.stopped.start_again()
     }
+}
+
+/// A service that the running manifest has, and another one.
+struct Standing<'m> {
+    name: &'m str,
+    before: &'m ServiceEntry,
+    entry: &'m ServiceEntry,
+    consumer: &'m Consumer,
+}
+
+/// Whether a service is to be another release.
+fn has_changed(release: &Release, before: &ServiceEntry, now: &ServiceEntry) -> bool {
+    *release.spec != now.spec || before.replicas != now.replicas
 }
 
 /// Every route with its service: what the documents are made from, beside what the components say.

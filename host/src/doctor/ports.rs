@@ -24,22 +24,20 @@ const FILES_MIN: u64 = 1024;
 pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<Check> {
     let Manifest { listen, admin, .. } = manifest;
     let mut checks = vec![port("listen", *listen, held)];
-    let admin_check = match port("admin", *admin, held) {
+    let admin_check = match (port("admin", *admin, held), manifest.clash_of_addresses()) {
         _ if !admin.ip().is_loopback() => Check::wrong(
             "port admin",
             format!("{admin} can be reached from other machines"),
             "give an address of this one, for example --admin 127.0.0.1:9090",
         ),
-        _ if manifest.clash_of_addresses().is_some() => {
-            Check::told("port admin", &manifest.clash_of_addresses().unwrap_or_default(), "give another port")
-        }
+        (_, Some(clash)) => Check::told("port admin", &clash, "give another port"),
         // The host helps itself, unless the port was asked for.
-        check if check.remedy.is_some() && !admin_asked && is_taken(*admin) => Check::warning(
+        (check, None) if check.remedy.is_some() && !admin_asked && is_taken(*admin) => Check::warning(
             "port admin",
             format!("{}; `bulkhead up` takes another one, which `bulkhead status` finds", check.found),
             "nothing needs to be done; or choose another address with application.admin",
         ),
-        check => check,
+        (check, None) => check,
     };
     checks.push(admin_check);
     checks

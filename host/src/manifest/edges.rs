@@ -1,17 +1,16 @@
 //! Who takes events from whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bulkhead_runtime::EdgeSpec;
 
-use super::{Manifest, Mistake};
+use super::{Manifest, Mistake, ServiceEntry};
 
 impl Manifest {
     /// The service that publishes a type of event.
     #[must_use]
     pub fn publisher(&self, kind: &str) -> Option<&str> {
-        let publishes =
-            |(_, entry): &(&String, &super::ServiceEntry)| entry.spec.grants.publishes.contains(kind);
+        let publishes = |(_, entry): &(&String, &ServiceEntry)| entry.spec.grants.publishes.contains(kind);
         self.services.iter().find(publishes).map(|(name, _)| name.as_str())
     }
 
@@ -30,6 +29,33 @@ impl Manifest {
             }
         }
         edges.into_values().collect()
+    }
+
+    /// The services, each behind those that `first` gives for it. Of those in a cycle one is not.
+    pub(crate) fn sorted_behind<'m>(
+        &'m self,
+        first: impl Fn(&'m ServiceEntry) -> Vec<&'m String>,
+    ) -> Vec<&'m str> {
+        fn visit<'m>(
+            manifest: &'m Manifest,
+            name: &'m str,
+            first: &dyn Fn(&'m ServiceEntry) -> Vec<&'m String>,
+            begun: &mut BTreeSet<&'m str>,
+            sorted: &mut Vec<&'m str>,
+        ) {
+            if !begun.insert(name) {
+                return;
+            }
+            for other in manifest.services.get(name).map(first).unwrap_or_default() {
+                visit(manifest, other, first, begun, sorted);
+            }
+            sorted.push(name);
+        }
+        let (mut begun, mut sorted) = (BTreeSet::new(), Vec::new());
+        for name in self.services.keys() {
+            visit(self, name, &first, &mut begun, &mut sorted);
+        }
+        sorted
     }
 }
 
