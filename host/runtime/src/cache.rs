@@ -119,7 +119,7 @@ impl ComponentCache {
             return Ok(component);
         }
         // Until it is dropped: of several processes one compiles, and the others find what it has kept.
-        let lock = locked(&path.with_extension("lock"));
+        let lock = locked(&path.with_extension("lock"), Instant::now() + LOCK_PATIENCE);
         if lock.is_some()
             && let Some(component) = kept(wasmtime, &path)
         {
@@ -139,11 +139,10 @@ impl ComponentCache {
     }
 }
 
-/// The lock of one who compiles a component, which others wait for: none where it can't be had within [`LOCK_PATIENCE`], or at all. Who has
-/// none compiles all the same.
-fn locked(path: &Path) -> Option<fs::File> {
+/// The lock of one who compiles a component, which others wait for: none where it can't be had until then, or at all. Who has none compiles
+/// all the same.
+fn locked(path: &Path, until: Instant) -> Option<fs::File> {
     let lock = fs::File::create(path).ok()?;
-    let until = Instant::now() + LOCK_PATIENCE;
     loop {
         match lock.try_lock() {
             Ok(()) => return Some(lock),
@@ -186,4 +185,25 @@ fn store(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_is_had_by_one_and_waited_for_no_longer_than_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let soon = || Instant::now() + Duration::from_secs(60);
+        let held = locked(&path, soon()).unwrap();
+        assert!(locked(&path, Instant::now()).is_none());
+        let waiting = thread::spawn({
+            let path = path.clone();
+            move || locked(&path, soon()).is_some()
+        });
+        drop(held);
+        assert!(waiting.join().unwrap());
+        assert!(locked(&folder.path().join("no/such/folder"), soon()).is_none());
+    }
 }

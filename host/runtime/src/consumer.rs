@@ -1,5 +1,8 @@
 //! A service, as lanes and operators reach it: past its queues.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -188,3 +188,84 @@ impl Edge {
         let _ = self.wake.try_send(());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(types: &[&str]) -> Edge {
+        Edge::new(spec(types))
+    }
+
+    fn spec(types: &[&str]) -> EdgeSpec {
+        EdgeSpec {
+            producer: "maker".into(),
+            consumer: "taker".into(),
+            types: types.iter().map(|kind| (*kind).to_owned()).collect(),
+            replicas: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn edge_stands_still_with_a_reason_until_it_goes_on() {
+        let edge = edge(&[]);
+        assert_eq!(edge.stopped(), None);
+        edge.stop("another log".into());
+        assert_eq!(edge.stopped().as_deref(), Some("another log"));
+        edge.go_on();
+        assert_eq!(edge.stopped(), None);
+    }
+
+    #[test]
+    fn who_waits_for_a_position_waits_on_while_the_edge_changes() {
+        let before = edge(&["maker.made"]);
+        before.note_trouble();
+        before.set_applied(1);
+        let mut waiting = before.watch();
+        let edge = before.changed_to(spec(&["maker.gone"]));
+        assert!(edge.is_troubled());
+        assert_eq!(edge.applied(), 1);
+        edge.set_applied(2);
+        assert!(waiting.has_changed().unwrap());
+        assert_eq!(*waiting.borrow_and_update(), 2);
+        assert!(edge.takes("maker.gone") && !edge.takes("maker.made"));
+        // What was about the lane of before is over.
+        before.stop("another log".into());
+        before.hold_at(7);
+        let edge = before.changed_to(spec(&[]));
+        assert_eq!((edge.stopped(), edge.held_at()), (None, i64::MAX));
+    }
+
+    #[test]
+    fn position_never_goes_back() {
+        let edge = edge(&[]);
+        let watch = edge.watch();
+        for (sequence, applied) in [(3, 3), (2, 3), (4, 4)] {
+            edge.set_applied(sequence);
+            assert_eq!(edge.applied(), applied);
+        }
+        assert_eq!(*watch.borrow(), 4);
+    }
+
+    #[test]
+    fn lane_is_woken_for_what_it_has_not_taken_and_for_what_concerns_it() {
+        let edge = edge(&[]);
+        let woken = || edge.woken().try_recv().is_ok();
+        edge.set_applied(3);
+        assert!(!woken());
+        for (head, wakes) in [(2, false), (3, false), (4, true)] {
+            edge.wake_for(head);
+            assert_eq!(woken(), wakes, "{head}");
+        }
+        edge.hold_at(5);
+        assert!(woken());
+        assert_eq!(edge.held_at(), 5);
+        edge.release();
+        assert!(woken());
+        assert_eq!(edge.held_at(), i64::MAX);
+        assert!(!edge.take_stale());
+        edge.note_undone();
+        assert!(woken() && edge.take_stale() && !edge.take_stale());
+        assert!(edge.take_undone() && !edge.take_undone());
+    }
+}

@@ -71,6 +71,24 @@ fn request_that_fails_in_more_than_one_way_has_one_line_in_the_log() {
     }
 }
 
+/// What the client did wrong is no failure of the service's.
+#[test]
+fn request_that_the_host_can_not_do_has_a_line_in_the_log_and_one_that_it_refuses_has_none() {
+    let source = source();
+    let event =
+        |n: u32| json!([{"type": "source.happened", "subject": "a", "data": {"subject": "a", "n": n}}]);
+    let keyed = |n: u32| source.post("/source/events").idempotency_key("k").json(event(n));
+    let lines = |request: &dyn Fn() -> bulkhead_testing::Answer| {
+        let why = told(|| drop(request().status(418)));
+        why.matches("a request failed").count()
+    };
+    for fault in [Fault::Commit, Fault::CommitUnknown, Fault::Memory] {
+        assert_eq!(lines(&|| publish(&source, Some(fault))), 1, "{fault:?}");
+    }
+    keyed(1).send().status(201);
+    assert_eq!(lines(&|| keyed(2).send()), 0);
+}
+
 #[test]
 fn handler_without_memory_traps_and_the_next_is_served() {
     let source = source();

@@ -3,6 +3,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bulkhead_store::{KeptAnswer, RequestKey};
+
 use super::{DeferredWork, Kind, PAUSE};
 use crate::hold::commit;
 use crate::instance::NotTaken;
@@ -120,4 +122,28 @@ fn parked_event_that_was_tried_is_not_due_for_the_next_look_whoever_waits_for_th
             }
         }
     });
+}
+
+/// Each round of the sweep goes on where the one before ended: where that was not committed, it would be without end.
+#[test]
+fn old_answers_whose_going_is_not_committed_stay_until_the_next_sweep() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let key = RequestKey::new(&trial.consumer.database().unwrap().database, ("ann", ""), "k", &[b"POST"]);
+    let remember = || {
+        let mut is_new = false;
+        trial.write(|unit| {
+            is_new = unit.remember(&key, &KeptAnswer::none(0, Vec::new()), Duration::from_millis(1))?;
+            Ok(())
+        });
+        is_new
+    };
+    assert!(remember());
+    let mut work = trial.deferred(Vec::new());
+    trial.fail_commits(100);
+    work.sweep();
+    assert!(trial.commits.clear() > 50, "it goes on while nothing is committed");
+    assert!(!remember(), "it is still there");
+    work.undone.store(false, Ordering::Release);
+    work.sweep();
+    assert!(remember(), "it is gone");
 }

@@ -1,0 +1,131 @@
+//! What an operator changes.
+
+use std::time::{Duration, Instant};
+
+use bulkhead_store::{ColumnType, Parked, ParkedState, ReplicaColumn, ReplicaSpec, Value};
+
+use super::ChangeError;
+use crate::delivery::parked;
+use crate::instance::NotTaken;
+use crate::trial::{Trial, event};
+
+/// A service with two dead letters of the producer's, and an event that is parked.
+fn with_letters() -> Trial {
+    let trial = Trial::new(Duration::from_secs(60));
+    for sequence in [1, 2] {
+        letter(&trial, sequence);
+    }
+    trial.park(&event(3, "maker.made", "c"));
+    trial
+}
+
+fn letter(trial: &Trial, sequence: i64) {
+    let why = NotTaken::Reject("no".into());
+    let row = parked(&trial.consumer.runner(), &event(sequence, "maker.made", "a"), "maker", 1, &why);
+    trial.write(|unit| unit.park(&Parked { state: ParkedState::Dead, ..row }));
+}
+
+/// The places of the dead letters, and of those that are to be tried.
+fn places(trial: &Trial) -> (Vec<i64>, Vec<i64>) {
+    let rows = trial.inbox().parked().unwrap();
+    let mut of = [ParkedState::Dead, ParkedState::Parked].map(|state| {
+        rows.iter().filter(|row| row.state == state).map(|row| row.sequence).collect::<Vec<_>>()
+    });
+    of.iter_mut().for_each(|places| places.sort_unstable());
+    let [dead, parked] = of;
+    (dead, parked)
+}
+
+#[test]
+fn dead_letter_is_tried_again_once_it_is_asked_for() {
+    let trial = with_letters();
+    assert!(!trial.consumer.retry_parked("maker", 9).unwrap());
+    assert!(!trial.consumer.retry_parked("other", 1).unwrap());
+    assert_eq!(places(&trial), (vec![1, 2], vec![3]));
+    assert!(trial.consumer.retry_parked("maker", 1).unwrap());
+    assert_eq!(places(&trial), (vec![2], vec![1, 3]));
+}
+
+#[test]
+fn of_several_as_many_are_tried_again_as_there_are() {
+    let trial = with_letters();
+    let places_of = |sequences: &[i64]| -> Vec<(String, i64)> {
+        sequences.iter().map(|sequence| ("maker".to_owned(), *sequence)).collect()
+    };
+    assert_eq!(trial.consumer.retry_all(&places_of(&[])).unwrap(), 0);
+    assert_eq!(trial.consumer.retry_all(&places_of(&[7, 8])).unwrap(), 0);
+    assert_eq!(trial.consumer.retry_all(&places_of(&[1, 7, 2])).unwrap(), 2);
+    assert_eq!(places(&trial), (vec![], vec![1, 2, 3]));
+}
+
+#[test]
+fn dead_letter_is_dropped_for_good_and_what_is_still_tried_is_not() {
+    let trial = with_letters();
+    for sequence in [3, 9] {
+        assert!(!trial.consumer.drop_dead("maker", sequence).unwrap(), "{sequence}");
+    }
+    assert!(trial.consumer.drop_dead("maker", 2).unwrap());
+    assert!(!trial.consumer.drop_dead("maker", 2).unwrap());
+    assert_eq!(places(&trial), (vec![1], vec![3]));
+}
+
+#[test]
+fn dead_letters_of_a_type_are_dropped_up_to_a_place() {
+    let trial = with_letters();
+    letter(&trial, 4);
+    for (kinds, sequence, are_there, left) in [
+        (&["maker.gone"][..], 9, false, vec![1, 2, 4]),
+        (&["maker.gone", "maker.made"], 0, false, vec![1, 2, 4]),
+        (&["maker.made", "maker.gone"], 2, true, vec![4]),
+    ] {
+        assert_eq!(trial.consumer.drop_dead_up_to("maker", kinds, sequence).unwrap(), are_there);
+        assert_eq!(places(&trial), (left, vec![3]));
+    }
+}
+
+#[test]
+fn row_of_a_replica_is_made_what_its_owner_has() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let column = |name: &str| ReplicaColumn { name: name.into(), kind: ColumnType::Text, default: None };
+    let replica = ReplicaSpec {
+        name: "thing".into(),
+        owner: "maker".into(),
+        upsert: "maker.made".into(),
+        delete: None,
+        key: "id".into(),
+        columns: vec![column("id"), column("name")],
+    };
+    let database = trial.consumer.database().unwrap();
+    let replicas = std::slice::from_ref(&replica);
+    database.database.make_replicas(replicas, &Default::default(), &|_| Ok(None)).unwrap();
+    let names = || {
+        let mut reader = bulkhead_store::Reader::open(&database.database).unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        reader.query(until, "SELECT name FROM thing", &[]).unwrap().rows
+    };
+    let row = |name: &str| [Value::Text("a".into()), Value::Text(name.into())];
+    assert!(trial.consumer.repair(&replica, "a", Some(&row("one"))).unwrap());
+    assert_eq!(names(), [[Value::Text("one".into())]]);
+    assert!(trial.consumer.repair(&replica, "a", Some(&row("two"))).unwrap());
+    assert_eq!(names(), [[Value::Text("two".into())]]);
+    assert!(trial.consumer.repair(&replica, "a", None).unwrap());
+    assert!(names().is_empty());
+}
+
+/// Nobody is told of a change that is not there.
+#[test]
+fn change_that_is_not_committed_is_told_and_not_made() {
+    let trial = with_letters();
+    trial.fail_commits(1);
+    let failed = trial.consumer.drop_dead("maker", 1).unwrap_err();
+    assert!(matches!(failed, ChangeError::Failed(_)), "{failed}");
+    assert_eq!(places(&trial), (vec![1, 2], vec![3]));
+    assert!(trial.consumer.drop_dead("maker", 1).unwrap());
+
+    let late = Trial::new(Duration::from_millis(1));
+    let writer = std::sync::Arc::clone(&late.consumer.database().unwrap().writer);
+    let lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
+    let failed = late.consumer.drop_dead("maker", 1).unwrap_err();
+    assert!(matches!(failed, ChangeError::Failed(_)), "{failed}");
+    drop(lease);
+}
