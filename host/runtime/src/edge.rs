@@ -237,14 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn position_never_goes_back() {
+    fn position_never_goes_back_and_whoever_watches_it_is_told_when_it_grows() {
         let edge = edge(&[]);
-        let watch = edge.watch();
-        for (sequence, applied) in [(3, 3), (2, 3), (4, 4)] {
+        let mut watch = edge.watch();
+        for (sequence, applied, grows) in [(3, 3, true), (2, 3, false), (3, 3, false), (4, 4, true)] {
             edge.set_applied(sequence);
             assert_eq!(edge.applied(), applied);
+            assert_eq!(watch.has_changed().unwrap(), grows, "{sequence}");
+            watch.mark_unchanged();
         }
-        assert_eq!(*watch.borrow(), 4);
     }
 
     #[test]

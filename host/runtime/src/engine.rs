@@ -134,11 +134,32 @@ impl Ticker {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
     fn the_version_of_wasmtime_is_the_one_that_is_locked() {
         let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
         assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n")));
+    }
+
+    /// Nothing wakes the processor while the host is idle.
+    #[test]
+    fn ticker_sleeps_while_no_guest_runs_and_wakes_for_the_next() {
+        let engine = Engine::new(1, bulkhead_types::limits::MEMORY_DEFAULT).unwrap();
+        let becomes_asleep = |asleep: bool| {
+            let until = Instant::now() + Duration::from_secs(60);
+            while engine.ticker.asleep.load(Ordering::SeqCst) != asleep {
+                assert!(Instant::now() < until, "it is {}", if asleep { "awake" } else { "asleep" });
+                thread::yield_now();
+            }
+        };
+        for _ in 0..2 {
+            let running = engine.running();
+            becomes_asleep(false);
+            drop(running);
+            becomes_asleep(true);
+        }
     }
 }

@@ -116,3 +116,28 @@ impl EventLog for EmbeddedLog {
         self.bell.follow(wake);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bell_wakes_whoever_follows_and_forgets_whoever_is_gone() {
+        let bell = Bell::default();
+        let ((one, woken), (other, gone)) = (flume::bounded(1), flume::bounded(1));
+        for wake in [one.clone(), one, other] {
+            bell.follow(wake);
+        }
+        drop(gone);
+        for (head, last) in [(3, 3), (2, 3), (5, 5)] {
+            bell.ring(head);
+            assert_eq!(bell.head(), last);
+            assert_eq!(woken.drain().count(), 1, "{head}");
+            assert_eq!(bell.followers.lock().unwrap().len(), 1);
+        }
+        // Who has not looked yet is not waited for.
+        bell.ring(6);
+        bell.ring(7);
+        assert_eq!((bell.head(), woken.drain().count()), (7, 1));
+    }
+}

@@ -1,5 +1,7 @@
 //! Forth, back, and every way to fail.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::{Migration, Seen, Upgrade};
@@ -92,6 +94,7 @@ fn refused_or_failed_migration_changes_nothing() {
                 "",
             ),
             ("CREATE VIRTUAL TABLE _bulkhead USING fts5 (data)", "are the host's"),
+            ("CREATE VIEW _bulkhead_v AS SELECT 1", "are the host's"),
             ("CREATE INDEX _bulkhead_i ON parent (name)", "are the host's"),
             ("ANALYZE", "are the host's"),
         ] {
@@ -387,12 +390,37 @@ fn copy_is_of_what_is_committed_and_a_database_of_its_own() {
 }
 
 #[test]
-fn copy_that_is_not_whole_in_time_is_given_up() {
+fn copy_in_several_steps_is_whole_or_given_up_when_its_time_is_over() {
     with_database(|database| {
         let rows = "CREATE TABLE t (v BLOB) STRICT; INSERT INTO t SELECT zeroblob(900000) FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9))";
         database.migrate(&[migration(1, rows)], "now").unwrap();
         let path = database.path().with_extension("copy");
         let late = database.copy_to(&path, 1 << 30, Instant::now()).err().unwrap();
         assert!(late.is_too_long(), "{late}");
+        let whole = database.copy_to(
+            &path.with_extension("whole"),
+            1 << 30,
+            Instant::now() + Duration::from_secs(60),
+        );
+        assert_eq!(count(&whole.unwrap(), "t"), 9);
+    });
+}
+
+/// A host that is told to end is not kept by a migration, however long that may last.
+#[test]
+fn migration_is_given_up_when_the_host_is_to_end() {
+    with_database(|database| {
+        let long = "CREATE TABLE t (a INTEGER) STRICT;
+            INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n";
+        let steps = [migration(1, long)];
+        let soon = Some(Instant::now() + Duration::from_secs(60));
+        for is_to_end in [true, false] {
+            let stop = Arc::new(AtomicBool::new(is_to_end));
+            let upgrade =
+                Upgrade { migrations: &steps, until: soon, stop: Some(&stop), ..Upgrade::default() };
+            let upgraded = database.upgrade(&upgrade, "now");
+            assert_eq!(upgraded.is_err(), is_to_end);
+        }
+        assert_eq!(count(database, "t"), 100_000);
     });
 }

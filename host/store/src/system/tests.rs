@@ -280,7 +280,10 @@ fn database_is_looked_at_without_a_change_and_one_of_an_earlier_host_not_at_all(
         let looked = Database::look(&path).unwrap().unwrap();
         assert_eq!(looked.log(), log);
         assert_eq!(LogReader::open(&looked).unwrap().head().unwrap(), 3);
+        Database::examine(&path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before);
+        let files = std::fs::read_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(files.map(|file| file.unwrap().file_name()).collect::<Vec<_>>(), ["a.db"]);
     });
 }
 
