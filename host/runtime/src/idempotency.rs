@@ -309,4 +309,20 @@ mod tests {
         }
         assert_eq!(idempotency_key("POST", [&b"\xff"[..]]), Err(InvalidKey));
     }
+
+    #[test]
+    fn answer_is_kept_as_it_is_up_to_its_largest() {
+        let largest =
+            Answer { body: vec![b'x'; IDEMPOTENCY_ANSWER_BYTES_MAX], ..answer(&[(LOCATION, "/\u{e9}")]) };
+        let given =
+            replay(kept(&largest, "/things", 7).unwrap(), HeaderValue::from_static("another@2")).unwrap();
+        assert_eq!(
+            (given.status, given.headers, given.position),
+            (largest.status, largest.headers.clone(), Some(7))
+        );
+        assert!(given.replayed && given.body == largest.body);
+        assert_eq!(given.version, largest.version, "of the one that answered");
+        let larger = Answer { body: vec![b'x'; IDEMPOTENCY_ANSWER_BYTES_MAX + 1], ..largest };
+        assert!(kept(&larger, "/things", 7).is_none());
+    }
 }

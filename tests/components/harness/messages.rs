@@ -128,3 +128,12 @@ fn endpoint_and_subscription_without_a_test_are_named() {
         assert!(why.contains(words), "{why}");
     }
 }
+
+#[test]
+fn log_lines_beyond_the_limit_are_left_out_and_counted() {
+    let hostile = Application::in_manifest(GUESTS, ["hostile"]).start().service("hostile");
+    let why = told(|| drop(hostile.post("/hostile/log-flood?id=1").send().status(418)));
+    assert_eq!(why.matches(&"x".repeat(8000)).count(), 100);
+    let left_out = why.lines().find(|line| line.contains("log lines were left out")).unwrap();
+    assert!(left_out.contains("900"), "{left_out}");
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bulkhead_types::limits::{ANSWER_SUBJECTS_MAX, EVENT_NAME_BYTES_MAX, IDEMPOTENCY_KEPT};
 
-use super::{event, lose, note, sure_ways_to_lose};
+use super::{event, lose, ms, note, sure_ways_to_lose};
 use crate::writer::tests::{World, durable, world};
 use crate::{KeptAnswer, Known, Reader, RequestKey, StatementError};
 
@@ -287,6 +287,9 @@ fn what_an_answer_is_about_goes_with_it() {
         assert!(!world.remember(&world.key("ann", &format!("k{i}"), &[]), "again", NOW));
     }
     assert_eq!((world.answers(), world.subjects()), (20, 20));
-    world.commit(|unit| assert!(unit.forget_old_answers(NOW + DAY).unwrap()));
+    let forget = |now| world.commit(|unit| unit.forget_old_answers(now).unwrap());
+    assert!(!forget(NOW + DAY - ms(1)), "they are not old yet");
+    assert!(forget(NOW + DAY));
     assert_eq!((world.answers(), world.subjects()), (0, 0));
+    assert!(!forget(NOW + DAY), "there are no more");
 }
