@@ -1,5 +1,8 @@
 //! A component's instance, and one run of a handler on it.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

@@ -1,0 +1,119 @@
+use std::sync::mpsc::channel;
+
+use super::*;
+use crate::bindings::bulkhead::service::types::Header;
+use crate::probation::Probation;
+use crate::release::Release;
+use crate::trial::Trial;
+
+fn response(status: u16, headers: &[(&str, &[u8])]) -> Response {
+    let header = |(name, value): &(&str, &[u8])| Header { name: (*name).into(), value: value.to_vec() };
+    let headers = headers.iter().map(header).collect();
+    Response { status, headers, body: b"body".to_vec(), effects: Effects::ByStatus }
+}
+
+fn checked(response: Response) -> Result<Answer, String> {
+    check(response, HeaderValue::from_static("taker@1"))
+}
+
+#[test]
+fn answer_is_what_the_handler_says_without_what_is_the_hosts() {
+    let headers: [(&str, &[u8]); 4] =
+        [("x-a", b"1"), ("X-A", b"2"), ("Content-Length", b"7"), ("set-cookie", b"\xe9")];
+    let answer = checked(response(201, &headers)).unwrap();
+    assert_eq!((answer.status.as_u16(), answer.body.as_slice()), (201, &b"body"[..]));
+    let values = |name| answer.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    assert_eq!(values("x-a"), [b"1", b"2"]);
+    assert_eq!(values("set-cookie"), [b"\xe9"]);
+    assert_eq!(answer.headers.len(), 3);
+    assert!(!answer.replayed && answer.position.is_none() && answer.version == "taker@1");
+}
+
+#[test]
+fn answer_with_a_status_or_headers_that_can_not_be_sent_is_told_with_why() {
+    for (status, is_good) in
+        [(100, false), (199, false), (200, true), (204, true), (599, true), (600, false), (1000, false)]
+    {
+        assert_eq!(checked(response(status, &[])).is_ok(), is_good, "{status}");
+    }
+    for (name, value, why) in [
+        ("a b", &b"1"[..], "\"a b\" is not a header's name"),
+        ("", b"1", "\"\" is not a header's name"),
+        ("a", b"1\r\nb: 2", "the header a has a value that can't be sent"),
+    ] {
+        assert_eq!(checked(response(200, &[(name, value)])).unwrap_err(), why);
+    }
+}
+
+#[test]
+fn headers_of_an_answer_have_a_largest_number_and_a_largest_size() {
+    let many = |count| checked(response(200, &vec![("x-a", &b"1"[..]); count]));
+    assert_eq!(many(RESPONSE_HEADERS_MAX).unwrap().headers.len(), RESPONSE_HEADERS_MAX);
+    assert!(many(RESPONSE_HEADERS_MAX + 1).unwrap_err().starts_with("it has more than"));
+    // Two names of three bytes each.
+    let of_size = |bytes: usize| {
+        let (one, other) = (vec![b'x'; bytes / 2 - 3], vec![b'x'; bytes - bytes / 2 - 3]);
+        checked(response(200, &[("x-a", &one), ("x-b", &other)]))
+    };
+    assert!(of_size(HEADERS_MAX).is_ok());
+    assert!(of_size(HEADERS_MAX + 1).unwrap_err().starts_with("it has more than"));
+}
+
+#[test]
+fn instance_serves_again_until_it_is_worn_or_spoilt() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let mut runner = trial.consumer.runner();
+    let mut is_kept = |uses: u32, grown: usize, spoilt: bool| {
+        let mut instance = runner.instantiate(Instant::now() + Duration::from_secs(60)).unwrap();
+        instance.uses = uses;
+        instance.settled_bytes = 1000;
+        instance.store.data_mut().memory.bytes = 1000 + grown;
+        runner.keep_or_drop(instance, spoilt);
+        runner.instance.take().is_some()
+    };
+    assert!(is_kept(1, 0, false));
+    assert!(!is_kept(1, 0, true));
+    assert!(is_kept(1, INSTANCE_GROWTH_MAX, false));
+    assert!(!is_kept(1, INSTANCE_GROWTH_MAX + 1, false));
+    assert!(is_kept(0, INSTANCE_GROWTH_MAX + 1, false), "what it has after its first use is what it needs");
+    assert!(is_kept(INSTANCE_USES_MAX - 2, 0, false));
+    assert!(!is_kept(INSTANCE_USES_MAX - 1, 0, false));
+}
+
+/// Of what is another's doing nothing is told, and of the rest how many ended and failed.
+#[test]
+fn probation_counts_what_is_the_versions_own_doing() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let long = Duration::from_secs(600);
+    let answered = |status: u16| {
+        Ok(Answer { status: StatusCode::from_u16(status).unwrap(), ..checked(response(200, &[])).unwrap() })
+    };
+    let late = || Err(Failure::Deadline);
+    let (all, half) = (Duration::from_secs(60), Duration::from_secs(30));
+    for (outcome, calls, left, standing) in [
+        (answered(201), Calls::None, all, (1, 0)),
+        (answered(404), Calls::None, all, (1, 0)),
+        (answered(500), Calls::None, all, (1, 1)),
+        (answered(503), Calls::None, all, (0, 0)),
+        (Err(Failure::Trap("no".into())), Calls::None, all, (1, 1)),
+        (late(), Calls::None, all, (1, 1)),
+        (late(), Calls::None, half, (1, 1)),
+        (late(), Calls::None, half - Duration::from_millis(1), (0, 0)),
+        (late(), Calls::Reading, all, (0, 0)),
+        (late(), Calls::Effective, all, (0, 0)),
+    ] {
+        let (tell, _told) = channel();
+        let probation = Arc::new(Probation::new(long, Box::new(move |why| drop(tell.send(why)))));
+        let before = trial.consumer.release();
+        trial.consumer.switch(Release {
+            component: Arc::clone(&before.component),
+            spec: Arc::clone(&before.spec),
+            database: before.database.clone(),
+            probation: Some(Arc::clone(&probation)),
+        });
+        let running = Running { calls, ..Running::starting(Instant::now()) };
+        trial.consumer.runner().note_request(&outcome, &running, left);
+        let (_, ended, failed) = probation.standing();
+        assert_eq!((ended, failed), standing, "{outcome:?} {left:?}");
+    }
+}
