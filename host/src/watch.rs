@@ -1,7 +1,7 @@
 //! `bulkhead up --watch`: what is changed on the disk is built, and serves.
 //!
 //! A changed file in the folder of a component's crate has that component built and deployed, and no other; a changed component file is
-//! deployed; a changed manifest is read anew. What can't be built or deployed is told, and what served serves on.
+//! deployed; a changed manifest is reloaded. What can't be built or deployed is told, and what served serves on.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

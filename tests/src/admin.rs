@@ -60,20 +60,23 @@ impl Admin {
         self.client.send(method, path, &[], bytes::Bytes::new())
     }
 
-    /// How an edge is.
+    /// How a subscription is.
     #[track_caller]
-    pub fn edge(&mut self, producer: &str, consumer: &str) -> Value {
+    pub fn subscription(&mut self, producer: &str, consumer: &str) -> Value {
         let status = self.get("/api/status");
-        let edges = status["edges"].as_array().unwrap_or_else(|| panic!("no edges: {status}"));
-        let this = |edge: &&Value| edge["producer"] == producer && edge["consumer"] == consumer;
-        edges.iter().find(this).unwrap_or_else(|| panic!("no such edge: {status}")).clone()
+        let subscriptions =
+            status["subscriptions"].as_array().unwrap_or_else(|| panic!("no subscriptions: {status}"));
+        let this = |subscription: &&Value| {
+            subscription["producer"] == producer && subscription["consumer"] == consumer
+        };
+        subscriptions.iter().find(this).unwrap_or_else(|| panic!("no such subscription: {status}")).clone()
     }
 
     /// Waits until a consumer has taken, passed over or parked all that its producer has published.
     #[track_caller]
     pub fn until_taken(&mut self, producer: &str, consumer: &str) -> Value {
         until(&format!("{consumer} takes all of {producer}"), || {
-            Some(self.edge(producer, consumer)).filter(|edge| edge["lag"] == 0)
+            Some(self.subscription(producer, consumer)).filter(|subscription| subscription["lag"] == 0)
         })
     }
 
@@ -81,15 +84,16 @@ impl Admin {
     #[track_caller]
     pub fn until_quiet(&mut self, producer: &str, consumer: &str) -> Value {
         until(&format!("nothing of {producer} is parked at {consumer}"), || {
-            Some(self.edge(producer, consumer)).filter(|edge| edge["lag"] == 0 && edge["parked"] == 0)
+            Some(self.subscription(producer, consumer))
+                .filter(|subscription| subscription["lag"] == 0 && subscription["parked"] == 0)
         })
     }
 
-    /// Waits until an edge stands still for good, and gives the reason.
+    /// Waits until a subscription stands still for good, and gives the reason.
     #[track_caller]
     pub fn until_stopped(&mut self, producer: &str, consumer: &str) -> String {
-        until(&format!("the edge from {producer} to {consumer} stops"), || {
-            self.edge(producer, consumer)["stopped"].as_str().map(str::to_owned)
+        until(&format!("the subscription from {producer} to {consumer} stops"), || {
+            self.subscription(producer, consumer)["stopped"].as_str().map(str::to_owned)
         })
     }
 

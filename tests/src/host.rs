@@ -189,7 +189,7 @@ impl Host {
         self.signal(Signal::INT);
     }
 
-    /// Has it read its manifest anew (SIGHUP), and does not wait.
+    /// Has it reload its manifest (SIGHUP), and does not wait.
     pub fn hang_up(&self) {
         self.signal(Signal::HUP);
     }

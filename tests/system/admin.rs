@@ -254,9 +254,9 @@ fn every_line_of_the_metrics_is_a_comment_or_a_name_with_labels_and_a_number() {
         "bulkhead_events_retried_total",
         "bulkhead_events_parked",
         "bulkhead_dead_letters",
-        "bulkhead_edge_lag_events",
-        "bulkhead_edge_lag_seconds",
-        "bulkhead_edge_stopped",
+        "bulkhead_subscription_lag_events",
+        "bulkhead_subscription_lag_seconds",
+        "bulkhead_subscription_stopped",
         "bulkhead_replica_staleness_seconds",
     ] {
         assert!(names.contains(name), "no {name} in {names:?}");
@@ -317,7 +317,7 @@ fn the_command_line_says_what_is_wrong_and_ends_with_status_1() {
 }
 
 #[test]
-fn status_tells_every_service_and_how_far_each_edge_is() {
+fn status_tells_every_service_and_how_far_each_subscription_is() {
     let site = Site::shop();
     let host = site.start();
     let mut admin = host.admin();
@@ -333,14 +333,22 @@ fn status_tells_every_service_and_how_far_each_edge_is() {
     assert_eq!(services[1]["log_head"], 2);
     let rebuildable: Vec<_> = services.iter().map(|service| service["rebuildable"] == true).collect();
     assert_eq!(rebuildable, [false, false, true, false]);
-    let edges = status["edges"].as_array().unwrap();
-    let edge = edges.iter().find(|edge| edge["producer"] == "product" && edge["consumer"] == "order");
-    let edge = edge.unwrap_or_else(|| panic!("no such edge: {status}"));
+    let subscriptions = status["subscriptions"].as_array().unwrap();
+    let subscription = subscriptions
+        .iter()
+        .find(|subscription| subscription["producer"] == "product" && subscription["consumer"] == "order");
+    let subscription = subscription.unwrap_or_else(|| panic!("no such subscription: {status}"));
     assert_eq!(
-        [&edge["applied"], &edge["lag"], &edge["parked"], &edge["dead"], &edge["stopped"]],
+        [
+            &subscription["applied"],
+            &subscription["lag"],
+            &subscription["parked"],
+            &subscription["dead"],
+            &subscription["stopped"]
+        ],
         [&json!(2), &json!(0), &json!(0), &json!(0), &Value::Null]
     );
-    assert_eq!(edge["replicas"], json!(["product"]));
+    assert_eq!(subscription["replicas"], json!(["product"]));
     let table = bulkhead(&site, &host, &["status"]);
     assert!(table.stdout.contains("BEHIND"), "{}", table.stdout);
 }

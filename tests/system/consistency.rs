@@ -182,15 +182,15 @@ fn a_repair_in_a_busy_shop_changes_nothing_that_is_right() {
     Checked::of(&site, &host, &[]).is_clean();
 }
 
-/// With each change of a user the data of the changes before go. A lane that comes too late for one sees nothing of it.
+/// With each change of a user the data of the changes before go. A subscription worker that comes too late for one sees nothing of it.
 #[test]
-fn what_is_erased_while_a_lane_is_awaited_is_no_finding() {
+fn what_is_erased_while_a_subscription_worker_is_awaited_is_no_finding() {
     let site = Site::new(&unhurried());
     let host = site.start();
     let mut admin = host.admin();
     let (old, new) = (shop::register(&mut host.client(), "Old"), shop::register(&mut host.client(), "New"));
     settled(&mut host.admin(), &admin_rename(&mut admin, &old, 0));
-    // The lane of the orders is stuck with what it has read, and so the check waits for it to come to what follows.
+    // The subscription worker of the orders is stuck with what it has read, and so the check waits for it to come to what follows.
     let orders = database::open_to_break(&site.database("order"));
     orders.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
     admin_rename(&mut admin, &old, 1);
@@ -307,7 +307,7 @@ fn what_refers_to_a_deleted_user_or_product_is_no_finding() {
     let shop = QuietShop::new();
     assert_eq!(shop.findings_metric("reference"), None, "there was no check yet");
     shop.check(&[]).is_clean();
-    for kind in ["replica", "reference", "event", "edge", "failed"] {
+    for kind in ["replica", "reference", "event", "subscription", "failed"] {
         assert_eq!(shop.findings_metric(kind), Some(0.0), "{kind}");
     }
     let connection = database::open(&shop.site.database("order"));
@@ -380,7 +380,7 @@ fn broken_copies_references_and_events_are_named_and_only_copies_are_repaired() 
             assert!(details.iter().any(|detail| detail.contains(told)), "{told}: {details:?}");
         }
     }
-    for (kind, count) in [("replica", 4.0), ("reference", 2.0), ("event", 2.0), ("edge", 0.0)] {
+    for (kind, count) in [("replica", 4.0), ("reference", 2.0), ("event", 2.0), ("subscription", 0.0)] {
         assert_eq!(shop.findings_metric(kind), Some(count), "{kind}");
     }
     let after = ["order", "product", "user"].map(|name| database::row_counts(&shop.site.database(name)));
@@ -418,19 +418,19 @@ fn order_costs(client: &mut Client, product: &str, total: &str) {
 }
 
 #[test]
-fn an_edge_that_stands_still_is_named() {
+fn a_subscription_that_stands_still_is_named() {
     let cursor = "UPDATE _bulkhead_cursor SET event_id = 'of-nothing' WHERE producer = 'product'";
     let shop = QuietShop::new().broken("order", &[cursor.to_owned()]);
     let checked = shop.check(&["--repair"]);
     assert_eq!(checked.status, 1);
-    let place = places([["edge", "order", "edge from product", "product"]]);
+    let place = places([["subscription", "order", "subscription from product", "product"]]);
     assert_eq!(checked.places(Some(false)), place, "{:#}", checked.report);
-    assert_eq!(shop.findings_metric("edge"), Some(1.0));
+    assert_eq!(shop.findings_metric("subscription"), Some(1.0));
 }
 
 #[test]
 fn an_event_that_is_gone_from_the_end_of_a_log_is_named() {
-    // Nobody has taken it: no lane stands at it, and no later event shows that there is a gap.
+    // Nobody has taken it: no subscription worker stands at it, and no later event shows that there is a gap.
     let site = Site::new(&unhurried().only(&["user"]));
     let host = site.start();
     for name in ["Ada", "Bo"] {

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 /// More commits than any of these ways has.
 const COMMITS_MAX: usize = 60;
-/// How long a state that must come may take: a bound for a wait, not a measure. A disk that others write to can stand still for half a minute.
+/// How long a state that must come may take: a bound for a wait, not a measure. A disk that others write to can stand still for half a
+/// minute.
 const COMES_WITHIN: Duration = Duration::from_secs(180);
 
 /// A way that an order can go, with what is there at its end.
@@ -131,7 +132,8 @@ fn crash_at(way: &Way, shop: &Prepared, at: &str) -> bool {
         None => true,
         Some(host) => {
             let gone = go(way, shop, host.address());
-            // A commit may come when all that was waited for is there, such as that of a lane which passes over what is nothing to it.
+            // A commit may come when all that was waited for is there, such as that of a subscription worker which passes over what is
+            // nothing to it.
             host.terminate();
             let ended = host.wait();
             gone.is_err() || !ended.status.success()

@@ -129,7 +129,7 @@ misdeeds! {
     an_endless_write_statement_is_ended_and_its_neighbours_run_again: "endless-write" => Outcome::Problem(504, "deadline-exceeded");
     an_endless_read_statement_is_ended: "endless-read" => Outcome::Problem(504, "deadline-exceeded");
     a_sort_that_outgrows_its_memory_is_ended: "sort-memory" => Outcome::Problem(504, "deadline-exceeded");
-    a_guest_that_ignores_the_loss_of_its_unit_of_work_writes_nothing_more: "ignore-error" => Outcome::Refused;
+    a_guest_that_ignores_the_abort_of_its_unit_of_work_writes_nothing_more: "ignore-error" => Outcome::Refused;
     a_rollback_raised_in_sql_takes_only_its_own_write: "raise-rollback" => Outcome::Refused;
     a_full_quota_takes_only_the_write_that_met_it: "fill" => Outcome::Problem(507, "storage-full");
     a_deferred_foreign_key_is_the_culprits_own_conflict: "deferred-key" => Outcome::Problem(409, "conflict");

@@ -185,7 +185,7 @@ fn a_new_key_counts_at_once_and_one_that_is_gone_no_more() {
     serve(&host, &key_set(&[&first, &second]));
     ask(&mut client, &new).expect(200);
     ask(&mut client, &old).expect(200);
-    // The next token of an unknown key has the set fetched; what was known by the old set is checked anew.
+    // The next token of an unknown key has the set fetched; what was known by the old set is checked again.
     serve(&host, &key_set(&[&second]));
     let unknown = format!("Bearer {}", Signer::new("third").token(&claims("someone")));
     ask(&mut client, &unknown).problem(401, "invalid-token");

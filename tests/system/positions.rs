@@ -236,8 +236,8 @@ fn several_positions_may_be_named_in_one_header_or_in_more() {
 }
 
 #[test]
-fn where_no_edge_leads_to_the_service_a_position_is_satisfied() {
-    // No lane of the order service goes on, and none has to.
+fn where_no_subscription_leads_to_the_service_a_position_is_satisfied() {
+    // No subscription worker of the order service goes on, and none has to.
     let shop = Shop::impatient(1);
     let mut shop = shop.with_order_db("UPDATE _bulkhead_cursor SET event_id = 'of-nothing'");
     let repriced = position(&shop.reprice(0, "1.00"));
@@ -325,7 +325,7 @@ fn more_than_16_positions_are_refused() {
 }
 
 #[test]
-fn who_waits_for_a_lane_that_stands_still_is_told_so_in_time_and_nobody_else_is_held_up() {
+fn who_waits_for_a_subscription_worker_that_stands_still_is_told_so_in_time_and_nobody_else_is_held_up() {
     // The log has another event where the position is.
     let cursor = "UPDATE _bulkhead_cursor SET event_id = 'of-nothing' WHERE producer = 'product'";
     let mut shop = Shop::impatient(1).with_order_db(cursor);
@@ -338,16 +338,16 @@ fn who_waits_for_a_lane_that_stands_still_is_told_so_in_time_and_nobody_else_is_
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("order") && detail.contains("product"), "{detail}");
     }
-    // Without a position it answers, and so does the edge from the users.
+    // Without a position it answers, and so does the subscription from the users.
     shop.admin.get("/orders").expect(200);
     let registered = shop.host.client().post("/users", &user_body("ada@tests.example", "Ada"));
     get_after(&mut shop.admin, "/orders", &position(&registered)).expect(200);
     let status = bulkhead_json(&shop.site, &shop.host, &["status"]);
-    for edge in status["edges"].as_array().unwrap() {
-        let is_broken = edge["producer"] == "product" && edge["consumer"] == "order";
-        assert_eq!(edge["stopped"].is_string(), is_broken, "{edge}");
+    for subscription in status["subscriptions"].as_array().unwrap() {
+        let is_broken = subscription["producer"] == "product" && subscription["consumer"] == "order";
+        assert_eq!(subscription["stopped"].is_string(), is_broken, "{subscription}");
     }
-    let stopped = "bulkhead_edge_stopped{producer=\"product\",consumer=\"order\"}";
+    let stopped = "bulkhead_subscription_stopped{producer=\"product\",consumer=\"order\"}";
     assert_eq!(crate::admin::metric(&shop.site, &shop.host, stopped), Some(1.0));
 }
 

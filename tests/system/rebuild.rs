@@ -1,4 +1,4 @@
-//! `bulkhead replay`: a service that owns nothing is made anew from the logs while it serves, and is then as it was, or as it should be.
+//! `bulkhead replay`: a service that owns nothing is rebuilt from the logs while it serves, and is then as it was, or as it should be.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -72,7 +72,11 @@ impl Shop {
         let mut before = Value::Null;
         loop {
             let status = bulkhead_json(&self.site, &self.host, &["status"]);
-            let is_behind = status["edges"].as_array().unwrap().iter().any(|edge| edge["lag"] != 0);
+            let is_behind = status["subscriptions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|subscription| subscription["lag"] != 0);
             // What was taken may have been answered with further events: then the logs have grown.
             if !is_behind && status == before {
                 return;
@@ -323,8 +327,12 @@ fn what_operators_and_clients_ask_of_a_rebuilt_service_is_answered_from_the_new_
     let mut shop = Shop::new();
     shop.rebuild();
     let status = bulkhead_json(&shop.site, &shop.host, &["status"]);
-    for edge in status["edges"].as_array().unwrap() {
-        assert_eq!((&edge["lag"], &edge["stopped"]), (&json!(0), &Value::Null), "{edge}");
+    for subscription in status["subscriptions"].as_array().unwrap() {
+        assert_eq!(
+            (&subscription["lag"], &subscription["stopped"]),
+            (&json!(0), &Value::Null),
+            "{subscription}"
+        );
     }
     let letters = bulkhead_json(&shop.site, &shop.host, &["dead-letters", "list", "report"]);
     assert_eq!(letters, json!({"items": []}));

@@ -140,7 +140,7 @@ fn with_one_mistake_nothing_has_changed() {
     let (mut client, mut admin) = (host.client(), ask(&site, &host));
     let replica = "service.sink.replica.item.owner";
     let wrong: [(String, &[&str]); 9] = [
-        // The edge to those who take its events goes with the grant, and so does what the manifest says of them.
+        // The subscription to those who take its events goes with the grant, and so does what the manifest says of them.
         (changed().without("service.source.publishes").text(), &["source.happened"]),
         (
             changed().without("service.sink.subscribes").text(),
@@ -148,22 +148,22 @@ fn with_one_mistake_nothing_has_changed() {
         ),
         (
             changed().set("service.sink.database", "sqlite:data/other.db").text(),
-            &["service.sink: database", "start the host anew"],
+            &["service.sink: database", "restart the host"],
         ),
         (changed().set(replica, "sink").text(), &["service.sink.replica.item.owner", "no other service"]),
         (
             changed().set("service.sink.limits.write_workers", 7).text(),
-            &["service.sink", "workers", "start the host anew"],
+            &["service.sink", "workers", "restart the host"],
         ),
         (
             changed().set("service.sink.limits.memory", "200MiB").text(),
-            &["service.sink.limits.memory", "start it anew"],
+            &["service.sink.limits.memory", "restart the host"],
         ),
         (
             changed().set("application.access_log", "json").text(),
-            &["application.access_log has changed", "start the host anew"],
+            &["application.access_log has changed", "restart the host"],
         ),
-        (changed().only(&["source", "sink"]).text(), &["service.witness is gone", "start the host anew"]),
+        (changed().only(&["source", "sink"]).text(), &["service.witness is gone", "restart the host"]),
         (format!("{}\n[nonsense", changed().text()), &["bulkhead.toml", "not TOML"]),
     ];
     for (manifest, reasons) in wrong {

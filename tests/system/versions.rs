@@ -269,7 +269,7 @@ fn a_watcher_that_fails_takes_nothing() {
         write(&mut host.client(), "unseen");
         let mut admin = Admin::of(&site, &host);
         admin.until_taken("changing", "watching");
-        assert_eq!(admin.edge("changing", "watching")["parked"], 1, "{words}");
+        assert_eq!(admin.subscription("changing", "watching")["parked"], 1, "{words}");
         let count = host.client().get("/watching/count").expect(200);
         assert_eq!(count, json!({"events": 0, "arrivals": 0}), "{words}");
         host.stop();

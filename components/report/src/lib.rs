@@ -1,5 +1,5 @@
 //! The reports of the shop: what was sold, and how its orders stand. A read model (CQRS): the service owns nothing, publishes nothing and
-//! writes at events alone, so the host can make it anew from the logs of the others.
+//! writes at events alone, so the host can rebuild it from the logs of the others.
 //!
 //! - [`rules`]: what an order counts as, pure functions.
 //! - [`store`]: all SQL.

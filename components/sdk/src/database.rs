@@ -78,9 +78,9 @@ impl Transaction {
         Ok(outbox::publish(E::TYPE, &event.subject(), &data(event)?)?)
     }
 
-    /// Erases the data of every event of this subject that the service has published before, and gives how many they were: for personal data
-    /// that must go from the event log as well. Consumers that have not passed them yet pass over them, so publish the subject's end in
-    /// the same unit of work. A subject that is deleted also wants [`Self::forget_answers`].
+    /// Erases the data of every event of this subject that the service has published before, and gives how many they were: for personal
+    /// data that must go from the event log as well. Consumers that have not passed them yet pass over them, so publish the subject's end
+    /// in the same unit of work. A subject that is deleted also wants [`Self::forget_answers`].
     pub fn erase(&self, subject: &str) -> Result<u64, PublishError> {
         outbox::erase(subject).map_err(PublishError::when("erasing events"))
     }
@@ -92,8 +92,8 @@ impl Transaction {
         answers::about(subject)
     }
 
-    /// Forgets the answers about this subject that are kept for idempotency keys, and gives how many they were: when the subject is deleted,
-    /// and only then, for a request that is sent again takes effect again.
+    /// Forgets the answers about this subject that are kept for idempotency keys, and gives how many they were: when the subject is
+    /// deleted, and only then, for a request that is sent again takes effect again.
     pub fn forget_answers(&self, subject: &str) -> Result<u64, Error> {
         answers::forget(subject)
     }
@@ -104,8 +104,8 @@ impl Transaction {
             .map_err(PublishError::when("setting a timer"))
     }
 
-    /// Cancels the timer with this id, and says whether there was one: it may have rung. If the unit of work does not commit, the timer stays.
-    /// A timer does not cancel itself: it goes when its handler has taken it.
+    /// Cancels the timer with this id, and says whether there was one: it may have rung. If the unit of work does not commit, the timer
+    /// stays. A timer does not cancel itself: it goes when its handler has taken it.
     pub fn cancel(&self, id: &str) -> Result<bool, PublishError> {
         outbox::cancel(id).map_err(PublishError::when("cancelling a timer"))
     }
@@ -153,7 +153,7 @@ impl From<PublishError> for Problem {
         match failed.error {
             outbox::Error::StorageFull => Problem::storage_full(),
             outbox::Error::Busy => Error::Busy.into(),
-            outbox::Error::Lost(why) => Error::Lost(why).into(),
+            outbox::Error::Aborted(why) => Error::Aborted(why).into(),
             _ => Problem::internal(failed.to_string()),
         }
     }
@@ -300,7 +300,7 @@ mod tests {
             (Error::StorageFull, 507),
             (Error::Busy, 503),
             (Error::Interrupted, 504),
-            (Error::Lost("why".to_owned()), 503),
+            (Error::Aborted("why".to_owned()), 503),
             (Error::InvalidStatement("no such table: x".to_owned()), 500),
         ] {
             assert_eq!(Problem::from(error).status(), status);

@@ -128,7 +128,7 @@ mod tests {
             (outbox::Error::Invalid(text()), true),
             (outbox::Error::StorageFull, false),
             (outbox::Error::Busy, false),
-            (outbox::Error::Lost(text()), false),
+            (outbox::Error::Aborted(text()), false),
             (outbox::Error::Other(text()), false),
         ] {
             assert_eq!(is_rejected(PublishError::from(error.clone())), rejected, "{error}");

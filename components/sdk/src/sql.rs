@@ -222,8 +222,8 @@ impl From<Error> for Problem {
             Error::StorageFull => Problem::storage_full(),
             Error::Interrupted => Problem::deadline_exceeded(),
             Error::Busy => Problem::unavailable("the service is busy writing"),
-            Error::Lost(why) => Problem::unavailable("the unit of work was lost; nothing was written")
-                .for_the_operator(format!("the unit of work was lost: {why}")),
+            Error::Aborted(why) => Problem::unavailable("the unit of work was aborted; nothing was written")
+                .for_the_operator(format!("the unit of work was aborted: {why}")),
             error => Problem::internal(format!("SQL failed: {error}")),
         }
     }

@@ -87,7 +87,7 @@ impl Answer {
             401 => ". Is it this shop's administrator? (SHOP_ADMIN_PASSWORD or --password-file, and --email)",
             403 => ". Who logged in may not do that: name the shop's administrator with --email",
             404 | 405 => ". Is it a shop that listens there? (another address: --url URL)",
-            422 => ". The loader and the shop are of different versions: build both anew",
+            422 => ". The loader and the shop are of different versions: build both again",
             503 | 504 => ". It is overloaded: run the loader again, with fewer --connections",
             507 => ". Raise limits.storage of the service in the manifest, or make room on the disk",
             _ => ". The host's log says more under that trace",
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(
             answer.problem(),
             "the shop answered 422 Unprocessable Entity: 2 fields (code invalid, trace t); price: too high. \
-             The loader and the shop are of different versions: build both anew"
+             The loader and the shop are of different versions: build both again"
         );
     }
 }

@@ -15,7 +15,7 @@ use crate::described::DescribedRoutes;
 use crate::diagnosis;
 use crate::engine::Engine;
 use crate::handler::{Expired, Running, State};
-use crate::service::{ServiceSpec, Surroundings};
+use crate::service::{HostContext, ServiceSpec};
 use crate::version::Version;
 
 /// Time for `describe` and `migrations.all`.
@@ -112,7 +112,7 @@ impl Component {
         engine: &Engine,
         compiled: &Compiled,
         spec: &ServiceSpec,
-        surroundings: &Arc<Surroundings>,
+        host_context: &Arc<HostContext>,
     ) -> Result<Self, LoadError> {
         let mut linker = Linker::new(engine.wasmtime());
         capability::link(&mut linker).map_err(LoadError::Link)?;
@@ -120,7 +120,7 @@ impl Component {
         let http = http_handler::GuestIndices::new(&pre).ok();
         let events = event_handler::GuestIndices::new(&pre).ok();
 
-        let mut store = new_store(engine, Arc::new(spec.clone()), Arc::clone(surroundings));
+        let mut store = new_store(engine, Arc::new(spec.clone()), Arc::clone(host_context));
         store.data_mut().running = Some(Running::starting(Instant::now() + LOAD_TIMEOUT));
         store.set_epoch_deadline(1);
         let _ticking = engine.running();
@@ -178,9 +178,9 @@ impl Component {
 pub(crate) fn new_store(
     engine: &Engine,
     spec: Arc<ServiceSpec>,
-    surroundings: Arc<Surroundings>,
+    host_context: Arc<HostContext>,
 ) -> Store<State> {
-    let mut store = Store::new(engine.wasmtime(), State::new(spec, surroundings));
+    let mut store = Store::new(engine.wasmtime(), State::new(spec, host_context));
     store.limiter(|state| &mut state.memory);
     store.epoch_deadline_callback(|mut context| context.data_mut().tick());
     store.set_hostcall_fuel(bulkhead_types::limits::HOST_CALL_BYTES_MAX);

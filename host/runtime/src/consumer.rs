@@ -1,4 +1,4 @@
-//! A service, as lanes and operators reach it: past its queues.
+//! A service, as subscription workers and operators reach it: past its queues.
 
 #[cfg(test)]
 mod tests;
@@ -69,7 +69,8 @@ impl Consumer {
         self.context.gate.hold(deadline, || self.queues.waiting() > room)
     }
 
-    /// Does `work` under the writer lease, with no batch open: so nobody else writes meanwhile. Where it has no database nobody writes at all.
+    /// Does `work` under the writer lease, with no batch open: so nobody else writes meanwhile. Where it has no database nobody writes at
+    /// all.
     ///
     /// # Errors
     ///
@@ -79,11 +80,11 @@ impl Consumer {
         let Some(database) = self.database() else { return Ok(work()) };
         loop {
             let mut lease = database.writer.acquire(deadline)?;
-            let lost = commit(&mut lease);
-            if lost.is_empty() {
+            let aborted = commit(&mut lease);
+            if aborted.is_empty() {
                 return Ok(work());
             }
-            runner.recover(lease, lost);
+            runner.recover(lease, aborted);
             runner.give_up_again();
         }
     }
@@ -105,7 +106,7 @@ impl Consumer {
     pub fn on(&self, database: Arc<ServiceDatabase>) -> Self {
         let context = ServiceContext::new(
             self.release().with_database(database),
-            Arc::clone(&self.context.surroundings),
+            Arc::clone(&self.context.host_context),
         );
         Self { engine: self.engine.clone(), context, queues: self.queues.clone() }
     }

@@ -1,8 +1,8 @@
 //! What a service takes later: its timers that have become due, and its parked events.
 //!
-//! Two threads for each service, one for its timers and one for its parked events: however long the handlers of the one kind take, and however
-//! many of them fail, the other kind waits for none of them. A timer's row, or the row of a parked event, goes in the unit of work that
-//! takes it, and only while it is as it was when it was read: so each has its effect once, whoever else looks at it meanwhile.
+//! Two threads for each service, one for its timers and one for its parked events: however long the handlers of the one kind take, and
+//! however many of them fail, the other kind waits for none of them. A timer's row, or the row of a parked event, goes in the unit of work
+//! that takes it, and only while it is as it was when it was read: so each has its effect once, whoever else looks at it meanwhile.
 //!
 //! What is due is a matter of the database's own time, which only goes forward (`store/src/timeline.rs`).
 
@@ -19,11 +19,11 @@ use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, ReplicaSpec, Stat
 use flume::{Receiver, Sender};
 
 use crate::delivery::{Delivery, Written, changes, failed};
-use crate::edge::Edge;
 use crate::event_log::EventLog;
 use crate::hold::Settle;
 use crate::instance::NotTaken;
 use crate::runner::Runner;
+use crate::subscription::Subscription;
 use crate::supervise::{self, Progress};
 
 /// The longest wait: the clock that waits go by does not count the time of a suspended machine, and the wall clock may be set.
@@ -90,8 +90,8 @@ impl Deferred {
 /// The wait before one that can't be read is looked at again.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(5);
 
-/// An edge with a log of its own to read parked events from.
-pub(crate) type Source = (Arc<Edge>, Box<dyn EventLog>);
+/// A subscription with a log of its own to read parked events from.
+pub(crate) type Source = (Arc<Subscription>, Box<dyn EventLog>);
 
 pub(crate) struct DeferredWork {
     deferred: Arc<Deferred>,
@@ -163,7 +163,7 @@ impl DeferredWork {
 
     /// Lets go of what was held when this thread panicked. What it was at is taken as an attempt that failed: so it holds up nothing else.
     pub(crate) fn mend(&mut self, why: &str) {
-        self.runner = self.runner.anew();
+        self.runner = self.runner.fresh();
         // How long a thread waits that panicked is its supervisor's to say.
         self.undone.store(false, Ordering::Release);
         self.panicked = self.taking.take().map(|place| (place, why.to_owned()));
@@ -284,10 +284,10 @@ impl DeferredWork {
             Ok(event) => event,
             Err(error) => return self.put_off(row, format!("the event can't be read: {error}")),
         };
-        let edge = self.sources.get(&row.producer).map(|(edge, _)| Arc::clone(edge));
+        let subscription = self.sources.get(&row.producer).map(|(subscription, _)| Arc::clone(subscription));
         let attempts = row.attempts + 1;
         let Some(event) = event.filter(|event| event.id == row.id) else {
-            let why = NotTaken::Reject(match &edge {
+            let why = NotTaken::Reject(match &subscription {
                 None if !own => {
                     format!("the manifest has this service take nothing of {} any more", row.producer)
                 }
@@ -295,10 +295,11 @@ impl DeferredWork {
             });
             return self.park_again(row, attempts, &why);
         };
-        // One that was erased meanwhile says no more than that a row is gone, here as in its lane; its data are no business of the handler's.
+        // One that was erased meanwhile says no more than that a row is gone, here as in its subscription worker; its data are no business
+        // of the handler's.
         let erased = event.data.is_empty();
         let cursor = self.inbox.cursor(&row.producer)?.map_or(0, |cursor| cursor.sequence);
-        let spec = edge.as_ref().map(|edge| &edge.spec);
+        let spec = subscription.as_ref().map(|subscription| &subscription.spec);
         let replicas = match (spec, self.sources.get_mut(&row.producer)) {
             (Some(spec), Some((_, log))) => {
                 // One that was read from its owner tells of this event, or of a later one.
@@ -321,15 +322,15 @@ impl DeferredWork {
             handled: !erased && (own || spec.is_some_and(|spec| spec.types.contains(&event.kind))),
             replicas,
         };
-        if let Some(edge) = &edge
+        if let Some(subscription) = &subscription
             && row.attempts > 0
         {
-            edge.counts.retried.fetch_add(1, Ordering::Relaxed);
+            subscription.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
         let passed_over = !delivery.handled && delivery.replicas.is_empty();
         let why = match self.runner.deliver(&delivery) {
             Ok(()) => {
-                let settle = self.settle(edge.clone().filter(|_| !passed_over));
+                let settle = self.settle(subscription.clone().filter(|_| !passed_over));
                 let written = self.runner.write(
                     |unit| Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?)),
                     settle,
@@ -385,7 +386,7 @@ impl DeferredWork {
     }
 
     fn undo(&mut self, why: NotTaken) -> NotTaken {
-        why.with_loss(self.runner.undo())
+        why.with_abort(self.runner.undo())
     }
 
     fn tell(&self, row: &Parked) {
@@ -403,12 +404,12 @@ impl DeferredWork {
         );
     }
 
-    /// What is told when it is durable or lost: whatever it is, there is something to look at again.
-    fn settle(&self, delivered: Option<Arc<Edge>>) -> Settle {
+    /// What is told when it is durable or aborted: whatever it is, there is something to look at again.
+    fn settle(&self, delivered: Option<Arc<Subscription>>) -> Settle {
         let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
         Settle::new(move |kept| {
-            if let Some(edge) = delivered.filter(|_| kept) {
-                edge.counts.delivered.fetch_add(1, Ordering::Relaxed);
+            if let Some(subscription) = delivered.filter(|_| kept) {
+                subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
             }
             if !kept {
                 undone.store(true, Ordering::Release);

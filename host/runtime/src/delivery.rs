@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{
-    ApplyError, Ended, Logged, Loss, Parked, ParkedState, ReplicaSpec, StatementError, UnitOfWork,
+    Abort, ApplyError, Ended, Logged, Parked, ParkedState, ReplicaSpec, StatementError, UnitOfWork,
 };
 use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
 use bulkhead_types::own_words;
@@ -13,7 +13,7 @@ use crate::bindings::bulkhead::service::types::Event;
 use crate::hold::{Hold, Member, Pending, Settle};
 use crate::instance::NotTaken;
 use crate::runner::Runner;
-use crate::service::Surroundings;
+use crate::service::HostContext;
 use crate::supervise;
 
 /// An event, on its way to a consumer.
@@ -85,21 +85,21 @@ impl Runner {
     }
 
     /// Rolls back what is open.
-    pub(crate) fn undo(&mut self) -> Option<Loss> {
+    pub(crate) fn undo(&mut self) -> Option<Abort> {
         let unit = self.take_unit()?;
         let (lease, ended) = unit.finish(false);
         match ended {
-            Ended::Lost { loss, neighbours } => {
-                tracing::warn!(service = self.context.name, %loss, neighbours = neighbours.len(), "a batch was lost");
+            Ended::Aborted { abort, neighbours } => {
+                tracing::warn!(service = self.context.name, %abort, neighbours = neighbours.len(), "a batch was aborted");
                 self.instance = None;
                 self.recover(lease, neighbours);
-                Some(loss)
+                Some(abort)
             }
             // The lease stays here: what comes next is written at once.
             ended => {
                 self.parts.hold = Hold::Carried(lease);
                 match ended {
-                    Ended::Failed(loss) => Some(loss),
+                    Ended::Failed(abort) => Some(abort),
                     _ => None,
                 }
             }
@@ -133,7 +133,7 @@ impl Runner {
         let keep = matches!(marked, Ok(true));
         let (lease, ended) = unit.finish(keep);
         let written = match (&marked, &ended) {
-            (_, Ended::Lost { loss, .. } | Ended::Failed(loss)) => Written::Failed(loss.to_string()),
+            (_, Ended::Aborted { abort, .. } | Ended::Failed(abort)) => Written::Failed(abort.to_string()),
             (_, Ended::ForeignKeys) => Written::Failed("a foreign key points to what is not there".into()),
             (Err(error), _) => Written::Failed(error.to_string()),
             (Ok(false), _) => Written::Moved,
@@ -144,7 +144,7 @@ impl Runner {
         } else {
             settle.disarm();
             self.instance = None;
-            if let Ended::Lost { neighbours, .. } = ended {
+            if let Ended::Aborted { neighbours, .. } = ended {
                 self.recover(lease, neighbours);
             } else {
                 self.parts.hold = Hold::Carried(lease);
@@ -154,8 +154,8 @@ impl Runner {
     }
 }
 
-/// Whether an event changes a replica: not where the replica was read from its owner when that had published the event already. `filled`: up to
-/// which event each that was so read tells of.
+/// Whether an event changes a replica: not where the replica was read from its owner when that had published the event already. `filled`:
+/// up to which event each that was so read tells of.
 pub(crate) fn changes(filled: &BTreeMap<String, i64>, replica: &ReplicaSpec, sequence: i64) -> bool {
     filled.get(&replica.name).is_none_or(|filled| sequence > *filled)
 }
@@ -178,7 +178,7 @@ pub(crate) fn parked(
         state: ParkedState::Parked,
         attempts,
         next: Duration::ZERO,
-        since: runner.context.surroundings.clock.now(),
+        since: runner.context.host_context.clock.now(),
         reason: String::new(),
     };
     failed(runner, row, attempts, why)
@@ -195,16 +195,16 @@ pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotTaken
     };
     // A guest may say as much as it likes: what is kept is what an operator reads.
     let reason = own_words(&reason, REASON_BYTES_MAX);
-    let next = runner.time() + backoff(&runner.context.surroundings, attempts);
+    let next = runner.time() + backoff(&runner.context.host_context, attempts);
     Parked { state, attempts, next, reason, ..row }
 }
 
 /// The time from one attempt to the next: it doubles, up to a bound, and up to a half of it is chance, so that what failed together is not
 /// tried together.
-fn backoff(surroundings: &Surroundings, attempts: u32) -> Duration {
+fn backoff(host_context: &HostContext, attempts: u32) -> Duration {
     let doubled = RETRY_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(RETRY_MAX);
     let mut chance = [0; 1];
-    surroundings.random.fill(&mut chance);
+    host_context.random.fill(&mut chance);
     let [chance] = chance;
     doubled / 2 + doubled.mul_f64(f64::from(chance) / 510.0)
 }

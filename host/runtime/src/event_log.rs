@@ -1,7 +1,7 @@
 //! The seam to another bus: how a consumer reads a producer's log.
 //!
-//! Here the log is a table of the producer's database, in the same process. A broker between machines would be another
-//! implementation of [`EventLog`], given out by another [`OpenLog`]: lanes, positions and parked events know no more of a log than this.
+//! Here the log is a table of the producer's database, in the same process. A broker between machines would be another implementation of
+//! [`EventLog`], given out by another [`OpenLog`]: subscription workers, positions and parked events know no more of a log than this.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulkhead_store::{Database, LogReader, Logged, StatementError, StoreError};
 use flume::{Sender, TrySendError};
 
-/// Where a lane waits for its log to grow.
+/// Where a subscription worker waits for its log to grow.
 pub type Waker = Sender<()>;
 
 /// A log, as one consumer reads it. Sequences only grow, and an event keeps its sequence and its id for ever.
@@ -46,14 +46,14 @@ pub type OpenLog<'o> = dyn Fn(&str) -> Result<Option<Box<dyn EventLog>>, StoreEr
 
 /// Where it is told that a producer's log has grown. Only wake-ups go through it: the log is the truth.
 #[derive(Default)]
-pub struct Bell {
+pub struct CommitNotifier {
     head: AtomicI64,
     followers: Mutex<Vec<Waker>>,
 }
 
-impl Bell {
+impl CommitNotifier {
     /// Up to `head` the log is durable.
-    pub fn ring(&self, head: i64) {
+    pub fn notify(&self, head: i64) {
         self.head.fetch_max(head, Ordering::AcqRel);
         // One that is full wakes its reader already; one whose reader is gone goes.
         self.followers
@@ -80,7 +80,7 @@ impl Bell {
 pub struct EmbeddedLog {
     id: String,
     reader: LogReader,
-    bell: Arc<Bell>,
+    notifier: Arc<CommitNotifier>,
 }
 
 impl EmbeddedLog {
@@ -89,8 +89,12 @@ impl EmbeddedLog {
     /// # Errors
     ///
     /// When SQLite can't.
-    pub fn open(database: &Database, bell: &Arc<Bell>) -> Result<Self, StoreError> {
-        Ok(Self { id: database.log().to_owned(), reader: LogReader::open(database)?, bell: Arc::clone(bell) })
+    pub fn open(database: &Database, notifier: &Arc<CommitNotifier>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: database.log().to_owned(),
+            reader: LogReader::open(database)?,
+            notifier: Arc::clone(notifier),
+        })
     }
 }
 
@@ -113,7 +117,7 @@ impl EventLog for EmbeddedLog {
     }
 
     fn follow(&self, wake: Waker) {
-        self.bell.follow(wake);
+        self.notifier.follow(wake);
     }
 }
 
@@ -122,22 +126,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bell_wakes_whoever_follows_and_forgets_whoever_is_gone() {
-        let bell = Bell::default();
+    fn notifier_wakes_its_followers_and_forgets_those_that_are_gone() {
+        let notifier = CommitNotifier::default();
         let ((one, woken), (other, gone)) = (flume::bounded(1), flume::bounded(1));
         for wake in [one.clone(), one, other] {
-            bell.follow(wake);
+            notifier.follow(wake);
         }
         drop(gone);
         for (head, last) in [(3, 3), (2, 3), (5, 5)] {
-            bell.ring(head);
-            assert_eq!(bell.head(), last);
+            notifier.notify(head);
+            assert_eq!(notifier.head(), last);
             assert_eq!(woken.drain().count(), 1, "{head}");
-            assert_eq!(bell.followers.lock().unwrap().len(), 1);
+            assert_eq!(notifier.followers.lock().unwrap().len(), 1);
         }
         // Who has not looked yet is not waited for.
-        bell.ring(6);
-        bell.ring(7);
-        assert_eq!((bell.head(), woken.drain().count()), (7, 1));
+        notifier.notify(6);
+        notifier.notify(7);
+        assert_eq!((notifier.head(), woken.drain().count()), (7, 1));
     }
 }

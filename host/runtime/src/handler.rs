@@ -9,10 +9,10 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 use crate::bindings::bulkhead::service::types::Principal;
 use crate::component::Component;
 use crate::diagnosis::{FailedCall, Panic};
-use crate::hold::{Calls, Hold, LostMembers};
+use crate::hold::{AbortedMembers, Calls, Hold};
 use crate::job::Failure;
 use crate::probe::Probe;
-use crate::service::{ServiceDatabase, ServiceSpec, Surroundings};
+use crate::service::{HostContext, ServiceDatabase, ServiceSpec};
 
 /// What belongs to the worker and not to the instance: it goes from one instance to the next.
 #[derive(Default)]
@@ -22,8 +22,8 @@ pub(crate) struct WorkerParts {
     /// The read-only connection, once it was used.
     pub(crate) reader: Option<Reader>,
     pub(crate) hold: Hold,
-    /// Members whose batch was lost while a handler ran.
-    pub(crate) lost: LostMembers,
+    /// Members whose batch was aborted while a handler ran.
+    pub(crate) aborted: AbortedMembers,
 }
 
 /// The handler that runs now.
@@ -118,7 +118,7 @@ impl Running {
 pub(crate) struct State {
     /// What the manifest says of the service.
     pub(crate) spec: Arc<ServiceSpec>,
-    pub(crate) surroundings: Arc<Surroundings>,
+    pub(crate) host_context: Arc<HostContext>,
     pub(crate) worker: WorkerParts,
     /// None between two handlers.
     pub(crate) running: Option<Running>,
@@ -126,11 +126,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(spec: Arc<ServiceSpec>, surroundings: Arc<Surroundings>) -> Self {
+    pub(crate) fn new(spec: Arc<ServiceSpec>, host_context: Arc<HostContext>) -> Self {
         let maximum = usize::try_from(spec.limits.memory).unwrap_or(usize::MAX);
-        let probe = surroundings.probe.clone().map(|probe| (probe, spec.name.clone()));
+        let probe = host_context.probe.clone().map(|probe| (probe, spec.name.clone()));
         let memory = MemoryLimit { maximum, bytes: 0, refused: false, probe };
-        Self { spec, surroundings, worker: WorkerParts::default(), running: None, memory }
+        Self { spec, host_context, worker: WorkerParts::default(), running: None, memory }
     }
 
     /// The database and the handler, or why there is none.
@@ -159,8 +159,8 @@ impl State {
                 return Err(Expired(Failure::LeaseHeld).into());
             }
         }
-        let lost = self.worker.hold.commit_carried_when_due();
-        self.worker.lost.extend(lost);
+        let aborted = self.worker.hold.commit_carried_when_due();
+        self.worker.aborted.extend(aborted);
         Ok(UpdateDeadline::Continue(1))
     }
 }

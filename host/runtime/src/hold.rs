@@ -15,8 +15,8 @@ use crate::release::{Release, ServiceContext};
 pub(crate) enum Member {
     /// A request, with the outcome that leaves when it is durable.
     Request(RequestMember),
-    /// An event, or what the host itself writes: it is not run again when the batch is lost, since its lane goes back to the position
-    /// that is durable. Told whether it is.
+    /// An event, or what the host itself writes: it is not run again when the batch is aborted, since its subscription worker goes back to
+    /// the position that is durable. Told whether it is.
     Event(Settle, Pending),
 }
 
@@ -37,7 +37,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(context) = self.0.take() {
-            context.lost.fetch_add(1, Ordering::AcqRel);
+            context.aborted.fetch_add(1, Ordering::AcqRel);
         }
     }
 }
@@ -111,11 +111,11 @@ impl Member {
         }
     }
 
-    /// Its batch was lost, and it is not run again.
-    pub(crate) fn lose(self) {
+    /// Its batch was aborted, and it is not run again.
+    pub(crate) fn abort(self) {
         let failure = match &self {
-            Self::Request(member) => member.calls.lost(),
-            Self::Event(..) => Failure::Lost,
+            Self::Request(member) => member.calls.aborted(),
+            Self::Event(..) => Failure::Aborted,
         };
         self.fail(failure);
     }
@@ -156,13 +156,13 @@ pub(crate) enum Calls {
 }
 
 impl Calls {
-    /// What the client is told of a handler that made these calls, and whose batch was lost. What another service did by then stands: so
+    /// What the client is told of a handler that made these calls, and whose batch was aborted. What another service did by then stands: so
     /// it is not told that nothing was done, nor to try again.
-    fn lost(self) -> Failure {
+    fn aborted(self) -> Failure {
         match self {
-            Self::None | Self::Reading => Failure::Lost,
+            Self::None | Self::Reading => Failure::Aborted,
             Self::Effective => Failure::OutcomeUnknown(
-                "the batch was lost after the handler had called another service, whose effect stands"
+                "the batch was aborted after the handler had called another service, whose effect stands"
                     .to_owned(),
             ),
         }
@@ -184,8 +184,8 @@ pub(crate) enum Hold {
     Joined(UnitOfWork<Member>),
 }
 
-/// Those whose batch was lost, to be run again as soon as the worker is free.
-pub(crate) type LostMembers = Vec<Member>;
+/// Those whose batch was aborted, to be run again as soon as the worker is free.
+pub(crate) type AbortedMembers = Vec<Member>;
 
 impl Hold {
     /// Joins the unit of work, or is in it already. The lease is held until `now + lease_hold` at most, and not beyond `deadline`.
@@ -224,7 +224,7 @@ impl Hold {
     }
 
     /// Commits what is carried, if anything is: before something that may take long.
-    pub(crate) fn commit_carried(&mut self) -> LostMembers {
+    pub(crate) fn commit_carried(&mut self) -> AbortedMembers {
         match std::mem::take(self) {
             Self::Carried(mut lease) => commit(&mut lease),
             other => {
@@ -235,7 +235,7 @@ impl Hold {
     }
 
     /// Commits what is carried if it is due.
-    pub(crate) fn commit_carried_when_due(&mut self) -> LostMembers {
+    pub(crate) fn commit_carried_when_due(&mut self) -> AbortedMembers {
         let due = match self {
             Self::Carried(lease) => lease.is_due(),
             _ => false,
@@ -252,7 +252,7 @@ pub(crate) struct Joined<'h> {
 }
 
 /// Commits the open batch and answers its members; gives those that are to be run again.
-pub(crate) fn commit(lease: &mut Lease<Member>) -> LostMembers {
+pub(crate) fn commit(lease: &mut Lease<Member>) -> AbortedMembers {
     match lease.commit() {
         Commit::Durable(members) => {
             for member in members {
@@ -260,7 +260,7 @@ pub(crate) fn commit(lease: &mut Lease<Member>) -> LostMembers {
             }
             Vec::new()
         }
-        Commit::Lost { members, .. } => members,
+        Commit::Aborted { members, .. } => members,
         Commit::Unknown { members, reason } => {
             for member in members {
                 member.fail(Failure::OutcomeUnknown(reason.clone()));
@@ -275,7 +275,7 @@ pub(crate) fn settle(member: Member, fate: Fate) {
     match fate {
         Fate::Durable => member.answer(),
         // The culprit has the failure of its own; a neighbour whose commit failed twice is told to try again.
-        Fate::Lost(loss) => member.fail(loss.into()),
+        Fate::Aborted(abort) => member.fail(abort.into()),
         Fate::Unknown(reason) => member.fail(Failure::OutcomeUnknown(reason)),
     }
 }
@@ -289,10 +289,10 @@ pub(crate) fn settle_unit(outcome: Outcome, ended: &Ended<Member>) -> Outcome {
         }),
         Ended::RolledBack => outcome,
         Ended::ForeignKeys => Err(Failure::Constraint { name: String::new() }),
-        Ended::Failed(loss) | Ended::Lost { loss, .. } => Err(match outcome {
-            // A trap at the deadline is what the operator should read, not the loss that came with it.
+        Ended::Failed(abort) | Ended::Aborted { abort, .. } => Err(match outcome {
+            // A trap at the deadline is what the operator should read, not the abort that came with it.
             Err(failure @ (Failure::Deadline | Failure::LeaseHeld)) => failure,
-            _ => loss.clone().into(),
+            _ => abort.clone().into(),
         }),
     }
 }
@@ -317,7 +317,7 @@ mod tests {
         let mut runner = trial.consumer.runner();
         let written = runner.write(|unit| unit.write_time().map(|()| true), settle, false);
         assert_eq!(written, Written::Kept);
-        (told.recv().unwrap(), trial.context.lost.load(Ordering::Acquire) > 0)
+        (told.recv().unwrap(), trial.context.aborted.load(Ordering::Acquire) > 0)
     }
 
     #[test]
@@ -334,6 +334,6 @@ mod tests {
         let (runner, told) = trial.carrying();
         drop(runner);
         assert_eq!(told.recv(), Ok(false));
-        assert!(trial.context.lost.load(Ordering::Acquire) > 0);
+        assert!(trial.context.aborted.load(Ordering::Acquire) > 0);
     }
 }

@@ -1,9 +1,9 @@
 //! Idempotency keys: a POST whose key has an answer gets that answer, and what a handler answers is kept in its unit of work.
 //!
-//! Invariant: of all requests with one key one has effects. An answer that says `Cache-Control: no-store` is not kept, but that the key was used
-//! is, where the handler wrote anything or had another service do so: whoever repeats the request is told that it took effect (409), and it is
-//! not run again. Where it did neither the key stays free. What a call did stands where the handler then fails, and no record says so: a
-//! handler gives such calls keys of their own. A route that its component calls repeatable, such as a login, has no keys at all
+//! Invariant: of all requests with one key one has effects. An answer that says `Cache-Control: no-store` is not kept, but that the key was
+//! used is, where the handler wrote anything or had another service do so: whoever repeats the request is told that it took effect (409),
+//! and it is not run again. Where it did neither the key stays free. What a call did stands where the handler then fails, and no record
+//! says so: a handler gives such calls keys of their own. A route that its component calls repeatable, such as a login, has no keys at all
 //! (`described.rs`).
 
 use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
@@ -28,8 +28,8 @@ static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 #[error("Idempotency-Key is one header of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible characters")]
 pub struct InvalidKey;
 
-/// The key of a POST, from the values of its headers `Idempotency-Key`, for requests from outside and calls between services alike; none where it
-/// has none. Other methods' keys mean nothing.
+/// The key of a POST, from the values of its headers `Idempotency-Key`, for requests from outside and calls between services alike; none
+/// where it has none. Other methods' keys mean nothing.
 ///
 /// # Errors
 ///
@@ -56,8 +56,8 @@ pub fn idempotency_key<'v>(
 
 /// What a job's key is in a service's database. The caller is who asks, and by way of which service.
 ///
-/// Two requests are the same if their method, path, query, media type and body are. Bodies of JSON are compared by their values: a client that writes its
-/// document anew for the second attempt may order or indent it otherwise.
+/// Two requests are the same if their method, path, query, media type and body are. Bodies of JSON are compared by their values: a client
+/// that writes its document again for the second attempt may order or indent it otherwise.
 fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     let key = job.idempotency_key.as_deref()?;
     let request = &job.request;
@@ -159,7 +159,7 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
         Ok(true) => {}
         Ok(false) => {
             run.keep = false;
-            run.outcome = Err(Failure::Lost);
+            run.outcome = Err(Failure::Aborted);
         }
         // The unit of work is gone, or it is not: without its record it must not be kept.
         Err(error) => {
@@ -169,8 +169,8 @@ pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job
     }
 }
 
-/// The answer to a request of this path as it is kept; none for one that is too large. A header's bytes are kept as the characters of the same
-/// numbers.
+/// The answer to a request of this path as it is kept; none for one that is too large. A header's bytes are kept as the characters of the
+/// same numbers.
 fn kept(answer: &Answer, path: &str, position: u64) -> Option<KeptAnswer> {
     if answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
         return None;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bulkhead_store::Loss;
+use bulkhead_store::Abort;
 use bulkhead_types::limits::{
     HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, METHOD_TOLD_BYTES_MAX,
     PANIC_MESSAGE_BYTES_MAX, RESPONSE_HEADERS_MAX,
@@ -36,8 +36,8 @@ pub(crate) struct Instance {
     uses: u32,
     /// Bytes of memory after the first use.
     settled_bytes: usize,
-    /// What `ServiceContext::lost` was when it was made.
-    lost: u64,
+    /// What `ServiceContext::aborted` was when it was made.
+    aborted: u64,
 }
 
 /// How a request's handler left.
@@ -65,10 +65,10 @@ pub(crate) enum NotTaken {
 }
 
 impl NotTaken {
-    /// The same where its batch was lost with it: what the guest says is that its statement failed, and the loss says why.
-    pub(crate) fn with_loss(self, loss: Option<Loss>) -> Self {
-        match (self, loss) {
-            (Self::Retry(why), Some(loss)) => Self::Retry(format!("{loss}; {why}")),
+    /// The same where its batch was aborted with it: what the guest says is that its statement failed, and the abort says why.
+    pub(crate) fn with_abort(self, abort: Option<Abort>) -> Self {
+        match (self, abort) {
+            (Self::Retry(why), Some(abort)) => Self::Retry(format!("{abort}; {why}")),
             (why, _) => why,
         }
     }
@@ -199,8 +199,8 @@ impl Runner {
 
     /// An instance, or why there is none.
     fn warm_instance(&mut self, deadline: Instant) -> Result<Instance, String> {
-        let lost = self.context.lost.load(Ordering::Acquire);
-        let warm = self.instance.take().filter(|instance| instance.lost == lost);
+        let aborted = self.context.aborted.load(Ordering::Acquire);
+        let warm = self.instance.take().filter(|instance| instance.aborted == aborted);
         let instance = warm.map_or_else(|| self.instantiate(deadline), Ok);
         if let (Err(why), Some(probation)) = (&instance, &self.release.probation) {
             probation.note(Some(why));
@@ -305,9 +305,9 @@ impl Runner {
     ///
     /// Why there is none, for an operator.
     fn instantiate(&mut self, deadline: Instant) -> Result<Instance, String> {
-        let lost = self.context.lost.load(Ordering::Acquire);
+        let aborted = self.context.aborted.load(Ordering::Acquire);
         let mut store =
-            new_store(&self.engine, Arc::clone(&self.release.spec), Arc::clone(&self.context.surroundings));
+            new_store(&self.engine, Arc::clone(&self.release.spec), Arc::clone(&self.context.host_context));
         let state = store.data_mut();
         state.running = Some(Running {
             component: Some(Arc::clone(&self.release.component)),
@@ -332,7 +332,7 @@ impl Runner {
             let ended = diagnosis::trapped(&error, running.panic.as_ref(), running.memory_refused, spec);
             format!("instantiate the component: at its start it {ended}")
         })?;
-        Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, lost })
+        Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, aborted })
     }
 
     fn keep_or_drop(&mut self, mut instance: Instance, spoilt: bool) {

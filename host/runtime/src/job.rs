@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bulkhead_store::Loss;
+use bulkhead_store::Abort;
 
 use crate::bindings::bulkhead::service::types::Request;
 use crate::waits::Waited;
@@ -15,7 +15,7 @@ pub struct Job {
     pub deadline: Instant,
     /// Where the answer goes.
     pub reply: Reply,
-    /// It was run before, and lost its batch.
+    /// It was run before, and had its batch aborted.
     pub again: bool,
     /// The log has its one line that it failed: however it fails further, there is no second.
     pub told: bool,
@@ -79,9 +79,9 @@ pub enum Failure {
         /// As SQLite names it; empty for a foreign key.
         name: String,
     },
-    /// The batch was lost, and the handler can't be run again.
-    #[error("the batch was lost")]
-    Lost,
+    /// The batch was aborted, and the handler can't be run again.
+    #[error("the batch was aborted")]
+    Aborted,
     /// The idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     KeyReused,
@@ -96,14 +96,14 @@ pub enum Failure {
     Stopping,
 }
 
-impl From<Loss> for Failure {
-    fn from(loss: Loss) -> Self {
-        match loss {
-            Loss::StorageFull => Self::StorageFull,
-            Loss::Interrupted => Self::LeaseHeld,
-            Loss::RolledBack(constraint) => Self::Constraint { name: constraint.name },
-            Loss::Commit(_) => Self::Lost,
-            Loss::Other(reason) => Self::Host(reason),
+impl From<Abort> for Failure {
+    fn from(abort: Abort) -> Self {
+        match abort {
+            Abort::StorageFull => Self::StorageFull,
+            Abort::Interrupted => Self::LeaseHeld,
+            Abort::RolledBack(constraint) => Self::Constraint { name: constraint.name },
+            Abort::Commit(_) => Self::Aborted,
+            Abort::Other(reason) => Self::Host(reason),
         }
     }
 }

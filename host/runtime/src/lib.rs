@@ -21,8 +21,6 @@ mod deferred;
 mod delivery;
 mod described;
 mod diagnosis;
-mod dispatcher;
-mod edge;
 mod engine;
 mod event_log;
 mod gate;
@@ -33,15 +31,17 @@ mod idempotency;
 mod instance;
 mod job;
 mod json_value;
-mod lane;
 mod path;
 mod probation;
 mod probe;
 mod problem;
 mod release;
 mod runner;
+mod scheduler;
 mod service;
 mod stepped;
+mod subscription;
+mod subscription_worker;
 pub mod supervise;
 #[cfg(test)]
 mod trial;
@@ -56,10 +56,8 @@ pub use cache::ComponentCache;
 pub use component::{Compiled, Component, LoadError};
 pub use consumer::{ChangeError, Consumer};
 pub use deferred::Deferred;
-pub use dispatcher::{Deliveries, DispatchError};
-pub use edge::{Counts, Edge, EdgeSpec};
 pub use engine::{Engine, WASMTIME_VERSION};
-pub use event_log::{Bell, EmbeddedLog, EventLog, OpenLog, Waker};
+pub use event_log::{CommitNotifier, EmbeddedLog, EventLog, OpenLog, Waker};
 pub use gate::{Held, NotHeld};
 pub use header::{is_hosts, says_no_store};
 pub use idempotency::{InvalidKey, idempotency_key};
@@ -69,10 +67,12 @@ pub use probation::Probation;
 pub use probe::{DatabaseCall, Probe};
 pub use problem::Problem;
 pub use release::Release;
+pub use scheduler::{Deliveries, SchedulerError};
 pub use service::{
-    Directory, Front, Grants, InstancePolicy, Limits, QueueEnds, Queues, RunAtOnce, Service, ServiceDatabase,
-    ServiceSpec, Surroundings, queues, route_matches, route_rank,
+    AdmissionLimits, Directory, Grants, HostContext, InstancePolicy, Limits, QueueEnds, Queues, RunAtOnce,
+    Service, ServiceDatabase, ServiceSpec, queues, route_matches, route_rank,
 };
-pub use stepped::{SteppedLane, SteppedService, SteppedTimers};
+pub use stepped::{SteppedService, SteppedTimers, SteppedWorker};
+pub use subscription::{Counts, Subscription, SubscriptionSpec};
 pub use version::Version;
 pub use waits::Waited;

@@ -68,7 +68,7 @@ pub enum DatabaseCall<'a> {
 /// What a harness is told, and asked. `service` is the one whose handler runs.
 pub trait Probe: Send + Sync {
     /// A handler is about to ask its database. An error is what it gets in the place of what it asks for, as from a database that can't:
-    /// a unit of work is lost by it wherever SQLite would have ended the transaction.
+    /// a unit of work is aborted by it wherever SQLite would have ended the transaction.
     fn before_database(&self, service: &str, call: &DatabaseCall<'_>) -> Option<StatementError>;
 
     /// What came of it: the rows that were read or changed.

@@ -120,11 +120,9 @@ impl From<&Failure> for Problem {
                 "the same request with this Idempotency-Key took effect, and its answer, which nobody may keep, can't be given again; \
                  look at what is there, or do it once more with another key",
             ),
-            Failure::Lost => Self::unavailable("the change could not be committed and was not made"),
+            Failure::Aborted => Self::unavailable("the change could not be committed and was not made"),
             Failure::QueueFull => Self::unavailable("the service has as many requests waiting as it takes"),
-            Failure::Stopping => {
-                Self::unavailable("the service is stopping or starting anew; nothing was done")
-            }
+            Failure::Stopping => Self::unavailable("the service is stopping or restarting; nothing was done"),
         }
     }
 }

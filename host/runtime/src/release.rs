@@ -10,7 +10,7 @@ use bulkhead_types::Current;
 use crate::component::Component;
 use crate::gate::Gate;
 use crate::probation::Probation;
-use crate::service::{ServiceDatabase, ServiceSpec, Surroundings};
+use crate::service::{HostContext, ServiceDatabase, ServiceSpec};
 
 /// A release. It never changes.
 pub struct Release {
@@ -42,20 +42,20 @@ pub(crate) struct ServiceContext {
     pub(crate) name: String,
     pub(crate) release: Current<Release>,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) surroundings: Arc<Surroundings>,
+    pub(crate) host_context: Arc<HostContext>,
     /// Raised when units of work that handlers thought kept are gone, or nobody can tell (`hold.rs`, `Pending`): instances from before may
     /// remember what never happened.
-    pub(crate) lost: std::sync::atomic::AtomicU64,
+    pub(crate) aborted: std::sync::atomic::AtomicU64,
 }
 
 impl ServiceContext {
-    pub(crate) fn new(release: Release, surroundings: Arc<Surroundings>) -> Arc<Self> {
+    pub(crate) fn new(release: Release, host_context: Arc<HostContext>) -> Arc<Self> {
         Arc::new(Self {
             name: release.spec.name.clone(),
             release: Current::new(release),
             gate: Arc::default(),
-            surroundings,
-            lost: std::sync::atomic::AtomicU64::new(0),
+            host_context,
+            aborted: std::sync::atomic::AtomicU64::new(0),
         })
     }
 }

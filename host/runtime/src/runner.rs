@@ -28,7 +28,7 @@ pub(crate) struct Runner {
     pub(crate) release: Arc<Release>,
     pub(crate) instance: Option<Instance>,
     pub(crate) parts: WorkerParts,
-    /// Jobs that lost their batch and can't be run under the lease: they go before all others.
+    /// Jobs that had their batch aborted and can't be run under the lease: they go before all others.
     again: VecDeque<Job>,
     /// This thread is inside the gate.
     inside: bool,
@@ -43,7 +43,7 @@ impl Runner {
     }
 
     /// One that holds nothing, in the place of this one: for a thread that panicked.
-    pub(crate) fn anew(&self) -> Self {
+    pub(crate) fn fresh(&self) -> Self {
         Self::new(self.engine.clone(), Arc::clone(&self.context))
     }
 
@@ -145,8 +145,8 @@ impl Runner {
         }
     }
 
-    /// Joins a unit of work for the record of an answer whose one effect is what another service did: the key is to be used by it. Where the
-    /// lease is not to be had the answer leaves all the same, for the effect stands.
+    /// Joins a unit of work for the record of an answer whose one effect is what another service did: the key is to be used by it. Where
+    /// the lease is not to be had the answer leaves all the same, for the effect stands.
     fn join_to_remember(&mut self, job: &Job, run: &Run) {
         if !idempotency::is_to_be_kept(job, run) || run.calls != Calls::Effective {
             return;
@@ -161,7 +161,7 @@ impl Runner {
         }
     }
 
-    /// A request's unit of work ended: its member waits for COMMIT, or its batch was lost.
+    /// A request's unit of work ended: its member waits for COMMIT, or its batch was aborted.
     fn after_request(
         &mut self,
         lease: Lease<Member>,
@@ -176,10 +176,10 @@ impl Runner {
             // Its memory may remember what never happened.
             self.instance = None;
         }
-        if let Ended::Lost { loss, neighbours } = ended {
+        if let Ended::Aborted { abort, neighbours } = ended {
             tracing::warn!(
-                service = self.context.name, trace_id = job.request.trace_id, %loss,
-                neighbours = neighbours.len(), "a batch was lost"
+                service = self.context.name, trace_id = job.request.trace_id, %abort,
+                neighbours = neighbours.len(), "a batch was aborted"
             );
             (job.reply)(outcome);
             self.recover(lease, neighbours);
@@ -215,10 +215,10 @@ impl Runner {
         }
     }
 
-    /// Tells the client of a job whose batch was lost, and which can't be run again.
-    fn lose(&self, job: Job) {
-        self.tell(&job, &Failure::Lost);
-        (job.reply)(Err(Failure::Lost));
+    /// Tells the client of a job whose batch was aborted, and which can't be run again.
+    fn abort(&self, job: Job) {
+        self.tell(&job, &Failure::Aborted);
+        (job.reply)(Err(Failure::Aborted));
     }
 
     /// Makes `member` one of the batch whose lease this thread holds, and decides what becomes of the lease.
@@ -236,24 +236,24 @@ impl Runner {
                 Some(kept) => lease = kept,
             }
         }
-        let lost = commit(&mut lease);
-        if !lost.is_empty() {
-            self.recover(lease, lost);
+        let aborted = commit(&mut lease);
+        if !aborted.is_empty() {
+            self.recover(lease, aborted);
         }
     }
 
-    /// Commits what is carried, and runs those again that lost their batch.
+    /// Commits what is carried, and runs those again that had their batch aborted.
     pub(crate) fn commit_carried(&mut self) {
-        let lost = self.parts.hold.commit_carried();
-        self.parts.lost.extend(lost);
-        self.recover_lost();
+        let aborted = self.parts.hold.commit_carried();
+        self.parts.aborted.extend(aborted);
+        self.recover_aborted();
     }
 
-    /// Commits what is carried if it is due: behind each job, also one that no handler was run for. Those that lost their batch are run again
-    /// by [`Self::recover_lost`].
+    /// Commits what is carried if it is due: behind each job, also one that no handler was run for. Those that had their batch aborted are
+    /// run again by [`Self::recover_aborted`].
     pub(crate) fn commit_carried_when_due(&mut self) {
-        let lost = self.parts.hold.commit_carried_when_due();
-        self.parts.lost.extend(lost);
+        let aborted = self.parts.hold.commit_carried_when_due();
+        self.parts.aborted.extend(aborted);
     }
 
     /// Runs the jobs that are to be run again by themselves.
@@ -262,7 +262,7 @@ impl Runner {
         while let Some(job) = self.next_again() {
             self.begin();
             self.run_job(job, || false);
-            self.recover_lost();
+            self.recover_aborted();
         }
         if !was_inside {
             self.end();
@@ -272,21 +272,21 @@ impl Runner {
     /// Tells those that are to be run again by themselves that they are not: for one who may run no handler.
     pub(crate) fn give_up_again(&mut self) {
         while let Some(job) = self.next_again() {
-            self.lose(job);
+            self.abort(job);
         }
     }
 
-    /// Runs those again whose batch was lost while a handler ran.
-    pub(crate) fn recover_lost(&mut self) {
-        if self.parts.lost.is_empty() {
+    /// Runs those again whose batch was aborted while a handler ran.
+    pub(crate) fn recover_aborted(&mut self) {
+        if self.parts.aborted.is_empty() {
             return;
         }
-        let lost = std::mem::take(&mut self.parts.lost);
+        let aborted = std::mem::take(&mut self.parts.aborted);
         let lease = match std::mem::take(&mut self.parts.hold) {
-            // What is carried now was opened after the loss.
+            // What is carried now was opened after the abort.
             Hold::Carried(mut lease) => {
                 let more = commit(&mut lease);
-                self.parts.lost.extend(more);
+                self.parts.aborted.extend(more);
                 Some(lease)
             }
             _ => {
@@ -304,21 +304,21 @@ impl Runner {
             }
         };
         match lease {
-            Some(lease) => self.recover(lease, lost),
+            Some(lease) => self.recover(lease, aborted),
             None => {
-                for member in lost {
-                    member.lose();
+                for member in aborted {
+                    member.abort();
                 }
             }
         }
-        self.recover_lost();
+        self.recover_aborted();
     }
 
-    /// Runs the members of a lost batch again: see `bulkhead_store::recover`. One that called others is not run under the lease, and
-    /// an event not at all: its lane is told.
+    /// Runs the members of an aborted batch again: see `bulkhead_store::recover`. One that called others is not run under the lease, and
+    /// an event not at all: its subscription worker is told.
     pub(crate) fn recover(&mut self, mut lease: Lease<Member>, members: Vec<Member>) {
         // What the members' instances remember, here and in other workers, is of a run that never happened.
-        self.context.lost.fetch_add(1, Ordering::AcqRel);
+        self.context.aborted.fetch_add(1, Ordering::AcqRel);
         let mut runnable = Vec::new();
         for member in members {
             match member {
@@ -329,12 +329,12 @@ impl Runner {
                     let deadline = Instant::now() + self.release.spec.limits.request_timeout;
                     self.again.push_back(Job { deadline, again: true, ..member.job });
                 }
-                member => member.lose(),
+                member => member.abort(),
             }
         }
         // The lease may come with a batch that others opened; it is theirs to keep.
-        let lost = commit(&mut lease);
-        self.parts.lost.extend(lost);
+        let aborted = commit(&mut lease);
+        self.parts.aborted.extend(aborted);
         let lease = recover(lease, runnable, |lease, member| self.run_again(lease, member), settle);
         drop(lease);
     }
@@ -353,9 +353,9 @@ impl Runner {
         member.job.told = run.told;
         // What it may not do under the lease, call others or compute for long, it is to be asked for again.
         if run.called_in_recovery || matches!(run.outcome, Err(Failure::LeaseHeld)) {
-            self.tell(&member.job, &Failure::Lost);
+            self.tell(&member.job, &Failure::Aborted);
             member.job.told = true;
-            run.outcome = Err(Failure::Lost);
+            run.outcome = Err(Failure::Aborted);
             run.keep = false;
         }
         match std::mem::take(&mut self.parts.hold) {

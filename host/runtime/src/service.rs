@@ -1,7 +1,7 @@
 //! A service: what it is given, its queues, and its worker threads.
 //!
-//! Reads (GET, HEAD, OPTIONS) never wait behind the rest, and neither of them behind handlers that compute for long: each kind has a queue and
-//! workers of its own.
+//! Reads (GET, HEAD, OPTIONS) never wait behind the rest, and neither of them behind handlers that compute for long: each kind has a queue
+//! and workers of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -113,7 +113,8 @@ pub struct ServiceSpec {
 pub struct ServiceDatabase {
     /// The file.
     pub database: Arc<Database>,
-    /// It may have a reader of this database, which must be gone before the writer is: only a last connection that may write cuts the log back.
+    /// It may have a reader of this database, which must be gone before the writer is: only a last connection that may write cuts the log
+    /// back.
     after_commit: AfterCommit,
     /// The writer.
     pub(crate) writer: Arc<Writer<Member>>,
@@ -153,7 +154,7 @@ impl ServiceDatabase {
 }
 
 /// What is around every service of an application.
-pub struct Surroundings {
+pub struct HostContext {
     /// Time.
     pub clock: Box<dyn Clock>,
     /// Randomness.
@@ -185,7 +186,7 @@ pub struct Queues {
     reads: Sender<Work>,
     writes: Sender<Work>,
     computations: Sender<Work>,
-    front: Arc<Current<Front>>,
+    admission_limits: Arc<Current<AdmissionLimits>>,
     stopping: Arc<AtomicBool>,
     taken: Arc<AtomicU64>,
     waits: Waits,
@@ -197,7 +198,7 @@ pub struct Queues {
 pub type RunAtOnce = Arc<dyn Fn(Job) + Send + Sync>;
 
 /// What is to be known of a service before a request stands in one of its queues.
-pub struct Front {
+pub struct AdmissionLimits {
     /// The routes of the manifest that lead to it.
     pub routes: Vec<String>,
     /// Requests that may stand in each queue.
@@ -209,7 +210,7 @@ pub struct Front {
     described: Arc<DescribedRoutes>,
 }
 
-impl Front {
+impl AdmissionLimits {
     /// That of a service, with what its component says of itself once that is known.
     fn new(spec: &ServiceSpec, described: Arc<DescribedRoutes>) -> Self {
         Self {
@@ -260,7 +261,7 @@ pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
         reads,
         writes,
         computations,
-        front: Arc::new(Current::new(Front::new(spec, Arc::default()))),
+        admission_limits: Arc::new(Current::new(AdmissionLimits::new(spec, Arc::default()))),
         stopping: Arc::default(),
         taken: Arc::default(),
         waits: Waits::default(),
@@ -283,17 +284,17 @@ impl Queues {
     /// # Errors
     ///
     /// [`Failure::QueueFull`] or [`Failure::Stopping`]; the job was not taken, and its reply is dropped.
-    pub fn submit(&self, front: &Front, mut job: Job) -> Result<(), Failure> {
+    pub fn submit(&self, admission_limits: &AdmissionLimits, mut job: Job) -> Result<(), Failure> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
         }
-        front.drop_needless_key(&mut job);
+        admission_limits.drop_needless_key(&mut job);
         if let Some(run) = &self.at_once {
             run(job);
             return Ok(());
         }
         let (method, path) = (&job.request.method, &job.request.path);
-        let queue = if front.described.computes(method, path) {
+        let queue = if admission_limits.described.computes(method, path) {
             &self.computations
         } else if is_read(method) {
             &self.reads
@@ -301,7 +302,7 @@ impl Queues {
             &self.writes
         };
         // Those who look at the same time may all see the last place: as many as there are network threads.
-        if queue.len() >= front.queue {
+        if queue.len() >= admission_limits.queue {
             return Err(Failure::QueueFull);
         }
         self.taken.fetch_add(1, Ordering::Relaxed);
@@ -310,8 +311,8 @@ impl Queues {
 
     /// What is to be known before a request stands in one of them, now.
     #[must_use]
-    pub fn front(&self) -> Arc<Front> {
-        self.front.get()
+    pub fn admission_limits(&self) -> Arc<AdmissionLimits> {
+        self.admission_limits.get()
     }
 
     /// How many jobs were taken since the start.
@@ -339,7 +340,8 @@ impl Queues {
 
     /// Lets requests in as a release has it.
     pub(crate) fn follow(&self, release: &Release) {
-        self.front.set(Arc::new(Front::new(&release.spec, Arc::clone(&release.component.described))));
+        self.admission_limits
+            .set(Arc::new(AdmissionLimits::new(&release.spec, Arc::clone(&release.component.described))));
     }
 }
 
@@ -376,14 +378,14 @@ impl Service {
     pub fn start(
         engine: &Engine,
         release: Release,
-        surroundings: &Arc<Surroundings>,
+        host_context: &Arc<HostContext>,
         queues: &Queues,
         ends: QueueEnds,
     ) -> std::io::Result<Self> {
         queues.follow(&release);
         // A later version may have routes that compute, so those workers are there as well.
         let Limits { read_workers, write_workers, compute_workers, .. } = release.spec.limits;
-        let context = ServiceContext::new(release, Arc::clone(surroundings));
+        let context = ServiceContext::new(release, Arc::clone(host_context));
         let kinds = [
             (Kind::Read, &queues.reads, ends.reads, read_workers),
             (Kind::Write, &queues.writes, ends.writes, write_workers),
@@ -411,7 +413,7 @@ impl Service {
         Ok(Self { stopping: Arc::clone(&queues.stopping), stops, workers, consumer })
     }
 
-    /// The service, as lanes and operators reach it.
+    /// The service, as subscription workers and operators reach it.
     #[must_use]
     pub fn consumer(&self) -> Consumer {
         self.consumer.clone()

@@ -1,4 +1,5 @@
-//! A service on its caller's thread: nothing runs but what is asked for, when it is asked for. For tests, which so have one order of things.
+//! A service on its caller's thread: nothing runs but what is asked for, when it is asked for. For tests, which so have one order of
+//! things.
 //!
 //! What a request, an event or a timer goes through is the same as in a host that serves: the runner, the unit of work, the position, the
 //! parked events. Only the threads and what they wait for are left out.
@@ -12,15 +13,15 @@ use bulkhead_store::{Commit, Ended, InboxReader, Logged};
 
 use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork};
-use crate::dispatcher::DispatchError;
-use crate::edge::Edge;
 use crate::engine::Engine;
 use crate::event_log::{EventLog, OpenLog};
 use crate::job::Job;
-use crate::lane::Lane;
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
-use crate::service::{Queues, Surroundings};
+use crate::scheduler::SchedulerError;
+use crate::service::{HostContext, Queues};
+use crate::subscription::Subscription;
+use crate::subscription_worker::SubscriptionWorker;
 
 /// How long a test's own statement may wait for the writer, and run: a bound that a busy machine does not meet.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,9 +35,9 @@ pub struct SteppedService {
 impl SteppedService {
     /// A service that runs `release`; `queues` are those that lead others to it.
     #[must_use]
-    pub fn new(engine: &Engine, release: Release, surroundings: &Arc<Surroundings>, queues: Queues) -> Self {
+    pub fn new(engine: &Engine, release: Release, host_context: &Arc<HostContext>, queues: Queues) -> Self {
         queues.follow(&release);
-        let context = ServiceContext::new(release, Arc::clone(surroundings));
+        let context = ServiceContext::new(release, Arc::clone(host_context));
         let consumer = Consumer::new(engine.clone(), context, queues);
         let runner = Mutex::new(consumer.runner());
         Self { consumer, runner }
@@ -44,12 +45,12 @@ impl SteppedService {
 
     /// Runs a request: when this returns it has its answer, and what it wrote is durable.
     pub fn run(&self, mut job: Job) {
-        self.consumer.queues().front().drop_needless_key(&mut job);
+        self.consumer.queues().admission_limits().drop_needless_key(&mut job);
         // Nobody waits here for itself: the calls that a manifest grants have no cycle.
         let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
         runner.begin();
         runner.run_job(job, || false);
-        runner.recover_lost();
+        runner.recover_aborted();
         runner.end();
         runner.run_again_alone();
     }
@@ -79,37 +80,52 @@ impl SteppedService {
         }
     }
 
-    /// The lane of an edge that leads to it.
+    /// The subscription worker of a subscription that leads to it.
     ///
     /// # Errors
     ///
-    /// See [`DispatchError`].
-    pub fn lane(&self, edge: &Arc<Edge>, log: Box<dyn EventLog>) -> Result<SteppedLane, DispatchError> {
+    /// See [`SchedulerError`].
+    pub fn subscription_worker(
+        &self,
+        subscription: &Arc<Subscription>,
+        log: Box<dyn EventLog>,
+    ) -> Result<SteppedWorker, SchedulerError> {
         let (runner, inbox) = self.open()?;
         // The row is read before the first event.
-        edge.refresh();
-        Ok(SteppedLane(Lane::new(Arc::clone(edge), log, runner, inbox, Arc::default(), never())))
+        subscription.refresh();
+        Ok(SteppedWorker(SubscriptionWorker::new(
+            Arc::clone(subscription),
+            log,
+            runner,
+            inbox,
+            Arc::default(),
+            never(),
+        )))
     }
 
-    /// Its timers and parked events; `edges` are those that lead to it.
+    /// Its timers and parked events; `subscriptions` are those that lead to it.
     ///
     /// # Errors
     ///
-    /// See [`DispatchError`].
-    pub fn timers(&self, edges: &[Arc<Edge>], open: &OpenLog<'_>) -> Result<SteppedTimers, DispatchError> {
+    /// See [`SchedulerError`].
+    pub fn timers(
+        &self,
+        subscriptions: &[Arc<Subscription>],
+        open: &OpenLog<'_>,
+    ) -> Result<SteppedTimers, SchedulerError> {
         let (runner, inbox) = self.open()?;
         let mut sources = BTreeMap::new();
-        for edge in edges {
-            if let Some(log) = open(&edge.spec.producer)? {
-                sources.insert(edge.spec.producer.clone(), (Arc::clone(edge), log));
+        for subscription in subscriptions {
+            if let Some(log) = open(&subscription.spec.producer)? {
+                sources.insert(subscription.spec.producer.clone(), (Arc::clone(subscription), log));
             }
         }
         Ok(SteppedTimers(DeferredWork::new(Arc::new(Deferred::default()), runner, inbox, sources, never())))
     }
 
-    fn open(&self) -> Result<(Runner, InboxReader), DispatchError> {
+    fn open(&self) -> Result<(Runner, InboxReader), SchedulerError> {
         let name = || self.consumer.name().to_owned();
-        let database = self.consumer.database().ok_or_else(|| DispatchError::NoDatabase(name()))?;
+        let database = self.consumer.database().ok_or_else(|| SchedulerError::NoDatabase(name()))?;
         Ok((self.consumer.runner(), InboxReader::open(&database.database)?))
     }
 }
@@ -119,16 +135,16 @@ fn never() -> Arc<AtomicBool> {
     Arc::default()
 }
 
-/// A lane without a thread.
-pub struct SteppedLane(Lane);
+/// A subscription worker without a thread.
+pub struct SteppedWorker(SubscriptionWorker);
 
-impl SteppedLane {
+impl SteppedWorker {
     /// Takes the next event of the log that the consumer takes, and gives it; none where it has taken all. The event took effect, or was
     /// parked, or is a dead letter.
     ///
     /// # Errors
     ///
-    /// Why the lane waits, or has stopped.
+    /// Why the subscription worker waits, or has stopped.
     pub fn step(&mut self) -> Result<Option<Logged>, String> {
         self.0.step()
     }
@@ -137,7 +153,7 @@ impl SteppedLane {
     ///
     /// # Errors
     ///
-    /// Why the lane waits, or has stopped.
+    /// Why the subscription worker waits, or has stopped.
     pub fn has_next(&mut self) -> Result<bool, String> {
         self.0.has_next()
     }

@@ -20,16 +20,16 @@ use crate::component::{Compiled, Component};
 use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork, Source};
 use crate::delivery::{Written, parked};
-use crate::edge::{Edge, EdgeSpec};
 use crate::engine::Engine;
 use crate::event_log::{EventLog, Waker};
 use crate::hold::{Member, Settle};
 use crate::instance::NotTaken;
 use crate::job::{Job, Outcome};
-use crate::lane::Lane;
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
-use crate::service::{ServiceDatabase, ServiceSpec, Surroundings, queues};
+use crate::service::{HostContext, ServiceDatabase, ServiceSpec, queues};
+use crate::subscription::{Subscription, SubscriptionSpec};
+use crate::subscription_worker::SubscriptionWorker;
 use crate::waits::Waited;
 
 /// A component of nothing: it exports no handler, so each event for it is a dead letter.
@@ -65,7 +65,7 @@ impl Trial {
         let mut spec = ServiceSpec { name: "taker".into(), ..ServiceSpec::default() };
         spec.limits.request_timeout = request_timeout;
         let (commits, failures) = (CommitFaults::default(), Arc::<AtomicUsize>::default());
-        let surroundings = Arc::new(Surroundings {
+        let host_context = Arc::new(HostContext {
             clock: Box::new(SystemClock),
             random: Box::new(Counted(Arc::clone(&failures))),
             directory: Default::default(),
@@ -73,7 +73,7 @@ impl Trial {
         });
         let cache = ComponentCache::existing(Path::new("/there/is/none"));
         let compiled = Compiled::new(&engine, &cache, EMPTY).unwrap();
-        let component = Component::load(&engine, &compiled, &spec, &surroundings).unwrap();
+        let component = Component::load(&engine, &compiled, &spec, &host_context).unwrap();
         let settings = Settings { path: folder.path().join("taker.db"), storage: STORAGE };
         let database = Database::open(settings).unwrap();
         database.migrate(&[], "now").unwrap();
@@ -86,7 +86,7 @@ impl Trial {
             database: Some(Arc::new(database)),
             probation: None,
         };
-        let context = ServiceContext::new(release, surroundings);
+        let context = ServiceContext::new(release, host_context);
         let consumer = Consumer::new(engine, Arc::clone(&context), queues);
         Self { consumer, context, commits, failures, _folder: folder }
     }
@@ -152,7 +152,7 @@ impl Trial {
 
     /// What it takes later, with these events in the producer's log.
     pub(crate) fn deferred(&self, events: Vec<Logged>) -> DeferredWork {
-        let source: Source = (Arc::new(edge()), Box::new(List(events)));
+        let source: Source = (Arc::new(subscription()), Box::new(List(events)));
         DeferredWork::new(
             Arc::new(Deferred::default()),
             self.consumer.runner(),
@@ -162,24 +162,24 @@ impl Trial {
         )
     }
 
-    /// The lane of an edge that leads to it, with these events in the log.
-    pub(crate) fn lane(&self, events: Vec<Logged>) -> (Arc<Edge>, Lane) {
-        let edge = Arc::new(edge());
-        let lane = Lane::new(
-            Arc::clone(&edge),
+    /// The subscription worker of a subscription that leads to it, with these events in the log.
+    pub(crate) fn subscription_worker(&self, events: Vec<Logged>) -> (Arc<Subscription>, SubscriptionWorker) {
+        let subscription = Arc::new(subscription());
+        let subscription_worker = SubscriptionWorker::new(
+            Arc::clone(&subscription),
             Box::new(List(events)),
             self.consumer.runner(),
             self.inbox(),
             Arc::default(),
             Arc::default(),
         );
-        (edge, lane)
+        (subscription, subscription_worker)
     }
 }
 
-/// The edge that leads to it.
-fn edge() -> Edge {
-    Edge::new(EdgeSpec {
+/// The subscription that leads to it.
+fn subscription() -> Subscription {
+    Subscription::new(SubscriptionSpec {
         producer: "maker".into(),
         consumer: "taker".into(),
         types: ["maker.made".to_owned()].into(),

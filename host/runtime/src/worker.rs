@@ -40,7 +40,7 @@ impl<'s> Worker<'s> {
                 (job.reply)(Err(Failure::Deadline));
                 self.runner.commit_carried_when_due();
             }
-            self.runner.recover_lost();
+            self.runner.recover_aborted();
             self.runner.end();
         }
     }

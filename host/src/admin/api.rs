@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bulkhead_runtime::{ChangeError, Edge, Problem};
+use bulkhead_runtime::{ChangeError, Problem, Subscription};
 use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
 use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
@@ -151,11 +151,14 @@ fn status(application: &Application) -> Result<Value, Problem> {
             "routes": entry.spec.routes,
             "rebuildable": entry.rebuildable,
             "version": application.consumers().get(name).map(|it| it.release().component.version.to_string()),
-            "log_head": application.logs().get(name).map(|(_, bell)| bell.head()),
+            "log_head": application.logs().get(name).map(|(_, notifier)| notifier.head()),
         }));
     }
-    let edges: Result<Vec<Value>, Problem> =
-        application.edges().iter().map(|edge| edge_status(application, edge)).collect();
+    let subscriptions: Result<Vec<Value>, Problem> = application
+        .subscriptions()
+        .iter()
+        .map(|subscription| subscription_status(application, subscription))
+        .collect();
     let timers = parked_timers(application).map_err(|error| failed(&error))?;
     let timers: Vec<Value> = timers
         .iter()
@@ -164,32 +167,32 @@ fn status(application: &Application) -> Result<Value, Problem> {
     Ok(json!({
         "application": application.manifest().name,
         "services": services,
-        "edges": edges?,
+        "subscriptions": subscriptions?,
         "timers": timers,
     }))
 }
 
-fn edge_status(application: &Application, edge: &Edge) -> Result<Value, Problem> {
+fn subscription_status(application: &Application, subscription: &Subscription) -> Result<Value, Problem> {
     // In this order: what is parked is counted after the position that passed it was read, so that nothing is neither.
-    let head = application.logs().get(&edge.spec.producer).map_or(0, |(_, bell)| bell.head());
-    let applied = edge.applied();
-    let (parked, dead) = match application.stations().get(&edge.spec.consumer) {
-        Some(station) => {
-            let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
-            inbox.counts(&edge.spec.producer).map_err(|error| failed(&error))?
+    let head = application.logs().get(&subscription.spec.producer).map_or(0, |(_, notifier)| notifier.head());
+    let applied = subscription.applied();
+    let (parked, dead) = match application.service_entries().get(&subscription.spec.consumer) {
+        Some(service_entry) => {
+            let inbox = service_entry.consumer.inbox().map_err(|error| failed(&error))?;
+            inbox.counts(&subscription.spec.producer).map_err(|error| failed(&error))?
         }
         None => (0, 0),
     };
     Ok(json!({
-        "producer": edge.spec.producer,
-        "consumer": edge.spec.consumer,
-        "types": edge.spec.types,
-        "replicas": edge.spec.replicas.iter().map(|replica| replica.name.as_str()).collect::<Vec<_>>(),
+        "producer": subscription.spec.producer,
+        "consumer": subscription.spec.consumer,
+        "types": subscription.spec.types,
+        "replicas": subscription.spec.replicas.iter().map(|replica| replica.name.as_str()).collect::<Vec<_>>(),
         "applied": applied,
         "lag": (head - applied).max(0),
         "parked": parked,
         "dead": dead,
-        "stopped": edge.stopped(),
+        "stopped": subscription.stopped(),
     }))
 }
 
@@ -256,15 +259,15 @@ fn parked_document(application: &Application, service: &str, parked: &Parked) ->
 
 /// The parked events and dead letters of a service, or of all.
 fn dead_letters(application: &Application, service: Option<&str>) -> Result<Value, Problem> {
-    if let Some(service) = service.filter(|service| !application.stations().contains_key(*service)) {
+    if let Some(service) = service.filter(|service| !application.service_entries().contains_key(*service)) {
         return Err(unknown(&format!("there is no service {service:?} with a database")));
     }
     let mut items = Vec::new();
-    for (name, station) in application.stations() {
+    for (name, service_entry) in application.service_entries() {
         if service.is_some_and(|service| service != name) {
             continue;
         }
-        let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
+        let inbox = service_entry.consumer.inbox().map_err(|error| failed(&error))?;
         let parked = inbox.parked().map_err(|error| failed(&error))?;
         items.extend(parked.iter().map(|parked| parked_document(application, name, parked)));
     }
@@ -272,11 +275,11 @@ fn dead_letters(application: &Application, service: Option<&str>) -> Result<Valu
 }
 
 fn find(application: &Application, service: &str, id: &str) -> Result<Parked, Problem> {
-    let station = application
-        .stations()
+    let service_entry = application
+        .service_entries()
         .get(service)
         .ok_or_else(|| unknown(&format!("there is no service {service:?} with a database")))?;
-    let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
+    let inbox = service_entry.consumer.inbox().map_err(|error| failed(&error))?;
     inbox
         .parked_with_id(id)
         .map_err(|error| failed(&error))?
@@ -288,9 +291,11 @@ fn dead_letter(application: &Application, service: &str, id: &str) -> Result<Val
     let parked = find(application, service, id)?;
     let mut document = parked_document(application, service, &parked);
     let event = if parked.producer == service {
-        let station = application.stations().get(service);
-        let inbox =
-            station.map(|station| station.consumer.inbox()).transpose().map_err(|error| failed(&error))?;
+        let service_entry = application.service_entries().get(service);
+        let inbox = service_entry
+            .map(|service_entry| service_entry.consumer.inbox())
+            .transpose()
+            .map_err(|error| failed(&error))?;
         inbox.map(|inbox| inbox.timer(parked.sequence)).transpose().map_err(|error| failed(&error))?.flatten()
     } else if let Some((database, _)) = application.logs().get(&parked.producer) {
         let reader = LogReader::open(database).map_err(|error| failed(&error))?;
@@ -308,15 +313,15 @@ fn dead_letter(application: &Application, service: &str, id: &str) -> Result<Val
 
 fn retry(application: &Application, service: &str, id: &str) -> Answered {
     let parked = find(application, service, id)?;
-    if let Some(station) = application.stations().get(service) {
-        let there = station.consumer.retry_parked(&parked.producer, parked.sequence);
+    if let Some(service_entry) = application.service_entries().get(service) {
+        let there = service_entry.consumer.retry_parked(&parked.producer, parked.sequence);
         if !there.map_err(|error| not_changed(&error))? {
             return Err(unknown(&format!("{service} has taken {id} meanwhile")));
         }
-        for edge in application.edges_to(service) {
-            edge.refresh();
+        for subscription in application.subscriptions_to(service) {
+            subscription.refresh();
         }
-        station.deferred.wake();
+        service_entry.deferred.wake();
     }
     json_of(&json!({"service": service, "id": id, "state": "parked"}))
 }
@@ -325,15 +330,15 @@ fn retry(application: &Application, service: &str, id: &str) -> Answered {
 /// producer and by their type.
 fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&'p str>) -> Answered {
     let (only, producer, kind) = (parameter("service"), parameter("producer"), parameter("type"));
-    if let Some(service) = only.filter(|service| !application.stations().contains_key(*service)) {
+    if let Some(service) = only.filter(|service| !application.service_entries().contains_key(*service)) {
         return Err(unknown(&format!("there is no service {service:?} with a database")));
     }
     let mut retried = serde_json::Map::new();
-    for (name, station) in application.stations() {
+    for (name, service_entry) in application.service_entries() {
         if only.is_some_and(|only| only != name) {
             continue;
         }
-        let inbox = station.consumer.inbox().map_err(|error| failed(&error))?;
+        let inbox = service_entry.consumer.inbox().map_err(|error| failed(&error))?;
         let (mut count, mut last) = (0, (String::new(), 0));
         // A unit of work for each so many: others write in between, and what fails is tried again meanwhile. Each is looked at once.
         loop {
@@ -348,14 +353,14 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
             let chosen: Vec<(String, i64)> =
                 chosen.map(|parked| (parked.producer, parked.sequence)).collect();
             if !chosen.is_empty() {
-                count += station.consumer.retry_all(&chosen).map_err(|error| not_changed(&error))?;
+                count += service_entry.consumer.retry_all(&chosen).map_err(|error| not_changed(&error))?;
             }
         }
         if count > 0 {
-            for edge in application.edges_to(name) {
-                edge.refresh();
+            for subscription in application.subscriptions_to(name) {
+                subscription.refresh();
             }
-            station.deferred.wake();
+            service_entry.deferred.wake();
             retried.insert(name.clone(), count.into());
         }
     }
@@ -390,9 +395,9 @@ fn check_filters(
 
 fn drop_dead(application: &Application, service: &str, id: &str) -> Answered {
     let parked = find(application, service, id)?;
-    let dropped = match application.stations().get(service) {
-        Some(station) => {
-            let dropped = station.consumer.drop_dead(&parked.producer, parked.sequence);
+    let dropped = match application.service_entries().get(service) {
+        Some(service_entry) => {
+            let dropped = service_entry.consumer.drop_dead(&parked.producer, parked.sequence);
             dropped.map_err(|error| not_changed(&error))?
         }
         None => false,

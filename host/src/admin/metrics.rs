@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bulkhead_runtime::{Edge, Problem, supervise};
+use bulkhead_runtime::{Problem, Subscription, supervise};
 use bulkhead_store::LogReader;
 use bulkhead_types::from_rfc3339;
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use crate::check::LastCheck;
 use crate::telemetry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EdgeLabels {
+struct SubscriptionLabels {
     producer: String,
     consumer: String,
 }
@@ -78,46 +78,46 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     let mut registry = Registry::with_prefix("bulkhead");
     let published = Family::<ServiceLabels, Counter>::default();
     registry.register("events_published", "Events in the service's log", published.clone());
-    for (service, (_, bell)) in application.logs() {
+    for (service, (_, notifier)) in application.logs() {
         let labels = ServiceLabels { service: service.clone() };
-        published.get_or_create(&labels).inc_by(bell.head().unsigned_abs());
+        published.get_or_create(&labels).inc_by(notifier.head().unsigned_abs());
     }
 
     let counter = |registry: &mut Registry, name: &str, help: &str| {
-        let family = Family::<EdgeLabels, Counter>::default();
+        let family = Family::<SubscriptionLabels, Counter>::default();
         registry.register(name, help, family.clone());
         family
     };
     let delivered =
         counter(&mut registry, "events_delivered", "Events that took effect since the host started");
     let retried = counter(&mut registry, "events_retried", "Attempts after the first since the host started");
-    let parked = Family::<EdgeLabels, Gauge>::default();
+    let parked = Family::<SubscriptionLabels, Gauge>::default();
     registry.register(
         "events_parked",
         "Events that are parked and tried again; timers have their own service as the producer",
         parked.clone(),
     );
-    let dead = Family::<EdgeLabels, Gauge>::default();
+    let dead = Family::<SubscriptionLabels, Gauge>::default();
     registry.register(
         "dead_letters",
         "Events that are dead letters; timers have their own service as the producer",
         dead.clone(),
     );
-    let lag = Family::<EdgeLabels, Gauge>::default();
+    let lag = Family::<SubscriptionLabels, Gauge>::default();
     registry.register(
-        "edge_lag_events",
+        "subscription_lag_events",
         "Events in the producer's log that the consumer has not taken or passed",
         lag.clone(),
     );
-    let late = Seconds::<EdgeLabels>::default();
+    let late = Seconds::<SubscriptionLabels>::default();
     registry.register(
-        "edge_lag_seconds",
+        "subscription_lag_seconds",
         "Age of the oldest event that the consumer has not taken or passed",
         late.clone(),
     );
-    let stopped = Family::<EdgeLabels, Gauge>::default();
+    let stopped = Family::<SubscriptionLabels, Gauge>::default();
     registry.register(
-        "edge_stopped",
+        "subscription_stopped",
         "1 where the log and the position do not fit each other",
         stopped.clone(),
     );
@@ -128,39 +128,42 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
         stale.clone(),
     );
 
-    let now = application.surroundings().clock.now();
-    for edge in application.edges().iter() {
-        let labels =
-            EdgeLabels { producer: edge.spec.producer.clone(), consumer: edge.spec.consumer.clone() };
-        delivered.get_or_create(&labels).inc_by(edge.counts.delivered.load(Ordering::Relaxed));
-        retried.get_or_create(&labels).inc_by(edge.counts.retried.load(Ordering::Relaxed));
+    let now = application.host_context().clock.now();
+    for subscription in application.subscriptions().iter() {
+        let labels = SubscriptionLabels {
+            producer: subscription.spec.producer.clone(),
+            consumer: subscription.spec.consumer.clone(),
+        };
+        delivered.get_or_create(&labels).inc_by(subscription.counts.delivered.load(Ordering::Relaxed));
+        retried.get_or_create(&labels).inc_by(subscription.counts.retried.load(Ordering::Relaxed));
         // In this order: what is parked is counted after the position that passed it was read, so that nothing is neither.
-        let (behind, age) = behind(application, edge, now)?;
-        let (parked_now, dead_now) = match application.stations().get(&edge.spec.consumer) {
-            Some(station) => station.consumer.inbox()?.counts(&edge.spec.producer)?,
+        let (behind, age) = behind(application, subscription, now)?;
+        let (parked_now, dead_now) = match application.service_entries().get(&subscription.spec.consumer) {
+            Some(service_entry) => service_entry.consumer.inbox()?.counts(&subscription.spec.producer)?,
             None => (0, 0),
         };
         parked.get_or_create(&labels).set(i64::try_from(parked_now).unwrap_or(i64::MAX));
         dead.get_or_create(&labels).set(i64::try_from(dead_now).unwrap_or(i64::MAX));
         lag.get_or_create(&labels).set(behind);
         late.get_or_create(&labels).set(age.as_secs_f64());
-        stopped.get_or_create(&labels).set(i64::from(edge.stopped().is_some()));
+        stopped.get_or_create(&labels).set(i64::from(subscription.stopped().is_some()));
         // A copy also lacks what is parked, or dead.
-        let age = match application.stations().get(&edge.spec.consumer) {
-            Some(station) if parked_now + dead_now > 0 => {
-                let since = station.consumer.inbox()?.oldest_parked(&edge.spec.producer)?;
+        let age = match application.service_entries().get(&subscription.spec.consumer) {
+            Some(service_entry) if parked_now + dead_now > 0 => {
+                let since = service_entry.consumer.inbox()?.oldest_parked(&subscription.spec.producer)?;
                 since.map_or(age, |since| age.max(now.saturating_sub(since)))
             }
             _ => age,
         };
-        for replica in &edge.spec.replicas {
-            let labels = ReplicaLabels { service: edge.spec.consumer.clone(), replica: replica.name.clone() };
+        for replica in &subscription.spec.replicas {
+            let labels =
+                ReplicaLabels { service: subscription.spec.consumer.clone(), replica: replica.name.clone() };
             stale.get_or_create(&labels).set(age.as_secs_f64());
         }
     }
 
     for timers in super::parked_timers(application)? {
-        let labels = EdgeLabels { producer: timers.service.clone(), consumer: timers.service };
+        let labels = SubscriptionLabels { producer: timers.service.clone(), consumer: timers.service };
         parked.get_or_create(&labels).set(i64::try_from(timers.parked).unwrap_or(i64::MAX));
         dead.get_or_create(&labels).set(i64::try_from(timers.dead).unwrap_or(i64::MAX));
     }
@@ -222,7 +225,7 @@ fn threads(registry: &mut Registry) {
 fn queues(application: &Application, registry: &mut Registry) {
     let lengths = Family::<QueueLabels, Gauge>::default();
     let mut waits = Vec::new();
-    for (service, queues) in &application.surroundings().directory {
+    for (service, queues) in &application.host_context().directory {
         for (queue, length, wait) in queues.figures() {
             let labels = QueueLabels { service: service.clone(), queue };
             lengths.get_or_create(&labels).set(i64::try_from(length).unwrap_or(i64::MAX));
@@ -250,12 +253,16 @@ impl Collector for QueueWaits {
 }
 
 /// How many events a consumer has not taken, and how old the oldest of them is.
-fn behind(application: &Application, edge: &Arc<Edge>, now: Duration) -> anyhow::Result<(i64, Duration)> {
-    let Some((database, bell)) = application.logs().get(&edge.spec.producer) else {
+fn behind(
+    application: &Application,
+    subscription: &Arc<Subscription>,
+    now: Duration,
+) -> anyhow::Result<(i64, Duration)> {
+    let Some((database, notifier)) = application.logs().get(&subscription.spec.producer) else {
         return Ok((0, Duration::ZERO));
     };
-    let applied = edge.applied();
-    let behind = (bell.head() - applied).max(0);
+    let applied = subscription.applied();
+    let behind = (notifier.head() - applied).max(0);
     if behind == 0 {
         return Ok((0, Duration::ZERO));
     }

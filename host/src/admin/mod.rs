@@ -63,8 +63,8 @@ impl Admin {
     }
 
     async fn answered(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let surroundings = self.application.surroundings();
-        let trace = TraceId::new(surroundings.random.as_ref());
+        let host_context = self.application.host_context();
+        let trace = TraceId::new(host_context.random.as_ref());
         let trace_id = trace.to_string();
         let (head, incoming) = request.into_parts();
         let (method, path) = (head.method.clone(), head.uri.path().to_owned());
@@ -80,7 +80,7 @@ impl Admin {
             problem_response(&problem, &trace_id)
         });
         body.end(api::DISCARDED_MAX, &mut response).await;
-        tell_trace(&mut response, trace, surroundings.random.as_ref());
+        tell_trace(&mut response, trace, host_context.random.as_ref());
         response
     }
 
@@ -129,10 +129,10 @@ impl Answer for Admin {
     }
 
     fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
-        let surroundings = self.application.surroundings();
-        let trace = TraceId::new(surroundings.random.as_ref());
+        let host_context = self.application.host_context();
+        let trace = TraceId::new(host_context.random.as_ref());
         let mut response = problem_response(&unreadable(status)?, &trace.to_string());
-        tell_trace(&mut response, trace, surroundings.random.as_ref());
+        tell_trace(&mut response, trace, host_context.random.as_ref());
         Some(response)
     }
 }
@@ -145,12 +145,12 @@ struct ParkedTimers {
 }
 
 /// Those of each service that has timers, or parked ones from when it had some. They are parked with the service itself as their producer,
-/// which no edge is.
+/// which no subscription is.
 fn parked_timers(application: &Application) -> anyhow::Result<Vec<ParkedTimers>> {
     let manifest = application.manifest();
     let mut found = Vec::new();
-    for (name, station) in application.stations() {
-        let (parked, dead) = station.consumer.inbox()?.counts(name)?;
+    for (name, service_entry) in application.service_entries() {
+        let (parked, dead) = service_entry.consumer.inbox()?.counts(name)?;
         let has_timers =
             manifest.services.get(name).is_some_and(|entry| !entry.spec.grants.timers.is_empty());
         if has_timers || parked + dead > 0 {

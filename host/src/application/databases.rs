@@ -12,7 +12,7 @@ use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::deploy::crash::Point;
 use super::{Fault, StartError, at};
-use crate::manifest::{Manifest, ServiceEntry};
+use crate::manifest::{Manifest, ServiceSection};
 
 /// The file that is in use in the place of the manifest's: a service that was rebuilt has another one, which a file beside it names. That
 /// file is replaced whole, so there is always one answer.
@@ -24,7 +24,7 @@ pub(super) fn active(path: &Path) -> PathBuf {
 
 /// The database of a service, if the manifest gives it one: the file that is in use, whether it is there yet or not.
 #[must_use]
-pub fn database_file(manifest: &Manifest, entry: &ServiceEntry) -> Option<PathBuf> {
+pub fn database_file(manifest: &Manifest, entry: &ServiceSection) -> Option<PathBuf> {
     entry.database.as_ref().map(|file| active(&manifest.data.join(file)))
 }
 
@@ -68,7 +68,7 @@ pub(super) fn files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<Strin
 }
 
 /// What is wrong with a database's file is told where the manifest names it.
-fn at_file(entry: &ServiceEntry, message: String) -> Fault {
+fn at_file(entry: &ServiceSection, message: String) -> Fault {
     Fault::at(entry.lines.of("database"), message)
 }
 
@@ -135,7 +135,7 @@ pub(super) fn tell_of_filled(service: &str, filled: &[Filled]) {
 /// Makes a service's replicas, where nobody else uses its database.
 pub(super) fn fill(
     database: &Database,
-    entry: &ServiceEntry,
+    entry: &ServiceSection,
     find: &FindOwner<'_>,
 ) -> Result<(), StoreError> {
     let staged = database.stage_replicas(&entry.replicas, &entry.spec.grants.subscribes, find)?;
@@ -151,7 +151,7 @@ pub(super) fn fill(
 /// Makes a service's replicas, and brings its database to the component's schema.
 pub(super) fn prepare(
     database: &Database,
-    entry: &ServiceEntry,
+    entry: &ServiceSection,
     component: &Component,
     activation: Option<&Activation>,
     (manifest, all): (&Manifest, &BTreeMap<String, Arc<Database>>),
@@ -168,9 +168,9 @@ pub(super) fn prepare(
 }
 
 /// Records a version that became the active one, where no schema changes.
-pub(super) fn record(ledger: &Database, activation: Option<&Activation>) -> Result<(), StoreError> {
+pub(super) fn record(version_table: &Database, activation: Option<&Activation>) -> Result<(), StoreError> {
     let upgrade = Upgrade { activation, ..Upgrade::default() };
-    ledger.upgrade(&upgrade, &rfc3339(SystemClock.now())).map(drop)
+    version_table.upgrade(&upgrade, &rfc3339(SystemClock.now())).map(drop)
 }
 
 /// The folder of compiled components.

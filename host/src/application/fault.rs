@@ -2,7 +2,7 @@
 
 use bulkhead_store::StoreError;
 
-use crate::manifest::{Manifest, ServiceEntry};
+use crate::manifest::{Manifest, ServiceSection};
 
 /// What is wrong with a service, and what to do.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ impl Fault {
     }
 
     /// Why a service's database can't be made ready: what is about a replica is told at its line.
-    pub fn of_database(entry: &ServiceEntry, error: &StoreError) -> Self {
+    pub fn of_database(entry: &ServiceSection, error: &StoreError) -> Self {
         let line = match error {
             StoreError::Replica { name, .. } => Some(entry.lines.of(&format!("replica.{name}"))),
             _ => None,
@@ -48,7 +48,7 @@ impl Fault {
 /// Messages about a service, each with the place of what it is about.
 pub(super) fn at<F: Into<Fault>>(
     manifest: &Manifest,
-    entry: &ServiceEntry,
+    entry: &ServiceSection,
     faults: Vec<F>,
 ) -> impl Iterator<Item = String> {
     let (path, name, section) = (manifest.path.display().to_string(), entry.spec.name.clone(), entry.line);

@@ -5,13 +5,13 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use bulkhead_build::{Imports, check_imports};
-use bulkhead_runtime::{Compiled, Component, ComponentCache, Engine, Queues, Surroundings, queues};
+use bulkhead_runtime::{Compiled, Component, ComponentCache, Engine, HostContext, Queues, queues};
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bulkhead_types::{SystemClock, SystemRandom, limits};
 
 use super::{Application, Fault, StartError, at, databases};
 use crate::interface::problems;
-use crate::manifest::{Manifest, ServiceEntry};
+use crate::manifest::{Manifest, ServiceSection};
 
 /// Instances beyond one for each thread: those that a load asks what they are, and the threads of a rebuild.
 pub(super) const SPARE_INSTANCES: usize = 16;
@@ -20,15 +20,15 @@ pub(super) const SPARE_INSTANCES: usize = 16;
 pub(super) struct Loaded<'m> {
     pub(super) engine: Engine,
     pub(super) queues: BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)>,
-    pub(super) surroundings: Arc<Surroundings>,
-    pub(super) components: Vec<(&'m ServiceEntry, Component)>,
+    pub(super) host_context: Arc<HostContext>,
+    pub(super) components: Vec<(&'m ServiceSection, Component)>,
 }
 
 /// Gives a component's bytes, or what is wrong.
-type Read<'r> = dyn Fn(&str, &ServiceEntry) -> Result<Vec<u8>, Vec<String>> + 'r;
+type Read<'r> = dyn Fn(&str, &ServiceSection) -> Result<Vec<u8>, Vec<String>> + 'r;
 
 /// All that is wrong with the component of a service.
-pub(super) type Faults<'m> = Vec<(&'m ServiceEntry, Vec<Fault>)>;
+pub(super) type Faults<'m> = Vec<(&'m ServiceSection, Vec<Fault>)>;
 
 pub(super) fn load_all<'m>(manifest: &'m Manifest, read: &Read<'_>) -> Result<Loaded<'m>, StartError> {
     let cache = ComponentCache::open(&databases::cache(&manifest.data));
@@ -51,7 +51,7 @@ pub(super) fn load_good<'m>(
 ) -> Result<(Loaded<'m>, Faults<'m>), StartError> {
     let (engine, queues) = (engine(manifest)?, all_queues(manifest));
     let directory = queues.iter().map(|(name, (queues, _))| (name.clone(), queues.clone())).collect();
-    let surroundings = Arc::new(Surroundings {
+    let host_context = Arc::new(HostContext {
         clock: Box::new(SystemClock),
         random: Box::new(SystemRandom),
         directory,
@@ -68,13 +68,13 @@ pub(super) fn load_good<'m>(
         });
         let loaded = compiled
             .map_err(Fault::all)
-            .and_then(|(imports, compiled)| load(&engine, &compiled, &imports, entry, &surroundings, &file));
+            .and_then(|(imports, compiled)| load(&engine, &compiled, &imports, entry, &host_context, &file));
         match loaded {
             Ok(component) => components.push((entry, component)),
             Err(errors) => faults.push((entry, errors)),
         }
     }
-    let described = components.iter().filter_map(|(entry, component): &(&ServiceEntry, Component)| {
+    let described = components.iter().filter_map(|(entry, component): &(&ServiceSection, Component)| {
         Some((entry.spec.name.as_str(), component.description.as_ref()?))
     });
     for (name, error) in problems::clashes(described) {
@@ -82,7 +82,7 @@ pub(super) fn load_good<'m>(
             faults.push((entry, vec![error.into()]));
         }
     }
-    Ok((Loaded { engine, queues, surroundings, components }, faults))
+    Ok((Loaded { engine, queues, host_context, components }, faults))
 }
 
 fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
@@ -92,9 +92,9 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
         .map(|limits| limits.read_workers + limits.write_workers + limits.compute_workers)
         .sum();
     let memory = limits.map(|limits| limits.memory).max().unwrap_or(limits::MEMORY_DEFAULT);
-    // A worker has one instance at a time, and so have a lane and the two threads of a service's timers and parked events.
-    let lanes = manifest.edges().len() + 2 * manifest.services.len();
-    let instances = u32::try_from(workers + lanes + SPARE_INSTANCES).unwrap_or(u32::MAX);
+    // A worker has one instance at a time, and so have a subscription worker and the two threads of a service's timers and parked events.
+    let subscription_workers = manifest.subscriptions().len() + 2 * manifest.services.len();
+    let instances = u32::try_from(workers + subscription_workers + SPARE_INSTANCES).unwrap_or(u32::MAX);
     Engine::new(instances, memory).map_err(|error| {
         StartError(vec![format!(
             "reserve address space for {instances} instances: {error:#}; lower limits.read_workers or limits.write_workers"
@@ -132,26 +132,27 @@ fn load(
     engine: &Engine,
     compiled: &Compiled,
     imports: &Imports,
-    entry: &ServiceEntry,
-    surroundings: &Arc<Surroundings>,
+    entry: &ServiceSection,
+    host_context: &Arc<HostContext>,
     file: &dyn Display,
 ) -> Result<Component, Vec<Fault>> {
-    let component = Component::load(engine, compiled, &entry.spec, surroundings)
+    let component = Component::load(engine, compiled, &entry.spec, host_context)
         .map_err(|error| vec![format!("load {file}: {error}").into()])?;
     let wrong = missing_grants(entry, imports, &component);
     if wrong.is_empty() { Ok(component) } else { Err(wrong) }
 }
 
 impl Application {
-    /// The step "try" of a deploy, and of a reload: makes an instance of a component with a section of the manifest, and asks it what it is.
+    /// The step "try" of a deploy, and of a reload: makes an instance of a component with a section of the manifest, and asks it what it
+    /// is.
     pub(super) fn try_component(
         &self,
         compiled: &Compiled,
         imports: &Imports,
-        entry: &ServiceEntry,
+        entry: &ServiceSection,
     ) -> Result<Arc<Component>, Vec<Fault>> {
-        let surroundings = self.surroundings();
-        let load = || load(&self.engine, compiled, imports, entry, &surroundings, &"the component");
+        let host_context = self.host_context();
+        let load = || load(&self.engine, compiled, imports, entry, &host_context, &"the component");
         self.cache.gently(load).map(Arc::new)
     }
 
@@ -202,15 +203,15 @@ impl CompiledFile {
     pub fn load(
         &self,
         engine: &Engine,
-        entry: &ServiceEntry,
-        surroundings: &Arc<Surroundings>,
+        entry: &ServiceSection,
+        host_context: &Arc<HostContext>,
     ) -> Result<Component, Vec<String>> {
-        load(engine, &self.compiled, &self.imports, entry, surroundings, &self.file).map_err(Fault::messages)
+        load(engine, &self.compiled, &self.imports, entry, host_context, &self.file).map_err(Fault::messages)
     }
 }
 
 /// What the component uses and the manifest does not grant, and what the manifest routes to it and it does not have.
-fn missing_grants(entry: &ServiceEntry, imports: &Imports, component: &Component) -> Vec<Fault> {
+fn missing_grants(entry: &ServiceSection, imports: &Imports, component: &Component) -> Vec<Fault> {
     let (spec, lines) = (&entry.spec, &entry.lines);
     let mistakes = component.description.as_ref().map(crate::interface::mistakes);
     let mut wrong = Fault::all(mistakes.unwrap_or_default());

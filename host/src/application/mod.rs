@@ -7,7 +7,6 @@ mod databases;
 mod deploy;
 mod fault;
 mod files;
-mod lanes;
 mod load;
 mod probation;
 mod rebuild;
@@ -15,6 +14,7 @@ mod refill;
 mod reload;
 mod routes;
 mod start;
+mod subscription_workers;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
-    Bell, ComponentCache, Consumer, Deferred, Description, Edge, EmbeddedLog, Engine, EventLog, Service,
-    Surroundings, supervise,
+    CommitNotifier, ComponentCache, Consumer, Deferred, Description, EmbeddedLog, Engine, EventLog,
+    HostContext, Service, Subscription, supervise,
 };
 use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
@@ -33,13 +33,13 @@ pub use self::databases::{cache, database_file, select_of};
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
 pub use self::fault::Fault;
 use self::fault::at;
-use self::lanes::Lanes;
 pub use self::load::CompiledFile;
 pub use self::probation::{ProbationReport, ProbationState};
 pub use self::rebuild::{RebuildError, Rebuilt};
 pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
 pub use self::start::{describe, faults};
+use self::subscription_workers::SubscriptionWorkers;
 use self::versions::VersionFiles;
 use crate::http::{Connections, HttpFigures};
 use crate::identity::{Identity, Revocations, TokenCheck};
@@ -58,7 +58,7 @@ impl From<StoreError> for StartError {
 }
 
 /// The logs of an application, by the service that writes them.
-pub type Logs = BTreeMap<String, (Arc<Database>, Arc<Bell>)>;
+pub type Logs = BTreeMap<String, (Arc<Database>, Arc<CommitNotifier>)>;
 
 /// The one that checks, rebuilds, deploys or reloads, until it is dropped.
 pub struct Maintenance<'a> {
@@ -66,17 +66,17 @@ pub struct Maintenance<'a> {
 }
 
 /// A service that has a database, as those see it who look at events.
-pub struct Station {
-    /// The service, as its lanes know it.
+pub struct ServiceEntry {
+    /// The service, as its subscription workers know it.
     pub consumer: Consumer,
     /// Its timers and parked events.
     pub deferred: Arc<Deferred>,
-    /// Where its lanes and timers run.
-    lanes: Mutex<Lanes>,
+    /// Where its subscription workers and timers run.
+    subscription_workers: Mutex<SubscriptionWorkers>,
 }
 
-/// The edges of an application.
-pub type Edges = Vec<Arc<Edge>>;
+/// The subscriptions of an application.
+pub type Subscriptions = Vec<Arc<Subscription>>;
 
 /// Running services.
 pub struct Application {
@@ -86,16 +86,16 @@ pub struct Application {
     /// For what is compiled while the services serve.
     cache: ComponentCache,
     versions: VersionFiles,
-    surroundings: Arc<Surroundings>,
-    /// Each service's database and bell.
+    host_context: Arc<HostContext>,
+    /// Each service's database and notifier.
     logs: Logs,
-    edges: Arc<Current<Edges>>,
+    subscriptions: Arc<Current<Subscriptions>>,
     /// All services.
     consumers: BTreeMap<String, Consumer>,
     /// Those that have a database.
-    stations: BTreeMap<String, Station>,
+    service_entries: BTreeMap<String, ServiceEntry>,
     /// The databases that say which version is active, of services that have none.
-    ledgers: BTreeMap<String, Arc<Database>>,
+    version_tables: BTreeMap<String, Arc<Database>>,
     /// None where the manifest has no `auth`, also when the application has stopped.
     token_check: Option<TokenCheck>,
     /// What it goes by, until the application stops.
@@ -105,13 +105,13 @@ pub struct Application {
     connections: Arc<Connections>,
     http_figures: Arc<HttpFigures>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
-    /// The edges that there are instances for.
-    lanes_max: usize,
-    /// Held by the one check, rebuild, deploy or reload that runs: each holds lanes, or puts something in another's place.
+    /// The subscriptions that there are instances for.
+    subscription_workers_max: usize,
+    /// Held by the one check, rebuild, deploy or reload that runs: each holds subscription workers, or puts something in another's place.
     maintained: Mutex<()>,
-    /// Held while the release of a service is replaced. One lock for all services, since each switch makes the next manifest, edges and routes
-    /// from the running ones. So a version that goes back waits for no deploy's compiling or rehearsal, but for its switch: while another
-    /// service's migrations run or its replicas change, for the whole pause (with `--allow-pause` up to `PAUSE_MAX`).
+    /// Held while the release of a service is replaced. One lock for all services, since each switch makes the next manifest, subscriptions
+    /// and routes from the running ones. So a version that goes back waits for no deploy's compiling or rehearsal, but for its switch:
+    /// while another service's migrations run or its replicas change, for the whole pause (with `--allow-pause` up to `PAUSE_MAX`).
     switching: Mutex<()>,
     /// Migrations are ended as soon as it is set.
     stopping: Arc<AtomicBool>,
@@ -143,8 +143,8 @@ impl Application {
     /// The database of a service as it is now: a rebuild puts another one in its place.
     #[must_use]
     pub fn database(&self, service: &str) -> Option<Arc<Database>> {
-        let station = self.stations.get(service)?;
-        Some(Arc::clone(&station.consumer.database()?.database))
+        let service_entry = self.service_entries.get(service)?;
+        Some(Arc::clone(&service_entry.consumer.database()?.database))
     }
 
     /// The manifest as the services are run now.
@@ -155,8 +155,8 @@ impl Application {
 
     /// The way to the services, and to the clock and the randomness that they see.
     #[must_use]
-    pub fn surroundings(&self) -> Arc<Surroundings> {
-        Arc::clone(&self.surroundings)
+    pub fn host_context(&self) -> Arc<HostContext> {
+        Arc::clone(&self.host_context)
     }
 
     /// The services' event logs.
@@ -165,21 +165,25 @@ impl Application {
         &self.logs
     }
 
-    /// All edges.
+    /// All subscriptions.
     #[must_use]
-    pub fn edges(&self) -> Arc<Edges> {
-        self.edges.get()
+    pub fn subscriptions(&self) -> Arc<Subscriptions> {
+        self.subscriptions.get()
     }
 
-    /// All edges, now and later.
-    pub(crate) fn current_edges(&self) -> Arc<Current<Edges>> {
-        Arc::clone(&self.edges)
+    /// All subscriptions, now and later.
+    pub(crate) fn current_subscriptions(&self) -> Arc<Current<Subscriptions>> {
+        Arc::clone(&self.subscriptions)
     }
 
-    /// The edges that lead to a service.
+    /// The subscriptions that lead to a service.
     #[must_use]
-    pub fn edges_to(&self, name: &str) -> Edges {
-        self.edges().iter().filter(|edge| edge.spec.consumer == name).cloned().collect()
+    pub fn subscriptions_to(&self, name: &str) -> Subscriptions {
+        self.subscriptions()
+            .iter()
+            .filter(|subscription| subscription.spec.consumer == name)
+            .cloned()
+            .collect()
     }
 
     /// All services, by name.
@@ -190,8 +194,8 @@ impl Application {
 
     /// The services that have a database, by name.
     #[must_use]
-    pub fn stations(&self) -> &BTreeMap<String, Station> {
-        &self.stations
+    pub fn service_entries(&self) -> &BTreeMap<String, ServiceEntry> {
+        &self.service_entries
     }
 
     /// The documents and pages that tell of the services' interface.
@@ -223,12 +227,12 @@ impl Application {
     }
 
     /// The database that says which version of a service is active.
-    fn ledger(&self, service: &str) -> Option<Arc<Database>> {
-        self.database(service).or_else(|| self.ledgers.get(service).cloned())
+    fn version_table(&self, service: &str) -> Option<Arc<Database>> {
+        self.database(service).or_else(|| self.version_tables.get(service).cloned())
     }
 
-    /// The check of requests' tokens, the same one for every listener; none where the manifest has no `auth`, and for no other reason: without it
-    /// everybody is anonymous.
+    /// The check of requests' tokens, the same one for every listener; none where the manifest has no `auth`, and for no other reason:
+    /// without it everybody is anonymous.
     pub(crate) fn token_check(&self) -> Option<TokenCheck> {
         self.token_check.clone()
     }
@@ -237,7 +241,7 @@ impl Application {
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         drop(self.identity.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.stations.values().for_each(Station::stop_lanes);
+        self.service_entries.values().for_each(ServiceEntry::stop_subscription_workers);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((services, checkpoints)) = running else { return };
         for service in services {
@@ -249,13 +253,17 @@ impl Application {
 
 /// The log of a producer, which is a table of its database.
 fn open_log(logs: &Logs, producer: &str) -> Result<Option<Box<dyn EventLog>>, StoreError> {
-    let Some((database, bell)) = logs.get(producer) else { return Ok(None) };
-    Ok(Some(Box::new(EmbeddedLog::open(database, bell)?)))
+    let Some((database, notifier)) = logs.get(producer) else { return Ok(None) };
+    Ok(Some(Box::new(EmbeddedLog::open(database, notifier)?)))
 }
 
 /// What is done when events and timers are durable, before the answers that rest on them leave: revoked tokens count no more, and those
 /// who wait for the log are woken.
-fn after_commit(bell: Arc<Bell>, deferred: Arc<Deferred>, revoked: Option<Arc<Revocations>>) -> AfterCommit {
+fn after_commit(
+    notifier: Arc<CommitNotifier>,
+    deferred: Arc<Deferred>,
+    revoked: Option<Arc<Revocations>>,
+) -> AfterCommit {
     Arc::new(move |happened| {
         if let Some(head) = happened.head {
             // The batch is durable: a panic here must not take its answers along. Tokens count no more then: see `Revocations`.
@@ -267,7 +275,7 @@ fn after_commit(bell: Arc<Bell>, deferred: Arc<Deferred>, revoked: Option<Arc<Re
                     "the host panicked where it reads ended tokens: no token counts until it can"
                 );
             }
-            bell.ring(head);
+            notifier.notify(head);
         }
         if happened.timers {
             deferred.wake();

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::Application;
 use super::deploy::LEASE_WAIT;
-use crate::manifest::ServiceEntry;
+use crate::manifest::ServiceSection;
 
 /// A version that is, or was, on probation.
 pub(super) struct Watched {
@@ -163,7 +163,7 @@ struct Before {
     failing: Version,
     component: Arc<Component>,
     spec: Arc<ServiceSpec>,
-    entry: Option<ServiceEntry>,
+    entry: Option<ServiceSection>,
 }
 
 /// The probation of a version that begins to serve now, in the place of a release.
@@ -227,12 +227,13 @@ impl Before {
         };
         let consumer = application.consumers().get(&self.name).ok_or("there is no such service")?;
         let _switching = application.switching();
-        let ledger = application.ledger(&self.name).ok_or("no database says which version is active")?;
+        let version_table =
+            application.version_table(&self.name).ok_or("no database says which version is active")?;
         let failing = consumer.release();
         if failing.component.version != self.failing || failing.probation.is_none() {
             return Ok(false);
         }
-        let source = ledger.active().map_err(|error| error.to_string())?.map(|active| active.source);
+        let source = version_table.active().map_err(|error| error.to_string())?.map(|active| active.source);
         let activation = Activation {
             sha256: self.component.version.sha256().to_owned(),
             source: source.unwrap_or_default(),
@@ -246,7 +247,7 @@ impl Before {
             activation: Some(&activation),
             ..Upgrade::default()
         };
-        let upgrader = ledger.upgrader().map_err(|error| error.to_string())?;
+        let upgrader = version_table.upgrader().map_err(|error| error.to_string())?;
         let record = || match upgrader.upgrade(&upgrade, &activation.at) {
             Err(error) if error.unknown_outcome() == Some(Seen::New) => {
                 tracing::error!(service = self.name, %error, "the way back may be lost after a crash");
@@ -255,7 +256,8 @@ impl Before {
             recorded => recorded.map(drop).map_err(|error| error.to_string()),
         };
         // A version on probation changed no schema.
-        let change = application.begin_to_change_edges(application.manifest_with(&self.name, entry.clone()));
+        let change =
+            application.begin_to_change_subscriptions(application.manifest_with(&self.name, entry.clone()));
         let recorded = consumer
             .exclusively(Instant::now() + LEASE_WAIT, record)
             .map_err(|error| error.to_string())
@@ -269,7 +271,7 @@ impl Before {
         if recorded.is_ok() {
             application.take(vec![(consumer.clone(), release)], &change, Vec::new());
         }
-        // Where it can't be done the version of before serves all the same; the log and `/readyz` tell of the lanes.
+        // Where it can't be done the version of before serves all the same; the log and `/readyz` tell of the subscription workers.
         let _ = change.end();
         recorded?;
         Ok(true)

@@ -1,27 +1,30 @@
-//! Making a service that owns nothing anew, from the logs, while it serves.
+//! Rebuilding a service that owns nothing, from the logs, while it serves.
 //!
-//! A second database is filled by lanes of its own. When they have caught up, the old lanes stop, the new ones take the rest, and a file
-//! that names the database in use is replaced: that is the switch, also for the next start. Then the workers read the new one. Until
-//! the switch nothing of the old one has changed, so a rebuild that ends early, however it ends, leaves the service as it was.
+//! A second database is filled by subscription workers of its own. When they have caught up, the old subscription workers stop, the new
+//! ones take the rest, and a file that names the database in use is replaced: that is the switch, also for the next start. Then the workers
+//! read the new one. Until the switch nothing of the old one has changed, so a rebuild that ends early, however it ends, leaves the service
+//! as it was.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bulkhead_build::folder_of;
-use bulkhead_runtime::{Bell, Consumer, Deferred, Deliveries, DispatchError, Edge, ServiceDatabase};
+use bulkhead_runtime::{
+    CommitNotifier, Consumer, Deferred, Deliveries, SchedulerError, ServiceDatabase, Subscription,
+};
 use bulkhead_store::{
     Checkpointer, Database, FileIdentity, ReplicaSpec, Settings, StatementError, StoreError,
 };
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::versions::HISTORY;
-use super::{Application, Station, after_commit, databases, files, open_log};
-use crate::manifest::ServiceEntry;
+use super::{Application, ServiceEntry, after_commit, databases, files, open_log};
+use crate::manifest::ServiceSection;
 
 /// The longest that a rebuild may go without taking an event.
 const STANDSTILL_MAX: Duration = Duration::from_secs(30);
-/// The longest wait between two looks at how far the lanes are.
+/// The longest wait between two looks at how far the subscription workers are.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What a rebuild did.
@@ -51,7 +54,7 @@ pub enum RebuildError {
     /// Something else runs that it would disturb.
     #[error("a deploy, a reload, a check or another rebuild runs; wait for it to end")]
     Busy,
-    /// The lanes make no progress.
+    /// The subscription workers make no progress.
     #[error("{producer} could not be taken further than event {applied} of {head}: {why}")]
     Standstill {
         /// Whose log.
@@ -66,18 +69,18 @@ pub enum RebuildError {
     /// A database can't be made, read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The lanes that fill the second database can't be started.
+    /// The subscription workers that fill the second database can't be started.
     #[error(transparent)]
-    Dispatch(#[from] DispatchError),
-    /// It is rebuilt, and its own lanes could not be started again.
+    Dispatch(#[from] SchedulerError),
+    /// It is rebuilt, and its own subscription workers could not be started again.
     #[error(
-        "{service} is rebuilt and serves, and its lanes could not be started again: {error}; restart the host"
+        "{service} is rebuilt and serves, and its subscription workers could not be started again: {error}; restart the host"
     )]
-    Lanes {
+    SubscriptionWorkers {
         /// The service.
         service: String,
         /// Why not.
-        error: Box<DispatchError>,
+        error: Box<SchedulerError>,
     },
     /// It can't be told which events could not be taken.
     #[error("count the events that could not be taken: {0}")]
@@ -93,7 +96,7 @@ pub enum RebuildError {
 }
 
 impl Application {
-    /// Makes a service's database anew from the logs. Blocks until it is done; the service serves meanwhile.
+    /// Rebuilds a service's database from the logs. Blocks until it is done; the service serves meanwhile.
     ///
     /// # Errors
     ///
@@ -103,7 +106,7 @@ impl Application {
         let only = self.try_maintain();
         let manifest = self.manifest();
         let entry = manifest.services.get(name).ok_or_else(unknown)?;
-        let station = self.stations.get(name).ok_or_else(unknown)?;
+        let service_entry = self.service_entries.get(name).ok_or_else(unknown)?;
         if !entry.rebuildable {
             return Err(RebuildError::OwnsData(name.to_owned()));
         }
@@ -112,7 +115,7 @@ impl Application {
         let base = manifest.data.join(entry.database.as_deref().unwrap_or(Path::new("")));
         let before = databases::active(&base);
         let path = base.with_extension(format!("{}.db", SystemClock.now().as_millis()));
-        let filled = Filling::start(self, entry, station, &path);
+        let filled = Filling::start(self, entry, service_entry, &path);
         let filling = match filled.and_then(|filling| filling.catch_up(self).map(|()| filling)) {
             Ok(filling) => filling,
             Err(error) => {
@@ -123,7 +126,7 @@ impl Application {
 
         // From here on the old database takes nothing more; what is left is what came meanwhile. And nobody else replaces the release.
         let _switching = self.switching();
-        let stopped = self.stop_lanes([name.to_owned()].into());
+        let stopped = self.stop_subscription_workers([name.to_owned()].into());
         let switched = filling.catch_up(self).and_then(|()| {
             let (rebuilt, database) = filling.finish(name)?;
             // Which version is active stands in the database that serves.
@@ -145,8 +148,8 @@ impl Application {
         });
         let switched = match switched {
             Ok((rebuilt, database, is_final)) => {
-                station.consumer.switch(station.consumer.release().with_database(database));
-                if let Ok(checkpointer) = self.checkpointer(station)
+                service_entry.consumer.switch(service_entry.consumer.release().with_database(database));
+                if let Ok(checkpointer) = self.checkpointer(service_entry)
                     && let Some((_, checkpoints)) =
                         &*self.running.lock().unwrap_or_else(PoisonError::into_inner)
                 {
@@ -163,34 +166,37 @@ impl Application {
             }
         };
         // On the new database, or on the old one again.
-        let lanes = stopped.start_again();
+        let subscription_workers = stopped.start_again();
         let rebuilt = switched?;
-        lanes.map_err(|error| RebuildError::Lanes { service: name.to_owned(), error: Box::new(error) })?;
+        subscription_workers.map_err(|error| RebuildError::SubscriptionWorkers {
+            service: name.to_owned(),
+            error: Box::new(error),
+        })?;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Rebuilt { milliseconds, ..rebuilt })
     }
 
-    fn checkpointer(&self, station: &Station) -> Result<Checkpointer, StoreError> {
-        match station.consumer.database() {
+    fn checkpointer(&self, service_entry: &ServiceEntry) -> Result<Checkpointer, StoreError> {
+        match service_entry.consumer.database() {
             Some(database) => Checkpointer::open(&database.database),
-            None => Err(StoreError::NoDatabase { service: station.consumer.name().to_owned() }),
+            None => Err(StoreError::NoDatabase { service: service_entry.consumer.name().to_owned() }),
         }
     }
 }
 
-/// A database that is being filled, by lanes of its own.
+/// A database that is being filled, by subscription workers of its own.
 struct Filling {
     consumer: Consumer,
     database: Arc<ServiceDatabase>,
-    edges: Vec<Arc<Edge>>,
+    subscriptions: Vec<Arc<Subscription>>,
     deliveries: Deliveries,
 }
 
 impl Filling {
     fn start(
         application: &Application,
-        entry: &ServiceEntry,
-        station: &Station,
+        entry: &ServiceSection,
+        service_entry: &ServiceEntry,
         path: &Path,
     ) -> Result<Self, RebuildError> {
         let settings = Settings { path: path.to_owned(), storage: entry.spec.limits.storage };
@@ -204,37 +210,39 @@ impl Filling {
             databases::owner(&manifest, replica, owner, database.path())
         };
         databases::fill(&database, entry, &find)?;
-        let release = station.consumer.release();
+        let release = service_entry.consumer.release();
         database.migrate(&release.component.migrations, &rfc3339(SystemClock.now()))?;
-        let after = after_commit(Arc::new(Bell::default()), Arc::clone(&station.deferred), None);
+        let after =
+            after_commit(Arc::new(CommitNotifier::default()), Arc::clone(&service_entry.deferred), None);
         let database = Arc::new(ServiceDatabase::open(database, after)?);
-        let consumer = station.consumer.on(Arc::clone(&database));
-        let edges: Vec<Arc<Edge>> = application
-            .edges_to(&entry.spec.name)
+        let consumer = service_entry.consumer.on(Arc::clone(&database));
+        let subscriptions: Vec<Arc<Subscription>> = application
+            .subscriptions_to(&entry.spec.name)
             .iter()
-            .map(|edge| Arc::new(Edge::new(edge.spec.clone())))
+            .map(|subscription| Arc::new(Subscription::new(subscription.spec.clone())))
             .collect();
         let deferred = Arc::new(Deferred::default());
         let open = |producer: &str| open_log(logs, producer);
-        let deliveries = Deliveries::start(&consumer, &edges, &deferred, &open)?;
-        Ok(Self { consumer, database, edges, deliveries })
+        let deliveries = Deliveries::start(&consumer, &subscriptions, &deferred, &open)?;
+        Ok(Self { consumer, database, subscriptions, deliveries })
     }
 
-    /// Waits until the lanes have taken all that is in the logs now.
+    /// Waits until the subscription workers have taken all that is in the logs now.
     fn catch_up(&self, application: &Application) -> Result<(), RebuildError> {
-        for edge in &self.edges {
-            let head = application.logs.get(&edge.spec.producer).map_or(0, |(_, bell)| bell.head());
-            edge.wake_for(head);
-            let (mut applied, mut moved) = (edge.applied(), Instant::now());
-            while edge.applied() < head {
+        for subscription in &self.subscriptions {
+            let head =
+                application.logs.get(&subscription.spec.producer).map_or(0, |(_, notifier)| notifier.head());
+            subscription.wake_for(head);
+            let (mut applied, mut moved) = (subscription.applied(), Instant::now());
+            while subscription.applied() < head {
                 std::thread::sleep(LOOK);
-                if edge.applied() > applied {
-                    (applied, moved) = (edge.applied(), Instant::now());
+                if subscription.applied() > applied {
+                    (applied, moved) = (subscription.applied(), Instant::now());
                 }
-                let stopped = edge.stopped();
+                let stopped = subscription.stopped();
                 if stopped.is_some() || moved.elapsed() > STANDSTILL_MAX {
                     return Err(RebuildError::Standstill {
-                        producer: edge.spec.producer.clone(),
+                        producer: subscription.spec.producer.clone(),
                         applied,
                         head,
                         why: stopped.unwrap_or_else(|| "the log says why".to_owned()),
@@ -245,16 +253,18 @@ impl Filling {
         Ok(())
     }
 
-    /// Ends the lanes, and gives the database.
+    /// Ends the subscription workers, and gives the database.
     fn finish(self, name: &str) -> Result<(Rebuilt, Arc<ServiceDatabase>), RebuildError> {
-        let Self { consumer, database, edges, deliveries } = self;
+        let Self { consumer, database, subscriptions, deliveries } = self;
         deliveries.stop();
-        let delivered = |edge: &Arc<Edge>| edge.counts.delivered.load(std::sync::atomic::Ordering::Relaxed);
-        let events = edges.iter().map(delivered).sum();
+        let delivered = |subscription: &Arc<Subscription>| {
+            subscription.counts.delivered.load(std::sync::atomic::Ordering::Relaxed)
+        };
+        let events = subscriptions.iter().map(delivered).sum();
         let inbox = consumer.inbox()?;
         let mut parked = 0;
-        for edge in &edges {
-            let (waiting, dead) = inbox.counts(&edge.spec.producer).map_err(RebuildError::Parked)?;
+        for subscription in &subscriptions {
+            let (waiting, dead) = inbox.counts(&subscription.spec.producer).map_err(RebuildError::Parked)?;
             parked += waiting + dead;
         }
         Ok((Rebuilt { service: name.to_owned(), events, parked, milliseconds: 0 }, database))

@@ -1,11 +1,11 @@
 //! Replicas that are declared otherwise than before, filled while their service serves.
 //!
-//! What they are to hold is read beforehand, while requests and events go on. Then, under the gate and the writer lease of each service, and
-//! with its lanes stopped, what has happened since is added, and the new takes the place of the old in one transaction. Requests wait for
-//! that in their queues, for half of their time at most; what is not done by then is given up, and nothing has changed.
+//! What they are to hold is read beforehand, while requests and events go on. Then, under the gate and the writer lease of each service,
+//! and with its subscription workers stopped, what has happened since is added, and the new takes the place of the old in one transaction.
+//! Requests wait for that in their queues, for half of their time at most; what is not done by then is given up, and nothing has changed.
 //!
-//! Invariant: between the COMMIT and the release that knows the new replicas nobody runs a handler, and no lane runs at all. So no statement
-//! of a handler, and no event, meets a replica in another form than its release knows it.
+//! Invariant: between the COMMIT and the release that knows the new replicas nobody runs a handler, and no subscription worker runs at all.
+//! So no statement of a handler, and no event, meets a replica in another form than its release knows it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use bulkhead_store::{Busy, Database, Refill, ReplicaSpec};
 use super::deploy::crash::Point;
 use super::deploy::warnings;
 use super::{Application, Fault, Logs, at, databases};
-use crate::manifest::{Manifest, ServiceEntry};
+use crate::manifest::{Manifest, ServiceSection};
 use crate::telemetry;
 
 /// A service whose replicas are declared otherwise than before.
@@ -24,7 +24,7 @@ pub(super) struct ChangedReplicas {
     pub(super) consumer: Consumer,
     pub(super) database: Arc<Database>,
     /// As it is to be.
-    pub(super) entry: ServiceEntry,
+    pub(super) entry: ServiceSection,
     /// Statements of its component that the schema suits as it is. They are to run afterwards as well.
     pub(super) statements: Vec<String>,
 }
@@ -77,7 +77,8 @@ impl<'c> Refills<'c> {
         self.services.iter().any(|(one, _)| one.consumer.name() == service)
     }
 
-    /// Puts them in the place of those of before, and gives what keeps their services' handlers from running. The lanes are stopped.
+    /// Puts them in the place of those of before, and gives what keeps their services' handlers from running. The subscription workers are
+    /// stopped.
     pub(super) fn write(&mut self, application: &Application) -> Result<Vec<Held>, String> {
         if self.services.is_empty() {
             return Ok(Vec::new());
@@ -90,13 +91,13 @@ impl<'c> Refills<'c> {
         let until = Instant::now() + allowed;
         let mut held = Vec::new();
         for (one, _) in &self.services {
-            let room = one.consumer.queues().front().queue.min(one.entry.spec.limits.queue) / 2;
+            let room = one.consumer.queues().admission_limits().queue.min(one.entry.spec.limits.queue) / 2;
             let service = &one.entry.spec.name;
             let gate = one.consumer.hold(until, room).map_err(|why| match why {
                 NotHeld::Late => late(service, allowed),
                 NotHeld::TooMany => format!(
-                    "service.{service}: more requests came than could wait while its replicas change; try again with less load, or start \
-                     the host anew"
+                    "service.{service}: more requests came than could wait while its replicas change; try again with less load, or \
+                     restart the host"
                 ),
             })?;
             held.push(gate);
@@ -127,7 +128,7 @@ fn callers_first(manifest: &Manifest) -> Vec<&str> {
 fn late(service: &str, allowed: Duration) -> String {
     format!(
         "service.{service}: requests would wait for longer than {} ms, half of their time, while its replicas change; try again with less load, \
-         or start the host anew",
+         or restart the host",
         allowed.as_millis()
     )
 }

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use bulkhead_runtime::{Component, Consumer, DispatchError, Edge, Held, Release};
+use bulkhead_runtime::{Component, Consumer, Held, Release, SchedulerError, Subscription};
 use bulkhead_store::Database;
 
-use super::lanes::Stopped;
 use super::refill::{ChangedReplicas, Refills};
+use super::subscription_workers::Stopped;
 use super::versions::read_source;
-use super::{Application, DeployError, Edges, Fault, Maintenance, Routes, load};
+use super::{Application, DeployError, Fault, Maintenance, Routes, Subscriptions, load};
 use crate::interface::Interface;
-use crate::manifest::{Manifest, ServiceEntry};
+use crate::manifest::{Manifest, ServiceSection};
 
 /// What a reload did.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -30,13 +30,15 @@ pub enum ReloadError {
     /// What the manifest says can't be.
     #[error("{}", .0.join("\n"))]
     Refused(Vec<String>),
-    /// It holds, and lanes could not be started again.
-    #[error("what has changed holds, and lanes could not be started again: {0}; restart the host")]
-    Lanes(#[from] DispatchError),
+    /// It holds, and subscription workers could not be started again.
+    #[error(
+        "what has changed holds, and subscription workers could not be started again: {0}; restart the host"
+    )]
+    SubscriptionWorkers(#[from] SchedulerError),
 }
 
 impl Application {
-    /// Reads the manifest anew, and has what has changed in it hold.
+    /// Reads the manifest again, and applies what has changed in it.
     ///
     /// # Errors
     ///
@@ -52,7 +54,7 @@ impl Application {
         let _switching = self.switching();
         let running = self.manifest();
         wrong.extend(restart_needed(&running, &manifest));
-        wrong.extend(self.too_many_edges(&manifest));
+        wrong.extend(self.too_many_subscriptions(&manifest));
         let mut releases = Vec::new();
         let mut services = Vec::new();
         let mut sources = Vec::new();
@@ -91,7 +93,7 @@ impl Application {
         if !wrong.is_empty() {
             return Err(ReloadError::Refused(wrong));
         }
-        let change = self.begin_to_change_edges(manifest);
+        let change = self.begin_to_change_subscriptions(manifest);
         match refills.write(self) {
             Ok(held) => {
                 for (consumer, release) in &mut releases {
@@ -104,20 +106,20 @@ impl Application {
                 self.take(releases, &change, held);
             }
             Err(why) => {
-                // Their transactions are open until they are dropped, and the first thing that a lane does may be to write.
+                // Their transactions are open until they are dropped, and the first thing that a subscription worker does may be to write.
                 drop(refills);
                 // As they were: nothing else has changed yet.
                 let mut wrong = vec![why];
                 if let Err(error) = change.end() {
                     wrong.push(format!(
-                        "and lanes that were stopped for it could not be started again: {error}; restart the host"
+                        "and subscription workers that were stopped for it could not be started again: {error}; restart the host"
                     ));
                 }
                 return Err(ReloadError::Refused(wrong));
             }
         }
         change.end()?;
-        tracing::info!(?services, "the manifest was read anew");
+        tracing::info!(?services, "the manifest was reloaded");
         if !sources.is_empty() {
             tracing::warn!(
                 services = ?sources,
@@ -139,8 +141,8 @@ impl Application {
         })
     }
 
-    /// Tries the components of the services whose sections have changed, as a deploy does: with what is new, each is made an instance of and
-    /// asked what it is. By service; none where something is wrong with one, which goes to `wrong`.
+    /// Tries the components of the services whose sections have changed, as a deploy does: with what is new, each is made an instance of
+    /// and asked what it is. By service; none where something is wrong with one, which goes to `wrong`.
     fn try_changed(
         &self,
         manifest: &Manifest,
@@ -170,7 +172,7 @@ impl Application {
     fn try_with(
         &self,
         name: &str,
-        entry: &ServiceEntry,
+        entry: &ServiceSection,
         release: &Release,
     ) -> Result<Arc<Component>, Vec<Fault>> {
         let bytes =
@@ -210,7 +212,8 @@ impl Application {
         changed
     }
 
-    /// The statements that the component of a release has as texts and that the schema suits as it is now. Others may be no statements at all.
+    /// The statements that the component of a release has as texts and that the schema suits as it is now. Others may be no statements at
+    /// all.
     fn suited_statements(
         &self,
         name: &str,
@@ -226,7 +229,7 @@ impl Application {
     }
 
     /// The section of a service as the manifest's file has it now: what a deploy of that service goes by.
-    pub(super) fn section_of(&self, name: &str) -> Result<ServiceEntry, DeployError> {
+    pub(super) fn section_of(&self, name: &str) -> Result<ServiceSection, DeployError> {
         let running = self.manifest();
         let before = running.services.get(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
         let mut read = self.read_manifest()?;
@@ -245,12 +248,12 @@ impl Application {
         }
         let manifest = self.manifest_with(name, entry.clone());
         let mut mistakes = manifest.mistakes();
-        mistakes.extend(self.too_many_edges(&manifest));
+        mistakes.extend(self.too_many_subscriptions(&manifest));
         if mistakes.is_empty() { Ok(entry) } else { Err(mistakes.into()) }
     }
 
     /// The running manifest, with another section for one service.
-    pub(super) fn manifest_with(&self, name: &str, entry: ServiceEntry) -> Manifest {
+    pub(super) fn manifest_with(&self, name: &str, entry: ServiceSection) -> Manifest {
         let mut manifest = (*self.manifest()).clone();
         manifest.services.insert(name.to_owned(), entry);
         manifest
@@ -261,11 +264,11 @@ impl Application {
         self.switching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each lane has an instance, for which there is room or not since the start.
-    fn too_many_edges(&self, manifest: &Manifest) -> Option<String> {
-        let (now, most) = (manifest.edges().len(), self.lanes_max);
+    /// Each subscription worker has an instance, for which there is room or not since the start.
+    fn too_many_subscriptions(&self, manifest: &Manifest) -> Option<String> {
+        let (now, most) = (manifest.subscriptions().len(), self.subscription_workers_max);
         (now > most).then(|| {
-            format!("there would be {now} edges between services, and the host has room for {most}; start it anew to have more")
+            format!("there would be {now} subscriptions between services, and the host has room for {most}; restart it to have more")
         })
     }
 
@@ -277,7 +280,7 @@ impl Application {
     }
 
     /// What of a service's section can't change while it serves.
-    fn restart_needed_for(&self, name: &str, before: &ServiceEntry, now: &ServiceEntry) -> Vec<String> {
+    fn restart_needed_for(&self, name: &str, before: &ServiceSection, now: &ServiceSection) -> Vec<String> {
         let (old, new) = (&before.spec.limits, &now.spec.limits);
         let workers = |limits: &bulkhead_runtime::Limits| {
             (limits.read_workers, limits.write_workers, limits.compute_workers)
@@ -289,51 +292,58 @@ impl Application {
             ("limits: the number of workers", workers(old) != workers(new)),
         ] {
             if changed {
-                wrong.push(format!(
-                    "service.{name}: {what} has changed; start the host anew to have that hold"
-                ));
+                wrong.push(format!("service.{name}: {what} has changed; restart the host to apply it"));
             }
         }
         if new.memory > self.engine.memory() {
             wrong.push(format!(
-                "service.{name}.limits.memory is more than any service had when the host started ({} MiB); start it anew to have that hold",
+                "service.{name}.limits.memory is more than any service had when the host started ({} MiB); restart the host to apply it",
                 self.engine.memory() >> 20
             ));
         }
         wrong
     }
 
-    /// Ends the lanes that another manifest has lead otherwise: a handler must not get what only the one of before, or only the next, takes.
-    /// To be followed by [`EdgeChange::end`], whatever happens between; not by who holds a gate, for lanes may wait at it.
-    pub(super) fn begin_to_change_edges(&self, manifest: Manifest) -> EdgeChange<'_> {
-        let before = self.edges();
-        let edges: Edges = manifest
-            .edges()
+    /// Ends the subscription workers that another manifest has lead otherwise: a handler must not get what only the one of before, or only
+    /// the next, takes. To be followed by [`SubscriptionChange::end`], whatever happens between; not by who holds a gate, for subscription
+    /// workers may wait at it.
+    pub(super) fn begin_to_change_subscriptions(&self, manifest: Manifest) -> SubscriptionChange<'_> {
+        let before = self.subscriptions();
+        let subscriptions: Subscriptions = manifest
+            .subscriptions()
             .into_iter()
             .map(|spec| {
-                let same_two = |edge: &&Arc<Edge>| {
-                    edge.spec.producer == spec.producer && edge.spec.consumer == spec.consumer
+                let same_two = |subscription: &&Arc<Subscription>| {
+                    subscription.spec.producer == spec.producer && subscription.spec.consumer == spec.consumer
                 };
                 match before.iter().find(same_two) {
-                    Some(edge) if edge.spec == spec => Arc::clone(edge),
-                    Some(edge) => Arc::new(edge.changed_to(spec)),
-                    None => Arc::new(Edge::new(spec)),
+                    Some(subscription) if subscription.spec == spec => Arc::clone(subscription),
+                    Some(subscription) => Arc::new(subscription.changed_to(spec)),
+                    None => Arc::new(Subscription::new(spec)),
                 }
             })
             .collect();
-        let is_in = |edge: &Arc<Edge>, all: &Edges| all.iter().any(|other| Arc::ptr_eq(edge, other));
-        let gone = before.iter().filter(|edge| !is_in(edge, &edges));
-        let come = edges.iter().filter(|edge| !is_in(edge, &before));
-        let consumers: BTreeSet<String> = gone.chain(come).map(|edge| edge.spec.consumer.clone()).collect();
-        EdgeChange {
+        let is_in = |subscription: &Arc<Subscription>, all: &Subscriptions| {
+            all.iter().any(|other| Arc::ptr_eq(subscription, other))
+        };
+        let gone = before.iter().filter(|subscription| !is_in(subscription, &subscriptions));
+        let come = subscriptions.iter().filter(|subscription| !is_in(subscription, &before));
+        let consumers: BTreeSet<String> =
+            gone.chain(come).map(|subscription| subscription.spec.consumer.clone()).collect();
+        SubscriptionChange {
             manifest: Arc::new(manifest),
-            edges: Arc::new(edges),
-            stopped: self.stop_lanes(consumers),
+            subscriptions: Arc::new(subscriptions),
+            stopped: self.stop_subscription_workers(consumers),
         }
     }
 
     /// Has services be other releases, and all that depends on the manifest follow. `held` is given up as soon as they are.
-    pub(super) fn take(&self, releases: Vec<(Consumer, Release)>, change: &EdgeChange<'_>, held: Vec<Held>) {
+    pub(super) fn take(
+        &self,
+        releases: Vec<(Consumer, Release)>,
+        change: &SubscriptionChange<'_>,
+        held: Vec<Held>,
+    ) {
         let running = self.manifest();
         let before = (self.described(), routes_of(&running), &running.version);
         for (consumer, release) in releases {
@@ -344,8 +354,8 @@ impl Application {
             consumer.switch(release);
         }
         drop(held);
-        self.edges.set(Arc::clone(&change.edges));
-        self.routes.set(Arc::new(Routes::new(&self.surroundings.directory, &self.logs)));
+        self.subscriptions.set(Arc::clone(&change.subscriptions));
+        self.routes.set(Arc::new(Routes::new(&self.host_context.directory, &self.logs)));
         // To make the documents and pages takes longer than all else.
         let now = (self.described(), routes_of(&change.manifest), &change.manifest.version);
         if before != now {
@@ -355,18 +365,18 @@ impl Application {
     }
 }
 
-/// A manifest that is about to hold, with its edges.
-pub(super) struct EdgeChange<'a> {
+/// A manifest that is about to hold, with its subscriptions.
+pub(super) struct SubscriptionChange<'a> {
     manifest: Arc<Manifest>,
     /// All of them, those that stay as they are included.
-    edges: Arc<Edges>,
+    subscriptions: Arc<Subscriptions>,
     /// The services to which others lead than before.
     stopped: Stopped<'a>,
 }
 
-impl EdgeChange<'_> {
-    /// Starts the lanes again that were ended, as the edges are now.
-    pub(super) fn end(self) -> Result<(), DispatchError> {
+impl SubscriptionChange<'_> {
+    /// Starts the subscription workers again that were ended, as the subscriptions are now.
+    pub(super) fn end(self) -> Result<(), SchedulerError> {
         self.stopped.start_again()
     }
 }
@@ -374,13 +384,13 @@ impl EdgeChange<'_> {
 /// A service that the running manifest has, and another one.
 struct Standing<'m> {
     name: &'m str,
-    before: &'m ServiceEntry,
-    entry: &'m ServiceEntry,
+    before: &'m ServiceSection,
+    entry: &'m ServiceSection,
     consumer: &'m Consumer,
 }
 
 /// Whether a service is to be another release.
-fn has_changed(release: &Release, before: &ServiceEntry, now: &ServiceEntry) -> bool {
+fn has_changed(release: &Release, before: &ServiceSection, now: &ServiceSection) -> bool {
     *release.spec != now.spec || before.replicas != now.replicas
 }
 
@@ -407,14 +417,14 @@ fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
         ("application.auth", before.auth != now.auth),
     ] {
         if changed {
-            wrong.push(format!("{what} has changed; start the host anew to have that hold"));
+            wrong.push(format!("{what} has changed; restart the host to apply it"));
         }
     }
     for name in now.services.keys().filter(|name| !before.services.contains_key(*name)) {
-        wrong.push(format!("service.{name} is new; start the host anew to have it serve"));
+        wrong.push(format!("service.{name} is new; restart the host to serve it"));
     }
     for name in before.services.keys().filter(|name| !now.services.contains_key(*name)) {
-        wrong.push(format!("service.{name} is gone; start the host anew to have it end"));
+        wrong.push(format!("service.{name} is gone; restart the host to end it"));
     }
     wrong
 }

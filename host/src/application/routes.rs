@@ -27,7 +27,11 @@ impl Routes {
             let log = logs.get(name).map(|(database, _)| Arc::from(database.log()));
             let target = Target { service: Arc::from(name.as_str()), log, queues: queues.clone() };
             routes.extend(
-                queues.front().routes.iter().map(|route| (Arc::from(route.as_str()), target.clone())),
+                queues
+                    .admission_limits()
+                    .routes
+                    .iter()
+                    .map(|route| (Arc::from(route.as_str()), target.clone())),
             );
         }
         routes.sort_by_key(|(route, _): &(Arc<str>, Target)| Reverse(route_rank(route)));

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bulkhead_runtime::{
-    Bell, Component, ComponentCache, Deferred, Description, Edge, Release, Service, ServiceDatabase,
-    Surroundings,
+    CommitNotifier, Component, ComponentCache, Deferred, Description, HostContext, Release, Service,
+    ServiceDatabase, Subscription,
 };
 use bulkhead_store::{Checkpointer, DataFolder, Database, LogReader, StoreError, Upgrade};
 use bulkhead_types::Current;
@@ -17,13 +17,13 @@ use super::deploy::remove_leftover;
 use super::load::{Loaded, SPARE_INSTANCES, load_all, load_good};
 use super::routes::Routes;
 use super::versions::{self, Chosen, HISTORY, VersionFiles};
-use super::{Application, Fault, Logs, Progress, StartError, Station, after_commit, at, databases};
+use super::{Application, Fault, Logs, Progress, ServiceEntry, StartError, after_commit, at, databases};
 use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
-use crate::manifest::{Manifest, ServiceEntry};
+use crate::manifest::{Manifest, ServiceSection};
 
 impl Application {
-    /// Loads and checks every component, brings every database to its schema, and starts the workers and the lanes.
+    /// Loads and checks every component, brings every database to its schema, and starts the workers and the subscription workers.
     ///
     /// # Errors
     ///
@@ -35,15 +35,15 @@ impl Application {
         let all = databases::open(manifest, &files)?;
         let versions = VersionFiles::new(folder.path());
         manifest.services.keys().for_each(|name| remove_leftover(&versions.of(name)));
-        let (ledgers, mut chosen) = choose(manifest, &versions, &all)?;
-        let bytes = |name: &str, _: &ServiceEntry| {
+        let (version_tables, mut chosen) = choose(manifest, &versions, &all)?;
+        let bytes = |name: &str, _: &ServiceSection| {
             let chosen = chosen.get(name).map(|chosen| chosen.bytes.as_slice());
             Ok(chosen.unwrap_or_default().to_vec())
         };
-        let Loaded { engine, mut queues, surroundings, components: loaded } = load_all(manifest, &bytes)?;
+        let Loaded { engine, mut queues, host_context, components: loaded } = load_all(manifest, &bytes)?;
         let described = described(&loaded);
-        let edges: Vec<Arc<Edge>> =
-            manifest.edges().into_iter().map(|spec| Arc::new(Edge::new(spec))).collect();
+        let subscriptions: Vec<Arc<Subscription>> =
+            manifest.subscriptions().into_iter().map(|spec| Arc::new(Subscription::new(spec))).collect();
 
         let mut wrong = Vec::new();
         let (mut opened, mut logs, mut checkpointers) = (BTreeMap::new(), Logs::new(), Vec::new());
@@ -67,7 +67,9 @@ impl Application {
             }
             let Some(database) = all.get(name) else {
                 // A service without a database has no schema; its version is recorded all the same.
-                let recorded = ledgers.get(name).map(|ledger| databases::record(ledger, activation.as_ref()));
+                let recorded = version_tables
+                    .get(name)
+                    .map(|version_table| databases::record(version_table, activation.as_ref()));
                 if let Some(Err(error)) = recorded {
                     wrong.extend(at(manifest, entry, vec![error.to_string()]));
                 }
@@ -76,17 +78,18 @@ impl Application {
             let owners = (manifest, &all);
             let prepared = databases::prepare(database, entry, component, activation.as_ref(), owners);
             let opening = prepared.and_then(|()| {
-                let revoked = revocations_of(manifest, entry, database, &surroundings)?;
+                let revoked = revocations_of(manifest, entry, database, &host_context)?;
                 revocations = revocations.take().or_else(|| revoked.clone());
-                let (bell, deferred) = (Arc::new(Bell::default()), Arc::new(Deferred::default()));
-                bell.ring(
+                let (notifier, deferred) =
+                    (Arc::new(CommitNotifier::default()), Arc::new(Deferred::default()));
+                notifier.notify(
                     LogReader::open(database)?
                         .head()
                         .map_err(|source| StoreError::Log { path: database.path().to_owned(), source })?,
                 );
-                logs.insert(name.clone(), (Arc::clone(database), Arc::clone(&bell)));
+                logs.insert(name.clone(), (Arc::clone(database), Arc::clone(&notifier)));
                 checkpointers.push((name.clone(), Checkpointer::open(database)?));
-                let after = after_commit(bell, Arc::clone(&deferred), revoked);
+                let after = after_commit(notifier, Arc::clone(&deferred), revoked);
                 Ok((Arc::new(ServiceDatabase::open(Arc::clone(database), after)?), deferred))
             });
             match opening {
@@ -101,19 +104,24 @@ impl Application {
             return Err(StartError(wrong));
         }
 
-        let (mut services, mut stations, mut consumers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut services, mut service_entries, mut consumers) =
+            (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for (entry, component) in loaded {
             let name = &entry.spec.name;
             let Some((senders, ends)) = queues.remove(name) else { continue };
             let (database, deferred) = opened.remove(name).unzip();
             let (component, spec) = (Arc::new(component), Arc::new(entry.spec.clone()));
             let release = Release { component, spec, database, probation: None };
-            let service = Service::start(&engine, release, &surroundings, &senders, ends)
+            let service = Service::start(&engine, release, &host_context, &senders, ends)
                 .map_err(|error| failed(&format!("start a thread: {error}")))?;
             consumers.insert(name.clone(), service.consumer());
             if let Some(deferred) = deferred {
-                let station = Station { consumer: service.consumer(), deferred, lanes: Mutex::default() };
-                stations.insert(name.clone(), station);
+                let service_entry = ServiceEntry {
+                    consumer: service.consumer(),
+                    deferred,
+                    subscription_workers: Mutex::default(),
+                };
+                service_entries.insert(name.clone(), service_entry);
             }
             services.push(service);
         }
@@ -124,19 +132,19 @@ impl Application {
         let identity = manifest
             .auth
             .as_ref()
-            .map(|auth| Arc::new(Identity::new(Arc::clone(&surroundings), auth, revocations)));
-        let routes = Routes::new(&surroundings.directory, &logs);
+            .map(|auth| Arc::new(Identity::new(Arc::clone(&host_context), auth, revocations)));
+        let routes = Routes::new(&host_context.directory, &logs);
         let this = Self {
             manifest: Current::new(manifest.clone()),
             engine,
             cache,
             versions,
-            surroundings,
+            host_context,
             logs,
-            edges: Arc::new(Current::new(edges)),
+            subscriptions: Arc::new(Current::new(subscriptions)),
             consumers,
-            stations,
-            ledgers,
+            service_entries,
+            version_tables,
             token_check: identity.as_ref().map(TokenCheck::new),
             identity: Mutex::new(identity),
             interface: Arc::new(Current::new(Interface::new(manifest, &described))),
@@ -144,7 +152,7 @@ impl Application {
             connections: Arc::default(),
             http_figures: Arc::default(),
             running: Mutex::new(Some((services, checkpoints))),
-            lanes_max: manifest.edges().len() + SPARE_INSTANCES / 2,
+            subscription_workers_max: manifest.subscriptions().len() + SPARE_INSTANCES / 2,
             maintained: Mutex::default(),
             switching: Mutex::default(),
             stopping: Arc::default(),
@@ -152,33 +160,33 @@ impl Application {
             probations: Mutex::default(),
             _folder: folder,
         };
-        for (name, station) in &this.stations {
-            this.start_lanes(name, station).map_err(|error| failed(&error))?;
+        for (name, service_entry) in &this.service_entries {
+            this.start_subscription_workers(name, service_entry).map_err(|error| failed(&error))?;
         }
         Ok(this)
     }
 }
 
 /// The databases that say which version is active, of services that have none of their own, by service.
-type Ledgers = BTreeMap<String, Arc<Database>>;
+type VersionTables = BTreeMap<String, Arc<Database>>;
 
-/// Which component each service is to run, and the ledgers that say so.
+/// Which component each service is to run, and the version tables that say so.
 fn choose(
     manifest: &Manifest,
     versions: &VersionFiles,
     all: &BTreeMap<String, Arc<Database>>,
-) -> Result<(Ledgers, BTreeMap<String, Chosen>), StartError> {
-    let (mut ledgers, mut chosen, mut wrong) = (Ledgers::new(), BTreeMap::new(), Vec::new());
+) -> Result<(VersionTables, BTreeMap<String, Chosen>), StartError> {
+    let (mut version_tables, mut chosen, mut wrong) = (VersionTables::new(), BTreeMap::new(), Vec::new());
     for (name, entry) in &manifest.services {
-        let ledger = match all.get(name) {
+        let version_table = match all.get(name) {
             Some(database) => Ok(Arc::clone(database)),
-            None => versions::ledger(versions, name),
+            None => versions::version_table(versions, name),
         };
-        let active = ledger.and_then(|ledger| {
+        let active = version_table.and_then(|version_table| {
             // Read once, for what runs and for what is kept.
-            let activations = ledger.activations(HISTORY).map_err(|error| error.to_string());
+            let activations = version_table.activations(HISTORY).map_err(|error| error.to_string());
             if !all.contains_key(name) {
-                ledgers.insert(name.clone(), ledger);
+                version_tables.insert(name.clone(), version_table);
             }
             activations.map(|activations| {
                 versions.prune(name, &activations);
@@ -190,20 +198,20 @@ fn choose(
             Err(errors) => wrong.extend(at(manifest, entry, errors)),
         }
     }
-    if wrong.is_empty() { Ok((ledgers, chosen)) } else { Err(StartError(wrong)) }
+    if wrong.is_empty() { Ok((version_tables, chosen)) } else { Err(StartError(wrong)) }
 }
 
 /// The revocations, if this is the service whose events end tokens.
 fn revocations_of(
     manifest: &Manifest,
-    entry: &ServiceEntry,
+    entry: &ServiceSection,
     database: &Arc<Database>,
-    surroundings: &Arc<Surroundings>,
+    host_context: &Arc<HostContext>,
 ) -> Result<Option<Arc<Revocations>>, StoreError> {
     let revoked_by = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
     revoked_by
         .filter(|kind| entry.spec.grants.publishes.contains(*kind))
-        .map(|kind| Revocations::open(database, kind, Arc::clone(surroundings)))
+        .map(|kind| Revocations::open(database, kind, Arc::clone(host_context)))
         .transpose()
 }
 
@@ -215,19 +223,19 @@ fn revocations_of(
 /// As for [`Application::start`], where the components are wrong.
 pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, StartError> {
     let read =
-        |name: &str, entry: &ServiceEntry| versions::read_source(name, entry).map_err(|error| vec![error]);
+        |name: &str, entry: &ServiceSection| versions::read_source(name, entry).map_err(|error| vec![error]);
     Ok(described(&load_all(manifest, &read)?.components))
 }
 
-/// What is wrong with the components at the manifest's sources, and with the schemas of the databases that are there for them, each with what
-/// to do, by service. Nothing runs, databases are only looked at, and no folder is made.
+/// What is wrong with the components at the manifest's sources, and with the schemas of the databases that are there for them, each with
+/// what to do, by service. Nothing runs, databases are only looked at, and no folder is made.
 ///
 /// # Errors
 ///
 /// When the machine does not have what they run in.
 pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, StartError> {
     let read =
-        |name: &str, entry: &ServiceEntry| versions::read_source(name, entry).map_err(|error| vec![error]);
+        |name: &str, entry: &ServiceSection| versions::read_source(name, entry).map_err(|error| vec![error]);
     let cache = ComponentCache::existing(&databases::cache(&manifest.data));
     let (loaded, faults) = load_good(manifest, &cache, &read)?;
     let mut by_service = BTreeMap::<String, Vec<Fault>>::new();
@@ -244,7 +252,7 @@ pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, Start
 
 /// Why a start could not bring the database of a service to the schema of its component: the database is of a later version, say, or of
 /// another service. One that can't be looked at is told of elsewhere.
-fn unfit_schema(manifest: &Manifest, entry: &ServiceEntry, component: &Component) -> Option<Fault> {
+fn unfit_schema(manifest: &Manifest, entry: &ServiceSection, component: &Component) -> Option<Fault> {
     let path = databases::database_file(manifest, entry).filter(|path| path.exists())?;
     let database = Database::look(&path).ok()??;
     let active = database.activations(1).ok()?.into_iter().next();
@@ -258,7 +266,7 @@ fn unfit_schema(manifest: &Manifest, entry: &ServiceEntry, component: &Component
     Some(Fault::at(entry.lines.of("database"), error.to_string()))
 }
 
-fn described(components: &[(&ServiceEntry, Component)]) -> BTreeMap<String, Description> {
+fn described(components: &[(&ServiceSection, Component)]) -> BTreeMap<String, Description> {
     let described = components
         .iter()
         .filter_map(|(entry, component)| Some((entry.spec.name.clone(), component.description.clone()?)));

@@ -13,7 +13,7 @@ use bulkhead_store::{Activation, Database, How};
 use bulkhead_types::{Clock as _, SystemClock, limits, rfc3339};
 
 use super::files::{self, UNFINISHED};
-use crate::manifest::{ServiceEntry, Source};
+use crate::manifest::{ServiceSection, Source};
 
 /// Activations that are looked through for what was there before.
 pub(super) const HISTORY: u32 = 10_000;
@@ -109,7 +109,7 @@ impl VersionFiles {
     pub(super) fn choose(
         &self,
         name: &str,
-        entry: &ServiceEntry,
+        entry: &ServiceSection,
         active: Option<Activation>,
     ) -> Result<Chosen, Vec<String>> {
         let source = read_source(name, entry);
@@ -134,7 +134,7 @@ impl VersionFiles {
             .and_then(|version| self.read(name, &version));
         let bytes = kept.map_err(|error| {
             vec![format!(
-                "the version that was deployed at {} can't be started: {error}; put the file back, or build its source anew to run that",
+                "the version that was deployed at {} can't be started: {error}; put the file back, or build its source again to run that",
                 active.at
             )]
         })?;
@@ -154,7 +154,7 @@ fn started(version: &Version) -> Activation {
 }
 
 /// The component at the manifest's source.
-pub(super) fn read_source(name: &str, entry: &ServiceEntry) -> Result<Vec<u8>, String> {
+pub(super) fn read_source(name: &str, entry: &ServiceSection) -> Result<Vec<u8>, String> {
     let path = entry.source.component(name);
     fs::read(&path).map_err(|error| {
         let remedy = match &entry.source {
@@ -176,7 +176,7 @@ fn remove(path: &Path) {
 
 /// The database that says which version is active, of a service that has none of its own: it has the host's tables alone, and the service
 /// can't reach it.
-pub(super) fn ledger(files: &VersionFiles, service: &str) -> Result<std::sync::Arc<Database>, String> {
+pub(super) fn version_table(files: &VersionFiles, service: &str) -> Result<std::sync::Arc<Database>, String> {
     let folder =
         files.make(service).map_err(|error| format!("make {}: {error}", files.of(service).display()))?;
     let settings =

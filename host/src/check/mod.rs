@@ -1,11 +1,11 @@
 //! The consistency check: are the copies right, do references lead somewhere, are the logs as they were written?
 //!
 //! - A *replica* is compared with its owner's entity at a common position: the owner is read in one snapshot, which has a place in its
-//!   log; the lane is held at that very place while the replica is read.
+//!   log; the subscription worker is held at that very place while the replica is read.
 //! - A *reference* (a column `NAME_id_ref`) must lead to an entity NAME of its owner, or to one that its owner said is gone. The column
 //!   is read first: what it had then, the owner had before.
 //! - An *event* must have the digest that it was published with, and no sequence may be missing.
-//! - An *edge* must not stand still.
+//! - An *subscription* must not stand still.
 
 mod references;
 mod replicas;
@@ -21,7 +21,7 @@ use crate::application::{Application, Maintenance};
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// `replica`, `reference`, `event`, `edge` or `failed`.
+    /// `replica`, `reference`, `event`, `subscription` or `failed`.
     pub kind: &'static str,
     /// The service in whose database it is.
     pub service: String,
@@ -72,8 +72,13 @@ pub struct LastCheck(Mutex<Option<BTreeMap<&'static str, u64>>>);
 
 impl LastCheck {
     pub(crate) fn note(&self, report: &Report) {
-        let mut counts =
-            BTreeMap::from([("replica", 0), ("reference", 0), ("event", 0), ("edge", 0), ("failed", 0)]);
+        let mut counts = BTreeMap::from([
+            ("replica", 0),
+            ("reference", 0),
+            ("event", 0),
+            ("subscription", 0),
+            ("failed", 0),
+        ]);
         for finding in report.findings.iter().filter(|finding| !finding.repaired) {
             *counts.entry(finding.kind).or_insert(0) += 1;
         }
@@ -86,17 +91,23 @@ impl LastCheck {
 }
 
 /// Checks the whole application. With `repair`, rows of replicas that differ become what their owner has. Nothing stops meanwhile but a
-/// lane whose replica is being compared; so there is one check at a time.
+/// subscription worker whose replica is being compared; so there is one check at a time.
 #[must_use]
 pub fn run(application: &Application, _only: &Maintenance<'_>, repair: bool) -> Report {
     let mut report = Report::default();
-    for edge in application.edges().iter() {
-        if let Some(why) = edge.stopped() {
-            let place = format!("edge from {}", edge.spec.producer);
-            report.add("edge", &edge.spec.consumer, place, edge.spec.producer.clone(), why);
+    for subscription in application.subscriptions().iter() {
+        if let Some(why) = subscription.stopped() {
+            let place = format!("subscription from {}", subscription.spec.producer);
+            report.add(
+                "subscription",
+                &subscription.spec.consumer,
+                place,
+                subscription.spec.producer.clone(),
+                why,
+            );
             continue;
         }
-        replicas::check(application, edge, repair, &mut report);
+        replicas::check(application, subscription, repair, &mut report);
     }
     references::check(application, &mut report);
     events(application, &mut report);
@@ -104,8 +115,8 @@ pub fn run(application: &Application, _only: &Maintenance<'_>, repair: bool) -> 
 }
 
 fn events(application: &Application, report: &mut Report) {
-    for (name, station) in application.stations() {
-        let Some(database) = station.consumer.database().map(|database| Arc::clone(&database.database))
+    for (name, service_entry) in application.service_entries() {
+        let Some(database) = service_entry.consumer.database().map(|database| Arc::clone(&database.database))
         else {
             continue;
         };

@@ -11,8 +11,8 @@ use crate::application::Application;
 type Referred = (Reference, Vec<(Value, i64)>);
 
 pub(super) fn check(application: &Application, report: &mut Report) {
-    for (name, station) in application.stations() {
-        let Some(database) = station.consumer.database() else { continue };
+    for (name, service_entry) in application.service_entries() {
+        let Some(database) = service_entry.consumer.database() else { continue };
         match referred(&database.database) {
             Ok(columns) => {
                 for (reference, values) in columns {

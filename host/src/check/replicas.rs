@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulkhead_runtime::{Consumer, Edge};
+use bulkhead_runtime::{Consumer, Subscription};
 use bulkhead_store::{Inspector, ReplicaColumn, ReplicaSpec, Value};
 
 use super::{Finding, Report};
 use crate::application::Application;
 
-/// How long a lane may take to the place that the owner was read at.
+/// How long a subscription worker may take to the place that the owner was read at.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(2);
@@ -18,18 +18,23 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Rows by their key.
 type Rows = BTreeMap<String, Vec<Value>>;
 
-/// Compares the replicas that are kept by an edge.
-pub(super) fn check(application: &Application, edge: &Arc<Edge>, repair: bool, report: &mut Report) {
-    if edge.spec.replicas.is_empty() {
+/// Compares the replicas that are kept by a subscription.
+pub(super) fn check(
+    application: &Application,
+    subscription: &Arc<Subscription>,
+    repair: bool,
+    report: &mut Report,
+) {
+    if subscription.spec.replicas.is_empty() {
         return;
     }
-    let consumer = edge.spec.consumer.as_str();
-    let Some(station) = application.stations().get(consumer) else { return };
-    for replica in &edge.spec.replicas {
+    let consumer = subscription.spec.consumer.as_str();
+    let Some(service_entry) = application.service_entries().get(consumer) else { return };
+    for replica in &subscription.spec.replicas {
         let place = format!("replica {}", replica.name);
         let compared = {
-            let _held = Held(edge);
-            compare(application, edge, &station.consumer, replica, repair, report)
+            let _held = Held(subscription);
+            compare(application, subscription, &service_entry.consumer, replica, repair, report)
         };
         if let Err(error) = compared {
             report.failed(consumer, place, &error);
@@ -37,8 +42,8 @@ pub(super) fn check(application: &Application, edge: &Arc<Edge>, repair: bool, r
     }
 }
 
-/// Lets the lane go on when it is dropped, however the comparison ended.
-struct Held<'e>(&'e Edge);
+/// Lets the subscription worker go on when it is dropped, however the comparison ended.
+struct Held<'e>(&'e Subscription);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
@@ -48,7 +53,7 @@ impl Drop for Held<'_> {
 
 fn compare(
     application: &Application,
-    edge: &Edge,
+    subscription: &Subscription,
     consumer: &Consumer,
     replica: &ReplicaSpec,
     repair: bool,
@@ -66,20 +71,23 @@ fn compare(
     let (Some((owner, _)), Some(copy)) = (application.logs().get(&replica.owner), consumer.database()) else {
         return Err("there is no database".to_owned());
     };
-    // The lane stands still from here on; and then goes on up to where the owner was read.
-    edge.hold_at(edge.applied());
+    // The subscription worker stands still from here on; and then goes on up to where the owner was read.
+    subscription.hold_at(subscription.applied());
     let snapshot = Inspector::open(owner).map_err(|error| text(&error))?;
     let head = snapshot.head().map_err(|error| text(&error))?;
     let truth = rows(&snapshot, &entity.select, replica)?;
     drop(snapshot);
-    edge.hold_at(head);
+    subscription.hold_at(head);
     let started = std::time::Instant::now();
-    while edge.applied() < head {
-        if let Some(why) = edge.stopped() {
+    while subscription.applied() < head {
+        if let Some(why) = subscription.stopped() {
             return Err(why);
         }
         if started.elapsed() > PATIENCE {
-            return Err(format!("the lane did not come to event {head} within {} s", PATIENCE.as_secs()));
+            return Err(format!(
+                "the subscription worker did not come to event {head} within {} s",
+                PATIENCE.as_secs()
+            ));
         }
         std::thread::sleep(LOOK);
     }
@@ -87,8 +95,8 @@ fn compare(
     let select = format!("SELECT {} FROM \"{}\"", columns.join(", "), replica.name);
     let there = rows(&Inspector::open(&copy.database).map_err(|error| text(&error))?, &select, replica)?;
     report.replica_rows += truth.len().max(there.len()) as u64;
-    // What its owner has told anew since: with that event the owner may have erased the data of those before it, and
-    // then the lane passed over what it was to take. That event makes the row right; until then there is nothing to compare.
+    // What its owner has told again since: with that event the owner may have erased the data of those before it, and
+    // then the subscription worker passed over what it was to take. That event makes the row right; until then there is nothing to compare.
     let now = Inspector::open(owner).map_err(|error| text(&error))?;
     let told = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;
 
@@ -110,19 +118,27 @@ fn compare(
     }
     let is_complete = report.findings.iter().skip(before).all(|finding| finding.repaired);
     if repair && is_complete {
-        settle(edge, consumer, replica, head)?;
+        settle(subscription, consumer, replica, head)?;
     }
     Ok(())
 }
 
 /// Drops the dead letters of a replica that is as its owner has it: of types that neither the service's handler gets nor another replica.
-fn settle(edge: &Edge, consumer: &Consumer, replica: &ReplicaSpec, head: i64) -> Result<(), String> {
+fn settle(
+    subscription: &Subscription,
+    consumer: &Consumer,
+    replica: &ReplicaSpec,
+    head: i64,
+) -> Result<(), String> {
     let is_its_own = |kind: &&str| {
-        let takers = edge.spec.replicas.iter().filter(|other| other.takes(kind)).count();
-        takers == 1 && !edge.spec.types.contains(*kind)
+        let takers = subscription.spec.replicas.iter().filter(|other| other.takes(kind)).count();
+        takers == 1 && !subscription.spec.types.contains(*kind)
     };
     let kinds: Vec<&str> = replica.kinds().into_iter().filter(is_its_own).collect();
-    if consumer.drop_dead_up_to(&edge.spec.producer, &kinds, head).map_err(|error| error.to_string())? {
+    if consumer
+        .drop_dead_up_to(&subscription.spec.producer, &kinds, head)
+        .map_err(|error| error.to_string())?
+    {
         tracing::info!(
             service = consumer.name(),
             replica = replica.name,

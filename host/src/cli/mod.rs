@@ -47,7 +47,7 @@ enum Verb {
     Up {
         #[command(flatten)]
         application: ApplicationArgs,
-        /// Build and deploy a component when its source changes, and read the manifest anew when that does
+        /// Build and deploy a component when its source changes, and reload the manifest when that does
         #[arg(long)]
         watch: bool,
         /// Whether each request has a line of log, and how that looks, in place of the manifest's
@@ -139,7 +139,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Make a service that owns nothing anew from the logs, while it serves
+    /// Rebuild a service that owns nothing from the logs, while it serves
     Replay {
         /// The service
         service: String,

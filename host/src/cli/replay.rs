@@ -17,7 +17,7 @@ pub(super) fn run(host: &HostArgs, service: &str, json: bool) -> anyhow::Result<
         parked => format!("; {parked} could not be taken: see `bulkhead dead-letters list {service}`"),
     };
     print(&format!(
-        "{service} is made anew from {} events in {} ms{parked}\n",
+        "{service} is rebuilt from {} events in {} ms{parked}\n",
         number("events"),
         number("milliseconds")
     ))

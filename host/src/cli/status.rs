@@ -14,7 +14,7 @@ pub(super) fn run(host: &HostArgs, json: bool) -> anyhow::Result<()> {
         [("SERVICE", "name"), ("VERSION", "version"), ("EVENTS", "log_head"), ("ROUTES", "routes")];
     print_table(items(&document, "services"), &services, "there are no services")?;
     print("\n")?;
-    let edges = [
+    let subscriptions = [
         ("FROM", "producer"),
         ("TO", "consumer"),
         ("TAKEN", "applied"),
@@ -23,7 +23,7 @@ pub(super) fn run(host: &HostArgs, json: bool) -> anyhow::Result<()> {
         ("DEAD", "dead"),
         ("STOPPED", "stopped"),
     ];
-    print_table(items(&document, "edges"), &edges, "no service takes events of another")?;
+    print_table(items(&document, "subscriptions"), &subscriptions, "no service takes events of another")?;
     let timers = items(&document, "timers");
     if timers.is_empty() {
         return Ok(());

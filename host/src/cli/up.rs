@@ -75,7 +75,7 @@ pub(super) fn run(
         served
     })?;
     application.stop();
-    // An operator's check or rebuild that still waits for a lane waits in vain.
+    // An operator's check or rebuild that still waits for a subscription worker waits in vain.
     runtime.shutdown_background();
     tracing::info!("stopped");
     Ok(())

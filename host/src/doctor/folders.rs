@@ -51,7 +51,7 @@ pub(super) fn checks(data: &Path) -> (bool, Vec<Check>) {
         && let Err(reason) = ComponentCache::check(&cache)
     {
         let found = format!("{}: compiled components can't be kept in it: {reason}", cache.display());
-        let remedy = format!("rm -r {}: it is made anew, with the mode that it needs", cache.display());
+        let remedy = format!("rm -r {}: the host recreates it, with the mode that it needs", cache.display());
         checks.push(Check::warning("cache", found, remedy));
     }
     (held, checks)

@@ -6,7 +6,7 @@ use bulkhead_store::{Database, Owner, ReplicaSpec, StoreError};
 
 use super::Check;
 use crate::application::{Fault, database_file, select_of};
-use crate::manifest::{Manifest, ServiceEntry};
+use crate::manifest::{Manifest, ServiceSection};
 
 /// Of the databases that are there. What can't be opened, and what is of an earlier host, is not looked at.
 pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {
@@ -33,7 +33,7 @@ pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {
 
 fn of_service(
     manifest: &Manifest,
-    (name, entry): (&str, &ServiceEntry),
+    (name, entry): (&str, &ServiceSection),
     database: &Database,
     find: &bulkhead_store::FindOwner<'_>,
 ) -> Check {

@@ -5,7 +5,7 @@ use bulkhead_store::Database;
 
 use super::Check;
 use crate::application::{Fault, database_file, faults};
-use crate::manifest::{Manifest, ServiceEntry, Source};
+use crate::manifest::{Manifest, ServiceSection, Source};
 
 /// The environment variables that the manifest names. A secret that is not set is none, which a service may be content with.
 pub(super) fn variables(manifest: &Manifest) -> Vec<Check> {
@@ -57,7 +57,7 @@ pub(super) fn components(manifest: &Manifest) -> Vec<Check> {
 }
 
 /// A service whose source is no crate, and no component either.
-fn missing_crate(check: &str, entry: &ServiceEntry) -> Option<Check> {
+fn missing_crate(check: &str, entry: &ServiceSection) -> Option<Check> {
     let Source::Crate(folder) = &entry.source else { return None };
     (!folder.join("Cargo.toml").is_file()).then(|| {
         let remedy = "correct `source` in the manifest: the folder of a crate, or a component's file, which ends with .wasm";
@@ -66,7 +66,7 @@ fn missing_crate(check: &str, entry: &ServiceEntry) -> Option<Check> {
 }
 
 /// A component that nothing is wrong with, but for its age.
-fn good(check: &str, name: &str, entry: &ServiceEntry) -> Check {
+fn good(check: &str, name: &str, entry: &ServiceSection) -> Check {
     let component = entry.source.component(name);
     if let Source::Crate(folder) = &entry.source
         && let Some(why) = freshness(folder, &component).why_not()

@@ -1,28 +1,28 @@
 //! `Bulkhead-After`: a request waits until its service has applied what another service published, up to a position.
 //!
-//! It waits here, on the network side, and holds no worker. A position that no edge leads from to the service is satisfied: the
+//! It waits here, on the network side, and holds no worker. A position that no subscription leads from to the service is satisfied: the
 //! service takes nothing of that log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bulkhead_runtime::{Consumer, Edge, Problem};
+use bulkhead_runtime::{Consumer, Problem, Subscription};
 use bulkhead_store::{LogReader, Parked, ParkedState, StatementError};
 use bulkhead_types::limits::{AFTER_TOKENS_MAX, WAITERS_MAX};
 use bulkhead_types::{Current, Position};
 use http::HeaderMap;
 use tokio::sync::Semaphore;
 
-use crate::application::{Application, Edges, Logs};
+use crate::application::{Application, Logs, Subscriptions};
 
 const HEADER: &str = "bulkhead-after";
 
-/// The edges and logs that positions are of.
+/// The subscriptions and logs that positions are of.
 pub(super) struct Positions {
     logs: Logs,
     consumers: BTreeMap<String, Consumer>,
-    edges: Arc<Current<Edges>>,
+    subscriptions: Arc<Current<Subscriptions>>,
     room: Semaphore,
 }
 
@@ -31,11 +31,11 @@ impl Positions {
         Self {
             logs: application.logs().clone(),
             consumers: application
-                .stations()
+                .service_entries()
                 .iter()
-                .map(|(name, station)| (name.clone(), station.consumer.clone()))
+                .map(|(name, service_entry)| (name.clone(), service_entry.consumer.clone()))
                 .collect(),
-            edges: application.current_edges(),
+            subscriptions: application.current_subscriptions(),
             room: Semaphore::new(WAITERS_MAX),
         }
     }
@@ -53,10 +53,10 @@ impl Positions {
                     token.parse().map_err(|_| invalid(&format!("{token:?} is no position")))?;
                 let known =
                     self.logs.get(&position.service).filter(|(database, _)| database.log() == position.log);
-                let Some((_, bell)) = known else {
+                let Some((_, notifier)) = known else {
                     return Err(invalid(&format!("{token:?} is a position in a log that is not here")));
                 };
-                if i64::try_from(position.sequence).map_or(true, |sequence| sequence > bell.head()) {
+                if i64::try_from(position.sequence).map_or(true, |sequence| sequence > notifier.head()) {
                     return Err(invalid(&format!("{token:?} is ahead of its log")));
                 }
                 positions.push(position);
@@ -73,25 +73,26 @@ impl Positions {
         deadline: Instant,
     ) -> Result<(), Problem> {
         for position in positions {
-            let edges = self.edges.get();
-            let leads =
-                |edge: &&Arc<Edge>| edge.spec.producer == position.service && edge.spec.consumer == service;
-            let Some(edge) = edges.iter().find(leads) else { continue };
+            let subscriptions = self.subscriptions.get();
+            let leads = |subscription: &&Arc<Subscription>| {
+                subscription.spec.producer == position.service && subscription.spec.consumer == service
+            };
+            let Some(subscription) = subscriptions.iter().find(leads) else { continue };
             let sequence = i64::try_from(position.sequence).unwrap_or(i64::MAX);
-            if edge.applied() < sequence {
+            if subscription.applied() < sequence {
                 let Ok(_waiter) = self.room.try_acquire() else {
                     return Err(Problem::unavailable(
                         "as many requests wait for a position as the host takes",
                     ));
                 };
-                let mut applied = edge.watch();
+                let mut applied = subscription.watch();
                 let waiting = applied.wait_for(|applied| *applied >= sequence);
                 match tokio::time::timeout_at(deadline.into(), waiting).await {
                     Ok(Ok(_)) => {}
-                    Ok(Err(_)) | Err(_) => return Err(too_long(edge, position)),
+                    Ok(Err(_)) | Err(_) => return Err(too_long(subscription, position)),
                 }
             }
-            if edge.is_troubled() {
+            if subscription.is_troubled() {
                 self.look_for_parked(service, position, sequence).await?;
             }
         }
@@ -151,10 +152,12 @@ fn invalid(why: &str) -> Problem {
     )
 }
 
-fn too_long(edge: &Edge, position: &Position) -> Problem {
-    let detail = match edge.stopped() {
-        Some(_) => format!("{} takes no events of {} at present", edge.spec.consumer, position.service),
-        None => format!("{} did not apply {} in time", edge.spec.consumer, position.service),
+fn too_long(subscription: &Subscription, position: &Position) -> Problem {
+    let detail = match subscription.stopped() {
+        Some(_) => {
+            format!("{} takes no events of {} at present", subscription.spec.consumer, position.service)
+        }
+        None => format!("{} did not apply {} in time", subscription.spec.consumer, position.service),
     };
     Problem::new(504, "position-timeout", "The position was not reached", detail)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bulkhead_runtime::{Answer, Failure, Header, Job, Problem, Request, Surroundings, is_hosts, supervise};
+use bulkhead_runtime::{Answer, Failure, Header, HostContext, Job, Problem, Request, is_hosts, supervise};
 use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, METHOD_TOLD_BYTES_MAX, PATH_MAX};
 use bulkhead_types::{Current, Position, TraceId, own_words};
 use bytes::Bytes;
@@ -36,7 +36,7 @@ static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 
 /// What every request needs.
 pub(super) struct Ingress {
-    surroundings: Arc<Surroundings>,
+    host_context: Arc<HostContext>,
     routes: Arc<Current<Routes>>,
     /// None where everybody is anonymous.
     tokens: Option<TokenCheck>,
@@ -52,7 +52,7 @@ pub(super) struct Ingress {
 impl Ingress {
     pub(super) fn new(application: &Application) -> Self {
         Self {
-            surroundings: application.surroundings(),
+            host_context: application.host_context(),
             routes: application.routes(),
             tokens: application.token_check(),
             positions: Positions::new(application),
@@ -66,7 +66,7 @@ impl Ingress {
 
     /// Answers one request.
     async fn answered(&self, peer: IpAddr, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
-        let random = self.surroundings.random.as_ref();
+        let random = self.host_context.random.as_ref();
         let trace = given_trace(request.headers()).unwrap_or_else(|| TraceId::new(random));
         let trace_id = trace.to_string();
 
@@ -133,8 +133,8 @@ impl Ingress {
         let (route, target) = routes.find(path).ok_or_else(|| {
             Problem::new(404, "not-found", "Not found", "no service has a route to this path")
         })?;
-        let front = target.queues.front();
-        let described = front.described_route(parts.method.as_str(), path);
+        let admission_limits = target.queues.admission_limits();
+        let described = admission_limits.described_route(parts.method.as_str(), path);
         visit.service = Some(Arc::clone(&target.service));
         visit.route = Some(described.unwrap_or_else(|| Arc::clone(route)));
         let _active = self.figures.begin(&target.service);
@@ -146,9 +146,9 @@ impl Ingress {
         };
         let positions = self.positions.of(&parts.headers)?;
         let idempotency_key = same_key::key_of(&parts.method, &parts.headers)?;
-        let body = body.read(front.body, BODY_DISCARD_MAX).await?;
+        let body = body.read(admission_limits.body, BODY_DISCARD_MAX).await?;
         // From the last byte of the request on.
-        let deadline = Instant::now() + front.request_timeout;
+        let deadline = Instant::now() + admission_limits.request_timeout;
         self.positions.wait(&target.service, &positions, deadline).await?;
         let subject = principal.as_ref().map_or("", |principal| principal.subject.as_str());
         // Held until the job has its answer, which leaves after the commit: so the next with this key finds it, also when this client goes
@@ -182,9 +182,9 @@ impl Ingress {
                 drop(held);
             }),
         };
-        target.queues.submit(&front, job).map_err(|failure| Problem::from(&failure))?;
+        target.queues.submit(&admission_limits, job).map_err(|failure| Problem::from(&failure))?;
         // A job that was taken is answered by its deadline, or when a COMMIT that had begun has ended. One whose reply was dropped
-        // had no effect: its service stopped before it, or started its worker anew.
+        // had no effect: its service stopped before it, or restarted its worker.
         let patience = tokio::time::timeout_at((deadline + ANSWER_GRACE).into(), answered);
         let outcome = match patience.await {
             Ok(answered) => answered.unwrap_or(Err(Failure::Stopping)),
@@ -210,7 +210,7 @@ impl super::server::Answer for Ingress {
     }
 
     fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
-        let random = self.surroundings.random.as_ref();
+        let random = self.host_context.random.as_ref();
         let trace = TraceId::new(random);
         let trace_id = trace.to_string();
         let mut response = problem_response(&unreadable(status)?, &trace_id);

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use bulkhead_runtime::{Job, Problem, Request, Surroundings, Waited};
+use bulkhead_runtime::{HostContext, Job, Problem, Request, Waited};
 use bulkhead_types::TraceId;
 use bulkhead_types::limits::{KEYS_AGE_MAX, KEYS_FETCH_INTERVAL, KEYS_WAIT_MAX};
 use jsonwebtoken::DecodingKey;
@@ -72,7 +72,7 @@ struct Fetched {
 
 /// Where the keys are from.
 pub(super) struct Keys {
-    surroundings: Arc<Surroundings>,
+    host_context: Arc<HostContext>,
     service: String,
     path: String,
     newest: RwLock<Option<Fetched>>,
@@ -81,9 +81,9 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(surroundings: Arc<Surroundings>, service: String, path: String) -> Arc<Self> {
+    pub(super) fn new(host_context: Arc<HostContext>, service: String, path: String) -> Arc<Self> {
         let (newest, last_began) = (RwLock::new(None), Arc::default());
-        Arc::new(Self { surroundings, service, path, newest, last_began })
+        Arc::new(Self { host_context, service, path, newest, last_began })
     }
 
     fn newest(&self) -> Option<Fetched> {
@@ -173,17 +173,17 @@ impl Keys {
 
     /// The document, from the service's own queue.
     async fn ask(&self, now: Instant) -> Result<Vec<u8>, String> {
-        let queues = self.surroundings.directory.get(&self.service).ok_or("there is no such service")?;
-        let front = queues.front();
+        let queues = self.host_context.directory.get(&self.service).ok_or("there is no such service")?;
+        let admission_limits = queues.admission_limits();
         let (answer, answered) = oneshot::channel();
-        let deadline = now + front.request_timeout;
-        let trace_id = TraceId::new(self.surroundings.random.as_ref()).to_string();
+        let deadline = now + admission_limits.request_timeout;
+        let trace_id = TraceId::new(self.host_context.random.as_ref()).to_string();
         let job = Job {
             request: Request {
                 method: "GET".to_owned(),
                 path: self.path.clone(),
                 query: None,
-                route: front.route_of(&self.path).unwrap_or_default().to_owned(),
+                route: admission_limits.route_of(&self.path).unwrap_or_default().to_owned(),
                 headers: Vec::new(),
                 body: Vec::new(),
                 principal: None,
@@ -200,7 +200,7 @@ impl Keys {
                 let _ = answer.send(outcome);
             }),
         };
-        queues.submit(&front, job).map_err(|failure| failure.to_string())?;
+        queues.submit(&admission_limits, job).map_err(|failure| failure.to_string())?;
         let outcome = tokio::time::timeout_at(deadline.into(), answered).await;
         let answer = outcome
             .map_err(|_| "it did not answer in time".to_owned())?

@@ -12,7 +12,7 @@ mod token;
 
 use std::sync::{Arc, Weak};
 
-use bulkhead_runtime::{Principal, Problem, Surroundings};
+use bulkhead_runtime::{HostContext, Principal, Problem};
 use bulkhead_types::limits::TOKENS_CACHED;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -34,7 +34,7 @@ struct Good {
 
 /// The check of tokens.
 pub(crate) struct Identity {
-    surroundings: Arc<Surroundings>,
+    host_context: Arc<HostContext>,
     keys: Arc<Keys>,
     rules: Rules,
     revocations: Option<Arc<Revocations>>,
@@ -44,13 +44,13 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(
-        surroundings: Arc<Surroundings>,
+        host_context: Arc<HostContext>,
         auth: &Auth,
         revocations: Option<Arc<Revocations>>,
     ) -> Self {
-        let keys = Keys::new(Arc::clone(&surroundings), auth.service.clone(), auth.path.clone());
+        let keys = Keys::new(Arc::clone(&host_context), auth.service.clone(), auth.path.clone());
         let rules = Rules::new(&auth.issuer, &auth.audience);
-        Self { surroundings, keys, rules, revocations, good: Cache::new(TOKENS_CACHED) }
+        Self { host_context, keys, rules, revocations, good: Cache::new(TOKENS_CACHED) }
     }
 
     async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
@@ -73,7 +73,7 @@ impl Identity {
     }
 
     async fn claims(&self, token: &str) -> Result<Arc<Claims>, Problem> {
-        let now = self.surroundings.clock.now().as_secs();
+        let now = self.host_context.clock.now().as_secs();
         if let Some(set) = self.keys.known()
             && let Some(good) = self.good.get(token).filter(|good| good.version == set.version)
         {
@@ -98,8 +98,8 @@ impl Identity {
     }
 }
 
-/// The check of tokens as listeners have it, each a copy of the same. It ends with the application, whose it is: then requests are refused. So the
-/// connection to the log of revocations is closed before its writer is, whoever still serves.
+/// The check of tokens as listeners have it, each a copy of the same. It ends with the application, whose it is: then requests are refused.
+/// So the connection to the log of revocations is closed before its writer is, whoever still serves.
 #[derive(Clone)]
 pub(crate) struct TokenCheck(Weak<Identity>);
 

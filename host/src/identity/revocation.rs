@@ -4,18 +4,18 @@
 //! memory is read from the log at the start, and again whenever events have become durable, before any answer that rests on them
 //! leaves. So whoever was answered that a subject is gone finds its tokens refused, after a crash as well.
 //!
-//! Invariant: no token counts while there may be events that the set lacks. The unit of work is durable by then and its answer can't be taken
-//! back, so where the log can't be read it is the tokens that stop counting: `unread` is set under the lock of `log` before the answers
-//! leave, and cleared under that lock by a read that came to the end. Reads are serial, so one that clears it began after every event was
-//! durable for which it was set; and it puts subjects into the set before it clears it. Requests with a token are answered 503 meanwhile,
-//! and have the log read again, every now and then.
+//! Invariant: no token counts while there may be events that the set lacks. The unit of work is durable by then and its answer can't be
+//! taken back, so where the log can't be read it is the tokens that stop counting: `unread` is set under the lock of `log` before the
+//! answers leave, and cleared under that lock by a read that came to the end. Reads are serial, so one that clears it began after every
+//! event was durable for which it was set; and it puts subjects into the set before it clears it. Requests with a token are answered 503
+//! meanwhile, and have the log read again, every now and then.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use bulkhead_runtime::Surroundings;
+use bulkhead_runtime::HostContext;
 use bulkhead_store::{Database, LogReader, StatementError, StoreError};
 use bulkhead_types::from_rfc3339;
 use bulkhead_types::limits::{TOKEN_LEEWAY, TOKEN_LIFETIME_MAX};
@@ -29,7 +29,7 @@ const PRUNE_FROM: usize = 4096;
 pub(crate) struct Revocations {
     /// The type of event.
     kind: String,
-    surroundings: Arc<Surroundings>,
+    host_context: Arc<HostContext>,
     log: Mutex<Log>,
     /// Each with when it may be forgotten, by the clock that nobody sets.
     subjects: RwLock<HashMap<String, Duration>>,
@@ -59,12 +59,12 @@ impl Revocations {
     pub(crate) fn open(
         database: &Database,
         kind: &str,
-        surroundings: Arc<Surroundings>,
+        host_context: Arc<HostContext>,
     ) -> Result<Arc<Self>, StoreError> {
         let log = Log { reader: LogReader::open(database)?, sequence: 0, prune_at: PRUNE_FROM };
         let revocations = Arc::new(Self {
             kind: kind.to_owned(),
-            surroundings,
+            host_context,
             log: Mutex::new(log),
             subjects: RwLock::default(),
             any: AtomicBool::new(false),
@@ -103,7 +103,7 @@ impl Revocations {
         let at_start = log.sequence == 0;
         log.sequence = newest.unwrap_or(log.sequence);
         if !found.is_empty() {
-            let (wall, now) = (self.surroundings.clock.now(), self.surroundings.clock.steady());
+            let (wall, now) = (self.host_context.clock.now(), self.host_context.clock.steady());
             let age =
                 |time: &str| from_rfc3339(time).map_or(Duration::ZERO, |time| wall.saturating_sub(time));
             let forgotten_at = |time: &str| {

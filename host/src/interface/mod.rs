@@ -1,6 +1,6 @@
 //! What an application shows of its interface: OpenAPI documents, the page to read and try them, and the page of problem codes.
 //!
-//! All of it is made at the start, and anew with each version and reload, from the manifest and from what the components say of
+//! All of it is made at the start, and again with each version and reload, from the manifest and from what the components say of
 //! themselves, and is the same for everybody.
 
 mod openapi;

@@ -71,7 +71,7 @@ impl Page {
         let headers = response.headers_mut();
         headers.extend(HeaderValue::try_from(tag).map(|tag| (ETAG, tag)));
         headers.insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
-        // To be kept, and asked for before it is used: an application that is started anew may have another.
+        // To be kept, and asked for before it is used: an application that is restarted may have another.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if is_known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;

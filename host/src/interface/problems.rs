@@ -79,7 +79,7 @@ pub const STANDARD: [StandardProblem; 34] = [
     standard(
         409,
         "not-rebuildable",
-        "On the admin port: the service owns data, which no log has. Only one that the manifest calls `rebuildable` can be made anew.",
+        "On the admin port: the service owns data, which no log has. Only one that the manifest calls `rebuildable` can be rebuilt.",
     ),
     standard(
         409,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Manifest, Mistake};
 
 pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
-    super::edges::check(manifest, mistakes);
+    super::subscriptions::check(manifest, mistakes);
     let mut add = |line, message| mistakes.push(Mistake { line, message });
     let mut routes: BTreeMap<&str, &str> = BTreeMap::new();
     let mut publishers: BTreeMap<&str, &str> = BTreeMap::new();

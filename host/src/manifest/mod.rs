@@ -4,10 +4,10 @@
 
 mod check;
 mod data;
-mod edges;
 mod lines;
 mod read;
 mod section;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +44,7 @@ pub struct Manifest {
     /// The lines of the entries of `[application]`.
     pub lines: Lines,
     /// The services by name.
-    pub services: BTreeMap<String, ServiceEntry>,
+    pub services: BTreeMap<String, ServiceSection>,
     /// What holds in the place of what the file says.
     pub given: Given,
 }
@@ -90,7 +90,7 @@ pub struct Auth {
 
 /// A service.
 #[derive(Debug, Clone)]
-pub struct ServiceEntry {
+pub struct ServiceSection {
     /// The line that its section begins at.
     pub line: usize,
     /// The lines of its entries.
@@ -107,7 +107,7 @@ pub struct ServiceEntry {
     pub entities: BTreeMap<String, Entity>,
     /// The environment variables that its secrets come from.
     pub variables: BTreeSet<String>,
-    /// It owns nothing: all that it has can be made anew from the logs.
+    /// It owns nothing: all that it has can be rebuilt from the logs.
     pub rebuildable: bool,
 }
 

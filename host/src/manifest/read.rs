@@ -11,7 +11,7 @@ use toml::de::DeTable;
 
 use super::data::{read_entities, read_replicas};
 use super::section::{Report, Section};
-use super::{AccessLog, Auth, Given, Lines, Manifest, Mistake, ServiceEntry, Source};
+use super::{AccessLog, Auth, Given, Lines, Manifest, Mistake, ServiceSection, Source};
 
 /// Where the host listens when the manifest does not say.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -193,7 +193,7 @@ fn read_service(
     folder: &Path,
     data: &Path,
     report: &mut Report<'_>,
-) -> Option<ServiceEntry> {
+) -> Option<ServiceSection> {
     let (line, lines) = (report.line(&section.span), section.lines(report));
     let example = format!("source = \"components/{name}\"");
     let source = section.required_string("source", &example, report).map(|(source, _)| {
@@ -252,7 +252,7 @@ fn read_service(
     section.finish(report);
     let spec = ServiceSpec { name, routes, grants, config, secrets, limits, instances };
     let source = source?;
-    Some(ServiceEntry { line, lines, source, database, spec, replicas, entities, variables, rebuildable })
+    Some(ServiceSection { line, lines, source, database, spec, replicas, entities, variables, rebuildable })
 }
 
 fn check_route(route: &str) -> Result<(), String> {

@@ -66,7 +66,7 @@ impl Sources {
 }
 
 /// A lock without the members of Bulkhead's own workspace that nobody can depend on: an application may call its services as they are
-/// called. Bulkhead's crates stay, and so do packages that only those who went need, until cargo writes the file anew.
+/// called. Bulkhead's crates stay, and so do packages that only those who went need, until cargo writes the file again.
 fn without_members(lock: &str) -> String {
     const BEGINS: &str = "[[package]]";
     let mut parts = lock.split(BEGINS);

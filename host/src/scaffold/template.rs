@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Then what is built here need not be built anew there, and is what was tested.
+    /// Then what is built here need not be built again there, and is what was tested.
     #[test]
     fn a_new_application_builds_as_this_workspace_does() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

@@ -1,6 +1,6 @@
 //! Moving the write-ahead log into the database, off the write path, and cutting the log back.
 //!
-//! A background thread moves pages without hindering anybody. But SQLite begins the log anew only at a moment when every page
+//! A background thread moves pages without hindering anybody. But SQLite begins the log again only at a moment when every page
 //! was moved and no reader needs the log: under writes that never pause, or readers that overlap without a gap, that moment
 //! never comes. So beyond a size the next one to open a batch cuts the log: it holds the writer lease, so nothing is written
 //! meanwhile, and new snapshots wait at a gate until the open ones have ended, or a bound has passed.
@@ -136,7 +136,7 @@ impl Checkpointer {
     ///
     /// SQLite's; the next call tries again.
     pub fn tick(&self) -> Result<(), StoreError> {
-        // The file keeps its size when the log begins anew in it, so the size only says that a look is worth it.
+        // The file keeps its size when the log begins again in it, so the size only says that a look is worth it.
         if std::fs::metadata(&self.log_path).map_or(0, |file| file.len()) < self.begin_at {
             return Ok(());
         }
@@ -209,7 +209,7 @@ mod tests {
     fn log_of_its_size_is_cut_by_the_next_batch_and_a_smaller_one_is_not() {
         let World { _folder, database, writer, checkpointer } = world();
         let is_wanted = || database.gate().cut_wanted.load(Ordering::Relaxed);
-        // With a snapshot open the log grows: nothing of it can be moved, so it does not begin anew.
+        // With a snapshot open the log grows: nothing of it can be moved, so it does not begin again.
         let mut reader = Reader::open(&database).unwrap();
         reader.query(soon(), "SELECT count(*) FROM t", &[]).unwrap();
         write(&writer);

@@ -125,8 +125,8 @@ impl Database {
         read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source })
     }
 
-    /// Opens a file that is there to look at it, as [`Self::examine`] does: whoever writes to this database fails. None where the host's tables
-    /// are those of an earlier version.
+    /// Opens a file that is there to look at it, as [`Self::examine`] does: whoever writes to this database fails. None where the host's
+    /// tables are those of an earlier version.
     ///
     /// # Errors
     ///
@@ -212,7 +212,7 @@ impl Database {
         let mut to = Connection::open(path).map_err(failed)?;
         // Nobody waits for it to be durable.
         to.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
-        // One snapshot, or the copy would begin anew whenever somebody writes.
+        // One snapshot, or the copy would begin again whenever somebody writes.
         let mut copy = || {
             from.connection.execute_batch("BEGIN")?;
             from.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -285,8 +285,8 @@ fn open_writable(settings: &Settings, purpose: Purpose) -> Result<Guarded, Store
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         debug_assert_eq!(mode, "wal");
-        // To move a log into a database that goes would have the disk busy for those who wait for it: while the shop's catalogue was copied,
-        // the slowest hundredth of writes took ten times as long.
+        // To move a log into a database that goes would have the disk busy for those who wait for it: while the shop's catalogue was
+        // copied, the slowest hundredth of writes took ten times as long.
         let goes = purpose == Purpose::Rehearsal;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, goes)?;
         // FULL: the log is synced before COMMIT returns. A lower level would let a power cut take back an answer.
@@ -341,7 +341,7 @@ fn configured(
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    // A plan must not hang on the values that are bound: SQLite would prepare a cached statement anew at every run.
+    // A plan must not hang on the values that are bound: SQLite would prepare a cached statement again at every run.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;

@@ -73,8 +73,8 @@ pub enum StatementError {
     #[error("the database was busy until the deadline")]
     Busy,
     /// The unit of work is gone.
-    #[error("the unit of work is lost: {0}")]
-    Lost(String),
+    #[error("the unit of work is aborted: {0}")]
+    Aborted(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),

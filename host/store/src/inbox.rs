@@ -3,7 +3,7 @@
 //! Invariants:
 //!
 //! - A position moves in the unit of work of what was taken, and only from the very event that its mover believes it to be at
-//!   ([`UnitOfWork::move_cursor`]). So whoever works with a position that a lost batch took back, or that another moved, changes
+//!   ([`UnitOfWork::move_cursor`]). So whoever works with a position that an aborted batch took back, or that another moved, changes
 //!   nothing.
 //! - The position passes an event that fails in the same unit of work that parks it: an event is taken, parked, or still ahead.
 //! - Of a subject's parked events only the first is tried; and an event whose subject has one parked is parked behind it. Which is the

@@ -8,7 +8,7 @@
 //! - What a unit of work writes is released into an open batch or rolled back, whole (`writer/unit.rs`); a member of a batch
 //!   is told that it is durable only after COMMIT returned, or after looking (`writer/commit.rs`).
 //! - Nobody is told that a failed COMMIT was undone, or was not, before a later commit has made it final (`settle.rs`).
-//! - A lost batch loses no member: each is run again or told (`writer/recover.rs`).
+//! - An aborted batch loses no member: each is run again or told (`writer/recover.rs`).
 //!
 //! This crate knows neither HTTP nor wasm: a member of a batch is whatever type the caller gives.
 
@@ -56,6 +56,6 @@ pub use timer::Timers;
 pub use value::{Outcome, ResultSet, Value};
 pub use versions::{Activation, How};
 pub use writer::{
-    AfterCommit, Busy, Commit, CommitFault, CommitFaults, Ended, Fate, Happened, Lease, Loss, Recovered,
+    Abort, AfterCommit, Busy, Commit, CommitFault, CommitFaults, Ended, Fate, Happened, Lease, Recovered,
     UnitOfWork, Writer, WriterOptions, recover,
 };

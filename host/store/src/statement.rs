@@ -141,8 +141,8 @@ fn run<T>(
                 let _as_host = guard.pause();
                 // As final as a full database, which it may be all the same: SQLite does not tell the two apart.
                 match without_numbers(connection, sql) {
-                    Some(table) => StatementError::Lost(format!(
-                        "table {table} has given its last number, {}, and AUTOINCREMENT gives none twice: make the table anew by a migration",
+                    Some(table) => StatementError::Aborted(format!(
+                        "table {table} has given its last number, {}, and AUTOINCREMENT gives none twice: recreate the table by a migration",
                         i64::MAX
                     )),
                     None => StatementError::StorageFull,

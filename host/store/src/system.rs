@@ -133,8 +133,9 @@ CREATE TABLE _bulkhead_version (
     at TEXT NOT NULL -- RFC 3339, UTC
 ) STRICT;
 ",
-    // No statement of the host's scans a table that grows (`writer/tests/events/plans.rs`): what one asks for is counted, marked or indexed as it is
-    // written. Triggers keep the count and the mark, so that no statement can forget them, and a lost unit of work takes them back.
+    // No statement of the host's scans a table that grows (`writer/tests/events/plans.rs`): what one asks for is counted, marked or indexed
+    // as it is written. Triggers keep the count and the mark, so that no statement can forget them, and an aborted unit of work takes them
+    // back.
     "
 -- How many timers there are, for their bound.
 ALTER TABLE _bulkhead_meta ADD COLUMN timers INTEGER NOT NULL DEFAULT 0;

@@ -1,4 +1,4 @@
-//! Several services of an application together, with the real edges between them.
+//! Several services of an application together, with the real subscriptions between them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -110,7 +110,7 @@ impl Builder {
     }
 
     #[track_caller]
-    fn entry(&mut self, service: &str) -> &mut bulkhead::manifest::ServiceEntry {
+    fn entry(&mut self, service: &str) -> &mut bulkhead::manifest::ServiceSection {
         let path = self.manifest.path.display().to_string();
         or_fail(self.manifest.services.get_mut(service).ok_or(()), |()| {
             format!("{path} has no service {service}")
@@ -173,8 +173,8 @@ impl Application {
         Service { world: Rc::clone(&self.world), name: name.to_owned() }
     }
 
-    /// Has one event be taken: of the first edge, by the names of its producer and its consumer, that has one. Gives what it was; none where
-    /// all were taken.
+    /// Has one event be taken: of the first subscription, by the names of its producer and its consumer, that has one. Gives what it was;
+    /// none where all were taken.
     #[track_caller]
     pub fn step(&self) -> Option<Step> {
         self.next(false)
@@ -184,26 +184,29 @@ impl Application {
     #[track_caller]
     fn next(&self, more: bool) -> Option<Step> {
         // Not by a closure: a test that fails here is to fail at its own line.
-        for edge in self.world.edges() {
-            if let Some(step) = step(&self.world, edge, more) {
+        for subscription in self.world.subscriptions() {
+            if let Some(step) = step(&self.world, subscription, more) {
                 return Some(step);
             }
         }
         None
     }
 
-    /// Has one event of one edge be taken: to choose in which order events of several producers come.
+    /// Has one event of one subscription be taken: to choose in which order events of several producers come.
     ///
     /// # Panics
     ///
     /// When `consumer` takes nothing of `producer`.
     #[track_caller]
-    pub fn step_edge(&self, producer: &str, consumer: &str) -> Option<Step> {
-        let of = |spec: &bulkhead_runtime::EdgeSpec| spec.producer == producer && spec.consumer == consumer;
-        let edge = self.world.edges().iter().find(|edge| of(&edge.spec));
-        let edge =
-            or_fail(edge.ok_or(()), |()| format!("{consumer} takes nothing of {producer}, or does not run"));
-        step(&self.world, edge, false)
+    pub fn step_subscription(&self, producer: &str, consumer: &str) -> Option<Step> {
+        let of = |spec: &bulkhead_runtime::SubscriptionSpec| {
+            spec.producer == producer && spec.consumer == consumer
+        };
+        let subscription = self.world.subscriptions().iter().find(|subscription| of(&subscription.spec));
+        let subscription = or_fail(subscription.ok_or(()), |()| {
+            format!("{consumer} takes nothing of {producer}, or does not run")
+        });
+        step(&self.world, subscription, false)
     }
 
     /// Has all events be taken, and those that they cause, until there are none; gives them in the order in which they were taken.
@@ -223,8 +226,8 @@ impl Application {
         steps
     }
 
-    /// Moves the clock. It stops at each time at which a timer is due or a parked event is to be tried again, which then is: so what a timer
-    /// sets, it sets at its own time. Events that this causes wait, as any.
+    /// Moves the clock. It stops at each time at which a timer is due or a parked event is to be tried again, which then is: so what a
+    /// timer sets, it sets at its own time. Events that this causes wait, as any.
     #[track_caller]
     pub fn advance(&self, time: Duration) {
         advance(&self.world, time, None);
@@ -259,9 +262,13 @@ pub struct Step {
 }
 
 #[track_caller]
-fn step(world: &Rc<World>, edge: &std::sync::Arc<bulkhead_runtime::Edge>, more: bool) -> Option<Step> {
-    let (producer, consumer) = (edge.spec.producer.clone(), edge.spec.consumer.clone());
-    if !world.has_next(edge) {
+fn step(
+    world: &Rc<World>,
+    subscription: &std::sync::Arc<bulkhead_runtime::Subscription>,
+    more: bool,
+) -> Option<Step> {
+    let (producer, consumer) = (subscription.spec.producer.clone(), subscription.spec.consumer.clone());
+    if !world.has_next(subscription) {
         return None;
     }
     world.tick();
@@ -269,7 +276,7 @@ fn step(world: &Rc<World>, edge: &std::sync::Arc<bulkhead_runtime::Edge>, more: 
     if !more {
         world.recorder.clear();
     }
-    let event = match world.observe_more(what, None, || world.step(edge, false)) {
+    let event = match world.observe_more(what, None, || world.step(subscription, false)) {
         Ok(event) => event?,
         Err(why) => world.fail(&why),
     };

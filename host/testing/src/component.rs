@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bulkhead::application::CompiledFile;
-use bulkhead::manifest::{Manifest, ServiceEntry, Source, components_folder};
+use bulkhead::manifest::{Manifest, ServiceSection, Source, components_folder};
 use bulkhead_build::{BuildRequest, build_if_stale, folder_of};
 use bulkhead_runtime::{ComponentCache, Engine};
 use bulkhead_types::limits::MEMORY_MAX;
 
 use crate::fail::or_fail;
 
-/// Instances at a time in one process, of all tests that run in it: each has one for each service, each edge and each service's timers.
+/// Instances at a time in one process, of all tests that run in it: each has one for each service, each subscription and each service's
+/// timers.
 const INSTANCES: u32 = 2048;
 /// Names the manifest, in the place of the one above the test's crate.
 const MANIFEST_VARIABLE: &str = "BULKHEAD_MANIFEST";
@@ -57,15 +58,15 @@ pub(crate) fn read(path: &Path) -> Manifest {
     or_fail(Manifest::read(path), |error| error.to_string())
 }
 
-/// The compiled component of a service, built before if need be. What went wrong once is not tried again in this process: each test would wait
-/// for the same mistake.
-pub(crate) fn compiled(name: &str, entry: &ServiceEntry, manifest: &Path) -> Result<Arc<Compiled>, String> {
+/// The compiled component of a service, built before if need be. What went wrong once is not tried again in this process: each test would
+/// wait for the same mistake.
+pub(crate) fn compiled(name: &str, entry: &ServiceSection, manifest: &Path) -> Result<Arc<Compiled>, String> {
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let made = compiled.entry(entry.source.component(name)).or_insert_with(|| make(name, entry, manifest));
     made.clone()
 }
 
-fn make(name: &str, entry: &ServiceEntry, manifest: &Path) -> Result<Arc<Compiled>, String> {
+fn make(name: &str, entry: &ServiceSection, manifest: &Path) -> Result<Arc<Compiled>, String> {
     let file = entry.source.component(name);
     let folder = match &entry.source {
         Source::File(_) => components_folder(folder_of(manifest)),

@@ -100,12 +100,12 @@ impl Event {
     fn deliver_as(self, id: &str) -> Delivered {
         let Self { world, consumer, kind, subject, data, fault, .. } = self;
         assert!(fault != Some(Fault::Commit), "{NO_END}");
-        let edge = world.edges().iter().find(|edge| {
-            edge.spec.consumer == consumer
-                && (edge.spec.types.contains(&kind)
-                    || edge.spec.replicas.iter().any(|replica| replica.takes(&kind)))
+        let subscription = world.subscriptions().iter().find(|subscription| {
+            subscription.spec.consumer == consumer
+                && (subscription.spec.types.contains(&kind)
+                    || subscription.spec.replicas.iter().any(|replica| replica.takes(&kind)))
         });
-        let Some(edge) = edge else {
+        let Some(subscription) = subscription else {
             let timers = &world.member(&consumer).entry.spec.grants.timers;
             if timers.contains(&kind) {
                 panic!(
@@ -116,7 +116,7 @@ impl Event {
                 "the manifest has {consumer} take no event of the type {kind}: add it to its `subscribes`"
             );
         };
-        let producer = &edge.spec.producer;
+        let producer = &subscription.spec.producer;
         if world.members().contains_key(producer) {
             panic!(
                 "{producer} runs in this test: have it publish {kind} itself, and deliver that with .step() or .settle()"
@@ -134,7 +134,8 @@ impl Event {
         };
         let sequence = world.feed(producer).append(event);
         let what = format!("{consumer}: {kind} {subject}");
-        let taken = world.observe(what.clone(), fault, || world.step(edge, fault == Some(Fault::Memory)));
+        let taken =
+            world.observe(what.clone(), fault, || world.step(subscription, fault == Some(Fault::Memory)));
         let taken = match taken {
             Ok(taken) => taken,
             Err(why) => world.fail(&why),

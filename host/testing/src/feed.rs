@@ -54,6 +54,6 @@ impl EventLog for Feed {
     }
 
     fn follow(&self, _wake: bulkhead_runtime::Waker) {
-        // Whoever steps the lane knows that there is something.
+        // Whoever steps the subscription worker knows that there is something.
     }
 }

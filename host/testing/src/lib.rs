@@ -23,7 +23,7 @@
 //! whose sources have changed is built, and compiled once for all processes (`component.rs`).
 //!
 //! - [`Service::start`] runs one service; [`Service::with`] has others be stood in for, and sets what else is to be set.
-//! - [`Application::of`] runs several, with the real edges between them, stepped by hand.
+//! - [`Application::of`] runs several, with the real subscriptions between them, stepped by hand.
 //! - A [`Request`] is sent as a client would send it, by who its token says; an [`Answer`] is checked.
 //! - An [`Event`] is delivered as another service's would be; [`Service::published`] are its own.
 //! - [`Service::advance`] moves the clock, and timers fire.

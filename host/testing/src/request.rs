@@ -139,17 +139,17 @@ impl Request {
     pub fn send(self) -> Answer {
         let Self { world, service, method, path, query, headers, body, principal, caller, peer, .. } = self;
         let member = world.member(&service);
-        let front = member.queues.front();
-        // As the edge of a host does it: there is one spelling for a path.
+        let admission_limits = member.queues.admission_limits();
+        // As the subscription of a host does it: there is one spelling for a path.
         let path = match normal_path(&path) {
             Ok(path) => path.into_owned(),
             Err(error) => panic!("a host refuses {path:?}: {error}"),
         };
         let query = query.map(|query| normal_query(&query).into_owned());
-        let Some(route) = front.route_of(&path) else {
+        let Some(route) = admission_limits.route_of(&path) else {
             panic!(
                 "no route of the manifest leads to {path} at {service}; its routes are {:?}",
-                front.routes
+                admission_limits.routes
             );
         };
         // What is the host's to say a service does not see.

@@ -1,14 +1,14 @@
 //! A service's database as its component's migrations make it, kept: a test begins with a copy.
 //!
 //! To run the migrations of a service takes longer than most tests of it. So they are run once, and what they made lies beside the compiled
-//! component, under a name that says what it was made of: the component, the replicas of the manifest, and the program that made it (which has
-//! the host in it, so that a change of the host's own tables is not missed).
+//! component, under a name that says what it was made of: the component, the replicas of the manifest, and the program that made it (which
+//! has the host in it, so that a change of the host's own tables is not missed).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bulkhead::manifest::ServiceEntry;
+use bulkhead::manifest::ServiceSection;
 use bulkhead_runtime::Component;
 use bulkhead_store::{Database, Settings, StoreError, Upgrade};
 use bulkhead_types::limits::STORAGE_DEFAULT;
@@ -24,7 +24,7 @@ static READ: Mutex<BTreeMap<String, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
 pub(crate) fn put(
     path: &Path,
     kept: &Path,
-    entry: &ServiceEntry,
+    entry: &ServiceSection,
     component: &Component,
 ) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("make {}: {error}", path.display());
@@ -50,7 +50,7 @@ pub(crate) fn put(
 }
 
 /// The name of the file: what it says changes with whatever the template is made of.
-fn name(entry: &ServiceEntry, component: &Component) -> String {
+fn name(entry: &ServiceSection, component: &Component) -> String {
     let program = std::env::current_exe().and_then(std::fs::metadata).and_then(|file| file.modified());
     let made_of = format!("{} {:?} {program:?}", component.version.sha256(), entry.replicas);
     let digest = Sha256::digest(made_of);
@@ -59,7 +59,7 @@ fn name(entry: &ServiceEntry, component: &Component) -> String {
 }
 
 /// Runs the migrations. When this returns nothing has the file open, so all is in it.
-fn make(path: &Path, entry: &ServiceEntry, component: &Component) -> Result<(), StoreError> {
+fn make(path: &Path, entry: &ServiceSection, component: &Component) -> Result<(), StoreError> {
     // With room for it whatever the test gives the service.
     let storage = STORAGE_DEFAULT.max(entry.spec.limits.storage);
     let settings = Settings { path: path.to_owned(), storage };

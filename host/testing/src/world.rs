@@ -1,4 +1,4 @@
-//! What a test runs: services on this thread, the edges between them, and what it knows of them.
+//! What a test runs: services on this thread, the subscriptions between them, and what it knows of them.
 //!
 //! Invariants: nothing runs but what the test asks for, and one thing at a time; what a handler sees of the world (time, randomness, the
 //! ids of what comes to it) is a function of the seed and of what the test did before.
@@ -11,10 +11,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
-use bulkhead::manifest::{Manifest, ServiceEntry};
+use bulkhead::manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{
-    Bell, Component, Edge, EmbeddedLog, EventLog, Failure, Job, Queues, Release, ServiceDatabase,
-    SteppedLane, SteppedService, SteppedTimers, Surroundings,
+    CommitNotifier, Component, EmbeddedLog, EventLog, Failure, HostContext, Job, Queues, Release,
+    ServiceDatabase, SteppedService, SteppedTimers, SteppedWorker, Subscription,
 };
 use bulkhead_store::{
     CommitFaults, Database, InboxReader, LogReader, Logged, Reader, Settings, StatementError, StoreError,
@@ -60,10 +60,10 @@ pub(crate) struct Plan {
 pub(crate) struct Member {
     pub(crate) stepped: SteppedService,
     pub(crate) component: Arc<Component>,
-    pub(crate) entry: ServiceEntry,
+    pub(crate) entry: ServiceSection,
     pub(crate) queues: Queues,
     database: Option<Arc<Database>>,
-    bell: Arc<Bell>,
+    notifier: Arc<CommitNotifier>,
 }
 
 /// The services that run, by name. There once all are made.
@@ -87,8 +87,8 @@ pub(crate) struct World {
     commits: CommitFaults,
     members: Members,
     ids: SeededRandom,
-    edges: Vec<Arc<Edge>>,
-    lanes: RefCell<BTreeMap<(String, String), SteppedLane>>,
+    subscriptions: Vec<Arc<Subscription>>,
+    subscription_workers: RefCell<BTreeMap<(String, String), SteppedWorker>>,
     deferred: RefCell<BTreeMap<String, SteppedTimers>>,
     feeds: RefCell<BTreeMap<String, Feed>>,
     looks: RefCell<BTreeMap<String, Looks>>,
@@ -137,7 +137,7 @@ impl World {
                 let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
                 panic!("{} has no service {name}; it has {names}", manifest.path.display());
             };
-            let surroundings = Arc::new(Surroundings {
+            let host_context = Arc::new(HostContext {
                 clock: Box::new(clock.clone()),
                 // Of its own, so that what one service asks for changes nothing for another.
                 random: Box::new(SeededRandom::new(seed_of(seed, name))),
@@ -145,12 +145,15 @@ impl World {
                 probe: Some(Arc::new(recorder.clone())),
             });
             let made = tracing::dispatcher::with_default(&dispatch, || {
-                member(name, entry, &manifest, &surroundings, &clock, folder.path(), &commits)
+                member(name, entry, &manifest, &host_context, &clock, folder.path(), &commits)
             });
             all.insert(name.clone(), or_fail(made, |error| format!("service {name}: {error}")));
         }
-        let edges = manifest.edges().into_iter().filter(|edge| all.contains_key(&edge.consumer));
-        let edges = edges.map(|spec| Arc::new(Edge::new(spec))).collect();
+        let subscriptions = manifest
+            .subscriptions()
+            .into_iter()
+            .filter(|subscription| all.contains_key(&subscription.consumer));
+        let subscriptions = subscriptions.map(|spec| Arc::new(Subscription::new(spec))).collect();
         assert!(members.set(all).is_ok(), "they are set once");
         Rc::new(Self {
             clock,
@@ -160,8 +163,8 @@ impl World {
             commits,
             members,
             ids: SeededRandom::new(seed),
-            edges,
-            lanes: RefCell::default(),
+            subscriptions,
+            subscription_workers: RefCell::default(),
             deferred: RefCell::default(),
             feeds: RefCell::default(),
             looks: RefCell::default(),
@@ -267,9 +270,9 @@ impl World {
         look(database, looks).map_err(|error| format!("look at the database of {name}: {error}"))
     }
 
-    /// The edges that lead to the services that run, by their producers and then their consumers, as the manifest gives them.
-    pub(crate) fn edges(&self) -> &[Arc<Edge>] {
-        &self.edges
+    /// The subscriptions that lead to the services that run, by their producers and then their consumers, as the manifest gives them.
+    pub(crate) fn subscriptions(&self) -> &[Arc<Subscription>] {
+        &self.subscriptions
     }
 
     /// The log of a producer that does not run.
@@ -281,53 +284,62 @@ impl World {
         match self.members().get(producer) {
             None => Ok(Some(Box::new(self.feed(producer)))),
             Some(member) => match &member.database {
-                Some(database) => Ok(Some(Box::new(EmbeddedLog::open(database, &member.bell)?))),
+                Some(database) => Ok(Some(Box::new(EmbeddedLog::open(database, &member.notifier)?))),
                 None => Ok(None),
             },
         }
     }
 
-    /// Whether an edge's consumer has an event of its producer to take.
+    /// Whether a subscription's consumer has an event of its producer to take.
     #[track_caller]
-    pub(crate) fn has_next(&self, edge: &Arc<Edge>) -> bool {
-        match self.on_lane(edge, SteppedLane::has_next) {
+    pub(crate) fn has_next(&self, subscription: &Arc<Subscription>) -> bool {
+        match self.on_subscription_worker(subscription, SteppedWorker::has_next) {
             Ok(has_next) => has_next,
             Err(why) => self.fail(&why),
         }
     }
 
-    /// Has an edge's consumer take the next event of its producer; gives the event, if there is one, or why it does not go on.
-    pub(crate) fn step(&self, edge: &Arc<Edge>, renewed: bool) -> Result<Option<Logged>, String> {
-        self.on_lane(edge, |lane| {
+    /// Has a subscription's consumer take the next event of its producer; gives the event, if there is one, or why it does not go on.
+    pub(crate) fn step(
+        &self,
+        subscription: &Arc<Subscription>,
+        renewed: bool,
+    ) -> Result<Option<Logged>, String> {
+        self.on_subscription_worker(subscription, |subscription_worker| {
             if renewed {
-                lane.renew();
+                subscription_worker.renew();
             }
-            lane.step()
+            subscription_worker.step()
         })
     }
 
-    fn on_lane<T>(
+    fn on_subscription_worker<T>(
         &self,
-        edge: &Arc<Edge>,
-        work: impl FnOnce(&mut SteppedLane) -> Result<T, String>,
+        subscription: &Arc<Subscription>,
+        work: impl FnOnce(&mut SteppedWorker) -> Result<T, String>,
     ) -> Result<T, String> {
-        let (producer, consumer) = (&edge.spec.producer, &edge.spec.consumer);
-        let mut lanes = self.lanes.borrow_mut();
-        let lane = match lanes.entry((producer.clone(), consumer.clone())) {
+        let (producer, consumer) = (&subscription.spec.producer, &subscription.spec.consumer);
+        let mut subscription_workers = self.subscription_workers.borrow_mut();
+        let subscription_worker = match subscription_workers.entry((producer.clone(), consumer.clone())) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(place) => {
                 let log = self.open_log(producer).map_err(|error| error.to_string())?;
                 let log = log.ok_or_else(|| format!("{producer} has no database"))?;
                 let member =
                     self.members().get(consumer).ok_or_else(|| format!("{consumer} does not run"))?;
-                place.insert(member.stepped.lane(edge, log).map_err(|error| error.to_string())?)
+                place.insert(
+                    member
+                        .stepped
+                        .subscription_worker(subscription, log)
+                        .map_err(|error| error.to_string())?,
+                )
             }
         };
-        work(lane).map_err(|why| format!("the edge does not go on: {why}"))
+        work(subscription_worker).map_err(|why| format!("the subscription does not go on: {why}"))
     }
 
-    /// The timers of all services that are due and were not taken yet, those that are parked among them: each with its service, its type and
-    /// its id. One that goes when it is not due was cancelled.
+    /// The timers of all services that are due and were not taken yet, those that are parked among them: each with its service, its type
+    /// and its id. One that goes when it is not due was cancelled.
     pub(crate) fn timers(&self) -> Result<BTreeSet<(String, String, String)>, String> {
         let mut timers = BTreeSet::new();
         for (name, _) in self.members().iter().filter(|(_, member)| member.database.is_some()) {
@@ -353,9 +365,10 @@ impl World {
             let timers = match timers.entry(name.clone()) {
                 Entry::Occupied(open) => open.into_mut(),
                 Entry::Vacant(place) => {
-                    let edges = self.edges.iter().filter(|edge| edge.spec.consumer == *name);
-                    let edges: Vec<_> = edges.cloned().collect();
-                    let timers = member.stepped.timers(&edges, &|name| self.open_log(name));
+                    let subscriptions =
+                        self.subscriptions.iter().filter(|subscription| subscription.spec.consumer == *name);
+                    let subscriptions: Vec<_> = subscriptions.cloned().collect();
+                    let timers = member.stepped.timers(&subscriptions, &|name| self.open_log(name));
                     place.insert(timers.map_err(|error| error.to_string())?)
                 }
             };
@@ -382,9 +395,9 @@ impl Drop for World {
 /// Makes a service, with its database at the schema of its component.
 fn member(
     name: &str,
-    entry: &ServiceEntry,
+    entry: &ServiceSection,
     manifest: &Manifest,
-    surroundings: &Arc<Surroundings>,
+    host_context: &Arc<HostContext>,
     clock: &TestClock,
     folder: &Path,
     commits: &CommitFaults,
@@ -393,7 +406,7 @@ fn member(
     let mut entry = entry.clone();
     entry.spec.limits.request_timeout = REQUEST_TIMEOUT;
     entry.spec.limits.lease_hold = LEASE_HOLD;
-    let component = compiled.file.load(&ENGINE, &entry, surroundings).map_err(|errors| errors.join("\n"))?;
+    let component = compiled.file.load(&ENGINE, &entry, host_context).map_err(|errors| errors.join("\n"))?;
     let component = Arc::new(component);
     let opened = entry.database.as_ref().map(|_| {
         let path = folder.join(format!("{name}.db"));
@@ -413,9 +426,9 @@ fn member(
         database: service,
         probation: None,
     };
-    let queues = surroundings.directory.get(name).cloned().ok_or("it has no queues")?;
-    let stepped = SteppedService::new(&ENGINE, release, surroundings, queues.clone());
-    Ok(Member { stepped, component, entry, queues, database, bell: Arc::default() })
+    let queues = host_context.directory.get(name).cloned().ok_or("it has no queues")?;
+    let stepped = SteppedService::new(&ENGINE, release, host_context, queues.clone());
+    Ok(Member { stepped, component, entry, queues, database, notifier: Arc::default() })
 }
 
 /// A folder that goes with the test, in memory where there is such a place with room.

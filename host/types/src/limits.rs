@@ -14,7 +14,8 @@ pub const MEMORY_MAX: u64 = 256 * MIB as u64;
 pub const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 /// Time that a handler may hold its service's writer lease. Then it is ended, rolled back and answered 504.
 pub const LEASE_HOLD_DEFAULT: Duration = Duration::from_millis(100);
-/// Requests that wait in a service's queue for reads, as many in that for the rest, and as many in that for what computes for long. Then: 503 with `Retry-After`.
+/// Requests that wait in a service's queue for reads, as many in that for the rest, and as many in that for what computes for long. Then:
+/// 503 with `Retry-After`.
 pub const QUEUE_DEFAULT: usize = 1024;
 /// Bytes of a request's body. Then: 413.
 pub const BODY_DEFAULT: usize = MIB;
@@ -61,10 +62,10 @@ pub const BATCH_MEMBERS_MAX: usize = 256;
 /// Time that a batch stays open for further handlers. Loading the shop's catalogue over 32 connections, two shared cores: at
 /// 2 ms 1.15 times the rate at 1 ms, at 4 ms no more than at 2 ms.
 pub const BATCH_AGE_MAX: Duration = Duration::from_millis(2);
-/// Lost batches, among `BATCH_LOSS_WINDOW` units of work, after which a service runs unbatched for a while.
-pub const BATCH_LOSSES_MAX: u32 = 3;
-/// Units of work over which lost batches are counted, and for which a service then runs unbatched.
-pub const BATCH_LOSS_WINDOW: u32 = 256;
+/// Aborted batches, among `BATCH_ABORT_WINDOW` units of work, after which a service runs unbatched for a while.
+pub const BATCH_ABORTS_MAX: u32 = 3;
+/// Units of work over which aborted batches are counted, and for which a service then runs unbatched.
+pub const BATCH_ABORT_WINDOW: u32 = 256;
 
 /// Headers of an answer of a service. Then its handler has failed: 500.
 pub const RESPONSE_HEADERS_MAX: usize = 128;
@@ -140,11 +141,11 @@ pub const TOKEN_BYTES_MAX: usize = 8 * KIB;
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(10);
 /// The longest that a token may still be valid for. Then: 401. A subject that was revoked is remembered for as long.
 pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(24 * 3600);
-/// Tokens that are remembered to be good. What is beyond is checked anew: the signature takes some 50 µs.
+/// Tokens that are remembered to be good. What is beyond is checked again: the signature takes some 50 µs.
 pub const TOKENS_CACHED: usize = 4096;
 /// Time between two fetches of the key set. A token that names an unknown key waits for the next.
 pub const KEYS_FETCH_INTERVAL: Duration = Duration::from_secs(1);
-/// Age from which the key set is fetched anew: for so long a key that its service has taken back still counts.
+/// Age from which the key set is fetched again: for so long a key that its service has taken back still counts.
 pub const KEYS_AGE_MAX: Duration = Duration::from_secs(60);
 /// Time that a request waits for a key set. Then: 503.
 pub const KEYS_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -167,9 +168,9 @@ pub const ANSWER_SUBJECTS_MAX: usize = 1000;
 pub const WAITERS_MAX: usize = 4096;
 /// Positions that a request may name in `Bulkhead-After`. Then: 400.
 pub const AFTER_TOKENS_MAX: usize = 16;
-/// Events that a lane reads of a log at a time.
+/// Events that a subscription worker reads of a log at a time.
 pub const LANE_EVENTS: u32 = 512;
-/// Events that a lane passes over before it makes its position durable for their sake alone.
+/// Events that a subscription worker passes over before it makes its position durable for their sake alone.
 pub const LANE_SKIPPED_MAX: i64 = 4096;
 /// Attempts after which a parked event is a dead letter: the backoff between them adds up to some 10 minutes.
 pub const ATTEMPTS_MAX: u32 = 12;

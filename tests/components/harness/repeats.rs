@@ -20,7 +20,7 @@ fn run(seed: u64) -> Value {
     let (source, sink) = (application.service("source"), application.service("sink"));
     let timer = |n: u32| json!({"type": "source.rung", "subject": "s", "data": {"subject": "s", "n": n}, "in_ms": 100});
     source.post("/source/timers").json(json!([timer(1), timer(2), timer(3)])).send().status(201);
-    for (n, act) in ["fail-first", "publish", "", "lose-batch"].iter().enumerate() {
+    for (n, act) in ["fail-first", "publish", "", "abort-batch"].iter().enumerate() {
         happen(&source, &format!("s{n}"), 1, act);
     }
     application.settle();

@@ -35,7 +35,7 @@ fn prepared(before: &[Said]) -> Service {
     reports
 }
 
-/// With a fault that loses the unit of work, and with one after which a handler could go on.
+/// With a fault that aborts the unit of work, and with one after which a handler could go on.
 #[test]
 fn an_event_whose_database_fails_at_any_call_does_nothing_and_is_tried_again() {
     for (before, said) in cases() {

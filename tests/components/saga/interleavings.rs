@@ -46,7 +46,7 @@ fn happens(shop: &Shop, who: &mut String, ids: &mut Vec<String>, chance: &mut Ch
         9..=11 => shop.lets_due(),
         _ => {
             let (producer, consumer) = EDGES[chance.index(EDGES.len())];
-            if let Some(step) = shop.app.step_edge(producer, consumer) {
+            if let Some(step) = shop.app.step_subscription(producer, consumer) {
                 assert_eq!(step.not_taken, None, "{step:?}");
             }
         }

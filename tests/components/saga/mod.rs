@@ -1,7 +1,7 @@
 //! What the services do together: the way of an order through user, product, order and report.
 //!
-//! All four run, with the real edges between them. Nothing is taken until a test has it taken: so each test says in which order things
-//! come, and at its end what all of them hold must agree ([`Shop::agrees`]).
+//! All four run, with the real subscriptions between them. Nothing is taken until a test has it taken: so each test says in which order
+//! things come, and at its end what all of them hold must agree ([`Shop::agrees`]).
 
 mod crossing;
 mod deletion;
@@ -165,7 +165,7 @@ impl Shop {
     /// Has one event be taken.
     #[track_caller]
     fn takes(&self, producer: &str, consumer: &str, kind: &str) {
-        let step = self.app.step_edge(producer, consumer).expect("an event is waiting");
+        let step = self.app.step_subscription(producer, consumer).expect("an event is waiting");
         assert_eq!((step.kind.as_str(), step.not_taken), (kind, None));
     }
 

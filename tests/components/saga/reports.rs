@@ -8,7 +8,7 @@ fn orders(shop: &Shop) {
     let place = |potatoes, leeks, token: &str| {
         let id = shop.ordering(&shop.ada, potatoes, leeks, token).send().status(201).text_of("id");
         for (producer, consumer) in [("order", "product"), ("product", "order")] {
-            while shop.app.step_edge(producer, consumer).is_some() {}
+            while shop.app.step_subscription(producer, consumer).is_some() {}
         }
         shop.lets_due();
         id
@@ -70,11 +70,12 @@ fn the_reports_say_the_same_whichever_log_they_read_first() {
         orders(&shop);
         match first {
             "both" => {}
-            producer => while shop.app.step_edge(producer, "report").is_some() {},
+            producer => while shop.app.step_subscription(producer, "report").is_some() {},
         }
         // In turn, the rest.
         loop {
-            let steps = ["product", "order"].map(|producer| shop.app.step_edge(producer, "report").is_some());
+            let steps =
+                ["product", "order"].map(|producer| shop.app.step_subscription(producer, "report").is_some());
             if steps == [false, false] {
                 break;
             }

@@ -1,5 +1,5 @@
-//! A hundred swaps under load: no request fails, nothing that was acknowledged is missing, no event is lost or doubled, and no answer has the
-//! code of one version and the schema of another.
+//! A hundred swaps under load: no request fails, nothing that was acknowledged is missing, no event is lost or doubled, and no answer has
+//! the code of one version and the schema of another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -299,8 +299,12 @@ impl Swaps {
     /// Each event took effect once, in the order in which they were written.
     #[track_caller]
     fn all_was_taken_once(&mut self, written: &BTreeMap<String, Note>) {
-        let edge = self.admin.until_taken("changing", "watching");
-        assert_eq!((&edge["parked"], &edge["stopped"]), (&json!(0), &Value::Null), "{edge}");
+        let subscription = self.admin.until_taken("changing", "watching");
+        assert_eq!(
+            (&subscription["parked"], &subscription["stopped"]),
+            (&json!(0), &Value::Null),
+            "{subscription}"
+        );
         let dead = self.admin.dead_letters("watching");
         assert!(dead.is_empty(), "{dead:?}");
         let mut client = self.host.client();

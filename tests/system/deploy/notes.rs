@@ -113,8 +113,11 @@ impl Operator {
     pub(super) fn until_taken(&mut self) {
         until("watching takes all that changing published", || {
             let status = self.get("/api/status");
-            let edges = status["edges"].as_array().expect("edges");
-            edges.iter().all(|edge| edge["lag"] == 0 && edge["parked"] == 0).then_some(())
+            let subscriptions = status["subscriptions"].as_array().expect("subscriptions");
+            subscriptions
+                .iter()
+                .all(|subscription| subscription["lag"] == 0 && subscription["parked"] == 0)
+                .then_some(())
         });
     }
 }

@@ -158,7 +158,7 @@ fn a_deploy_goes_by_the_manifest_as_it_is_then() {
         (manifest().only(&["watching"]).text(), &["bulkhead.toml"]),
         (
             granted.clone().set("service.changing.database", "sqlite:data/other.db").text(),
-            &["database has changed", "start the host anew"],
+            &["database has changed", "restart the host"],
         ),
     ];
     for (text, texts) in table {

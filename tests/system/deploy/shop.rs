@@ -1,5 +1,5 @@
 //! A busy shop goes on while its product service goes two versions forth and back: one adds a column to the products, one makes their table
-//! anew, which has children.
+//! again, which has children.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -135,9 +135,9 @@ fn a_request_that_waits_for_a_position_sees_what_the_event_brought() {
 }
 
 #[test]
-fn the_metrics_of_an_edge_tell_what_was_published_delivered_parked_and_dead_and_no_lag_at_rest() {
+fn the_metrics_of_an_subscription_tell_what_was_published_delivered_parked_and_dead_and_no_lag_at_rest() {
     let mut stage = Stage::new();
-    let edge = |consumer: &str| format!("producer=\"source\",consumer=\"{consumer}\"");
+    let subscription = |consumer: &str| format!("producer=\"source\",consumer=\"{consumer}\"");
     stage.publish(&(0..10).map(|n| happened("a", n)).collect::<Vec<_>>());
     stage.client.put("/sink/broken/b", &json!(null)).expect(204);
     let dead = stage.publish_one(acting("c", 0, "reject"));
@@ -149,19 +149,23 @@ fn the_metrics_of_an_edge_tell_what_was_published_delivered_parked_and_dead_and_
     stage.admin.until_taken("source", "witness");
     assert_eq!(stage.admin.metric("bulkhead_events_published_total", "service=\"source\""), 14.0);
     for (consumer, delivered, parked, dead) in [("sink", 10.0, 2.0, 1.0), ("witness", 13.0, 0.0, 0.0)] {
-        let edge = edge(consumer);
-        assert_eq!(stage.admin.metric("bulkhead_events_delivered_total", &edge), delivered, "{consumer}");
-        assert_eq!(stage.admin.metric("bulkhead_events_parked", &edge), parked, "{consumer}");
-        assert_eq!(stage.admin.metric("bulkhead_dead_letters", &edge), dead, "{consumer}");
-        assert_eq!(stage.admin.metric("bulkhead_edge_lag_events", &edge), 0.0, "{consumer}");
-        assert_eq!(stage.admin.metric("bulkhead_edge_lag_seconds", &edge), 0.0, "{consumer}");
-        assert_eq!(stage.admin.metric("bulkhead_edge_stopped", &edge), 0.0, "{consumer}");
+        let subscription = subscription(consumer);
+        assert_eq!(
+            stage.admin.metric("bulkhead_events_delivered_total", &subscription),
+            delivered,
+            "{consumer}"
+        );
+        assert_eq!(stage.admin.metric("bulkhead_events_parked", &subscription), parked, "{consumer}");
+        assert_eq!(stage.admin.metric("bulkhead_dead_letters", &subscription), dead, "{consumer}");
+        assert_eq!(stage.admin.metric("bulkhead_subscription_lag_events", &subscription), 0.0, "{consumer}");
+        assert_eq!(stage.admin.metric("bulkhead_subscription_lag_seconds", &subscription), 0.0, "{consumer}");
+        assert_eq!(stage.admin.metric("bulkhead_subscription_stopped", &subscription), 0.0, "{consumer}");
     }
-    assert!(stage.admin.metric("bulkhead_events_retried_total", &edge("sink")) >= 1.0);
+    assert!(stage.admin.metric("bulkhead_events_retried_total", &subscription("sink")) >= 1.0);
     stage.client.delete("/sink/broken/b").expect(204);
     stage.admin.retry("sink", &parked);
     stage.admin.until_quiet("source", "sink");
-    assert_eq!(stage.admin.metric("bulkhead_events_delivered_total", &edge("sink")), 12.0);
-    assert_eq!(stage.admin.metric("bulkhead_events_parked", &edge("sink")), 0.0);
+    assert_eq!(stage.admin.metric("bulkhead_events_delivered_total", &subscription("sink")), 12.0);
+    assert_eq!(stage.admin.metric("bulkhead_events_parked", &subscription("sink")), 0.0);
     stage.stop();
 }

@@ -1,5 +1,5 @@
-//! A handler of events that traps, loops, loses the batch or fills the database: its event is parked, and its neighbours, events and requests
-//! alike, are all there, once.
+//! A handler of events that traps, loops, aborts the batch or fills the database: its event is parked, and its neighbours, events and
+//! requests alike, are all there, once.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,8 +88,8 @@ fn an_endless_loop_parks_its_event_alone() {
 }
 
 #[test]
-fn a_lost_batch_parks_the_event_that_lost_it_alone() {
-    among_neighbours("lose-batch", "a statement rolled the whole transaction back");
+fn an_aborted_batch_parks_the_event_that_aborted_it_alone() {
+    among_neighbours("abort-batch", "a statement rolled the whole transaction back");
 }
 
 #[test]
@@ -98,11 +98,11 @@ fn a_handler_that_fills_the_database_parks_its_event_alone() {
 }
 
 #[test]
-fn many_lost_batches_in_a_row_cost_no_honest_event() {
+fn many_aborted_batches_in_a_row_cost_no_honest_event() {
     let mut stage = Stage::of(&tight());
     let events: Vec<Value> = (0..200)
         .map(|n| {
-            if n % 4 == 3 { acting(&format!("culprit-{n}"), 0, "lose-batch") } else { happened("honest", n) }
+            if n % 4 == 3 { acting(&format!("culprit-{n}"), 0, "abort-batch") } else { happened("honest", n) }
         })
         .collect();
     stage.publish(&events);
@@ -110,7 +110,7 @@ fn many_lost_batches_in_a_row_cost_no_honest_event() {
     let taken = stage.all_taken("sink");
     assert_eq!(numbers_of(&taken, "honest"), expected);
     assert_eq!(taken.len(), expected.len());
-    assert_eq!(stage.admin.edge("source", "sink")["parked"], 50);
+    assert_eq!(stage.admin.subscription("source", "sink")["parked"], 50);
     stage.stop();
 }
 
@@ -134,8 +134,8 @@ fn events_for_a_service_whose_database_is_full_are_parked_and_taken_when_there_i
         (0..100).flat_map(|n| (0..10).map(move |s| happened(&format!("s{s}"), n))).collect();
     let ids = stage.publish(&events);
     assert_eq!(ids_of(&stage.all_taken("witness")), ids);
-    let edge = stage.admin.until_taken("source", "sink");
-    assert!(edge["parked"].as_u64().unwrap() > 0, "{edge}");
+    let subscription = stage.admin.until_taken("source", "sink");
+    assert!(subscription["parked"].as_u64().unwrap() > 0, "{subscription}");
     stage.client.delete("/sink/notes").expect(204);
     // Those that wait for their next attempt need not wait any longer.
     for letter in stage.admin.dead_letters("sink") {

@@ -104,9 +104,9 @@ fn a_column_that_old_events_lack_is_filled_from_what_the_owner_holds() {
     assert_eq!(doctor(&site)[0]["state"], "ok");
 }
 
-/// The lane is behind: what it is still to take lacks the column, and must be no dead letter.
+/// The subscription worker is behind: what it is still to take lacks the column, and must be no dead letter.
 #[test]
-fn a_lane_that_is_behind_takes_old_events_without_the_replica() {
+fn a_subscription_worker_that_is_behind_takes_old_events_without_the_replica() {
     let mut stage = Stage::of(&old().only(&["source"]));
     change(&mut stage.client, &[item("a", 1, true), item("b", 2, true)]);
     let event = happened("a", 0);
@@ -372,9 +372,9 @@ fn is_whole_of(site: Site, rows: usize, round: usize) -> Site {
 
 /// Whoever stopped them panics before they run again: without them events stay where they are, and nobody would know.
 #[test]
-fn lanes_that_a_reload_stopped_and_did_not_start_again_have_the_host_be_not_ready() {
+fn subscription_workers_that_a_reload_stopped_and_did_not_start_again_have_the_host_be_not_ready() {
     let site = Site::new(&old());
-    let host = site.start_to_panic("network@lanes");
+    let host = site.start_to_panic("network@subscription_workers");
     let (mut client, mut admin) = (host.client(), Admin::of(&site, &host));
     assert_eq!(client.get("/readyz").status, 200);
     site.write_manifest(&defaulted().text());

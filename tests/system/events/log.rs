@@ -26,7 +26,7 @@ fn dropped(stage: &mut Stage) -> f64 {
     stage.admin.metric("bulkhead_log_lines_dropped_total", "")
 }
 
-/// Does what logs: handlers, lanes, parked events, timers.
+/// Does what logs: handlers, subscription workers, parked events, timers.
 fn work(stage: &mut Stage) {
     stage.publish(&[failing_first("a", 0, "fail-first", 2)]);
     for round in 0..ROUNDS {

@@ -214,7 +214,7 @@ fn all_are_retried_at_once_or_those_of_a_service_a_producer_or_a_type() {
     let other = stage.publish_one(acting("b", 0, "reject"));
     // They are more than are listed at once.
     bulkhead_tests::admin::until("all are dead letters", || {
-        Some(()).filter(|()| stage.admin.edge("source", "sink")["dead"] == MANY + 1)
+        Some(()).filter(|()| stage.admin.subscription("source", "sink")["dead"] == MANY + 1)
     });
     stage.client.delete("/sink/broken/a").expect(204);
 
@@ -227,12 +227,12 @@ fn all_are_retried_at_once_or_those_of_a_service_a_producer_or_a_type() {
     assert_eq!(retry(&stage, &["witness"]), json!({}));
     assert_eq!(retry(&stage, &["--producer", "sink"]), json!({}));
     assert_eq!(retry(&stage, &["sink", "--type", "source.passing"]), json!({}));
-    assert_eq!(stage.admin.edge("source", "sink")["dead"], MANY + 1);
+    assert_eq!(stage.admin.subscription("source", "sink")["dead"], MANY + 1);
     let filters = ["sink", "--producer", "source", "--type", "source.happened"];
     assert_eq!(retry(&stage, &filters), json!({"sink": MANY + 1}));
     bulkhead_tests::admin::until("all take effect but the one that is rejected again", || {
-        let edge = stage.admin.edge("source", "sink");
-        Some(()).filter(|()| edge["dead"] == 1 && edge["parked"] == 0)
+        let subscription = stage.admin.subscription("source", "sink");
+        Some(()).filter(|()| subscription["dead"] == 1 && subscription["parked"] == 0)
     });
     assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(MANY), "each once");
     assert_eq!(retry(&stage, &[]), json!({"sink": 1}));

@@ -1,4 +1,4 @@
-//! A position that the log does not know: that edge alone stops, with the reason, until the right file is put back.
+//! A position that the log does not know: that subscription alone stops, with the reason, until the right file is put back.
 
 use bulkhead_tests::{Manifest, Site, database};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use toml::Table;
 use super::{Stage, happened, ids_of, manifest, numbers_of, up_to};
 
 /// The guests, where the sink takes events of the witness as well.
-fn with_another_edge() -> Manifest {
+fn with_another_subscription() -> Manifest {
     let replica: Table =
         "owner = 'witness'\nupsert = 'witness.noted'\nkey = 'id'\ncolumns = { id = 'text', n = 'integer' }"
             .parse()
@@ -19,7 +19,7 @@ fn with_another_edge() -> Manifest {
 
 /// Events up to a position of the sink that is not that of the witness: the last is for the sink's replica alone.
 fn played() -> (Site, Vec<String>) {
-    let mut stage = Stage::of(&with_another_edge());
+    let mut stage = Stage::of(&with_another_subscription());
     let published = stage.publish(&(0..5).map(|n| happened("a", n)).collect::<Vec<_>>());
     let item = json!({"id": "i", "n": 1, "note": null});
     stage.publish_one(json!({"type": "source.item-changed", "subject": "i", "data": item}));
@@ -35,7 +35,7 @@ fn alter(site: &Site, service: &str, statement: &str) {
     assert_eq!(connection.execute(statement, ()).unwrap(), 1, "{statement}");
 }
 
-/// The edge to the sink stands still for the reason that is given, and nothing else does; `mend` puts right what was broken.
+/// The subscription to the sink stands still for the reason that is given, and nothing else does; `mend` puts right what was broken.
 #[track_caller]
 fn stops_alone(site: Site, published: &[String], reason: &[&str], mend: impl FnOnce(&Site)) {
     let mut stage = Stage::on(site);
@@ -48,9 +48,9 @@ fn stops_alone(site: Site, published: &[String], reason: &[&str], mend: impl FnO
     noted["data"]["act"] = json!("publish");
     noted["data"]["at"] = json!("witness");
     all.extend(stage.publish(&[happened("a", 5), noted]));
-    // Other edges go on, from the same producer and to the same consumer, and the service itself serves.
+    // Other subscriptions go on, from the same producer and to the same consumer, and the service itself serves.
     assert_eq!(ids_of(&stage.all_taken("witness")), all);
-    assert_eq!(stage.admin.edge("source", "witness")["stopped"], Value::Null);
+    assert_eq!(stage.admin.subscription("source", "witness")["stopped"], Value::Null);
     assert_eq!(ids_of(&stage.taken("sink")), published);
     stage.admin.until_taken("witness", "sink");
     let copies = database::open(&stage.site.database("sink"));
@@ -58,30 +58,30 @@ fn stops_alone(site: Site, published: &[String], reason: &[&str], mend: impl FnO
     stage.client.post("/sink/notes/n", &json!(null)).expect(201);
     assert_eq!(stage.client.get("/sink/notes").expect(200)["items"], json!(["n"]));
 
-    let findings = stage.admin.findings("edge");
+    let findings = stage.admin.findings("subscription");
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert_eq!((&findings[0]["service"], &findings[0]["key"]), (&json!("sink"), &json!("source")));
     assert_eq!(findings[0]["detail"], why.as_str());
     stage.admin.command("check", &[]).says(1, &["finding"]);
-    let edge = "producer=\"source\",consumer=\"sink\"";
-    assert_eq!(stage.admin.metric("bulkhead_edge_stopped", edge), 1.0);
+    let subscription = "producer=\"source\",consumer=\"sink\"";
+    assert_eq!(stage.admin.metric("bulkhead_subscription_stopped", subscription), 1.0);
     let shown = stage.admin.command_json("status", &[]);
     assert!(shown.to_string().contains("stopped"), "{shown}");
     let log = stage.host.stop().stderr;
-    assert!(log.contains("an edge has stopped"), "{log}");
+    assert!(log.contains("a subscription has stopped"), "{log}");
 
     // With the right file back it takes what it has not, once and in order.
     mend(&stage.site);
     let mut stage = Stage::on(stage.site);
     assert_eq!(ids_of(&stage.all_taken("sink")), all);
     assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(6));
-    assert_eq!(stage.admin.edge("source", "sink")["stopped"], Value::Null);
-    assert_eq!(stage.admin.findings("edge"), Vec::<Value>::new());
+    assert_eq!(stage.admin.subscription("source", "sink")["stopped"], Value::Null);
+    assert_eq!(stage.admin.findings("subscription"), Vec::<Value>::new());
     stage.stop();
 }
 
 #[test]
-fn another_event_at_the_position_stops_the_edge_alone() {
+fn another_event_at_the_position_stops_the_subscription_alone() {
     let (site, published) = played();
     let right = database::texts(
         &database::open(&site.database("source")),
@@ -94,7 +94,7 @@ fn another_event_at_the_position_stops_the_edge_alone() {
 }
 
 #[test]
-fn a_position_ahead_of_the_log_stops_the_edge_alone() {
+fn a_position_ahead_of_the_log_stops_the_subscription_alone() {
     let (site, published) = played();
     alter(&site, "sink", "UPDATE _bulkhead_cursor SET sequence = 1000 WHERE producer = 'source'");
     stops_alone(site, &published, &["source", "number 1000", "no event"], |site| {
@@ -103,7 +103,7 @@ fn a_position_ahead_of_the_log_stops_the_edge_alone() {
 }
 
 #[test]
-fn a_position_in_another_log_stops_the_edge_alone() {
+fn a_position_in_another_log_stops_the_subscription_alone() {
     let (site, published) = played();
     let right = database::texts(
         &database::open(&site.database("sink")),
@@ -120,7 +120,7 @@ fn a_position_in_another_log_stops_the_edge_alone() {
 }
 
 #[test]
-fn a_log_that_was_restored_from_before_stops_its_edges_and_skips_nothing() {
+fn a_log_that_was_restored_from_before_stops_its_subscriptions_and_skips_nothing() {
     let mut stage = Stage::new();
     stage.publish(&(0..3).map(|n| happened("a", n)).collect::<Vec<_>>());
     stage.all_taken("sink");

@@ -74,7 +74,7 @@ fn a_worker_that_panics_costs_the_request_that_it_was_at_and_no_other() {
 }
 
 #[test]
-fn a_lane_that_panics_goes_on_and_what_it_was_at_is_done_once() {
+fn a_subscription_worker_that_panics_goes_on_and_what_it_was_at_is_done_once() {
     for at in ["source-sink@turn", "source-sink@write", "source-sink@write*3"] {
         restarts(at);
     }

@@ -147,7 +147,7 @@ fn a_timer_that_can_never_be_taken_is_a_dead_letter_until_it_is_dropped() {
     let id = set(&mut stage.client, &[malformed]).remove(0);
     let letter = stage.admin.until_state("source", &id, "dead", 1);
     assert_eq!(letter["producer"], "source");
-    // Whoever watches sees it, though no edge has it.
+    // Whoever watches sees it, though no subscription has it.
     let timers = stage.admin.get("/api/status")["timers"].clone();
     assert_eq!(timers, json!([{"service": "source", "parked": 0, "dead": 1}]));
     let labels = "producer=\"source\",consumer=\"source\"";
@@ -234,7 +234,8 @@ fn a_timer_that_failed_leaves_the_list_when_it_is_cancelled() {
     assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_parked"), 0);
 }
 
-/// Timers ring while others cancel them, one unit of work after the other and many in one batch: each has rung, or was cancelled, and none both.
+/// Timers ring while others cancel them, one unit of work after the other and many in one batch: each has rung, or was cancelled, and none
+/// both.
 #[test]
 fn each_timer_has_rung_or_was_cancelled_and_none_both_while_they_ring() {
     const ROUNDS: u64 = 12;

@@ -86,7 +86,7 @@ fn an_order_that_nobody_reserves_in_time_is_cancelled_and_keeps_no_stock_later()
     let first = id(&ada.client.post("/orders", &order_body(&[(&scarce, 11)], "tok_ok")).expect(201));
     eventually(&mut market.admin, &format!("/orders/{first}"), |order| order["status"] != "pending");
     Admin::of(&market.site, &market.host).until_taken("order", "product");
-    // The log has another event where the product service stands: its edge does not go on.
+    // The log has another event where the product service stands: its subscription does not go on.
     let taken = database::texts(
         &database::open(&market.site.database("product")),
         "SELECT event_id FROM _bulkhead_cursor WHERE producer = 'order'",

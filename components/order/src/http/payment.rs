@@ -22,7 +22,7 @@ body! {
     }
 }
 
-/// Pays anew, and answers when the gateway has, or can't say. Also an attempt that is not decided yet gives way to the new one.
+/// Pays again, and answers when the gateway has, or can't say. Also an attempt that is not decided yet gives way to the new one.
 pub(super) fn pay(
     asks: Asks,
     Path(id): Path<OrderId>,

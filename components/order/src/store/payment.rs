@@ -56,7 +56,7 @@ pub fn means(read: &impl Read, order_id: OrderId) -> Result<Option<(String, Toke
     )
 }
 
-/// The customer pays anew.
+/// The customer pays again.
 pub fn renew(
     transaction: &Transaction,
     order_id: OrderId,

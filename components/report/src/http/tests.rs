@@ -52,7 +52,7 @@ fn reports_are_for_admins_alone() {
     }
 }
 
-/// What the host asks of a service that it can make anew.
+/// What the host asks of a service that it can rebuild.
 #[test]
 fn the_service_publishes_nothing_and_only_reads_over_http() {
     let description = service().description();

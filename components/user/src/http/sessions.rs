@@ -140,7 +140,7 @@ pub(super) fn create(
     Ok(NotKept(Created { location: "/sessions/current".to_owned(), body: session }))
 }
 
-/// Stores the password's hash anew where it is not of the cost that is set now, or not of the password's one form.
+/// Stores the password's hash again where it is not of the cost that is set now, or not of the password's one form.
 fn renew_hash(
     compute: &Compute,
     settings: &Settings,

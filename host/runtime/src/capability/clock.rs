@@ -7,7 +7,7 @@ use crate::handler::State;
 
 impl Host for State {
     fn now(&mut self) -> wasmtime::Result<Datetime> {
-        let now = self.surroundings.clock.now();
+        let now = self.host_context.clock.now();
         Ok(Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
     }
 

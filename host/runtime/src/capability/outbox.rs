@@ -60,7 +60,7 @@ impl Host for State {
             |state| {
                 // What counts is how far ahead it is now, by either clock: the wait for the lease is no part of it.
                 let by_database = state.database()?.0.database.time();
-                let now = state.surroundings.clock.now();
+                let now = state.host_context.clock.now();
                 let due = (by_database + time).saturating_sub(now);
                 write(state, &kind, &subject, &data, |unit, event| unit.schedule(event, due))
             },
@@ -117,10 +117,10 @@ fn write(
     data: &str,
     write: impl FnOnce(&mut UnitOfWork<Member>, &NewEvent<'_>) -> Result<(), PublishError>,
 ) -> Result<String, PublishError> {
-    let surroundings = &state.surroundings;
-    let now = surroundings.clock.now();
+    let host_context = &state.host_context;
+    let now = host_context.clock.now();
     let mut random = [0; 10];
-    surroundings.random.fill(&mut random);
+    host_context.random.fill(&mut random);
     let milliseconds = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid().to_string();
     let time = rfc3339(now);
@@ -136,7 +136,7 @@ impl From<PublishError> for Error {
             PublishError::Invalid(reason) => Self::Invalid(reason),
             PublishError::Statement(StatementError::StorageFull) => Self::StorageFull,
             PublishError::Statement(StatementError::Busy) => Self::Busy,
-            PublishError::Statement(StatementError::Lost(reason)) => Self::Lost(reason),
+            PublishError::Statement(StatementError::Aborted(reason)) => Self::Aborted(reason),
             PublishError::Statement(StatementError::NotAllowed(reason)) => Self::NotAllowed(reason),
             PublishError::Statement(other) => Self::Other(other.to_string()),
         }

@@ -11,7 +11,8 @@ use crate::handler::State;
 use crate::probe::DatabaseCall;
 
 impl State {
-    /// Runs a database call of a guest's, seen by the probe if there is one, and remembers the one that failed last; `rows` says how many rows a result is about.
+    /// Runs a database call of a guest's, seen by the probe if there is one, and remembers the one that failed last; `rows` says how many
+    /// rows a result is about.
     pub(crate) fn database_call<T, E: From<StatementError> + Display>(
         &mut self,
         call: &DatabaseCall<'_>,
@@ -31,7 +32,7 @@ impl State {
         rows: impl FnOnce(&T) -> u64,
         run: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        let Some(probe) = self.surroundings.probe.clone() else { return run(self) };
+        let Some(probe) = self.host_context.probe.clone() else { return run(self) };
         let spec = Arc::clone(&self.spec);
         let result = match probe.before_database(&spec.name, call) {
             None => run(self),

@@ -13,13 +13,13 @@ impl Host for State {
             )));
         }
         let mut bytes = vec![0; usize::try_from(length)?];
-        self.surroundings.random.fill(&mut bytes);
+        self.host_context.random.fill(&mut bytes);
         Ok(bytes)
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
         let mut bytes = [0; 8];
-        self.surroundings.random.fill(&mut bytes);
+        self.host_context.random.fill(&mut bytes);
         Ok(u64::from_ne_bytes(bytes))
     }
 }

@@ -21,7 +21,7 @@ impl Host for State {
         service: String,
         request: OutgoingRequest,
     ) -> wasmtime::Result<Result<IncomingResponse, Error>> {
-        let Some(probe) = self.surroundings.probe.clone() else { return Ok(call(self, &service, request)) };
+        let Some(probe) = self.host_context.probe.clone() else { return Ok(call(self, &service, request)) };
         let (caller, method, path) = (self.spec.name.clone(), request.method.clone(), request.path.clone());
         let result = match probe.before_call(&caller, &service) {
             None => call(self, &service, request),
@@ -41,7 +41,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         return Err(Error::NotAllowed("nobody can be called while a component is loaded".into()));
     };
     let granted = state.spec.grants.calls.iter().any(|name| name == service);
-    let Some(target) = state.surroundings.directory.get(service).filter(|_| granted) else {
+    let Some(target) = state.host_context.directory.get(service).filter(|_| granted) else {
         return Err(Error::NotAllowed(format!(
             "the manifest does not let this service call {service}: add it to `calls`"
         )));
@@ -54,13 +54,13 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         }
         Hold::Carried(_) | Hold::Nothing => {}
     }
-    let front = target.front();
-    let request = checked(request, front.body)?;
+    let admission_limits = target.admission_limits();
+    let request = checked(request, admission_limits.body)?;
     let idempotency_key = key_of(&request)?;
 
     // Nothing is held while this worker waits for another service: not the answers of others, not a snapshot.
-    let lost = state.worker.hold.commit_carried();
-    state.worker.lost.extend(lost);
+    let aborted = state.worker.hold.commit_carried();
+    state.worker.aborted.extend(aborted);
     if let Some(reader) = &mut state.worker.reader {
         reader.end();
     }
@@ -68,12 +68,12 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
     let is_head = request.method == "HEAD";
     running.calls = running.calls.max(if reads { Calls::Reading } else { Calls::Effective });
 
-    let deadline = running.deadline.min(Instant::now() + front.request_timeout);
+    let deadline = running.deadline.min(Instant::now() + admission_limits.request_timeout);
     let (answer, answered) = flume::bounded(1);
     let job = Job {
         request: Request {
             method: request.method,
-            route: front.route_of(&request.path).unwrap_or_default().to_owned(),
+            route: admission_limits.route_of(&request.path).unwrap_or_default().to_owned(),
             path: request.path,
             query: request.query,
             headers: passed_on(request.headers),
@@ -94,7 +94,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
             let _ = answer.send(outcome);
         }),
     };
-    target.submit(&front, job).map_err(|failure| match failure {
+    target.submit(&admission_limits, job).map_err(|failure| match failure {
         Failure::QueueFull => Error::QueueFull,
         other => Error::Unavailable(other.to_string()),
     })?;
@@ -137,8 +137,8 @@ fn key_of(request: &OutgoingRequest) -> Result<Option<String>, Error> {
         .map_err(|error| Error::InvalidRequest(error.to_string()))
 }
 
-/// The headers that go with a guest's call, their names in lower case, as the one who is called expects them. The name of the machine is not
-/// the guest's to say either.
+/// The headers that go with a guest's call, their names in lower case, as the one who is called expects them. The name of the machine is
+/// not the guest's to say either.
 fn passed_on(headers: Vec<Header>) -> Vec<Header> {
     let passes = |name: &str| !is_hosts(name) && name != "host";
     let lowered = |header: Header| Header { name: header.name.to_ascii_lowercase(), ..header };

@@ -26,8 +26,8 @@ fn read(
 ) -> Result<bulkhead_store::ResultSet, StatementError> {
     let (database, worker, running, _) = state.database()?;
     // A long read must not keep the answers of others waiting.
-    let lost = worker.hold.commit_carried();
-    worker.lost.extend(lost);
+    let aborted = worker.hold.commit_carried();
+    worker.aborted.extend(aborted);
     let reader = match &mut worker.reader {
         Some(reader) => reader,
         empty => {

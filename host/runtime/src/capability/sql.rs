@@ -72,7 +72,7 @@ impl From<StatementError> for Error {
             StatementError::StorageFull => Self::StorageFull,
             StatementError::Interrupted => Self::Interrupted,
             StatementError::Busy => Self::Busy,
-            StatementError::Lost(reason) => Self::Lost(reason),
+            StatementError::Aborted(reason) => Self::Aborted(reason),
             StatementError::Other(reason) => Self::Other(reason),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bulkhead_runtime::DispatchError;
+use bulkhead_runtime::SchedulerError;
 use bulkhead_store::StoreError;
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 
@@ -67,11 +67,11 @@ pub enum DeployError {
         /// What failed, and what is known.
         why: String,
     },
-    /// It serves, and lanes that were stopped for it could not be started again.
+    /// It serves, and subscription workers that were stopped for it could not be started again.
     #[error(
-        "the version serves, and lanes that were stopped for it could not be started again: {0}; restart the host"
+        "the version serves, and subscription workers that were stopped for it could not be started again: {0}; restart the host"
     )]
-    Lanes(DispatchError),
+    SubscriptionWorkers(SchedulerError),
     /// A database can't be read or written, or a migration failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,7 +84,7 @@ impl DeployError {
     /// Whether the version serves all the same.
     #[must_use]
     pub fn serves(&self) -> bool {
-        matches!(self, Self::Lanes(_) | Self::OutcomeUnknown { is_new: true, .. })
+        matches!(self, Self::SubscriptionWorkers(_) | Self::OutcomeUnknown { is_new: true, .. })
     }
 }
 

@@ -39,7 +39,7 @@ use self::report::{Stopwatch, milliseconds};
 pub use self::rollback::VersionReport;
 use super::versions::{HISTORY, read_source};
 use super::{Application, Maintenance, load};
-use crate::manifest::ServiceEntry;
+use crate::manifest::ServiceSection;
 use crate::telemetry::one_line;
 
 /// How long who changes no schema waits for the writer lease: others have it for a batch at a time.
@@ -113,9 +113,9 @@ struct Deploy<'a> {
     application: &'a Arc<Application>,
     consumer: &'a Consumer,
     /// The database that says which version is active.
-    ledger: Arc<Database>,
+    version_table: Arc<Database>,
     /// The service's section of the manifest, as its file has it now.
-    entry: ServiceEntry,
+    entry: ServiceSection,
     how: How,
     options: &'a DeployOptions,
     started: Instant,
@@ -138,7 +138,7 @@ impl<'a> Deploy<'a> {
         let started = Instant::now();
         let unknown = || DeployError::Unknown(name.to_owned());
         let consumer = application.consumers().get(name).ok_or_else(unknown)?;
-        let ledger = application.ledger(name).ok_or_else(unknown)?;
+        let version_table = application.version_table(name).ok_or_else(unknown)?;
         let entry = application.section_of(name)?;
         {
             let mut progress = application.current_progress();
@@ -163,7 +163,7 @@ impl<'a> Deploy<'a> {
         Ok(Self {
             application,
             consumer,
-            ledger,
+            version_table,
             entry,
             how,
             options,
@@ -253,7 +253,7 @@ impl<'a> Deploy<'a> {
             stop: Some(&application.stopping),
             ..Upgrade::default()
         };
-        let (undo, apply) = self.ledger.plan(&upgrade).map_err(|error| self.refused(error))?;
+        let (undo, apply) = self.version_table.plan(&upgrade).map_err(|error| self.refused(error))?;
         self.migrates = !(undo.is_empty() && apply.is_empty());
         self.is_new = !goes_back && !self.migrates && !is_active;
         let steps: Vec<_> =
@@ -266,7 +266,7 @@ impl<'a> Deploy<'a> {
         let took = if self.migrates {
             self.rehearse(&upgrade, &statements)?
         } else {
-            self.report.warnings.extend(warnings::unsuited(&self.ledger.unsuited(&statements)?));
+            self.report.warnings.extend(warnings::unsuited(&self.version_table.unsuited(&statements)?));
             Duration::ZERO
         };
         if self.options.dry_run {
@@ -282,7 +282,7 @@ impl<'a> Deploy<'a> {
         self.switch(&component, &upgrade, took)?;
         self.report.outcome = Outcome::Deployed;
         self.report.probation_seconds = if self.is_new { PROBATION.as_secs() } else { 0 };
-        match self.ledger.activations(HISTORY) {
+        match self.version_table.activations(HISTORY) {
             Ok(activations) => application.versions.prune(&name, &activations),
             Err(error) => tracing::warn!(service = name, %error, "old versions are not looked for"),
         }
@@ -292,7 +292,7 @@ impl<'a> Deploy<'a> {
     /// Tries the migrations on a copy, and says how long they took; refused where requests would wait for too long.
     fn rehearse(&mut self, upgrade: &Upgrade<'_>, statements: &[String]) -> Result<Duration, DeployError> {
         let application = Arc::clone(self.application);
-        let (name, ledger) = (self.report.service.clone(), Arc::clone(&self.ledger));
+        let (name, version_table) = (self.report.service.clone(), Arc::clone(&self.version_table));
         let limit = if self.options.allow_pause { PAUSE_MAX } else { REHEARSAL_MAX };
         let storage = self.entry.spec.limits.storage;
         let queues = self.consumer.queues().clone();
@@ -301,10 +301,10 @@ impl<'a> Deploy<'a> {
         let rehearsal = self.step("rehearse", |_| {
             let folder =
                 application.versions.make(&name).map_err(|error| DeployError::Host(error.to_string()))?;
-            has_room_for_copy(&ledger, &folder)?;
+            has_room_for_copy(&version_table, &folder)?;
             let until = Instant::now() + limit;
-            let rehearsal =
-                rehearse(&ledger, (upgrade, statements), (&folder, storage), until).map_err(refused)?;
+            let rehearsal = rehearse(&version_table, (upgrade, statements), (&folder, storage), until)
+                .map_err(refused)?;
             let detail = match rehearsal.migrations.as_slice() {
                 [only] => format!("V{:04} in {:.1} ms", only.version, milliseconds(rehearsal.took)),
                 all => format!("{} migrations in {:.1} ms", all.len(), milliseconds(rehearsal.took)),
@@ -341,7 +341,7 @@ impl<'a> Deploy<'a> {
     /// How many requests may stand in a queue when the schema begins to change: half of those that there is room for, so that the other
     /// half is left for those that come while it does.
     fn room(&self) -> usize {
-        let before = self.consumer.queues().front().queue;
+        let before = self.consumer.queues().admission_limits().queue;
         before.min(self.entry.spec.limits.queue) / 2
     }
 

@@ -12,7 +12,7 @@ use super::crash::Point;
 use super::report::milliseconds;
 use super::{Deploy, DeployError, LEASE_WAIT, refused};
 use crate::application::probation;
-use crate::application::reload::EdgeChange;
+use crate::application::reload::SubscriptionChange;
 use crate::telemetry;
 
 impl Deploy<'_> {
@@ -29,7 +29,7 @@ impl Deploy<'_> {
         let pause = self.step("switch", |this| {
             let _switching = application.switching();
             let manifest = application.manifest_with(&this.report.service, this.entry.clone());
-            let change = application.begin_to_change_edges(manifest);
+            let change = application.begin_to_change_subscriptions(manifest);
             let before = this.consumer.release();
             // The migrations have the room that they were rehearsed with.
             let storage = |bytes| {
@@ -47,9 +47,9 @@ impl Deploy<'_> {
             if pause.is_err() {
                 storage(old);
             }
-            let lanes = change.end();
+            let subscription_workers = change.end();
             let pause = pause?;
-            lanes.map_err(DeployError::Lanes)?;
+            subscription_workers.map_err(DeployError::SubscriptionWorkers)?;
             Ok((pause, String::new()))
         })?;
         self.report.pause_milliseconds = pause.map(milliseconds);
@@ -74,10 +74,10 @@ impl Deploy<'_> {
         &mut self,
         component: &Arc<Component>,
         upgrade: &Upgrade<'_>,
-        change: &EdgeChange<'_>,
+        change: &SubscriptionChange<'_>,
     ) -> Result<(), DeployError> {
         // Opened before anybody waits.
-        let upgrader = self.ledger.upgrader()?;
+        let upgrader = self.version_table.upgrader()?;
         let deadline = Instant::now() + LEASE_WAIT;
         let recorded = self.consumer.exclusively(deadline, || self.record(&upgrader, upgrade));
         self.unsettled = recorded
@@ -93,11 +93,11 @@ impl Deploy<'_> {
         component: &Arc<Component>,
         upgrade: &Upgrade<'_>,
         took: Duration,
-        change: &EdgeChange<'_>,
+        change: &SubscriptionChange<'_>,
     ) -> Result<Duration, DeployError> {
         let (drain, longest) = self.wait_limits(took);
         // Opened before anybody waits.
-        let upgrader = self.ledger.upgrader()?;
+        let upgrader = self.version_table.upgrader()?;
         let began = Instant::now();
         let until = began + longest;
         let room = if self.options.allow_pause { usize::MAX } else { self.room() };
@@ -117,8 +117,8 @@ impl Deploy<'_> {
         Ok(pause)
     }
 
-    /// Writes the version, and the schema with it, in one transaction. Gives why that is not final, where the database has them and may lose
-    /// them: then the version serves all the same, for whoever serves goes with the schema that all connections see.
+    /// Writes the version, and the schema with it, in one transaction. Gives why that is not final, where the database has them and may
+    /// lose them: then the version serves all the same, for whoever serves goes with the schema that all connections see.
     fn record(&self, upgrader: &Upgrader<'_>, upgrade: &Upgrade<'_>) -> Result<Option<String>, DeployError> {
         let Err(error) = upgrader.upgrade(upgrade, &rfc3339(SystemClock.now())) else { return Ok(None) };
         let Some(seen) = error.unknown_outcome() else { return Err(refused(error)) };
@@ -143,7 +143,7 @@ impl Deploy<'_> {
         &self,
         component: &Arc<Component>,
         database: Option<Arc<ServiceDatabase>>,
-        change: &EdgeChange<'_>,
+        change: &SubscriptionChange<'_>,
         held: Vec<Held>,
     ) {
         let before = self.consumer.release();

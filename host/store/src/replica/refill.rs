@@ -3,9 +3,10 @@
 //!
 //! Invariants:
 //!
-//! - All of it is one transaction, or nothing has changed: the replica of before stays until its successor is complete. Killed at any moment,
-//!   the next start finds the one or the other.
-//! - The rows tell of the position that the same transaction sees, or of a later event, up to which none is applied any more: see `stage.rs`.
+//! - All of it is one transaction, or nothing has changed: the replica of before stays until its successor is complete. Killed at any
+//!   moment, the next start finds the one or the other.
+//! - The rows tell of the position that the same transaction sees, or of a later event, up to which none is applied any more: see
+//!   `stage.rs`.
 //! - No row is lost: where one can't be made, nothing is changed, and who asked is told how many there are, and why of the first.
 //!
 //! What is read goes into temporary tables, without a lock on the service's database. So a service can serve meanwhile; what is left to do
@@ -123,7 +124,8 @@ impl Database {
             let before = made.get(&replica.name);
             let owner = find(replica)?;
             let cursor = inbox::cursor(connection, &replica.owner).map_err(failed)?;
-            // One of another log is not what this owner holds; where the position is in that log as well, the edge stops and says so.
+            // One of another log is not what this owner holds; where the position is in that log as well, the subscription stops and says
+            // so.
             let is_of_another = |made: &Made| {
                 let log = owner.as_ref().map(|owner| owner.database.log());
                 !made.log.is_empty()
@@ -281,7 +283,8 @@ impl Refill<'_> {
         Ok(())
     }
 
-    /// Those of a guest's statements that the schema does not suit once this is durable, each with the reason. To be asked when it is written.
+    /// Those of a guest's statements that the schema does not suit once this is durable, each with the reason. To be asked when it is
+    /// written.
     #[must_use]
     pub fn unsuited<'s>(&self, statements: &'s [String]) -> Vec<(&'s str, String)> {
         trial::unsuited(&self.opened, statements)
@@ -291,8 +294,8 @@ impl Refill<'_> {
     ///
     /// # Errors
     ///
-    /// SQLite's: a COMMIT that failed was undone. Where that is not final (`settle.rs`), another [`Database::make_replicas`], as at the next
-    /// start, finds out what is there.
+    /// SQLite's: a COMMIT that failed was undone. Where that is not final (`settle.rs`), another [`Database::make_replicas`], as at the
+    /// next start, finds out what is there.
     pub fn commit(self) -> Result<Vec<Filled>, StoreError> {
         let connection = &self.opened.connection;
         let marked = settle::mark(connection).map_err(|source| self.database.replicas_failed(source))?;

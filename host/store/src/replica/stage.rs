@@ -1,14 +1,14 @@
-//! The rows that a replica is going to have, in a temporary table of the connection that will write them: they are read before anybody has to
-//! wait for that, and brought to the position of the service when nobody moves it any more.
+//! The rows that a replica is going to have, in a temporary table of the connection that will write them: they are read before anybody has
+//! to wait for that, and brought to the position of the service when nobody moves it any more.
 //!
-//! Where the owner has a SELECT that says what it holds, the rows are those of one snapshot of its database, which is at event H of its log:
-//! a unit of work writes its rows and its events in one transaction, so the rows tell of the events up to H and of no other. Without one
-//! they are made from the events, up to H. The position of the service is C:
+//! Where the owner has a SELECT that says what it holds, the rows are those of one snapshot of its database, which is at event H of its
+//! log: a unit of work writes its rows and its events in one transaction, so the rows tell of the events up to H and of no other. Without
+//! one they are made from the events, up to H. The position of the service is C:
 //!
-//! - C > H: the events between the two are applied, as the lane did with the replica of before.
-//! - C < H: the lane still has to take the events between the two. Where they say all that the replica has, each row that they are about is put
-//!   back to what it was at C: by the last event up to C, or, where that is not to be had any more (it was erased, or lacks a column), by the
-//!   first behind C. So no row ever goes back, and the replica is at C.
+//! - C > H: the events between the two are applied, as the subscription worker did with the replica of before.
+//! - C < H: the subscription worker still has to take the events between the two. Where they say all that the replica has, each row that
+//!   they are about is put back to what it was at C: by the last event up to C, or, where that is not to be had any more (it was erased, or
+//!   lacks a column), by the first behind C. So no row ever goes back, and the replica is at C.
 //! - Where they do not say all (one lacks a column), the rows stay at H, and the events up to H pass the replica by (`filled`): so none of
 //!   them fails, and no row goes back. Until the position has come to H, a handler may see a row that is newer than its event.
 
@@ -185,7 +185,7 @@ impl Stage {
         }
         let position = match self.position(cursor) {
             Ok(position) => position,
-            // The edge stops, and so nothing comes after these rows.
+            // The subscription stops, and so nothing comes after these rows.
             Err(_) if self.source == RowSource::Select => return Ok(()),
             Err(why) => return Err(why),
         };
@@ -200,7 +200,7 @@ impl Stage {
                 }
             }
             RowSource::Select => {}
-            // What the lane is still to take is not to be lost there either.
+            // What the subscription worker is still to take is not to be lost there either.
             RowSource::Events => {
                 let head = self.log.as_ref().map_or(Ok(0), |(_, log)| log.head());
                 self.look(connection, false, head.map_err(|error| text(&error))?)?;

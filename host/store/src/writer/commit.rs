@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::lease::Lease;
 use super::session::CommitFailure;
-use super::unit::Loss;
+use super::unit::Abort;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -19,11 +19,11 @@ pub enum Commit<M> {
     /// It is durable: the answers of these members may leave.
     Durable(Vec<M>),
     /// It is not in the database, and never will be: these members are to be run again.
-    Lost {
+    Aborted {
         /// The members, in their order.
         members: Vec<M>,
         /// What COMMIT said.
-        loss: Loss,
+        abort: Abort,
     },
     /// COMMIT failed, and so did what was to make it final: after a crash the batch may be in the database.
     Unknown {
@@ -87,15 +87,15 @@ impl<M> Lease<M> {
                 self.tell();
                 return Commit::Durable(members);
             }
-            Err(CommitFailure::Undone(loss)) => {
-                tracing::warn!(%loss, durable = false, "a commit failed");
+            Err(CommitFailure::Undone(abort)) => {
+                tracing::warn!(%abort, durable = false, "a commit failed");
                 session.close();
-                return self.lost(members, loss);
+                return self.aborted(members, abort);
             }
             // There is nothing that could come back.
             Err(CommitFailure::Ambiguous(reason)) if !wrote => {
                 session.close();
-                return self.lost(members, Loss::Commit(reason));
+                return self.aborted(members, Abort::Commit(reason));
             }
             Err(CommitFailure::Ambiguous(reason)) => reason,
         };
@@ -112,7 +112,7 @@ impl<M> Lease<M> {
                     self.tell();
                     Commit::Durable(members)
                 } else {
-                    self.lost(members, Loss::Commit(reason))
+                    self.aborted(members, Abort::Commit(reason))
                 }
             }
             Err(error) => {
@@ -122,11 +122,11 @@ impl<M> Lease<M> {
         }
     }
 
-    fn lost(&mut self, members: Vec<M>, loss: Loss) -> Commit<M> {
+    fn aborted(&mut self, members: Vec<M>, abort: Abort) -> Commit<M> {
         let session = self.session();
-        session.losses.note();
+        session.aborts.note();
         session.timers = false;
-        Commit::Lost { members, loss }
+        Commit::Aborted { members, abort }
     }
 
     /// Commits, as far as a test has it; and whether what becomes of it is to be found out.

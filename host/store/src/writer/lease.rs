@@ -191,7 +191,7 @@ impl<M> Lease<M> {
     /// Whether the batch had better stay open after the unit of work that just ended: when `more` says that the caller has
     /// another one at hand, or others wait for the lease, and the bounds allow it.
     pub fn stays_open(&mut self, more: bool) -> bool {
-        let may_share = self.session().losses.may_share();
+        let may_share = self.session().aborts.may_share();
         may_share && (more || self.others_wait()) && !self.is_due()
     }
 

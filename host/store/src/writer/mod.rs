@@ -1,9 +1,9 @@
-//! The one writer of a service: its lease, the unit of work, group commit, and what becomes of a lost batch.
+//! The one writer of a service: its lease, the unit of work, group commit, and what becomes of an aborted batch.
 //!
 //! ```text
 //! Writer ──acquire──► Lease ──begin──► UnitOfWork ──finish──► Lease, and how it ended
 //!                       │ push (the member's answer waits)          │
-//!                       ├──────── commit ──► members, durable       │ lost: the neighbours
+//!                       ├──────── commit ──► members, durable       │ aborted: the neighbours
 //!                       └──────── release, with the batch open      └──► recover
 //! ```
 //!
@@ -23,4 +23,4 @@ mod unit;
 pub use commit::{Commit, CommitFault, CommitFaults};
 pub use lease::{AfterCommit, Busy, Happened, Lease, Writer, WriterOptions};
 pub use recover::{Fate, Recovered, recover};
-pub use unit::{Ended, Loss, UnitOfWork};
+pub use unit::{Abort, Ended, UnitOfWork};

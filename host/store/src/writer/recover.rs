@@ -1,6 +1,6 @@
-//! A lost batch is not a lost request: its members are run again.
+//! An aborted batch is no lost request: its members are run again.
 //!
-//! First together, in their order, without the one under which the batch was lost. If that batch is lost as well, by another
+//! First together, in their order, without the one under which the batch was aborted. If that batch is aborted as well, by another
 //! culprit, each of the rest is run in a batch of its own. A member whose COMMIT fails twice is given up.
 //!
 //! Members come here only from a batch that is undone for good (`commit.rs`): run again, none can have its effects twice.
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::commit::Commit;
 use super::lease::Lease;
-use super::unit::{Ended, Loss};
+use super::unit::{Abort, Ended};
 
 /// What became of a member.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,7 @@ pub enum Fate {
     /// It is durable.
     Durable,
     /// It has had no effect, because of this.
-    Lost(Loss),
+    Aborted(Abort),
     /// Nobody can tell, because of this: after a crash it may be there.
     Unknown(String),
 }
@@ -40,8 +40,8 @@ pub fn recover<M>(
         let ended;
         (lease, ended) = run(lease, &mut member);
         match ended {
-            Some(Ended::Lost { loss, neighbours }) => {
-                settle(member, Fate::Lost(loss));
+            Some(Ended::Aborted { abort, neighbours }) => {
+                settle(member, Fate::Aborted(abort));
                 for neighbour in neighbours.into_iter().rev() {
                     left.push_front(neighbour);
                 }
@@ -52,7 +52,7 @@ pub fn recover<M>(
         if !together || left.is_empty() {
             let (members, fate) = match lease.commit() {
                 Commit::Durable(members) => (members, Fate::Durable),
-                Commit::Lost { members, loss } => (members, Fate::Lost(loss)),
+                Commit::Aborted { members, abort } => (members, Fate::Aborted(abort)),
                 Commit::Unknown { members, reason } => (members, Fate::Unknown(reason)),
             };
             for member in members {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bulkhead_types::limits::{BATCH_LOSS_WINDOW, BATCH_LOSSES_MAX};
+use bulkhead_types::limits::{BATCH_ABORT_WINDOW, BATCH_ABORTS_MAX};
 use rusqlite::Connection;
 
 use super::crash::{self, Moment};
 use crate::connection::{Guarded, set_quota};
 use crate::error::{classify, sqlite_message};
-use crate::{Database, Loss, StatementError, StoreError, outbox, settle};
+use crate::{Abort, Database, StatementError, StoreError, outbox, settle};
 
 /// An open transaction.
 pub(super) struct Batch {
@@ -27,8 +27,8 @@ pub(super) struct Session<M> {
     pub(super) members: Vec<M>,
     /// The bytes that guests may fill, as the connection has it.
     storage: u64,
-    /// The host has used its reserve since the quota was set. SQLite sets no quota below the size that a database has then, and that of a unit
-    /// that is rolled back is smaller afterwards: so the guests' quota is set again before the next begins.
+    /// The host has used its reserve since the quota was set. SQLite sets no quota below the size that a database has then, and that of a
+    /// unit that is rolled back is smaller afterwards: so the guests' quota is set again before the next begins.
     pub(super) quota_raised: bool,
     /// The number of the last batch that was tried to commit. None is used twice: what a failed COMMIT has left in the write-ahead log
     /// must not be taken for a later batch.
@@ -41,7 +41,7 @@ pub(super) struct Session<M> {
     pub(super) told: i64,
     /// Timers were set that it was not told of.
     pub(super) timers: bool,
-    pub(super) losses: Losses,
+    pub(super) aborts: Aborts,
 }
 
 impl<M> Session<M> {
@@ -74,7 +74,7 @@ impl<M> Session<M> {
             head: 0,
             told: 0,
             timers: false,
-            losses: Losses::default(),
+            aborts: Aborts::default(),
         }
     }
 
@@ -216,7 +216,7 @@ impl<M> Session<M> {
         let connection = &guarded.connection;
         let commit = || connection.prepare_cached("/*bulkhead*/COMMIT")?.execute([]).map(drop);
         if !self.was_written() {
-            return commit().map_err(|error| CommitFailure::Undone(loss(&error)));
+            return commit().map_err(|error| CommitFailure::Undone(abort(&error)));
         }
         let timeline = self.database.timeline();
         let (time, wall) = timeline.row();
@@ -225,12 +225,12 @@ impl<M> Session<M> {
                 "/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1, time_ms = ?2, wall_ms = ?3 WHERE id = 1";
             connection.prepare_cached(sql)?.execute([number, time, wall])
         };
-        update().map_err(|error| CommitFailure::Undone(loss(&error)))?;
+        update().map_err(|error| CommitFailure::Undone(abort(&error)))?;
         let place = crash::next();
         crash::point(place, Moment::Before);
         commit().map_err(|error| {
             if settle::wrote_no_mark(&error) {
-                CommitFailure::Undone(loss(&error))
+                CommitFailure::Undone(abort(&error))
             } else {
                 CommitFailure::Ambiguous(sqlite_message(&error))
             }
@@ -245,39 +245,39 @@ impl<M> Session<M> {
 #[derive(Debug)]
 pub(super) enum CommitFailure {
     /// Nothing that could be taken for it is in the write-ahead log.
-    Undone(Loss),
+    Undone(Abort),
     /// COMMIT failed, for this reason: the log may have it.
     Ambiguous(String),
 }
 
-fn loss(error: &rusqlite::Error) -> Loss {
+fn abort(error: &rusqlite::Error) -> Abort {
     match classify(error, None) {
-        StatementError::StorageFull => Loss::StorageFull,
-        _ => Loss::Commit(sqlite_message(error)),
+        StatementError::StorageFull => Abort::StorageFull,
+        _ => Abort::Commit(sqlite_message(error)),
     }
 }
 
-/// Whether a service loses batches so often that its neighbours had better not share one.
+/// Whether a service aborts batches so often that its neighbours had better not share one.
 #[derive(Debug, Default)]
-pub(super) struct Losses {
+pub(super) struct Aborts {
     recent: u32,
     units: u32,
     unbatched: u32,
 }
 
-impl Losses {
-    /// A batch with others in it was lost.
+impl Aborts {
+    /// A batch with others in it was aborted.
     pub(super) fn note(&mut self) {
         self.recent += 1;
-        if self.recent >= BATCH_LOSSES_MAX {
-            *self = Self { unbatched: BATCH_LOSS_WINDOW, ..Self::default() };
+        if self.recent >= BATCH_ABORTS_MAX {
+            *self = Self { unbatched: BATCH_ABORT_WINDOW, ..Self::default() };
         }
     }
 
     /// A unit of work ended; gives whether the batch may take another.
     pub(super) fn may_share(&mut self) -> bool {
         self.units += 1;
-        if self.units >= BATCH_LOSS_WINDOW {
+        if self.units >= BATCH_ABORT_WINDOW {
             (self.units, self.recent) = (0, 0);
         }
         self.unbatched = self.unbatched.saturating_sub(1);

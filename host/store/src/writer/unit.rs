@@ -2,8 +2,8 @@
 //!
 //! SQLite ends the whole transaction, not the savepoint, when a write is interrupted, on SQLITE_FULL, IOERR and NOMEM, and by
 //! `OR ROLLBACK` and `RAISE(ROLLBACK)`. A guest that ignored the error and wrote on would then write, and commit, outside any unit
-//! of work. So the transaction is looked at before each statement and after each error: once it is gone the unit is *lost* and
-//! runs nothing more. A unit whose statement met a full database or its deadline is lost too, where SQLite undid no more
+//! of work. So the transaction is looked at before each statement and after each error: once it is gone the unit is *aborted* and
+//! runs nothing more. A unit whose statement met a full database or its deadline is aborted too, where SQLite undid no more
 //! than the statement: but then its neighbours stand.
 
 use std::time::Instant;
@@ -19,9 +19,9 @@ use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
 use crate::{Constraint, Database, Outcome, PublishError, ResultSet, StatementError, Value};
 
-/// Why a batch was lost.
+/// Why a batch was aborted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Loss {
+pub enum Abort {
     /// The quota or the disk is full.
     #[error("the database has no room left")]
     StorageFull,
@@ -39,13 +39,13 @@ pub enum Loss {
     Other(String),
 }
 
-impl From<StatementError> for Loss {
+impl From<StatementError> for Abort {
     fn from(error: StatementError) -> Self {
         match error {
             StatementError::StorageFull => Self::StorageFull,
             StatementError::Interrupted => Self::Interrupted,
             StatementError::Constraint(constraint) => Self::RolledBack(constraint),
-            StatementError::Lost(reason) => Self::Other(reason),
+            StatementError::Aborted(reason) => Self::Other(reason),
             other => Self::Other(other.to_string()),
         }
     }
@@ -64,11 +64,11 @@ pub enum Ended<M> {
     /// Rolled back, because it left foreign keys that COMMIT would have refused.
     ForeignKeys,
     /// Rolled back, because a statement of its own failed in a way that it can't go on from. Its neighbours stand.
-    Failed(Loss),
+    Failed(Abort),
     /// The whole batch is gone, with the units of work of these neighbours, in their order.
-    Lost {
+    Aborted {
         /// Why.
-        loss: Loss,
+        abort: Abort,
         /// The members that the batch had.
         neighbours: Vec<M>,
     },
@@ -78,7 +78,7 @@ pub enum Ended<M> {
 pub struct UnitOfWork<M> {
     lease: Lease<M>,
     deadline: Instant,
-    lost: Option<Loss>,
+    aborted: Option<Abort>,
     /// The sequence of the last event that this unit published.
     published: Option<i64>,
     /// It set a timer.
@@ -97,7 +97,7 @@ impl<M> UnitOfWork<M> {
         let mut unit = Self {
             lease,
             deadline,
-            lost: None,
+            aborted: None,
             published: None,
             timer: false,
             about: Vec::new(),
@@ -113,7 +113,7 @@ impl<M> UnitOfWork<M> {
         let result = session.host("/*bulkhead*/SAVEPOINT unit").and_then(|()| session.restore_quota());
         if let Err(error) = result {
             // With nothing to roll back to, the unit must not run: that costs its neighbours the batch.
-            unit.lost = Some(error.into());
+            unit.aborted = Some(error.into());
         }
         unit
     }
@@ -127,7 +127,7 @@ impl<M> UnitOfWork<M> {
     ///
     /// # Errors
     ///
-    /// Why the statement failed; [`StatementError::Lost`] once the unit of work is gone.
+    /// Why the statement failed; [`StatementError::Aborted`] once the unit of work is gone.
     pub fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<ResultSet, StatementError> {
         self.check()?;
         let deadline = self.deadline;
@@ -183,9 +183,9 @@ impl<M> UnitOfWork<M> {
         self.lease.session().database.secret().to_owned()
     }
 
-    /// Has the unit of work meet `error`, as if a statement of its own had, and so be lost: for a test of what becomes of it.
+    /// Has the unit of work meet `error`, as if a statement of its own had, and so be aborted: for a test of what becomes of it.
     pub fn meet(&mut self, error: StatementError) -> StatementError {
-        self.lost.get_or_insert(error.clone().into());
+        self.aborted.get_or_insert(error.clone().into());
         error
     }
 
@@ -261,27 +261,27 @@ impl<M> UnitOfWork<M> {
     pub fn finish(mut self, keep: bool) -> (Lease<M>, Ended<M>) {
         // One more look: the transaction may have ended without an error that this unit saw.
         let _ = self.check();
-        let ended = match self.lost.clone() {
+        let ended = match self.aborted.clone() {
             None => self.leave_savepoint(keep),
-            Some(loss) if self.lease.session().is_open() => {
-                self.leave_savepoint(false).map(|_| Ended::Failed(loss))
+            Some(abort) if self.lease.session().is_open() => {
+                self.leave_savepoint(false).map(|_| Ended::Failed(abort))
             }
             Some(_) => None,
         };
         let ended = ended.unwrap_or_else(|| {
-            let loss = self.lost.take().unwrap_or_else(|| Loss::Other("the transaction ended".into()));
+            let abort = self.aborted.take().unwrap_or_else(|| Abort::Other("the transaction ended".into()));
             let session = self.lease.session();
             session.roll_back();
             let neighbours = std::mem::take(&mut session.members);
             if !neighbours.is_empty() {
-                session.losses.note();
+                session.aborts.note();
             }
-            Ended::Lost { loss, neighbours }
+            Ended::Aborted { abort, neighbours }
         });
         (self.lease, ended)
     }
 
-    /// `None` when that failed, and the batch is lost.
+    /// `None` when that failed, and the batch is aborted.
     fn leave_savepoint(&mut self, keep: bool) -> Option<Ended<M>> {
         let (published, timer) = (self.published, self.timer);
         let session = self.lease.session();
@@ -297,7 +297,7 @@ impl<M> UnitOfWork<M> {
         };
         match left {
             Err(error) => {
-                self.lost.get_or_insert(error.into());
+                self.aborted.get_or_insert(error.into());
                 None
             }
             Ok(()) if dangling => Some(Ended::ForeignKeys),
@@ -311,11 +311,11 @@ impl<M> UnitOfWork<M> {
     }
 
     fn check(&mut self) -> Result<(), StatementError> {
-        if self.lost.is_none() && !self.lease.session().is_open() {
-            self.lost = Some(Loss::Other("the transaction ended".into()));
+        if self.aborted.is_none() && !self.lease.session().is_open() {
+            self.aborted = Some(Abort::Other("the transaction ended".into()));
         }
-        match &self.lost {
-            Some(loss) => Err(StatementError::Lost(loss.to_string())),
+        match &self.aborted {
+            Some(abort) => Err(StatementError::Aborted(abort.to_string())),
             None => Ok(()),
         }
     }
@@ -324,10 +324,10 @@ impl<M> UnitOfWork<M> {
         if let Err(error) = &result {
             let final_error = matches!(
                 error,
-                StatementError::StorageFull | StatementError::Interrupted | StatementError::Lost(_)
+                StatementError::StorageFull | StatementError::Interrupted | StatementError::Aborted(_)
             );
             if final_error || !self.lease.session().is_open() {
-                self.lost = Some(error.clone().into());
+                self.aborted = Some(error.clone().into());
             }
         }
         result

@@ -77,7 +77,7 @@ pub fn error_name(error: &Error) -> &'static str {
         Error::StorageFull => "storage-full",
         Error::Interrupted => "interrupted",
         Error::Busy => "busy",
-        Error::Lost(_) => "lost",
+        Error::Aborted(_) => "aborted",
         Error::Other(_) => "other",
     }
 }
@@ -176,7 +176,7 @@ fn many_headers() -> Response {
     (0..25_000).fold(Response::new(201), |response, _| response.with_header("a", "x"))
 }
 
-/// Loses the batch by a conflict that rolls everything back, takes no notice, writes on and says that all is well.
+/// Aborts the batch by a conflict that rolls everything back, takes no notice, writes on and says that all is well.
 fn ignore_error(id: &str) -> Response {
     let _ = raw::execute("INSERT OR ROLLBACK INTO note (id, body) VALUES (?1, 'again')", &params![id]);
     let _ = raw::execute("INSERT INTO note (id, body) VALUES (?1, 'after')", &params![format!("{id}-after")]);
@@ -257,7 +257,7 @@ fn publish(event_type: &str, data: &str) -> Result<Response> {
         outbox::Error::Invalid(_) => "invalid",
         outbox::Error::StorageFull => "storage-full",
         outbox::Error::Busy => "busy",
-        outbox::Error::Lost(_) => "lost",
+        outbox::Error::Aborted(_) => "aborted",
         outbox::Error::Other(_) => "other",
     };
     Err(Problem::from(PublishError::from(error)).with("error", name))

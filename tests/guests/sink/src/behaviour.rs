@@ -11,7 +11,7 @@
 //! | `reject` | says that it will never work |
 //! | `trap`, `panic`, `loop`, `grow` | does not return: it traps, panics, never ends, or wants ever more memory |
 //! | `bad-sql` | runs a statement of a table that is not there |
-//! | `lose-batch` | rolls the whole batch back in SQL, takes no notice and says that all is well |
+//! | `abort-batch` | rolls the whole batch back in SQL, takes no notice and says that all is well |
 //! | `fill` | writes until nothing more goes in, and says that all is well |
 //! | `call` | asks another service who it is, and writes down what that says |
 //! | `call-late` | the same after it has written, which is refused |
@@ -55,7 +55,7 @@ pub fn take(received: Received<Happened>, transaction: Transaction) -> Handled {
             transaction.execute("DELETE FROM nowhere\n WHERE id = ?1", &params![event.subject])?;
             Ok(())
         }
-        "lose-batch" => {
+        "abort-batch" => {
             let _ = raw::execute(
                 "INSERT OR ROLLBACK INTO taken SELECT * FROM taken WHERE event_id = ?1",
                 &params![id],

@@ -109,7 +109,7 @@ fn refused(error: outbox::Error) -> Problem {
         outbox::Error::Invalid(_) => "invalid",
         outbox::Error::StorageFull => "storage-full",
         outbox::Error::Busy => "busy",
-        outbox::Error::Lost(_) => "lost",
+        outbox::Error::Aborted(_) => "aborted",
         outbox::Error::Other(_) => "other",
     };
     Problem::from(PublishError::from(error)).with("error", name).with("why", text)

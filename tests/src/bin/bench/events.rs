@@ -60,7 +60,7 @@ fn milliseconds(work: impl FnOnce()) -> f64 {
 }
 
 /// The events are published while the consumer is not in the manifest; then it is, and one request waits for the last of them. Counted
-/// from the moment at which the host takes requests, when its lanes have only just begun.
+/// from the moment at which the host takes requests, when its subscription workers have only just begun.
 fn catch_up(rounds: u32) {
     let mut rates = Vec::new();
     for _ in 0..rounds {
@@ -79,7 +79,8 @@ fn catch_up(rounds: u32) {
             client.send(Method::GET, "/sink/items", &[("bulkhead-after", last.as_str())], Bytes::new());
         answer.expect_status(200);
         let whole = started.elapsed();
-        // The lanes begin before the host takes requests: the rate over the whole start is a lower bound, that over the rest an upper one.
+        // The subscription workers begin before the host takes requests: the rate over the whole start is a lower bound, that over the rest
+        // an upper one.
         let rate = |seconds: f64| u32::try_from(MISSED).map_or(0.0, f64::from) / seconds;
         rates.push((rate(whole.as_secs_f64()), rate((whole - up).as_secs_f64())));
         host.stop();

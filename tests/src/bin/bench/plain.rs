@@ -126,7 +126,7 @@ fn open(database: &Path) -> Connection {
     connection
 }
 
-/// Without it, SQLite prepares some cached statements anew at every run: the host sets it, so this server has it too.
+/// Without it, SQLite prepares some cached statements again at every run: the host sets it, so this server has it too.
 fn steady_plans(connection: &Connection) {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).expect("a setting");
 }

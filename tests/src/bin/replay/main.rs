@@ -218,9 +218,9 @@ impl Run<'_> {
         let price_changes = self.trade(&mut opened, &model, random, &bars)?;
         let seconds = started.elapsed().as_secs_f64();
         let mut caller = Caller::new(self.running, Some(&opened.token));
-        let edges = quiet::wait(self.running, &mut caller)?;
+        let subscriptions = quiet::wait(self.running, &mut caller)?;
         let model = model.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.tell(&model, seconds, edges)?;
+        self.tell(&model, seconds, subscriptions)?;
         let expected = Expected {
             model: &model,
             known,
@@ -296,9 +296,13 @@ impl Run<'_> {
         kills
     }
 
-    fn tell(&self, model: &Model, seconds: f64, edges: usize) -> Result<()> {
+    fn tell(&self, model: &Model, seconds: f64, subscriptions: usize) -> Result<()> {
         let mut out = std::io::stdout();
-        writeln!(out, "{} orders in {seconds:.1} s, and {edges} edges are quiet", model.len())?;
+        writeln!(
+            out,
+            "{} orders in {seconds:.1} s, and {subscriptions} subscriptions are quiet",
+            model.len()
+        )?;
         let endings = model.endings();
         for ending in Ending::ALL {
             writeln!(out, "  {ending:?}: {}", endings.get(&ending).copied().unwrap_or_default())?;

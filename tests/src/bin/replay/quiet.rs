@@ -9,13 +9,13 @@ use crate::caller::Caller;
 use crate::running::Running;
 use crate::seen::{Order, Page};
 
-/// The events that an edge has still to deliver.
-const LAG: &str = "bulkhead_edge_lag_events";
+/// The events that a subscription has still to deliver.
+const LAG: &str = "bulkhead_subscription_lag_events";
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Waits until no order is open and no edge lags, twice in a row: what one edge delivers may be news for another. The watch over
-/// the run's progress bounds it. Gives the number of edges.
+/// Waits until no order is open and no subscription lags, twice in a row: what one subscription delivers may be news for another. The watch
+/// over the run's progress bounds it. Gives the number of subscriptions.
 pub(crate) fn wait(running: &Running, caller: &mut Caller<'_>) -> Result<usize> {
     let mut quiet_before = false;
     loop {
@@ -26,7 +26,7 @@ pub(crate) fn wait(running: &Running, caller: &mut Caller<'_>) -> Result<usize> 
             let lagging: Vec<String> = lags
                 .iter()
                 .filter(|(_, events)| *events != 0)
-                .map(|(edge, events)| format!("{edge}: {events} events"))
+                .map(|(subscription, events)| format!("{subscription}: {events} events"))
                 .collect();
             if lags.is_empty() {
                 bail!("the metrics have no {LAG}");
@@ -35,7 +35,7 @@ pub(crate) fn wait(running: &Running, caller: &mut Caller<'_>) -> Result<usize> 
                 return Ok(lags.len());
             }
             quiet_before = lagging.is_empty();
-            format!("edges that lag: {}", lagging.join(", "))
+            format!("subscriptions that lag: {}", lagging.join(", "))
         };
         running.trouble(trouble);
         running.pause(INTERVAL)?;
@@ -96,11 +96,11 @@ pub(crate) fn findings(document: &str) -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    const METRICS: &str = "# HELP bulkhead_edge_lag_events Events that are still to be delivered.\n\
-        # TYPE bulkhead_edge_lag_events gauge\n\
-        bulkhead_edge_lag_events{producer=\"product\",consumer=\"order\"} 3\n\
-        bulkhead_edge_lag_events{producer=\"user\",consumer=\"order\"} 0\n\
-        bulkhead_edge_lag_events_max 9\n\
+    const METRICS: &str = "# HELP bulkhead_subscription_lag_events Events that are still to be delivered.\n\
+        # TYPE bulkhead_subscription_lag_events gauge\n\
+        bulkhead_subscription_lag_events{producer=\"product\",consumer=\"order\"} 3\n\
+        bulkhead_subscription_lag_events{producer=\"user\",consumer=\"order\"} 0\n\
+        bulkhead_subscription_lag_events_max 9\n\
         bulkhead_dead_letters{consumer=\"order\"} 0\n";
 
     #[test]
@@ -117,8 +117,11 @@ mod tests {
 
     #[test]
     fn a_sample_that_is_no_number_is_refused() {
-        assert!(samples("bulkhead_edge_lag_events{a=\"b\"} NaN\n", LAG).is_err());
-        assert_eq!(samples("bulkhead_edge_lag_events 4.0 1700000000\n", LAG).unwrap(), [(String::new(), 4)]);
+        assert!(samples("bulkhead_subscription_lag_events{a=\"b\"} NaN\n", LAG).is_err());
+        assert_eq!(
+            samples("bulkhead_subscription_lag_events 4.0 1700000000\n", LAG).unwrap(),
+            [(String::new(), 4)]
+        );
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn a_follower_is_told_once_of_what_a_failing_commit_left() {
     assert_eq!(world.told(), ["a"]);
     lease = add(&world, Some(lease), "b");
     lease.faults().plan(CommitFault::BeforeDurable);
-    let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
+    let Commit::Aborted { members, .. } = lease.commit() else { panic!("not aborted") };
     assert_eq!(world.told(), ["a"]);
     recover(lease, members, honest, |_, _| {});
     assert_eq!(world.told(), ["a", "b"]);

@@ -1,8 +1,8 @@
-//! The unit of work, group commit, and every way to lose a batch.
+//! The unit of work, group commit, and every way to abort a batch.
 
+mod aborts;
 mod events;
 mod log;
-mod losses;
 mod numbers;
 mod options;
 mod sync;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::commit::Commit;
-use super::{Ended, Fate, Lease, Loss, Recovered, UnitOfWork, Writer, WriterOptions, recover};
+use super::{Abort, Ended, Fate, Lease, Recovered, UnitOfWork, Writer, WriterOptions, recover};
 use crate::outbox::NewEvent;
 use crate::{ConstraintKind, Database, Migration, Reader, Settings, StatementError, Value};
 
@@ -183,29 +183,29 @@ fn position_is_that_of_the_last_event_or_where_the_log_stood() {
     assert_eq!(positions, [0, 1, 2, 2]);
 }
 
-/// Whether a batch was lost by what it should be.
-type IsExpected = fn(&Loss) -> bool;
+/// Whether a batch was aborted by what it should be.
+type IsExpected = fn(&Abort) -> bool;
 
-/// Each way in which SQLite ends the whole transaction: what the guest runs, and what the batch is lost by.
-fn ways_to_lose() -> Vec<(&'static str, IsExpected)> {
-    fn rolled_back(kind: ConstraintKind) -> impl Fn(&Loss) -> bool {
-        move |loss| matches!(loss, Loss::RolledBack(constraint) if constraint.kind == kind)
+/// Each way in which SQLite ends the whole transaction: what the guest runs, and what the batch is aborted by.
+fn ways_to_abort() -> Vec<(&'static str, IsExpected)> {
+    fn rolled_back(kind: ConstraintKind) -> impl Fn(&Abort) -> bool {
+        move |abort| matches!(abort, Abort::RolledBack(constraint) if constraint.kind == kind)
     }
     vec![
-        ("INSERT OR ROLLBACK INTO note VALUES ('there', 'x')", |loss| {
-            rolled_back(ConstraintKind::PrimaryKey)(loss)
+        ("INSERT OR ROLLBACK INTO note VALUES ('there', 'x')", |abort| {
+            rolled_back(ConstraintKind::PrimaryKey)(abort)
         }),
-        ("INSERT INTO strict_note VALUES (1)", |loss| rolled_back(ConstraintKind::PrimaryKey)(loss)),
-        ("INSERT INTO refused VALUES (1)", |loss| rolled_back(ConstraintKind::Trigger)(loss)),
+        ("INSERT INTO strict_note VALUES (1)", |abort| rolled_back(ConstraintKind::PrimaryKey)(abort)),
+        ("INSERT INTO refused VALUES (1)", |abort| rolled_back(ConstraintKind::Trigger)(abort)),
         (
             "INSERT INTO note WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT 'n' || i, 'x' FROM n \
              WHERE i < 0",
-            |loss| matches!(loss, Loss::Interrupted),
+            |abort| matches!(abort, Abort::Interrupted),
         ),
         (
             "INSERT INTO note WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
              SELECT 'n' || i, printf('%01000d', i) FROM n",
-            |loss| matches!(loss, Loss::StorageFull),
+            |abort| matches!(abort, Abort::StorageFull),
         ),
     ]
 }
@@ -213,9 +213,9 @@ fn ways_to_lose() -> Vec<(&'static str, IsExpected)> {
 /// The guest ignores the error and writes on, and says that all is well: nothing of it may stay, and its neighbours are run
 /// again, once each.
 #[test]
-fn lost_batch_runs_the_neighbours_again_and_drops_the_culprit() {
-    for (sql, is_expected) in ways_to_lose() {
-        let lose = |world: &World| {
+fn aborted_batch_runs_the_neighbours_again_and_drops_the_culprit() {
+    for (sql, is_expected) in ways_to_abort() {
+        let abort = |world: &World| {
             let lease = add(world, None, "a");
             let lease = add(world, Some(lease), "b");
             let deadline = Instant::now() + Duration::from_secs(if sql.contains("i < 0") { 0 } else { 60 });
@@ -224,22 +224,22 @@ fn lost_batch_runs_the_neighbours_again_and_drops_the_culprit() {
             unit.end_at(deadline);
             assert!(unit.execute(sql, &[]).is_err(), "{sql}");
             let after = unit.execute("INSERT INTO note VALUES ('after', 'x')", &[]);
-            assert!(matches!(after, Err(StatementError::Lost(_))), "{sql}: {after:?}");
+            assert!(matches!(after, Err(StatementError::Aborted(_))), "{sql}: {after:?}");
             unit.finish(true)
         };
         // A database of such a size that it is a statement of FTS5's own that finds it full: else only the guest's statement is undone, see
         // below. Which size that is hangs on how many pages the host's own tables have.
-        let lost = (0..64).find_map(|pages| {
+        let aborted = (0..64).find_map(|pages| {
             let world = world_with((4 << 20) + pages * 4096);
-            let (lease, ended) = lose(&world);
+            let (lease, ended) = abort(&world);
             match ended {
-                Ended::Failed(Loss::StorageFull) => None,
+                Ended::Failed(Abort::StorageFull) => None,
                 ended => Some((world, lease, ended)),
             }
         });
-        let (world, lease, ended) = lost.expect("one of these sizes");
-        let Ended::Lost { loss, neighbours } = ended else { panic!("{sql}: {ended:?}") };
-        assert!(is_expected(&loss), "{sql}: {loss:?}");
+        let (world, lease, ended) = aborted.expect("one of these sizes");
+        let Ended::Aborted { abort, neighbours } = ended else { panic!("{sql}: {ended:?}") };
+        assert!(is_expected(&abort), "{sql}: {abort:?}");
         assert_eq!(neighbours, ["a", "b"]);
         assert!(world.notes().is_empty(), "{sql}");
 
@@ -268,14 +268,14 @@ fn unit_that_filled_the_database_is_rolled_back_and_its_neighbours_stand() {
         }
     }
     assert_eq!(result, Err(StatementError::StorageFull));
-    assert!(matches!(unit.execute("DELETE FROM note", &[]), Err(StatementError::Lost(_))));
+    assert!(matches!(unit.execute("DELETE FROM note", &[]), Err(StatementError::Aborted(_))));
     let (mut lease, ended) = unit.finish(true);
     match ended {
-        Ended::Failed(Loss::StorageFull) => {
+        Ended::Failed(Abort::StorageFull) => {
             lease.push("culprit");
             assert_eq!(durable(lease.commit()), ["a", "culprit"]);
         }
-        Ended::Lost { loss: Loss::StorageFull, neighbours } => {
+        Ended::Aborted { abort: Abort::StorageFull, neighbours } => {
             assert_eq!(neighbours, ["a"]);
             recover(lease, neighbours, honest, |_, fate| assert_eq!(fate, Fate::Durable));
         }
@@ -286,7 +286,7 @@ fn unit_that_filled_the_database_is_rolled_back_and_its_neighbours_stand() {
 
 /// A second culprit among the neighbours: each of the rest is run in a batch of its own.
 #[test]
-fn batch_lost_again_is_run_one_by_one() {
+fn batch_aborted_again_is_run_one_by_one() {
     let world = world();
     let lease = world.writer.acquire(soon()).unwrap();
     let run = |lease: Lease<&'static str>, member: &mut &'static str| -> Recovered<&'static str> {
@@ -529,7 +529,7 @@ fn lease_that_nobody_waits_for_is_given_back() {
 
 /// Many threads, each handing the open batch on: every member comes back durable exactly once, from whichever thread commits.
 #[test]
-fn batches_passed_between_threads_lose_and_double_nothing() {
+fn batches_passed_between_threads_abort_and_double_nothing() {
     let world = world();
     let ids: Vec<&'static str> = (0..400).map(|i| &*Box::leak(format!("n{i}").into_boxed_str())).collect();
     let mut answered: Vec<&'static str> = std::thread::scope(|scope| {

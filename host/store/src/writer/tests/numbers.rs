@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{begin, soon};
-use crate::{Database, Ended, Loss, Migration, Settings, StatementError, Writer, WriterOptions};
+use crate::{Abort, Database, Ended, Migration, Settings, StatementError, Writer, WriterOptions};
 
 /// A database of which the table `ticket` has given its last number.
 fn writer(folder: &tempfile::TempDir, storage: u64) -> Arc<Writer<&'static str>> {
@@ -25,13 +25,13 @@ fn insert_behind_the_last_number_says_so() {
     {
         let mut unit = begin(writer.acquire(soon()).unwrap());
         let error = unit.execute(insert, &[]).unwrap_err();
-        let StatementError::Lost(message) = &error else { panic!("{error:?}") };
+        let StatementError::Aborted(message) = &error else { panic!("{error:?}") };
         assert!(message.contains("table ticket has given its last number, 9223372036854775807"), "{message}");
         // The handler must not go on, as with a database that is full.
-        assert!(matches!(unit.query("SELECT 1", &[]), Err(StatementError::Lost(_))));
+        assert!(matches!(unit.query("SELECT 1", &[]), Err(StatementError::Aborted(_))));
         let (_, ended) = unit.finish(true);
-        let (Ended::Failed(loss) | Ended::Lost { loss, .. }) = ended else { panic!("{ended:?}") };
-        assert_eq!(loss, Loss::Other(message.clone()));
+        let (Ended::Failed(abort) | Ended::Aborted { abort, .. }) = ended else { panic!("{ended:?}") };
+        assert_eq!(abort, Abort::Other(message.clone()));
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{SCHEMA, World, add, durable, honest, soon, world, world_at};
 use crate::failing_sync::{FailingSync, crashed, read};
 use crate::writer::commit::CommitFault;
-use crate::writer::{Commit, Ended, Fate, Loss, Writer, WriterOptions, recover};
+use crate::writer::{Abort, Commit, Ended, Fate, Writer, WriterOptions, recover};
 use crate::{Database, Migration, Settings, StatementError, Value};
 
 const NOTES: &str = "SELECT id FROM note WHERE id <> 'there' ORDER BY rowid";
@@ -22,9 +22,9 @@ fn failing_world() -> (World, FailingSync) {
     (world, syncs)
 }
 
-fn lost(commit: Commit<&'static str>) -> Vec<&'static str> {
+fn aborted(commit: Commit<&'static str>) -> Vec<&'static str> {
     match commit {
-        Commit::Lost { members, loss: Loss::Commit(_) } => members,
+        Commit::Aborted { members, abort: Abort::Commit(_) } => members,
         other => panic!("{other:?}"),
     }
 }
@@ -45,7 +45,7 @@ fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_
     let world = world();
     let mut lease = add(&world, None, "a");
     lease.faults().plan(CommitFault::BeforeDurable);
-    let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
+    let Commit::Aborted { members, .. } = lease.commit() else { panic!("not aborted") };
     assert!(world.notes().is_empty());
     let mut fates = Vec::new();
     let mut lease = recover(lease, members, honest, |member, fate| fates.push((member, fate)));
@@ -54,11 +54,11 @@ fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_
     // A neighbour's commit must not be taken for one's own: the numbers go on.
     lease = add(&world, Some(lease), "b");
     lease.faults().plan(CommitFault::BeforeDurable);
-    let Commit::Lost { members, .. } = lease.commit() else { panic!("not lost") };
+    let Commit::Aborted { members, .. } = lease.commit() else { panic!("not aborted") };
     lease.faults().plan(CommitFault::BeforeDurable);
     fates.clear();
     recover(lease, members, honest, |member, fate| fates.push((member, fate)));
-    assert!(matches!(fates.as_slice(), [("b", Fate::Lost(Loss::Commit(_)))]), "{fates:?}");
+    assert!(matches!(fates.as_slice(), [("b", Fate::Aborted(Abort::Commit(_)))]), "{fates:?}");
     assert_eq!(world.notes(), ["a"]);
 }
 
@@ -67,7 +67,7 @@ fn commit_whose_sync_failed_is_undone_for_good_before_anybody_is_told() {
     let (world, syncs) = failing_world();
     let mut lease = add(&world, None, "b");
     syncs.fail(1);
-    assert_eq!(lost(lease.commit()), ["b"]);
+    assert_eq!(aborted(lease.commit()), ["b"]);
     assert_eq!(read(&syncs.copy_at_failure(), NOTES), ["a", "b"], "it would have been back");
     assert_eq!(world.notes(), ["a"]);
     assert_eq!(read(&crashed(&world.path), NOTES), ["a"], "it is never back");
@@ -160,7 +160,7 @@ fn whatever_was_told_of_a_batch_holds_after_a_crash() {
                 told[0] += 1;
                 assert_eq!(there, expected, "seed {seed}, batch {batch}");
             }
-            Commit::Lost { .. } => {
+            Commit::Aborted { .. } => {
                 told[1] += 1;
                 assert_eq!(there, expected, "seed {seed}, batch {batch}");
             }
@@ -183,7 +183,7 @@ fn what_a_killed_process_said_of_a_failed_commit_holds() {
         let (world, syncs) = failing_world();
         let mut lease = add(&world, None, "b");
         syncs.fail(1);
-        let said = if matches!(lease.commit(), Commit::Lost { .. }) { "undone" } else { "other" };
+        let said = if matches!(lease.commit(), Commit::Aborted { .. }) { "undone" } else { "other" };
         println!("{said} {}", world.path.display());
         loop {
             std::thread::park();

@@ -46,7 +46,7 @@ fn untouched_log_has_no_damages() {
     // Numbers that a rolled back unit had are given again.
     world.roll_back(|unit| write(unit, "never"));
     let (lease, ()) = world.keep(None, |unit| write(unit, "lost"));
-    durable(super::lose(lease, "INSERT INTO refused VALUES (1)").commit());
+    durable(super::abort(lease, "INSERT INTO refused VALUES (1)").commit());
     world.commit(|unit| write(unit, "kept"));
     world.commit(|unit| unit.erase("e").unwrap());
     assert_eq!(damages(&world), []);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bulkhead_types::limits::{ANSWER_SUBJECTS_MAX, EVENT_NAME_BYTES_MAX, IDEMPOTENCY_KEPT};
 
-use super::{event, lose, ms, note, sure_ways_to_lose};
+use super::{abort, event, ms, note, sure_ways_to_abort};
 use crate::writer::tests::{World, durable, world};
 use crate::{KeptAnswer, Known, Reader, RequestKey, StatementError};
 
@@ -95,15 +95,15 @@ fn answer_is_known_when_its_effects_are_durable_and_only_then() {
 }
 
 #[test]
-fn key_is_free_again_where_its_batch_is_lost() {
-    for sql in sure_ways_to_lose() {
+fn key_is_free_again_where_its_batch_is_aborted() {
+    for sql in sure_ways_to_abort() {
         let world = world();
         let key = world.key("ann", "k1", &["{}"]);
         let (lease, _) = world.keep(None, |unit| {
             note(unit, "a");
             assert!(unit.remember(&key, &answer("never"), NOW).unwrap());
         });
-        durable(lose(lease, sql).commit());
+        durable(abort(lease, sql).commit());
         assert_eq!((world.known(&key, NOW), world.notes()), (Known::No, vec![]), "{sql}");
         assert!(world.remember(&key, "second", NOW), "{sql}");
         assert_eq!(world.known(&key, NOW), Known::Answer(answer("second")), "{sql}");

@@ -15,7 +15,7 @@ mod timers;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{World, begin, durable, log, soon, ways_to_lose};
+use super::{World, begin, durable, log, soon, ways_to_abort};
 use crate::outbox::NewEvent;
 use crate::writer::{Ended, Lease};
 use crate::{Cursor, Database, InboxReader, Settings, UnitOfWork, Value, Writer, WriterOptions};
@@ -85,20 +85,20 @@ impl World {
     }
 }
 
-/// Has the open batch be lost under a unit of work that is run after those in it.
-fn lose(lease: Lease<&'static str>, sql: &str) -> Lease<&'static str> {
+/// Has the open batch be aborted under a unit of work that is run after those in it.
+fn abort(lease: Lease<&'static str>, sql: &str) -> Lease<&'static str> {
     let mut unit = begin(lease);
     unit.end_at(if sql.contains("i < 0") { Instant::now() } else { soon() });
     assert!(unit.execute(sql, &[]).is_err(), "{sql}");
     let (lease, ended) = unit.finish(true);
-    let Ended::Lost { neighbours, .. } = ended else { panic!("{sql}: {ended:?}") };
+    let Ended::Aborted { neighbours, .. } = ended else { panic!("{sql}: {ended:?}") };
     assert!(!neighbours.is_empty(), "{sql}");
     lease
 }
 
-/// Each way to lose a batch that doesn't hang on how full the database is.
-fn sure_ways_to_lose() -> impl Iterator<Item = &'static str> {
-    ways_to_lose().into_iter().map(|(sql, _)| sql).filter(|sql| !sql.contains("100000"))
+/// Each way to abort a batch that doesn't hang on how full the database is.
+fn sure_ways_to_abort() -> impl Iterator<Item = &'static str> {
+    ways_to_abort().into_iter().map(|(sql, _)| sql).filter(|sql| !sql.contains("100000"))
 }
 
 fn note(unit: &mut Unit, id: &str) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
 
-use super::{event, lose, ms, note, sure_ways_to_lose};
+use super::{abort, event, ms, note, sure_ways_to_abort};
 use crate::writer::Ended;
 use crate::writer::tests::{World, durable, world, world_with};
 use crate::{Cursor, Parked, ParkedState, StatementError, Value};
@@ -67,9 +67,9 @@ fn event_is_parked_in_the_unit_that_moves_the_position_past_it() {
     assert!(world.roll_back(|unit| park_and_move(unit, &row)));
     assert_eq!((world.parked(), world.cursor("book")), (vec![], None));
 
-    for sql in sure_ways_to_lose() {
+    for sql in sure_ways_to_abort() {
         let (lease, _) = world.keep(None, |unit| assert!(park_and_move(unit, &row)));
-        drop(lose(lease, sql));
+        drop(abort(lease, sql));
         assert_eq!((world.parked(), world.cursor("book")), (vec![], None), "{sql}");
     }
 
@@ -245,15 +245,15 @@ fn parked_event_is_taken_out_only_as_it_was_read() {
 }
 
 #[test]
-fn parked_event_that_was_taken_is_parked_again_where_its_batch_is_lost() {
-    for sql in sure_ways_to_lose() {
+fn parked_event_that_was_taken_is_parked_again_where_its_batch_is_aborted() {
+    for sql in sure_ways_to_abort() {
         let row = parked(3, "s", 0);
         let world = world_of(std::slice::from_ref(&row));
         let (lease, _) = world.keep(None, |unit| {
             note(unit, "effect");
             assert!(unit.unpark(&row).unwrap());
         });
-        drop(lose(lease, sql));
+        drop(abort(lease, sql));
         assert_eq!((world.parked(), world.notes()), (vec![3], vec![]), "{sql}");
         world.commit(|unit| {
             note(unit, "effect");
@@ -286,11 +286,11 @@ fn dead_letter_that_is_to_be_tried_again_is_due_at_once_with_its_attempts_anew()
     for row in [letter, waiting] {
         assert!(world.commit(|unit| unit.retry_parked("book", row.sequence).unwrap()));
         let (due, _) = world.inbox().next_parked(ms(0)).unwrap();
-        let anew = Parked { state: ParkedState::Parked, attempts: 0, next: ms(0), ..row.clone() };
-        assert_eq!(due, Some(anew.clone()));
+        let again = Parked { state: ParkedState::Parked, attempts: 0, next: ms(0), ..row.clone() };
+        assert_eq!(due, Some(again.clone()));
         // Who read it before it was retried has nothing in hand any more.
         assert!(!world.commit(|unit| unit.unpark(&row).unwrap()));
-        assert!(world.commit(|unit| unit.unpark(&anew).unwrap()));
+        assert!(world.commit(|unit| unit.unpark(&again).unwrap()));
     }
 }
 
@@ -424,7 +424,7 @@ fn assert_full(world: &World) {
     let result = unit.execute("INSERT INTO note VALUES (?1, ?2)", &row);
     assert!(matches!(result, Ok(_) | Err(StatementError::StorageFull)), "{result:?}");
     let (mut lease, ended) = unit.finish(true);
-    assert!(matches!(ended, Ended::Failed(_) | Ended::Lost { .. }), "{ended:?}");
+    assert!(matches!(ended, Ended::Failed(_) | Ended::Aborted { .. }), "{ended:?}");
     durable(lease.commit());
     assert_eq!(world.number("PRAGMA page_count"), pages);
     assert!(!world.notes().contains(&"more".to_owned()));
@@ -482,7 +482,7 @@ fn reserve_has_an_end_and_the_guests_quota_holds_after_it_was_met() {
         .find_map(Result::err);
     assert_eq!(found, Some(StatementError::StorageFull));
     let (mut lease, ended) = unit.finish(true);
-    assert!(matches!(ended, Ended::Failed(_) | Ended::Lost { .. }), "{ended:?}");
+    assert!(matches!(ended, Ended::Failed(_) | Ended::Aborted { .. }), "{ended:?}");
     durable(lease.commit());
     drop(lease);
     assert_eq!(world.parked(), [1]);

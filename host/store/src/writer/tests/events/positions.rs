@@ -1,6 +1,6 @@
 //! The position in a producer's log: it moves with what was taken, and from where its mover believes it to be.
 
-use super::{lose, note, sure_ways_to_lose};
+use super::{abort, note, sure_ways_to_abort};
 use crate::writer::Ended;
 use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::tests::{World, durable, soon, world, write};
@@ -72,7 +72,7 @@ fn second_mover_from_one_event_in_one_batch_moves_nothing() {
     assert_eq!(world.cursor("book"), Some(place("l", 2, "e2")));
 }
 
-/// Takes the event `number`, as a lane does: its handler's rows, what it publishes, and the position.
+/// Takes the event `number`, as a subscription worker does: its handler's rows, what it publishes, and the position.
 fn take(unit: &mut super::Unit, number: i64, id: &str) -> bool {
     write(unit, id);
     let from = place("l", number - 1, &format!("e{}", number - 1));
@@ -109,12 +109,12 @@ fn position_stays_where_the_unit_leaves_a_foreign_key_that_points_nowhere() {
 }
 
 #[test]
-fn lost_batch_takes_the_position_back_and_the_stale_mover_changes_nothing() {
-    for sql in sure_ways_to_lose() {
+fn aborted_batch_takes_the_position_back_and_the_stale_mover_changes_nothing() {
+    for sql in sure_ways_to_abort() {
         let world = world_at_first();
         let (lease, _) = world.keep(None, |unit| assert!(take(unit, 2, "a")));
         let (lease, _) = world.keep(Some(lease), |unit| assert!(take(unit, 3, "b")));
-        let mut lease = lose(lease, sql);
+        let mut lease = abort(lease, sql);
         durable(lease.commit());
         assert_eq!(world.cursor("book"), Some(place("l", 1, "e1")), "{sql}");
         assert_eq!((world.notes(), world.events()), (vec![], vec![]), "{sql}");
@@ -138,7 +138,7 @@ fn failing_commit_takes_position_and_rows_back_or_neither() {
     let world = world_at_first();
     let (mut lease, _) = world.keep(None, |unit| assert!(take(unit, 2, "a")));
     lease.faults().plan(CommitFault::BeforeDurable);
-    assert!(matches!(lease.commit(), Commit::Lost { .. }));
+    assert!(matches!(lease.commit(), Commit::Aborted { .. }));
     assert_eq!(world.cursor("book"), Some(place("l", 1, "e1")));
     assert_eq!((world.notes(), world.events()), (vec![], vec![]));
 

@@ -92,7 +92,7 @@ fn advice_is_about_what_keeps_a_row_from_being_made() {
     }
 }
 
-/// What the lane is still to take must not be lost there either.
+/// What the subscription worker is still to take must not be lost there either.
 #[test]
 fn events_ahead_that_would_be_lost_are_counted() {
     let owner = changed_owner();
@@ -248,7 +248,7 @@ fn select_that_is_of_no_use_is_told_with_its_replica_and_the_reason() {
     }
 }
 
-/// The edge stops, and says so: but what the owner holds is there.
+/// The subscription stops, and says so: but what the owner holds is there.
 #[test]
 fn rows_of_an_owner_whose_database_was_replaced_are_read_though_the_position_is_in_the_log_of_before() {
     let (before, owner) = (changed_owner(), changed_owner());
@@ -455,7 +455,7 @@ fn replica_that_finds_no_room_says_what_to_do_and_the_one_before_stays() {
 }
 
 impl World {
-    /// Takes the events up to a place, as a lane does.
+    /// Takes the events up to a place, as a subscription worker does.
     fn take_up_to(&self, to: i64, owner: &World, replica: &ReplicaSpec) {
         let from = self.cursor("book").map_or(0, |cursor| cursor.sequence);
         let filled = self.inbox().filled(owner.database.log()).unwrap();

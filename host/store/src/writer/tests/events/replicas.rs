@@ -141,7 +141,7 @@ fn replica_whose_sync_failed_is_not_there_after_a_crash() {
 }
 
 #[test]
-fn new_replica_on_an_old_edge_is_filled_up_to_the_position_and_no_further() {
+fn new_replica_on_an_old_subscription_is_filled_up_to_the_position_and_no_further() {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one"}"#),
         (UPSERT, "b", r#"{"id":"b","name":"two"}"#),
@@ -392,9 +392,9 @@ fn replica_is_written_in_the_unit_of_work_of_the_position() {
         assert_eq!(found.rows, [[Value::Text("one".into())]]);
     });
     assert!(world.books().is_empty());
-    for sql in super::sure_ways_to_lose() {
+    for sql in super::sure_ways_to_abort() {
         let (lease, ()) = world.keep(None, |unit| unit.apply(&replica, &one).unwrap());
-        durable(super::lose(lease, sql).commit());
+        durable(super::abort(lease, sql).commit());
         assert!(world.books().is_empty(), "{sql}");
     }
     let mut unit = world.begin(None);

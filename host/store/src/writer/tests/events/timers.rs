@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bulkhead_types::limits::TIMERS_MAX;
 
-use super::{event, lose, ms, note, sure_ways_to_lose};
+use super::{abort, event, ms, note, sure_ways_to_abort};
 use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::tests::{World, durable, world, write};
 use crate::writer::{Happened, Writer, WriterOptions};
@@ -42,11 +42,11 @@ fn timer_is_set_when_its_unit_of_work_is_durable_and_only_then() {
 }
 
 #[test]
-fn timer_of_a_lost_batch_is_not_there() {
-    for sql in sure_ways_to_lose() {
+fn timer_of_an_aborted_batch_is_not_there() {
+    for sql in sure_ways_to_abort() {
         let world = world();
         let (lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
-        durable(lose(lease, sql).commit());
+        durable(abort(lease, sql).commit());
         assert_eq!(world.due(10, 9), (vec![], None), "{sql}");
     }
 }
@@ -98,14 +98,14 @@ fn timer_is_taken_once() {
 }
 
 #[test]
-fn timer_that_was_taken_is_there_again_where_its_batch_is_lost() {
-    for sql in sure_ways_to_lose() {
+fn timer_that_was_taken_is_there_again_where_its_batch_is_aborted() {
+    for sql in sure_ways_to_abort() {
         let world = world_of(&[("a", 1)]);
         let (lease, _) = world.keep(None, |unit| {
             note(unit, "rung");
             assert!(unit.take_timer(1, false).unwrap());
         });
-        durable(lose(lease, sql).commit());
+        durable(abort(lease, sql).commit());
         assert_eq!((world.due(10, 9).0, world.notes()), (vec!["a".to_owned()], vec![]), "{sql}");
         world.commit(|unit| {
             note(unit, "rung");
@@ -193,12 +193,12 @@ fn timers_are_counted_exactly_whatever_becomes_of_a_unit_or_a_batch() {
         assert_eq!(unit.cancel("loan", Timers::Of { kind: "loan.late", subject: "b" }, None), Ok(1));
     });
     assert_eq!(world.timers(), [4, 4], "after a unit that was rolled back");
-    for sql in sure_ways_to_lose() {
+    for sql in sure_ways_to_abort() {
         let (lease, ()) = world.keep(None, |unit| {
-            set(unit, "lost", 1);
+            set(unit, "aborted", 1);
             assert!(unit.take_timer(1, false).unwrap());
         });
-        durable(lose(lease, sql).commit());
+        durable(abort(lease, sql).commit());
         assert_eq!(world.timers(), [4, 4], "{sql}");
     }
     world.commit(|unit| {
@@ -269,7 +269,7 @@ fn timers_are_cancelled_by_their_id_or_by_their_type_and_subject_and_no_others()
 
 #[test]
 fn cancelling_is_undone_with_its_unit_of_work_or_its_batch() {
-    for sql in sure_ways_to_lose() {
+    for sql in sure_ways_to_abort() {
         let world = world_of(&[("a", 1)]);
         assert_eq!(world.roll_back(|unit| unit.cancel("loan", of("loan.late", "a"), None)), Ok(1));
         assert_eq!(world.due(10, 9).0, ["a"], "after a rollback");
@@ -277,7 +277,7 @@ fn cancelling_is_undone_with_its_unit_of_work_or_its_batch() {
             note(unit, "cancelled");
             unit.cancel("loan", of("loan.late", "a"), None).unwrap()
         });
-        durable(lose(lease, sql).commit());
+        durable(abort(lease, sql).commit());
         assert_eq!((world.due(10, 9).0, world.notes()), (vec!["a".to_owned()], vec![]), "{sql}");
     }
 }
@@ -406,23 +406,23 @@ fn timer_is_told_of_where_a_failing_commit_left_it_and_not_where_it_did_not() {
     assert_eq!(taken(&told), [TIMERS_ALONE]);
     let (mut lease, ()) = world.keep(Some(lease), |unit| set(unit, "b", 1));
     lease.faults().plan(CommitFault::BeforeDurable);
-    assert!(matches!(lease.commit(), Commit::Lost { .. }));
+    assert!(matches!(lease.commit(), Commit::Aborted { .. }));
     assert!(taken(&told).is_empty());
 }
 
 #[test]
-fn timer_of_a_lost_batch_is_not_told_of_by_the_next() {
-    for sql in sure_ways_to_lose() {
+fn timer_of_an_aborted_batch_is_not_told_of_by_the_next() {
+    for sql in sure_ways_to_abort() {
         let (world, told) = told_world();
         let (lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
-        let (mut lease, ()) = world.keep(Some(lose(lease, sql)), |unit| note(unit, "b"));
+        let (mut lease, ()) = world.keep(Some(abort(lease, sql)), |unit| note(unit, "b"));
         durable(lease.commit());
         assert_eq!(taken(&told), [], "{sql}");
     }
     let (world, told) = told_world();
     let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
     lease.faults().plan(CommitFault::BeforeDurable);
-    assert!(matches!(lease.commit(), Commit::Lost { .. }));
+    assert!(matches!(lease.commit(), Commit::Aborted { .. }));
     let (mut lease, ()) = world.keep(Some(lease), |unit| note(unit, "b"));
     durable(lease.commit());
     assert_eq!(taken(&told), [], "by a failing commit");

@@ -13,19 +13,20 @@ use crate::trial::{Trial, event};
 const FAILURES: u32 = 4;
 
 #[test]
-fn lane_waits_before_it_tries_again_what_was_not_committed() {
+fn subscription_worker_waits_before_it_tries_again_what_was_not_committed() {
     let trial = Trial::new(Duration::from_secs(60));
-    let (edge, mut lane) = trial.lane(vec![event(1, "maker.made", "a")]);
+    let (subscription, mut subscription_worker) =
+        trial.subscription_worker(vec![event(1, "maker.made", "a")]);
     trial.fail_commits(FAILURES as usize);
-    let (stop, began) = (Arc::clone(&lane.stop), Instant::now());
-    let lane = thread::spawn(move || lane.run(&Progress::default()));
-    while edge.applied() < 1 {
+    let (stop, began) = (Arc::clone(&subscription_worker.stop), Instant::now());
+    let subscription_worker = thread::spawn(move || subscription_worker.run(&Progress::default()));
+    while subscription.applied() < 1 {
         thread::yield_now();
     }
     assert!(began.elapsed() >= PAUSE * FAILURES, "{:?}", began.elapsed());
     stop.store(true, Ordering::Release);
-    edge.wake();
-    lane.join().unwrap();
+    subscription.wake();
+    subscription_worker.join().unwrap();
     assert_eq!(trial.commits.clear(), 0);
     assert_eq!(trial.failures.load(Ordering::Acquire), FAILURES as usize + 1, "one attempt for each commit");
 }
@@ -34,11 +35,12 @@ fn lane_waits_before_it_tries_again_what_was_not_committed() {
 fn position_is_made_durable_for_the_sake_of_many_events_that_were_passed_over() {
     for (passed, expected) in [(LANE_SKIPPED_MAX - 1, None), (LANE_SKIPPED_MAX, Some(LANE_SKIPPED_MAX))] {
         let trial = Trial::new(Duration::from_secs(60));
-        let (edge, mut lane) = trial.lane(vec![event(passed, "maker.gone", "a")]);
-        edge.refresh();
-        assert!(lane.go(&Progress::default()).is_ok());
+        let (subscription, mut subscription_worker) =
+            trial.subscription_worker(vec![event(passed, "maker.gone", "a")]);
+        subscription.refresh();
+        assert!(subscription_worker.go(&Progress::default()).is_ok());
         let row = trial.inbox().cursor("maker").unwrap();
         assert_eq!(row.map(|row| row.sequence), expected);
-        assert_eq!(edge.applied(), passed);
+        assert_eq!(subscription.applied(), passed);
     }
 }

@@ -1,4 +1,4 @@
-//! An edge, from a producer to a consumer: what is known of it outside its lane.
+//! A subscription, from a producer to a consumer: what is known of it outside its subscription worker.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -8,9 +8,9 @@ use bulkhead_store::ReplicaSpec;
 use flume::{Receiver, Sender};
 use tokio::sync::watch;
 
-/// What the manifest says of an edge.
+/// What the manifest says of a subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EdgeSpec {
+pub struct SubscriptionSpec {
     /// Whose log.
     pub producer: String,
     /// Who takes it.
@@ -21,7 +21,7 @@ pub struct EdgeSpec {
     pub replicas: Vec<ReplicaSpec>,
 }
 
-/// How often things have happened on an edge since the host started.
+/// How often things have happened on a subscription since the host started.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Events that took effect.
@@ -30,32 +30,32 @@ pub struct Counts {
     pub retried: AtomicU64,
 }
 
-/// An edge. Its lane works on it; everybody else looks.
-pub struct Edge {
+/// A subscription. Its subscription worker works on it; everybody else looks.
+pub struct Subscription {
     /// What it is.
-    pub spec: EdgeSpec,
+    pub spec: SubscriptionSpec,
     /// What has happened.
     pub counts: Arc<Counts>,
     /// The sequence up to which everything that the consumer takes has durably been taken or parked.
     applied: watch::Sender<i64>,
-    /// The lane's memory of its position, or of what is parked, may be wrong.
+    /// The subscription worker's memory of its position, or of what is parked, may be wrong.
     stale: AtomicBool,
-    /// A batch with units of work of the lane's was not committed: the lane waits before it tries them again.
+    /// A batch with units of work of the subscription worker's was not committed: the subscription worker waits before it tries them again.
     undone: AtomicBool,
     /// There are parked events or dead letters, or were since the host started.
     troubled: Arc<AtomicBool>,
-    /// Why the lane stands still for good.
+    /// Why the subscription worker stands still for good.
     stopped: Mutex<Option<String>>,
-    /// The lane takes nothing behind this sequence.
+    /// The subscription worker takes nothing behind this sequence.
     hold_at: AtomicI64,
     wake: Sender<()>,
     woken: Receiver<()>,
 }
 
-impl Edge {
-    /// An edge without a lane yet.
+impl Subscription {
+    /// A subscription without a subscription worker yet.
     #[must_use]
-    pub fn new(spec: EdgeSpec) -> Self {
+    pub fn new(spec: SubscriptionSpec) -> Self {
         let (wake, woken) = flume::bounded(1);
         Self {
             spec,
@@ -71,9 +71,9 @@ impl Edge {
         }
     }
 
-    /// The edge between the same two that takes something else from now on: who waits for a position waits on.
+    /// The subscription between the same two that takes something else from now on: who waits for a position waits on.
     #[must_use]
-    pub fn changed_to(&self, spec: EdgeSpec) -> Self {
+    pub fn changed_to(&self, spec: SubscriptionSpec) -> Self {
         let (counts, applied) = (Arc::clone(&self.counts), self.applied.clone());
         Self { counts, applied, troubled: Arc::clone(&self.troubled), ..Self::new(spec) }
     }
@@ -95,7 +95,7 @@ impl Edge {
         self.applied.subscribe()
     }
 
-    /// Why the lane stands still, if it does: the log and the position don't fit each other.
+    /// Why the subscription worker stands still, if it does: the log and the position don't fit each other.
     #[must_use]
     pub fn stopped(&self) -> Option<String> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -106,7 +106,7 @@ impl Edge {
             producer = self.spec.producer,
             consumer = self.spec.consumer,
             why,
-            "an edge has stopped"
+            "a subscription has stopped"
         );
         *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
@@ -125,13 +125,13 @@ impl Edge {
         self.troubled.store(true, Ordering::Release);
     }
 
-    /// Has the lane take nothing behind `sequence` until [`Self::release`].
+    /// Has the subscription worker take nothing behind `sequence` until [`Self::release`].
     pub fn hold_at(&self, sequence: i64) {
         self.hold_at.store(sequence, Ordering::Release);
         self.wake();
     }
 
-    /// Lets the lane go on.
+    /// Lets the subscription worker go on.
     pub fn release(&self) {
         self.hold_at(i64::MAX);
     }
@@ -140,7 +140,7 @@ impl Edge {
         self.hold_at.load(Ordering::Acquire)
     }
 
-    /// Has the lane read its position and what is parked anew.
+    /// Has the subscription worker read its position and what is parked again.
     pub fn refresh(&self) {
         self.stale.store(true, Ordering::Release);
         self.wake();
@@ -150,7 +150,7 @@ impl Edge {
         self.stale.swap(false, Ordering::AcqRel)
     }
 
-    /// A batch with units of work of the lane's was not committed, or nobody can tell.
+    /// A batch with units of work of the subscription worker's was not committed, or nobody can tell.
     pub(crate) fn note_undone(&self) {
         self.undone.store(true, Ordering::Release);
         self.refresh();
@@ -177,7 +177,7 @@ impl Edge {
         &self.woken
     }
 
-    /// Wakes the lane if it has not taken everything up to `head`: for a log whose bell does not ring for it.
+    /// Wakes the subscription worker if it has not taken everything up to `head`: for a log whose commit notifier does not wake it.
     pub fn wake_for(&self, head: i64) {
         if self.applied() < head {
             self.wake();
@@ -193,12 +193,12 @@ impl Edge {
 mod tests {
     use super::*;
 
-    fn edge(types: &[&str]) -> Edge {
-        Edge::new(spec(types))
+    fn subscription(types: &[&str]) -> Subscription {
+        Subscription::new(spec(types))
     }
 
-    fn spec(types: &[&str]) -> EdgeSpec {
-        EdgeSpec {
+    fn spec(types: &[&str]) -> SubscriptionSpec {
+        SubscriptionSpec {
             producer: "maker".into(),
             consumer: "taker".into(),
             types: types.iter().map(|kind| (*kind).to_owned()).collect(),
@@ -207,66 +207,66 @@ mod tests {
     }
 
     #[test]
-    fn edge_stands_still_with_a_reason_until_it_goes_on() {
-        let edge = edge(&[]);
-        assert_eq!(edge.stopped(), None);
-        edge.stop("another log".into());
-        assert_eq!(edge.stopped().as_deref(), Some("another log"));
-        edge.go_on();
-        assert_eq!(edge.stopped(), None);
+    fn subscription_stands_still_with_a_reason_until_it_goes_on() {
+        let subscription = subscription(&[]);
+        assert_eq!(subscription.stopped(), None);
+        subscription.stop("another log".into());
+        assert_eq!(subscription.stopped().as_deref(), Some("another log"));
+        subscription.go_on();
+        assert_eq!(subscription.stopped(), None);
     }
 
     #[test]
-    fn who_waits_for_a_position_waits_on_while_the_edge_changes() {
-        let before = edge(&["maker.made"]);
+    fn who_waits_for_a_position_waits_on_while_the_subscription_changes() {
+        let before = subscription(&["maker.made"]);
         before.note_trouble();
         before.set_applied(1);
         let mut waiting = before.watch();
-        let edge = before.changed_to(spec(&["maker.gone"]));
-        assert!(edge.is_troubled());
-        assert_eq!(edge.applied(), 1);
-        edge.set_applied(2);
+        let subscription = before.changed_to(spec(&["maker.gone"]));
+        assert!(subscription.is_troubled());
+        assert_eq!(subscription.applied(), 1);
+        subscription.set_applied(2);
         assert!(waiting.has_changed().unwrap());
         assert_eq!(*waiting.borrow_and_update(), 2);
-        assert!(edge.takes("maker.gone") && !edge.takes("maker.made"));
-        // What was about the lane of before is over.
+        assert!(subscription.takes("maker.gone") && !subscription.takes("maker.made"));
+        // What was about the subscription worker of before is over.
         before.stop("another log".into());
         before.hold_at(7);
-        let edge = before.changed_to(spec(&[]));
-        assert_eq!((edge.stopped(), edge.held_at()), (None, i64::MAX));
+        let subscription = before.changed_to(spec(&[]));
+        assert_eq!((subscription.stopped(), subscription.held_at()), (None, i64::MAX));
     }
 
     #[test]
     fn position_never_goes_back_and_whoever_watches_it_is_told_when_it_grows() {
-        let edge = edge(&[]);
-        let mut watch = edge.watch();
+        let subscription = subscription(&[]);
+        let mut watch = subscription.watch();
         for (sequence, applied, grows) in [(3, 3, true), (2, 3, false), (3, 3, false), (4, 4, true)] {
-            edge.set_applied(sequence);
-            assert_eq!(edge.applied(), applied);
+            subscription.set_applied(sequence);
+            assert_eq!(subscription.applied(), applied);
             assert_eq!(watch.has_changed().unwrap(), grows, "{sequence}");
             watch.mark_unchanged();
         }
     }
 
     #[test]
-    fn lane_is_woken_for_what_it_has_not_taken_and_for_what_concerns_it() {
-        let edge = edge(&[]);
-        let woken = || edge.woken().try_recv().is_ok();
-        edge.set_applied(3);
+    fn subscription_worker_is_woken_for_what_it_has_not_taken_and_for_what_concerns_it() {
+        let subscription = subscription(&[]);
+        let woken = || subscription.woken().try_recv().is_ok();
+        subscription.set_applied(3);
         assert!(!woken());
         for (head, wakes) in [(2, false), (3, false), (4, true)] {
-            edge.wake_for(head);
+            subscription.wake_for(head);
             assert_eq!(woken(), wakes, "{head}");
         }
-        edge.hold_at(5);
+        subscription.hold_at(5);
         assert!(woken());
-        assert_eq!(edge.held_at(), 5);
-        edge.release();
+        assert_eq!(subscription.held_at(), 5);
+        subscription.release();
         assert!(woken());
-        assert_eq!(edge.held_at(), i64::MAX);
-        assert!(!edge.take_stale());
-        edge.note_undone();
-        assert!(woken() && edge.take_stale() && !edge.take_stale());
-        assert!(edge.take_undone() && !edge.take_undone());
+        assert_eq!(subscription.held_at(), i64::MAX);
+        assert!(!subscription.take_stale());
+        subscription.note_undone();
+        assert!(woken() && subscription.take_stale() && !subscription.take_stale());
+        assert!(subscription.take_undone() && !subscription.take_undone());
     }
 }

@@ -1,14 +1,15 @@
-//! The lane of an edge: a thread that takes a producer's log, event by event, into a consumer's units of work.
+//! The subscription worker of a subscription: a thread that takes a producer's log, event by event, into a consumer's units of work.
 //!
 //! Invariants:
 //!
-//! - The row of the position is the truth. It moves from the very event at which this lane believes it to be, in the unit of work of
-//!   the event that it moves to; where it is elsewhere (a batch was lost, say), nothing is done, and the lane begins from the row.
-//!   So the lane never needs to know what became of its batches, and an event that is in effect is never taken again.
-//! - Before it goes on, the lane finds the last event that it took or passed over at its place in the log, by its id. Where another
-//!   is there, or none, or the log has another id, the lane stops: it neither skips nor repeats.
-//! - A failing event does not hold the lane up: the commit that moves the position past it parks it, and later events of its subject
-//!   behind it. An event at which the host itself panics has failed as well.
+//! - The row of the position is the truth. It moves from the very event at which this subscription worker believes it to be, in the unit of
+//!   work of the event that it moves to; where it is elsewhere (a batch was aborted, say), nothing is done, and the subscription worker
+//!   begins from the row. So the subscription worker never needs to know what became of its batches, and an event that is in effect is
+//!   never taken again.
+//! - Before it goes on, the subscription worker finds the last event that it took or passed over at its place in the log, by its id. Where
+//!   another is there, or none, or the log has another id, the subscription worker stops: it neither skips nor repeats.
+//! - A failing event does not hold the subscription worker up: the commit that moves the position past it parks it, and later events of its
+//!   subject behind it. An event at which the host itself panics has failed as well.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -20,30 +21,30 @@ use bulkhead_types::limits::{LANE_EVENTS, LANE_SKIPPED_MAX};
 
 use crate::deferred::Deferred;
 use crate::delivery::{Delivery, Written, changes, parked};
-use crate::edge::Edge;
 use crate::event_log::EventLog;
 use crate::hold::Settle;
 use crate::instance::NotTaken;
 use crate::runner::Runner;
+use crate::subscription::Subscription;
 use crate::supervise::{self, Progress};
 
 #[cfg(test)]
 mod tests;
 
-/// How long a lane waits before it tries again what failed for want of the disk or the lease, or was not committed: while the disk is full
-/// each attempt runs the handler, and its calls to other services.
+/// How long a subscription worker waits before it tries again what failed for want of the disk or the lease, or was not committed: while
+/// the disk is full each attempt runs the handler, and its calls to other services.
 const PAUSE: Duration = Duration::from_millis(100);
 /// What an event is told that waits behind another of its subject.
 const BEHIND: &str = "an earlier event of its subject is parked";
 
-pub(crate) struct Lane {
-    edge: Arc<Edge>,
+pub(crate) struct SubscriptionWorker {
+    subscription: Arc<Subscription>,
     log: Box<dyn EventLog>,
     runner: Runner,
     inbox: InboxReader,
     deferred: Arc<Deferred>,
     stop: Arc<AtomicBool>,
-    /// Where the row of the position is, as this lane believes.
+    /// Where the row of the position is, as this subscription worker believes.
     cursor: Cursor,
     /// The last event that was taken or passed over: behind the row, where events were passed over.
     seen: (i64, String),
@@ -51,17 +52,17 @@ pub(crate) struct Lane {
     held: HashSet<String>,
     /// Replicas that tell of more events than were taken, with the last of these.
     filled: BTreeMap<String, i64>,
-    /// The event under which a batch was lost: it goes into a batch of its own.
+    /// The event under which a batch was aborted: it goes into a batch of its own.
     alone: i64,
     /// The event that is being taken; 0 for none.
     taking: i64,
-    /// The event at which this lane panicked, and what the panic said.
+    /// The event at which this subscription worker panicked, and what the panic said.
     panicked: Option<(i64, String)>,
     /// Up to where the log was durably taken when the thread was started.
     started_at: i64,
 }
 
-/// Why a lane stops going through what it read.
+/// Why a subscription worker stops going through what it read.
 enum Halt {
     /// What was believed is not so: begin from the row.
     Stale,
@@ -77,9 +78,9 @@ impl From<StatementError> for Halt {
     }
 }
 
-impl Lane {
+impl SubscriptionWorker {
     pub(crate) fn new(
-        edge: Arc<Edge>,
+        subscription: Arc<Subscription>,
         log: Box<dyn EventLog>,
         runner: Runner,
         inbox: InboxReader,
@@ -87,11 +88,11 @@ impl Lane {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let cursor = Cursor::default();
-        log.follow(edge.waker());
+        log.follow(subscription.waker());
         let (seen, held, filled, alone) = ((0, String::new()), HashSet::new(), BTreeMap::new(), 0);
         let (taking, panicked, started_at) = (0, None, 0);
         Self {
-            edge,
+            subscription,
             log,
             runner,
             inbox,
@@ -110,38 +111,38 @@ impl Lane {
 
     /// Follows the log until it is told to stop.
     pub(crate) fn run(&mut self, progress: &Progress) {
-        self.edge.go_on();
-        self.edge.refresh();
-        self.started_at = self.edge.applied();
+        self.subscription.go_on();
+        self.subscription.refresh();
+        self.started_at = self.subscription.applied();
         while !self.stop.load(Ordering::Acquire) {
             supervise::point("turn");
             let went = self.go(progress);
-            // Nothing is held while this lane waits: not the lease, not the answers of others.
+            // Nothing is held while this subscription worker waits: not the lease, not the answers of others.
             self.runner.commit_carried();
             self.runner.run_again_alone();
             match went {
                 Ok(()) => {
-                    let _ = self.edge.woken().recv();
+                    let _ = self.subscription.woken().recv();
                 }
-                Err(Halt::Stale) => self.edge.refresh(),
+                Err(Halt::Stale) => self.subscription.refresh(),
                 Err(Halt::Pause(why)) => {
                     tracing::warn!(
-                        producer = self.edge.spec.producer,
-                        consumer = self.edge.spec.consumer,
+                        producer = self.subscription.spec.producer,
+                        consumer = self.subscription.spec.consumer,
                         why,
-                        "a lane waits"
+                        "a subscription worker waits"
                     );
-                    self.edge.refresh();
+                    self.subscription.refresh();
                     std::thread::sleep(PAUSE);
                 }
                 Err(Halt::Stopped(why)) => {
-                    self.edge.stop(why);
+                    self.subscription.stop(why);
                     // Until it is told to stop, or to look again.
                     while !self.stop.load(Ordering::Acquire) {
-                        let _ = self.edge.woken().recv();
-                        if self.edge.take_stale() {
-                            self.edge.go_on();
-                            self.edge.refresh();
+                        let _ = self.subscription.woken().recv();
+                        if self.subscription.take_stale() {
+                            self.subscription.go_on();
+                            self.subscription.refresh();
                             break;
                         }
                     }
@@ -155,27 +156,27 @@ impl Lane {
     /// Lets go of what was held when this thread panicked: what was not durable is taken again, from the row. The event that it was at is
     /// parked, as one whose handler fails.
     pub(crate) fn mend(&mut self, why: &str) {
-        self.runner = self.runner.anew();
+        self.runner = self.runner.fresh();
         // How long a thread waits that panicked is its supervisor's to say.
-        let _ = self.edge.take_undone();
+        let _ = self.subscription.take_undone();
         let taking = std::mem::take(&mut self.taking);
         if taking != 0 {
             self.alone = taking;
             self.panicked = Some((taking, why.to_owned()));
         }
-        self.edge.stop(format!("its thread panicked and is restarted; the log says more: {why}"));
+        self.subscription.stop(format!("its thread panicked and is restarted; the log says more: {why}"));
     }
 
     /// Takes all that there is.
     fn go(&mut self, progress: &Progress) -> Result<(), Halt> {
         loop {
             self.look_for_undone()?;
-            if self.edge.take_stale() {
+            if self.subscription.take_stale() {
                 self.begin()?;
             }
             let events = self.read()?;
             let Some(last) = events.last() else { break };
-            let (last, end) = (last.sequence, self.edge.held_at());
+            let (last, end) = (last.sequence, self.subscription.held_at());
             for (place, event) in events.iter().enumerate() {
                 if event.sequence > end || self.stop.load(Ordering::Acquire) {
                     self.runner.commit_carried();
@@ -192,7 +193,7 @@ impl Lane {
                 self.runner.end();
                 taken?;
                 self.look_for_undone()?;
-                if self.edge.applied() > self.started_at {
+                if self.subscription.applied() > self.started_at {
                     progress.made();
                 }
             }
@@ -210,9 +211,9 @@ impl Lane {
         Ok(())
     }
 
-    /// Has the lane wait where events that it took were not committed.
+    /// Has the subscription worker wait where events that it took were not committed.
     fn look_for_undone(&self) -> Result<(), Halt> {
-        if self.edge.take_undone() {
+        if self.subscription.take_undone() {
             return Err(Halt::Pause("events that it took were not committed".to_owned()));
         }
         Ok(())
@@ -222,10 +223,10 @@ impl Lane {
     ///
     /// # Errors
     ///
-    /// Why the lane waits, or has stopped.
+    /// Why the subscription worker waits, or has stopped.
     pub(crate) fn has_next(&mut self) -> Result<bool, String> {
         let mut look = || {
-            if self.edge.take_stale() {
+            if self.subscription.take_stale() {
                 self.begin()?;
             }
             Ok(self.read()?.iter().any(|event| self.is_taken(event)))
@@ -245,7 +246,7 @@ impl Lane {
     ///
     /// # Errors
     ///
-    /// Why the lane waits, or has stopped.
+    /// Why the subscription worker waits, or has stopped.
     pub(crate) fn step(&mut self) -> Result<Option<Logged>, String> {
         loop {
             let stepped = self.try_step();
@@ -253,7 +254,7 @@ impl Lane {
             self.runner.run_again_alone();
             match stepped {
                 Ok(taken) => return Ok(taken),
-                Err(Halt::Stale) => self.edge.refresh(),
+                Err(Halt::Stale) => self.subscription.refresh(),
                 Err(Halt::Pause(why) | Halt::Stopped(why)) => return Err(why),
             }
         }
@@ -261,7 +262,7 @@ impl Lane {
 
     fn try_step(&mut self) -> Result<Option<Logged>, Halt> {
         loop {
-            if self.edge.take_stale() {
+            if self.subscription.take_stale() {
                 self.begin()?;
             }
             let events = self.read()?;
@@ -278,7 +279,7 @@ impl Lane {
                 taken?;
                 if self.cursor.sequence != before {
                     self.runner.commit_carried();
-                    if self.edge.take_stale() {
+                    if self.subscription.take_stale() {
                         return Err(Halt::Stale);
                     }
                     self.tell_applied();
@@ -292,7 +293,7 @@ impl Lane {
     fn begin(&mut self) -> Result<(), Halt> {
         self.runner.undo();
         self.runner.commit_carried();
-        let producer = &self.edge.spec.producer;
+        let producer = &self.subscription.spec.producer;
         let log = self.log.id();
         self.cursor = self
             .inbox
@@ -301,7 +302,7 @@ impl Lane {
         if self.cursor.log != log {
             return Err(Halt::Stopped(format!(
                 "the position is in the log {} of {producer}, and the log that is there is {log}: its database was replaced; put the \
-                 right file back, or make this service's database anew",
+                 right file back, or delete this service's database",
                 self.cursor.log
             )));
         }
@@ -309,9 +310,9 @@ impl Lane {
         self.held = self.inbox.parked_subjects(producer)?;
         self.filled = self.inbox.filled(self.log.id())?;
         if self.inbox.has_any(producer)? {
-            self.edge.note_trouble();
+            self.subscription.note_trouble();
         }
-        self.edge.set_applied(self.cursor.sequence);
+        self.subscription.set_applied(self.cursor.sequence);
         Ok(())
     }
 
@@ -322,7 +323,7 @@ impl Lane {
             Err(StatementError::InvalidValue(why)) => {
                 return Err(Halt::Stopped(format!(
                     "the log of {} has an event behind number {sequence} that can't be read: {why}; it was altered: put the right file back",
-                    self.edge.spec.producer
+                    self.subscription.spec.producer
                 )));
             }
             read => read?,
@@ -343,7 +344,7 @@ impl Lane {
                 Err(Halt::Stopped(format!(
                     "the position is at event {id}, number {sequence} of the log of {}, and the log has {found} there: it was restored or \
                      altered; put the right file back",
-                    self.edge.spec.producer
+                    self.subscription.spec.producer
                 )))
             }
         }
@@ -353,8 +354,8 @@ impl Lane {
     /// to be known of its subject's end comes later in the log.
     fn is_taken(&self, event: &Logged) -> bool {
         let ends = |replica: &ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
-        let erased = event.data.is_empty() && !self.edge.spec.replicas.iter().any(ends);
-        self.edge.takes(&event.kind) && !erased
+        let erased = event.data.is_empty() && !self.subscription.spec.replicas.iter().any(ends);
+        self.subscription.takes(&event.kind) && !erased
     }
 
     fn is_to_apply(&self, replica: &ReplicaSpec, event: &Logged) -> bool {
@@ -363,8 +364,8 @@ impl Lane {
 
     /// Takes one event, or passes over it.
     fn take(&mut self, event: &Logged, more: bool) -> Result<(), Halt> {
-        let edge = Arc::clone(&self.edge);
-        let spec = &edge.spec;
+        let subscription = Arc::clone(&self.subscription);
+        let spec = &subscription.spec;
         if !self.is_taken(event) {
             self.seen = (event.sequence, event.id.clone());
             return Ok(());
@@ -387,7 +388,7 @@ impl Lane {
             replicas: spec.replicas.iter().filter(|replica| self.is_to_apply(replica, event)).collect(),
         };
         let why = match self.runner.deliver(&delivery) {
-            Ok(()) => match self.mark(event, more, delivered(&edge, event.sequence)) {
+            Ok(()) => match self.mark(event, more, delivered(&subscription, event.sequence)) {
                 Written::Kept => {
                     tracing::debug!(
                         service = spec.consumer,
@@ -405,8 +406,8 @@ impl Lane {
                 Written::Failed(why) => NotTaken::Retry(why),
             },
             Err(why) => {
-                let loss = self.runner.undo();
-                why.with_loss(loss)
+                let abort = self.runner.undo();
+                why.with_abort(abort)
             }
         };
         // With the batch the events before this one may be gone: they come first, and this one again, alone.
@@ -418,22 +419,22 @@ impl Lane {
         self.park(event, 1, &why, more)
     }
 
-    /// Whether the row is no longer where this lane believes it to be, or may not be: it is looked at once nothing of this lane's is
-    /// in an open batch.
+    /// Whether the row is no longer where this subscription worker believes it to be, or may not be: it is looked at once nothing of this
+    /// subscription worker's is in an open batch.
     fn was_taken_back(&mut self) -> Result<bool, Halt> {
         self.runner.commit_carried();
-        let row = self.inbox.cursor(&self.edge.spec.producer)?;
+        let row = self.inbox.cursor(&self.subscription.spec.producer)?;
         Ok(row.map_or(0, |row| row.sequence) != self.cursor.sequence)
     }
 
     /// Parks an event behind an earlier one of its subject; false where none is parked any more.
     fn follows(&mut self, event: &Logged, more: bool) -> Result<bool, Halt> {
-        let producer = self.edge.spec.producer.clone();
+        let producer = self.subscription.spec.producer.clone();
         let mut waits = false;
         let mut row = parked(&self.runner, event, &producer, 0, &NotTaken::Retry(BEHIND.into()));
         row.next = self.runner.time();
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
-        let settle = settled(&self.edge, &self.deferred, event.sequence);
+        let settle = settled(&self.subscription, &self.deferred, event.sequence);
         let written = self.runner.write(
             |unit| {
                 waits = unit.has_parked(&producer, &event.subject)?;
@@ -462,10 +463,10 @@ impl Lane {
 
     /// Parks an event that failed, or makes a dead letter of it.
     fn park(&mut self, event: &Logged, attempts: u32, why: &NotTaken, more: bool) -> Result<(), Halt> {
-        let producer = self.edge.spec.producer.clone();
+        let producer = self.subscription.spec.producer.clone();
         let row = parked(&self.runner, event, &producer, attempts, why);
         tracing::warn!(
-            service = self.edge.spec.consumer,
+            service = self.subscription.spec.consumer,
             version = %self.runner.release.component.version,
             producer,
             trace_id = event.trace_id,
@@ -476,7 +477,7 @@ impl Lane {
             "an event was not taken"
         );
         let dead = row.state == ParkedState::Dead;
-        let settle = settled(&self.edge, &self.deferred, event.sequence);
+        let settle = settled(&self.subscription, &self.deferred, event.sequence);
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
         let written = self.runner.write(
             |unit| {
@@ -500,20 +501,20 @@ impl Lane {
     }
 
     fn mark(&mut self, event: &Logged, more: bool, settle: Settle) -> Written {
-        let (producer, from) = (&self.edge.spec.producer, &self.cursor);
+        let (producer, from) = (&self.subscription.spec.producer, &self.cursor);
         self.runner.write(|unit| unit.move_cursor(producer, from, (event.sequence, &event.id)), settle, more)
     }
 
     /// Makes the position durable for the sake of events that were passed over.
     fn pass_over(&mut self) -> Result<(), Halt> {
-        let (producer, from, to) = (&self.edge.spec.producer, &self.cursor, &self.seen);
-        let (edge, at) = (Arc::clone(&self.edge), to.0);
+        let (producer, from, to) = (&self.subscription.spec.producer, &self.cursor, &self.seen);
+        let (subscription, at) = (Arc::clone(&self.subscription), to.0);
         let passed = Settle::new(move |kept| {
             if kept {
-                edge.set_applied(at);
-                edge.wake();
+                subscription.set_applied(at);
+                subscription.wake();
             } else {
-                edge.note_undone();
+                subscription.note_undone();
             }
         });
         let written =
@@ -533,41 +534,41 @@ impl Lane {
         (self.cursor.sequence, self.cursor.event_id) = self.seen.clone();
     }
 
-    /// Tells that all is taken up to the last event that was seen, unless something of this lane's still waits for its commit: then the
-    /// lane is woken by that.
+    /// Tells that all is taken up to the last event that was seen, unless something of this subscription worker's still waits for its
+    /// commit: then the subscription worker is woken by that.
     fn tell_applied(&self) {
-        if self.edge.applied() >= self.cursor.sequence {
-            self.edge.set_applied(self.seen.0);
+        if self.subscription.applied() >= self.cursor.sequence {
+            self.subscription.set_applied(self.seen.0);
         }
     }
 }
 
 /// An event took effect.
-fn delivered(edge: &Arc<Edge>, sequence: i64) -> Settle {
-    let edge = Arc::clone(edge);
+fn delivered(subscription: &Arc<Subscription>, sequence: i64) -> Settle {
+    let subscription = Arc::clone(subscription);
     Settle::new(move |kept| {
         if kept {
-            edge.counts.delivered.fetch_add(1, Ordering::Relaxed);
-            edge.set_applied(sequence);
-            edge.wake();
+            subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
+            subscription.set_applied(sequence);
+            subscription.wake();
         } else {
-            edge.note_undone();
+            subscription.note_undone();
         }
     })
 }
 
 /// An event was parked.
-fn settled(edge: &Arc<Edge>, deferred: &Arc<Deferred>, sequence: i64) -> Settle {
-    let (edge, deferred) = (Arc::clone(edge), Arc::clone(deferred));
+fn settled(subscription: &Arc<Subscription>, deferred: &Arc<Deferred>, sequence: i64) -> Settle {
+    let (subscription, deferred) = (Arc::clone(subscription), Arc::clone(deferred));
     Settle::new(move |kept| {
         if kept {
             // Before the position tells that it was passed.
-            edge.note_trouble();
-            edge.set_applied(sequence);
+            subscription.note_trouble();
+            subscription.set_applied(sequence);
             deferred.wake();
-            edge.wake();
+            subscription.wake();
         } else {
-            edge.note_undone();
+            subscription.note_undone();
         }
     })
 }

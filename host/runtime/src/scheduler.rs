@@ -1,4 +1,4 @@
-//! The dispatcher: a lane for each edge, and for each service a thread for its timers and one for its parked events.
+//! The scheduler: a subscription worker for each subscription, and for each service a thread for its timers and one for its parked events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use bulkhead_store::{InboxReader, StoreError};
 
 use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork, Kind};
-use crate::edge::Edge;
 use crate::event_log::OpenLog;
-use crate::lane::Lane;
+use crate::subscription::Subscription;
+use crate::subscription_worker::SubscriptionWorker;
 use crate::supervise::{self, Progress};
 
 /// Why a service's events can't be delivered.
 #[derive(Debug, thiserror::Error)]
-pub enum DispatchError {
+pub enum SchedulerError {
     /// A database can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -31,38 +31,38 @@ pub enum DispatchError {
 /// The threads that deliver events and timers to one service.
 pub struct Deliveries {
     stop: Arc<AtomicBool>,
-    edges: Vec<Arc<Edge>>,
+    subscriptions: Vec<Arc<Subscription>>,
     deferred: Arc<Deferred>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Deliveries {
-    /// Starts the lanes of `edges`, which all lead to `consumer`, and the threads for its timers and parked events.
+    /// Starts the subscription workers of `subscriptions`, which all lead to `consumer`, and the threads for its timers and parked events.
     ///
     /// # Errors
     ///
-    /// See [`DispatchError`].
+    /// See [`SchedulerError`].
     pub fn start(
         consumer: &Consumer,
-        edges: &[Arc<Edge>],
+        subscriptions: &[Arc<Subscription>],
         deferred: &Arc<Deferred>,
         open: &OpenLog<'_>,
-    ) -> Result<Self, DispatchError> {
+    ) -> Result<Self, SchedulerError> {
         let stop = Arc::new(AtomicBool::new(false));
         let name = consumer.name();
         let database =
-            consumer.database().ok_or_else(|| DispatchError::NoDatabase(name.to_owned()))?.database.clone();
+            consumer.database().ok_or_else(|| SchedulerError::NoDatabase(name.to_owned()))?.database.clone();
         let mut this = Self {
             stop: Arc::clone(&stop),
-            edges: edges.to_vec(),
+            subscriptions: subscriptions.to_vec(),
             deferred: Arc::clone(deferred),
             threads: Vec::new(),
         };
-        for edge in edges {
-            let producer = edge.spec.producer.as_str();
+        for subscription in subscriptions {
+            let producer = subscription.spec.producer.as_str();
             let Some(log) = open(producer)? else { continue };
-            let lane = Lane::new(
-                Arc::clone(edge),
+            let subscription_worker = SubscriptionWorker::new(
+                Arc::clone(subscription),
                 log,
                 consumer.runner(),
                 InboxReader::open(&database)?,
@@ -70,15 +70,20 @@ impl Deliveries {
                 Arc::clone(&stop),
             );
             let thread = format!("{producer}-{name}");
-            let lane =
-                supervise::spawn(thread, &stop, lane, |lane, progress| lane.run(progress), Lane::mend)?;
-            this.threads.push(lane);
+            let subscription_worker = supervise::spawn(
+                thread,
+                &stop,
+                subscription_worker,
+                |subscription_worker, progress| subscription_worker.run(progress),
+                SubscriptionWorker::mend,
+            )?;
+            this.threads.push(subscription_worker);
         }
         for kind in Kind::ALL {
             let mut sources = BTreeMap::new();
-            for edge in edges.iter().filter(|_| kind == Kind::Parked) {
-                if let Some(log) = open(&edge.spec.producer)? {
-                    sources.insert(edge.spec.producer.clone(), (Arc::clone(edge), log));
+            for subscription in subscriptions.iter().filter(|_| kind == Kind::Parked) {
+                if let Some(log) = open(&subscription.spec.producer)? {
+                    sources.insert(subscription.spec.producer.clone(), (Arc::clone(subscription), log));
                 }
             }
             let inbox = InboxReader::open(&database)?;
@@ -102,8 +107,8 @@ impl Deliveries {
 
     fn tell_to_stop(&self) {
         self.stop.store(true, Ordering::Release);
-        for edge in &self.edges {
-            edge.wake();
+        for subscription in &self.subscriptions {
+            subscription.wake();
         }
         self.deferred.wake();
     }

@@ -1,6 +1,6 @@
-//! A service that loses batches often runs unbatched for a while.
+//! A service that aborts batches often runs unbatched for a while.
 
-use bulkhead_types::limits::{BATCH_LOSS_WINDOW, BATCH_LOSSES_MAX};
+use bulkhead_types::limits::{BATCH_ABORT_WINDOW, BATCH_ABORTS_MAX};
 
 use super::{World, add, soon, world};
 use crate::writer::commit::{Commit, CommitFault};
@@ -8,19 +8,19 @@ use crate::writer::{Ended, Lease};
 
 type Held = Lease<&'static str>;
 
-/// Loses a batch with another member in it.
-fn lose(world: &World, lease: Held) -> Held {
+/// Aborts a batch with another member in it.
+fn abort(world: &World, lease: Held) -> Held {
     let mut unit = world.begin(Some(add(world, Some(lease), "a")));
     unit.execute("INSERT INTO refused VALUES (1)", &[]).unwrap_err();
     let (lease, ended) = unit.finish(true);
-    assert!(matches!(ended, Ended::Lost { .. }));
+    assert!(matches!(ended, Ended::Aborted { .. }));
     lease
 }
 
-fn lose_at_commit(world: &World, lease: Held) -> Held {
+fn abort_at_commit(world: &World, lease: Held) -> Held {
     let mut lease = add(world, Some(lease), "a");
     lease.faults().plan(CommitFault::BeforeDurable);
-    assert!(matches!(lease.commit(), Commit::Lost { .. }));
+    assert!(matches!(lease.commit(), Commit::Aborted { .. }));
     lease
 }
 
@@ -30,29 +30,29 @@ fn shared(lease: &mut Held, units: u32) -> usize {
 }
 
 #[test]
-fn service_that_keeps_losing_batches_runs_unbatched_for_a_while() {
-    for lose in [lose, lose_at_commit] {
+fn service_that_keeps_aborting_batches_runs_unbatched_for_a_while() {
+    for abort in [abort, abort_at_commit] {
         let world = world();
         let mut lease = world.writer.acquire(soon()).unwrap();
-        for _ in 0..BATCH_LOSSES_MAX {
+        for _ in 0..BATCH_ABORTS_MAX {
             assert!(lease.stays_open(true));
-            lease = lose(&world, lease);
+            lease = abort(&world, lease);
         }
-        assert_eq!(shared(&mut lease, BATCH_LOSS_WINDOW + 10), 11);
+        assert_eq!(shared(&mut lease, BATCH_ABORT_WINDOW + 10), 11);
     }
 }
 
-/// Rare losses, however many there were in all, cost nothing.
+/// Rare aborts, however many there were in all, cost nothing.
 #[test]
-fn losses_are_forgotten_after_so_many_units_of_work() {
-    for (units, is_forgotten) in [(BATCH_LOSS_WINDOW - 1, false), (BATCH_LOSS_WINDOW, true)] {
+fn aborts_are_forgotten_after_so_many_units_of_work() {
+    for (units, is_forgotten) in [(BATCH_ABORT_WINDOW - 1, false), (BATCH_ABORT_WINDOW, true)] {
         let world = world();
         let mut lease = world.writer.acquire(soon()).unwrap();
-        for _ in 1..BATCH_LOSSES_MAX {
-            lease = lose(&world, lease);
+        for _ in 1..BATCH_ABORTS_MAX {
+            lease = abort(&world, lease);
         }
         assert_eq!(shared(&mut lease, units), units as usize);
-        lease = lose(&world, lease);
+        lease = abort(&world, lease);
         assert_eq!(lease.stays_open(true), is_forgotten, "{units}");
     }
 }

@@ -2,44 +2,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bulkhead_runtime::EdgeSpec;
+use bulkhead_runtime::SubscriptionSpec;
 
-use super::{Manifest, Mistake, ServiceEntry};
+use super::{Manifest, Mistake, ServiceSection};
 
 impl Manifest {
     /// The service that publishes a type of event.
     #[must_use]
     pub fn publisher(&self, kind: &str) -> Option<&str> {
-        let publishes = |(_, entry): &(&String, &ServiceEntry)| entry.spec.grants.publishes.contains(kind);
+        let publishes = |(_, entry): &(&String, &ServiceSection)| entry.spec.grants.publishes.contains(kind);
         self.services.iter().find(publishes).map(|(name, _)| name.as_str())
     }
 
-    /// An edge for each pair of services of which one takes events of the other: by subscription, or for a replica.
+    /// A subscription for each pair of services of which one takes events of the other: by subscription, or for a replica.
     #[must_use]
-    pub fn edges(&self) -> Vec<EdgeSpec> {
-        let mut edges = BTreeMap::new();
+    pub fn subscriptions(&self) -> Vec<SubscriptionSpec> {
+        let mut subscriptions = BTreeMap::new();
         for (consumer, entry) in &self.services {
             for kind in &entry.spec.grants.subscribes {
                 if let Some(producer) = self.publisher(kind) {
-                    edge(&mut edges, producer, consumer).types.insert(kind.clone());
+                    subscription(&mut subscriptions, producer, consumer).types.insert(kind.clone());
                 }
             }
             for replica in &entry.replicas {
-                edge(&mut edges, &replica.owner, consumer).replicas.push(replica.clone());
+                subscription(&mut subscriptions, &replica.owner, consumer).replicas.push(replica.clone());
             }
         }
-        edges.into_values().collect()
+        subscriptions.into_values().collect()
     }
 
     /// The services, each behind those that `first` gives for it. Of those in a cycle one is not.
     pub(crate) fn sorted_behind<'m>(
         &'m self,
-        first: impl Fn(&'m ServiceEntry) -> Vec<&'m String>,
+        first: impl Fn(&'m ServiceSection) -> Vec<&'m String>,
     ) -> Vec<&'m str> {
         fn visit<'m>(
             manifest: &'m Manifest,
             name: &'m str,
-            first: &dyn Fn(&'m ServiceEntry) -> Vec<&'m String>,
+            first: &dyn Fn(&'m ServiceSection) -> Vec<&'m String>,
             begun: &mut BTreeSet<&'m str>,
             sorted: &mut Vec<&'m str>,
         ) {
@@ -59,15 +59,15 @@ impl Manifest {
     }
 }
 
-fn edge<'e>(
-    edges: &'e mut BTreeMap<(String, String), EdgeSpec>,
+fn subscription<'e>(
+    subscriptions: &'e mut BTreeMap<(String, String), SubscriptionSpec>,
     producer: &str,
     consumer: &str,
-) -> &'e mut EdgeSpec {
-    edges.entry((producer.to_owned(), consumer.to_owned())).or_insert_with(|| EdgeSpec {
+) -> &'e mut SubscriptionSpec {
+    subscriptions.entry((producer.to_owned(), consumer.to_owned())).or_insert_with(|| SubscriptionSpec {
         producer: producer.to_owned(),
         consumer: consumer.to_owned(),
-        ..EdgeSpec::default()
+        ..SubscriptionSpec::default()
     })
 }
 
