@@ -174,10 +174,8 @@ impl Runner {
         state.memory.refused = false;
         // A handler that is run again has the lease from its beginning, and one of an event that a replica is kept by.
         let holds = matches!(state.worker.hold, Hold::Reserved(_) | Hold::Joined(_));
-        let joined = matches!(state.worker.hold, Hold::Joined(_));
         state.running = Some(Running {
             lease_until: holds.then(|| Instant::now() + lease_hold),
-            joined,
             starting: false,
             began: Instant::now(),
             ..running
