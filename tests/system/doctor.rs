@@ -83,7 +83,7 @@ fn where_everything_is_in_its_place_nothing_is_found_and_nothing_made() {
     for name in ["host", "manifest", "data folder", "port listen", "port admin", "service source"] {
         assert_eq!(looked.state(name), "ok", "{name}");
     }
-    looked.says("host", "ok", &["wasmtime", "SQLite", env!("CARGO_PKG_VERSION")]);
+    looked.says("host", "ok", &["wasmtime", "SQLite 3.", env!("CARGO_PKG_VERSION")]);
     assert!(!site.data().exists(), "a look makes no folder");
 
     // For people: a line for each, with a mark.
