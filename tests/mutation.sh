@@ -1,6 +1,6 @@
 #!/bin/sh
-# Changes the code in one place after the other (a mutant), and runs the tests that are for it: a mutant that no test finds is told, and
-# the script fails. docs/mutation.md has what came of it.
+# Changes the code in one place after the other (a mutant), and runs the tests that are for it: the script fails if a mutant survives, and
+# names it. docs/mutation.md has what came of it.
 #
 #   mutation.sh TARGET_DIR [PART [SHARD]]      PART is one of rules, store and runtime; SHARD is 0/8 to 7/8, or of another number
 set -eu

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 class Shop:
-    """A host with a shop of its own, in a folder that is made anew."""
+    """A host with a shop of its own, in a folder that is recreated."""
 
     def __init__(self, target, work):
         site = work / "site"

@@ -92,7 +92,7 @@ impl Admin {
     /// Waits until a subscription stands still for good, and gives the reason.
     #[track_caller]
     pub fn until_stopped(&mut self, producer: &str, consumer: &str) -> String {
-        until(&format!("the subscription from {producer} to {consumer} stops"), || {
+        until(&format!("{consumer}'s subscription to {producer} stops"), || {
             self.subscription(producer, consumer)["stopped"].as_str().map(str::to_owned)
         })
     }

@@ -423,7 +423,7 @@ fn a_subscription_that_stands_still_is_named() {
     let shop = QuietShop::new().broken("order", &[cursor.to_owned()]);
     let checked = shop.check(&["--repair"]);
     assert_eq!(checked.status, 1);
-    let place = places([["subscription", "order", "subscription from product", "product"]]);
+    let place = places([["subscription", "order", "subscription to product", "product"]]);
     assert_eq!(checked.places(Some(false)), place, "{:#}", checked.report);
     assert_eq!(shop.findings_metric("subscription"), Some(1.0));
 }

@@ -236,7 +236,7 @@ fn several_positions_may_be_named_in_one_header_or_in_more() {
 }
 
 #[test]
-fn where_no_subscription_leads_to_the_service_a_position_is_satisfied() {
+fn where_the_service_has_no_subscription_a_position_is_satisfied() {
     // No subscription worker of the order service goes on, and none has to.
     let shop = Shop::impatient(1);
     let mut shop = shop.with_order_db("UPDATE _bulkhead_cursor SET event_id = 'of-nothing'");
@@ -338,7 +338,7 @@ fn who_waits_for_a_subscription_worker_that_stands_still_is_told_so_in_time_and_
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("order") && detail.contains("product"), "{detail}");
     }
-    // Without a position it answers, and so does the subscription from the users.
+    // Without a position it answers, and so does the subscription to the users.
     shop.admin.get("/orders").expect(200);
     let registered = shop.host.client().post("/users", &user_body("ada@tests.example", "Ada"));
     get_after(&mut shop.admin, "/orders", &position(&registered)).expect(200);

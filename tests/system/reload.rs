@@ -140,7 +140,7 @@ fn with_one_mistake_nothing_has_changed() {
     let (mut client, mut admin) = (host.client(), ask(&site, &host));
     let replica = "service.sink.replica.item.owner";
     let wrong: [(String, &[&str]); 9] = [
-        // The subscription to those who take its events goes with the grant, and so does what the manifest says of them.
+        // The subscriptions of those who take its events go with the grant, and so does what the manifest says of them.
         (changed().without("service.source.publishes").text(), &["source.happened"]),
         (
             changed().without("service.sink.subscribes").text(),

@@ -127,7 +127,7 @@ fn no_answer_log_line_event_or_problem_has_a_password_a_hash_a_token_or_a_key() 
 #[test]
 fn what_the_data_folder_holds_is_its_owners_alone() {
     let site = Site::shop();
-    // The host rebuilds it.
+    // The host recreates it.
     std::fs::remove_dir_all(site.data().join("cache")).unwrap();
     let host = site.start();
     host.customer("Ada");

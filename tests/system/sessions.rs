@@ -245,7 +245,7 @@ fn a_session_is_of_whoever_has_a_token() {
 }
 
 #[test]
-fn a_hash_is_made_anew_by_the_first_login_after_its_cost_has_changed() {
+fn a_hash_is_recomputed_by_the_first_login_after_its_cost_has_changed() {
     let site = site();
     let host = site.start();
     let [ada, bo] = ["ada@tests.example", "bo@tests.example"];

@@ -1,6 +1,6 @@
 //! What the services of the shop share: value types, and the payloads of their events by version.
 //!
-//! A payload's fields never change once they are released: what another service needs again goes into a new version. Each has a
+//! A payload's fields never change once they are released: what another service newly needs goes into a new version. Each has a
 //! golden file under `golden/`, which a test compares both ways.
 //!
 //! With the feature `sdk` the types also are values and events of the guest SDK, and there are the roles of the shop; without it, nothing

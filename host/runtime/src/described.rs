@@ -1,5 +1,5 @@
-//! The routes that a component describes: what a request leads to before its handler runs. By it a handler that computes gets a queue of its own, and
-//! figures name the route and not the path.
+//! The routes that a component describes: what a request leads to before its handler runs. By it a handler that computes gets a queue of
+//! its own, and figures name the route and not the path.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@
 //!
 //! Invariants:
 //!
-//! - What a guest says is bounded and has no control characters ([`bulkhead_types::own_words`]): it can't forge a log line, nor move the cursor of whoever
-//!   reads it.
+//! - What a guest says is bounded and has no control characters ([`bulkhead_types::own_words`]): it can't forge a log line, nor move the
+//!   cursor of whoever reads it.
 //! - None of it reaches a client: a client reads [`Problem`].
 //! - Nothing that a client sent stands in it: a path is told as the route's template, a statement without its values.
 

@@ -37,7 +37,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(context) = self.0.take() {
-            context.aborted.fetch_add(1, Ordering::AcqRel);
+            context.aborts.fetch_add(1, Ordering::AcqRel);
         }
     }
 }
@@ -112,7 +112,7 @@ impl Member {
     }
 
     /// Its batch was aborted, and it is not run again.
-    pub(crate) fn abort(self) {
+    pub(crate) fn give_up(self) {
         let failure = match &self {
             Self::Request(member) => member.calls.aborted(),
             Self::Event(..) => Failure::Aborted,
@@ -317,7 +317,7 @@ mod tests {
         let mut runner = trial.consumer.runner();
         let written = runner.write(|unit| unit.write_time().map(|()| true), settle, false);
         assert_eq!(written, Written::Kept);
-        (told.recv().unwrap(), trial.context.aborted.load(Ordering::Acquire) > 0)
+        (told.recv().unwrap(), trial.context.aborts.load(Ordering::Acquire) > 0)
     }
 
     #[test]
@@ -334,6 +334,6 @@ mod tests {
         let (runner, told) = trial.carrying();
         drop(runner);
         assert_eq!(told.recv(), Ok(false));
-        assert!(trial.context.aborted.load(Ordering::Acquire) > 0);
+        assert!(trial.context.aborts.load(Ordering::Acquire) > 0);
     }
 }

@@ -246,20 +246,32 @@ mod tests {
         assert_eq!(about(&answer(&[]), "/users/ann"), ["users", "ann"]);
     }
 
+    fn run(outcome: Outcome, keep: bool) -> Run {
+        let (calls, running) = (Calls::None, None);
+        Run { outcome, keep, calls, called_in_recovery: false, told: false, running, spoilt: false }
+    }
+
+    #[test]
+    fn answer_is_kept_if_there_is_a_key_and_the_handler_keeps_what_it_did() {
+        for (key, keep, is_good, is_kept) in [
+            (Some("key"), true, true, true),
+            (None, true, true, false),
+            (Some("key"), false, true, false),
+            (Some("key"), true, false, false),
+            (None, false, true, false),
+        ] {
+            let (job, _) = job(Instant::now(), key);
+            let outcome = if is_good { Ok(answer(&[])) } else { Err(Failure::Deadline) };
+            assert_eq!(is_to_be_kept(&job, &run(outcome, keep)), is_kept, "{key:?} {keep} {is_good}");
+        }
+    }
+
     #[test]
     fn what_an_answer_that_nobody_may_keep_is_about_is_kept_and_forgotten_with_its_key() {
         let trial = Trial::new(Duration::from_secs(60));
         let (job, _) = job(Instant::now() + Duration::from_secs(60), Some("key"));
         let mut runner = trial.consumer.runner();
-        let mut run = Run {
-            outcome: Ok(answer(&[(CACHE_CONTROL, "no-store")])),
-            keep: true,
-            calls: Calls::None,
-            called_in_recovery: false,
-            told: false,
-            running: None,
-            spoilt: false,
-        };
+        let mut run = run(Ok(answer(&[(CACHE_CONTROL, "no-store")])), true);
         trial.write(|unit| {
             // What nothing was written for needs no record.
             unit.write_time()?;
@@ -311,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_is_kept_as_it_is_up_to_its_largest() {
+    fn answer_is_kept_unchanged_up_to_the_size_limit() {
         let largest =
             Answer { body: vec![b'x'; IDEMPOTENCY_ANSWER_BYTES_MAX], ..answer(&[(LOCATION, "/\u{e9}")]) };
         let given =

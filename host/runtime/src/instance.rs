@@ -36,8 +36,8 @@ pub(crate) struct Instance {
     uses: u32,
     /// Bytes of memory after the first use.
     settled_bytes: usize,
-    /// What `ServiceContext::aborted` was when it was made.
-    aborted: u64,
+    /// What `ServiceContext::aborts` was when it was made.
+    aborts: u64,
 }
 
 /// How a request's handler left.
@@ -197,8 +197,8 @@ impl Runner {
 
     /// An instance, or why there is none.
     fn warm_instance(&mut self, deadline: Instant) -> Result<Instance, String> {
-        let aborted = self.context.aborted.load(Ordering::Acquire);
-        let warm = self.instance.take().filter(|instance| instance.aborted == aborted);
+        let aborts = self.context.aborts.load(Ordering::Acquire);
+        let warm = self.instance.take().filter(|instance| instance.aborts == aborts);
         let instance = warm.map_or_else(|| self.instantiate(deadline), Ok);
         if let (Err(why), Some(probation)) = (&instance, &self.release.probation) {
             probation.note(Some(why));
@@ -303,7 +303,7 @@ impl Runner {
     ///
     /// Why there is none, for an operator.
     fn instantiate(&mut self, deadline: Instant) -> Result<Instance, String> {
-        let aborted = self.context.aborted.load(Ordering::Acquire);
+        let aborts = self.context.aborts.load(Ordering::Acquire);
         let mut store =
             new_store(&self.engine, Arc::clone(&self.release.spec), Arc::clone(&self.context.host_context));
         let state = store.data_mut();
@@ -330,7 +330,7 @@ impl Runner {
             let ended = diagnosis::trapped(&error, running.panic.as_ref(), running.memory_refused, spec);
             format!("instantiate the component: at its start it {ended}")
         })?;
-        Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, aborted })
+        Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, aborts })
     }
 
     fn keep_or_drop(&mut self, mut instance: Instance, spoilt: bool) {

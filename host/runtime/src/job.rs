@@ -15,7 +15,7 @@ pub struct Job {
     pub deadline: Instant,
     /// Where the answer goes.
     pub reply: Reply,
-    /// It was run before, and had its batch aborted.
+    /// It was run before, and its batch was aborted.
     pub again: bool,
     /// The log has its one line that it failed: however it fails further, there is no second.
     pub told: bool,

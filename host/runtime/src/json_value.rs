@@ -1,9 +1,9 @@
 //! One text for each JSON value: two documents have the same one exactly when they say the same.
 //!
-//! The members of an object are sorted by their names, strings are written with the escapes that they need, numbers as their exact decimal value,
-//! and there is no blank. RFC 8785 does the same with numbers rounded to 64-bit floats, so that two large ones may become one;
-//! here no two values have one text. What is not clearly one value has none: malformed documents, a name that stands twice, nesting deeper
-//! than [`DEPTH_MAX`].
+//! The members of an object are sorted by their names, strings are written with the escapes that they need, numbers as their exact decimal
+//! value, and there is no blank. RFC 8785 does the same with numbers rounded to 64-bit floats, so that two large ones may become one; here
+//! no two values have one text. What is not clearly one value has none: malformed documents, a name that stands twice, nesting deeper than
+//! [`DEPTH_MAX`].
 
 use std::fmt::Write as _;
 
@@ -150,8 +150,8 @@ fn write_string(canonical: &mut String, string: &str) -> Option<()> {
     Some(())
 }
 
-/// Writes a number as its digits without zeros at either end, and the power of ten behind them: `1.50e1`, `15` and `15.0` are `15e0`. Zero keeps
-/// its sign, which some programs tell apart. One whose power of ten is beyond all use is written as it stands.
+/// Writes a number as its digits without zeros at either end, and the power of ten behind them: `1.50e1`, `15` and `15.0` are `15e0`. Zero
+/// keeps its sign, which some programs tell apart. One whose power of ten is beyond all use is written as it stands.
 fn write_number(canonical: &mut String, number: &str) -> Option<()> {
     let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
     let (mantissa, power) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));

@@ -72,7 +72,7 @@ pub use service::{
     AdmissionLimits, Directory, Grants, HostContext, InstancePolicy, Limits, QueueEnds, Queues, RunAtOnce,
     Service, ServiceDatabase, ServiceSpec, queues, route_matches, route_rank,
 };
-pub use stepped::{SteppedService, SteppedTimers, SteppedWorker};
+pub use stepped::{SteppedService, SteppedSubscriptionWorker, SteppedTimers};
 pub use subscription::{Counts, Subscription, SubscriptionSpec};
 pub use version::Version;
 pub use waits::Waited;

@@ -45,7 +45,7 @@ pub(crate) struct ServiceContext {
     pub(crate) host_context: Arc<HostContext>,
     /// Raised when units of work that handlers thought kept are gone, or nobody can tell (`hold.rs`, `Pending`): instances from before may
     /// remember what never happened.
-    pub(crate) aborted: std::sync::atomic::AtomicU64,
+    pub(crate) aborts: std::sync::atomic::AtomicU64,
 }
 
 impl ServiceContext {
@@ -55,7 +55,7 @@ impl ServiceContext {
             release: Current::new(release),
             gate: Arc::default(),
             host_context,
-            aborted: std::sync::atomic::AtomicU64::new(0),
+            aborts: std::sync::atomic::AtomicU64::new(0),
         })
     }
 }

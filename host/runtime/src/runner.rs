@@ -28,7 +28,7 @@ pub(crate) struct Runner {
     pub(crate) release: Arc<Release>,
     pub(crate) instance: Option<Instance>,
     pub(crate) parts: WorkerParts,
-    /// Jobs that had their batch aborted and can't be run under the lease: they go before all others.
+    /// Jobs whose batch was aborted and which can't be run under the lease: they go before all others.
     again: VecDeque<Job>,
     /// This thread is inside the gate.
     inside: bool,
@@ -216,7 +216,7 @@ impl Runner {
     }
 
     /// Tells the client of a job whose batch was aborted, and which can't be run again.
-    fn abort(&self, job: Job) {
+    fn give_up(&self, job: Job) {
         self.tell(&job, &Failure::Aborted);
         (job.reply)(Err(Failure::Aborted));
     }
@@ -242,14 +242,14 @@ impl Runner {
         }
     }
 
-    /// Commits what is carried, and runs those again that had their batch aborted.
+    /// Commits what is carried, and runs those again whose batch was aborted.
     pub(crate) fn commit_carried(&mut self) {
         let aborted = self.parts.hold.commit_carried();
         self.parts.aborted.extend(aborted);
         self.recover_aborted();
     }
 
-    /// Commits what is carried if it is due: behind each job, also one that no handler was run for. Those that had their batch aborted are
+    /// Commits what is carried if it is due: behind each job, also one that no handler was run for. Those whose batch was aborted are
     /// run again by [`Self::recover_aborted`].
     pub(crate) fn commit_carried_when_due(&mut self) {
         let aborted = self.parts.hold.commit_carried_when_due();
@@ -272,7 +272,7 @@ impl Runner {
     /// Tells those that are to be run again by themselves that they are not: for one who may run no handler.
     pub(crate) fn give_up_again(&mut self) {
         while let Some(job) = self.next_again() {
-            self.abort(job);
+            self.give_up(job);
         }
     }
 
@@ -307,7 +307,7 @@ impl Runner {
             Some(lease) => self.recover(lease, aborted),
             None => {
                 for member in aborted {
-                    member.abort();
+                    member.give_up();
                 }
             }
         }
@@ -318,7 +318,7 @@ impl Runner {
     /// an event not at all: its subscription worker is told.
     pub(crate) fn recover(&mut self, mut lease: Lease<Member>, members: Vec<Member>) {
         // What the members' instances remember, here and in other workers, is of a run that never happened.
-        self.context.aborted.fetch_add(1, Ordering::AcqRel);
+        self.context.aborts.fetch_add(1, Ordering::AcqRel);
         let mut runnable = Vec::new();
         for member in members {
             match member {
@@ -329,7 +329,7 @@ impl Runner {
                     let deadline = Instant::now() + self.release.spec.limits.request_timeout;
                     self.again.push_back(Job { deadline, again: true, ..member.job });
                 }
-                member => member.abort(),
+                member => member.give_up(),
             }
         }
         // The lease may come with a batch that others opened; it is theirs to keep.

@@ -37,7 +37,8 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Starts the subscription workers of `subscriptions`, which all lead to `consumer`, and the threads for its timers and parked events.
+    /// Starts the subscription workers of `subscriptions`, which are all those of `consumer`, and the threads for its timers and parked
+    /// events.
     ///
     /// # Errors
     ///
@@ -61,7 +62,7 @@ impl Deliveries {
         for subscription in subscriptions {
             let producer = subscription.spec.producer.as_str();
             let Some(log) = open(producer)? else { continue };
-            let subscription_worker = SubscriptionWorker::new(
+            let worker = SubscriptionWorker::new(
                 Arc::clone(subscription),
                 log,
                 consumer.runner(),
@@ -70,14 +71,14 @@ impl Deliveries {
                 Arc::clone(&stop),
             );
             let thread = format!("{producer}-{name}");
-            let subscription_worker = supervise::spawn(
+            let handle = supervise::spawn(
                 thread,
                 &stop,
-                subscription_worker,
-                |subscription_worker, progress| subscription_worker.run(progress),
+                worker,
+                |worker, progress| worker.run(progress),
                 SubscriptionWorker::mend,
             )?;
-            this.threads.push(subscription_worker);
+            this.threads.push(handle);
         }
         for kind in Kind::ALL {
             let mut sources = BTreeMap::new();

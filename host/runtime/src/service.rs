@@ -197,7 +197,8 @@ pub struct Queues {
 /// Runs a job to its answer, on the thread that brings it.
 pub type RunAtOnce = Arc<dyn Fn(Job) + Send + Sync>;
 
-/// What is to be known of a service before a request stands in one of its queues.
+/// What decides, before a request stands in a queue of a service, whether and where it is let in: the routes of the manifest and of the
+/// component, and the limits.
 pub struct AdmissionLimits {
     /// The routes of the manifest that lead to it.
     pub routes: Vec<String>,
@@ -211,7 +212,7 @@ pub struct AdmissionLimits {
 }
 
 impl AdmissionLimits {
-    /// That of a service, with what its component says of itself once that is known.
+    /// Those of a service, with what its component says of itself once that is known.
     fn new(spec: &ServiceSpec, described: Arc<DescribedRoutes>) -> Self {
         Self {
             routes: spec.routes.clone(),

@@ -80,7 +80,7 @@ impl SteppedService {
         }
     }
 
-    /// The subscription worker of a subscription that leads to it.
+    /// The worker of one of its subscriptions.
     ///
     /// # Errors
     ///
@@ -89,11 +89,11 @@ impl SteppedService {
         &self,
         subscription: &Arc<Subscription>,
         log: Box<dyn EventLog>,
-    ) -> Result<SteppedWorker, SchedulerError> {
+    ) -> Result<SteppedSubscriptionWorker, SchedulerError> {
         let (runner, inbox) = self.open()?;
         // The row is read before the first event.
         subscription.refresh();
-        Ok(SteppedWorker(SubscriptionWorker::new(
+        Ok(SteppedSubscriptionWorker(SubscriptionWorker::new(
             Arc::clone(subscription),
             log,
             runner,
@@ -103,7 +103,7 @@ impl SteppedService {
         )))
     }
 
-    /// Its timers and parked events; `subscriptions` are those that lead to it.
+    /// Its timers and parked events; `subscriptions` are its own.
     ///
     /// # Errors
     ///
@@ -136,9 +136,9 @@ fn never() -> Arc<AtomicBool> {
 }
 
 /// A subscription worker without a thread.
-pub struct SteppedWorker(SubscriptionWorker);
+pub struct SteppedSubscriptionWorker(SubscriptionWorker);
 
-impl SteppedWorker {
+impl SteppedSubscriptionWorker {
     /// Takes the next event of the log that the consumer takes, and gives it; none where it has taken all. The event took effect, or was
     /// parked, or is a dead letter.
     ///

@@ -40,7 +40,7 @@ pub struct Subscription {
     applied: watch::Sender<i64>,
     /// The subscription worker's memory of its position, or of what is parked, may be wrong.
     stale: AtomicBool,
-    /// A batch with units of work of the subscription worker's was not committed: the subscription worker waits before it tries them again.
+    /// A batch with units of work of the subscription worker's was not committed: the worker waits before it tries them again.
     undone: AtomicBool,
     /// There are parked events or dead letters, or were since the host started.
     troubled: Arc<AtomicBool>,
@@ -140,7 +140,7 @@ impl Subscription {
         self.hold_at.load(Ordering::Acquire)
     }
 
-    /// Has the subscription worker read its position and what is parked again.
+    /// Has the subscription worker read its position, and what is parked, once more.
     pub fn refresh(&self) {
         self.stale.store(true, Ordering::Release);
         self.wake();

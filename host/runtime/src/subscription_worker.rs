@@ -1,4 +1,4 @@
-//! The subscription worker of a subscription: a thread that takes a producer's log, event by event, into a consumer's units of work.
+//! A subscription worker: the thread that takes a producer's log, event by event, into a consumer's units of work.
 //!
 //! Invariants:
 //!
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, ReplicaSpec, StatementError};
-use bulkhead_types::limits::{LANE_EVENTS, LANE_SKIPPED_MAX};
+use bulkhead_types::limits::{SUBSCRIPTION_EVENTS_READ_MAX, SUBSCRIPTION_EVENTS_SKIPPED_MAX};
 
 use crate::deferred::Deferred;
 use crate::delivery::{Delivery, Written, changes, parked};
@@ -197,7 +197,7 @@ impl SubscriptionWorker {
                     progress.made();
                 }
             }
-            if last - self.cursor.sequence >= LANE_SKIPPED_MAX && self.seen.0 == last {
+            if last - self.cursor.sequence >= SUBSCRIPTION_EVENTS_SKIPPED_MAX && self.seen.0 == last {
                 self.runner.begin();
                 let passed = self.pass_over();
                 self.runner.end();
@@ -302,7 +302,7 @@ impl SubscriptionWorker {
         if self.cursor.log != log {
             return Err(Halt::Stopped(format!(
                 "the position is in the log {} of {producer}, and the log that is there is {log}: its database was replaced; put the \
-                 right file back, or delete this service's database",
+                 right file back, or recreate this service's database",
                 self.cursor.log
             )));
         }
@@ -319,7 +319,7 @@ impl SubscriptionWorker {
     /// The events behind the last that was seen, once that one was found.
     fn read(&mut self) -> Result<Vec<Logged>, Halt> {
         let (sequence, id) = &self.seen;
-        let mut events = match self.log.read((*sequence).max(1), LANE_EVENTS) {
+        let mut events = match self.log.read((*sequence).max(1), SUBSCRIPTION_EVENTS_READ_MAX) {
             Err(StatementError::InvalidValue(why)) => {
                 return Err(Halt::Stopped(format!(
                     "the log of {} has an event behind number {sequence} that can't be read: {why}; it was altered: put the right file back",

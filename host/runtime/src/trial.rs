@@ -162,7 +162,7 @@ impl Trial {
         )
     }
 
-    /// The subscription worker of a subscription that leads to it, with these events in the log.
+    /// The worker of its subscription, with these events in the log.
     pub(crate) fn subscription_worker(&self, events: Vec<Logged>) -> (Arc<Subscription>, SubscriptionWorker) {
         let subscription = Arc::new(subscription());
         let subscription_worker = SubscriptionWorker::new(
@@ -177,7 +177,7 @@ impl Trial {
     }
 }
 
-/// The subscription that leads to it.
+/// Its subscription.
 fn subscription() -> Subscription {
     Subscription::new(SubscriptionSpec {
         producer: "maker".into(),

@@ -318,7 +318,7 @@ fn retry(application: &Application, service: &str, id: &str) -> Answered {
         if !there.map_err(|error| not_changed(&error))? {
             return Err(unknown(&format!("{service} has taken {id} meanwhile")));
         }
-        for subscription in application.subscriptions_to(service) {
+        for subscription in application.subscriptions_of(service) {
             subscription.refresh();
         }
         service_entry.deferred.wake();
@@ -357,7 +357,7 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
             }
         }
         if count > 0 {
-            for subscription in application.subscriptions_to(name) {
+            for subscription in application.subscriptions_of(name) {
                 subscription.refresh();
             }
             service_entry.deferred.wake();

@@ -53,7 +53,7 @@ pub(super) fn reload(application: &Application) -> Answered {
             ReloadError::Refused(_) => {
                 Problem::new(422, "reload-refused", "The manifest was not reloaded", error.to_string())
             }
-            ReloadError::SubscriptionWorkers(_) => failed(&error),
+            ReloadError::DeliveryThreads(_) => failed(&error),
         }),
     }
 }
@@ -102,6 +102,6 @@ fn problem(error: &DeployError) -> Problem {
         DeployError::OutcomeUnknown { .. } => {
             Problem::new(503, "outcome-unknown", "The outcome is unknown", detail)
         }
-        DeployError::SubscriptionWorkers(_) | DeployError::Store(_) | DeployError::Host(_) => failed(error),
+        DeployError::DeliveryThreads(_) | DeployError::Store(_) | DeployError::Host(_) => failed(error),
     }
 }

@@ -145,7 +145,7 @@ struct ParkedTimers {
 }
 
 /// Those of each service that has timers, or parked ones from when it had some. They are parked with the service itself as their producer,
-/// which no subscription is.
+/// for which there is no subscription.
 fn parked_timers(application: &Application) -> anyhow::Result<Vec<ParkedTimers>> {
     let manifest = application.manifest();
     let mut found = Vec::new();

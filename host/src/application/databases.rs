@@ -93,7 +93,7 @@ pub(super) fn open(
 /// The services, those first whose data others keep copies of: what says what they hold wants their schema. Where two keep copies of each
 /// other's data, the one of the two that is not prepared yet is read by its events.
 pub(super) fn owners_first(manifest: &Manifest) -> Vec<&str> {
-    manifest.sorted_behind(|entry| entry.replicas.iter().map(|replica| &replica.owner).collect())
+    manifest.in_dependency_order(&|entry| entry.replicas.iter().map(|replica| &replica.owner).collect())
 }
 
 /// Where the rows of a replica are read, for the service whose database is at `path`.
@@ -168,9 +168,9 @@ pub(super) fn prepare(
 }
 
 /// Records a version that became the active one, where no schema changes.
-pub(super) fn record(version_table: &Database, activation: Option<&Activation>) -> Result<(), StoreError> {
+pub(super) fn record(version_database: &Database, activation: Option<&Activation>) -> Result<(), StoreError> {
     let upgrade = Upgrade { activation, ..Upgrade::default() };
-    version_table.upgrade(&upgrade, &rfc3339(SystemClock.now())).map(drop)
+    version_database.upgrade(&upgrade, &rfc3339(SystemClock.now())).map(drop)
 }
 
 /// The folder of compiled components.

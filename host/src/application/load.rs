@@ -93,8 +93,8 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
         .sum();
     let memory = limits.map(|limits| limits.memory).max().unwrap_or(limits::MEMORY_DEFAULT);
     // A worker has one instance at a time, and so have a subscription worker and the two threads of a service's timers and parked events.
-    let subscription_workers = manifest.subscriptions().len() + 2 * manifest.services.len();
-    let instances = u32::try_from(workers + subscription_workers + SPARE_INSTANCES).unwrap_or(u32::MAX);
+    let delivery_threads = manifest.subscriptions().len() + 2 * manifest.services.len();
+    let instances = u32::try_from(workers + delivery_threads + SPARE_INSTANCES).unwrap_or(u32::MAX);
     Engine::new(instances, memory).map_err(|error| {
         StartError(vec![format!(
             "reserve address space for {instances} instances: {error:#}; lower limits.read_workers or limits.write_workers"

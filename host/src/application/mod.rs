@@ -4,6 +4,7 @@
 
 mod checkpoints;
 mod databases;
+mod delivery_threads;
 mod deploy;
 mod fault;
 mod files;
@@ -14,7 +15,6 @@ mod refill;
 mod reload;
 mod routes;
 mod start;
-mod subscription_workers;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ use bulkhead_types::Current;
 
 use self::checkpoints::Checkpoints;
 pub use self::databases::{cache, database_file, select_of};
+use self::delivery_threads::DeliveryThreads;
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
 pub use self::fault::Fault;
 use self::fault::at;
@@ -39,7 +40,6 @@ pub use self::rebuild::{RebuildError, Rebuilt};
 pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
 pub use self::start::{describe, faults};
-use self::subscription_workers::SubscriptionWorkers;
 use self::versions::VersionFiles;
 use crate::http::{Connections, HttpFigures};
 use crate::identity::{Identity, Revocations, TokenCheck};
@@ -72,7 +72,7 @@ pub struct ServiceEntry {
     /// Its timers and parked events.
     pub deferred: Arc<Deferred>,
     /// Where its subscription workers and timers run.
-    subscription_workers: Mutex<SubscriptionWorkers>,
+    delivery_threads: Mutex<DeliveryThreads>,
 }
 
 /// The subscriptions of an application.
@@ -95,7 +95,7 @@ pub struct Application {
     /// Those that have a database.
     service_entries: BTreeMap<String, ServiceEntry>,
     /// The databases that say which version is active, of services that have none.
-    version_tables: BTreeMap<String, Arc<Database>>,
+    version_databases: BTreeMap<String, Arc<Database>>,
     /// None where the manifest has no `auth`, also when the application has stopped.
     token_check: Option<TokenCheck>,
     /// What it goes by, until the application stops.
@@ -106,7 +106,7 @@ pub struct Application {
     http_figures: Arc<HttpFigures>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
     /// The subscriptions that there are instances for.
-    subscription_workers_max: usize,
+    subscriptions_max: usize,
     /// Held by the one check, rebuild, deploy or reload that runs: each holds subscription workers, or puts something in another's place.
     maintained: Mutex<()>,
     /// Held while the release of a service is replaced. One lock for all services, since each switch makes the next manifest, subscriptions
@@ -176,9 +176,9 @@ impl Application {
         Arc::clone(&self.subscriptions)
     }
 
-    /// The subscriptions that lead to a service.
+    /// The subscriptions of a service: what it takes of others.
     #[must_use]
-    pub fn subscriptions_to(&self, name: &str) -> Subscriptions {
+    pub fn subscriptions_of(&self, name: &str) -> Subscriptions {
         self.subscriptions()
             .iter()
             .filter(|subscription| subscription.spec.consumer == name)
@@ -227,8 +227,8 @@ impl Application {
     }
 
     /// The database that says which version of a service is active.
-    fn version_table(&self, service: &str) -> Option<Arc<Database>> {
-        self.database(service).or_else(|| self.version_tables.get(service).cloned())
+    fn version_database(&self, service: &str) -> Option<Arc<Database>> {
+        self.database(service).or_else(|| self.version_databases.get(service).cloned())
     }
 
     /// The check of requests' tokens, the same one for every listener; none where the manifest has no `auth`, and for no other reason:
@@ -241,7 +241,7 @@ impl Application {
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         drop(self.identity.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.service_entries.values().for_each(ServiceEntry::stop_subscription_workers);
+        self.service_entries.values().for_each(ServiceEntry::stop_delivery_threads);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((services, checkpoints)) = running else { return };
         for service in services {

@@ -227,13 +227,14 @@ impl Before {
         };
         let consumer = application.consumers().get(&self.name).ok_or("there is no such service")?;
         let _switching = application.switching();
-        let version_table =
-            application.version_table(&self.name).ok_or("no database says which version is active")?;
+        let version_database =
+            application.version_database(&self.name).ok_or("no database says which version is active")?;
         let failing = consumer.release();
         if failing.component.version != self.failing || failing.probation.is_none() {
             return Ok(false);
         }
-        let source = version_table.active().map_err(|error| error.to_string())?.map(|active| active.source);
+        let source =
+            version_database.active().map_err(|error| error.to_string())?.map(|active| active.source);
         let activation = Activation {
             sha256: self.component.version.sha256().to_owned(),
             source: source.unwrap_or_default(),
@@ -247,7 +248,7 @@ impl Before {
             activation: Some(&activation),
             ..Upgrade::default()
         };
-        let upgrader = version_table.upgrader().map_err(|error| error.to_string())?;
+        let upgrader = version_database.upgrader().map_err(|error| error.to_string())?;
         let record = || match upgrader.upgrade(&upgrade, &activation.at) {
             Err(error) if error.unknown_outcome() == Some(Seen::New) => {
                 tracing::error!(service = self.name, %error, "the way back may be lost after a crash");

@@ -71,12 +71,12 @@ pub enum RebuildError {
     Store(#[from] StoreError),
     /// The subscription workers that fill the second database can't be started.
     #[error(transparent)]
-    Dispatch(#[from] SchedulerError),
+    Scheduler(#[from] SchedulerError),
     /// It is rebuilt, and its own subscription workers could not be started again.
     #[error(
         "{service} is rebuilt and serves, and its subscription workers could not be started again: {error}; restart the host"
     )]
-    SubscriptionWorkers {
+    DeliveryThreads {
         /// The service.
         service: String,
         /// Why not.
@@ -126,7 +126,7 @@ impl Application {
 
         // From here on the old database takes nothing more; what is left is what came meanwhile. And nobody else replaces the release.
         let _switching = self.switching();
-        let stopped = self.stop_subscription_workers([name.to_owned()].into());
+        let stopped = self.stop_delivery_threads([name.to_owned()].into());
         let switched = filling.catch_up(self).and_then(|()| {
             let (rebuilt, database) = filling.finish(name)?;
             // Which version is active stands in the database that serves.
@@ -166,9 +166,9 @@ impl Application {
             }
         };
         // On the new database, or on the old one again.
-        let subscription_workers = stopped.start_again();
+        let restarted = stopped.start_again();
         let rebuilt = switched?;
-        subscription_workers.map_err(|error| RebuildError::SubscriptionWorkers {
+        restarted.map_err(|error| RebuildError::DeliveryThreads {
             service: name.to_owned(),
             error: Box::new(error),
         })?;
@@ -217,7 +217,7 @@ impl Filling {
         let database = Arc::new(ServiceDatabase::open(database, after)?);
         let consumer = service_entry.consumer.on(Arc::clone(&database));
         let subscriptions: Vec<Arc<Subscription>> = application
-            .subscriptions_to(&entry.spec.name)
+            .subscriptions_of(&entry.spec.name)
             .iter()
             .map(|subscription| Arc::new(Subscription::new(subscription.spec.clone())))
             .collect();

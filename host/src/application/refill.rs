@@ -120,7 +120,7 @@ impl<'c> Refills<'c> {
 
 /// The services, each before those that it calls. Calls have no cycle.
 fn callers_first(manifest: &Manifest) -> Vec<&str> {
-    let mut sorted = manifest.sorted_behind(|entry| entry.spec.grants.calls.iter().collect());
+    let mut sorted = manifest.in_dependency_order(&|entry| entry.spec.grants.calls.iter().collect());
     sorted.reverse();
     sorted
 }
@@ -171,7 +171,7 @@ fn put(
             Err(error) => match one.database.has_replicas(&one.entry.replicas) {
                 Ok(true) => tracing::warn!(service, %error, "a commit of replicas failed, and is durable"),
                 Ok(false) if committed == 0 => return Err((service.clone(), error.to_string())),
-                // Neither may go on: handlers could meet replicas in a form that they do not know. A new start brings all to the manifest.
+                // Neither may go on: handlers could meet replicas in a form that they do not know. A restart brings all to the manifest.
                 Ok(false) | Err(_) => {
                     tracing::error!(service, %error, "which form the replicas have can't be told: the host ends");
                     telemetry::flush();

@@ -6,8 +6,8 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use bulkhead_runtime::{Component, Consumer, Held, Release, SchedulerError, Subscription};
 use bulkhead_store::Database;
 
+use super::delivery_threads::Stopped;
 use super::refill::{ChangedReplicas, Refills};
-use super::subscription_workers::Stopped;
 use super::versions::read_source;
 use super::{Application, DeployError, Fault, Maintenance, Routes, Subscriptions, load};
 use crate::interface::Interface;
@@ -34,7 +34,7 @@ pub enum ReloadError {
     #[error(
         "what has changed holds, and subscription workers could not be started again: {0}; restart the host"
     )]
-    SubscriptionWorkers(#[from] SchedulerError),
+    DeliveryThreads(#[from] SchedulerError),
 }
 
 impl Application {
@@ -58,7 +58,7 @@ impl Application {
         let mut releases = Vec::new();
         let mut services = Vec::new();
         let mut sources = Vec::new();
-        for Standing { name, before, entry, consumer } in self.standing(&running, &manifest) {
+        for Retained { name, before, entry, consumer } in self.retained(&running, &manifest) {
             wrong.extend(self.restart_needed_for(name, before, entry));
             if before.source != entry.source {
                 sources.push(name.to_owned());
@@ -68,7 +68,7 @@ impl Application {
                 }
             }
             let release = consumer.release();
-            if !has_changed(&release, before, entry) {
+            if !needs_new_release(&release, before, entry) {
                 continue;
             }
             services.push(name.to_owned());
@@ -130,14 +130,14 @@ impl Application {
     }
 
     /// The services that both manifests have.
-    fn standing<'m>(
+    fn retained<'m>(
         &'m self,
         running: &'m Manifest,
         manifest: &'m Manifest,
-    ) -> impl Iterator<Item = Standing<'m>> {
+    ) -> impl Iterator<Item = Retained<'m>> {
         manifest.services.iter().filter_map(|(name, entry)| {
             let (before, consumer) = (running.services.get(name)?, self.consumers().get(name)?);
-            Some(Standing { name, before, entry, consumer })
+            Some(Retained { name, before, entry, consumer })
         })
     }
 
@@ -150,9 +150,9 @@ impl Application {
     ) -> BTreeMap<String, Option<Arc<Component>>> {
         let running = self.manifest();
         let mut tried = BTreeMap::new();
-        for Standing { name, before, entry, consumer } in self.standing(&running, manifest) {
+        for Retained { name, before, entry, consumer } in self.retained(&running, manifest) {
             let release = consumer.release();
-            if !has_changed(&release, before, entry) {
+            if !needs_new_release(&release, before, entry) {
                 continue;
             }
             let component = self.try_with(name, entry, &release);
@@ -196,7 +196,7 @@ impl Application {
     fn changed_replicas(&self, manifest: &Manifest, wrong: &mut Vec<String>) -> Vec<ChangedReplicas> {
         let running = self.manifest();
         let mut changed = Vec::new();
-        for Standing { name, before, entry, consumer } in self.standing(&running, manifest) {
+        for Retained { name, before, entry, consumer } in self.retained(&running, manifest) {
             let Some(database) = consumer.database().filter(|_| before.replicas != entry.replicas) else {
                 continue;
             };
@@ -266,7 +266,7 @@ impl Application {
 
     /// Each subscription worker has an instance, for which there is room or not since the start.
     fn too_many_subscriptions(&self, manifest: &Manifest) -> Option<String> {
-        let (now, most) = (manifest.subscriptions().len(), self.subscription_workers_max);
+        let (now, most) = (manifest.subscriptions().len(), self.subscriptions_max);
         (now > most).then(|| {
             format!("there would be {now} subscriptions between services, and the host has room for {most}; restart it to have more")
         })
@@ -304,9 +304,9 @@ impl Application {
         wrong
     }
 
-    /// Ends the subscription workers that another manifest has lead otherwise: a handler must not get what only the one of before, or only
-    /// the next, takes. To be followed by [`SubscriptionChange::end`], whatever happens between; not by who holds a gate, for subscription
-    /// workers may wait at it.
+    /// Ends the subscription workers of the services whose subscriptions another manifest changes: a handler must not get what only the one
+    /// of before, or only the next, takes. To be followed by [`SubscriptionChange::end`], whatever happens between; not by who holds a
+    /// gate, for subscription workers may wait at it.
     pub(super) fn begin_to_change_subscriptions(&self, manifest: Manifest) -> SubscriptionChange<'_> {
         let before = self.subscriptions();
         let subscriptions: Subscriptions = manifest
@@ -333,7 +333,7 @@ impl Application {
         SubscriptionChange {
             manifest: Arc::new(manifest),
             subscriptions: Arc::new(subscriptions),
-            stopped: self.stop_subscription_workers(consumers),
+            stopped: self.stop_delivery_threads(consumers),
         }
     }
 
@@ -370,7 +370,7 @@ pub(super) struct SubscriptionChange<'a> {
     manifest: Arc<Manifest>,
     /// All of them, those that stay as they are included.
     subscriptions: Arc<Subscriptions>,
-    /// The services to which others lead than before.
+    /// The services whose subscriptions change.
     stopped: Stopped<'a>,
 }
 
@@ -381,8 +381,8 @@ impl SubscriptionChange<'_> {
     }
 }
 
-/// A service that the running manifest has, and another one.
-struct Standing<'m> {
+/// A service that is in the running manifest and in another one.
+struct Retained<'m> {
     name: &'m str,
     before: &'m ServiceSection,
     entry: &'m ServiceSection,
@@ -390,7 +390,7 @@ struct Standing<'m> {
 }
 
 /// Whether a service is to be another release.
-fn has_changed(release: &Release, before: &ServiceSection, now: &ServiceSection) -> bool {
+fn needs_new_release(release: &Release, before: &ServiceSection, now: &ServiceSection) -> bool {
     *release.spec != now.spec || before.replicas != now.replicas
 }
 

@@ -35,7 +35,7 @@ impl Application {
         let all = databases::open(manifest, &files)?;
         let versions = VersionFiles::new(folder.path());
         manifest.services.keys().for_each(|name| remove_leftover(&versions.of(name)));
-        let (version_tables, mut chosen) = choose(manifest, &versions, &all)?;
+        let (version_databases, mut chosen) = choose(manifest, &versions, &all)?;
         let bytes = |name: &str, _: &ServiceSection| {
             let chosen = chosen.get(name).map(|chosen| chosen.bytes.as_slice());
             Ok(chosen.unwrap_or_default().to_vec())
@@ -67,9 +67,9 @@ impl Application {
             }
             let Some(database) = all.get(name) else {
                 // A service without a database has no schema; its version is recorded all the same.
-                let recorded = version_tables
+                let recorded = version_databases
                     .get(name)
-                    .map(|version_table| databases::record(version_table, activation.as_ref()));
+                    .map(|version_database| databases::record(version_database, activation.as_ref()));
                 if let Some(Err(error)) = recorded {
                     wrong.extend(at(manifest, entry, vec![error.to_string()]));
                 }
@@ -119,7 +119,7 @@ impl Application {
                 let service_entry = ServiceEntry {
                     consumer: service.consumer(),
                     deferred,
-                    subscription_workers: Mutex::default(),
+                    delivery_threads: Mutex::default(),
                 };
                 service_entries.insert(name.clone(), service_entry);
             }
@@ -144,7 +144,7 @@ impl Application {
             subscriptions: Arc::new(Current::new(subscriptions)),
             consumers,
             service_entries,
-            version_tables,
+            version_databases,
             token_check: identity.as_ref().map(TokenCheck::new),
             identity: Mutex::new(identity),
             interface: Arc::new(Current::new(Interface::new(manifest, &described))),
@@ -152,7 +152,7 @@ impl Application {
             connections: Arc::default(),
             http_figures: Arc::default(),
             running: Mutex::new(Some((services, checkpoints))),
-            subscription_workers_max: manifest.subscriptions().len() + SPARE_INSTANCES / 2,
+            subscriptions_max: manifest.subscriptions().len() + SPARE_INSTANCES / 2,
             maintained: Mutex::default(),
             switching: Mutex::default(),
             stopping: Arc::default(),
@@ -161,32 +161,33 @@ impl Application {
             _folder: folder,
         };
         for (name, service_entry) in &this.service_entries {
-            this.start_subscription_workers(name, service_entry).map_err(|error| failed(&error))?;
+            this.start_delivery_threads(name, service_entry).map_err(|error| failed(&error))?;
         }
         Ok(this)
     }
 }
 
 /// The databases that say which version is active, of services that have none of their own, by service.
-type VersionTables = BTreeMap<String, Arc<Database>>;
+type VersionDatabases = BTreeMap<String, Arc<Database>>;
 
-/// Which component each service is to run, and the version tables that say so.
+/// Which component each service is to run, and the databases that say so.
 fn choose(
     manifest: &Manifest,
     versions: &VersionFiles,
     all: &BTreeMap<String, Arc<Database>>,
-) -> Result<(VersionTables, BTreeMap<String, Chosen>), StartError> {
-    let (mut version_tables, mut chosen, mut wrong) = (VersionTables::new(), BTreeMap::new(), Vec::new());
+) -> Result<(VersionDatabases, BTreeMap<String, Chosen>), StartError> {
+    let (mut version_databases, mut chosen, mut wrong) =
+        (VersionDatabases::new(), BTreeMap::new(), Vec::new());
     for (name, entry) in &manifest.services {
-        let version_table = match all.get(name) {
+        let version_database = match all.get(name) {
             Some(database) => Ok(Arc::clone(database)),
-            None => versions::version_table(versions, name),
+            None => versions::version_database(versions, name),
         };
-        let active = version_table.and_then(|version_table| {
+        let active = version_database.and_then(|version_database| {
             // Read once, for what runs and for what is kept.
-            let activations = version_table.activations(HISTORY).map_err(|error| error.to_string());
+            let activations = version_database.activations(HISTORY).map_err(|error| error.to_string());
             if !all.contains_key(name) {
-                version_tables.insert(name.clone(), version_table);
+                version_databases.insert(name.clone(), version_database);
             }
             activations.map(|activations| {
                 versions.prune(name, &activations);
@@ -198,7 +199,7 @@ fn choose(
             Err(errors) => wrong.extend(at(manifest, entry, errors)),
         }
     }
-    if wrong.is_empty() { Ok((version_tables, chosen)) } else { Err(StartError(wrong)) }
+    if wrong.is_empty() { Ok((version_databases, chosen)) } else { Err(StartError(wrong)) }
 }
 
 /// The revocations, if this is the service whose events end tokens.

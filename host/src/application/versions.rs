@@ -176,7 +176,10 @@ fn remove(path: &Path) {
 
 /// The database that says which version is active, of a service that has none of its own: it has the host's tables alone, and the service
 /// can't reach it.
-pub(super) fn version_table(files: &VersionFiles, service: &str) -> Result<std::sync::Arc<Database>, String> {
+pub(super) fn version_database(
+    files: &VersionFiles,
+    service: &str,
+) -> Result<std::sync::Arc<Database>, String> {
     let folder =
         files.make(service).map_err(|error| format!("make {}: {error}", files.of(service).display()))?;
     let settings =

@@ -5,7 +5,7 @@
 //! - A *reference* (a column `NAME_id_ref`) must lead to an entity NAME of its owner, or to one that its owner said is gone. The column
 //!   is read first: what it had then, the owner had before.
 //! - An *event* must have the digest that it was published with, and no sequence may be missing.
-//! - An *subscription* must not stand still.
+//! - A *subscription* must not stand still.
 
 mod references;
 mod replicas;
@@ -97,7 +97,7 @@ pub fn run(application: &Application, _only: &Maintenance<'_>, repair: bool) -> 
     let mut report = Report::default();
     for subscription in application.subscriptions().iter() {
         if let Some(why) = subscription.stopped() {
-            let place = format!("subscription from {}", subscription.spec.producer);
+            let place = format!("subscription to {}", subscription.spec.producer);
             report.add(
                 "subscription",
                 &subscription.spec.consumer,

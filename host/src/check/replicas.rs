@@ -43,7 +43,7 @@ pub(super) fn check(
 }
 
 /// Lets the subscription worker go on when it is dropped, however the comparison ended.
-struct Held<'e>(&'e Subscription);
+struct Held<'s>(&'s Subscription);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
@@ -95,7 +95,7 @@ fn compare(
     let select = format!("SELECT {} FROM \"{}\"", columns.join(", "), replica.name);
     let there = rows(&Inspector::open(&copy.database).map_err(|error| text(&error))?, &select, replica)?;
     report.replica_rows += truth.len().max(there.len()) as u64;
-    // What its owner has told again since: with that event the owner may have erased the data of those before it, and
+    // What its owner has published again since: with that event the owner may have erased the data of those before it, and
     // then the subscription worker passed over what it was to take. That event makes the row right; until then there is nothing to compare.
     let now = Inspector::open(owner).map_err(|error| text(&error))?;
     let told = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;

@@ -1,7 +1,8 @@
-//! The access log: a line for each request, when its answer is about to leave. A client's `traceresponse` has the trace id that the line has.
+//! The access log: a line for each request, when its answer is about to leave. A client's `traceresponse` has the trace id that the line
+//! has.
 //!
-//! A line has no query (what people search for), no header but the trace, no body, no token and no principal. It has the path, with the ids in
-//! it, and the client's address: personal data in many countries. One without a status is of a client that went away before the answer.
+//! A line has no query (what people search for), no header but the trace, no body, no token and no principal. It has the path, with the ids
+//! in it, and the client's address: personal data in many countries. One without a status is of a client that went away before the answer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use hyper::body::Body as _;
 /// The target of the log's lines, which tells them from others.
 pub(crate) const ACCESS_TARGET: &str = "access";
 
-/// What is known of a request. Dropped before it is answered, since its client went away, it writes its line all the same: what the request did stands.
+/// What is known of a request. Dropped before it is answered, since its client went away, it writes its line all the same: what the request
+/// did stands.
 pub(super) struct Visit {
     began: Instant,
     peer: IpAddr,

@@ -1,7 +1,7 @@
 //! `Bulkhead-After`: a request waits until its service has applied what another service published, up to a position.
 //!
-//! It waits here, on the network side, and holds no worker. A position that no subscription leads from to the service is satisfied: the
-//! service takes nothing of that log.
+//! It waits here, on the network side, and holds no worker. A position in a log that the service has no subscription to is satisfied:
+//! the service takes nothing of that log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

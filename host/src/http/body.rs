@@ -72,8 +72,8 @@ impl RequestBody {
         })
     }
 
-    /// Sees to what nobody has read of it, before the answer leaves: up to `discarded` bytes are thrown away. Where the client waits for leave to send
-    /// it, the answer says that the connection ends: the client may send it after all, or not (RFC 9110, section 10.1.1).
+    /// Sees to what nobody has read of it, before the answer leaves: up to `discarded` bytes are thrown away. Where the client waits for
+    /// leave to send it, the answer says that the connection ends: the client may send it after all, or not (RFC 9110, section 10.1.1).
     pub(crate) async fn end<B>(mut self, discarded: usize, response: &mut Response<B>) {
         if self.is_over {
             return;

@@ -1,7 +1,7 @@
 //! Figures of HTTP, for `/metrics`: how many requests, how long they take, how many are being answered.
 //!
-//! The names and labels are those of OpenTelemetry's semantic conventions for HTTP servers, as Prometheus writes them, with the service as one more
-//! label. Each label has few values, whatever clients send: the services of the manifest, the routes that components describe (or
+//! The names and labels are those of OpenTelemetry's semantic conventions for HTTP servers, as Prometheus writes them, with the service as
+//! one more label. Each label has few values, whatever clients send: the services of the manifest, the routes that components describe (or
 //! else those of the manifest), the methods that are registered, the statuses that are sent.
 
 use std::fmt;
@@ -50,7 +50,8 @@ struct ServiceLabels {
     service: Name,
 }
 
-/// The figures since the start of the host. An answer of no service's, such as a 404 for a path that no route leads to, has an empty service and route.
+/// The figures since the start of the host. An answer of no service's, such as a 404 for a path that no route leads to, has an empty
+/// service and route.
 #[derive(Debug)]
 pub struct HttpFigures {
     requests: Family<RequestLabels, Counter>,

@@ -88,7 +88,7 @@ pub struct Auth {
     pub revoked_by: Option<String>,
 }
 
-/// A service.
+/// A service's section of the manifest.
 #[derive(Debug, Clone)]
 pub struct ServiceSection {
     /// The line that its section begins at.

@@ -1,4 +1,4 @@
-//! Who takes events from whom.
+//! Who takes events from whom, and in which order services depend on each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ impl Manifest {
         self.services.iter().find(publishes).map(|(name, _)| name.as_str())
     }
 
-    /// A subscription for each pair of services of which one takes events of the other: by subscription, or for a replica.
+    /// A subscription for each pair of services of which one takes events of the other: for a type in its `subscribes`, or for a replica.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<SubscriptionSpec> {
         let mut subscriptions = BTreeMap::new();
@@ -31,39 +31,39 @@ impl Manifest {
         subscriptions.into_values().collect()
     }
 
-    /// The services, each behind those that `first` gives for it. Of those in a cycle one is not.
-    pub(crate) fn sorted_behind<'m>(
+    /// The services, each after those that `dependencies` gives for it. A cycle is broken at one of its services.
+    pub(crate) fn in_dependency_order<'m>(
         &'m self,
-        first: impl Fn(&'m ServiceSection) -> Vec<&'m String>,
+        dependencies: &dyn Fn(&'m ServiceSection) -> Vec<&'m String>,
     ) -> Vec<&'m str> {
         fn visit<'m>(
             manifest: &'m Manifest,
             name: &'m str,
-            first: &dyn Fn(&'m ServiceSection) -> Vec<&'m String>,
+            dependencies: &dyn Fn(&'m ServiceSection) -> Vec<&'m String>,
             begun: &mut BTreeSet<&'m str>,
             sorted: &mut Vec<&'m str>,
         ) {
             if !begun.insert(name) {
                 return;
             }
-            for other in manifest.services.get(name).map(first).unwrap_or_default() {
-                visit(manifest, other, first, begun, sorted);
+            for other in manifest.services.get(name).map(dependencies).unwrap_or_default() {
+                visit(manifest, other, dependencies, begun, sorted);
             }
             sorted.push(name);
         }
         let (mut begun, mut sorted) = (BTreeSet::new(), Vec::new());
         for name in self.services.keys() {
-            visit(self, name, &first, &mut begun, &mut sorted);
+            visit(self, name, dependencies, &mut begun, &mut sorted);
         }
         sorted
     }
 }
 
-fn subscription<'e>(
-    subscriptions: &'e mut BTreeMap<(String, String), SubscriptionSpec>,
+fn subscription<'s>(
+    subscriptions: &'s mut BTreeMap<(String, String), SubscriptionSpec>,
     producer: &str,
     consumer: &str,
-) -> &'e mut SubscriptionSpec {
+) -> &'s mut SubscriptionSpec {
     subscriptions.entry((producer.to_owned(), consumer.to_owned())).or_insert_with(|| SubscriptionSpec {
         producer: producer.to_owned(),
         consumer: consumer.to_owned(),

@@ -1,6 +1,6 @@
 //! Moving the write-ahead log into the database, off the write path, and cutting the log back.
 //!
-//! A background thread moves pages without hindering anybody. But SQLite begins the log again only at a moment when every page
+//! A background thread moves pages without hindering anybody. But SQLite restarts the WAL only at a moment when every page
 //! was moved and no reader needs the log: under writes that never pause, or readers that overlap without a gap, that moment
 //! never comes. So beyond a size the next one to open a batch cuts the log: it holds the writer lease, so nothing is written
 //! meanwhile, and new snapshots wait at a gate until the open ones have ended, or a bound has passed.
@@ -136,7 +136,7 @@ impl Checkpointer {
     ///
     /// SQLite's; the next call tries again.
     pub fn tick(&self) -> Result<(), StoreError> {
-        // The file keeps its size when the log begins again in it, so the size only says that a look is worth it.
+        // The file keeps its size when SQLite restarts the WAL in it, so the size only says that a look is worth it.
         if std::fs::metadata(&self.log_path).map_or(0, |file| file.len()) < self.begin_at {
             return Ok(());
         }
@@ -206,10 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn log_of_its_size_is_cut_by_the_next_batch_and_a_smaller_one_is_not() {
+    fn wal_over_its_limit_is_truncated_by_the_next_batch_and_a_smaller_one_is_not() {
         let World { _folder, database, writer, checkpointer } = world();
         let is_wanted = || database.gate().cut_wanted.load(Ordering::Relaxed);
-        // With a snapshot open the log grows: nothing of it can be moved, so it does not begin again.
+        // With a snapshot open, what is written after it can't be moved: the WAL grows.
         let mut reader = Reader::open(&database).unwrap();
         reader.query(soon(), "SELECT count(*) FROM t", &[]).unwrap();
         write(&writer);
@@ -219,7 +219,7 @@ mod tests {
             write(&writer);
             let before = log_bytes(&database);
             checkpointer.tick().unwrap();
-            assert_eq!(log_bytes(&database), before, "the log is cut under the lease alone");
+            assert_eq!(log_bytes(&database), before, "the WAL is truncated under the lease alone");
         }
         assert!(is_wanted());
         reader.end();
@@ -251,7 +251,8 @@ mod tests {
             assert!(seen);
         });
         let _open = gate.enter(Instant::now()).expect("the gate is open again");
-        assert!(gate.closed(Duration::ZERO, || true), "nobody waits for a snapshot without an end");
+        let inside = gate.closed(Duration::ZERO, || gate.state.lock().unwrap().inside);
+        assert_eq!(inside, 1, "a snapshot that lasts is not waited for without an end");
     }
 
     /// Sets the flag when it goes, also when a test fails: who looks at the flag ends then.

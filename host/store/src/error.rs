@@ -73,7 +73,7 @@ pub enum StatementError {
     #[error("the database was busy until the deadline")]
     Busy,
     /// The unit of work is gone.
-    #[error("the unit of work is aborted: {0}")]
+    #[error("the unit of work was aborted: {0}")]
     Aborted(String),
     /// Anything else.
     #[error("{0}")]
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_long_is_what_was_interrupted_alone() {
+    fn only_an_interruption_counts_as_too_long() {
         let path = || std::path::PathBuf::from("a.db");
         let sqlite = |code| StoreError::Sqlite {
             action: "copy",

@@ -4,8 +4,8 @@
 //! Two units of work with one key can't both be kept (the key is the primary key). The header is that of the IETF draft
 //! "The Idempotency-Key HTTP Header Field". What a client sent is kept as keyed hashes alone.
 //!
-//! A body may have personal data, whoever asked for it. So with each answer stands whom and what it is about, and one statement finds all answers
-//! about a subject: those that it was given, and those that were given to others.
+//! A body may have personal data, whoever asked for it. So with each answer stands whom and what it is about, and one statement finds all
+//! answers about a subject: those that it was given, and those that were given to others.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,15 +28,15 @@ pub struct RequestKey {
     caller: [u8; 32],
 }
 
-/// Whether a guest may name this as whom an answer is about: what a subject of an event may be. Each is kept until the unit of work ends, and
-/// hashed.
+/// Whether a guest may name this as whom an answer is about: what a subject of an event may be. Each is kept until the unit of work ends,
+/// and hashed.
 pub(crate) fn check_subject(subject: &str) -> Result<(), StatementError> {
     check_length("a subject", subject).map_err(StatementError::InvalidValue)
 }
 
 impl RequestKey {
-    /// `caller` and `key` are whose key it is and which, the caller being a subject and the service that it asks by way of; `request` are the
-    /// parts that must be the same when it is used again.
+    /// `caller` and `key` are whose key it is and which, the caller being a subject and the service that it asks by way of; `request` are
+    /// the parts that must be the same when it is used again.
     #[must_use]
     pub fn new(database: &Database, caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
         Self::of(database.secret(), caller, key, request)
@@ -52,8 +52,8 @@ impl RequestKey {
     }
 }
 
-/// What a subject is known by in kept answers. An id in a path may be spelt in upper case: to forget one answer too many costs no more than a
-/// key that is free again.
+/// What a subject is known by in kept answers. An id in a path may be spelt in upper case: to forget one answer too many costs no more than
+/// a key that is free again.
 fn subject_hash(secret: &[u8], subject: &str) -> [u8; 32] {
     keyed_hash(secret, &[b"subject", subject.to_ascii_lowercase().as_bytes()])
 }
@@ -153,7 +153,8 @@ impl Reader {
 }
 
 impl<M> UnitOfWork<M> {
-    /// Takes out answers that are a day old, the oldest first and a thousand at a time, for writers wait meanwhile: false where there are none.
+    /// Takes out answers that are a day old, the oldest first and a thousand at a time, for writers wait meanwhile: false where there are
+    /// none.
     ///
     /// # Errors
     ///

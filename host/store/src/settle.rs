@@ -208,9 +208,10 @@ mod tests {
             assert_eq!(last != before, has_another, "{code} {can_be_ended}");
         }
     }
-    /// The last connection that is closed removes the log: all of it is in the database.
+
+    /// The last connection that is closed removes the WAL: all of it is in the database.
     #[test]
-    fn log_that_is_gone_needs_no_writing_and_one_that_can_not_be_opened_is_told() {
+    fn wal_that_is_gone_needs_no_writing_and_one_that_can_not_be_opened_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         write_over(&folder.path().join("gone")).unwrap();
         write_over(folder.path()).unwrap_err();

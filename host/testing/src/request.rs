@@ -140,7 +140,7 @@ impl Request {
         let Self { world, service, method, path, query, headers, body, principal, caller, peer, .. } = self;
         let member = world.member(&service);
         let admission_limits = member.queues.admission_limits();
-        // As the subscription of a host does it: there is one spelling for a path.
+        // As the ingress of a host does it: there is one spelling for a path.
         let path = match normal_path(&path) {
             Ok(path) => path.into_owned(),
             Err(error) => panic!("a host refuses {path:?}: {error}"),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bulkhead::manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{
     CommitNotifier, Component, EmbeddedLog, EventLog, Failure, HostContext, Job, Queues, Release,
-    ServiceDatabase, SteppedService, SteppedTimers, SteppedWorker, Subscription,
+    ServiceDatabase, SteppedService, SteppedSubscriptionWorker, SteppedTimers, Subscription,
 };
 use bulkhead_store::{
     CommitFaults, Database, InboxReader, LogReader, Logged, Reader, Settings, StatementError, StoreError,
@@ -88,7 +88,7 @@ pub(crate) struct World {
     members: Members,
     ids: SeededRandom,
     subscriptions: Vec<Arc<Subscription>>,
-    subscription_workers: RefCell<BTreeMap<(String, String), SteppedWorker>>,
+    subscription_workers: RefCell<BTreeMap<(String, String), SteppedSubscriptionWorker>>,
     deferred: RefCell<BTreeMap<String, SteppedTimers>>,
     feeds: RefCell<BTreeMap<String, Feed>>,
     looks: RefCell<BTreeMap<String, Looks>>,
@@ -270,7 +270,7 @@ impl World {
         look(database, looks).map_err(|error| format!("look at the database of {name}: {error}"))
     }
 
-    /// The subscriptions that lead to the services that run, by their producers and then their consumers, as the manifest gives them.
+    /// The subscriptions of the services that run, by their producers and then their consumers, as the manifest gives them.
     pub(crate) fn subscriptions(&self) -> &[Arc<Subscription>] {
         &self.subscriptions
     }
@@ -293,7 +293,7 @@ impl World {
     /// Whether a subscription's consumer has an event of its producer to take.
     #[track_caller]
     pub(crate) fn has_next(&self, subscription: &Arc<Subscription>) -> bool {
-        match self.on_subscription_worker(subscription, SteppedWorker::has_next) {
+        match self.on_subscription_worker(subscription, SteppedSubscriptionWorker::has_next) {
             Ok(has_next) => has_next,
             Err(why) => self.fail(&why),
         }
@@ -316,7 +316,7 @@ impl World {
     fn on_subscription_worker<T>(
         &self,
         subscription: &Arc<Subscription>,
-        work: impl FnOnce(&mut SteppedWorker) -> Result<T, String>,
+        work: impl FnOnce(&mut SteppedSubscriptionWorker) -> Result<T, String>,
     ) -> Result<T, String> {
         let (producer, consumer) = (&subscription.spec.producer, &subscription.spec.consumer);
         let mut subscription_workers = self.subscription_workers.borrow_mut();

@@ -169,9 +169,9 @@ pub const WAITERS_MAX: usize = 4096;
 /// Positions that a request may name in `Bulkhead-After`. Then: 400.
 pub const AFTER_TOKENS_MAX: usize = 16;
 /// Events that a subscription worker reads of a log at a time.
-pub const LANE_EVENTS: u32 = 512;
+pub const SUBSCRIPTION_EVENTS_READ_MAX: u32 = 512;
 /// Events that a subscription worker passes over before it makes its position durable for their sake alone.
-pub const LANE_SKIPPED_MAX: i64 = 4096;
+pub const SUBSCRIPTION_EVENTS_SKIPPED_MAX: i64 = 4096;
 /// Attempts after which a parked event is a dead letter: the backoff between them adds up to some 10 minutes.
 pub const ATTEMPTS_MAX: u32 = 12;
 /// Bytes of the reason that is kept of a failed attempt. What is longer is cut.

@@ -86,6 +86,7 @@ fn request_that_the_host_can_not_do_has_a_line_in_the_log_and_one_that_it_refuse
         assert_eq!(lines(&|| publish(&source, Some(fault))), 1, "{fault:?}");
     }
     keyed(1).send().status(201);
+    keyed(2).send().status(422);
     assert_eq!(lines(&|| keyed(2).send()), 0);
 }
 

@@ -35,7 +35,7 @@ fn an_order_that_was_delivered_says_all_that_became_of_it() {
 }
 
 #[test]
-fn what_has_not_changed_is_304_and_what_has_is_sent_anew() {
+fn what_has_not_changed_is_304_and_what_has_is_sent_again() {
     let order = start();
     let id = placed(&order);
     let number = read(&order, &id)["order_number"].as_str().expect("a number").to_owned();

@@ -158,7 +158,7 @@ fn an_event_that_is_told_twice_moves_stock_once() {
         let data = placed(&order, &[(&id, 4)]);
         service.event("order.placed").subject(&order).data(&data).deliver_twice().taken();
         service.expect_published(told("product.stock-reserved", &order, &[(&id, 4)]));
-        // Told again, as another event.
+        // Published again, as another event.
         service.event("order.placed").subject(&order).data(&data).deliver().taken();
         service.expect_published(json!([]));
         assert_eq!(stock(&service, &id), [6, 4, 0, 10]);

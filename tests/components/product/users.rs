@@ -104,7 +104,7 @@ fn a_deletion_that_is_told_twice_takes_effect_once() {
     let event = || service.event("user.deleted").subject(ADA).data(json!({"id": ADA}));
     event().deliver_twice().taken();
     let after = everything(&service);
-    // Told again, as another event.
+    // Published again, as another event.
     event().deliver().taken();
     assert_eq!(everything(&service), after);
     assert_eq!(after["deleted_user"], json!([{"user_id_ref": ADA}]));

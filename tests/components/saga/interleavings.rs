@@ -9,7 +9,7 @@ const ORDERS: usize = 6;
 /// Things that happen in each.
 const HAPPENINGS: usize = 100;
 
-const EDGES: [(&str, &str); 6] = [
+const SUBSCRIPTIONS: [(&str, &str); 6] = [
     ("order", "product"),
     ("product", "order"),
     ("order", "report"),
@@ -45,7 +45,7 @@ fn happens(shop: &Shop, who: &mut String, ids: &mut Vec<String>, chance: &mut Ch
         }
         9..=11 => shop.lets_due(),
         _ => {
-            let (producer, consumer) = EDGES[chance.index(EDGES.len())];
+            let (producer, consumer) = SUBSCRIPTIONS[chance.index(SUBSCRIPTIONS.len())];
             if let Some(step) = shop.app.step_subscription(producer, consumer) {
                 assert_eq!(step.not_taken, None, "{step:?}");
             }

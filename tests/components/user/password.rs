@@ -143,7 +143,7 @@ fn a_password_at_its_bounds_is_taken_and_compared_to_the_last_byte() {
 }
 
 #[test]
-fn the_same_password_again_is_hashed_anew_each_time() {
+fn the_same_password_again_gets_another_hash_each_time() {
     let users = start();
     let ada = registered(&users, "Ada");
     let mut seen = hashes(&users);
@@ -156,7 +156,7 @@ fn the_same_password_again_is_hashed_anew_each_time() {
 }
 
 #[test]
-fn a_hash_of_a_password_as_it_was_typed_logs_in_and_is_made_anew_once() {
+fn a_hash_of_a_password_as_it_was_typed_logs_in_and_is_recomputed_once() {
     let users = start();
     registered_before(&users);
     // In the one form the earlier version did not know it.

@@ -146,7 +146,7 @@ fn a_dry_run_tells_of_its_migrations_and_changes_nothing() {
 }
 
 #[test]
-fn what_was_deployed_stays_after_a_start_until_the_source_is_built_anew() {
+fn what_was_deployed_stays_after_a_start_until_the_source_is_rebuilt() {
     let site = Site::new(&manifest());
     let source = site.path("source.wasm");
     let put = |number, words| std::fs::copy(versions::changing(&site, number, words), &source).unwrap();
@@ -336,7 +336,7 @@ fn the_documents_and_their_page_follow_the_version_that_serves() {
 }
 
 #[test]
-fn a_service_that_is_made_anew_keeps_its_version() {
+fn a_service_that_is_rebuilt_keeps_its_version() {
     let site = Site::new(&manifest().set("service.watching.rebuildable", true));
     let host = site.start();
     let (mut operator, mut client) = (Operator::of(&site, &host), host.client());

@@ -135,7 +135,7 @@ fn a_request_that_waits_for_a_position_sees_what_the_event_brought() {
 }
 
 #[test]
-fn the_metrics_of_an_subscription_tell_what_was_published_delivered_parked_and_dead_and_no_lag_at_rest() {
+fn the_metrics_of_a_subscription_tell_what_was_published_delivered_parked_and_dead_and_no_lag_at_rest() {
     let mut stage = Stage::new();
     let subscription = |consumer: &str| format!("producer=\"source\",consumer=\"{consumer}\"");
     stage.publish(&(0..10).map(|n| happened("a", n)).collect::<Vec<_>>());

@@ -374,7 +374,7 @@ fn is_whole_of(site: Site, rows: usize, round: usize) -> Site {
 #[test]
 fn subscription_workers_that_a_reload_stopped_and_did_not_start_again_have_the_host_be_not_ready() {
     let site = Site::new(&old());
-    let host = site.start_to_panic("network@subscription_workers");
+    let host = site.start_to_panic("network@delivery_threads");
     let (mut client, mut admin) = (host.client(), Admin::of(&site, &host));
     assert_eq!(client.get("/readyz").status, 200);
     site.write_manifest(&defaulted().text());

@@ -35,7 +35,8 @@ fn alter(site: &Site, service: &str, statement: &str) {
     assert_eq!(connection.execute(statement, ()).unwrap(), 1, "{statement}");
 }
 
-/// The subscription to the sink stands still for the reason that is given, and nothing else does; `mend` puts right what was broken.
+/// The sink's subscription to the source stands still for the reason that is given, and nothing else does; `mend` puts right what was
+/// broken.
 #[track_caller]
 fn stops_alone(site: Site, published: &[String], reason: &[&str], mend: impl FnOnce(&Site)) {
     let mut stage = Stage::on(site);

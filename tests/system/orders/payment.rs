@@ -152,8 +152,8 @@ fn what_is_wrong_with_a_payment_is_said_and_not_repeated() {
     assert_eq!(market.stands(&order), ["reserved", "declined", "pending"]);
 }
 
-/// The end of the time to pay, the attempts to pay and the customers all come together: whoever is first decides, whole, and what the others would
-/// have done is gone, timers included.
+/// The end of the time to pay, the attempts to pay and the customers all come together: whoever is first decides, whole, and what the
+/// others would have done is gone, timers included.
 #[test]
 fn orders_whose_time_ends_while_they_are_paid_are_paid_or_cancelled_and_leave_no_timer() {
     const CUSTOMERS: u64 = 3;

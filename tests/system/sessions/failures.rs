@@ -91,7 +91,7 @@ fn failures_from_when_the_clock_was_a_week_ahead_lock_nobody_out() {
     age(&site, -WEEK_SECONDS);
     let host = site.start();
     log_in(&mut host.client(), ADA, PASSWORD).expect(201);
-    // What fails now is counted again; and a login that fails takes away what is over.
+    // What fails now is counted from zero; and a login that fails takes away what is over.
     fail(&mut host.client(), "nobody@tests.example", 1);
     let counted = counted(&site);
     assert!(matches!(&*counted, [one] if one.starts_with("[\"nobody@tests.example\"")), "{counted:?}");

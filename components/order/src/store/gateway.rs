@@ -1,4 +1,4 @@
-//! The test gateway: its version table, the table `gateway_charge`, behind the functions that a real one would have.
+//! The test gateway: its ledger, the table `gateway_charge`, behind the functions that a real one would have.
 //!
 //! It lies in the service's own database, so what it takes and what the order says of it commit together. Asked again about an order and
 //! an attempt, it answers as before.

@@ -1,5 +1,5 @@
-//! Passwords, and their hashes: argon2id (RFC 9106), version 19, one subscription worker, a salt of 16 bytes and an output of 32, written
-//! as a PHC string (<https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md>), which carries its own cost.
+//! Passwords, and their hashes: argon2id (RFC 9106), version 19, one lane, a salt of 16 bytes and an output of 32, written as a PHC
+//! string (<https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md>), which carries its own cost.
 //!
 //! What hashes takes a [`Compute`], so only a handler that declares it can call it.
 //!

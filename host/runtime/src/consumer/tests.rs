@@ -1,5 +1,6 @@
 //! What an operator changes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{ColumnType, Parked, ParkedState, ReplicaColumn, ReplicaSpec, Value};
@@ -10,16 +11,16 @@ use crate::instance::NotTaken;
 use crate::trial::{Trial, event};
 
 /// A service with two dead letters of the producer's, and an event that is parked.
-fn with_letters() -> Trial {
+fn with_dead_letters() -> Trial {
     let trial = Trial::new(Duration::from_secs(60));
     for sequence in [1, 2] {
-        letter(&trial, sequence);
+        dead_letter(&trial, sequence);
     }
     trial.park(&event(3, "maker.made", "c"));
     trial
 }
 
-fn letter(trial: &Trial, sequence: i64) {
+fn dead_letter(trial: &Trial, sequence: i64) {
     let why = NotTaken::Reject("no".into());
     let row = parked(&trial.consumer.runner(), &event(sequence, "maker.made", "a"), "maker", 1, &why);
     trial.write(|unit| unit.park(&Parked { state: ParkedState::Dead, ..row }));
@@ -28,17 +29,18 @@ fn letter(trial: &Trial, sequence: i64) {
 /// The places of the dead letters, and of those that are to be tried.
 fn places(trial: &Trial) -> (Vec<i64>, Vec<i64>) {
     let rows = trial.inbox().parked().unwrap();
-    let mut of = [ParkedState::Dead, ParkedState::Parked].map(|state| {
-        rows.iter().filter(|row| row.state == state).map(|row| row.sequence).collect::<Vec<_>>()
-    });
-    of.iter_mut().for_each(|places| places.sort_unstable());
-    let [dead, parked] = of;
-    (dead, parked)
+    let sequences = |state| {
+        let mut sequences: Vec<_> =
+            rows.iter().filter(|row| row.state == state).map(|row| row.sequence).collect();
+        sequences.sort_unstable();
+        sequences
+    };
+    (sequences(ParkedState::Dead), sequences(ParkedState::Parked))
 }
 
 #[test]
 fn dead_letter_is_tried_again_once_it_is_asked_for() {
-    let trial = with_letters();
+    let trial = with_dead_letters();
     assert!(!trial.consumer.retry_parked("maker", 9).unwrap());
     assert!(!trial.consumer.retry_parked("other", 1).unwrap());
     assert_eq!(places(&trial), (vec![1, 2], vec![3]));
@@ -47,8 +49,8 @@ fn dead_letter_is_tried_again_once_it_is_asked_for() {
 }
 
 #[test]
-fn of_several_as_many_are_tried_again_as_there_are() {
-    let trial = with_letters();
+fn retry_all_counts_those_that_it_found() {
+    let trial = with_dead_letters();
     let places_of = |sequences: &[i64]| -> Vec<(String, i64)> {
         sequences.iter().map(|sequence| ("maker".to_owned(), *sequence)).collect()
     };
@@ -60,7 +62,7 @@ fn of_several_as_many_are_tried_again_as_there_are() {
 
 #[test]
 fn dead_letter_is_dropped_for_good_and_what_is_still_tried_is_not() {
-    let trial = with_letters();
+    let trial = with_dead_letters();
     for sequence in [3, 9] {
         assert!(!trial.consumer.drop_dead("maker", sequence).unwrap(), "{sequence}");
     }
@@ -71,8 +73,8 @@ fn dead_letter_is_dropped_for_good_and_what_is_still_tried_is_not() {
 
 #[test]
 fn dead_letters_of_a_type_are_dropped_up_to_a_place() {
-    let trial = with_letters();
-    letter(&trial, 4);
+    let trial = with_dead_letters();
+    dead_letter(&trial, 4);
     for (kinds, sequence, are_there, left) in [
         (&["maker.gone"][..], 9, false, vec![1, 2, 4]),
         (&["maker.gone", "maker.made"], 0, false, vec![1, 2, 4]),
@@ -112,20 +114,29 @@ fn row_of_a_replica_is_made_what_its_owner_has() {
     assert!(names().is_empty());
 }
 
-/// Nobody is told of a change that is not there.
 #[test]
-fn change_that_is_not_committed_is_told_and_not_made() {
-    let trial = with_letters();
+fn change_whose_commit_fails_is_not_made() {
+    let trial = with_dead_letters();
     trial.fail_commits(1);
     let failed = trial.consumer.drop_dead("maker", 1).unwrap_err();
-    assert!(matches!(failed, ChangeError::Failed(_)), "{failed}");
+    assert!(
+        matches!(&failed, ChangeError::Failed(why) if why.contains("could not be committed")),
+        "{failed}"
+    );
     assert_eq!(places(&trial), (vec![1, 2], vec![3]));
     assert!(trial.consumer.drop_dead("maker", 1).unwrap());
+}
 
-    let late = Trial::new(Duration::from_millis(1));
-    let writer = std::sync::Arc::clone(&late.consumer.database().unwrap().writer);
+#[test]
+fn change_that_does_not_get_the_lease_in_time_fails() {
+    let trial = Trial::new(Duration::from_millis(1));
+    let writer = Arc::clone(&trial.consumer.database().unwrap().writer);
     let lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
-    let failed = late.consumer.drop_dead("maker", 1).unwrap_err();
-    assert!(matches!(failed, ChangeError::Failed(_)), "{failed}");
+    let failed = trial.consumer.drop_dead("maker", 1).unwrap_err();
+    assert!(
+        matches!(&failed, ChangeError::Failed(why) if !why.contains("could not be committed")),
+        "{failed}"
+    );
     drop(lease);
+    assert!(!trial.consumer.drop_dead("maker", 1).unwrap());
 }

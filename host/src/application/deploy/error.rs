@@ -71,7 +71,7 @@ pub enum DeployError {
     #[error(
         "the version serves, and subscription workers that were stopped for it could not be started again: {0}; restart the host"
     )]
-    SubscriptionWorkers(SchedulerError),
+    DeliveryThreads(SchedulerError),
     /// A database can't be read or written, or a migration failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,7 +84,7 @@ impl DeployError {
     /// Whether the version serves all the same.
     #[must_use]
     pub fn serves(&self) -> bool {
-        matches!(self, Self::SubscriptionWorkers(_) | Self::OutcomeUnknown { is_new: true, .. })
+        matches!(self, Self::DeliveryThreads(_) | Self::OutcomeUnknown { is_new: true, .. })
     }
 }
 

@@ -113,7 +113,7 @@ struct Deploy<'a> {
     application: &'a Arc<Application>,
     consumer: &'a Consumer,
     /// The database that says which version is active.
-    version_table: Arc<Database>,
+    version_database: Arc<Database>,
     /// The service's section of the manifest, as its file has it now.
     entry: ServiceSection,
     how: How,
@@ -138,7 +138,7 @@ impl<'a> Deploy<'a> {
         let started = Instant::now();
         let unknown = || DeployError::Unknown(name.to_owned());
         let consumer = application.consumers().get(name).ok_or_else(unknown)?;
-        let version_table = application.version_table(name).ok_or_else(unknown)?;
+        let version_database = application.version_database(name).ok_or_else(unknown)?;
         let entry = application.section_of(name)?;
         {
             let mut progress = application.current_progress();
@@ -163,7 +163,7 @@ impl<'a> Deploy<'a> {
         Ok(Self {
             application,
             consumer,
-            version_table,
+            version_database,
             entry,
             how,
             options,
@@ -253,7 +253,7 @@ impl<'a> Deploy<'a> {
             stop: Some(&application.stopping),
             ..Upgrade::default()
         };
-        let (undo, apply) = self.version_table.plan(&upgrade).map_err(|error| self.refused(error))?;
+        let (undo, apply) = self.version_database.plan(&upgrade).map_err(|error| self.refused(error))?;
         self.migrates = !(undo.is_empty() && apply.is_empty());
         self.is_new = !goes_back && !self.migrates && !is_active;
         let steps: Vec<_> =
@@ -266,7 +266,7 @@ impl<'a> Deploy<'a> {
         let took = if self.migrates {
             self.rehearse(&upgrade, &statements)?
         } else {
-            self.report.warnings.extend(warnings::unsuited(&self.version_table.unsuited(&statements)?));
+            self.report.warnings.extend(warnings::unsuited(&self.version_database.unsuited(&statements)?));
             Duration::ZERO
         };
         if self.options.dry_run {
@@ -282,7 +282,7 @@ impl<'a> Deploy<'a> {
         self.switch(&component, &upgrade, took)?;
         self.report.outcome = Outcome::Deployed;
         self.report.probation_seconds = if self.is_new { PROBATION.as_secs() } else { 0 };
-        match self.version_table.activations(HISTORY) {
+        match self.version_database.activations(HISTORY) {
             Ok(activations) => application.versions.prune(&name, &activations),
             Err(error) => tracing::warn!(service = name, %error, "old versions are not looked for"),
         }
@@ -292,7 +292,7 @@ impl<'a> Deploy<'a> {
     /// Tries the migrations on a copy, and says how long they took; refused where requests would wait for too long.
     fn rehearse(&mut self, upgrade: &Upgrade<'_>, statements: &[String]) -> Result<Duration, DeployError> {
         let application = Arc::clone(self.application);
-        let (name, version_table) = (self.report.service.clone(), Arc::clone(&self.version_table));
+        let (name, version_database) = (self.report.service.clone(), Arc::clone(&self.version_database));
         let limit = if self.options.allow_pause { PAUSE_MAX } else { REHEARSAL_MAX };
         let storage = self.entry.spec.limits.storage;
         let queues = self.consumer.queues().clone();
@@ -301,9 +301,9 @@ impl<'a> Deploy<'a> {
         let rehearsal = self.step("rehearse", |_| {
             let folder =
                 application.versions.make(&name).map_err(|error| DeployError::Host(error.to_string()))?;
-            has_room_for_copy(&version_table, &folder)?;
+            has_room_for_copy(&version_database, &folder)?;
             let until = Instant::now() + limit;
-            let rehearsal = rehearse(&version_table, (upgrade, statements), (&folder, storage), until)
+            let rehearsal = rehearse(&version_database, (upgrade, statements), (&folder, storage), until)
                 .map_err(refused)?;
             let detail = match rehearsal.migrations.as_slice() {
                 [only] => format!("V{:04} in {:.1} ms", only.version, milliseconds(rehearsal.took)),

@@ -40,8 +40,9 @@ impl Application {
     ///
     /// See [`DeployError`].
     pub fn versions(&self, name: &str, count: u32) -> Result<Vec<VersionReport>, DeployError> {
-        let version_table = self.version_table(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
-        let activations = version_table.activations(count)?;
+        let version_database =
+            self.version_database(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let activations = version_database.activations(count)?;
         let report = |(place, activation): (usize, Activation)| {
             let version = Version::from_sha256(&activation.sha256);
             VersionReport {
@@ -71,8 +72,9 @@ impl Application {
         to: Option<&str>,
         options: &DeployOptions,
     ) -> Result<Deployed, DeployError> {
-        let version_table = self.version_table(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
-        let version = find(name, &version_table.activations(HISTORY)?, to)?;
+        let version_database =
+            self.version_database(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let version = find(name, &version_database.activations(HISTORY)?, to)?;
         let bytes = self.versions.read(name, &version).map_err(|error| {
             DeployError::NoVersion(format!(
                 "the component of {version} is not kept any more ({error}): deploy it from its file"

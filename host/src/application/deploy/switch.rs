@@ -47,9 +47,9 @@ impl Deploy<'_> {
             if pause.is_err() {
                 storage(old);
             }
-            let subscription_workers = change.end();
+            let restarted = change.end();
             let pause = pause?;
-            subscription_workers.map_err(DeployError::SubscriptionWorkers)?;
+            restarted.map_err(DeployError::DeliveryThreads)?;
             Ok((pause, String::new()))
         })?;
         self.report.pause_milliseconds = pause.map(milliseconds);
@@ -77,7 +77,7 @@ impl Deploy<'_> {
         change: &SubscriptionChange<'_>,
     ) -> Result<(), DeployError> {
         // Opened before anybody waits.
-        let upgrader = self.version_table.upgrader()?;
+        let upgrader = self.version_database.upgrader()?;
         let deadline = Instant::now() + LEASE_WAIT;
         let recorded = self.consumer.exclusively(deadline, || self.record(&upgrader, upgrade));
         self.unsettled = recorded
@@ -97,7 +97,7 @@ impl Deploy<'_> {
     ) -> Result<Duration, DeployError> {
         let (drain, longest) = self.wait_limits(took);
         // Opened before anybody waits.
-        let upgrader = self.version_table.upgrader()?;
+        let upgrader = self.version_database.upgrader()?;
         let began = Instant::now();
         let until = began + longest;
         let room = if self.options.allow_pause { usize::MAX } else { self.room() };
@@ -126,7 +126,7 @@ impl Deploy<'_> {
         match seen {
             Seen::New => Ok(Some(why)),
             Seen::Unreadable if self.migrates => {
-                // Neither version may go on: code of the one could meet the schema of the other. A new start finds out.
+                // Neither version may go on: code of the one could meet the schema of the other. A restart finds out.
                 tracing::error!(service = self.report.service, %error, "which version is active can't be told: the host ends");
                 telemetry::flush();
                 std::process::abort()

@@ -1,9 +1,9 @@
 //! What a service's schema is, apart from how it is written: to say whether reverse SQL brings back what was there.
 //!
-//! SQLite keeps the text of each CREATE, and ALTER TABLE changes that text. So the texts of one table may differ in blanks, comments, quotes,
-//! the case of names, and the order of columns (one that was dropped and added again is the last). Here each object is lines that leave
-//! these out: the definitions of a table, one for each column and constraint, and the tokens of an index, a trigger or a view. Lines are compared
-//! as a set; that columns are in another order is told apart.
+//! SQLite keeps the text of each CREATE, and ALTER TABLE changes that text. So the texts of one table may differ in blanks, comments,
+//! quotes, the case of ASCII letters in names, and the order of columns (one that was dropped and added again is the last). Here each object is lines that
+//! leave these out: the definitions of a table, one for each column and constraint, and the tokens of an index, a trigger or a view. Lines
+//! are compared as a set; that columns are in another order is told apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use crate::system;
 pub(super) struct Schema(BTreeMap<String, Vec<String>>);
 
 impl Schema {
-    /// Reads it. The host's tables and the replicas, which migrations can't change, are left out, and so are the tables that a virtual table
-    /// makes for itself.
+    /// Reads it. The host's tables and the replicas, which migrations can't change, are left out, and so are the tables that a virtual
+    /// table makes for itself.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let own = system::names_in_sql();
         let sql = format!(
@@ -108,8 +108,8 @@ fn definitions(body: &[String]) -> Vec<String> {
     found
 }
 
-/// The tokens of a statement (<https://sqlite.org/lang.html>): names and keywords without quotes, and in lower case as far as they are ASCII
-/// (SQLite tells other letters apart); texts and blobs as they are; everything else a character at a time.
+/// The tokens of a statement (<https://sqlite.org/lang.html>): names and keywords without quotes, and in lower case as far as they are
+/// ASCII (SQLite tells other letters apart); texts and blobs as they are; everything else a character at a time.
 pub(crate) fn tokens(sql: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = sql;
@@ -180,6 +180,18 @@ mod tests {
             let token = name.to_ascii_lowercase();
             assert_eq!(tokens(&format!("{name},\n{name}")), [&*token, ",", &*token], "{name}");
         }
+    }
+
+    /// SQLite folds ASCII alone.
+    #[test]
+    fn names_that_sqlite_tells_apart_differ() {
+        for (before, after) in [("größe", "grÖße"), ("a", "\u{a0}a")] {
+            let table =
+                |column: &str| format!("CREATE TABLE t (id INTEGER PRIMARY KEY, {column} TEXT) STRICT;");
+            assert!(!differences(&table(before), &table(after)).is_empty(), "{before} {after}");
+        }
+        let (upper, lower) = ("CREATE TABLE t (ID TEXT) STRICT;", "CREATE TABLE T (id TEXT) STRICT;");
+        assert_eq!(differences(upper, lower), Vec::<String>::new());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! An aborted batch is no lost request: its members are run again.
+//! An aborted batch is not a lost request: its members are run again.
 //!
 //! First together, in their order, without the one under which the batch was aborted. If that batch is aborted as well, by another
 //! culprit, each of the rest is run in a batch of its own. A member whose COMMIT fails twice is given up.

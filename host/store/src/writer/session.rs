@@ -216,7 +216,7 @@ impl<M> Session<M> {
         let connection = &guarded.connection;
         let commit = || connection.prepare_cached("/*bulkhead*/COMMIT")?.execute([]).map(drop);
         if !self.was_written() {
-            return commit().map_err(|error| CommitFailure::Undone(abort(&error)));
+            return commit().map_err(|error| CommitFailure::Undone(abort_of(&error)));
         }
         let timeline = self.database.timeline();
         let (time, wall) = timeline.row();
@@ -225,12 +225,12 @@ impl<M> Session<M> {
                 "/*bulkhead*/UPDATE _bulkhead_meta SET batch = ?1, time_ms = ?2, wall_ms = ?3 WHERE id = 1";
             connection.prepare_cached(sql)?.execute([number, time, wall])
         };
-        update().map_err(|error| CommitFailure::Undone(abort(&error)))?;
+        update().map_err(|error| CommitFailure::Undone(abort_of(&error)))?;
         let place = crash::next();
         crash::point(place, Moment::Before);
         commit().map_err(|error| {
             if settle::wrote_no_mark(&error) {
-                CommitFailure::Undone(abort(&error))
+                CommitFailure::Undone(abort_of(&error))
             } else {
                 CommitFailure::Ambiguous(sqlite_message(&error))
             }
@@ -250,14 +250,14 @@ pub(super) enum CommitFailure {
     Ambiguous(String),
 }
 
-fn abort(error: &rusqlite::Error) -> Abort {
+fn abort_of(error: &rusqlite::Error) -> Abort {
     match classify(error, None) {
         StatementError::StorageFull => Abort::StorageFull,
         _ => Abort::Commit(sqlite_message(error)),
     }
 }
 
-/// Whether a service aborts batches so often that its neighbours had better not share one.
+/// Whether a service's batches are aborted so often that its neighbours had better not share one.
 #[derive(Debug, Default)]
 pub(super) struct Aborts {
     recent: u32,

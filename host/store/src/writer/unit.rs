@@ -19,7 +19,7 @@ use crate::outbox::{self, NewEvent};
 use crate::statement::{self, Access};
 use crate::{Constraint, Database, Outcome, PublishError, ResultSet, StatementError, Value};
 
-/// Why a batch was aborted.
+/// Why a unit of work, or its batch, was aborted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Abort {
     /// The quota or the disk is full.

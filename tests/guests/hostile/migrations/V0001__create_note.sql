@@ -11,7 +11,7 @@ CREATE TABLE note_reference (
 ) STRICT;
 
 CREATE TRIGGER note_rollback BEFORE INSERT ON note
--- Ends the whole transaction, not the statement alone: for the test of lost batches.
+-- Ends the whole transaction, not the statement alone: for the test of aborted batches.
 WHEN new.body = 'raise-rollback'
 BEGIN
     SELECT RAISE (ROLLBACK, 'rolled back by a trigger');

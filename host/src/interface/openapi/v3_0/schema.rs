@@ -2,8 +2,9 @@
 //!
 //! Invariant: what fits the schema fits the one that comes of it. 3.0 has no words for some rules, such as `if` and `propertyNames`: they
 //! are left out, and the schema then takes more than it did. So a client that is made from it sends and reads whatever the service takes
-//! and gives. (One exception: beside a reference `nullable` has null fit as every generator reads it, and not to the letter of 3.0.3; what is
-//! to the letter, a choice with a second schema, becomes a class of its own in clients.) Where taking more would turn into taking less, below `not` and among the choices of `oneOf`, the word around it changes too.
+//! and gives. (One exception: beside a reference `nullable` has null fit as every generator reads it, and not to the letter of 3.0.3; what
+//! is to the letter, a choice with a second schema, becomes a class of its own in clients.) Where taking more would turn into taking less,
+//! below `not` and among the choices of `oneOf`, the word around it changes too.
 //!
 //! Words that 3.0 does not know and that rule nothing are left out, but for those that begin with `x-`.
 
@@ -332,8 +333,8 @@ fn typed(types: Option<Value>, to: &mut Members) {
     }
 }
 
-/// Has null fit a schema beside what fits it already. As 3.0.3 has it, `nullable` counts beside `type` alone; beside a reference it says the
-/// same to the generators of clients, which make nothing good of the long way round.
+/// Has null fit a schema beside what fits it already. As 3.0.3 has it, `nullable` counts beside `type` alone; beside a reference it says
+/// the same to the generators of clients, which make nothing good of the long way round.
 fn take_null(schema: &mut Members) {
     schema.insert("nullable".to_owned(), Value::Bool(true));
     if let Some(Value::Array(values)) = schema.get_mut("enum")

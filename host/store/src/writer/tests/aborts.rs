@@ -1,4 +1,4 @@
-//! A service that aborts batches often runs unbatched for a while.
+//! A service whose batches are often aborted runs unbatched for a while.
 
 use bulkhead_types::limits::{BATCH_ABORT_WINDOW, BATCH_ABORTS_MAX};
 
@@ -30,7 +30,7 @@ fn shared(lease: &mut Held, units: u32) -> usize {
 }
 
 #[test]
-fn service_that_keeps_aborting_batches_runs_unbatched_for_a_while() {
+fn service_whose_batches_keep_being_aborted_runs_unbatched_for_a_while() {
     for abort in [abort, abort_at_commit] {
         let world = world();
         let mut lease = world.writer.acquire(soon()).unwrap();

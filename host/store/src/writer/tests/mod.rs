@@ -183,10 +183,10 @@ fn position_is_that_of_the_last_event_or_where_the_log_stood() {
     assert_eq!(positions, [0, 1, 2, 2]);
 }
 
-/// Whether a batch was aborted by what it should be.
+/// Whether a batch was aborted for the expected reason.
 type IsExpected = fn(&Abort) -> bool;
 
-/// Each way in which SQLite ends the whole transaction: what the guest runs, and what the batch is aborted by.
+/// Each way in which SQLite ends the whole transaction: what the guest runs, and why the batch is then aborted.
 fn ways_to_abort() -> Vec<(&'static str, IsExpected)> {
     fn rolled_back(kind: ConstraintKind) -> impl Fn(&Abort) -> bool {
         move |abort| matches!(abort, Abort::RolledBack(constraint) if constraint.kind == kind)
@@ -529,7 +529,7 @@ fn lease_that_nobody_waits_for_is_given_back() {
 
 /// Many threads, each handing the open batch on: every member comes back durable exactly once, from whichever thread commits.
 #[test]
-fn batches_passed_between_threads_abort_and_double_nothing() {
+fn batches_passed_between_threads_lose_and_double_no_member() {
     let world = world();
     let ids: Vec<&'static str> = (0..400).map(|i| &*Box::leak(format!("n{i}").into_boxed_str())).collect();
     let mut answered: Vec<&'static str> = std::thread::scope(|scope| {

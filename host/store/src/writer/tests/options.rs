@@ -1,4 +1,4 @@
-//! What a writer goes by: the options that it was made with, also in the place of another, and the quota of now.
+//! A writer's options, which a reopened writer keeps, and the quota, which a reload may change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,7 +47,7 @@ fn writer_in_the_place_of_another_keeps_its_options_and_whom_it_tells() {
     assert_eq!(world.notes(), ["a", "b"]);
 }
 
-/// A reload sets it, while the service runs.
+/// A reload sets the quota while the service runs.
 #[test]
 fn quota_that_has_changed_holds_from_the_next_batch_on() {
     let world = world();

@@ -45,7 +45,7 @@ fn untouched_log_has_no_damages() {
     assert_eq!(damages(&world), []);
     // Numbers that a rolled back unit had are given again.
     world.roll_back(|unit| write(unit, "never"));
-    let (lease, ()) = world.keep(None, |unit| write(unit, "lost"));
+    let (lease, ()) = world.keep(None, |unit| write(unit, "aborted"));
     durable(super::abort(lease, "INSERT INTO refused VALUES (1)").commit());
     world.commit(|unit| write(unit, "kept"));
     world.commit(|unit| unit.erase("e").unwrap());

@@ -273,7 +273,7 @@ fn event_parked_again_has_its_new_state_and_keeps_when_it_was_parked_first() {
 }
 
 #[test]
-fn dead_letter_that_is_to_be_tried_again_is_due_at_once_with_its_attempts_anew() {
+fn dead_letter_that_is_to_be_tried_again_is_due_at_once_with_its_attempts_from_zero() {
     let letter = Parked { attempts: 12, next: ms(9000), ..dead(3, "s") };
     let waiting = Parked { attempts: 4, ..parked(5, "t", 9000) };
     let world = world_of(&[letter.clone(), waiting.clone()]);

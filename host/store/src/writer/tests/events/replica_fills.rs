@@ -217,7 +217,7 @@ fn row_whose_last_event_was_erased_stays_as_the_owner_has_it() {
 
 /// A row that is gone needs none of its past.
 #[test]
-fn subject_that_was_erased_with_its_deletion_does_not_keep_the_rows_from_being_put_back() {
+fn erased_subject_with_a_deletion_does_not_keep_the_rows_from_being_put_back() {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one","stock":1}"#),
         (UPSERT, "b", r#"{"id":"b","name":"two","stock":2}"#),
@@ -320,7 +320,7 @@ fn fill_that_is_late_is_given_up_and_has_changed_nothing() {
 }
 
 #[test]
-fn replica_of_an_owner_whose_database_was_replaced_is_filled_anew() {
+fn replica_of_an_owner_whose_database_was_replaced_is_refilled() {
     let (owner, other) = (changed_owner(), changed_owner());
     other.by_hand("DELETE FROM truth WHERE id <> 'a'");
     let world = world();

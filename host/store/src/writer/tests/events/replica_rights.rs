@@ -180,7 +180,7 @@ fn migration_can_read_a_replica_and_make_views_of_it() {
 
 /// A view names the replica that is dropped and made again: the next start must get over that.
 #[test]
-fn replica_with_a_view_can_be_made_anew() {
+fn replica_with_a_view_can_be_recreated() {
     let world = world_with_row();
     world.migrate("CREATE VIEW named AS SELECT name FROM book").unwrap();
     let mut other = replica();

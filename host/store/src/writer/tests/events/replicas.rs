@@ -213,7 +213,7 @@ fn replica_that_is_there_is_not_made_again() {
 type Change = fn(&mut ReplicaSpec);
 
 #[test]
-fn replica_declared_in_another_form_is_made_and_filled_anew() {
+fn replica_declared_in_another_form_is_recreated_and_refilled() {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one","stock":1,"weight":0.5}"#),
         (DELETE, "a", "{}"),

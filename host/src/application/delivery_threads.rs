@@ -11,9 +11,9 @@ use bulkhead_runtime::{Deliveries, SchedulerError};
 
 use super::{Application, ServiceEntry, open_log};
 
-/// The subscription workers that lead to a service, and its timers.
+/// The threads that deliver to a service: its subscription workers, and those of its timers and parked events.
 #[derive(Default)]
-pub(super) enum SubscriptionWorkers {
+pub(super) enum DeliveryThreads {
     /// They are not to run now.
     #[default]
     Stopped,
@@ -24,51 +24,46 @@ pub(super) enum SubscriptionWorkers {
     },
 }
 
-impl SubscriptionWorkers {
+impl DeliveryThreads {
     fn failed(service: &str) -> Self {
         Self::Failed { _down: Down::note(&format!("{service}-deliveries")) }
     }
 }
 
 impl ServiceEntry {
-    fn set_subscription_workers(&self, subscription_workers: SubscriptionWorkers) -> SubscriptionWorkers {
-        std::mem::replace(
-            &mut *self.subscription_workers.lock().unwrap_or_else(PoisonError::into_inner),
-            subscription_workers,
-        )
+    fn set_delivery_threads(&self, threads: DeliveryThreads) -> DeliveryThreads {
+        std::mem::replace(&mut *self.delivery_threads.lock().unwrap_or_else(PoisonError::into_inner), threads)
     }
 
     /// Ends its subscription workers and timers, each when what it runs is done.
-    pub(super) fn stop_subscription_workers(&self) {
-        if let SubscriptionWorkers::Running(deliveries) =
-            self.set_subscription_workers(SubscriptionWorkers::Stopped)
-        {
+    pub(super) fn stop_delivery_threads(&self) {
+        if let DeliveryThreads::Running(deliveries) = self.set_delivery_threads(DeliveryThreads::Stopped) {
             deliveries.stop();
         }
     }
 }
 
 impl Application {
-    /// Starts the subscription workers that lead to a service, and its timers.
-    pub(super) fn start_subscription_workers(
+    /// Starts the threads that deliver to a service.
+    pub(super) fn start_delivery_threads(
         &self,
         name: &str,
         service_entry: &ServiceEntry,
     ) -> Result<(), SchedulerError> {
-        let subscriptions = self.subscriptions_to(name);
+        let subscriptions = self.subscriptions_of(name);
         let open = |producer: &str| open_log(&self.logs, producer);
         let deliveries =
             Deliveries::start(&service_entry.consumer, &subscriptions, &service_entry.deferred, &open)?;
-        service_entry.set_subscription_workers(SubscriptionWorkers::Running(deliveries));
+        service_entry.set_delivery_threads(DeliveryThreads::Running(deliveries));
         Ok(())
     }
 
     /// Stops the subscription workers and timers of these services, until they are started again.
-    pub(super) fn stop_subscription_workers(&self, services: BTreeSet<String>) -> Stopped<'_> {
+    pub(super) fn stop_delivery_threads(&self, services: BTreeSet<String>) -> Stopped<'_> {
         // First: also where one of them panics the others are seen to.
         let stopped = Stopped { application: self, services };
         let service_entries = stopped.services.iter().filter_map(|name| self.service_entries.get(name));
-        service_entries.for_each(ServiceEntry::stop_subscription_workers);
+        service_entries.for_each(ServiceEntry::stop_delivery_threads);
         stopped
     }
 }
@@ -87,15 +82,15 @@ impl Stopped<'_> {
         // Each, whatever becomes of another.
         while let Some(name) = self.services.first() {
             let name = name.clone();
-            supervise::point("subscription_workers");
+            supervise::point("delivery_threads");
             if let Some(service_entry) = self.application.service_entries.get(&name)
-                && let Err(error) = self.application.start_subscription_workers(&name, service_entry)
+                && let Err(error) = self.application.start_delivery_threads(&name, service_entry)
             {
                 tracing::error!(
                     service = name, %error,
                     "its events and timers are not delivered, since their threads can't be started again: restart the host"
                 );
-                service_entry.set_subscription_workers(SubscriptionWorkers::failed(&name));
+                service_entry.set_delivery_threads(DeliveryThreads::failed(&name));
                 result = result.and(Err(error));
             }
             self.services.remove(&name);
@@ -108,7 +103,7 @@ impl Drop for Stopped<'_> {
     fn drop(&mut self) {
         for name in &self.services {
             if let Some(service_entry) = self.application.service_entries.get(name) {
-                service_entry.set_subscription_workers(SubscriptionWorkers::failed(name));
+                service_entry.set_delivery_threads(DeliveryThreads::failed(name));
             }
         }
     }
