@@ -93,7 +93,7 @@ pub(super) fn open(
 /// The services, those first whose data others keep copies of: what says what they hold wants their schema. Where two keep copies of each
 /// other's data, the one of the two that is not prepared yet is read by its events.
 pub(super) fn owners_first(manifest: &Manifest) -> Vec<&str> {
-    manifest.in_dependency_order(&|entry| entry.replicas.iter().map(|replica| &replica.owner).collect())
+    manifest.sorted_by_dependency(&|entry| entry.replicas.iter().map(|replica| &replica.owner).collect())
 }
 
 /// Where the rows of a replica are read, for the service whose database is at `path`.

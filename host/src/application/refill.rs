@@ -120,7 +120,7 @@ impl<'c> Refills<'c> {
 
 /// The services, each before those that it calls. Calls have no cycle.
 fn callers_first(manifest: &Manifest) -> Vec<&str> {
-    let mut sorted = manifest.in_dependency_order(&|entry| entry.spec.grants.calls.iter().collect());
+    let mut sorted = manifest.sorted_by_dependency(&|entry| entry.spec.grants.calls.iter().collect());
     sorted.reverse();
     sorted
 }

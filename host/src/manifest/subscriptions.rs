@@ -1,4 +1,4 @@
-//! Who takes events from whom, and in which order services depend on each other.
+//! Who takes events from whom, and which services depend on which.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ impl Manifest {
     }
 
     /// The services, each after those that `dependencies` gives for it. A cycle is broken at one of its services.
-    pub(crate) fn in_dependency_order<'m>(
+    pub(crate) fn sorted_by_dependency<'m>(
         &'m self,
         dependencies: &dyn Fn(&'m ServiceSection) -> Vec<&'m String>,
     ) -> Vec<&'m str> {
