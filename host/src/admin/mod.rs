@@ -152,7 +152,7 @@ fn parked_timers(application: &Application) -> anyhow::Result<Vec<ParkedTimers>>
     for (name, service_entry) in application.service_entries() {
         let (parked, dead) = service_entry.consumer.inbox()?.counts(name)?;
         let has_timers =
-            manifest.services.get(name).is_some_and(|entry| !entry.spec.grants.timers.is_empty());
+            manifest.services.get(name).is_some_and(|section| !section.spec.grants.timers.is_empty());
         if has_timers || parked + dead > 0 {
             found.push(ParkedTimers { service: name.clone(), parked, dead });
         }

@@ -105,17 +105,17 @@ impl Application {
         let unknown = || RebuildError::Unknown(name.to_owned());
         let only = self.try_maintain();
         let manifest = self.manifest();
-        let entry = manifest.services.get(name).ok_or_else(unknown)?;
+        let section = manifest.services.get(name).ok_or_else(unknown)?;
         let service_entry = self.service_entries.get(name).ok_or_else(unknown)?;
-        if !entry.rebuildable {
+        if !section.rebuildable {
             return Err(RebuildError::OwnsData(name.to_owned()));
         }
         let _only = only.ok_or(RebuildError::Busy)?;
         let started = Instant::now();
-        let base = manifest.data.join(entry.database.as_deref().unwrap_or(Path::new("")));
+        let base = manifest.data.join(section.database.as_deref().unwrap_or(Path::new("")));
         let before = databases::active(&base);
         let path = base.with_extension(format!("{}.db", SystemClock.now().as_millis()));
-        let filled = Filling::start(self, entry, service_entry, &path);
+        let filled = Filling::start(self, section, service_entry, &path);
         let filling = match filled.and_then(|filling| filling.catch_up(self).map(|()| filling)) {
             Ok(filling) => filling,
             Err(error) => {
@@ -195,11 +195,11 @@ struct Filling {
 impl Filling {
     fn start(
         application: &Application,
-        entry: &ServiceSection,
+        section: &ServiceSection,
         service_entry: &ServiceEntry,
         path: &Path,
     ) -> Result<Self, RebuildError> {
-        let settings = Settings { path: path.to_owned(), storage: entry.spec.limits.storage };
+        let settings = Settings { path: path.to_owned(), storage: section.spec.limits.storage };
         // Made for its owner alone, before SQLite opens it: the log and its index get the same mode.
         FileIdentity::of(path)?;
         let database = Database::open(settings)?;
@@ -209,7 +209,7 @@ impl Filling {
             let owner = logs.get(&replica.owner).map(|(owner, _)| owner);
             databases::owner(&manifest, replica, owner, database.path())
         };
-        databases::fill(&database, entry, &find)?;
+        databases::fill(&database, section, &find)?;
         let release = service_entry.consumer.release();
         database.migrate(&release.component.migrations, &rfc3339(SystemClock.now()))?;
         let after =
@@ -217,7 +217,7 @@ impl Filling {
         let database = Arc::new(ServiceDatabase::open(database, after)?);
         let consumer = service_entry.consumer.on(Arc::clone(&database));
         let subscriptions: Vec<Arc<Subscription>> = application
-            .subscriptions_of(&entry.spec.name)
+            .subscriptions_of(&section.spec.name)
             .iter()
             .map(|subscription| Arc::new(Subscription::new(subscription.spec.clone())))
             .collect();

@@ -50,19 +50,20 @@ impl Application {
         let mut revocations = None;
         let mut failed_services = BTreeSet::new();
         for name in databases::owners_first(manifest) {
-            let Some((entry, component)) = loaded.iter().find(|(entry, _)| entry.spec.name == name) else {
+            let Some((section, component)) = loaded.iter().find(|(section, _)| section.spec.name == name)
+            else {
                 continue;
             };
-            let name = &entry.spec.name;
+            let name = &section.spec.name;
             // Without its owner's data nothing can be said of it.
-            if entry.replicas.iter().any(|replica| failed_services.contains(&replica.owner)) {
+            if section.replicas.iter().any(|replica| failed_services.contains(&replica.owner)) {
                 continue;
             }
             let Some(Chosen { bytes, activation }) = chosen.remove(name) else { continue };
             // One that was active before is there, unless the databases came here alone.
             let is_kept = activation.is_none() && versions.has(name, &component.version);
             if !is_kept && let Err(error) = versions.keep(name, &component.version, &bytes) {
-                wrong.extend(at(manifest, entry, vec![error]));
+                wrong.extend(at(manifest, section, vec![error]));
                 continue;
             }
             let Some(database) = all.get(name) else {
@@ -71,14 +72,14 @@ impl Application {
                     .get(name)
                     .map(|version_database| databases::record(version_database, activation.as_ref()));
                 if let Some(Err(error)) = recorded {
-                    wrong.extend(at(manifest, entry, vec![error.to_string()]));
+                    wrong.extend(at(manifest, section, vec![error.to_string()]));
                 }
                 continue;
             };
             let owners = (manifest, &all);
-            let prepared = databases::prepare(database, entry, component, activation.as_ref(), owners);
+            let prepared = databases::prepare(database, section, component, activation.as_ref(), owners);
             let opening = prepared.and_then(|()| {
-                let revoked = revocations_of(manifest, entry, database, &host_context)?;
+                let revoked = revocations_of(manifest, section, database, &host_context)?;
                 revocations = revocations.take().or_else(|| revoked.clone());
                 let (notifier, deferred) =
                     (Arc::new(CommitNotifier::default()), Arc::new(Deferred::default()));
@@ -96,7 +97,7 @@ impl Application {
                 Ok(database) => drop(opened.insert(name.clone(), database)),
                 Err(error) => {
                     failed_services.insert(name.clone());
-                    wrong.extend(at(manifest, entry, vec![Fault::of_database(entry, &error)]));
+                    wrong.extend(at(manifest, section, vec![Fault::of_database(section, &error)]));
                 }
             }
         }
@@ -106,11 +107,11 @@ impl Application {
 
         let (mut services, mut service_entries, mut consumers) =
             (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        for (entry, component) in loaded {
-            let name = &entry.spec.name;
+        for (section, component) in loaded {
+            let name = &section.spec.name;
             let Some((senders, ends)) = queues.remove(name) else { continue };
             let (database, deferred) = opened.remove(name).unzip();
-            let (component, spec) = (Arc::new(component), Arc::new(entry.spec.clone()));
+            let (component, spec) = (Arc::new(component), Arc::new(section.spec.clone()));
             let release = Release { component, spec, database, probation: None };
             let service = Service::start(&engine, release, &host_context, &senders, ends)
                 .map_err(|error| failed(&format!("start a thread: {error}")))?;
@@ -178,7 +179,7 @@ fn choose(
 ) -> Result<(VersionDatabases, BTreeMap<String, Chosen>), StartError> {
     let (mut version_databases, mut chosen, mut wrong) =
         (VersionDatabases::new(), BTreeMap::new(), Vec::new());
-    for (name, entry) in &manifest.services {
+    for (name, section) in &manifest.services {
         let version_database = match all.get(name) {
             Some(database) => Ok(Arc::clone(database)),
             None => versions::version_database(versions, name),
@@ -194,9 +195,9 @@ fn choose(
                 activations.into_iter().next()
             })
         });
-        match active.map_err(|error| vec![error]).and_then(|active| versions.choose(name, entry, active)) {
+        match active.map_err(|error| vec![error]).and_then(|active| versions.choose(name, section, active)) {
             Ok(component) => drop(chosen.insert(name.clone(), component)),
-            Err(errors) => wrong.extend(at(manifest, entry, errors)),
+            Err(errors) => wrong.extend(at(manifest, section, errors)),
         }
     }
     if wrong.is_empty() { Ok((version_databases, chosen)) } else { Err(StartError(wrong)) }
@@ -205,13 +206,13 @@ fn choose(
 /// The revocations, if this is the service whose events end tokens.
 fn revocations_of(
     manifest: &Manifest,
-    entry: &ServiceSection,
+    section: &ServiceSection,
     database: &Arc<Database>,
     host_context: &Arc<HostContext>,
 ) -> Result<Option<Arc<Revocations>>, StoreError> {
     let revoked_by = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
     revoked_by
-        .filter(|kind| entry.spec.grants.publishes.contains(*kind))
+        .filter(|kind| section.spec.grants.publishes.contains(*kind))
         .map(|kind| Revocations::open(database, kind, Arc::clone(host_context)))
         .transpose()
 }
@@ -223,8 +224,9 @@ fn revocations_of(
 ///
 /// As for [`Application::start`], where the components are wrong.
 pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, StartError> {
-    let read =
-        |name: &str, entry: &ServiceSection| versions::read_source(name, entry).map_err(|error| vec![error]);
+    let read = |name: &str, section: &ServiceSection| {
+        versions::read_source(name, section).map_err(|error| vec![error])
+    };
     Ok(described(&load_all(manifest, &read)?.components))
 }
 
@@ -235,17 +237,18 @@ pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, St
 ///
 /// When the machine does not have what they run in.
 pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, StartError> {
-    let read =
-        |name: &str, entry: &ServiceSection| versions::read_source(name, entry).map_err(|error| vec![error]);
+    let read = |name: &str, section: &ServiceSection| {
+        versions::read_source(name, section).map_err(|error| vec![error])
+    };
     let cache = ComponentCache::existing(&databases::cache(&manifest.data));
     let (loaded, faults) = load_good(manifest, &cache, &read)?;
     let mut by_service = BTreeMap::<String, Vec<Fault>>::new();
-    for (entry, errors) in faults {
-        by_service.entry(entry.spec.name.clone()).or_default().extend(errors);
+    for (section, errors) in faults {
+        by_service.entry(section.spec.name.clone()).or_default().extend(errors);
     }
-    for (entry, component) in &loaded.components {
-        let fault = unfit_schema(manifest, entry, component);
-        by_service.entry(entry.spec.name.clone()).or_default().extend(fault);
+    for (section, component) in &loaded.components {
+        let fault = unfit_schema(manifest, section, component);
+        by_service.entry(section.spec.name.clone()).or_default().extend(fault);
     }
     by_service.retain(|_, faults| !faults.is_empty());
     Ok(by_service)
@@ -253,8 +256,8 @@ pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, Start
 
 /// Why a start could not bring the database of a service to the schema of its component: the database is of a later version, say, or of
 /// another service. One that can't be looked at is told of elsewhere.
-fn unfit_schema(manifest: &Manifest, entry: &ServiceSection, component: &Component) -> Option<Fault> {
-    let path = databases::database_file(manifest, entry).filter(|path| path.exists())?;
+fn unfit_schema(manifest: &Manifest, section: &ServiceSection, component: &Component) -> Option<Fault> {
+    let path = databases::database_file(manifest, section).filter(|path| path.exists())?;
     let database = Database::look(&path).ok()??;
     let active = database.activations(1).ok()?.into_iter().next();
     let version = component.version.sha256();
@@ -264,12 +267,12 @@ fn unfit_schema(manifest: &Manifest, entry: &ServiceSection, component: &Compone
     }
     let upgrade = Upgrade { migrations: &component.migrations, ..Upgrade::default() };
     let error = database.plan(&upgrade).err()?;
-    Some(Fault::at(entry.lines.of("database"), error.to_string()))
+    Some(Fault::at(section.lines.of("database"), error.to_string()))
 }
 
 fn described(components: &[(&ServiceSection, Component)]) -> BTreeMap<String, Description> {
     let described = components
         .iter()
-        .filter_map(|(entry, component)| Some((entry.spec.name.clone(), component.description.clone()?)));
+        .filter_map(|(section, component)| Some((section.spec.name.clone(), component.description.clone()?)));
     described.collect()
 }
