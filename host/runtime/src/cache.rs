@@ -208,4 +208,13 @@ mod tests {
         assert!(waiting.join().unwrap());
         assert!(locked(&folder.path().join("no/such/folder"), soon()).is_none());
     }
+
+    /// What serves meanwhile has the processor first: one thread compiles, with the lowest priority.
+    #[test]
+    fn gentle_cache_compiles_on_its_one_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = || thread::current().name().map(str::to_owned);
+        assert_eq!(ComponentCache::gentle(folder.path()).unwrap().gently(name).as_deref(), Some("compile"));
+        assert_eq!(ComponentCache::open(folder.path()).gently(name), name());
+    }
 }
