@@ -3,9 +3,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{KeptAnswer, RequestKey};
+use bulkhead_store::{KeptAnswer, Logged, ParkedState, RequestKey, StatementError};
 
-use super::{DeferredWork, Kind, PAUSE};
+use super::{DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
+use crate::event_log::{EventLog, Waker};
 use crate::hold::commit;
 use crate::instance::NotTaken;
 use crate::supervise::Progress;
@@ -146,4 +147,40 @@ fn sweep_ends_when_its_commit_fails_and_the_next_one_forgets_the_answers() {
     work.undone.store(false, Ordering::Release);
     work.sweep();
     assert!(remember(), "it is gone");
+}
+
+/// A log that can't be read now.
+struct Unreadable;
+
+impl EventLog for Unreadable {
+    fn id(&self) -> &str {
+        "list"
+    }
+
+    fn read(&mut self, _: i64, _: u32) -> Result<Vec<Logged>, StatementError> {
+        Err(StatementError::Busy)
+    }
+
+    fn has_later(&mut self, _: &str, _: [&str; 2], _: (i64, i64)) -> Result<bool, StatementError> {
+        Err(StatementError::Busy)
+    }
+
+    fn follow(&self, _: Waker) {}
+}
+
+#[test]
+fn parked_event_that_can_not_be_read_is_put_off_with_the_reason() {
+    let trial = Trial::new(Duration::from_secs(60));
+    trial.park(&event(1, "maker.made", "a"));
+    let mut work = trial.deferred(Vec::new());
+    for (_, log) in work.sources.values_mut() {
+        *log = Box::new(Unreadable);
+    }
+    let now = trial.consumer.runner().time();
+    assert!(work.take_some(Kind::Parked).unwrap().found);
+    let rows = trial.inbox().parked().unwrap();
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    assert!(row.next.as_millis() >= (now + UNREADABLE_WAIT).as_millis(), "{row:?}");
+    assert!(row.reason.contains("the event can't be read"), "{row:?}");
+    assert_eq!((row.state, row.attempts), (ParkedState::Parked, 1), "nothing was attempted");
 }
