@@ -110,8 +110,12 @@ impl Trial {
 
     /// Parks an event of the producer's that is due.
     pub(crate) fn park(&self, event: &Logged) {
-        let why = NotTaken::Retry("no".into());
-        let row = parked(&self.consumer.runner(), event, "maker", 1, &why);
+        self.park_because(event, &NotTaken::Retry("no".into()));
+    }
+
+    /// The same of one that was not taken for this reason.
+    pub(crate) fn park_because(&self, event: &Logged, why: &NotTaken) {
+        let row = parked(&self.consumer.runner(), event, "maker", 1, why);
         let row = Parked { next: Duration::ZERO, ..row };
         self.write(|unit| unit.park(&row));
     }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{ColumnType, Parked, ParkedState, ReplicaColumn, ReplicaSpec, Value};
+use bulkhead_store::{ColumnType, ParkedState, ReplicaColumn, ReplicaSpec, Value};
 
 use super::ChangeError;
-use crate::delivery::parked;
 use crate::instance::NotTaken;
 use crate::trial::{Trial, event};
 
@@ -21,9 +20,7 @@ fn with_dead_letters() -> Trial {
 }
 
 fn dead_letter(trial: &Trial, sequence: i64) {
-    let why = NotTaken::Reject("no".into());
-    let row = parked(&trial.consumer.runner(), &event(sequence, "maker.made", "a"), "maker", 1, &why);
-    trial.write(|unit| unit.park(&Parked { state: ParkedState::Dead, ..row }));
+    trial.park_because(&event(sequence, "maker.made", "a"), &NotTaken::Reject("no".into()));
 }
 
 /// The places of the dead letters, and of those that are to be tried.

@@ -2,19 +2,15 @@
 
 use bulkhead_types::limits::{BATCH_ABORT_WINDOW, BATCH_ABORTS_MAX};
 
-use super::{World, add, soon, world};
+use super::{World, add, events, soon, world};
+use crate::writer::Lease;
 use crate::writer::commit::{Commit, CommitFault};
-use crate::writer::{Ended, Lease};
 
 type Held = Lease<&'static str>;
 
 /// Aborts a batch with another member in it.
 fn abort(world: &World, lease: Held) -> Held {
-    let mut unit = world.begin(Some(add(world, Some(lease), "a")));
-    unit.execute("INSERT INTO refused VALUES (1)", &[]).unwrap_err();
-    let (lease, ended) = unit.finish(true);
-    assert!(matches!(ended, Ended::Aborted { .. }));
-    lease
+    events::abort(add(world, Some(lease), "a"), "INSERT INTO refused VALUES (1)")
 }
 
 fn abort_at_commit(world: &World, lease: Held) -> Held {

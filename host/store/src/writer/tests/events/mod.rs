@@ -86,7 +86,7 @@ impl World {
 }
 
 /// Aborts the open batch, under a unit of work that is run after those in it.
-fn abort(lease: Lease<&'static str>, sql: &str) -> Lease<&'static str> {
+pub(super) fn abort(lease: Lease<&'static str>, sql: &str) -> Lease<&'static str> {
     let mut unit = begin(lease);
     unit.end_at(if sql.contains("i < 0") { Instant::now() } else { soon() });
     assert!(unit.execute(sql, &[]).is_err(), "{sql}");
