@@ -229,6 +229,16 @@ mod tests {
     }
 
     #[test]
+    fn small_wal_is_left_alone() {
+        let World { _folder, database, writer, .. } = world();
+        write(&writer);
+        let checkpointer = Checkpointer::with_sizes(&database, log_bytes(&database) + 1, CUT_AT).unwrap();
+        let before = std::fs::read(database.path()).unwrap();
+        checkpointer.tick().unwrap();
+        assert_eq!(std::fs::read(database.path()).unwrap(), before);
+    }
+
+    #[test]
     fn closed_gate_waits_for_the_snapshot_that_is_open_and_lets_no_other_in() {
         let gate = Arc::new(SnapshotGate::default());
         let open = gate.enter(soon()).unwrap();

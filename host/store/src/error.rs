@@ -282,6 +282,31 @@ mod tests {
     }
 
     #[test]
+    fn each_code_of_sqlites_has_its_error() {
+        let classified = |code| {
+            let failure =
+                rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("as SQLite says".into()));
+            classify(&failure, None)
+        };
+        let message = || "as SQLite says".to_owned();
+        for (code, error) in [
+            (ffi::SQLITE_READONLY, StatementError::ReadOnly),
+            (ffi::SQLITE_FULL, StatementError::StorageFull),
+            (ffi::SQLITE_INTERRUPT, StatementError::Interrupted),
+            (ffi::SQLITE_BUSY, StatementError::Busy),
+            (ffi::SQLITE_LOCKED, StatementError::Busy),
+            (ffi::SQLITE_AUTH, StatementError::NotAllowed(message())),
+            (ffi::SQLITE_MISMATCH, StatementError::InvalidValue(message())),
+            (ffi::SQLITE_ERROR, StatementError::Invalid(message())),
+            // Of an unknown code nobody knows that the statement is to blame.
+            (99, StatementError::Other(message())),
+            (ffi::SQLITE_CORRUPT, StatementError::Other(message())),
+        ] {
+            assert_eq!(classified(code), error, "{code}");
+        }
+    }
+
+    #[test]
     fn every_kind_of_constraint_is_told_with_what_it_is_about() {
         let made = Connection::open_in_memory().expect("a database");
         made.execute_batch(

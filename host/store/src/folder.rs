@@ -121,5 +121,7 @@ mod tests {
         drop(held);
         assert!(!DataFolder::is_held(&path).unwrap());
         DataFolder::lock(&path).unwrap();
+        // Nobody can know it of what is no folder.
+        DataFolder::is_held(&path.join(LOCK_FILE)).unwrap_err();
     }
 }

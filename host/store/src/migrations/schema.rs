@@ -182,6 +182,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn sign_is_a_token_and_a_comment_is_none() {
+        assert_eq!(tokens("a - b / c -- d\n/* e */ * -1"), ["a", "-", "b", "/", "c", "*", "-", "1"]);
+        let table = |check: &str| format!("CREATE TABLE t (a INTEGER CHECK (a > {check})) STRICT;");
+        assert!(!differences(&table("-1"), &table("1")).is_empty());
+    }
+
     /// SQLite folds ASCII alone.
     #[test]
     fn names_that_sqlite_tells_apart_differ() {

@@ -6,6 +6,7 @@ mod inspector;
 mod parked;
 mod plans;
 mod positions;
+mod replica_dead_letters;
 mod replica_fills;
 mod replica_keys;
 mod replica_rights;
@@ -79,7 +80,7 @@ impl World {
     }
 
     /// The one number that another process would read.
-    fn number(&self, sql: &str) -> i64 {
+    pub(super) fn number(&self, sql: &str) -> i64 {
         let connection = rusqlite::Connection::open(&self.path).unwrap();
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
