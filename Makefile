@@ -75,9 +75,9 @@ mutants: setup-build ## Put deliberate bugs into the services, and see that the 
 	$(TARGET_DIR)/release/mutants $(ARGS)
 
 .PHONY: mutation
-mutation: $(if $(filter rules store,$(PART)),,guests) ## Change the code in one place after the other, and see that a test fails; some of it: make mutation PART=store SHARD=0/8
+mutation: guests ## Change the code in one place after the other, and see that a test fails; some of it: make mutation ONLY=host/store/src/writer
 	@host/build/setup.sh mutation
-	@tests/mutation.sh $(TARGET_DIR) $(PART) $(SHARD)
+	cargo run --quiet --release -p bulkhead-mutation -- --target $(TARGET_DIR) $(if $(ONLY),--only '$(ONLY)') $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: lint
 lint: fmt-check ## Check formatting, clippy, the links of the documentation, and the dependencies' licences and sources
