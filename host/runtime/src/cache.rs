@@ -189,7 +189,12 @@ fn store(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use bulkhead_types::limits::MEMORY_DEFAULT;
+
     use super::*;
+    use crate::trial::EMPTY;
 
     #[test]
     fn lock_is_had_by_one_and_waited_for_until_the_deadline() {
@@ -207,6 +212,41 @@ mod tests {
         drop(held);
         assert!(waiting.join().unwrap());
         assert!(locked(&folder.path().join("no/such/folder"), soon()).is_none());
+    }
+
+    #[test]
+    fn folder_is_used_where_nobody_else_may_write_to_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("of/the/host");
+        assert!(ComponentCache::check(&folder).is_err(), "it is missing");
+        prepare(&folder).unwrap();
+        for (mode, is_good) in [(0o700, true), (0o755, true), (0o720, false), (0o702, false)] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            for checked in [ComponentCache::check(&folder), prepare(&folder)] {
+                assert_eq!(checked.is_ok(), is_good, "{mode:o}: {checked:?}");
+            }
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing is left of the look");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        let link = parent.path().join("link");
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        assert!(ComponentCache::check(&link).is_err());
+        let file = parent.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(prepare(&file).is_err());
+    }
+
+    #[test]
+    fn compiled_component_is_found_where_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::new(4, MEMORY_DEFAULT).unwrap();
+        let path = folder.path().join("a.cwasm");
+        assert!(kept(engine.wasmtime(), &path).is_none());
+        let compiled = engine.wasmtime().precompile_component(EMPTY).unwrap();
+        store(folder.path(), &path, &compiled).unwrap();
+        assert!(kept(engine.wasmtime(), &path).is_some());
+        fs::write(&path, &compiled[..compiled.len() / 2]).unwrap();
+        assert!(kept(engine.wasmtime(), &path).is_none());
     }
 
     /// What serves meanwhile has the processor first: one thread compiles, with the lowest priority.

@@ -13,3 +13,20 @@ pub(crate) fn give_way() {
         tracing::warn!(%error, "a thread that computes keeps the priority of the others");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thread_gives_way_alone() {
+        let nice = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        let before = nice();
+        let given_way = std::thread::spawn(move || {
+            give_way();
+            nice()
+        });
+        assert_eq!(given_way.join().unwrap(), COMPUTE_NICE.max(before));
+        assert_eq!(nice(), before);
+    }
+}

@@ -215,9 +215,45 @@ mod tests {
 
     use bulkhead_store::{ReplicaSpec, StatementError};
 
-    use super::{Written, changes};
+    use bulkhead_types::limits::{RETRY_FIRST, RETRY_MAX};
+    use bulkhead_types::{Random, SystemClock};
+
+    use super::{Written, backoff, changes};
     use crate::hold::Settle;
+    use crate::service::HostContext;
     use crate::trial::Trial;
+
+    /// Gives one number for ever.
+    struct Always(u8);
+
+    impl Random for Always {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn wait_doubles_up_to_a_bound_and_half_of_it_is_chance() {
+        let with = |number| HostContext {
+            clock: Box::new(SystemClock),
+            random: Box::new(Always(number)),
+            directory: Default::default(),
+            probe: None,
+        };
+        let (least, most) = (with(0), with(u8::MAX));
+        for (attempts, whole) in [
+            (0, RETRY_FIRST),
+            (1, RETRY_FIRST),
+            (2, RETRY_FIRST * 2),
+            (4, RETRY_FIRST * 8),
+            (60, RETRY_MAX),
+            (u32::MAX, RETRY_MAX),
+        ] {
+            assert_eq!(backoff(&least, attempts), whole / 2, "{attempts}");
+            assert_eq!(backoff(&most, attempts), whole, "{attempts}");
+        }
+        assert!(RETRY_FIRST * 8 < RETRY_MAX);
+    }
 
     /// What is told of a unit of work whose mark says this, and what its writer is given.
     fn told(trial: &Trial, marked: Result<bool, StatementError>) -> (Written, Vec<bool>) {

@@ -33,7 +33,7 @@ use crate::subscription_worker::SubscriptionWorker;
 use crate::waits::Waited;
 
 /// A component of nothing: it exports no handler, so each event for it is a dead letter.
-const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+pub(crate) const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 /// Bytes that a database may have.
 const STORAGE: u64 = 1 << 30;
 

@@ -3,9 +3,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{KeptAnswer, Logged, ParkedState, RequestKey, StatementError};
+use bulkhead_store::{KeptAnswer, Logged, Parked, ParkedState, RequestKey, StatementError};
 
 use super::{DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
+use crate::delivery::parked;
 use crate::event_log::{EventLog, Waker};
 use crate::hold::commit;
 use crate::instance::NotTaken;
@@ -71,6 +72,69 @@ fn only_what_a_thread_panicked_at_is_told_of_the_panic() {
     let told = work.panicked_at(&timer);
     assert!(matches!(&told, Some(NotTaken::Retry(why)) if why.ends_with(": no")), "{told:?}");
     assert_eq!(work.panicked_at(&timer), None, "once");
+}
+
+#[test]
+fn parked_event_at_which_the_host_panicked_has_had_an_attempt() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let event = event(1, "maker.made", "a");
+    trial.park(&event);
+    let mut work = trial.deferred(vec![event]);
+    work.taking = Some((Some("maker".to_owned()), 1));
+    work.mend("no");
+    let row = tried(&trial, &mut work);
+    assert_eq!((row.state, row.attempts), (ParkedState::Parked, 2), "{row:?}");
+    assert!(row.reason.contains("the host panicked at it"), "{row:?}");
+}
+
+/// What is parked after a look that found something.
+fn tried(trial: &Trial, work: &mut DeferredWork) -> Parked {
+    assert!(work.take_some(Kind::Parked).unwrap().found);
+    let mut rows = trial.inbox().parked().unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    rows.remove(0)
+}
+
+#[test]
+fn parked_event_that_is_not_to_be_found_says_whether_anybody_would_take_it() {
+    let trial = Trial::new(Duration::from_secs(60));
+    for (producer, is_subscribed, why) in [
+        ("maker", true, "the event is no longer in the log"),
+        ("maker", false, "the manifest has this service take nothing of maker any more"),
+        // A timer of the service's own.
+        ("taker", false, "the event is no longer in the log"),
+    ] {
+        let row = parked(&trial.consumer.runner(), &event(1, "maker.made", "a"), producer, 1, &no());
+        let row = Parked { next: Duration::ZERO, ..row };
+        trial.write(|unit| unit.park(&row));
+        let mut work = trial.deferred(Vec::new());
+        if !is_subscribed {
+            work.sources.clear();
+        }
+        let row = tried(&trial, &mut work);
+        assert_eq!((row.state, &*row.reason), (ParkedState::Dead, why), "{row:?}");
+        assert!(trial.consumer.drop_dead(producer, 1).unwrap());
+    }
+}
+
+fn no() -> NotTaken {
+    NotTaken::Retry("no".into())
+}
+
+/// The first attempt after an operator asked for it is none that is made again.
+#[test]
+fn event_is_counted_as_tried_again_from_its_second_attempt() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let event = event(1, "maker.made", "a");
+    for (attempts, counted) in [(0, 0), (1, 1)] {
+        let row = parked(&trial.consumer.runner(), &event, "maker", 1, &no());
+        trial.write(|unit| unit.park(&Parked { next: Duration::ZERO, attempts, ..row }));
+        let mut work = trial.deferred(vec![event.clone()]);
+        tried(&trial, &mut work);
+        let (subscription, _) = work.sources.values().next().unwrap();
+        assert_eq!(subscription.counts.retried.load(Ordering::Relaxed), counted);
+        assert!(trial.consumer.drop_dead("maker", 1).unwrap());
+    }
 }
 
 /// Has another thread want the lease, again and again, while `work` is done.
