@@ -123,7 +123,34 @@ impl EventLog for EmbeddedLog {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bulkhead_store::NewEvent;
+
     use super::*;
+    use crate::trial::Trial;
+
+    #[test]
+    fn log_of_a_service_knows_whether_more_is_to_come_of_a_subject() {
+        let trial = Trial::new(Duration::from_secs(60));
+        for (kind, subject) in [("taker.made", "a"), ("taker.made", "b"), ("taker.gone", "a")] {
+            let event = NewEvent { id: "e", kind, subject, time: "now", trace_id: "t", data: "{}" };
+            trial
+                .write(|unit| unit.publish(&event).map_err(|error| StatementError::Other(error.to_string())));
+        }
+        let database = trial.consumer.database().unwrap();
+        let mut log = EmbeddedLog::open(&database.database, &Arc::default()).unwrap();
+        assert_eq!(log.id(), database.database.log());
+        for (subject, kinds, between, is_there) in [
+            ("a", ["taker.gone", ""], (1, 3), true),
+            ("a", ["taker.gone", ""], (1, 2), false),
+            ("a", ["taker.gone", ""], (3, 3), false),
+            ("a", ["taker.made", ""], (1, 3), false),
+            ("b", ["taker.gone", "taker.made"], (1, 3), true),
+        ] {
+            assert_eq!(log.has_later(subject, kinds, between).unwrap(), is_there, "{subject} {between:?}");
+        }
+    }
 
     #[test]
     fn notifier_wakes_its_followers_and_forgets_those_that_are_gone() {

@@ -158,7 +158,7 @@ pub(crate) enum Calls {
 impl Calls {
     /// What the client is told of a handler that made these calls, and whose batch was aborted. What another service did by then stands: so
     /// it is not told that nothing was done, nor to try again.
-    fn aborted(self) -> Failure {
+    pub(crate) fn aborted(self) -> Failure {
         match self {
             Self::None | Self::Reading => Failure::Aborted,
             Self::Effective => Failure::OutcomeUnknown(
@@ -304,8 +304,11 @@ mod tests {
 
     use bulkhead_store::CommitFault;
 
-    use super::{Effect, Settle};
+    use bulkhead_store::{Abort, Ended};
+
+    use super::{Effect, Settle, settle_unit};
     use crate::delivery::Written;
+    use crate::job::Failure;
     use crate::trial::Trial;
 
     /// What a unit of work is told whose commit meets this, and whether instances are retired.
@@ -326,6 +329,15 @@ mod tests {
         assert_eq!(told(Some(CommitFault::AfterDurable)), (Effect::Durable, false));
         assert_eq!(told(Some(CommitFault::BeforeDurable)), (Effect::Undone, true));
         assert_eq!(told(Some(CommitFault::Unknown)), (Effect::Unknown, true));
+    }
+
+    /// A trap at the deadline is what the operator should read, not the abort that came with it.
+    #[test]
+    fn time_that_is_over_is_told_before_the_abort_that_it_brought() {
+        let settled = |failure| settle_unit(Err(failure), &Ended::Failed(Abort::StorageFull)).unwrap_err();
+        assert_eq!(settled(Failure::Deadline), Failure::Deadline);
+        assert_eq!(settled(Failure::LeaseHeld), Failure::LeaseHeld);
+        assert_eq!(settled(Failure::Trap("no".into())), Failure::StorageFull);
     }
 
     #[test]

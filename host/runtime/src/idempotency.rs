@@ -284,6 +284,23 @@ mod tests {
         assert!(earlier_answer(&mut runner, &job).is_none());
     }
 
+    /// What nothing was written for needs no record, unless another service did something.
+    #[test]
+    fn key_stays_free_where_nobody_may_keep_the_answer_and_nothing_was_done() {
+        for (calls, is_free) in [(Calls::None, true), (Calls::Reading, true), (Calls::Effective, false)] {
+            let trial = Trial::new(Duration::from_secs(60));
+            let (job, _) = job(Instant::now() + Duration::from_secs(60), Some("key"));
+            let mut runner = trial.consumer.runner();
+            let no_store = Ok(answer(&[(CACHE_CONTROL, "no-store")]));
+            let mut run = Run { calls, ..run(no_store, true) };
+            trial.write(|unit| {
+                remember(&runner, unit, &job, &mut run);
+                Ok(())
+            });
+            assert_eq!(earlier_answer(&mut runner, &job).is_none(), is_free, "{calls:?}");
+        }
+    }
+
     #[test]
     fn a_media_type_is_the_same_without_its_case_blanks_and_charset() {
         for (values, kind, json) in [

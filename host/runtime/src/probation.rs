@@ -69,8 +69,11 @@ mod tests {
         for well in ends {
             probation.note((!well).then_some(&"trap" as &dyn std::fmt::Display));
         }
+        let is_failed = probation.is_failed();
         drop(probation);
-        told.iter().collect()
+        let told: Vec<String> = told.iter().collect();
+        assert_eq!(is_failed, !told.is_empty());
+        told
     }
 
     #[test]

@@ -409,3 +409,6 @@ impl Drop for Runner {
         self.end();
     }
 }
+
+#[cfg(test)]
+mod tests;

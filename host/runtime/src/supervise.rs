@@ -117,8 +117,7 @@ pub fn spawn<S: Send + 'static>(
                 tracing::error!(thread = name, why, "a thread panicked, and is to end");
                 return;
             }
-            wait =
-                if progress.0.get() { Duration::ZERO } else { (wait * 2).clamp(RESTART_FIRST, RESTART_MAX) };
+            wait = if progress.0.get() { Duration::ZERO } else { longer(wait) };
             tracing::error!(
                 thread = name,
                 why,
@@ -135,6 +134,11 @@ pub fn spawn<S: Send + 'static>(
             *threads().restarts.entry(name.clone()).or_default() += 1;
         }
     })
+}
+
+/// The wait before the restart after one that waited so long.
+fn longer(wait: Duration) -> Duration {
+    (wait * 2).clamp(RESTART_FIRST, RESTART_MAX)
 }
 
 /// Starts a thread that does one thing and ends. It is not done again where it panics, for nobody knows how far it came: the host is not
@@ -229,6 +233,17 @@ mod tests {
         let mend = move |_: &mut _, why: &str| mends.send(why.to_owned()).unwrap();
         spawn(name.to_owned(), &NEVER(), state, run, mend).unwrap().join().unwrap();
         (told.iter().count(), mended.iter().collect())
+    }
+
+    #[test]
+    fn each_restart_waits_longer_up_to_a_bound() {
+        let mut wait = Duration::ZERO;
+        for expected in [RESTART_FIRST, RESTART_FIRST * 2, RESTART_FIRST * 4] {
+            wait = longer(wait);
+            assert_eq!(wait, expected);
+        }
+        assert_eq!(longer(RESTART_MAX), RESTART_MAX);
+        assert!(RESTART_FIRST * 4 <= RESTART_MAX);
     }
 
     #[test]

@@ -50,7 +50,10 @@ mod tests {
         let version = Version::of(b"");
         assert_eq!(version.sha256(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_eq!(version.to_string(), "e3b0c44298fc");
+        let upper = version.sha256().to_ascii_uppercase();
+        for other in ["../../etc/passwd", "", "e3b0", &upper, &"g".repeat(64), &"0".repeat(65)] {
+            assert_eq!(Version::from_sha256(other), None, "{other}");
+        }
         assert_eq!(Version::from_sha256(version.sha256()), Some(version));
-        assert_eq!(Version::from_sha256("../../etc/passwd"), None);
     }
 }

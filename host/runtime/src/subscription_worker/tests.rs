@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::SUBSCRIPTION_EVENTS_SKIPPED_MAX;
 
-use super::PAUSE;
+use bulkhead_store::ParkedState;
+
+use super::{Halt, PAUSE};
 use crate::supervise::Progress;
 use crate::trial::{Trial, event};
 
@@ -45,5 +47,44 @@ fn position_is_made_durable_for_the_sake_of_many_events_that_were_passed_over() 
         let row = trial.inbox().cursor("maker").unwrap();
         assert_eq!(row.map(|row| row.sequence), expected);
         assert_eq!(subscription.applied(), passed);
+    }
+}
+
+#[test]
+fn only_the_event_that_a_thread_panicked_at_is_parked_with_what_the_panic_said() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let events: Vec<_> =
+        [(1, "a"), (2, "b")].map(|(sequence, subject)| event(sequence, "maker.made", subject)).into();
+    let (subscription, mut subscription_worker) = trial.subscription_worker(events.clone());
+    // Between two events it was at none.
+    subscription_worker.mend("no");
+    assert_eq!((subscription_worker.alone, &subscription_worker.panicked), (0, &None));
+    subscription_worker.taking = 2;
+    subscription_worker.mend("no");
+    assert_eq!((subscription_worker.alone, subscription_worker.taking), (2, 0));
+    assert!(subscription.stopped().is_some_and(|why| why.contains("its thread panicked")));
+    for event in &events {
+        subscription_worker.runner.begin();
+        assert!(subscription_worker.take(event, false).is_ok());
+    }
+    let rows = trial.inbox().parked().unwrap();
+    // The other is a dead letter: nobody takes it here.
+    let of = |sequence| rows.iter().find(|row| row.sequence == sequence).unwrap();
+    assert_eq!((of(1).state, of(2).state), (ParkedState::Dead, ParkedState::Parked));
+    assert!(of(2).reason.contains("the host panicked at it") && of(2).reason.ends_with(": no"), "{rows:?}");
+    assert!(!of(1).reason.contains("panicked"), "{rows:?}");
+}
+
+#[test]
+fn position_that_is_not_in_the_log_stops_the_worker_with_what_is_there() {
+    for (sequence, id, there) in [(4, "e4", "no event there"), (7, "e8", "event e7 there"), (7, "e7", "")] {
+        let trial = Trial::new(Duration::from_secs(60));
+        let (_, mut subscription_worker) = trial.subscription_worker(vec![event(7, "maker.made", "a")]);
+        subscription_worker.seen = (sequence, id.to_owned());
+        match subscription_worker.read() {
+            Ok(events) => assert!(there.is_empty() && events.is_empty()),
+            Err(Halt::Stopped(why)) => assert!(!there.is_empty() && why.contains(there), "{why}"),
+            Err(_) => panic!("{id}"),
+        }
     }
 }

@@ -1,0 +1,155 @@
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flume::Receiver;
+
+use super::Runner;
+use crate::hold::{Calls, Member, Pending, RequestMember};
+use crate::job::{Failure, Outcome};
+use crate::release::Release;
+use crate::trial::{Trial, job};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A request whose batch was aborted and whose time is over, and where its outcome comes.
+fn member(trial: &Trial, calls: Calls, again: bool) -> (Member, Receiver<Outcome>) {
+    let (mut job, told) = job(Instant::now(), None);
+    job.again = again;
+    let (release, pending) = (trial.context.release.get(), Pending::new(&trial.context));
+    (Member::Request(RequestMember { job, outcome: Err(Failure::Aborted), calls, release, pending }), told)
+}
+
+fn recover(trial: &Trial, runner: &mut Runner, member: Member) {
+    let lease = trial.consumer.database().unwrap().writer.acquire(Instant::now() + LONG).unwrap();
+    runner.recover(lease, vec![member]);
+}
+
+/// Whether somebody is inside: a handler may run on the schema as it is.
+fn is_inside(trial: &Trial) -> bool {
+    trial.consumer.hold(Instant::now(), usize::MAX).is_err()
+}
+
+#[test]
+fn request_that_read_from_others_is_run_again_once_and_not_under_the_lease() {
+    let trial = Trial::new(LONG);
+    let mut runner = trial.consumer.runner();
+    let (first, told) = member(&trial, Calls::Reading, false);
+    recover(&trial, &mut runner, first);
+    let job = runner.next_again().unwrap();
+    assert!(job.again && job.deadline > Instant::now(), "with time of its own");
+    assert!(told.is_empty() && runner.next_again().is_none());
+
+    for (calls, again) in [(Calls::Reading, true), (Calls::Effective, false)] {
+        let (second, told) = member(&trial, calls, again);
+        let expected = calls.aborted();
+        recover(&trial, &mut runner, second);
+        assert!(runner.next_again().is_none(), "{calls:?}");
+        assert_eq!(told.try_recv().unwrap().unwrap_err(), expected);
+    }
+}
+
+/// There is no handler here: who is run again is told that, and whoever may run none is told of the abort.
+#[test]
+fn request_that_is_to_be_run_again_is_told_of_the_abort_where_no_handler_may_run() {
+    let trial = Trial::new(LONG);
+    for runs in [true, false] {
+        let mut runner = trial.consumer.runner();
+        let (again, told) = member(&trial, Calls::Reading, false);
+        recover(&trial, &mut runner, again);
+        if runs {
+            runner.run_again_alone();
+        } else {
+            runner.give_up_again();
+        }
+        let failure = told.try_recv().unwrap().unwrap_err();
+        assert_eq!(failure != Failure::Aborted, runs, "{failure}");
+    }
+}
+
+#[test]
+fn runner_is_inside_afterwards_where_it_was_before() {
+    for is_before in [true, false] {
+        for by_abort in [true, false] {
+            let trial = Trial::new(LONG);
+            let mut runner = trial.consumer.runner();
+            if is_before {
+                runner.begin();
+            }
+            let (again, told) = member(&trial, Calls::Reading, false);
+            runner.parts.aborted.push(again);
+            runner.recover_aborted();
+            assert_eq!(is_inside(&trial), is_before);
+            if by_abort {
+                runner.give_up_again();
+            } else {
+                runner.run_again_alone();
+            }
+            assert!(told.try_recv().is_ok());
+            assert_eq!(is_inside(&trial), is_before);
+            drop(runner);
+            assert!(!is_inside(&trial));
+        }
+    }
+}
+
+/// What is carried was opened after the abort: it stands.
+#[test]
+fn batch_that_is_carried_is_committed_before_others_are_run_again() {
+    let trial = Trial::new(LONG);
+    let (mut runner, durable) = trial.carrying();
+    let (again, _) = member(&trial, Calls::Reading, false);
+    runner.parts.aborted.push(again);
+    runner.recover_aborted();
+    assert_eq!(durable.try_recv(), Ok(true));
+    assert!(runner.next_again().is_some());
+}
+
+#[test]
+fn lease_is_waited_for_before_those_of_an_aborted_batch_are_given_up() {
+    let trial = Trial::new(LONG);
+    let mut runner = trial.consumer.runner();
+    let mut lease = trial.consumer.database().unwrap().writer.acquire(Instant::now() + LONG).unwrap();
+    let (again, told) = member(&trial, Calls::Reading, false);
+    runner.parts.aborted.push(again);
+    let waiting = thread::spawn(move || {
+        runner.recover_aborted();
+        runner.next_again().is_some()
+    });
+    // It goes to who waits for it.
+    while let Some(kept) = lease.hand_over() {
+        lease = kept;
+        if waiting.is_finished() {
+            break;
+        }
+        thread::yield_now();
+    }
+    assert!(waiting.join().unwrap(), "{:?}", told.try_recv());
+}
+
+#[test]
+fn runner_follows_its_service_from_one_database_to_another_and_to_none() {
+    let (trial, other) = (Trial::new(LONG), Trial::new(LONG));
+    let (mut runner, durable) = trial.carrying();
+    let switch = |database| {
+        let release = trial.context.release.get();
+        trial.consumer.switch(Release {
+            component: release.component.clone(),
+            spec: release.spec.clone(),
+            database,
+            probation: None,
+        });
+    };
+    let aborts = trial.context.aborts.load(Ordering::Acquire);
+    for database in [other.consumer.database(), None, trial.consumer.database()] {
+        switch(database.clone());
+        runner.begin();
+        assert_eq!(
+            runner.parts.database.as_ref().map(std::sync::Arc::as_ptr),
+            database.as_ref().map(std::sync::Arc::as_ptr)
+        );
+        runner.end();
+    }
+    assert_eq!(durable.try_recv(), Ok(true), "what was carried is of the first");
+    assert_eq!(trial.context.aborts.load(Ordering::Acquire), aborts);
+}
