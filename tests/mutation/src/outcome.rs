@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::process::ExitCode;
+use std::time::Duration;
 
 pub(crate) type Outcomes = BTreeMap<Id, Outcome>;
 
@@ -22,6 +23,8 @@ pub(crate) struct Outcome {
     pub(crate) tests: usize,
     /// How many reach it.
     pub(crate) reached_by: usize,
+    /// How long it was to be tried at most.
+    pub(crate) at_most: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -45,7 +48,12 @@ impl Result {
 
 impl Outcome {
     pub(crate) fn without_test(result: Result) -> Self {
-        Self { result, test: None, tests: 0, reached_by: 0 }
+        Self { result, test: None, tests: 0, reached_by: 0, at_most: Duration::MAX }
+    }
+
+    /// Whether nothing more is to be learned in so much time.
+    pub(crate) fn is_final(&self, at_most: Duration) -> bool {
+        self.result != Result::Survived || self.tests == self.reached_by || at_most <= self.at_most
     }
 }
 

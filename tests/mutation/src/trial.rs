@@ -52,7 +52,7 @@ pub(crate) fn run(
         match not_in.get(&id) {
             Some(Left::Unviable) => drop(known.insert(id, Outcome::without_test(Found::Unviable))),
             Some(Left::Unswitchable) => drop(known.insert(id, Outcome::without_test(Found::NotTried))),
-            None if known.contains_key(&id) => {}
+            None if known.get(&id).is_some_and(|outcome| outcome.is_final(at_most)) => {}
             None => left.push(id),
         }
     }
@@ -118,7 +118,7 @@ impl<'t> Trial<'t> {
 
     fn attempt(&self, id: Id, mutant: &Mutant) -> Result<Outcome> {
         let mut places = self.by_switch.get(&id).cloned().unwrap_or_default();
-        let reached_by = places.len();
+        let (reached_by, at_most) = (places.len(), self.at_most);
         self.sort(&mut places, mutant);
         let began = Instant::now();
         let mut tests = 0;
@@ -127,13 +127,13 @@ impl<'t> Trial<'t> {
             tests += 1;
             let result = self.test(test, id)?;
             if result.is_found() {
-                return Ok(Outcome { result, test: Some(place), tests, reached_by });
+                return Ok(Outcome { result, test: Some(place), tests, reached_by, at_most });
             }
-            if began.elapsed() > self.at_most {
+            if began.elapsed() > at_most {
                 break;
             }
         }
-        Ok(Outcome { result: Found::Survived, test: None, tests, reached_by })
+        Ok(Outcome { result: Found::Survived, test: None, tests, reached_by, at_most })
     }
 
     /// The likely tests first: those that found another mutant of the function, then those of the crate, then those that are named after the
