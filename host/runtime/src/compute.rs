@@ -26,7 +26,9 @@ mod tests {
             give_way();
             nice()
         });
-        assert_eq!(given_way.join().unwrap(), COMPUTE_NICE.max(before));
+        let given_way = given_way.join().unwrap();
+        // Who may raise a priority gets this one all the same.
+        assert!(given_way == COMPUTE_NICE || given_way == before && before > COMPUTE_NICE, "{given_way}");
         assert_eq!(nice(), before);
     }
 }

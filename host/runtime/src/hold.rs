@@ -302,9 +302,7 @@ mod tests {
     use std::sync::atomic::Ordering;
     use std::time::Duration;
 
-    use bulkhead_store::CommitFault;
-
-    use bulkhead_store::{Abort, Ended};
+    use bulkhead_store::{Abort, CommitFault, Ended};
 
     use super::{Effect, Settle, settle_unit};
     use crate::delivery::Written;

@@ -3,7 +3,7 @@
 mod source;
 
 use crate::mutant::Mutant;
-use crate::tree::{PROFILE, Tree};
+use crate::tree::{PROFILE, Tree, write_whole};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use source::{Region, Switched};
@@ -18,7 +18,7 @@ pub(crate) type Id = usize;
 
 /// Why a mutant is not tried.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub(crate) enum Left {
+pub(crate) enum WhyNot {
     /// It does not compile.
     Unviable,
     /// It may compile, and its switch does not: in a `const fn`, say.
@@ -26,16 +26,16 @@ pub(crate) enum Left {
 }
 
 /// The mutants that are not in the build, and why. All others are.
-pub(crate) type NotIn = BTreeMap<Id, Left>;
+pub(crate) type NotIn = BTreeMap<Id, WhyNot>;
 
 /// Puts `mutants` into the code of `tree`, and gives those that are not in it.
-pub(crate) fn lay(tree: &Tree, mutants: &[Mutant]) -> Result<NotIn> {
+pub(crate) fn insert(tree: &Tree, mutants: &[Mutant]) -> Result<NotIn> {
     let noted = tree.notes.join("not-in.json");
     let is_known = noted.exists();
-    let mut not_in: NotIn = if is_known { serde_json::from_slice(&fs::read(&noted)?)? } else { NotIn::new() };
+    let mut not_in = if is_known { tree.read_note(&noted)? } else { NotIn::new() };
     for (id, mutant) in (1..).zip(mutants) {
         if mutant.is_of_another_type() {
-            not_in.insert(id, Left::Unswitchable);
+            not_in.insert(id, WhyNot::Unswitchable);
         }
     }
     let originals = Originals::read(tree, mutants)?;
@@ -44,10 +44,10 @@ pub(crate) fn lay(tree: &Tree, mutants: &[Mutant]) -> Result<NotIn> {
         if is_known {
             return Ok(not_in);
         }
-        eprintln!("mutation: {} of {} mutants are laid", mutants.len() - not_in.len(), mutants.len());
+        eprintln!("mutation: {} of {} mutants have a switch", mutants.len() - not_in.len(), mutants.len());
         let refused = check(tree, &originals.packages, &regions)?;
         if refused.is_empty() {
-            fs::write(noted, serde_json::to_vec(&not_in)?)?;
+            write_whole(&noted, &not_in)?;
             return Ok(not_in);
         }
         not_in.extend(refused);
@@ -94,10 +94,10 @@ impl Originals {
         for (file, (text, ids)) in &self.files {
             let wanted = ids.iter().filter(|id| !not_in.contains_key(id));
             let wanted = wanted.filter_map(|id| Some((*id, mutants.get(id - 1)?))).collect();
-            let Switched { text, regions: of_file, without_place } =
+            let Switched { text, regions: of_file, beside_let, without_place } =
                 source::switched(text, wanted).with_context(|| format!("{file} can't be read"))?;
-            // What the tool lists and this program does not place are `&&` beside a `let`: they would not compile.
-            not_in.extend(without_place.into_iter().map(|id| (id, Left::Unviable)));
+            not_in.extend(beside_let.into_iter().map(|id| (id, WhyNot::Unviable)));
+            not_in.extend(without_place.into_iter().map(|id| (id, WhyNot::Unswitchable)));
             write_changed(&tree.root.join(file), &text)?;
             regions.insert(file.clone(), of_file);
         }
@@ -129,8 +129,7 @@ fn write_changed(path: &Path, text: &str) -> io::Result<()> {
 
 /// The mutants that the compiler's errors point to: none if the code compiles.
 fn check(tree: &Tree, packages: &BTreeSet<String>, regions: &HashMap<String, Vec<Region>>) -> Result<NotIn> {
-    let mut command =
-        tree.cargo(&["check", "--quiet", "--profile", PROFILE, "--keep-going", "--all-features"]);
+    let mut command = tree.cargo(&["check", "--quiet", "--profile", PROFILE, "--keep-going"]);
     command.args(["--message-format", "json"]);
     command.args(packages.iter().flat_map(|package| ["--package", package]));
     let output = command.stderr(Stdio::inherit()).output()?;
@@ -145,8 +144,8 @@ fn check(tree: &Tree, packages: &BTreeSet<String>, regions: &HashMap<String, Vec
         for region in
             error.spans.iter().filter(|span| span.is_primary).filter_map(|span| span.innermost(regions))
         {
-            let left = if region.is_mutant { Left::Unviable } else { Left::Unswitchable };
-            refused.extend(region.ids.iter().map(|id| (*id, left)));
+            let why_not = if region.is_mutant { WhyNot::Unviable } else { WhyNot::Unswitchable };
+            refused.extend(region.ids.iter().map(|id| (*id, why_not)));
         }
     }
     ensure!(output.status.success() || !refused.is_empty(), "the copy does not compile:\n{messages}");

@@ -1,7 +1,10 @@
 //! The copy of the project that the mutants are put into.
 
+use crate::mutant::Mutant;
 use anyhow::{Context, Result, ensure};
-use std::fs;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,48 +15,82 @@ pub(crate) struct Tree {
     pub(crate) root: PathBuf,
     /// Its target folder, in which the tests find the components.
     pub(crate) target: PathBuf,
-    /// What was learned, of this commit.
+    /// What was learned.
     pub(crate) notes: PathBuf,
+    /// No two runs use the folder at once.
+    _lock: File,
 }
 
 impl Tree {
-    /// The last commit of the project in the working folder. What an earlier run built of it is used again, and what it found is kept.
+    /// The last commit of the project in the working folder.
     pub(crate) fn at_head(target: &Path) -> Result<Self> {
         let own = target.join("mutation");
-        let tree = Self { root: own.join("tree"), target: own.join("target"), notes: own.join("notes") };
+        fs::create_dir_all(&own)?;
+        let lock = File::create(own.join("lock"))?;
+        ensure!(lock.try_lock().is_ok(), "another run uses {}: wait for it", own.display());
+        let (root, target_of_copy, notes) = (own.join("tree"), own.join("target"), own.join("notes"));
+        let tree = Self { root, target: target_of_copy, notes, _lock: lock };
         let project = output(Command::new("git").args(["rev-parse", "--show-toplevel"]))?;
         let head = output(Command::new("git").args(["rev-parse", "HEAD"]))?;
         if !output(Command::new("git").args(["status", "--porcelain"]))?.is_empty() {
             eprintln!("mutation: the last commit is tried, without what is not committed yet");
         }
         if !tree.root.exists() {
-            succeed(Command::new("git").args(["clone", "--quiet", "--no-local", &project]).arg(&tree.root))?;
+            let new = own.join("tree.new");
+            if new.exists() {
+                fs::remove_dir_all(&new)?;
+            }
+            succeed(Command::new("git").args(["clone", "--quiet", "--no-local", &project]).arg(&new))?;
+            fs::rename(new, &tree.root)?;
         }
-        for arguments in
-            [&["fetch", "--quiet", &project, &head] as &[&str], &["reset", "--quiet", "--hard", &head]]
-        {
-            succeed(Command::new("git").arg("-C").arg(&tree.root).args(arguments))?;
-        }
-        succeed(Command::new("git").arg("-C").arg(&tree.root).args(["clean", "--quiet", "-d", "--force"]))?;
+        succeed(tree.git().args(["fetch", "--quiet", &project, &head]))?;
+        succeed(tree.git().args(["reset", "--quiet", "--hard", &head]))?;
+        succeed(tree.git().args(["clean", "--quiet", "-d", "--force"]))?;
 
-        let stamp = tree.notes.join("commit");
-        if fs::read_to_string(&stamp).ok().as_ref() != Some(&head) {
-            if tree.notes.exists() {
-                fs::remove_dir_all(&tree.notes)?;
-            }
-            fs::create_dir_all(&tree.notes)?;
-            fs::write(stamp, head)?;
-        }
         fs::create_dir_all(&tree.target)?;
-        // Where the tests look for components, and for the programs of `make build`.
-        for (place, name) in [(target.join("components"), "components"), (PathBuf::from(PROFILE), "release")]
-        {
-            let link = tree.target.join(name);
-            if fs::symlink_metadata(&link).is_err() {
-                symlink(place, link)?;
-            }
+        // Where the tests look for the programs of `make build`.
+        let link = tree.target.join("release");
+        if fs::symlink_metadata(&link).is_err() {
+            symlink(PROFILE, link)?;
         }
+        // A copy: a component with switches in it is nobody else's. The tests build those again whose code has become another.
+        let components = target.join("components");
+        ensure!(components.is_dir(), "{} is missing: run `make guests`", components.display());
+        succeed(Command::new("cp").args(["--archive", "--update"]).arg(components).arg(&tree.target))?;
         Ok(tree)
+    }
+
+    /// Keeps what an earlier run noted of the same code and the same mutants, and nothing else.
+    pub(crate) fn keep_notes_of(&self, mutants: &[Mutant]) -> Result<()> {
+        let mut list = self.git();
+        list.args(["ls-tree", "-r", "HEAD", "--", "Cargo.toml", "Cargo.lock"]);
+        let list = output(list.args(["components", "data", "host", "tests", "wit"]))?;
+        // What reads the notes is no part of what they are about.
+        let files = list.lines().filter(|line| !line.contains("\ttests/mutation/"));
+        let names = mutants.iter().map(|mutant| mutant.name.as_str());
+        let about: String = files.chain(names).flat_map(|line| [line, "\n"]).collect();
+        let stamp = self.notes.join("about");
+        if fs::read_to_string(&stamp).ok().as_ref() != Some(&about) {
+            if self.notes.exists() {
+                fs::remove_dir_all(&self.notes)?;
+            }
+            fs::create_dir_all(&self.notes)?;
+            fs::write(stamp, about)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read_note<T: DeserializeOwned>(&self, path: &Path) -> Result<T> {
+        let read = || Ok::<_, anyhow::Error>(serde_json::from_slice(&fs::read(path)?)?);
+        read().with_context(|| format!("{} can't be read: remove {}", path.display(), self.notes.display()))
+    }
+
+    /// git in the copy, and nowhere else.
+    fn git(&self) -> Command {
+        let mut command = Command::new("git");
+        command.arg("--git-dir").arg(self.root.join(".git")).arg("--work-tree").arg(&self.root);
+        command.current_dir(&self.root).env_remove("GIT_INDEX_FILE");
+        command
     }
 
     /// Cargo in the copy, with the profile for mutants.
@@ -66,6 +103,13 @@ impl Tree {
 
 /// The profile of `Cargo.toml` that is built with.
 pub(crate) const PROFILE: &str = "mutants";
+
+/// Writes a file whole or not at all.
+pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, serde_json::to_vec(value)?)?;
+    Ok(fs::rename(new, path)?)
+}
 
 /// What a command that succeeds writes to its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {

@@ -36,9 +36,13 @@ fn places(trial: &Trial) -> (Vec<i64>, Vec<i64>) {
 }
 
 #[test]
+fn consumer_has_the_name_of_its_service() {
+    assert_eq!(Trial::new(Duration::from_secs(60)).consumer.name(), "taker");
+}
+
+#[test]
 fn dead_letter_is_tried_again_once_it_is_asked_for() {
     let trial = with_dead_letters();
-    assert_eq!(trial.consumer.name(), "taker");
     assert!(!trial.consumer.retry_parked("maker", 9).unwrap());
     assert!(!trial.consumer.retry_parked("other", 1).unwrap());
     assert_eq!(places(&trial), (vec![1, 2], vec![3]));

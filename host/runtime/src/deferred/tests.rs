@@ -104,7 +104,7 @@ fn parked_event_that_is_not_to_be_found_says_whether_anybody_would_take_it() {
         // A timer of the service's own.
         ("taker", false, "the event is no longer in the log"),
     ] {
-        let row = parked(&trial.consumer.runner(), &event(1, "maker.made", "a"), producer, 1, &no());
+        let row = parked(&trial.consumer.runner(), &event(1, "maker.made", "a"), producer, 1, &retry_later());
         let row = Parked { next: Duration::ZERO, ..row };
         trial.write(|unit| unit.park(&row));
         let mut work = trial.deferred(Vec::new());
@@ -117,7 +117,7 @@ fn parked_event_that_is_not_to_be_found_says_whether_anybody_would_take_it() {
     }
 }
 
-fn no() -> NotTaken {
+fn retry_later() -> NotTaken {
     NotTaken::Retry("no".into())
 }
 
@@ -127,7 +127,7 @@ fn event_is_counted_as_tried_again_from_its_second_attempt() {
     let trial = Trial::new(Duration::from_secs(60));
     let event = event(1, "maker.made", "a");
     for (attempts, counted) in [(0, 0), (1, 1)] {
-        let row = parked(&trial.consumer.runner(), &event, "maker", 1, &no());
+        let row = parked(&trial.consumer.runner(), &event, "maker", 1, &retry_later());
         trial.write(|unit| unit.park(&Parked { next: Duration::ZERO, attempts, ..row }));
         let mut work = trial.deferred(vec![event.clone()]);
         tried(&trial, &mut work);

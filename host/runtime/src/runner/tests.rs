@@ -49,7 +49,7 @@ fn request_that_read_from_others_is_run_again_once_and_not_under_the_lease() {
     }
 }
 
-/// There is no handler here: who is run again is told that, and whoever may run none is told of the abort.
+/// The component has no handler, which is the answer to a request that is run again. Where no handler may run the answer is the abort.
 #[test]
 fn request_that_is_to_be_run_again_is_told_of_the_abort_where_no_handler_may_run() {
     let trial = Trial::new(LONG);
@@ -70,7 +70,7 @@ fn request_that_is_to_be_run_again_is_told_of_the_abort_where_no_handler_may_run
 #[test]
 fn runner_is_inside_afterwards_where_it_was_before() {
     for is_before in [true, false] {
-        for by_abort in [true, false] {
+        for gives_up in [true, false] {
             let trial = Trial::new(LONG);
             let mut runner = trial.consumer.runner();
             if is_before {
@@ -80,7 +80,7 @@ fn runner_is_inside_afterwards_where_it_was_before() {
             runner.parts.aborted.push(again);
             runner.recover_aborted();
             assert_eq!(is_inside(&trial), is_before);
-            if by_abort {
+            if gives_up {
                 runner.give_up_again();
             } else {
                 runner.run_again_alone();

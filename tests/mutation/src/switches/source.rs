@@ -27,7 +27,9 @@ pub(crate) struct Region {
 pub(crate) struct Switched {
     pub(crate) text: String,
     pub(crate) regions: Vec<Region>,
-    /// Those for which there is no place.
+    /// Those of `if let … && …`, which can be nothing else than `&&`.
+    pub(crate) beside_let: Vec<Id>,
+    /// Those for which no place is found.
     pub(crate) without_place: Vec<Id>,
 }
 
@@ -39,9 +41,9 @@ pub(crate) fn switched(text: &str, mutants: Vec<(Id, &Mutant)>) -> Result<Switch
         by_place.entry((offset(text, mutant.span.start), mutant.genre)).or_default().push((id, mutant));
         without_place.insert(id);
     }
-    let mut finder = Finder { text, by_place, without_place, switches: Vec::new() };
+    let mut finder = Finder { text, by_place, beside_let: Vec::new(), without_place, switches: Vec::new() };
     finder.visit_file(&syn::parse_file(text)?);
-    let Finder { mut switches, without_place, .. } = finder;
+    let Finder { mut switches, beside_let, without_place, .. } = finder;
     // From the left, and the outer before the inner. What has no length is inserted, and comes before what begins there.
     switches.sort_by_key(|switch| (switch.range.start, !switch.range.is_empty(), Reverse(switch.range.end)));
     let mut writer = Writer { text, out: String::new(), regions: Vec::new() };
@@ -49,6 +51,7 @@ pub(crate) fn switched(text: &str, mutants: Vec<(Id, &Mutant)>) -> Result<Switch
     Ok(Switched {
         text: writer.out,
         regions: writer.regions,
+        beside_let,
         without_place: without_place.into_iter().collect(),
     })
 }
@@ -95,6 +98,7 @@ enum Kind {
 struct Finder<'t, 'm> {
     text: &'t str,
     by_place: HashMap<(usize, Genre), Vec<(Id, &'m Mutant)>>,
+    beside_let: Vec<Id>,
     without_place: BTreeSet<Id>,
     switches: Vec<Switch>,
 }
@@ -122,20 +126,16 @@ impl<'m> Finder<'_, 'm> {
 
 impl<'ast> Visit<'ast> for Finder<'_, '_> {
     fn visit_expr_binary(&mut self, node: &'ast ExprBinary) {
+        let mutants = self.take(bytes(&node.op).start, Genre::BinaryOperator);
         // The parts of `if let … && …` are no expressions of their own.
-        if !has_let(&node.left) && !has_let(&node.right) {
+        if has_let(&node.left) || has_let(&node.right) {
+            self.beside_let.extend(mutants.into_iter().map(|(id, _)| id));
+        } else {
             let (range, (left, right)) = (bytes(node), (bytes(&node.left), bytes(&node.right)));
-            let mutants = self.take(bytes(&node.op).start, Genre::BinaryOperator);
             let others = mutants.into_iter().map(|(id, mutant)| {
                 let operator = &mutant.replacement;
-                (
-                    id,
-                    format!(
-                        "{} {operator} {}",
-                        self.part(range.start..left.end),
-                        self.part(right.start..range.end)
-                    ),
-                )
+                let (left, right) = (self.part(range.start..left.end), self.part(right.start..range.end));
+                (id, format!("{left} {operator} {right}"))
             });
             let others = others.collect();
             self.choice(range, others);
@@ -178,8 +178,10 @@ impl<'ast> Visit<'ast> for Finder<'_, '_> {
             let mutants = self.take(range.start, Genre::MatchArmGuard);
             let by =
                 |value| mutants.iter().find(|(_, mutant)| mutant.replacement == value).map(|(id, _)| *id);
-            let kind = Kind::Guard { always: by("true"), never: by("false"), without_arm };
-            self.switches.push(Switch { range, kind });
+            let (always, never) = (by("true"), by("false"));
+            if always.or(never).or(without_arm).is_some() {
+                self.switches.push(Switch { range, kind: Kind::Guard { always, never, without_arm } });
+            }
         } else if let Some(id) = without_arm {
             let end = bytes(&node.pat).end;
             self.switches.push(Switch { range: end..end, kind: Kind::WithoutArm(id) });
@@ -293,4 +295,81 @@ impl Writer<'_> {
 
 fn on(id: Id) -> String {
     format!("crate::{MODULE}::on({id})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file with mutants: each the text that it is about, of which the first counts, its genre and its replacement.
+    fn with(text: &str, mutants: &[(&str, &str, &str)]) -> String {
+        let position = |offset: usize| {
+            let before = &text[..offset];
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            serde_json::json!({ "line": before.matches('\n').count() + 1, "column": column })
+        };
+        let mutants: Vec<Mutant> = mutants
+            .iter()
+            .map(|(part, genre, replacement)| {
+                let start = text.find(part).unwrap();
+                serde_json::from_value(serde_json::json!({
+                    "name": "a.rs:1:1: a change", "package": "a", "file": "a.rs", "genre": genre, "replacement": replacement,
+                    "span": { "start": position(start), "end": position(start + part.len()) }, "function": null,
+                }))
+                .unwrap()
+            })
+            .collect();
+        let switched = switched(text, (1..).zip(&mutants).collect()).unwrap();
+        assert_eq!(switched.without_place, [0; 0]);
+        switched.text.replace("crate::mutation_switch::", "").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_genre_is_put_behind_a_switch() {
+        for (text, mutants, expected) in [
+            (
+                "fn é(a: u8) -> bool { 'é' == 'e' && a < 1 }",
+                &[("==", "BinaryOperator", "!="), ("<", "BinaryOperator", ">")][..],
+                "fn é(a: u8) -> bool { (match () { () if on(1) => 'é' != 'e', () => 'é' == 'e' }) && \
+                 (match () { () if on(2) => a > 1, () => a < 1 }) }",
+            ),
+            (
+                "fn a() -> bool { x() && !y() }",
+                &[
+                    ("x() && !y()", "FnValue", "true"),
+                    ("&&", "BinaryOperator", "||"),
+                    ("!", "UnaryOperator", ""),
+                ],
+                "fn a() -> bool { if on(1) { return true; } (match () { () if on(2) => x() || !y(), () => x() && \
+                 (match () { () if on(3) => y(), () => !y() }) }) }",
+            ),
+            (
+                "fn a() { match b { 1 if good => d(), 2 => e(), _ => f() } }",
+                &[
+                    ("good", "MatchArmGuard", "true"),
+                    ("good", "MatchArmGuard", "false"),
+                    ("1 if good => d()", "MatchArm", ""),
+                    ("2 => e()", "MatchArm", ""),
+                ],
+                "fn a() { match b { 1 if (!on(3) && !on(2) && (on(1) || (good))) => d(), 2 if !on(4) => e(), _ => f() } }",
+            ),
+            (
+                "fn a() -> S { S { b: 1, ..c() } }",
+                &[("b: 1", "StructField", "")],
+                "fn a() -> S { (match () { () if on(1) => S { ..c() }, () => S { b: 1, ..c() } }) }",
+            ),
+        ] {
+            assert_eq!(with(text, mutants), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn module_comes_behind_what_is_said_of_the_crate() {
+        let root = with_module("//! A crate.\n#![deny(unsafe_code)]\n\n/// An item.\nmod a;\n").unwrap();
+        let (before, behind) = root.split_once("mod mutation_switch;").unwrap();
+        assert!(
+            before.contains("#![deny(unsafe_code)]") && behind.contains("/// An item.\nmod a;"),
+            "{root}"
+        );
+    }
 }

@@ -84,7 +84,7 @@ fn dead_letters_of_a_replica_go_when_it_is_complete() {
     );
 }
 
-/// One that another owner's events of the same type are for as well is nobody else's.
+/// A replica of another owner does not keep this producer's dead letters, though its events have the same type.
 #[test]
 fn dead_letter_goes_where_a_replica_of_another_owner_takes_such_events() {
     let owner = changed_owner();

@@ -354,7 +354,7 @@ fn replica_of_an_owner_whose_database_was_replaced_is_refilled() {
     assert_eq!(world.inbox().filled(owner.database.log()).unwrap(), BTreeMap::new());
 }
 
-/// Where the position is in the log of before, the subscription stops and says so; nothing is taken from the other log before that.
+/// Where the position is in the event log of before, the subscription stops; the replica is not filled from the other event log.
 #[test]
 fn replica_waits_where_the_position_is_in_the_log_of_before() {
     let (owner, other) = (changed_owner(), changed_owner());
