@@ -136,7 +136,7 @@ fn a_dead_letter_has_the_guests_own_words_and_the_statement_that_failed() {
         assert!(!reason.contains(char::is_control), "{reason:?}");
     }
     let log = host.stop().stderr;
-    for line in lines(&log, "message", "an event was not taken") {
+    for line in lines(&log, "message", "an event was not consumed") {
         assert_eq!(line["version"].as_str().map(str::len), Some(12), "{line}");
     }
 }

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{InboxReader, Logged, Parked, ParkedState, ReplicaSpec, StatementError};
+use bulkhead_store::{InboxReader, Logged, Parked, ReplicaSpec, StatementError};
 use flume::{Receiver, Sender};
 
-use crate::delivery::{Delivery, Written, changes, failed};
+use crate::delivery::{Delivery, Written, changes, failed, tell_of_parked};
 use crate::event_log::EventLog;
 use crate::hold::Settle;
 use crate::instance::NotTaken;
@@ -368,7 +368,7 @@ impl DeferredWork {
     }
 
     fn replace(&mut self, row: &Parked, again: &Parked) -> Result<(), StatementError> {
-        self.tell(again);
+        tell_of_parked(&self.runner, again);
         let settle = self.settle(None);
         let written = self.runner.write(
             |unit| {
@@ -387,21 +387,6 @@ impl DeferredWork {
 
     fn undo(&mut self, why: NotTaken) -> NotTaken {
         why.with_abort(self.runner.undo())
-    }
-
-    fn tell(&self, row: &Parked) {
-        tracing::warn!(
-            service = self.name(),
-            version = %self.runner.release.component.version,
-            producer = row.producer,
-            trace_id = row.trace_id,
-            event = row.id,
-            kind = row.kind,
-            attempts = row.attempts,
-            reason = row.reason,
-            dead = row.state == ParkedState::Dead,
-            "an event was not taken"
-        );
     }
 
     /// What is told when it is durable or aborted: whatever it is, there is something to look at again.

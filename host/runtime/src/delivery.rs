@@ -199,6 +199,22 @@ pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotTaken
     Parked { state, attempts, next, reason, ..row }
 }
 
+/// Writes the log line about an event or a timer that is parked or dead-lettered.
+pub(crate) fn tell_of_parked(runner: &Runner, row: &Parked) {
+    tracing::warn!(
+        service = runner.context.name,
+        version = %runner.release.component.version,
+        producer = row.producer,
+        trace_id = row.trace_id,
+        event = row.id,
+        kind = row.kind,
+        attempts = row.attempts,
+        reason = row.reason,
+        dead = row.state == ParkedState::Dead,
+        "an event was not consumed"
+    );
+}
+
 /// The time from one attempt to the next: it doubles, up to a bound, and up to a half of it is chance, so that what failed together is not
 /// tried together.
 fn backoff(host_context: &HostContext, attempts: u32) -> Duration {
@@ -213,7 +229,7 @@ fn backoff(host_context: &HostContext, attempts: u32) -> Duration {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use bulkhead_store::{ReplicaSpec, StatementError};
+    use bulkhead_store::{Abort, NewEvent, ReplicaSpec, StatementError};
 
     use bulkhead_types::limits::{RETRY_FIRST, RETRY_MAX};
     use bulkhead_types::{Random, SystemClock};
@@ -263,6 +279,21 @@ mod tests {
         let written = runner.write(|_| marked, settle, false);
         runner.commit_carried();
         (written, told.drain().collect())
+    }
+
+    #[test]
+    fn undone_unit_of_work_says_why_it_could_not_be_kept() {
+        let trial = Trial::with_storage(Duration::from_secs(60), 1 << 18);
+        let mut runner = trial.consumer.runner();
+        let soon = || Instant::now() + Duration::from_secs(60);
+        let data = format!("\"{}\"", "x".repeat(1 << 14));
+        let event =
+            NewEvent { id: "e", kind: "taker.made", subject: "a", time: "now", trace_id: "t", data: &data };
+        runner.open_unit(soon()).unwrap();
+        assert!(runner.undo().is_none());
+        let unit = runner.open_unit(soon()).unwrap();
+        while unit.publish(&event).is_ok() {}
+        assert!(matches!(runner.undo(), Some(Abort::StorageFull)));
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Hold {
             };
             match lease.begin() {
                 Ok(mut unit) => {
-                    // From here on: opening the batch may have cut the log back.
+                    // From here on: opening the batch may have truncated the WAL.
                     let until = deadline.min(Instant::now() + lease_hold);
                     unit.end_at(until);
                     newly = Some(until);

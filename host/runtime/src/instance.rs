@@ -55,7 +55,7 @@ pub(crate) struct Run {
     pub(crate) spoilt: bool,
 }
 
-/// Why an event was not taken.
+/// Why an event was not consumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NotTaken {
     /// It is to be tried again.

@@ -20,7 +20,7 @@ use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, ReplicaSpec, Stat
 use bulkhead_types::limits::{SUBSCRIPTION_EVENTS_READ_MAX, SUBSCRIPTION_EVENTS_SKIPPED_MAX};
 
 use crate::deferred::Deferred;
-use crate::delivery::{Delivery, Written, changes, parked};
+use crate::delivery::{Delivery, Written, changes, parked, tell_of_parked};
 use crate::event_log::EventLog;
 use crate::hold::Settle;
 use crate::instance::NotTaken;
@@ -396,7 +396,7 @@ impl SubscriptionWorker {
                         trace_id = event.trace_id,
                         event = event.id,
                         kind = event.kind,
-                        "an event was taken"
+                        "an event was consumed"
                     );
                     self.moved(event);
                     return Ok(());
@@ -465,17 +465,7 @@ impl SubscriptionWorker {
     fn park(&mut self, event: &Logged, attempts: u32, why: &NotTaken, more: bool) -> Result<(), Halt> {
         let producer = self.subscription.spec.producer.clone();
         let row = parked(&self.runner, event, &producer, attempts, why);
-        tracing::warn!(
-            service = self.subscription.spec.consumer,
-            version = %self.runner.release.component.version,
-            producer,
-            trace_id = event.trace_id,
-            event = event.id,
-            kind = event.kind,
-            reason = row.reason,
-            dead = row.state == ParkedState::Dead,
-            "an event was not taken"
-        );
+        tell_of_parked(&self.runner, &row);
         let dead = row.state == ParkedState::Dead;
         let settle = settled(&self.subscription, &self.deferred, event.sequence);
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));

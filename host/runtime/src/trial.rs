@@ -60,6 +60,11 @@ impl Random for Counted {
 impl Trial {
     /// One whose units of work wait for the lease no longer than `request_timeout`.
     pub(crate) fn new(request_timeout: Duration) -> Self {
+        Self::with_storage(request_timeout, STORAGE)
+    }
+
+    /// The same, with a database of so many bytes.
+    pub(crate) fn with_storage(request_timeout: Duration, storage: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::new(4, MEMORY_DEFAULT).unwrap();
         let mut spec = ServiceSpec { name: "taker".into(), ..ServiceSpec::default() };
@@ -74,7 +79,7 @@ impl Trial {
         let cache = ComponentCache::existing(Path::new("/there/is/none"));
         let compiled = Compiled::new(&engine, &cache, EMPTY).unwrap();
         let component = Component::load(&engine, &compiled, &spec, &host_context).unwrap();
-        let settings = Settings { path: folder.path().join("taker.db"), storage: STORAGE };
+        let settings = Settings { path: folder.path().join("taker.db"), storage };
         let database = Database::open(settings).unwrap();
         database.migrate(&[], "now").unwrap();
         let options = WriterOptions { faults: commits.clone(), ..WriterOptions::default() };

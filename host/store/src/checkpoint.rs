@@ -33,7 +33,7 @@ pub(crate) struct SnapshotGate {
     state: Mutex<GateState>,
     changed: Condvar,
     /// The log has grown beyond its size: the next one to open a batch is to cut it.
-    cut_wanted: AtomicBool,
+    truncation_wanted: AtomicBool,
 }
 
 impl SnapshotGate {
@@ -49,11 +49,13 @@ impl SnapshotGate {
     }
 
     /// Cuts the log back if that is wanted. To be called under the lease, on the writer's connection, with no batch open.
-    pub(crate) fn cut_log_if_wanted(&self, connection: &Connection) {
-        if !self.cut_wanted.load(Ordering::Relaxed) || !self.cut_wanted.swap(false, Ordering::Relaxed) {
+    pub(crate) fn truncate_wal_if_wanted(&self, connection: &Connection) {
+        if !self.truncation_wanted.load(Ordering::Relaxed)
+            || !self.truncation_wanted.swap(false, Ordering::Relaxed)
+        {
             return;
         }
-        let cut = || {
+        let truncate = || {
             // With a reader left, SQLite would wait for it by polling: rather try again later.
             connection.busy_timeout(Duration::ZERO)?;
             let blocked =
@@ -61,9 +63,9 @@ impl SnapshotGate {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             blocked
         };
-        match self.closed(GATE_CLOSED_MAX, cut) {
-            Ok(blocked) => tracing::debug!(blocked, "the write-ahead log was cut back"),
-            Err(error) => tracing::warn!(%error, "the write-ahead log could not be cut back"),
+        match self.closed(GATE_CLOSED_MAX, truncate) {
+            Ok(blocked) => tracing::debug!(blocked, "the WAL was truncated"),
+            Err(error) => tracing::warn!(%error, "the WAL could not be truncated"),
         }
     }
 
@@ -101,11 +103,11 @@ impl Drop for GateTicket {
 /// The checkpoints of one database, on a connection of their own.
 pub struct Checkpointer {
     guarded: Guarded,
-    log_path: PathBuf,
+    wal_path: PathBuf,
     gate: Arc<SnapshotGate>,
     page_bytes: u64,
     begin_at: u64,
-    cut_at: u64,
+    truncate_at: u64,
 }
 
 impl Checkpointer {
@@ -118,16 +120,16 @@ impl Checkpointer {
         Self::with_sizes(database, WAL_CHECKPOINT_BYTES, WAL_BYTES_MAX)
     }
 
-    fn with_sizes(database: &Database, begin_at: u64, cut_at: u64) -> Result<Self, StoreError> {
+    fn with_sizes(database: &Database, begin_at: u64, truncate_at: u64) -> Result<Self, StoreError> {
         let gate = Arc::clone(database.gate());
         let guarded = database.open_writer()?;
         let page_bytes = guarded
             .connection
             .pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))
             .map_or(4096, i64::unsigned_abs);
-        let mut log_path = database.path().as_os_str().to_owned();
-        log_path.push("-wal");
-        Ok(Self { guarded, log_path: log_path.into(), gate, page_bytes, begin_at, cut_at })
+        let mut wal_path = database.path().as_os_str().to_owned();
+        wal_path.push("-wal");
+        Ok(Self { guarded, wal_path: wal_path.into(), gate, page_bytes, begin_at, truncate_at })
     }
 
     /// Makes a checkpoint if the log has the size for one. To be called a few times a second.
@@ -137,7 +139,7 @@ impl Checkpointer {
     /// SQLite's; the next call tries again.
     pub fn tick(&self) -> Result<(), StoreError> {
         // The file keeps its size when SQLite restarts the WAL in it, so the size only says that a look is worth it.
-        if std::fs::metadata(&self.log_path).map_or(0, |file| file.len()) < self.begin_at {
+        if std::fs::metadata(&self.wal_path).map_or(0, |file| file.len()) < self.begin_at {
             return Ok(());
         }
         let frames = self
@@ -146,11 +148,11 @@ impl Checkpointer {
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1))
             .map_err(|source| StoreError::Sqlite {
                 action: "checkpoint",
-                path: self.log_path.clone(),
+                path: self.wal_path.clone(),
                 source,
             })?;
-        if frames.max(0).unsigned_abs() * self.page_bytes >= self.cut_at {
-            self.gate.cut_wanted.store(true, Ordering::Relaxed);
+        if frames.max(0).unsigned_abs() * self.page_bytes >= self.truncate_at {
+            self.gate.truncation_wanted.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -165,7 +167,7 @@ mod tests {
     use super::{Checkpointer, SnapshotGate};
     use crate::{Database, Migration, Reader, Settings, Value, Writer, WriterOptions};
 
-    const CUT_AT: u64 = 1 << 18;
+    const TRUNCATE_AT: u64 = 1 << 18;
 
     struct World {
         _folder: tempfile::TempDir,
@@ -183,7 +185,7 @@ mod tests {
         database.migrate(&[step], "now").unwrap();
         let writer =
             Writer::<()>::open(Arc::clone(&database), WriterOptions::default(), Arc::new(|_| {})).unwrap();
-        let checkpointer = Checkpointer::with_sizes(&database, CUT_AT / 4, CUT_AT).unwrap();
+        let checkpointer = Checkpointer::with_sizes(&database, TRUNCATE_AT / 4, TRUNCATE_AT).unwrap();
         World { _folder: folder, database, writer, checkpointer }
     }
 
@@ -201,30 +203,30 @@ mod tests {
         lease.commit();
     }
 
-    fn log_bytes(database: &Database) -> u64 {
+    fn wal_bytes(database: &Database) -> u64 {
         std::fs::metadata(database.path().with_extension("db-wal")).map_or(0, |file| file.len())
     }
 
     #[test]
     fn wal_over_its_limit_is_truncated_by_the_next_batch_and_a_smaller_one_is_not() {
         let World { _folder, database, writer, checkpointer } = world();
-        let is_wanted = || database.gate().cut_wanted.load(Ordering::Relaxed);
+        let is_wanted = || database.gate().truncation_wanted.load(Ordering::Relaxed);
         // With a snapshot open, what is written after it can't be moved: the WAL grows.
         let mut reader = Reader::open(&database).unwrap();
         reader.query(soon(), "SELECT count(*) FROM t", &[]).unwrap();
         write(&writer);
-        let of_one = log_bytes(&database);
-        while log_bytes(&database) < CUT_AT {
+        let of_one = wal_bytes(&database);
+        while wal_bytes(&database) < TRUNCATE_AT {
             assert!(!is_wanted());
             write(&writer);
-            let before = log_bytes(&database);
+            let before = wal_bytes(&database);
             checkpointer.tick().unwrap();
-            assert_eq!(log_bytes(&database), before, "the WAL is truncated under the lease alone");
+            assert_eq!(wal_bytes(&database), before, "the WAL is truncated under the lease alone");
         }
         assert!(is_wanted());
         reader.end();
         write(&writer);
-        assert!(log_bytes(&database) <= of_one, "{} of {of_one}", log_bytes(&database));
+        assert!(wal_bytes(&database) <= of_one, "{} of {of_one}", wal_bytes(&database));
         assert!(!is_wanted());
     }
 
@@ -232,7 +234,8 @@ mod tests {
     fn small_wal_is_left_alone() {
         let World { _folder, database, writer, .. } = world();
         write(&writer);
-        let checkpointer = Checkpointer::with_sizes(&database, log_bytes(&database) + 1, CUT_AT).unwrap();
+        let checkpointer =
+            Checkpointer::with_sizes(&database, wal_bytes(&database) + 1, TRUNCATE_AT).unwrap();
         let before = std::fs::read(database.path()).unwrap();
         checkpointer.tick().unwrap();
         assert_eq!(std::fs::read(database.path()).unwrap(), before);
@@ -306,7 +309,7 @@ mod tests {
             let _ends = SetOnDrop(&done);
             (0..400).fold(0, |largest, _| {
                 write(&writer);
-                log_bytes(database).max(largest)
+                wal_bytes(database).max(largest)
             })
         });
         // 400 times 64 KiB are 26 MB of log; it is cut from 256 KiB on.

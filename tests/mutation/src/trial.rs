@@ -104,7 +104,7 @@ impl<'t> Trial<'t> {
 
     /// Whether a test fails with the mutant. A failure counts if it comes again: the machine may be busy.
     fn finds(&self, test: &Test, switch: Id) -> Result<Option<Verdict>> {
-        let at_most = Duration::from_secs_f64((test.seconds * 6.0).max(12.0));
+        let at_most = Duration::from_secs_f64((test.seconds * 6.0).max(5.0));
         let setting = Setting { switch, reached: None, at_most };
         for attempt in 1..=2 {
             match run(self.tree, self.suites, &test.id, &setting)? {

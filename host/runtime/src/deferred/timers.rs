@@ -3,7 +3,7 @@
 use bulkhead_store::{Logged, StatementError};
 
 use super::{DeferredWork, Look, finished};
-use crate::delivery::{Delivery, Written, parked};
+use crate::delivery::{Delivery, Written, parked, tell_of_parked};
 use crate::instance::NotTaken;
 
 /// Timers that are read at a time.
@@ -49,7 +49,7 @@ impl DeferredWork {
             Err(why) => self.undo(why),
         };
         let row = parked(&self.runner, timer, &name, 1, &why);
-        self.tell(&row);
+        tell_of_parked(&self.runner, &row);
         let settle = self.settle_parked();
         let written = self.runner.write(
             |unit| {

@@ -167,7 +167,7 @@ impl<M> Session<M> {
             self.storage = storage;
         }
         let guarded = self.guarded()?;
-        self.database.gate().cut_log_if_wanted(&guarded.connection);
+        self.database.gate().truncate_wal_if_wanted(&guarded.connection);
         // IMMEDIATE: all that is read in the transaction is read under the write lock, so units of work are serializable.
         self.host("/*bulkhead*/BEGIN IMMEDIATE")?;
         let connection = &self.guarded()?.connection;
