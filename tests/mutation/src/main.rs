@@ -43,10 +43,9 @@ fn main() -> Result<ExitCode> {
     let Options { target, only, seconds } = Options::parse();
     let target = target.canonicalize().context("the target folder is missing: run `make guests`")?;
     let tree = tree::Tree::at_head(&target)?;
-    let mutants = mutant::list(&tree)?;
+    let mutants = tree.mutants()?;
     ensure!(mutants.iter().any(|mutant| mutant.name.contains(&only)), "no mutant has {only:?} in its name");
     let justified = outcome::Justified::read(&tree)?;
-    tree.keep_notes_of(&mutants)?;
     let not_in = switches::insert(&tree, &mutants)?;
     let suites = built::build(&tree)?;
     let tests = reach::learn(&tree, &suites)?;

@@ -1,7 +1,7 @@
 //! The mutants, as cargo-mutants lists them.
 
 use crate::tree::{Tree, output};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -85,8 +85,8 @@ impl Mutant {
 const FILES: [&str; 4] =
     ["host/store/src/**", "host/runtime/src/**", "components/*/src/rules/**", "components/contracts/src/**"];
 
-pub(crate) fn list(tree: &Tree) -> Result<Vec<Mutant>> {
+/// What cargo-mutants lists, in JSON. The code must be without switches.
+pub(crate) fn list(tree: &Tree) -> Result<String> {
     let mut command = tree.cargo(&["mutants", "--list", "--json", "--workspace"]);
-    command.args(FILES.iter().flat_map(|file| ["--file", file]));
-    serde_json::from_str(&output(&mut command)?).context("cargo-mutants lists mutants in another form")
+    output(command.args(FILES.iter().flat_map(|file| ["--file", file])))
 }

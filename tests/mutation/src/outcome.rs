@@ -66,7 +66,7 @@ pub(crate) struct Justified(BTreeSet<(String, String)>);
 impl Justified {
     /// What `justified.toml` says.
     pub(crate) fn read(tree: &Tree) -> Result<Self> {
-        let path = tree.root.join("tests/mutation/justified.toml");
+        let path = tree.project.join("tests/mutation/justified.toml");
         Self::parse(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())
     }
 

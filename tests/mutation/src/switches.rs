@@ -67,7 +67,7 @@ impl Originals {
         let mut all = Self { files: BTreeMap::new(), roots: BTreeMap::new(), packages: BTreeSet::new() };
         for (id, mutant) in (1..).zip(mutants) {
             if !all.files.contains_key(&mutant.file) {
-                let text = fs::read_to_string(tree.root.join(&mutant.file))?;
+                let text = tree.original(Path::new(&mutant.file))?;
                 all.files.insert(mutant.file.clone(), (text, Vec::new()));
             }
             if let Some((_, ids)) = all.files.get_mut(&mutant.file) {
@@ -76,7 +76,7 @@ impl Originals {
             all.packages.insert(mutant.package.clone());
             let root = mutant.crate_folder().join("lib.rs");
             if let Entry::Vacant(place) = all.roots.entry(root) {
-                let text = fs::read_to_string(tree.root.join(place.key()))?;
+                let text = tree.original(place.key())?;
                 place.insert(text);
             }
         }
@@ -90,7 +90,7 @@ impl Originals {
         mutants: &[Mutant],
         not_in: &mut NotIn,
     ) -> Result<HashMap<String, Vec<Region>>> {
-        let mut regions = HashMap::new();
+        let (mut regions, mut written) = (HashMap::new(), BTreeMap::new());
         for (file, (text, ids)) in &self.files {
             let wanted = ids.iter().filter(|id| !not_in.contains_key(id));
             let wanted = wanted.filter_map(|id| Some((*id, mutants.get(id - 1)?))).collect();
@@ -98,19 +98,18 @@ impl Originals {
                 source::switched(text, wanted).with_context(|| format!("{file} can't be read"))?;
             not_in.extend(beside_let.into_iter().map(|id| (id, WhyNot::Unviable)));
             not_in.extend(without_place.into_iter().map(|id| (id, WhyNot::Unswitchable)));
-            write_changed(&tree.root.join(file), &text)?;
+            written.insert(PathBuf::from(file), text);
             regions.insert(file.clone(), of_file);
         }
         for (root, text) in &self.roots {
             let path = tree.root.join(root);
             // It may have mutants itself.
-            let text = if self.files.contains_key(&root.display().to_string()) {
-                fs::read_to_string(&path)?
-            } else {
-                text.clone()
-            };
+            let text = written.remove(root).unwrap_or_else(|| text.clone());
             write_changed(&path, &source::with_module(&text)?)?;
             write_changed(&path.with_file_name(format!("{MODULE}.rs")), include_str!("switches/module.txt"))?;
+        }
+        for (file, text) in written {
+            write_changed(&tree.root.join(file), &text)?;
         }
         Ok(regions)
     }

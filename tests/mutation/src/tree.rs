@@ -1,6 +1,6 @@
 //! The copy of the project that the mutants are put into.
 
-use crate::mutant::Mutant;
+use crate::mutant::{self, Mutant};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 
 /// A copy, with folders of its own for what is built and noted.
 pub(crate) struct Tree {
+    /// The project that it is a copy of.
+    pub(crate) project: PathBuf,
     /// The copy of the last commit.
     pub(crate) root: PathBuf,
     /// Its target folder, in which the tests find the components.
@@ -29,8 +31,8 @@ impl Tree {
         let lock = File::create(own.join("lock"))?;
         ensure!(lock.try_lock().is_ok(), "another run uses {}: wait for it", own.display());
         let (root, target_of_copy, notes) = (own.join("tree"), own.join("target"), own.join("notes"));
-        let tree = Self { root, target: target_of_copy, notes, _lock: lock };
         let project = output(Command::new("git").args(["rev-parse", "--show-toplevel"]))?;
+        let tree = Self { project: project.clone().into(), root, target: target_of_copy, notes, _lock: lock };
         let head = output(Command::new("git").args(["rev-parse", "HEAD"]))?;
         if !output(Command::new("git").args(["status", "--porcelain"]))?.is_empty() {
             eprintln!("mutation: the last commit is tried, without what is not committed yet");
@@ -44,8 +46,20 @@ impl Tree {
             fs::rename(new, &tree.root)?;
         }
         succeed(tree.git().args(["fetch", "--quiet", &project, &head]))?;
-        succeed(tree.git().args(["reset", "--quiet", "--hard", &head]))?;
-        succeed(tree.git().args(["clean", "--quiet", "-d", "--force"]))?;
+        let about = tree.code_of(&head)?;
+        let stamp = tree.notes.join("about");
+        if fs::read_to_string(&stamp).ok().as_ref() != Some(&about) {
+            if tree.notes.exists() {
+                fs::remove_dir_all(&tree.notes)?;
+            }
+            // Without its switches. A later run of the same code leaves all files as they are: nothing is built again.
+            succeed(tree.git().args(["reset", "--quiet", "--hard", &head]))?;
+            succeed(tree.git().args(["clean", "--quiet", "-d", "--force"]))?;
+            fs::create_dir_all(&tree.notes)?;
+            let mutants = mutant::list(&tree)?;
+            fs::write(tree.notes.join(MUTANTS), mutants)?;
+            fs::write(stamp, about)?;
+        }
 
         fs::create_dir_all(&tree.target)?;
         // Where the tests look for the programs of `make build`.
@@ -60,24 +74,30 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Keeps what an earlier run noted of the same code and the same mutants, and nothing else.
-    pub(crate) fn keep_notes_of(&self, mutants: &[Mutant]) -> Result<()> {
+    /// All that the notes hang on: the files of a commit with their hashes.
+    fn code_of(&self, commit: &str) -> Result<String> {
         let mut list = self.git();
-        list.args(["ls-tree", "-r", "HEAD", "--", "Cargo.toml", "Cargo.lock"]);
+        list.args(["ls-tree", "-r", commit, "--", "Cargo.toml", "Cargo.lock"]);
         let list = output(list.args(["components", "data", "host", "tests", "wit"]))?;
         // What reads the notes is no part of what they are about.
-        let files = list.lines().filter(|line| !line.contains("\ttests/mutation/"));
-        let names = mutants.iter().map(|mutant| mutant.name.as_str());
-        let about: String = files.chain(names).flat_map(|line| [line, "\n"]).collect();
-        let stamp = self.notes.join("about");
-        if fs::read_to_string(&stamp).ok().as_ref() != Some(&about) {
-            if self.notes.exists() {
-                fs::remove_dir_all(&self.notes)?;
-            }
-            fs::create_dir_all(&self.notes)?;
-            fs::write(stamp, about)?;
-        }
-        Ok(())
+        Ok(list
+            .lines()
+            .filter(|line| !line.contains("\ttests/mutation/"))
+            .flat_map(|line| [line, "\n"])
+            .collect())
+    }
+
+    /// The mutants of this code.
+    pub(crate) fn mutants(&self) -> Result<Vec<Mutant>> {
+        self.read_note(&self.notes.join(MUTANTS))
+    }
+
+    /// A file as it was committed.
+    pub(crate) fn original(&self, file: &Path) -> Result<String> {
+        let mut show = self.git();
+        let output = show.arg("show").arg(format!("HEAD:{}", file.display())).output()?;
+        ensure!(output.status.success(), "{show:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     pub(crate) fn read_note<T: DeserializeOwned>(&self, path: &Path) -> Result<T> {
@@ -100,6 +120,9 @@ impl Tree {
         command
     }
 }
+
+/// The note with the list of cargo-mutants.
+const MUTANTS: &str = "mutants.json";
 
 /// The profile of `Cargo.toml` that is built with.
 pub(crate) const PROFILE: &str = "mutants";
