@@ -1,5 +1,7 @@
 //! For tests: a service without guest code, on a database of its own, whose commits fail when the test says so.
 
+mod lines;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +38,8 @@ use crate::waits::Waited;
 pub(crate) const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 /// Bytes that a database may have.
 const STORAGE: u64 = 1 << 30;
+
+pub(crate) use lines::lines_with;
 
 /// A service.
 pub(crate) struct Trial {

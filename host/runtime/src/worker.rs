@@ -89,7 +89,7 @@ mod tests {
     use crate::job::Failure;
     use crate::service::Work;
     use crate::supervise::Progress;
-    use crate::trial::{Trial, job};
+    use crate::trial::{Trial, job, lines_with};
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -126,7 +126,11 @@ mod tests {
         for work in [Work::Job(first, Instant::now()), Work::Job(second, Instant::now()), Work::Stop] {
             to.send(work).unwrap();
         }
-        Worker::new(runner, queue, wait(), &mut false).run(&Progress::default());
+        let lines = lines_with("a request failed", || {
+            Worker::new(runner, queue, wait(), &mut false).run(&Progress::default());
+        });
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines.iter().all(|line| line.contains("before a worker was free")), "{lines:?}");
         assert!(committed.load(Ordering::Acquire), "before the next job");
     }
 

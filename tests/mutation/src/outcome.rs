@@ -137,7 +137,7 @@ impl Figures {
 pub(crate) fn report(outcomes: &Outcomes, mutants: &[Mutant], justified: &Justified) -> ExitCode {
     let mut figures: BTreeMap<&str, Figures> = BTreeMap::new();
     let mut found_by: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut open = Vec::new();
+    let (mut open, mut not_tried) = (Vec::new(), Vec::new());
     for mutant in mutants {
         let Some(outcome) = outcomes.get(&mutant.name) else { continue };
         if let Some(test) = &outcome.test {
@@ -155,8 +155,10 @@ pub(crate) fn report(outcomes: &Outcomes, mutants: &[Mutant], justified: &Justif
             Verdict::OutOfTime => &mut figures.out_of_time,
         };
         *count += 1;
-        if !outcome.verdict.is_found() && outcome.verdict != Verdict::Unviable && !is_justified {
-            open.push((mutant, outcome));
+        match outcome.verdict {
+            Verdict::NotTried => not_tried.push(mutant),
+            Verdict::Survived | Verdict::OutOfTime if !is_justified => open.push((mutant, outcome)),
+            _ => {}
         }
     }
     println!(
@@ -166,6 +168,12 @@ pub(crate) fn report(outcomes: &Outcomes, mutants: &[Mutant], justified: &Justif
     figures.iter().for_each(|(package, figures)| println!("{}", figures.row(package)));
     for (suite, count) in found_by {
         println!("found by {suite}: {count}");
+    }
+    if !not_tried.is_empty() {
+        println!("these can't have a switch; `cargo mutants --re` tries them one by one:");
+    }
+    for mutant in not_tried {
+        println!("  {}", mutant.name);
     }
     for (mutant, outcome) in &open {
         println!("{:?}, {} of {} tests: {}", outcome.verdict, outcome.tests, outcome.reached_by, mutant.name);

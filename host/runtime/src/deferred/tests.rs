@@ -11,7 +11,7 @@ use crate::event_log::{EventLog, Waker};
 use crate::hold::commit;
 use crate::instance::NotTaken;
 use crate::supervise::Progress;
-use crate::trial::{Trial, event};
+use crate::trial::{Trial, event, lines_with};
 
 /// So many commits fail, one after the other, or so many attempts.
 const FAILURES: u32 = 4;
@@ -89,7 +89,10 @@ fn parked_event_at_which_the_host_panicked_has_had_an_attempt() {
 
 /// What is parked after a look that found something.
 fn tried(trial: &Trial, work: &mut DeferredWork) -> Parked {
-    assert!(work.take_some(Kind::Parked).unwrap().found);
+    let lines = lines_with("an event was not consumed", || {
+        assert!(work.take_some(Kind::Parked).unwrap().found);
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
     let mut rows = trial.inbox().parked().unwrap();
     assert_eq!(rows.len(), 1, "{rows:?}");
     rows.remove(0)

@@ -8,7 +8,7 @@ use super::Runner;
 use crate::hold::{Calls, Member, Pending, RequestMember};
 use crate::job::{Failure, Outcome};
 use crate::release::Release;
-use crate::trial::{Trial, job};
+use crate::trial::{Trial, job, lines_with};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -57,11 +57,10 @@ fn request_that_is_to_be_run_again_is_told_of_the_abort_where_no_handler_may_run
         let mut runner = trial.consumer.runner();
         let (again, told) = member(&trial, Calls::Reading, false);
         recover(&trial, &mut runner, again);
-        if runs {
-            runner.run_again_alone();
-        } else {
-            runner.give_up_again();
-        }
+        let lines = lines_with("a request failed", || {
+            if runs { runner.run_again_alone() } else { runner.give_up_again() }
+        });
+        assert_eq!(lines.len(), 1, "{lines:?}");
         let failure = told.try_recv().unwrap().unwrap_err();
         assert_eq!(failure != Failure::Aborted, runs, "{failure}");
     }
@@ -152,4 +151,16 @@ fn runner_follows_its_service_from_one_database_to_another_and_to_none() {
     }
     assert_eq!(durable.try_recv(), Ok(true), "what was carried is of the first");
     assert_eq!(trial.context.aborts.load(Ordering::Acquire), aborts);
+}
+
+#[test]
+fn request_whose_failure_is_in_the_log_gets_no_second_line() {
+    let trial = Trial::new(LONG);
+    let runner = trial.consumer.runner();
+    for is_told in [false, true] {
+        let (mut job, _) = job(Instant::now(), None);
+        job.told = is_told;
+        let lines = lines_with("a request failed", || runner.tell(&job, &Failure::Aborted));
+        assert_eq!(lines.is_empty(), is_told, "{lines:?}");
+    }
 }
