@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_store::{KeptAnswer, Logged, Parked, ParkedState, RequestKey, StatementError};
 
-use super::{DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
+use super::{Deferred, DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
 use crate::delivery::parked;
 use crate::event_log::{EventLog, Waker};
 use crate::hold::commit;
@@ -25,6 +25,18 @@ fn timers(mut work: DeferredWork) -> (JoinHandle<()>, impl FnOnce()) {
         deferred.wake();
     };
     (thread, end)
+}
+
+#[test]
+fn both_threads_are_woken_and_each_by_its_name() {
+    let deferred = Deferred::default();
+    deferred.wake();
+    // Who has not looked yet is not waited for.
+    deferred.wake();
+    for (kind, name) in [(Kind::Timers, "timers"), (Kind::Parked, "parked")] {
+        assert_eq!(deferred.of(kind).woken.drain().count(), 1);
+        assert_eq!(kind.name(), name);
+    }
 }
 
 #[test]

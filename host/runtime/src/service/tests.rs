@@ -1,0 +1,84 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead_types::limits::MEMORY_DEFAULT;
+
+use super::{Kind, ServiceSpec, queues, route_matches};
+use crate::consumer::Consumer;
+use crate::engine::Engine;
+use crate::gate::NotHeld;
+use crate::job::Failure;
+use crate::trial::{Trial, job};
+
+#[test]
+fn route_with_dots_takes_what_is_below_and_nothing_beside() {
+    for (route, path, expected) in [
+        ("/notes/...", "/notes", true),
+        ("/notes/...", "/notes/", true),
+        ("/notes/...", "/notes/1/replies", true),
+        ("/notes/...", "/notesandmore", false),
+        ("/notes/...", "/", false),
+        ("/notes", "/notes", true),
+        ("/notes", "/notes/1", false),
+        ("/...", "/anything", true),
+        ("/...", "/", true),
+    ] {
+        assert_eq!(route_matches(route, path), expected, "{route} {path}");
+    }
+}
+
+#[test]
+fn of_the_routes_that_a_path_falls_under_the_path_itself_comes_first_and_then_the_longest() {
+    let routes = ["/notes", "/notes/...", "/...", "/notes/archive/..."].map(str::to_owned).to_vec();
+    let (all, _) = queues(&ServiceSpec { routes: routes.clone(), ..ServiceSpec::default() });
+    for (path, route) in [
+        ("/notes", "/notes"),
+        ("/notes/1", "/notes/..."),
+        ("/notes/archive/1", "/notes/archive/..."),
+        ("/other", "/..."),
+    ] {
+        assert_eq!(all.admission_limits().route_of(path), Some(route), "{path}");
+    }
+    let (one, _) = queues(&ServiceSpec { routes: routes[..1].to_vec(), ..ServiceSpec::default() });
+    assert_eq!(one.admission_limits().route_of("/other"), None);
+}
+
+#[test]
+fn queue_counts_what_stands_in_it_and_what_it_ever_took_and_refuses_what_is_more() {
+    let mut spec = ServiceSpec::default();
+    spec.limits.queue = 2;
+    let (queues, _ends) = queues(&spec);
+    let post = || job(Instant::now() + Duration::from_secs(60), None).0;
+    for count in [1, 2] {
+        queues.submit(&queues.admission_limits(), post()).unwrap();
+        assert_eq!((queues.waiting(), queues.taken()), (count, count as u64));
+    }
+    assert_eq!(queues.submit(&queues.admission_limits(), post()), Err(Failure::QueueFull));
+    let lengths = queues.figures().map(|(name, length, _)| (name, length));
+    assert_eq!(lengths, [("read", 0), ("write", 2), ("compute", 0)]);
+    assert_eq!([Kind::Read, Kind::Write, Kind::Compute].map(Kind::name), ["read", "write", "compute"]);
+}
+
+#[test]
+fn component_of_nothing_has_no_handler() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let component = &trial.context.release.get().component;
+    assert!(!component.answers_http() && !component.takes_events());
+}
+
+/// Whoever holds the service up waits for those inside, while no more than this stand in a queue.
+#[test]
+fn service_is_held_up_for_no_more_requests_than_may_wait() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (queues, _ends) = queues(&ServiceSpec::default());
+    let (engine, context) = (Engine::new(4, MEMORY_DEFAULT).unwrap(), Arc::clone(&trial.context));
+    let consumer = Consumer::new(engine, context, queues.clone());
+    let mut runner = consumer.runner();
+    runner.begin();
+    for _ in 0..2 {
+        queues.submit(&queues.admission_limits(), job(Instant::now(), None).0).unwrap();
+    }
+    let held = |room| consumer.hold(Instant::now() + Duration::from_millis(20), room).err().unwrap();
+    assert!(matches!(held(1), NotHeld::TooMany));
+    assert!(matches!(held(2), NotHeld::Late));
+}
