@@ -199,18 +199,48 @@ fn checked(request: OutgoingRequest, body_max: usize) -> Result<OutgoingRequest,
 
 #[cfg(test)]
 mod tests {
-    use bulkhead_types::limits::PATH_MAX;
+    use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 
-    use super::{Error, OutgoingRequest, checked};
+    use super::{Error, Header, OutgoingRequest, checked, passed_on};
+
+    fn call(path: String, headers: Vec<Header>) -> Result<OutgoingRequest, Error> {
+        let (method, query) = ("GET".to_owned(), None);
+        checked(OutgoingRequest { method, path, query, headers, body: Vec::new() }, 0)
+    }
+
+    fn header(name: &str, value: &[u8]) -> Header {
+        Header { name: name.to_owned(), value: value.to_vec() }
+    }
 
     #[test]
     fn path_of_a_call_has_as_many_bytes_as_one_from_outside_may_have() {
-        let call = |bytes: usize| {
-            let path = format!("/{}", "x".repeat(bytes - 1));
-            let (method, query) = ("GET".to_owned(), None);
-            checked(OutgoingRequest { method, path, query, headers: Vec::new(), body: Vec::new() }, 0)
-        };
+        let call = |bytes: usize| call(format!("/{}", "x".repeat(bytes - 1)), Vec::new());
         assert_eq!(call(PATH_MAX).map(|request| request.path.len()).ok(), Some(PATH_MAX));
         assert!(matches!(call(PATH_MAX + 1), Err(Error::InvalidRequest(_))));
+    }
+
+    #[test]
+    fn headers_of_a_call_are_as_a_request_from_outside_may_have_them() {
+        let is_good = |headers: Vec<Header>| match call("/".to_owned(), headers) {
+            Ok(_) => true,
+            Err(Error::InvalidRequest(_)) => false,
+            Err(error) => panic!("{error:?}"),
+        };
+        // A line has four bytes beside the name and the value: a colon, a blank and its end.
+        let half = HEADERS_MAX / 2 - "ab".len() - 4;
+        for (more, fits) in [(0, true), (1, false)] {
+            let headers = vec![header("ab", &vec![b'x'; half]), header("cd", &vec![b'x'; half + more])];
+            assert_eq!(is_good(headers), fits);
+            assert_eq!(is_good(vec![header("a", b""); HEADER_LINES_MAX + more]), fits);
+        }
+        assert!(!is_good(vec![header("a b", b"x")]));
+        assert!(!is_good(vec![header("a", b"x\n")]));
+    }
+
+    #[test]
+    fn headers_that_the_host_sets_are_not_the_callers_to_say() {
+        let given = ["Host", "Authorization", "Cookie", "X-Own", "host"].map(|name| header(name, b"x"));
+        let names: Vec<String> = passed_on(given.to_vec()).into_iter().map(|header| header.name).collect();
+        assert_eq!(names, ["x-own"]);
     }
 }
