@@ -220,6 +220,17 @@ mod tests {
     }
 
     #[test]
+    fn path_of_a_call_is_in_its_normal_form_and_has_nothing_of_a_query() {
+        assert_eq!(
+            call("/%61b".to_owned(), Vec::new()).map(|request| request.path).ok().as_deref(),
+            Some("/ab")
+        );
+        for path in ["/a?b", "/a#b", "/a b"] {
+            assert!(matches!(call(path.to_owned(), Vec::new()), Err(Error::InvalidRequest(_))), "{path}");
+        }
+    }
+
+    #[test]
     fn headers_of_a_call_are_as_a_request_from_outside_may_have_them() {
         let is_good = |headers: Vec<Header>| match call("/".to_owned(), headers) {
             Ok(_) => true,
