@@ -124,9 +124,16 @@ impl Trial {
 
     /// The same of one that was not taken for this reason.
     pub(crate) fn park_because(&self, event: &Logged, why: &NotTaken) {
-        let row = parked(&self.consumer.runner(), event, "maker", 1, why);
-        let row = Parked { next: Duration::ZERO, ..row };
-        self.write(|unit| unit.park(&row));
+        self.park_row(&self.row(event, why));
+    }
+
+    /// The row of such an event, which is due.
+    pub(crate) fn row(&self, event: &Logged, why: &NotTaken) -> Parked {
+        Parked { next: Duration::ZERO, ..parked(&self.consumer.runner(), event, "maker", 1, why) }
+    }
+
+    pub(crate) fn park_row(&self, row: &Parked) {
+        self.write(|unit| unit.park(row));
     }
 
     /// A thread's runner that carries a batch which is due, and the place where it is told that the batch is durable.

@@ -1,4 +1,4 @@
-//! Moving the write-ahead log into the database, off the write path, and cutting the log back.
+//! Moving the write-ahead log (WAL) into the database, off the write path, and truncating it.
 //!
 //! A background thread moves pages without hindering anybody. But SQLite restarts the WAL only at a moment when every page
 //! was moved and no reader needs the log: under writes that never pause, or readers that overlap without a gap, that moment
@@ -18,7 +18,7 @@ use rusqlite::Connection;
 use crate::connection::{BUSY_TIMEOUT, Guarded};
 use crate::{Database, StoreError};
 
-/// How long a cut waits for the snapshots that are open. If one lasts longer, the next batch but a few tries again.
+/// How long a truncation waits for the snapshots that are open. If one lasts longer, the next batch but a few tries again.
 const GATE_CLOSED_MAX: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ struct GateState {
 pub(crate) struct SnapshotGate {
     state: Mutex<GateState>,
     changed: Condvar,
-    /// The log has grown beyond its size: the next one to open a batch is to cut it.
+    /// The WAL has grown beyond its size: the next one to open a batch truncates it.
     truncation_wanted: AtomicBool,
 }
 
@@ -48,7 +48,7 @@ impl SnapshotGate {
         Some(GateTicket(Arc::clone(self)))
     }
 
-    /// Cuts the log back if that is wanted. To be called under the lease, on the writer's connection, with no batch open.
+    /// Truncates the WAL if that is wanted. To be called under the lease, on the writer's connection, with no batch open.
     pub(crate) fn truncate_wal_if_wanted(&self, connection: &Connection) {
         if !self.truncation_wanted.load(Ordering::Relaxed)
             || !self.truncation_wanted.swap(false, Ordering::Relaxed)
@@ -132,7 +132,7 @@ impl Checkpointer {
         Ok(Self { guarded, wal_path: wal_path.into(), gate, page_bytes, begin_at, truncate_at })
     }
 
-    /// Makes a checkpoint if the log has the size for one. To be called a few times a second.
+    /// Makes a checkpoint if the WAL has the size for one. To be called a few times a second.
     ///
     /// # Errors
     ///
@@ -277,7 +277,7 @@ mod tests {
         }
     }
 
-    /// Writes that never pause, beside checkpoints and two readers that overlap without a gap: each alone would have the log grow
+    /// Writes that never pause, beside checkpoints and two readers that overlap without a gap: each alone would have the WAL grow
     /// for ever.
     #[test]
     fn log_is_bounded_under_writes_without_a_pause_and_overlapping_readers() {
@@ -312,7 +312,7 @@ mod tests {
                 wal_bytes(database).max(largest)
             })
         });
-        // 400 times 64 KiB are 26 MB of log; it is cut from 256 KiB on.
-        assert!(largest < 13 << 20, "the log had {largest} bytes");
+        // 400 times 64 KiB are 26 MB of WAL; it is truncated from 256 KiB on.
+        assert!(largest < 13 << 20, "the WAL had {largest} bytes");
     }
 }

@@ -94,10 +94,7 @@ impl Tree {
 
     /// A file as it was committed.
     pub(crate) fn original(&self, file: &Path) -> Result<String> {
-        let mut show = self.git();
-        let output = show.arg("show").arg(format!("HEAD:{}", file.display())).output()?;
-        ensure!(output.status.success(), "{show:?}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?)
+        written(self.git().arg("show").arg(format!("HEAD:{}", file.display())))
     }
 
     pub(crate) fn read_note<T: DeserializeOwned>(&self, path: &Path) -> Result<T> {
@@ -135,11 +132,16 @@ pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 /// What a command that succeeds writes to its standard output.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+fn written(command: &mut Command) -> Result<String> {
     let output =
         command.stderr(Stdio::inherit()).output().with_context(|| format!("{command:?} can't be run"))?;
     ensure!(output.status.success(), "{command:?} ended with {}", output.status);
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The same without the end of its last line.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    Ok(written(command)?.trim_end().to_owned())
 }
 
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {

@@ -106,15 +106,16 @@ impl<'t> Trial<'t> {
     fn finds(&self, test: &Test, switch: Id) -> Result<Option<Verdict>> {
         let at_most = Duration::from_secs_f64((test.seconds * 6.0).max(5.0));
         let setting = Setting { switch, reached: None, at_most };
-        for attempt in 1..=2 {
-            match run(self.tree, self.suites, &test.id, &setting)? {
-                Ended::Passed => return Ok(None),
-                Ended::Failed if attempt == 2 => return Ok(Some(Verdict::Found)),
-                Ended::TimedOut if attempt == 2 => return Ok(Some(Verdict::TimedOut)),
-                Ended::Failed | Ended::TimedOut => {}
-            }
-        }
-        Ok(None)
+        let attempt = || run(self.tree, self.suites, &test.id, &setting);
+        let ended = match attempt()? {
+            Ended::Passed => Ended::Passed,
+            Ended::Failed | Ended::TimedOut => attempt()?,
+        };
+        Ok(match ended {
+            Ended::Passed => None,
+            Ended::Failed => Some(Verdict::Found),
+            Ended::TimedOut => Some(Verdict::TimedOut),
+        })
     }
 
     /// The likely tests first: those that found another mutant of the function, then those of the crate, then those that are named after the

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use bulkhead_store::{KeptAnswer, Logged, Parked, ParkedState, RequestKey, StatementError};
 
 use super::{Deferred, DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
-use crate::delivery::parked;
 use crate::event_log::{EventLog, Waker};
 use crate::hold::commit;
 use crate::instance::NotTaken;
@@ -119,9 +118,8 @@ fn parked_event_that_is_not_to_be_found_says_whether_anybody_would_take_it() {
         // A timer of the service's own.
         ("taker", false, "the event is no longer in the log"),
     ] {
-        let row = parked(&trial.consumer.runner(), &event(1, "maker.made", "a"), producer, 1, &retry_later());
-        let row = Parked { next: Duration::ZERO, ..row };
-        trial.write(|unit| unit.park(&row));
+        let row = trial.row(&event(1, "maker.made", "a"), &retry_later());
+        trial.park_row(&Parked { producer: producer.into(), ..row });
         let mut work = trial.deferred(Vec::new());
         if !is_subscribed {
             work.sources.clear();
@@ -142,8 +140,7 @@ fn event_is_counted_as_tried_again_from_its_second_attempt() {
     let trial = Trial::new(Duration::from_secs(60));
     let event = event(1, "maker.made", "a");
     for (attempts, counted) in [(0, 0), (1, 1)] {
-        let row = parked(&trial.consumer.runner(), &event, "maker", 1, &retry_later());
-        trial.write(|unit| unit.park(&Parked { next: Duration::ZERO, attempts, ..row }));
+        trial.park_row(&Parked { attempts, ..trial.row(&event, &retry_later()) });
         let mut work = trial.deferred(vec![event.clone()]);
         tried(&trial, &mut work);
         let (subscription, _) = work.sources.values().next().unwrap();

@@ -26,6 +26,8 @@ fn results_and_parameters_have_limits_and_are_utf8() {
             }
         }
     }
+    let large = "SELECT zeroblob(5000000) UNION ALL SELECT zeroblob(5000000)";
+    assert!(matches!(unit.query(large, &[]), Err(StatementError::Limit { what: "bytes of a result", .. })));
     let select = "SELECT 1";
     for (more, fits) in [(0, true), (1, false)] {
         let huge = format!("{select}{}", " ".repeat(STATEMENT_BYTES_MAX - select.len() + more));
