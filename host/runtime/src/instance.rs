@@ -55,6 +55,13 @@ pub(crate) struct Run {
     pub(crate) spoilt: bool,
 }
 
+impl Run {
+    /// Whether it did under the lease what nobody may there: call others, or compute for long.
+    pub(crate) fn is_to_be_asked_for_again(&self) -> bool {
+        self.called_in_recovery || matches!(self.outcome, Err(Failure::LeaseHeld))
+    }
+}
+
 /// Why an event was not consumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NotTaken {

@@ -172,10 +172,6 @@ impl Runner {
     ) {
         job.told = run.told;
         let outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut job);
-        if !matches!(ended, Ended::Kept { .. }) {
-            // Its memory may remember what never happened.
-            self.instance = None;
-        }
         if let Ended::Aborted { abort, neighbours } = ended {
             tracing::warn!(
                 service = self.context.name, trace_id = job.request.trace_id, %abort,
@@ -192,12 +188,16 @@ impl Runner {
 
     /// What the end of its unit of work makes of a handler's outcome: where that it failed is not told yet, it is told here.
     fn settled(
-        &self,
+        &mut self,
         outcome: Outcome,
         running: Option<&Running>,
         ended: &Ended<Member>,
         job: &mut Job,
     ) -> Outcome {
+        if !matches!(ended, Ended::Kept { .. }) {
+            // Its memory may remember what never happened.
+            self.instance = None;
+        }
         let outcome = settle_unit(outcome, ended);
         if let (false, Err(failure)) = (job.told, &outcome) {
             let Release { component, spec, .. } = &*self.release;
@@ -351,8 +351,7 @@ impl Runner {
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         let mut run = self.run_handler(&member.job, deadline);
         member.job.told = run.told;
-        // What it may not do under the lease, call others or compute for long, it is to be asked for again.
-        if run.called_in_recovery || matches!(run.outcome, Err(Failure::LeaseHeld)) {
+        if run.is_to_be_asked_for_again() {
             self.tell(&member.job, &Failure::Aborted);
             member.job.told = true;
             run.outcome = Err(Failure::Aborted);
@@ -362,9 +361,6 @@ impl Runner {
             Hold::Joined(mut unit) => {
                 idempotency::remember(self, &mut unit, &member.job, &mut run);
                 let (lease, ended) = unit.finish(run.keep);
-                if !matches!(ended, Ended::Kept { .. }) {
-                    self.instance = None;
-                }
                 member.outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut member.job);
                 (lease, Some(ended))
             }

@@ -1,6 +1,7 @@
 //! The harness itself, on guests that publish and take events as a test tells them: see `tests/guests`.
 
 mod alone;
+mod answers;
 mod events;
 mod faults;
 mod listeners;

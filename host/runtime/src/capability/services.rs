@@ -204,7 +204,11 @@ mod tests {
     use super::{Error, Header, OutgoingRequest, checked, passed_on};
 
     fn call(path: String, headers: Vec<Header>) -> Result<OutgoingRequest, Error> {
-        let (method, query) = ("GET".to_owned(), None);
+        asking(path, None, headers)
+    }
+
+    fn asking(path: String, query: Option<&str>, headers: Vec<Header>) -> Result<OutgoingRequest, Error> {
+        let (method, query) = ("GET".to_owned(), query.map(str::to_owned));
         checked(OutgoingRequest { method, path, query, headers, body: Vec::new() }, 0)
     }
 
@@ -217,6 +221,14 @@ mod tests {
         let call = |bytes: usize| call(format!("/{}", "x".repeat(bytes - 1)), Vec::new());
         assert_eq!(call(PATH_MAX).map(|request| request.path.len()).ok(), Some(PATH_MAX));
         assert!(matches!(call(PATH_MAX + 1), Err(Error::InvalidRequest(_))));
+    }
+
+    #[test]
+    fn query_of_a_call_is_in_its_normal_form() {
+        for (query, normal) in [(None, None), (Some("q=%74ea%2f"), Some("q=tea%2F"))] {
+            let asked = asking("/a".to_owned(), query, Vec::new());
+            assert_eq!(asked.map(|request| request.query).ok(), Some(normal.map(str::to_owned)));
+        }
     }
 
     #[test]

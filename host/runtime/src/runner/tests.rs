@@ -6,6 +6,7 @@ use flume::Receiver;
 
 use super::Runner;
 use crate::hold::{Calls, Member, Pending, RequestMember};
+use crate::instance::Run;
 use crate::job::{Failure, Outcome};
 use crate::release::Release;
 use crate::trial::{Trial, job, lines_with};
@@ -89,6 +90,21 @@ fn runner_is_inside_afterwards_where_it_was_before() {
             drop(runner);
             assert!(!is_inside(&trial));
         }
+    }
+}
+
+#[test]
+fn request_that_calls_or_computes_for_long_under_the_lease_is_to_be_asked_for_again() {
+    for (called_in_recovery, failure, is_again) in [
+        (true, Failure::Deadline, true),
+        (false, Failure::LeaseHeld, true),
+        (true, Failure::LeaseHeld, true),
+        (false, Failure::Deadline, false),
+    ] {
+        let (outcome, calls, running) = (Err(failure.clone()), Calls::None, None);
+        let run =
+            Run { outcome, keep: false, calls, called_in_recovery, told: false, running, spoilt: false };
+        assert_eq!(run.is_to_be_asked_for_again(), is_again, "{called_in_recovery} {failure}");
     }
 }
 

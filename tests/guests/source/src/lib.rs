@@ -181,6 +181,28 @@ fn erase(request: Request, transaction: Transaction) -> Result<Response> {
     Ok(report(200, &json!({"erased": erased})))
 }
 
+/// Whom the answer to this request is about, and whose answers go.
+#[derive(Debug, Deserialize)]
+#[serde(crate = "bulkhead_sdk::serde", deny_unknown_fields)]
+struct Subjects {
+    #[serde(default)]
+    about: Vec<String>,
+    #[serde(default)]
+    forget: Vec<String>,
+}
+
+/// Says whom its own answer is about, and forgets those about others.
+fn change_answers(request: Request, transaction: Transaction) -> Result<Response> {
+    let subjects: Subjects =
+        serde_json::from_slice(&request.body).map_err(|error| Problem::malformed_json(error.to_string()))?;
+    for subject in &subjects.about {
+        transaction.about(subject)?;
+    }
+    let forgotten: core::result::Result<Vec<u64>, _> =
+        subjects.forget.iter().map(|subject| transaction.forget_answers(subject)).collect();
+    Ok(report(200, &json!({"forgotten": forgotten?})))
+}
+
 /// Writes or deletes items, and tells of it, in one unit of work.
 fn change_items(request: Request, transaction: Transaction) -> Result<Response> {
     let changes: Vec<ItemChange> =
@@ -277,6 +299,11 @@ pub fn service() -> Service {
         .post("/source/timers", "Sets a timer, or a list of them in one unit of work.", schedule)
         .post("/source/items", "Writes or deletes items, and tells of it, in one unit of work.", change_items)
         .post("/source/erasures", "Erases the data of a subject's events.", erase)
+        .post(
+            "/source/answers",
+            "Says whom its answer is about, and forgets those about others.",
+            change_answers,
+        )
         .post("/source/cancellations", "Cancels timers in one unit of work.", cancel)
         .get("/source/rung", "Lists the timers that rang.", rang)
         .get("/source/whoami", "Tells what it is told about its caller.", whoami)
