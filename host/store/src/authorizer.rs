@@ -16,7 +16,7 @@ use bulkhead_types::limits::SQLITE_MEMORY_MAX;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, ffi};
 
-use crate::replica;
+use crate::replica::names::replica_names;
 
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Guard {
         )?;
         let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         *self.search_tables.write().unwrap_or_else(PoisonError::into_inner) = names;
-        let replicas = replica::names(connection)?.into_iter().collect();
+        let replicas = replica_names(connection)?.into_iter().collect();
         *self.replicas.write().unwrap_or_else(PoisonError::into_inner) = replicas;
         Ok(())
     }

@@ -8,97 +8,13 @@
 //! Nobody waits here for SQLite's own locks: the gate is closed only under the lease, and the wait at it is bounded.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use bulkhead_types::limits::{WAL_BYTES_MAX, WAL_CHECKPOINT_BYTES};
-use rusqlite::Connection;
 
-use crate::connection::{BUSY_TIMEOUT, Guarded};
+use crate::connection::Guarded;
+use crate::snapshot_gate::SnapshotGate;
 use crate::{Database, StoreError};
-
-/// How long a truncation waits for the snapshots that are open. If one lasts longer, the next batch but a few tries again.
-const GATE_CLOSED_MAX: Duration = Duration::from_millis(50);
-
-#[derive(Debug, Default)]
-struct GateState {
-    closed: bool,
-    inside: usize,
-}
-
-/// What every snapshot of a service passes.
-#[derive(Debug, Default)]
-pub(crate) struct SnapshotGate {
-    state: Mutex<GateState>,
-    changed: Condvar,
-    /// The WAL has grown beyond its size: the next one to open a batch truncates it.
-    truncation_wanted: AtomicBool,
-}
-
-impl SnapshotGate {
-    /// Passes the gate, or gives `None` when it stays closed until `deadline`.
-    pub(crate) fn enter(self: &Arc<Self>, deadline: Instant) -> Option<GateTicket> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.closed {
-            let left = deadline.checked_duration_since(Instant::now())?;
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.inside += 1;
-        Some(GateTicket(Arc::clone(self)))
-    }
-
-    /// Truncates the WAL if that is wanted. To be called under the lease, on the writer's connection, with no batch open.
-    pub(crate) fn truncate_wal_if_wanted(&self, connection: &Connection) {
-        if !self.truncation_wanted.load(Ordering::Relaxed)
-            || !self.truncation_wanted.swap(false, Ordering::Relaxed)
-        {
-            return;
-        }
-        let truncate = || {
-            // With a reader left, SQLite would wait for it by polling: rather try again later.
-            connection.busy_timeout(Duration::ZERO)?;
-            let blocked =
-                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            blocked
-        };
-        match self.closed(GATE_CLOSED_MAX, truncate) {
-            Ok(blocked) => tracing::debug!(blocked, "the WAL was truncated"),
-            Err(error) => tracing::warn!(%error, "the WAL could not be truncated"),
-        }
-    }
-
-    /// Runs `work` while no snapshot is open, or with those that did not end within this time.
-    fn closed<T>(&self, within: Duration, work: impl FnOnce() -> T) -> T {
-        let deadline = Instant::now() + within;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.closed = true;
-        while state.inside > 0
-            && let Some(left) = deadline.checked_duration_since(Instant::now())
-        {
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(state);
-        let result = work();
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = false;
-        self.changed.notify_all();
-        result
-    }
-}
-
-/// An open snapshot.
-pub(crate) struct GateTicket(Arc<SnapshotGate>);
-
-impl Drop for GateTicket {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.inside -= 1;
-        if state.closed && state.inside == 0 {
-            self.0.changed.notify_all();
-        }
-    }
-}
 
 /// The checkpoints of one database, on a connection of their own.
 pub struct Checkpointer {
@@ -152,7 +68,7 @@ impl Checkpointer {
                 source,
             })?;
         if frames.max(0).unsigned_abs() * self.page_bytes >= self.truncate_at {
-            self.gate.truncation_wanted.store(true, Ordering::Relaxed);
+            self.gate.want_truncation();
         }
         Ok(())
     }
@@ -164,7 +80,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::{Duration, Instant};
 
-    use super::{Checkpointer, SnapshotGate};
+    use super::Checkpointer;
     use crate::{Database, Migration, Reader, Settings, Value, Writer, WriterOptions};
 
     const TRUNCATE_AT: u64 = 1 << 18;
@@ -210,7 +126,7 @@ mod tests {
     #[test]
     fn wal_over_its_limit_is_truncated_by_the_next_batch_and_a_smaller_one_is_not() {
         let World { _folder, database, writer, checkpointer } = world();
-        let is_wanted = || database.gate().truncation_wanted.load(Ordering::Relaxed);
+        let is_wanted = || database.gate().is_truncation_wanted();
         // With a snapshot open, what is written after it can't be moved: the WAL grows.
         let mut reader = Reader::open(&database).unwrap();
         reader.query(soon(), "SELECT count(*) FROM t", &[]).unwrap();
@@ -239,33 +155,6 @@ mod tests {
         let before = std::fs::read(database.path()).unwrap();
         checkpointer.tick().unwrap();
         assert_eq!(std::fs::read(database.path()).unwrap(), before);
-    }
-
-    #[test]
-    fn closed_gate_waits_for_the_snapshot_that_is_open_and_lets_no_other_in() {
-        let gate = Arc::new(SnapshotGate::default());
-        let open = gate.enter(soon()).unwrap();
-        let ended = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let (gate, ended) = (&gate, &ended);
-            scope.spawn(move || {
-                while !gate.state.lock().unwrap().closed {
-                    std::thread::yield_now();
-                }
-                assert!(gate.enter(Instant::now()).is_none());
-                ended.store(true, Ordering::Relaxed);
-                drop(open);
-            });
-            // The end of the snapshot wakes it: otherwise this lasts for an hour.
-            let seen = gate.closed(Duration::from_secs(3600), || {
-                assert!(gate.enter(Instant::now()).is_none());
-                ended.load(Ordering::Relaxed)
-            });
-            assert!(seen);
-        });
-        let _open = gate.enter(Instant::now()).expect("the gate is open again");
-        let inside = gate.closed(Duration::ZERO, || gate.state.lock().unwrap().inside);
-        assert_eq!(inside, 1, "a snapshot that lasts is not waited for without an end");
     }
 
     /// Sets the flag when it goes, also when a test fails: who looks at the flag ends then.

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bulkhead_types::limits::{
-    HOST_RESERVE_BYTES, SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX,
+    BUSY_TIMEOUT, HOST_RESERVE_BYTES, SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED,
+    VALUE_BYTES_MAX,
 };
 use bulkhead_types::{Clock, SystemClock};
 use rusqlite::backup::{Backup, StepResult};
@@ -15,12 +16,10 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::authorizer::Guard;
-use crate::checkpoint::SnapshotGate;
+use crate::snapshot_gate::SnapshotGate;
 use crate::timeline::Timeline;
 use crate::{StoreError, system};
 
-/// How long a connection waits for another's lock. Only the checkpoint ever competes with the writer.
-pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Kibibytes of pages that a connection keeps. Small: there is one for each worker, and the system caches the file.
 const CACHE_KIB: i64 = 2048;
 

@@ -16,8 +16,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 use sha2::Sha256;
 
 use crate::error::classify;
-use crate::inbox::milliseconds;
-use crate::outbox::check_length;
+use crate::outbox::check_subject;
+use crate::timeline::milliseconds;
 use crate::{Database, Reader, StatementError, UnitOfWork};
 
 /// What a request with a key is known by.
@@ -26,12 +26,6 @@ pub struct RequestKey {
     key: [u8; 32],
     request: [u8; 32],
     caller: [u8; 32],
-}
-
-/// Whether a guest may name this as whom an answer is about: what a subject of an event may be. Each is kept until the unit of work ends,
-/// and hashed.
-pub(crate) fn check_subject(subject: &str) -> Result<(), StatementError> {
-    check_length("a subject", subject).map_err(StatementError::InvalidValue)
 }
 
 impl RequestKey {

@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::error::classify;
 use crate::outbox::Logged;
+use crate::timeline::milliseconds;
 use crate::{StatementError, UnitOfWork};
 
 /// Up to where a log was taken.
@@ -108,10 +109,6 @@ impl Parked {
             reason: row.get(10)?,
         })
     }
-}
-
-pub(crate) fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// All parked events and dead letters, at most so many as are listed.

@@ -49,11 +49,17 @@ impl NewEvent<'_> {
 }
 
 /// Whether a text has the length of an event's type or subject. `what` it is stands in the message.
-pub(crate) fn check_length(what: &str, text: &str) -> Result<(), String> {
+fn check_length(what: &str, text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > EVENT_NAME_BYTES_MAX {
         return Err(format!("{what} has 1 to {EVENT_NAME_BYTES_MAX} bytes, and this one {}", text.len()));
     }
     Ok(())
+}
+
+/// Whether a guest may name this as whom an answer is about: what a subject of an event may be. Each is kept until the unit of work ends,
+/// and hashed.
+pub(crate) fn check_subject(subject: &str) -> Result<(), StatementError> {
+    check_length("a subject", subject).map_err(StatementError::InvalidValue)
 }
 
 /// Appends an event that was checked, and gives its sequence.

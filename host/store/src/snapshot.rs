@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::checkpoint::{GateTicket, SnapshotGate};
 use crate::connection::Guarded;
+use crate::snapshot_gate::{GateTicket, SnapshotGate};
 use crate::statement::{self, Access};
 use crate::{Database, ResultSet, StatementError, StoreError, Value};
 

@@ -13,7 +13,7 @@
 //!
 //! Invariant: a row's time is this time, read before the commit of the unit of work that writes the row: its batch writes down one that is
 //! not earlier.
-//! What is shown to people and to guests is the wall clock's: see [`Database::wall_time_of`].
+//! What is shown to people and to guests is the wall clock's: see [`crate::Database::wall_time_of`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,9 +21,6 @@ use std::time::Duration;
 
 use bulkhead_types::Clock;
 use rusqlite::Connection;
-
-use crate::inbox::milliseconds;
-use crate::{Database, StatementError, UnitOfWork};
 
 /// By how many milliseconds the wall clock may be apart from what was written down before that is done again.
 const STEP_MS: i64 = 1000;
@@ -77,247 +74,12 @@ impl Timeline {
     }
 
     /// Whether the wall clock was set since then.
-    fn was_set(&self) -> bool {
+    pub(crate) fn was_set(&self) -> bool {
         let (time, wall) = self.row();
         (time - wall).abs_diff(self.ahead_ms.load(Ordering::Relaxed)) > STEP_MS.unsigned_abs()
     }
 }
 
-impl Database {
-    /// The time by which delays and ages are measured. It only goes forward.
-    #[must_use]
-    pub fn time(&self) -> Duration {
-        self.timeline().now()
-    }
-
-    /// What the wall clock says when [`Self::time`] is `time`, as far as is known now.
-    #[must_use]
-    pub fn wall_time_of(&self, time: Duration) -> Duration {
-        let (now, wall) = (self.time(), self.timeline().clock.now());
-        if time >= now { wall + (time - now) } else { wall.saturating_sub(now - time) }
-    }
-
-    /// Whether the wall clock was set since the time was written down: [`UnitOfWork::write_time`] is to be called then.
-    #[must_use]
-    pub fn clock_was_set(&self) -> bool {
-        self.timeline().was_set()
-    }
-}
-
-impl<M> UnitOfWork<M> {
-    /// The time by which delays and ages are measured.
-    pub fn time(&mut self) -> Duration {
-        self.database().time()
-    }
-
-    /// Writes the time down: every batch that writes anything does.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's.
-    pub fn write_time(&mut self) -> Result<(), StatementError> {
-        let row = self.database().timeline().row();
-        self.as_host(|connection| write(connection, row))
-    }
-}
-
-fn write(connection: &Connection, (time, wall): (i64, i64)) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("/*bulkhead*/UPDATE _bulkhead_meta SET time_ms = ?1, wall_ms = ?2 WHERE id = 1")?
-        .execute([time, wall])
-        .map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-    use std::time::Instant;
-
-    use super::*;
-    use crate::failing_sync::FailingSync;
-    use crate::{Ended, Settings, Writer, WriterOptions};
-
-    const HOUR: Duration = Duration::from_secs(3600);
-    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-    const MINUTES: Duration = Duration::from_secs(15 * 60);
-
-    /// A clock that a test sets, and lets go on.
-    #[derive(Default)]
-    struct Hands(Mutex<(Duration, Duration)>);
-
-    impl Hands {
-        fn set(&self, wall: Duration) {
-            self.0.lock().unwrap().0 = wall;
-        }
-
-        fn pass(&self, time: Duration) {
-            let mut times = self.0.lock().unwrap();
-            times.0 += time;
-            times.1 += time;
-        }
-    }
-
-    impl Clock for Hands {
-        fn now(&self) -> Duration {
-            self.0.lock().unwrap().0
-        }
-
-        fn steady(&self) -> Duration {
-            self.0.lock().unwrap().1
-        }
-    }
-
-    struct Stage {
-        folder: tempfile::TempDir,
-        clock: Arc<Hands>,
-    }
-
-    impl Stage {
-        fn new() -> Self {
-            let clock = Arc::new(Hands::default());
-            clock.set(100 * WEEK);
-            Self { folder: tempfile::tempdir().unwrap(), clock }
-        }
-
-        /// The database as a host opens it that has just started.
-        fn open(&self) -> Arc<Database> {
-            let settings = Settings { path: self.folder.path().join("s.db"), storage: 1 << 24 };
-            let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-            Database::open_by(settings, clock).unwrap()
-        }
-    }
-
-    /// Commits a batch.
-    fn commit(database: &Arc<Database>) {
-        let options = WriterOptions::default();
-        let writer = Writer::<()>::open(Arc::clone(database), options, Arc::new(|_| {})).unwrap();
-        assert!(matches!(write(&writer), crate::Commit::Durable(members) if members.len() == 1));
-    }
-
-    /// What becomes of a batch that writes the time down.
-    fn write(writer: &Arc<Writer<()>>) -> crate::Commit<()> {
-        let lease = writer.acquire(Instant::now() + HOUR).unwrap();
-        let mut unit = lease.begin().unwrap_or_else(|(_, error)| panic!("{error}"));
-        unit.write_time().unwrap();
-        let (mut lease, ended) = unit.finish(true);
-        assert!(matches!(ended, Ended::Kept { .. }));
-        lease.push(());
-        lease.commit()
-    }
-
-    #[test]
-    fn while_a_database_is_open_steps_of_the_wall_clock_mean_nothing() {
-        let stage = Stage::new();
-        let database = stage.open();
-        let began = database.time();
-        assert_eq!(began, 100 * WEEK, "it begins as the wall clock does");
-        for wall in [99 * WEEK, 300 * WEEK, Duration::ZERO, 100 * WEEK] {
-            stage.clock.set(wall);
-            assert_eq!(database.time(), began);
-            assert_eq!(database.wall_time_of(began + HOUR), wall + HOUR);
-        }
-        stage.clock.pass(HOUR);
-        assert_eq!(database.time(), began + HOUR);
-    }
-
-    #[test]
-    fn over_a_restart_it_moves_as_the_wall_clock_does_and_never_back() {
-        let stage = Stage::new();
-        let database = stage.open();
-        stage.clock.pass(HOUR);
-        commit(&database);
-        let due = database.time() + MINUTES;
-        drop(database);
-        // The clock was a week ahead, and is set right while nothing runs.
-        stage.clock.set(99 * WEEK);
-        let database = stage.open();
-        assert_eq!(due - database.time(), MINUTES);
-        commit(&database);
-        drop(database);
-        // From then on it moves as before.
-        stage.clock.pass(MINUTES / 3);
-        assert_eq!(due - stage.open().time(), MINUTES * 2 / 3);
-    }
-
-    #[test]
-    fn a_step_that_was_written_down_means_nothing_after_a_restart_either() {
-        for wall in [99 * WEEK, 101 * WEEK] {
-            let stage = Stage::new();
-            let database = stage.open();
-            commit(&database);
-            assert!(!database.clock_was_set());
-            let due = database.time() + MINUTES;
-            stage.clock.set(wall);
-            assert!(database.clock_was_set());
-            commit(&database);
-            assert!(!database.clock_was_set());
-            drop(database);
-            stage.clock.pass(MINUTES / 3);
-            assert_eq!(due - stage.open().time(), MINUTES * 2 / 3);
-        }
-    }
-
-    /// It is to be written down again, or a restart would take the step for time that has passed.
-    #[test]
-    fn a_step_is_written_down_when_its_commit_is_durable_and_not_before() {
-        // Where somebody else has the database open, nobody sees a commit whose sync failed; otherwise it is found in the log.
-        for is_undone in [true, false] {
-            let stage = Stage::new();
-            let syncs = FailingSync::of(&stage.folder.path().join("s.db"));
-            let database = stage.open();
-            let reader = is_undone.then(|| database.open_reader().unwrap());
-            let options = WriterOptions::default();
-            let writer = Writer::<()>::open(Arc::clone(&database), options, Arc::new(|_| {})).unwrap();
-            assert!(matches!(write(&writer), crate::Commit::Durable(_)));
-            stage.clock.set(101 * WEEK);
-            assert!(database.clock_was_set());
-            // That of the commit, and that of the checkpoint with which the last connection is closed.
-            syncs.fail(if is_undone { 1 } else { 2 });
-            let commit = write(&writer);
-            assert_eq!(matches!(commit, crate::Commit::Durable(_)), !is_undone, "{commit:?}");
-            assert_eq!(database.clock_was_set(), is_undone);
-            assert!(matches!(write(&writer), crate::Commit::Durable(_)));
-            assert!(!database.clock_was_set());
-            drop(reader);
-        }
-    }
-
-    /// Drift is no step: it is made good by the next batch.
-    #[test]
-    fn a_wall_clock_was_set_where_it_moved_by_more_than_a_second() {
-        for (moved, was_set) in [(0, false), (1000, false), (1001, true), (60_000, true)] {
-            for forward in [true, false] {
-                let stage = Stage::new();
-                let database = stage.open();
-                commit(&database);
-                let moved = Duration::from_millis(moved);
-                stage.clock.set(if forward { 100 * WEEK + moved } else { 100 * WEEK - moved });
-                assert_eq!(database.clock_was_set(), was_set, "{moved:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_time_that_was_is_told_as_long_ago_by_the_wall_clock_of_now() {
-        let stage = Stage::new();
-        let database = stage.open();
-        let was = database.time();
-        stage.clock.pass(HOUR);
-        assert_eq!(database.wall_time_of(was), 100 * WEEK);
-        stage.clock.set(50 * WEEK);
-        assert_eq!(database.wall_time_of(was), 50 * WEEK - HOUR);
-        assert_eq!(database.wall_time_of(database.time()), 50 * WEEK);
-        stage.clock.set(Duration::ZERO);
-        assert_eq!(database.wall_time_of(was), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_database_to_which_nothing_was_written_begins_with_the_clock_of_its_start() {
-        let stage = Stage::new();
-        drop(stage.open());
-        stage.clock.set(3 * WEEK);
-        let database = stage.open();
-        assert_eq!(database.time(), 3 * WEEK);
-        assert!(!database.clock_was_set());
-    }
+pub(crate) fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -14,8 +14,8 @@ use std::time::Duration;
 use bulkhead_types::limits::TIMERS_MAX;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::inbox::milliseconds;
 use crate::outbox::{Logged, NewEvent};
+use crate::timeline::milliseconds;
 use crate::{PublishError, StatementError, UnitOfWork};
 
 const COLUMNS: &str = "sequence, id, type, subject, time, trace_id, data";

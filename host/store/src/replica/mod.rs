@@ -3,6 +3,9 @@
 //! The host makes the table and applies the events, in the unit of work that moves the position in the owner's log. How a replica that is
 //! new, or declared in another form than it was made in, gets its rows is in `refill.rs`.
 
+mod apply;
+pub(crate) mod names;
+mod owner;
 mod refill;
 mod stage;
 
@@ -11,9 +14,10 @@ use rusqlite::types::{ToSqlOutput, Value as SqlValue};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use serde_json::Value as Json;
 
-pub use self::refill::{Filled, FindOwner, Owner, Refill, RowSource};
+pub use self::owner::{FindOwner, Owner, RowSource};
+pub use self::refill::{Filled, Refill};
+use crate::StatementError;
 use crate::outbox::Logged;
-use crate::{StatementError, UnitOfWork};
 
 /// What a reason says by which an event was refused because a replica can't be made from it.
 const NOT_MADE_FROM: &str = "are not what a replica is made from";
@@ -228,82 +232,6 @@ impl ToSql for Cell {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         self.0.to_sql()
     }
-}
-
-impl<M> UnitOfWork<M> {
-    /// Applies an event to a replica.
-    ///
-    /// # Errors
-    ///
-    /// See [`ApplyError`].
-    pub fn apply(&mut self, replica: &ReplicaSpec, event: &Logged) -> Result<(), ApplyError> {
-        let mut malformed = None;
-        self.as_host(|connection| match replica.apply(connection, &replica.name, event) {
-            Ok(()) => Ok(Ok(())),
-            Err(ApplyError::Malformed(why)) => {
-                malformed = Some(why);
-                Ok(Ok(()))
-            }
-            Err(ApplyError::Statement(error)) => Ok(Err(error)),
-        })??;
-        malformed.map_or(Ok(()), |why| Err(ApplyError::Malformed(why)))
-    }
-
-    /// Applies the owner's row to a replica, or deletes the row where the owner has none: what the consistency check repairs by.
-    ///
-    /// # Errors
-    ///
-    /// When the row could not be written.
-    pub fn repair(
-        &mut self,
-        replica: &ReplicaSpec,
-        key: &str,
-        row: Option<&[crate::Value]>,
-    ) -> Result<(), StatementError> {
-        self.as_host(|connection| {
-            match row {
-                Some(row) => connection
-                    .prepare_cached(&replica.upsert_statement(&replica.name))?
-                    .execute(params_from_iter(row))?,
-                None => {
-                    connection.prepare_cached(&replica.delete_statement(&replica.name))?.execute([key])?
-                }
-            };
-            Ok(())
-        })
-    }
-}
-
-impl<M> UnitOfWork<M> {
-    /// Drops the dead letters of a producer of this type, up to a sequence, and gives how many there were: for what another way has put right.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's.
-    pub fn drop_dead_up_to(
-        &mut self,
-        producer: &str,
-        kind: &str,
-        sequence: i64,
-    ) -> Result<usize, StatementError> {
-        self.as_host(|connection| {
-            // By the index of dead letters: SQLite would go through all that is parked, by the key.
-            connection
-                .prepare_cached(
-                    "/*bulkhead*/DELETE FROM _bulkhead_parked INDEXED BY _bulkhead_parked_by_producer
-                     WHERE producer = ?1 AND sequence <= ?2 AND state = 'dead' AND type = ?3",
-                )?
-                .execute((producer, sequence, kind))
-        })
-    }
-}
-
-/// The names of the replicas in a database, in lower case.
-pub(crate) fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare("SELECT lower(name) FROM _bulkhead_replica")?
-        .query_map([], |row| row.get(0))?
-        .collect()
 }
 
 /// Whether a name may be a replica's, or a column's of one: so that none needs more than quotes in SQL.

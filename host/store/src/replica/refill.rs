@@ -18,32 +18,12 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension as _, ffi};
 
 use super::stage::Stage;
-use super::{ColumnType, NOT_MADE_FROM, ReplicaSpec, quoted};
+use super::{ColumnType, FindOwner, NOT_MADE_FROM, ReplicaSpec, RowSource, quoted};
 use crate::authorizer::Mode;
 use crate::connection::Guarded;
 use crate::error::sqlite_message;
 use crate::settle::Settled;
 use crate::{Database, StoreError, inbox, settle, trial};
-
-/// Where a replica's rows are read.
-pub struct Owner<'o> {
-    /// The owner's database.
-    pub database: &'o Database,
-    /// A SELECT on it that says what the owner holds: a row for each, with the replica's columns among its own.
-    pub select: Option<&'o str>,
-}
-
-/// Finds the owner of a replica; none where there is nothing to read, and the replica is made empty.
-pub type FindOwner<'f> = dyn Fn(&ReplicaSpec) -> Result<Option<Owner<'f>>, StoreError> + 'f;
-
-/// What rows were made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowSource {
-    /// The owner's SELECT.
-    Select,
-    /// Its events.
-    Events,
-}
 
 /// A replica that was filled.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,8 +17,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
-use super::refill::{Owner, RowSource};
-use super::{ApplyError, ColumnType, ReplicaSpec, quoted};
+use super::{ApplyError, ColumnType, Owner, ReplicaSpec, RowSource, quoted};
 use crate::error::sqlite_message;
 use crate::outbox::{LogReader, Logged};
 use crate::{Cursor, Inspector, Value};

@@ -6,12 +6,10 @@
 //! Invariant: members are told that their batch was undone, or run again, only once a later commit has succeeded (`settle.rs`). Until then
 //! the outcome is unknown, and so they are told.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-
+use super::abort::Abort;
+use super::faults::{CommitFault, MADE};
 use super::lease::Lease;
 use super::session::CommitFailure;
-use super::unit::Abort;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -32,40 +30,6 @@ pub enum Commit<M> {
         /// What SQLite said.
         reason: String,
     },
-}
-
-/// What SQLite says where a test has it fail.
-const MADE: &str = "disk I/O error (made by the test)";
-
-/// A failure that a test has a COMMIT meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommitFault {
-    /// The batch is not in the database.
-    BeforeDurable,
-    /// It is, and COMMIT says that it failed.
-    AfterDurable,
-    /// It is not, and nobody can tell.
-    Unknown,
-}
-
-/// The failures that the next commits of a writer meet, in their order: none, but for a test.
-#[derive(Debug, Clone, Default)]
-pub struct CommitFaults(Arc<Mutex<VecDeque<CommitFault>>>);
-
-impl CommitFaults {
-    /// Has one more commit fail, after those that are to fail already.
-    pub fn plan(&self, fault: CommitFault) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
-    }
-
-    /// Has no further commit fail; gives how many were still to.
-    pub fn clear(&self) -> usize {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).len()
-    }
-
-    fn next(&self) -> Option<CommitFault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
 }
 
 impl<M> Lease<M> {

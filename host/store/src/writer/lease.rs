@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{BATCH_AGE_MAX, BATCH_MEMBERS_MAX};
 
-use super::commit::CommitFaults;
+use super::faults::CommitFaults;
 use super::session::Session;
-use super::unit::UnitOfWork;
-use crate::{Database, StatementError, StoreError};
+use crate::{Database, StoreError};
 
 /// How large and how old a batch gets.
 #[derive(Debug, Clone)]
@@ -155,18 +154,6 @@ impl<M> Lease<M> {
         session.told = session.head;
         if timers || head.is_some() {
             (self.writer.after_commit)(Happened { head, timers });
-        }
-    }
-
-    /// Begins a unit of work: a savepoint in the open batch, or in a new one. See [`UnitOfWork::end_at`].
-    ///
-    /// # Errors
-    ///
-    /// Why no batch could be opened; nothing was done, and nothing was lost.
-    pub fn begin(mut self) -> Result<UnitOfWork<M>, (Self, StatementError)> {
-        match self.session().begin_batch() {
-            Ok(()) => Ok(UnitOfWork::begin(self)),
-            Err(error) => Err((self, error)),
         }
     }
 

@@ -11,8 +11,10 @@
 //! until the batch is durable. Whoever holds the lease sees to it that the batch gets committed: by itself, or by handing
 //! the lease to one who waits for it.
 
+mod abort;
 mod commit;
 mod crash;
+mod faults;
 mod lease;
 mod recover;
 mod session;
@@ -20,7 +22,9 @@ mod session;
 mod tests;
 mod unit;
 
-pub use commit::{Commit, CommitFault, CommitFaults};
+pub use abort::Abort;
+pub use commit::Commit;
+pub use faults::{CommitFault, CommitFaults};
 pub use lease::{AfterCommit, Busy, Happened, Lease, Writer, WriterOptions};
 pub use recover::{Fate, Recovered, recover};
-pub use unit::{Abort, Ended, UnitOfWork};
+pub use unit::{Ended, UnitOfWork};

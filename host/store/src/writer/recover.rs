@@ -7,9 +7,10 @@
 
 use std::collections::VecDeque;
 
+use super::abort::Abort;
 use super::commit::Commit;
 use super::lease::Lease;
-use super::unit::{Abort, Ended};
+use super::unit::Ended;
 
 /// What became of a member.
 #[derive(Debug, Clone, PartialEq)]

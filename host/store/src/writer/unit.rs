@@ -11,45 +11,13 @@ use std::time::Instant;
 use bulkhead_types::limits::{ANSWER_SUBJECTS_MAX, LEASE_HOLD_DEFAULT};
 use rusqlite::ffi;
 
+use super::abort::Abort;
 use super::lease::Lease;
 use crate::connection::with_reserve;
 use crate::error::classify;
-use crate::idempotency::check_subject;
-use crate::outbox::{self, NewEvent};
+use crate::outbox::{self, NewEvent, check_subject};
 use crate::statement::{self, Access};
-use crate::{Constraint, Database, Outcome, PublishError, ResultSet, StatementError, Value};
-
-/// Why a unit of work, or its batch, was aborted.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Abort {
-    /// The quota or the disk is full.
-    #[error("the database has no room left")]
-    StorageFull,
-    /// A write was interrupted at its deadline.
-    #[error("a write was interrupted at its deadline")]
-    Interrupted,
-    /// `OR ROLLBACK` or `RAISE(ROLLBACK)`.
-    #[error("a statement rolled the whole transaction back: {:?} {}", .0.kind, .0.name)]
-    RolledBack(Constraint),
-    /// COMMIT failed, and the batch is not in the database.
-    #[error("the commit failed: {0}")]
-    Commit(String),
-    /// Anything else: the disk, or memory.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl From<StatementError> for Abort {
-    fn from(error: StatementError) -> Self {
-        match error {
-            StatementError::StorageFull => Self::StorageFull,
-            StatementError::Interrupted => Self::Interrupted,
-            StatementError::Constraint(constraint) => Self::RolledBack(constraint),
-            StatementError::Aborted(reason) => Self::Other(reason),
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
+use crate::{Database, Outcome, PublishError, ResultSet, StatementError, Value};
 
 /// How a unit of work ended.
 #[derive(Debug)]
@@ -91,8 +59,22 @@ pub struct UnitOfWork<M> {
     changes_before: u64,
 }
 
+impl<M> Lease<M> {
+    /// Begins a unit of work: a savepoint in the open batch, or in a new one. See [`UnitOfWork::end_at`].
+    ///
+    /// # Errors
+    ///
+    /// Why no batch could be opened; nothing was done, and nothing was lost.
+    pub fn begin(mut self) -> Result<UnitOfWork<M>, (Self, StatementError)> {
+        match self.session().begin_batch() {
+            Ok(()) => Ok(UnitOfWork::begin(self)),
+            Err(error) => Err((self, error)),
+        }
+    }
+}
+
 impl<M> UnitOfWork<M> {
-    pub(super) fn begin(lease: Lease<M>) -> Self {
+    fn begin(lease: Lease<M>) -> Self {
         let deadline = Instant::now() + LEASE_HOLD_DEFAULT;
         let mut unit = Self {
             lease,

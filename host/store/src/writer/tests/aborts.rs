@@ -4,7 +4,7 @@ use bulkhead_types::limits::{BATCH_ABORT_WINDOW, BATCH_ABORTS_MAX};
 
 use super::{World, add, events, soon, world};
 use crate::writer::Lease;
-use crate::writer::commit::{Commit, CommitFault};
+use crate::{Commit, CommitFault};
 
 type Held = Lease<&'static str>;
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use super::{add, begin, durable, honest, world, write};
 use crate::outbox::{LogReader, NewEvent};
-use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::{AfterCommit, recover};
+use crate::{Commit, CommitFault};
 use crate::{Database, Value};
 
 /// Reads what is new in the log each time that it is told of events.

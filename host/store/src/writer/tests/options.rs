@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{begin, durable, soon, world, write};
 use crate::StatementError;
-use crate::writer::commit::{CommitFault, CommitFaults};
 use crate::writer::{Lease, Writer, WriterOptions};
+use crate::{CommitFault, CommitFaults};
 
 #[test]
 fn writer_in_the_place_of_another_keeps_its_options_and_whom_it_tells() {

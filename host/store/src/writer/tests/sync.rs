@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{SCHEMA, World, add, durable, honest, soon, world, world_at};
+use crate::CommitFault;
 use crate::failing_sync::{FailingSync, crashed, read};
-use crate::writer::commit::CommitFault;
 use crate::writer::{Abort, Commit, Ended, Fate, Writer, WriterOptions, recover};
 use crate::{Database, Migration, Settings, StatementError, Value};
 

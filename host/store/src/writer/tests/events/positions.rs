@@ -2,8 +2,8 @@
 
 use super::{abort, note, sure_ways_to_abort};
 use crate::writer::Ended;
-use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::tests::{World, durable, soon, world, write};
+use crate::{Commit, CommitFault};
 use crate::{Cursor, Value};
 
 fn place(log: &str, sequence: i64, event_id: &str) -> Cursor {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use bulkhead_types::limits::TIMERS_MAX;
 
 use super::{abort, event, ms, note, sure_ways_to_abort};
-use crate::writer::commit::{Commit, CommitFault};
 use crate::writer::tests::{World, durable, world, write};
 use crate::writer::{Happened, Writer, WriterOptions};
+use crate::{Commit, CommitFault};
 use crate::{Logged, NewEvent, Parked, ParkedState, PublishError, Timers};
 
 impl World {
