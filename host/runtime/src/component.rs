@@ -11,11 +11,14 @@ use wasmtime::component::{InstancePre, Linker};
 use crate::bindings::exports::bulkhead::service::{describe, event_handler, http_handler, migrations};
 use crate::cache::ComponentCache;
 use crate::capability;
+use crate::component_info::ComponentInfo;
 use crate::described::DescribedRoutes;
 use crate::diagnosis;
 use crate::engine::Engine;
-use crate::handler::{Expired, Running, State};
-use crate::service::{HostContext, ServiceSpec};
+use crate::host_context::HostContext;
+use crate::running::{Expired, Running};
+use crate::spec::ServiceSpec;
+use crate::state::State;
 use crate::version::Version;
 
 /// Time for `describe` and `migrations.all`.
@@ -89,12 +92,7 @@ pub struct Component {
     pub(crate) pre: InstancePre<State>,
     pub(crate) http: Option<http_handler::GuestIndices>,
     pub(crate) events: Option<event_handler::GuestIndices>,
-    /// Which version it is.
-    pub version: Version,
-    /// The version with the service's name, as the header `Bulkhead-Version` has it.
-    pub(crate) label: HeaderValue,
-    /// The routes that it describes.
-    pub(crate) described: Arc<DescribedRoutes>,
+    pub(crate) info: Arc<ComponentInfo>,
     /// What it is, if it says so.
     pub description: Option<describe::Description>,
     /// The schema of its database.
@@ -158,7 +156,14 @@ impl Component {
         // A service's name has only characters that a header may have.
         let label = HeaderValue::try_from(label).unwrap_or(HeaderValue::from_static(""));
         let described = Arc::new(DescribedRoutes::of(description.as_ref()));
-        Ok(Self { pre, http, events, version, label, described, description, migrations })
+        let info = Arc::new(ComponentInfo { version, label, described });
+        Ok(Self { pre, http, events, info, description, migrations })
+    }
+
+    /// Which version it is.
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.info.version
     }
 
     /// Whether it answers HTTP requests.
@@ -185,4 +190,18 @@ pub(crate) fn new_store(
     store.epoch_deadline_callback(|mut context| context.data_mut().tick());
     store.set_hostcall_fuel(bulkhead_types::limits::HOST_CALL_BYTES_MAX);
     store
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::trial::Trial;
+
+    #[test]
+    fn component_of_nothing_has_no_handler() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let component = &trial.context.release.get().component;
+        assert!(!component.answers_http() && !component.takes_events());
+    }
 }

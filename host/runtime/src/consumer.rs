@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use bulkhead_store::{Busy, InboxReader, ReplicaSpec, StatementError, StoreError, UnitOfWork, Value};
 
+use crate::database::ServiceDatabase;
 use crate::delivery::Written;
 use crate::engine::Engine;
 use crate::gate::{Held, NotHeld};
-use crate::hold::{Effect, Member, Settle, commit};
+use crate::member::{Effect, Member, Settle, commit};
+use crate::queues::Queues;
 use crate::release::{Release, ServiceContext};
-use crate::runner::Runner;
-use crate::service::{Queues, ServiceDatabase};
+use crate::runner::{HasRunner as _, Runner};
 
 /// Why a change of an operator's is not known to be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +57,7 @@ impl Consumer {
 
     /// Has it be something else, from the next handler on.
     pub fn switch(&self, release: Release) {
-        self.queues.follow(&release);
+        self.queues.follow(&release.spec, Arc::clone(&release.component.info.described));
         self.context.release.set(Arc::new(release));
     }
 
@@ -201,11 +202,11 @@ impl Consumer {
         let settle = Settle::of_effect(move |effect| {
             let _ = told.send(effect);
         });
-        runner.begin();
-        let written = runner.write(work, settle, false);
-        runner.commit_carried();
-        runner.run_again_alone();
-        runner.end();
+        let written = runner.inside(|runner| {
+            let written = runner.write(work, settle, false);
+            runner.commit_carried();
+            written
+        });
         match written {
             Written::Kept => match durable.recv() {
                 Ok(Effect::Durable) => Ok(true),

@@ -20,9 +20,9 @@ use flume::{Receiver, Sender};
 
 use crate::delivery::{Delivery, Written, changes, failed, tell_of_parked};
 use crate::event_log::EventLog;
-use crate::hold::Settle;
 use crate::instance::NotTaken;
-use crate::runner::Runner;
+use crate::member::Settle;
+use crate::runner::{HasRunner, Runner};
 use crate::subscription::Subscription;
 use crate::supervise::{self, Progress};
 
@@ -118,6 +118,12 @@ struct Look {
     wait: Option<Duration>,
 }
 
+impl HasRunner for DeferredWork {
+    fn runner(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+}
+
 impl DeferredWork {
     pub(crate) fn new(
         deferred: Arc<Deferred>,
@@ -142,9 +148,7 @@ impl DeferredWork {
                 self.write_time_if_set();
             }
             let taken = self.take_all(kind);
-            // Nothing is held while this thread waits: not the lease, not the answers of others.
-            self.runner.commit_carried();
-            self.runner.run_again_alone();
+            self.let_go();
             progress.made();
             match taken {
                 Ok(wait) => {
@@ -171,7 +175,7 @@ impl DeferredWork {
 
     /// Has what is due next be taken by a new instance.
     pub(crate) fn renew(&mut self) {
-        self.runner.instance = None;
+        self.runner.instance.retire();
     }
 
     /// Has the database know how its time and the wall clock are apart, where that is new: so that it finds its time again after a restart.
@@ -183,9 +187,9 @@ impl DeferredWork {
             service = self.name(),
             "the wall clock was set: what is due is due after the same delay"
         );
-        self.runner.begin();
-        let written = self.runner.write(|unit| unit.write_time().map(|()| true), Settle::new(|_| {}), false);
-        self.runner.end();
+        let written = self.runner.inside(|runner| {
+            runner.write(|unit| unit.write_time().map(|()| true), Settle::new(|_| {}), false)
+        });
         if let Written::Failed(why) | Written::Unavailable(why) = written {
             tracing::warn!(service = self.name(), why, "the time is written down later");
         }
@@ -195,11 +199,12 @@ impl DeferredWork {
     fn sweep(&mut self) {
         let now = self.runner.time();
         let written = loop {
-            self.runner.begin();
             let settle = self.settle(None);
-            let written = self.runner.write(|unit| unit.forget_old_answers(now), settle, false);
-            self.runner.commit_carried();
-            self.runner.end();
+            let written = self.runner.inside(|runner| {
+                let written = runner.write(|unit| unit.forget_old_answers(now), settle, false);
+                runner.commit_carried();
+                written
+            });
             // What is not committed is there again, and would be without end while the disk is full.
             let is_undone = self.undone.load(Ordering::Acquire);
             if written != Written::Kept || is_undone || self.stop.load(Ordering::Acquire) {
@@ -262,11 +267,11 @@ impl DeferredWork {
             return Ok(Look { found: false, wait: next.map(|next| next.saturating_sub(now)) });
         };
         self.taking = Some((Some(row.producer.clone()), row.sequence));
-        self.runner.begin();
-        let tried = self.try_again(&row);
-        self.runner.commit_carried();
-        self.runner.run_again_alone();
-        self.runner.end();
+        let tried = self.inside(|this| {
+            let tried = this.try_again(&row);
+            this.runner.commit_carried();
+            tried
+        });
         self.taking = None;
         tried?;
         Ok(Look { found: true, wait: None })
@@ -329,9 +334,10 @@ impl DeferredWork {
         }
         let passed_over = !delivery.handled && delivery.replicas.is_empty();
         let why = match self.runner.deliver(&delivery) {
-            Ok(()) => {
+            Ok(delivered) => {
                 let settle = self.settle(subscription.clone().filter(|_| !passed_over));
-                let written = self.runner.write(
+                let written = self.runner.keep(
+                    delivered,
                     |unit| Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?)),
                     settle,
                     true,
@@ -342,7 +348,7 @@ impl DeferredWork {
                     Written::Failed(why) => NotTaken::Retry(why),
                 }
             }
-            Err(why) => self.undo(why),
+            Err(why) => why,
         };
         self.park_again(row, attempts, &why)
     }
@@ -383,10 +389,6 @@ impl DeferredWork {
             true,
         );
         finished(written)
-    }
-
-    fn undo(&mut self, why: NotTaken) -> NotTaken {
-        why.with_abort(self.runner.undo())
     }
 
     /// What is told when it is durable or aborted: whatever it is, there is something to look at again.

@@ -10,10 +10,11 @@ use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_
 use bulkhead_types::own_words;
 
 use crate::bindings::bulkhead::service::types::Event;
-use crate::hold::{Hold, Member, Pending, Settle};
+use crate::hold::Hold;
+use crate::host_context::HostContext;
 use crate::instance::NotTaken;
+use crate::member::{Member, Pending, Settle};
 use crate::runner::Runner;
-use crate::service::HostContext;
 use crate::supervise;
 
 /// An event, on its way to a consumer.
@@ -41,10 +42,21 @@ pub(crate) enum Written {
     Unavailable(String),
 }
 
+/// An event's effects, in a unit of work that is still open: it is kept by [`Runner::keep`], with what marks the event as consumed.
+#[must_use = "its unit of work is open: keep it"]
+pub(crate) struct Delivered(Option<UnitOfWork<Member>>);
+
 impl Runner {
-    /// Has an event take effect, in a unit of work that is still open when this returns: for the caller to write into it what marks the
-    /// event as taken.
-    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>) -> Result<(), NotTaken> {
+    /// Has an event take effect. Where it does not, its unit of work is rolled back when this returns.
+    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>) -> Result<Delivered, NotTaken> {
+        match self.apply(delivery) {
+            Ok(()) => Ok(Delivered(self.take_unit())),
+            Err(why) => Err(why.with_abort(self.undo())),
+        }
+    }
+
+    /// Brings the replicas up to date and calls the handler, in a unit of work that is still open when this returns.
+    fn apply(&mut self, delivery: &Delivery<'_>) -> Result<(), NotTaken> {
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         if !delivery.replicas.is_empty() {
             let unit = self.open_unit(deadline).map_err(|error| NotTaken::Retry(error.to_string()))?;
@@ -70,7 +82,7 @@ impl Runner {
             };
             // What a service takes of itself is a timer: its own log leads to nobody but others.
             let timer = (delivery.producer == self.context.name).then_some(delivery.event.sequence);
-            self.run_event(&event, timer, deadline)?;
+            self.instance.run_event(&self.release, &mut self.parts, &event, timer, deadline)?;
         }
         Ok(())
     }
@@ -85,13 +97,13 @@ impl Runner {
     }
 
     /// Rolls back what is open.
-    pub(crate) fn undo(&mut self) -> Option<Abort> {
+    fn undo(&mut self) -> Option<Abort> {
         let unit = self.take_unit()?;
         let (lease, ended) = unit.finish(false);
         match ended {
             Ended::Aborted { abort, neighbours } => {
                 tracing::warn!(service = self.context.name, %abort, neighbours = neighbours.len(), "a batch was aborted");
-                self.instance = None;
+                self.instance.retire();
                 self.recover(lease, neighbours);
                 Some(abort)
             }
@@ -106,16 +118,30 @@ impl Runner {
         }
     }
 
-    /// Ends the unit of work that is open (or opens one): `mark` writes what marks the event as taken or parked, and says whether it was
-    /// where its caller believed. `more` is true where the caller has further work at hand. `settle` is told what becomes of the batch
-    /// where the unit of work is kept, and nothing where it is not: what is returned says so.
+    /// Runs a unit of work of the host's own: see [`Self::keep`].
     pub(crate) fn write(
         &mut self,
         mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
         settle: Settle,
         more: bool,
     ) -> Written {
+        self.keep(Delivered(None), mark, settle, more)
+    }
+
+    /// Ends an event's unit of work: `mark` writes what marks the event as consumed or parked, and says whether it was where its caller
+    /// believed. `more` is true where the caller has further work at hand. `settle` is told what becomes of the batch where the unit of
+    /// work is kept, and nothing where it is not: what is returned says so.
+    pub(crate) fn keep(
+        &mut self,
+        Delivered(unit): Delivered,
+        mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
+        settle: Settle,
+        more: bool,
+    ) -> Written {
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
+        if let Some(unit) = unit {
+            self.parts.hold = Hold::Joined(unit);
+        }
         let marked = match self.open_unit(deadline) {
             Ok(unit) => {
                 supervise::point("write");
@@ -140,10 +166,10 @@ impl Runner {
             (Ok(true), _) => Written::Kept,
         };
         if written == Written::Kept {
-            self.join_batch(lease, Member::Event(settle, Pending::new(&self.context)), more);
+            self.join_batch(lease, Member::Event(settle, Pending::new(&self.context.aborts)), more);
         } else {
             settle.disarm();
-            self.instance = None;
+            self.instance.retire();
             if let Ended::Aborted { neighbours, .. } = ended {
                 self.recover(lease, neighbours);
             } else {
@@ -203,7 +229,7 @@ pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotTaken
 pub(crate) fn tell_of_parked(runner: &Runner, row: &Parked) {
     tracing::warn!(
         service = runner.context.name,
-        version = %runner.release.component.version,
+        version = %runner.release.component.version(),
         producer = row.producer,
         trace_id = row.trace_id,
         event = row.id,
@@ -235,8 +261,8 @@ mod tests {
     use bulkhead_types::{Random, SystemClock};
 
     use super::{Written, backoff, changes};
-    use crate::hold::Settle;
-    use crate::service::HostContext;
+    use crate::host_context::HostContext;
+    use crate::member::Settle;
     use crate::trial::Trial;
 
     /// Gives one number for ever.

@@ -1,6 +1,7 @@
 //! What an operator reads of guest code that failed: what happened, where, and the guest's own words.
 //!
-//! No other place puts this into words: log lines, dead letters, refusals of a load and the reports of a probation have it from here.
+//! No other place puts this into words: log lines, dead letters, refusals of a load and the reports of a probation have it from here. (What a
+//! guest said itself is in [`Panic`] and [`crate::running::FailedCall`].)
 //!
 //! Invariants:
 //!
@@ -12,79 +13,16 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use bulkhead_types::limits::{
-    METHOD_TOLD_BYTES_MAX, PANIC_MESSAGE_BYTES_MAX, PANIC_PLACE_BYTES_MAX, STATEMENT_TOLD_BYTES_MAX,
-    WASM_STACK_MAX,
-};
+use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, WASM_STACK_MAX};
 use bulkhead_types::own_words;
 use wasmtime::Trap;
 
 use crate::bindings::bulkhead::service::types::Request;
-use crate::component::Component;
-use crate::handler::{Expired, Handler, Running};
+use crate::component_info::ComponentInfo;
 use crate::job::Failure;
-use crate::probe::DatabaseCall;
 use crate::problem::Problem;
-use crate::service::ServiceSpec;
-
-/// Why a guest panicked, as it told the host before it trapped (`log.panicked`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Panic {
-    message: String,
-    place: String,
-}
-
-impl Panic {
-    pub(crate) fn new(message: &str, place: &str) -> Self {
-        let message = own_words(message, PANIC_MESSAGE_BYTES_MAX);
-        Self { message, place: own_words(place, PANIC_PLACE_BYTES_MAX) }
-    }
-}
-
-impl Display for Panic {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let message = if self.message.is_empty() { "it does not say why" } else { self.message.as_str() };
-        write!(formatter, "{message}")?;
-        if self.place.is_empty() { Ok(()) } else { write!(formatter, " ({})", self.place) }
-    }
-}
-
-/// A database call of a handler that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FailedCall {
-    /// The statement without its values, or the type of the event that was not written.
-    what: String,
-    error: String,
-    /// From the handler's beginning on.
-    after: Duration,
-}
-
-impl FailedCall {
-    pub(crate) fn new(call: &DatabaseCall<'_>, error: &dyn Display, after: Duration) -> Self {
-        let what = match call {
-            DatabaseCall::Statement { sql, .. } => {
-                // No more of it than can be told: a statement may have 100,000 bytes.
-                let words = sql.split_whitespace().take(STATEMENT_TOLD_BYTES_MAX / 2);
-                words.collect::<Vec<_>>().join(" ")
-            }
-            DatabaseCall::Publish { kind, .. } => format!("publish {kind}"),
-            DatabaseCall::Schedule { kind, .. } => format!("schedule {kind}"),
-            DatabaseCall::Cancel { .. } => "cancel a timer".to_owned(),
-            DatabaseCall::CancelAll { kind, .. } => format!("cancel all timers of the type {kind}"),
-            DatabaseCall::Erase { .. } => "erase the events of a subject".to_owned(),
-            DatabaseCall::About { .. } => "say whom an answer is about".to_owned(),
-            DatabaseCall::ForgetAnswers { .. } => "forget the answers about a subject".to_owned(),
-        };
-        let bounded = |text: &str| own_words(text, STATEMENT_TOLD_BYTES_MAX);
-        Self { what: bounded(&what), error: bounded(&error.to_string()), after }
-    }
-}
-
-impl Display for FailedCall {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} ({}, after {} ms)", self.what, self.error, self.after.as_millis())
-    }
-}
+use crate::running::{Expired, Handler, Panic, Running};
+use crate::spec::ServiceSpec;
 
 /// Why a run of guest code ended in an error of wasmtime's: a trap, or time that was over.
 pub(crate) fn failure(error: &wasmtime::Error, running: &Running, spec: &ServiceSpec) -> Failure {
@@ -171,7 +109,7 @@ pub(crate) fn reason(sentence: &str, running: &Running) -> String {
 ///
 /// What is the client's own doing (4xx) is no failure, and told nowhere.
 pub(crate) fn tell_of_request(
-    component: &Component,
+    component: &ComponentInfo,
     spec: &ServiceSpec,
     request: &Request,
     failure: &Failure,
@@ -190,7 +128,7 @@ pub(crate) fn tell_of_request(
 
 /// The same of a request whose handler answered so by itself: with 5xx.
 pub(crate) fn tell_of_answer(
-    component: &Component,
+    component: &ComponentInfo,
     spec: &ServiceSpec,
     request: &Request,
     status: http::StatusCode,
@@ -211,7 +149,7 @@ pub(crate) fn tell_of_answer(
 }
 
 /// A job that no worker took in its time.
-pub(crate) fn tell_of_late_job(component: &Component, spec: &ServiceSpec, request: &Request) {
+pub(crate) fn tell_of_late_job(component: &ComponentInfo, spec: &ServiceSpec, request: &Request) {
     let sentence = format!(
         "its time, limits.request_timeout of {} ms, was over before a worker was free; give the service more workers, or make its handlers \
          quicker",
@@ -222,7 +160,7 @@ pub(crate) fn tell_of_late_job(component: &Component, spec: &ServiceSpec, reques
 
 /// The line. What the client may try again (503) is a warning.
 fn tell(
-    component: &Component,
+    component: &ComponentInfo,
     spec: &ServiceSpec,
     request: &Request,
     (status, failure): (u16, &str),
@@ -296,21 +234,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_is_told_on_one_line_and_never_its_values() {
-        let parameters = [bulkhead_store::Value::Text("secret".to_owned())];
-        let sql = "SELECT name\n   FROM note WHERE id = ?1";
-        let call = DatabaseCall::Statement { function: "snapshot.query", sql, parameters: &parameters };
-        let told = FailedCall::new(&call, &"no such column: name", Duration::ZERO).to_string();
-        assert_eq!(told, "SELECT name FROM note WHERE id = ?1 (no such column: name, after 0 ms)");
-        let long = format!("SELECT {}", "1, ".repeat(30_000));
-        let call = DatabaseCall::Statement { function: "snapshot.query", sql: &long, parameters: &[] };
-        assert!(
-            FailedCall::new(&call, &"too long", Duration::ZERO).to_string().len()
-                < 2 * STATEMENT_TOLD_BYTES_MAX
-        );
-    }
-
-    #[test]
     fn refused_memory_hides_no_trap_that_has_a_reason_of_its_own() {
         let told = |trap: Trap, refused| trapped(&trap.into(), None, refused, &ServiceSpec::default());
         assert!(told(Trap::UnreachableCodeReached, true).starts_with("ran out of memory: "));
@@ -327,11 +250,5 @@ mod tests {
         let panic = Panic::new("no", "");
         let told = trapped(&Trap::UnreachableCodeReached.into(), Some(&panic), true, &ServiceSpec::default());
         assert!(told.starts_with("panicked: no; before that it was refused memory"), "{told}");
-    }
-
-    #[test]
-    fn a_panic_is_told_with_its_place() {
-        assert_eq!(Panic::new("no\nlines", "src/lib.rs:7:5").to_string(), "no\\nlines (src/lib.rs:7:5)");
-        assert_eq!(Panic::new("", "").to_string(), "it does not say why");
     }
 }

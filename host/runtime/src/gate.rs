@@ -21,37 +21,33 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Goes in, unless the gate is held.
-    pub(crate) fn try_enter(&self) -> bool {
+    pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Inside> {
         // First the count, then the look, and with who holds it the other way round: one of the two sees the other.
         self.inside.fetch_add(1, Ordering::SeqCst);
-        if !self.held.load(Ordering::SeqCst) {
-            return true;
-        }
-        self.leave();
-        false
+        let inside = Inside(Arc::clone(self));
+        (!self.held.load(Ordering::SeqCst)).then_some(inside)
     }
 
-    /// Goes in, as soon as the gate is not held; false where it still is at `deadline`, if there is one.
-    pub(crate) fn enter(&self, deadline: Option<Instant>) -> bool {
-        while !self.try_enter() {
+    /// Goes in, as soon as the gate is not held; none where it still is at `deadline`, if there is one.
+    pub(crate) fn enter(self: &Arc<Self>, deadline: Option<Instant>) -> Option<Inside> {
+        loop {
+            if let Some(inside) = self.try_enter() {
+                return Some(inside);
+            }
             let mut looking = self.lock();
             while self.held.load(Ordering::SeqCst) {
                 looking = match deadline {
                     None => self.changed.wait(looking).unwrap_or_else(PoisonError::into_inner),
                     Some(deadline) => {
-                        let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-                            return false;
-                        };
+                        let left = deadline.checked_duration_since(Instant::now())?;
                         self.changed.wait_timeout(looking, left).unwrap_or_else(PoisonError::into_inner).0
                     }
                 };
             }
         }
-        true
     }
 
-    /// Goes out.
-    pub(crate) fn leave(&self) {
+    fn leave(&self) {
         if self.inside.fetch_sub(1, Ordering::SeqCst) == 1 && self.held.load(Ordering::SeqCst) {
             let _looking = self.lock();
             self.changed.notify_all();
@@ -84,6 +80,15 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, ()> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who is inside, until this is dropped.
+pub(crate) struct Inside(Arc<Gate>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -126,10 +131,10 @@ mod tests {
                 let (gate, inside) = (Arc::clone(&gate), Arc::clone(&inside));
                 thread::spawn(move || {
                     for _ in 0..20_000 {
-                        assert!(gate.enter(None));
+                        let entered = gate.enter(None).unwrap();
                         inside.fetch_add(1, Ordering::SeqCst);
                         inside.fetch_sub(1, Ordering::SeqCst);
-                        gate.leave();
+                        drop(entered);
                     }
                 })
             })
@@ -152,12 +157,12 @@ mod tests {
     #[test]
     fn one_who_stays_inside_has_it_opened_again() {
         let gate = Arc::new(Gate::default());
-        assert!(gate.enter(None));
+        let first = gate.enter(None).unwrap();
         assert_eq!(gate.hold(Instant::now() + Duration::from_millis(1), || false).err(), Some(NotHeld::Late));
-        assert!(gate.try_enter(), "it is open again");
+        let second = gate.try_enter();
+        assert!(second.is_some(), "it is open again");
         assert_eq!(gate.hold(Instant::now() + LONG, || true).err(), Some(NotHeld::TooMany));
-        gate.leave();
-        gate.leave();
+        drop((first, second));
         assert!(gate.hold(Instant::now(), || true).is_ok());
     }
 
@@ -165,10 +170,9 @@ mod tests {
     fn one_who_waits_gives_up_at_its_deadline() {
         let gate = Arc::new(Gate::default());
         let held = gate.hold(Instant::now(), || false).unwrap();
-        assert!(!gate.enter(Some(Instant::now() + Duration::from_millis(1))));
+        assert!(gate.enter(Some(Instant::now() + Duration::from_millis(1))).is_none());
         drop(held);
-        assert!(gate.enter(Some(Instant::now())));
-        gate.leave();
+        assert!(gate.enter(Some(Instant::now())).is_some());
         assert!(gate.hold(Instant::now(), || false).is_ok(), "who gave up is not inside");
     }
 }

@@ -7,52 +7,22 @@
 //! (`described.rs`).
 
 use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
-use bulkhead_types::limits::{IDEMPOTENCY_ANSWER_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX};
+use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use crate::bindings::bulkhead::service::types::Header;
+use crate::database::ServiceDatabase;
 use crate::header::says_no_store;
-use crate::hold::{Calls, Member};
 use crate::instance::Run;
 use crate::job::{Answer, Failure, Job, Outcome};
 use crate::json_value::canonical;
-use crate::runner::Runner;
-use crate::service::ServiceDatabase;
+use crate::member::Member;
+use crate::running::Calls;
+use crate::state::WorkerParts;
 
 static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
-
-/// An `Idempotency-Key` that can be none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("Idempotency-Key is one header of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible characters")]
-pub struct InvalidKey;
-
-/// The key of a POST, from the values of its headers `Idempotency-Key`, for requests from outside and calls between services alike; none
-/// where it has none. Other methods' keys mean nothing.
-///
-/// # Errors
-///
-/// Where it has a key that can be none: without one, a repeated request would have a second effect.
-pub fn idempotency_key<'v>(
-    method: &str,
-    values: impl IntoIterator<Item = &'v [u8]>,
-) -> Result<Option<String>, InvalidKey> {
-    if method != "POST" {
-        return Ok(None);
-    }
-    let mut values = values.into_iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let is_key = |key: &&str| {
-        (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
-            && key.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    let key = std::str::from_utf8(value).ok().map(str::trim).filter(is_key);
-    match key {
-        Some(key) if values.next().is_none() => Ok(Some(key.to_owned())),
-        _ => Err(InvalidKey),
-    }
-}
 
 /// What a job's key is in a service's database. The caller is who asks, and by way of which service.
 ///
@@ -98,13 +68,14 @@ fn is_json(kind: &str) -> bool {
     essence == "application/json" || essence.ends_with("+json")
 }
 
-/// The answer that the job's key has; none where it has no key, or its key no answer.
-pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> {
+/// The answer that the job's key has, with the label of the present version where it has none of its own; none where the job has no key,
+/// or its key no answer.
+pub(crate) fn earlier_answer(parts: &mut WorkerParts, label: &HeaderValue, job: &Job) -> Option<Outcome> {
     job.idempotency_key.as_ref()?;
-    let database = runner.parts.database.clone()?;
-    let key = request_key(&database, job)?;
+    let database = parts.database.as_ref()?;
+    let key = request_key(database, job)?;
     let failed = |reason: String| Some(Err(Failure::Host(format!("look for the idempotency key: {reason}"))));
-    let reader = match &mut runner.parts.reader {
+    let reader = match &mut parts.reader {
         Some(reader) => reader,
         empty => match Reader::open(&database.database) {
             Ok(reader) => empty.insert(reader),
@@ -116,8 +87,7 @@ pub(crate) fn earlier_answer(runner: &mut Runner, job: &Job) -> Option<Outcome> 
         Ok(Known::OtherRequest) => Some(Err(Failure::KeyReused)),
         Ok(Known::Used) => Some(Err(Failure::AnswerNotKept)),
         Ok(Known::Answer(kept)) => {
-            let version = runner.release.component.label.clone();
-            Some(replay(kept, version).ok_or(Failure::Host("a kept answer can't be read".into())))
+            Some(replay(kept, label.clone()).ok_or(Failure::Host("a kept answer can't be read".into())))
         }
         Err(error) => failed(error.to_string()),
     }
@@ -130,12 +100,16 @@ pub(crate) fn is_to_be_kept(job: &Job, run: &Run) -> bool {
 
 /// Keeps the answer in the unit of work, if the job has a key and the unit is to be kept. Where the key has an answer by now, the unit
 /// is not: the client is to ask again.
-pub(crate) fn remember(runner: &Runner, unit: &mut UnitOfWork<Member>, job: &Job, run: &mut Run) {
+pub(crate) fn remember(
+    database: Option<&ServiceDatabase>,
+    unit: &mut UnitOfWork<Member>,
+    job: &Job,
+    run: &mut Run,
+) {
     if !is_to_be_kept(job, run) {
         return;
     }
     let Ok(answer) = &run.outcome else { return };
-    let database = runner.parts.database.as_ref();
     let Some(key) = database.and_then(|database| request_key(database, job)) else { return };
     let nobody_may_keep_it = says_no_store(&answer.headers);
     if nobody_may_keep_it && !unit.wrote() && run.calls != Calls::Effective {
@@ -246,6 +220,8 @@ mod tests {
         assert_eq!(about(&answer(&[]), "/users/ann"), ["users", "ann"]);
     }
 
+    static LABEL: HeaderValue = HeaderValue::from_static("taker@1");
+
     fn run(outcome: Outcome, keep: bool) -> Run {
         let (calls, running) = (Calls::None, None);
         Run { outcome, keep, calls, called_in_recovery: false, told: false, running, spoilt: false }
@@ -275,13 +251,13 @@ mod tests {
         trial.write(|unit| {
             // What nothing was written for needs no record.
             unit.write_time()?;
-            remember(&runner, unit, &job, &mut run);
+            remember(runner.parts.database.as_deref(), unit, &job, &mut run);
             Ok(())
         });
-        let earlier = earlier_answer(&mut runner, &job);
+        let earlier = earlier_answer(&mut runner.parts, &LABEL, &job);
         assert!(matches!(earlier, Some(Err(Failure::AnswerNotKept))), "{earlier:?}");
         trial.write(|unit| unit.forget_answers("things").map(|forgotten| assert_eq!(forgotten, 1)));
-        assert!(earlier_answer(&mut runner, &job).is_none());
+        assert!(earlier_answer(&mut runner.parts, &LABEL, &job).is_none());
     }
 
     /// What nothing was written for needs no record, unless another service did something.
@@ -294,10 +270,10 @@ mod tests {
             let no_store = Ok(answer(&[(CACHE_CONTROL, "no-store")]));
             let mut run = Run { calls, ..run(no_store, true) };
             trial.write(|unit| {
-                remember(&runner, unit, &job, &mut run);
+                remember(runner.parts.database.as_deref(), unit, &job, &mut run);
                 Ok(())
             });
-            assert_eq!(earlier_answer(&mut runner, &job).is_none(), is_free, "{calls:?}");
+            assert_eq!(earlier_answer(&mut runner.parts, &LABEL, &job).is_none(), is_free, "{calls:?}");
         }
     }
 
@@ -316,27 +292,6 @@ mod tests {
             let headers: Vec<Header> = values.iter().map(header).collect();
             assert_eq!((media_type(&headers).as_str(), is_json(kind)), (kind, json));
         }
-    }
-
-    #[test]
-    fn a_key_is_one_value_of_1_to_255_visible_characters() {
-        let long = "x".repeat(256);
-        for (values, key) in [
-            (&[][..], Ok(None)),
-            (&["k"][..], Ok(Some("k".to_owned()))),
-            (&[" k-1 "], Ok(Some("k-1".to_owned()))),
-            (&["k", "k"], Err(InvalidKey)),
-            (&[""], Err(InvalidKey)),
-            (&["a b"], Err(InvalidKey)),
-            (&["\u{e4}"], Err(InvalidKey)),
-            (&[&long], Err(InvalidKey)),
-            (&[&long[1..]], Ok(Some(long[1..].to_owned()))),
-        ] {
-            let bytes = || values.iter().map(|value| value.as_bytes());
-            assert_eq!(idempotency_key("POST", bytes()), key, "{values:?}");
-            assert_eq!(idempotency_key("PUT", bytes()), Ok(None), "{values:?}");
-        }
-        assert_eq!(idempotency_key("POST", [&b"\xff"[..]]), Err(InvalidKey));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::Abort;
@@ -21,12 +20,14 @@ use crate::bindings::exports::bulkhead::service::event_handler::{self, HandleErr
 use crate::bindings::exports::bulkhead::service::http_handler;
 use crate::component::new_store;
 use crate::diagnosis::{self, Place};
-use crate::handler::{Handler, Running, State};
+use crate::engine::Engine;
 use crate::header::is_hosts;
-use crate::hold::{Calls, Hold};
+use crate::hold::Hold;
 use crate::job::{Answer, Failure, Job, Outcome};
-use crate::runner::Runner;
-use crate::service::InstancePolicy;
+use crate::release::{Release, ServiceContext};
+use crate::running::{Calls, Handler, Running};
+use crate::spec::InstancePolicy;
+use crate::state::{State, WorkerParts};
 
 /// An instance with its store.
 pub(crate) struct Instance {
@@ -36,7 +37,7 @@ pub(crate) struct Instance {
     uses: u32,
     /// Bytes of memory after the first use.
     settled_bytes: usize,
-    /// What `ServiceContext::aborts` was when it was made.
+    /// How often units of work were aborted when it was made.
     aborts: u64,
 }
 
@@ -81,17 +82,39 @@ impl NotTaken {
     }
 }
 
-impl Runner {
-    /// Calls the handler of a request. What this thread holds of the lease is in `self.parts.hold`, before and after.
-    pub(crate) fn run_handler(&mut self, job: &Job, deadline: Instant) -> Run {
+/// The instance that a thread keeps warm, and what another one is made with.
+pub(crate) struct WarmInstance {
+    engine: Engine,
+    context: Arc<ServiceContext>,
+    instance: Option<Instance>,
+}
+
+impl WarmInstance {
+    pub(crate) fn new(engine: Engine, context: Arc<ServiceContext>) -> Self {
+        Self { engine, context, instance: None }
+    }
+
+    /// Has what runs next run on a new instance: this one may remember what never happened, or is of another release.
+    pub(crate) fn retire(&mut self) {
+        self.instance = None;
+    }
+
+    /// Calls the handler of a request. What the thread holds of the lease is in `parts.hold`, before and after.
+    pub(crate) fn run_handler(
+        &mut self,
+        release: &Release,
+        parts: &mut WorkerParts,
+        job: &Job,
+        deadline: Instant,
+    ) -> Run {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut instance = match self.warm_instance(deadline) {
+        let mut instance = match self.take(release, parts, deadline) {
             Ok(instance) => instance,
-            Err(why) => return self.did_not_run(job, Failure::Host(why)),
+            Err(why) => return did_not_run(release, job, Failure::Host(why)),
         };
         let request = &job.request;
         let running = Running {
-            component: Some(Arc::clone(&self.release.component)),
+            component: Some(Arc::clone(&release.component.info)),
             handler: Handler::Request {
                 method: own_words(&request.method, METHOD_TOLD_BYTES_MAX),
                 path: request.path.clone(),
@@ -103,31 +126,34 @@ impl Runner {
             ..Running::starting(deadline)
         };
         let Some(http) = &instance.http else {
-            return self.did_not_run(job, Failure::Host("it exports no http-handler".into()));
+            return did_not_run(release, job, Failure::Host("it exports no http-handler".into()));
         };
-        self.enter(&mut instance.store, running);
+        enter(&mut instance.store, parts, running);
         let result = {
             let _ticking = self.engine.running();
             http.call_handle(&mut instance.store, request)
         };
-        let running = self.leave(&mut instance.store);
-        let run = self.judge(result, &running, job, left);
-        self.keep_or_drop(instance, run.spoilt);
+        let running = leave(&mut instance.store, parts);
+        self.tell_of_left_out_lines(&running);
+        let run = judge(release, result, &running, job, left);
+        self.keep_or_drop(release, instance, run.spoilt);
         Run { running: Some(running), ..run }
     }
 
-    /// Calls the handler of an event; `timer` is its sequence where it is one of the service's own timers. What this thread holds of the
-    /// lease is in `self.parts.hold`, before and after.
+    /// Calls the handler of an event; `timer` is its sequence where it is one of the service's own timers. What the thread holds of the
+    /// lease is in `parts.hold`, before and after.
     pub(crate) fn run_event(
         &mut self,
+        release: &Release,
+        parts: &mut WorkerParts,
         event: &Event,
         timer: Option<i64>,
         deadline: Instant,
     ) -> Result<(), NotTaken> {
-        let mut instance = self.warm_instance(deadline).map_err(NotTaken::Retry)?;
+        let mut instance = self.take(release, parts, deadline).map_err(NotTaken::Retry)?;
         let name = self.context.name.clone();
         let running = Running {
-            component: Some(Arc::clone(&self.release.component)),
+            component: Some(Arc::clone(&release.component.info)),
             handler: Handler::Event { kind: event.type_.clone() },
             trace_id: event.trace_id.clone(),
             principal: Some(Principal {
@@ -141,15 +167,15 @@ impl Runner {
         let Some(events) = &instance.events else {
             return Err(NotTaken::Reject("the component exports no event-handler".into()));
         };
-        self.enter(&mut instance.store, running);
+        enter(&mut instance.store, parts, running);
         let result = {
             let _ticking = self.engine.running();
             events.call_handle(&mut instance.store, event)
         };
-        let running = self.leave(&mut instance.store);
+        let running = leave(&mut instance.store, parts);
         self.tell_of_left_out_lines(&running);
         let trapped = result.is_err();
-        let spec = &self.release.spec;
+        let spec = &release.spec;
         let said = |reason: &str| diagnosis::reason(&own_words(reason, PANIC_MESSAGE_BYTES_MAX), &running);
         let taken = match result {
             Ok(Ok(())) => Ok(()),
@@ -162,52 +188,28 @@ impl Runner {
             }
         };
         // What failed before, with another version perhaps, says nothing of this one.
-        if let Some(probation) = self.release.probation.as_ref().filter(|_| event.attempt == 1) {
+        if let Some(probation) = release.probation.as_ref().filter(|_| event.attempt == 1) {
             match (&taken, trapped) {
                 (Err(NotTaken::Retry(why) | NotTaken::Reject(why)), true) => probation.note(Some(why)),
                 _ => probation.note(None),
             }
         }
         // Of an event that was not taken nothing is kept, and an instance may remember what never happened.
-        self.keep_or_drop(instance, taken.is_err());
+        self.keep_or_drop(release, instance, taken.is_err());
         taken
     }
 
-    /// Has what runs next in `store` run for `running`.
-    fn enter(&mut self, store: &mut Store<State>, running: Running) {
-        let lease_hold = self.release.spec.limits.lease_hold;
-        let state = store.data_mut();
-        state.worker = std::mem::take(&mut self.parts);
-        state.memory.refused = false;
-        // A handler that is run again has the lease from its beginning, and one of an event that a replica is kept by.
-        let holds = matches!(state.worker.hold, Hold::Reserved(_) | Hold::Joined(_));
-        state.running = Some(Running {
-            lease_until: holds.then(|| Instant::now() + lease_hold),
-            starting: false,
-            began: Instant::now(),
-            ..running
-        });
-        store.set_epoch_deadline(1);
-    }
-
-    /// What ran, once it has ended.
-    fn leave(&mut self, store: &mut Store<State>) -> Running {
-        let state = store.data_mut();
-        self.parts = std::mem::take(&mut state.worker);
-        if let Some(reader) = &mut self.parts.reader {
-            reader.end();
-        }
-        let memory_refused = state.memory.refused;
-        let running = state.running.take().unwrap_or_else(|| Running::starting(Instant::now()));
-        Running { memory_refused, ..running }
-    }
-
-    /// An instance, or why there is none.
-    fn warm_instance(&mut self, deadline: Instant) -> Result<Instance, String> {
-        let aborts = self.context.aborts.load(Ordering::Acquire);
+    /// The warm instance or another one, or why there is none.
+    fn take(
+        &mut self,
+        release: &Release,
+        parts: &mut WorkerParts,
+        deadline: Instant,
+    ) -> Result<Instance, String> {
+        let aborts = self.context.aborts.count();
         let warm = self.instance.take().filter(|instance| instance.aborts == aborts);
-        let instance = warm.map_or_else(|| self.instantiate(deadline), Ok);
-        if let (Err(why), Some(probation)) = (&instance, &self.release.probation) {
+        let instance = warm.map_or_else(|| self.instantiate(release, parts, deadline), Ok);
+        if let (Err(why), Some(probation)) = (&instance, &release.probation) {
             probation.note(Some(why));
         }
         instance
@@ -221,111 +223,34 @@ impl Runner {
         tracing::warn!(service, version, trace_id, method, path, kind, lines, "log lines were left out");
     }
 
-    /// A request that no handler was run for.
-    fn did_not_run(&self, job: &Job, failure: Failure) -> Run {
-        self.tell(job, &failure);
-        let (outcome, calls) = (Err(failure), Calls::None);
-        Run {
-            outcome,
-            keep: false,
-            calls,
-            called_in_recovery: false,
-            told: true,
-            running: None,
-            spoilt: true,
-        }
-    }
-
-    /// What the handler's return makes of the request.
-    fn judge(&self, result: wasmtime::Result<Response>, running: &Running, job: &Job, left: Duration) -> Run {
-        let Running { joined, calls, called_in_recovery, .. } = *running;
-        let (component, spec, request) = (&self.release.component, &self.release.spec, &job.request);
-        self.tell_of_left_out_lines(running);
-        let (outcome, keep) = match result {
-            Ok(response) => {
-                let effects = response.effects;
-                match check(response, self.release.component.label.clone()) {
-                    Ok(answer) => {
-                        let keep = match effects {
-                            Effects::ByStatus => answer.status.as_u16() < 400,
-                            Effects::Commit => true,
-                            Effects::Discard => false,
-                        };
-                        (Ok(answer), keep)
-                    }
-                    Err(reason) => (Err(Failure::InvalidResponse(reason)), false),
-                }
-            }
-            Err(error) => (Err(diagnosis::failure(&error, running, spec)), false),
-        };
-        let mut told = job.told;
-        let trapped = match &outcome {
-            Err(failure) => {
-                if !told {
-                    diagnosis::tell_of_request(component, spec, request, failure, Some(running));
-                }
-                told = true;
-                !matches!(failure, Failure::InvalidResponse(_))
-            }
-            Ok(answer) => {
-                if answer.status.is_server_error() {
-                    if !told {
-                        diagnosis::tell_of_answer(component, spec, request, answer.status, running);
-                    }
-                    told = true;
-                }
-                false
-            }
-        };
-        self.note_request(&outcome, running, left);
-        // An instance whose writes were rolled back may remember what never happened.
-        let spoilt = trapped || (joined && !keep);
-        Run { outcome, keep, calls, called_in_recovery, told, running: None, spoilt }
-    }
-
-    /// Tells how a request ended, while the version is new: failures are its own where it trapped or answered so by itself. That it is
-    /// unavailable may be said of another service, and that its time was over may be another's doing.
-    fn note_request(&self, outcome: &Outcome, running: &Running, left: Duration) {
-        let Some(probation) = &self.release.probation else { return };
-        match outcome {
-            Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {}
-            Ok(answer) if answer.status.is_server_error() => {
-                let Place { method, path, .. } = Place::of(running);
-                let (method, path) = (method.unwrap_or_default(), path.unwrap_or_default());
-                probation.note(Some(&format_args!("{method} {path} answered {}", answer.status)));
-            }
-            Ok(_) => probation.note(None),
-            Err(Failure::Deadline)
-                if running.calls != Calls::None || left < self.release.spec.limits.request_timeout / 2 => {}
-            Err(failure) => {
-                probation.note(Some(&diagnosis::sentence(failure, running, &self.release.spec)));
-            }
-        }
-    }
-
     /// A new instance. Its start function, if it has one, runs within the request's time; what the worker carries is committed
     /// when it is due, as while a handler runs.
     ///
     /// # Errors
     ///
     /// Why there is none, for an operator.
-    fn instantiate(&mut self, deadline: Instant) -> Result<Instance, String> {
-        let aborts = self.context.aborts.load(Ordering::Acquire);
+    fn instantiate(
+        &self,
+        release: &Release,
+        parts: &mut WorkerParts,
+        deadline: Instant,
+    ) -> Result<Instance, String> {
+        let aborts = self.context.aborts.count();
         let mut store =
-            new_store(&self.engine, Arc::clone(&self.release.spec), Arc::clone(&self.context.host_context));
+            new_store(&self.engine, Arc::clone(&release.spec), Arc::clone(&self.context.host_context));
         let state = store.data_mut();
         state.running = Some(Running {
-            component: Some(Arc::clone(&self.release.component)),
+            component: Some(Arc::clone(&release.component.info)),
             ..Running::starting(deadline)
         });
-        state.worker = std::mem::take(&mut self.parts);
+        state.worker = std::mem::take(parts);
         store.set_epoch_deadline(1);
         let started = {
             let _ticking = self.engine.running();
-            self.release.component.pre.instantiate(&mut store)
+            release.component.pre.instantiate(&mut store)
         };
-        let running = self.leave(&mut store);
-        let component = &self.release.component;
+        let running = leave(&mut store, parts);
+        let component = &release.component;
         let loaded = started.and_then(|instance| {
             let http = component.http.as_ref().map(|http| http.load(&mut store, &instance)).transpose()?;
             let events =
@@ -333,22 +258,132 @@ impl Runner {
             Ok((http, events))
         });
         let (http, events) = loaded.map_err(|error| {
-            let spec = &self.release.spec;
+            let spec = &release.spec;
             let ended = diagnosis::trapped(&error, running.panic.as_ref(), running.memory_refused, spec);
             format!("instantiate the component: at its start it {ended}")
         })?;
         Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, aborts })
     }
 
-    fn keep_or_drop(&mut self, mut instance: Instance, spoilt: bool) {
+    fn keep_or_drop(&mut self, release: &Release, mut instance: Instance, spoilt: bool) {
         let bytes = instance.store.data().memory.bytes;
         instance.uses += 1;
         if instance.uses == 1 {
             instance.settled_bytes = bytes;
         }
         let worn = instance.uses >= INSTANCE_USES_MAX || bytes > instance.settled_bytes + INSTANCE_GROWTH_MAX;
-        if !spoilt && !worn && self.release.spec.instances == InstancePolicy::Reused {
+        if !spoilt && !worn && release.spec.instances == InstancePolicy::Reused {
             self.instance = Some(instance);
+        }
+    }
+}
+
+/// Has what runs next in `store` run for `running`.
+fn enter(store: &mut Store<State>, parts: &mut WorkerParts, running: Running) {
+    let state = store.data_mut();
+    let lease_hold = state.spec.limits.lease_hold;
+    state.worker = std::mem::take(parts);
+    state.memory.refused = false;
+    // A handler that is run again has the lease from its beginning, and one of an event that a replica is kept by.
+    let holds = matches!(state.worker.hold, Hold::Reserved(_) | Hold::Joined(_));
+    state.running = Some(Running {
+        lease_until: holds.then(|| Instant::now() + lease_hold),
+        starting: false,
+        began: Instant::now(),
+        ..running
+    });
+    store.set_epoch_deadline(1);
+}
+
+/// What ran, once it has ended.
+fn leave(store: &mut Store<State>, parts: &mut WorkerParts) -> Running {
+    let state = store.data_mut();
+    *parts = std::mem::take(&mut state.worker);
+    if let Some(reader) = &mut parts.reader {
+        reader.end();
+    }
+    let memory_refused = state.memory.refused;
+    let running = state.running.take().unwrap_or_else(|| Running::starting(Instant::now()));
+    Running { memory_refused, ..running }
+}
+
+/// A request that no handler was run for.
+fn did_not_run(release: &Release, job: &Job, failure: Failure) -> Run {
+    if !job.told {
+        diagnosis::tell_of_request(&release.component.info, &release.spec, &job.request, &failure, None);
+    }
+    let (outcome, calls) = (Err(failure), Calls::None);
+    Run { outcome, keep: false, calls, called_in_recovery: false, told: true, running: None, spoilt: true }
+}
+
+/// What the handler's return makes of the request.
+fn judge(
+    release: &Release,
+    result: wasmtime::Result<Response>,
+    running: &Running,
+    job: &Job,
+    left: Duration,
+) -> Run {
+    let Running { joined, calls, called_in_recovery, .. } = *running;
+    let (component, spec, request) = (&release.component.info, &release.spec, &job.request);
+    let (outcome, keep) = match result {
+        Ok(response) => {
+            let effects = response.effects;
+            match check(response, component.label.clone()) {
+                Ok(answer) => {
+                    let keep = match effects {
+                        Effects::ByStatus => answer.status.as_u16() < 400,
+                        Effects::Commit => true,
+                        Effects::Discard => false,
+                    };
+                    (Ok(answer), keep)
+                }
+                Err(reason) => (Err(Failure::InvalidResponse(reason)), false),
+            }
+        }
+        Err(error) => (Err(diagnosis::failure(&error, running, spec)), false),
+    };
+    let mut told = job.told;
+    let trapped = match &outcome {
+        Err(failure) => {
+            if !told {
+                diagnosis::tell_of_request(component, spec, request, failure, Some(running));
+            }
+            told = true;
+            !matches!(failure, Failure::InvalidResponse(_))
+        }
+        Ok(answer) => {
+            if answer.status.is_server_error() {
+                if !told {
+                    diagnosis::tell_of_answer(component, spec, request, answer.status, running);
+                }
+                told = true;
+            }
+            false
+        }
+    };
+    note_request(release, &outcome, running, left);
+    // An instance whose writes were rolled back may remember what never happened.
+    let spoilt = trapped || (joined && !keep);
+    Run { outcome, keep, calls, called_in_recovery, told, running: None, spoilt }
+}
+
+/// Tells how a request ended, while the version is new: failures are its own where it trapped or answered so by itself. That it is
+/// unavailable may be said of another service, and that its time was over may be another's doing.
+fn note_request(release: &Release, outcome: &Outcome, running: &Running, left: Duration) {
+    let Some(probation) = &release.probation else { return };
+    match outcome {
+        Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {}
+        Ok(answer) if answer.status.is_server_error() => {
+            let Place { method, path, .. } = Place::of(running);
+            let (method, path) = (method.unwrap_or_default(), path.unwrap_or_default());
+            probation.note(Some(&format_args!("{method} {path} answered {}", answer.status)));
+        }
+        Ok(_) => probation.note(None),
+        Err(Failure::Deadline)
+            if running.calls != Calls::None || left < release.spec.limits.request_timeout / 2 => {}
+        Err(failure) => {
+            probation.note(Some(&diagnosis::sentence(failure, running, &release.spec)));
         }
     }
 }

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use bulkhead_types::Current;
 
 use crate::component::Component;
+use crate::database::ServiceDatabase;
 use crate::gate::Gate;
+use crate::host_context::HostContext;
+use crate::member::Aborts;
 use crate::probation::Probation;
-use crate::service::{HostContext, ServiceDatabase, ServiceSpec};
+use crate::spec::ServiceSpec;
 
 /// A release. It never changes.
 pub struct Release {
@@ -43,9 +46,7 @@ pub(crate) struct ServiceContext {
     pub(crate) release: Current<Release>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) host_context: Arc<HostContext>,
-    /// Raised when units of work that handlers thought kept are gone, or nobody can tell (`hold.rs`, `Pending`): instances from before may
-    /// remember what never happened.
-    pub(crate) aborts: std::sync::atomic::AtomicU64,
+    pub(crate) aborts: Arc<Aborts>,
 }
 
 impl ServiceContext {
@@ -55,7 +56,7 @@ impl ServiceContext {
             release: Current::new(release),
             gate: Arc::default(),
             host_context,
-            aborts: std::sync::atomic::AtomicU64::new(0),
+            aborts: Arc::default(),
         })
     }
 }

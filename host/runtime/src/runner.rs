@@ -6,19 +6,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{Ended, Lease, UnitOfWork, recover};
 
 use crate::diagnosis;
 use crate::engine::Engine;
-use crate::handler::{Running, WorkerParts};
-use crate::hold::{Calls, Hold, Member, Pending, RequestMember, commit, settle, settle_unit};
+use crate::gate::Inside;
+use crate::hold::Hold;
 use crate::idempotency;
-use crate::instance::{Instance, Run};
+use crate::instance::{Run, WarmInstance};
 use crate::job::{Failure, Job, Outcome};
+use crate::member::{Member, Pending, RequestMember, commit, settle, settle_unit};
 use crate::release::{Release, ServiceContext};
+use crate::running::{Calls, Running};
+use crate::state::WorkerParts;
 
 /// What a thread runs handlers with.
 pub(crate) struct Runner {
@@ -26,19 +28,49 @@ pub(crate) struct Runner {
     pub(crate) context: Arc<ServiceContext>,
     /// What the service is: as it was when this thread began with what it runs now.
     pub(crate) release: Arc<Release>,
-    pub(crate) instance: Option<Instance>,
+    pub(crate) instance: WarmInstance,
     pub(crate) parts: WorkerParts,
     /// Jobs whose batch was aborted and which can't be run under the lease: they go before all others.
     again: VecDeque<Job>,
     /// This thread is inside the gate.
-    inside: bool,
+    inside: Option<Inside>,
+}
+
+/// One that runs handlers, and does work of the host's own, with a runner of its own.
+pub(crate) trait HasRunner {
+    fn runner(&mut self) -> &mut Runner;
+
+    /// Does `work` inside the gate, on the release that is there then: until it has ended nobody changes the schema. Those whose batch it
+    /// aborted are run again, and then this thread is where it was before.
+    fn inside<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        let entered = self.runner().enter();
+        let result = work(self);
+        self.runner().run_again_alone();
+        if entered {
+            self.runner().leave();
+        }
+        result
+    }
+
+    /// Before this thread waits: it holds nothing meanwhile, not the lease, not the answers of others.
+    fn let_go(&mut self) {
+        self.runner().commit_carried();
+        self.runner().run_again_alone();
+    }
+}
+
+impl HasRunner for Runner {
+    fn runner(&mut self) -> &mut Runner {
+        self
+    }
 }
 
 impl Runner {
     pub(crate) fn new(engine: Engine, context: Arc<ServiceContext>) -> Self {
         let release = context.release.get();
         let parts = WorkerParts { database: release.database.clone(), ..WorkerParts::default() };
-        let (instance, again, inside) = (None, VecDeque::new(), false);
+        let instance = WarmInstance::new(engine.clone(), Arc::clone(&context));
+        let (again, inside) = (VecDeque::new(), None);
         Self { engine, context, release, instance, parts, again, inside }
     }
 
@@ -56,25 +88,25 @@ impl Runner {
         }
     }
 
-    /// Goes through the gate, and takes the release that is there then: before a handler or a unit of work of the host's own, and
-    /// until [`Self::end`] nobody changes the schema. Within the two it does nothing.
-    pub(crate) fn begin(&mut self) {
-        self.begin_until(None);
+    /// Goes through the gate, and takes the release that is there then; false where this thread is inside already.
+    fn enter(&mut self) -> bool {
+        let entered = self.inside.is_none();
+        self.enter_until(None);
+        entered
     }
 
-    /// The same; false where the gate is still held at `deadline`.
-    pub(crate) fn begin_until(&mut self, deadline: Option<Instant>) -> bool {
-        if self.inside {
+    /// The same; false where the gate is still held at `deadline`. Until [`Self::leave`] nobody changes the schema.
+    pub(crate) fn enter_until(&mut self, deadline: Option<Instant>) -> bool {
+        if self.inside.is_some() {
             return true;
         }
-        if !self.context.gate.try_enter() {
+        let inside = self.context.gate.try_enter().or_else(|| {
             // Nothing is held while this thread waits: not the lease, not the answers of others.
             self.commit_carried();
-            if !self.context.gate.enter(deadline) {
-                return false;
-            }
-        }
-        self.inside = true;
+            self.context.gate.enter(deadline)
+        });
+        let Some(inside) = inside else { return false };
+        self.inside = Some(inside);
         let release = self.context.release.get();
         if !Arc::ptr_eq(&release, &self.release) {
             self.follow(release);
@@ -83,16 +115,14 @@ impl Runner {
     }
 
     /// Goes out of the gate. A batch may still be carried.
-    pub(crate) fn end(&mut self) {
-        if std::mem::take(&mut self.inside) {
-            self.context.gate.leave();
-        }
+    pub(crate) fn leave(&mut self) {
+        self.inside = None;
     }
 
     /// Runs on another release from now on.
     fn follow(&mut self, release: Arc<Release>) {
         let before = std::mem::replace(&mut self.release, release);
-        self.instance = None;
+        self.instance.retire();
         let same = match (&before.database, &self.release.database) {
             (Some(before), Some(now)) => Arc::ptr_eq(before, now),
             (before, now) => before.is_none() && now.is_none(),
@@ -117,7 +147,7 @@ impl Runner {
 
     /// Runs a job to its answer, or to its place in the open batch. `more` says whether the caller has further work at hand.
     pub(crate) fn run_job(&mut self, job: Job, more: impl Fn() -> bool) {
-        match idempotency::earlier_answer(self, &job) {
+        match idempotency::earlier_answer(&mut self.parts, &self.release.component.info.label, &job) {
             None => {}
             Some(outcome) => {
                 if let Err(failure) = &outcome {
@@ -128,11 +158,11 @@ impl Runner {
                 return;
             }
         }
-        let mut run = self.run_handler(&job, job.deadline);
+        let mut run = self.instance.run_handler(&self.release, &mut self.parts, &job, job.deadline);
         self.join_to_remember(&job, &run);
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(mut unit) => {
-                idempotency::remember(self, &mut unit, &job, &mut run);
+                idempotency::remember(self.parts.database.as_deref(), &mut unit, &job, &mut run);
                 let (lease, ended) = unit.finish(run.keep);
                 self.after_request(lease, ended, job, run, more());
             }
@@ -181,8 +211,9 @@ impl Runner {
             self.recover(lease, neighbours);
             return;
         }
-        let (release, pending) = (Arc::clone(&self.release), Pending::new(&self.context));
-        let member = RequestMember { job, outcome, calls: run.calls, release, pending };
+        let (component, spec) = (Arc::clone(&self.release.component.info), Arc::clone(&self.release.spec));
+        let pending = Pending::new(&self.context.aborts);
+        let member = RequestMember { job, outcome, calls: run.calls, component, spec, pending };
         self.join_batch(lease, Member::Request(member), more);
     }
 
@@ -196,12 +227,12 @@ impl Runner {
     ) -> Outcome {
         if !matches!(ended, Ended::Kept { .. }) {
             // Its memory may remember what never happened.
-            self.instance = None;
+            self.instance.retire();
         }
         let outcome = settle_unit(outcome, ended);
         if let (false, Err(failure)) = (job.told, &outcome) {
             let Release { component, spec, .. } = &*self.release;
-            diagnosis::tell_of_request(component, spec, &job.request, failure, running);
+            diagnosis::tell_of_request(&component.info, spec, &job.request, failure, running);
             job.told = true;
         }
         outcome
@@ -211,7 +242,7 @@ impl Runner {
     pub(crate) fn tell(&self, job: &Job, failure: &Failure) {
         if !job.told {
             let release = &self.release;
-            diagnosis::tell_of_request(&release.component, &release.spec, &job.request, failure, None);
+            diagnosis::tell_of_request(&release.component.info, &release.spec, &job.request, failure, None);
         }
     }
 
@@ -258,14 +289,14 @@ impl Runner {
 
     /// Runs the jobs that are to be run again by themselves.
     pub(crate) fn run_again_alone(&mut self) {
-        let was_inside = self.inside;
+        let was_inside = self.inside.is_some();
         while let Some(job) = self.next_again() {
-            self.begin();
+            self.enter();
             self.run_job(job, || false);
             self.recover_aborted();
         }
         if !was_inside {
-            self.end();
+            self.leave();
         }
     }
 
@@ -291,14 +322,13 @@ impl Runner {
             }
             _ => {
                 // Without the lease the schema may be another one meanwhile: they are run again on what is there then.
-                let was_inside = self.inside;
-                self.begin();
+                let entered = self.enter();
                 let patience = Instant::now() + self.release.spec.limits.request_timeout;
                 let lease =
                     self.parts.database.as_ref().and_then(|database| database.writer.acquire(patience).ok());
                 // The lease keeps the gate's promise from here on.
-                if !was_inside {
-                    self.end();
+                if entered {
+                    self.leave();
                 }
                 lease
             }
@@ -318,7 +348,7 @@ impl Runner {
     /// an event not at all: its subscription worker is told.
     pub(crate) fn recover(&mut self, mut lease: Lease<Member>, members: Vec<Member>) {
         // What the members' instances remember, here and in other workers, is of a run that never happened.
-        self.context.aborts.fetch_add(1, Ordering::AcqRel);
+        self.context.aborts.raise();
         let mut runnable = Vec::new();
         for member in members {
             match member {
@@ -349,7 +379,7 @@ impl Runner {
         self.parts.hold = Hold::Reserved(lease);
         // Its own deadline may have passed while it waited for the culprit, which is no fault of its own.
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
-        let mut run = self.run_handler(&member.job, deadline);
+        let mut run = self.instance.run_handler(&self.release, &mut self.parts, &member.job, deadline);
         member.job.told = run.told;
         if run.is_to_be_asked_for_again() {
             self.tell(&member.job, &Failure::Aborted);
@@ -359,7 +389,7 @@ impl Runner {
         }
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(mut unit) => {
-                idempotency::remember(self, &mut unit, &member.job, &mut run);
+                idempotency::remember(self.parts.database.as_deref(), &mut unit, &member.job, &mut run);
                 let (lease, ended) = unit.finish(run.keep);
                 member.outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut member.job);
                 (lease, Some(ended))
@@ -396,13 +426,6 @@ impl Runner {
                 None
             }
         }
-    }
-}
-
-impl Drop for Runner {
-    /// A thread that panics inside goes out all the same.
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

@@ -15,11 +15,12 @@ use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork};
 use crate::engine::Engine;
 use crate::event_log::{EventLog, OpenLog};
+use crate::host_context::HostContext;
 use crate::job::Job;
+use crate::queues::Queues;
 use crate::release::{Release, ServiceContext};
-use crate::runner::Runner;
+use crate::runner::{HasRunner as _, Runner};
 use crate::scheduler::SchedulerError;
-use crate::service::{HostContext, Queues};
 use crate::subscription::Subscription;
 use crate::subscription_worker::SubscriptionWorker;
 
@@ -36,7 +37,7 @@ impl SteppedService {
     /// A service that runs `release`; `queues` are those that lead others to it.
     #[must_use]
     pub fn new(engine: &Engine, release: Release, host_context: &Arc<HostContext>, queues: Queues) -> Self {
-        queues.follow(&release);
+        queues.follow(&release.spec, Arc::clone(&release.component.info.described));
         let context = ServiceContext::new(release, Arc::clone(host_context));
         let consumer = Consumer::new(engine.clone(), context, queues);
         let runner = Mutex::new(consumer.runner());
@@ -48,16 +49,15 @@ impl SteppedService {
         self.consumer.queues().admission_limits().drop_needless_key(&mut job);
         // Nobody waits here for itself: the calls that a manifest grants have no cycle.
         let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
-        runner.begin();
-        runner.run_job(job, || false);
-        runner.recover_aborted();
-        runner.end();
-        runner.run_again_alone();
+        runner.inside(|runner| {
+            runner.run_job(job, || false);
+            runner.recover_aborted();
+        });
     }
 
     /// Has the next request run on a new instance.
     pub fn renew(&self) {
-        self.runner.lock().unwrap_or_else(PoisonError::into_inner).instance = None;
+        self.runner.lock().unwrap_or_else(PoisonError::into_inner).instance.retire();
     }
 
     /// Runs a statement of the test's own in a unit of work, which is durable when this returns.

@@ -16,15 +16,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, ReplicaSpec, StatementError};
+use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, ReplicaSpec, StatementError, UnitOfWork};
 use bulkhead_types::limits::{SUBSCRIPTION_EVENTS_READ_MAX, SUBSCRIPTION_EVENTS_SKIPPED_MAX};
 
 use crate::deferred::Deferred;
-use crate::delivery::{Delivery, Written, changes, parked, tell_of_parked};
+use crate::delivery::{Delivered, Delivery, Written, changes, parked, tell_of_parked};
 use crate::event_log::EventLog;
-use crate::hold::Settle;
 use crate::instance::NotTaken;
-use crate::runner::Runner;
+use crate::member::Settle;
+use crate::runner::{HasRunner, Runner};
 use crate::subscription::Subscription;
 use crate::supervise::{self, Progress};
 
@@ -78,6 +78,12 @@ impl From<StatementError> for Halt {
     }
 }
 
+impl HasRunner for SubscriptionWorker {
+    fn runner(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+}
+
 impl SubscriptionWorker {
     pub(crate) fn new(
         subscription: Arc<Subscription>,
@@ -117,9 +123,7 @@ impl SubscriptionWorker {
         while !self.stop.load(Ordering::Acquire) {
             supervise::point("turn");
             let went = self.go(progress);
-            // Nothing is held while this subscription worker waits: not the lease, not the answers of others.
-            self.runner.commit_carried();
-            self.runner.run_again_alone();
+            self.let_go();
             match went {
                 Ok(()) => {
                     let _ = self.subscription.woken().recv();
@@ -149,8 +153,7 @@ impl SubscriptionWorker {
                 }
             }
         }
-        self.runner.commit_carried();
-        self.runner.run_again_alone();
+        self.let_go();
     }
 
     /// Lets go of what was held when this thread panicked: what was not durable is taken again, from the row. The event that it was at is
@@ -185,12 +188,9 @@ impl SubscriptionWorker {
                 }
                 let more = place + 1 < events.len()
                     && events.get(place + 1).is_some_and(|next| next.sequence <= end);
-                self.runner.begin();
                 self.taking = event.sequence;
-                let taken = self.take(event, more);
+                let taken = self.inside(|this| this.take(event, more));
                 self.taking = 0;
-                self.runner.run_again_alone();
-                self.runner.end();
                 taken?;
                 self.look_for_undone()?;
                 if self.subscription.applied() > self.started_at {
@@ -198,10 +198,7 @@ impl SubscriptionWorker {
                 }
             }
             if last - self.cursor.sequence >= SUBSCRIPTION_EVENTS_SKIPPED_MAX && self.seen.0 == last {
-                self.runner.begin();
-                let passed = self.pass_over();
-                self.runner.end();
-                passed?;
+                self.inside(Self::pass_over)?;
             }
             self.runner.commit_carried();
             self.tell_applied();
@@ -239,7 +236,7 @@ impl SubscriptionWorker {
 
     /// Has the next event be taken by a new instance.
     pub(crate) fn renew(&mut self) {
-        self.runner.instance = None;
+        self.runner.instance.retire();
     }
 
     /// Takes the next event that the consumer takes, if there is one, as [`Self::go`] takes all; it is durable when this returns.
@@ -250,8 +247,7 @@ impl SubscriptionWorker {
     pub(crate) fn step(&mut self) -> Result<Option<Logged>, String> {
         loop {
             let stepped = self.try_step();
-            self.runner.commit_carried();
-            self.runner.run_again_alone();
+            self.let_go();
             match stepped {
                 Ok(taken) => return Ok(taken),
                 Err(Halt::Stale) => self.subscription.refresh(),
@@ -272,11 +268,7 @@ impl SubscriptionWorker {
             }
             for event in events {
                 let before = self.cursor.sequence;
-                self.runner.begin();
-                let taken = self.take(&event, false);
-                self.runner.run_again_alone();
-                self.runner.end();
-                taken?;
+                self.inside(|this| this.take(&event, false))?;
                 if self.cursor.sequence != before {
                     self.runner.commit_carried();
                     if self.subscription.take_stale() {
@@ -291,7 +283,6 @@ impl SubscriptionWorker {
 
     /// Begins from the row.
     fn begin(&mut self) -> Result<(), Halt> {
-        self.runner.undo();
         self.runner.commit_carried();
         let producer = &self.subscription.spec.producer;
         let log = self.log.id();
@@ -388,7 +379,7 @@ impl SubscriptionWorker {
             replicas: spec.replicas.iter().filter(|replica| self.is_to_apply(replica, event)).collect(),
         };
         let why = match self.runner.deliver(&delivery) {
-            Ok(()) => match self.mark(event, more, delivered(&subscription, event.sequence)) {
+            Ok(effects) => match self.mark(effects, event, more, delivered(&subscription, event.sequence)) {
                 Written::Kept => {
                     tracing::debug!(
                         service = spec.consumer,
@@ -405,10 +396,7 @@ impl SubscriptionWorker {
                 Written::Unavailable(why) => return Err(Halt::Pause(why)),
                 Written::Failed(why) => NotTaken::Retry(why),
             },
-            Err(why) => {
-                let abort = self.runner.undo();
-                why.with_abort(abort)
-            }
+            Err(why) => why,
         };
         // With the batch the events before this one may be gone: they come first, and this one again, alone.
         let parked_before = self.alone == event.sequence;
@@ -490,9 +478,10 @@ impl SubscriptionWorker {
         }
     }
 
-    fn mark(&mut self, event: &Logged, more: bool, settle: Settle) -> Written {
+    fn mark(&mut self, effects: Delivered, event: &Logged, more: bool, settle: Settle) -> Written {
         let (producer, from) = (&self.subscription.spec.producer, &self.cursor);
-        self.runner.write(|unit| unit.move_cursor(producer, from, (event.sequence, &event.id)), settle, more)
+        let mark = |unit: &mut UnitOfWork<_>| unit.move_cursor(producer, from, (event.sequence, &event.id));
+        self.runner.keep(effects, mark, settle, more)
     }
 
     /// Makes the position durable for the sake of events that were passed over.

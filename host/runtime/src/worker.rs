@@ -7,8 +7,8 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::diagnosis;
 use crate::job::{Failure, Job};
+use crate::queues::Work;
 use crate::runner::Runner;
-use crate::service::Work;
 use crate::supervise::{self, Progress};
 
 pub(crate) struct Worker<'s> {
@@ -31,17 +31,17 @@ impl<'s> Worker<'s> {
             // Whatever becomes of it, the next is another one.
             progress.made();
             // While the gate is held, jobs whose time is over are answered all the same.
-            if self.runner.begin_until(Some(job.deadline)) && Instant::now() < job.deadline {
+            if self.runner.enter_until(Some(job.deadline)) && Instant::now() < job.deadline {
                 supervise::point("turn");
                 self.runner.run_job(job, || !self.queue.is_empty());
             } else {
                 let release = &self.runner.release;
-                diagnosis::tell_of_late_job(&release.component, &release.spec, &job.request);
+                diagnosis::tell_of_late_job(&release.component.info, &release.spec, &job.request);
                 (job.reply)(Err(Failure::Deadline));
                 self.runner.commit_carried_when_due();
             }
             self.runner.recover_aborted();
-            self.runner.end();
+            self.runner.leave();
         }
     }
 
@@ -85,9 +85,9 @@ mod tests {
     use prometheus_client::metrics::histogram::Histogram;
 
     use super::Worker;
-    use crate::hold::Settle;
     use crate::job::Failure;
-    use crate::service::Work;
+    use crate::member::Settle;
+    use crate::queues::Work;
     use crate::supervise::Progress;
     use crate::trial::{Trial, job, lines_with};
 

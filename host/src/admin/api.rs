@@ -7,18 +7,14 @@ use bulkhead_runtime::{ChangeError, Problem, Subscription};
 use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
 use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response};
-use http_body_util::Full;
+use http::{Method, Request};
 use serde_json::{Value, json};
 
+use super::answers::{Answered, failed, flag, invalid, json_of, unknown};
 use super::{Admin, deploys, metrics, parked_timers};
 use crate::application::{Application, RebuildError};
 use crate::check;
 use crate::http::body::RequestBody;
-
-pub(super) type Answered = Result<Response<Full<Bytes>>, Problem>;
 
 /// Bytes of a body that are read where it has too many: whoever deploys the wrong file is to be told so.
 pub(super) const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
@@ -105,26 +101,6 @@ fn is_text(name: &str) -> bool {
     matches!(name, "author" | "note")
 }
 
-/// Whether something is asked for: a word that is neither `true` nor `false` is not to have the effect of one of them.
-pub(super) fn flag<'p>(parameter: &dyn Fn(&str) -> Option<&'p str>, name: &str) -> Result<bool, Problem> {
-    match parameter(name) {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(other) => Err(invalid(format!("{name}: {other:?} is neither true nor false"))),
-    }
-}
-
-pub(super) fn json_of(value: &Value) -> Answered {
-    let mut response = Response::new(Full::new(Bytes::from(value.to_string())));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
-}
-
-/// The problem of what the host could not do. It is logged where the request is known.
-pub(super) fn failed(error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(500, "internal", "The host failed", error.to_string())
-}
-
 fn not_changed(error: &ChangeError) -> Problem {
     match error {
         ChangeError::OutcomeUnknown => {
@@ -132,14 +108,6 @@ fn not_changed(error: &ChangeError) -> Problem {
         }
         ChangeError::Failed(_) => failed(error),
     }
-}
-
-fn invalid(detail: String) -> Problem {
-    Problem::new(422, "invalid", "Invalid", detail)
-}
-
-pub(super) fn unknown(what: &str) -> Problem {
-    Problem::new(404, "not-found", "Not found", what.to_owned())
 }
 
 /// The application as it is.
@@ -150,7 +118,7 @@ fn status(application: &Application) -> Result<Value, Problem> {
             "name": name,
             "routes": entry.spec.routes,
             "rebuildable": entry.rebuildable,
-            "version": application.consumers().get(name).map(|it| it.release().component.version.to_string()),
+            "version": application.consumers().get(name).map(|it| it.release().component.version().to_string()),
             "log_head": application.logs().get(name).map(|(_, notifier)| notifier.head()),
         }));
     }

@@ -6,7 +6,7 @@ use bulkhead_runtime::Problem;
 use bulkhead_types::is_control;
 use serde_json::json;
 
-use super::api::{Answered, failed, flag, json_of, unknown};
+use super::answers::{Answered, failed, flag, json_of, unknown};
 use crate::application::{Application, DeployError, DeployOptions, Deployed, ReloadError};
 
 /// The most activations of a service that are listed.

@@ -3,6 +3,7 @@
 //! The port is on this machine alone. It wants a token, which stands in a file that only its owner reads, and answers no page of
 //! another origin: so neither another user of the machine nor a web page in a browser can use it.
 
+mod answers;
 mod api;
 mod deploys;
 mod metrics;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bulkhead_build::folder_of;
 use bulkhead_runtime::Component;
 use bulkhead_store::{
     Activation, Database, FileIdentity, Filled, FindOwner, Owner, ReplicaSpec, Settings, StoreError, Upgrade,
@@ -47,7 +48,7 @@ pub(super) fn files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<Strin
         let Some(file) = &entry.database else { continue };
         let path = active(&folder.join(file));
         if entry.rebuildable {
-            super::rebuild::remove_leftovers(&folder.join(file));
+            remove_leftovers(&folder.join(file));
         }
         match FileIdentity::of(&path) {
             Ok(identity) => {
@@ -177,4 +178,35 @@ pub(super) fn record(version_database: &Database, activation: Option<&Activation
 #[must_use]
 pub fn cache(data: &Path) -> PathBuf {
     data.join("cache")
+}
+
+/// Removes what rebuilds of before left that were killed: databases with the name of this one and a number, of which none is in use.
+pub(super) fn remove_leftovers(base: &Path) {
+    let active = active(base);
+    let Some(stem) = base.file_stem().and_then(|stem| stem.to_str()) else { return };
+    let Ok(entries) = std::fs::read_dir(folder_of(base)) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".db"));
+        let is_rebuilt =
+            number.is_some_and(|number| number.len() > 9 && number.bytes().all(|byte| byte.is_ascii_digit()));
+        // The first one is in use no more once there is another.
+        let is_first = path == base && active != base;
+        if path != active && (is_rebuilt || is_first) {
+            remove(&path);
+        }
+    }
+}
+
+/// Removes a database with what belongs to it, also the journal of a copy that was not whole yet. Who has it open goes on with it.
+pub(super) fn remove(path: &Path) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        if let Err(error) = std::fs::remove_file(&file)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(file = %file.display(), %error, "a database that is no longer in use could not be removed");
+        }
+    }
 }

@@ -4,44 +4,12 @@
 //! [`Stopped`], which is dropped also where the host panics in between.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 
-use bulkhead_runtime::supervise::{self, Down};
-use bulkhead_runtime::{Deliveries, SchedulerError};
+use bulkhead_runtime::{Deliveries, SchedulerError, supervise};
 
-use super::{Application, ServiceEntry, open_log};
-
-/// The threads that deliver to a service: its subscription workers, and those of its timers and parked events.
-#[derive(Default)]
-pub(super) enum DeliveryThreads {
-    /// They are not to run now.
-    #[default]
-    Stopped,
-    Running(Deliveries),
-    /// They are to run and do not: the host is not ready until they are started, or are not to run any more.
-    Failed {
-        _down: Down,
-    },
-}
-
-impl DeliveryThreads {
-    fn failed(service: &str) -> Self {
-        Self::Failed { _down: Down::note(&format!("{service}-deliveries")) }
-    }
-}
-
-impl ServiceEntry {
-    fn set_delivery_threads(&self, threads: DeliveryThreads) -> DeliveryThreads {
-        std::mem::replace(&mut *self.delivery_threads.lock().unwrap_or_else(PoisonError::into_inner), threads)
-    }
-
-    /// Ends its subscription workers and timers, each when what it runs is done.
-    pub(super) fn stop_delivery_threads(&self) {
-        if let DeliveryThreads::Running(deliveries) = self.set_delivery_threads(DeliveryThreads::Stopped) {
-            deliveries.stop();
-        }
-    }
-}
+use super::logs::open_log;
+use super::service_entry::DeliveryThreads;
+use super::{Application, ServiceEntry};
 
 impl Application {
     /// Starts the threads that deliver to a service.

@@ -9,11 +9,13 @@ mod deploy;
 mod fault;
 mod files;
 mod load;
+mod logs;
 mod probation;
 mod rebuild;
 mod refill;
 mod reload;
 mod routes;
+mod service_entry;
 mod start;
 mod versions;
 
@@ -22,23 +24,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
-    CommitNotifier, ComponentCache, Consumer, Deferred, Description, EmbeddedLog, Engine, EventLog,
-    HostContext, Service, Subscription, supervise,
+    CommitNotifier, ComponentCache, Consumer, Deferred, Description, Engine, HostContext, Service, supervise,
 };
 use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
 
 use self::checkpoints::Checkpoints;
 pub use self::databases::{cache, database_file, select_of};
-use self::delivery_threads::DeliveryThreads;
 pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
 pub use self::fault::Fault;
 use self::fault::at;
 pub use self::load::CompiledFile;
+pub use self::logs::{Logs, Subscriptions};
 pub use self::probation::{ProbationReport, ProbationState};
 pub use self::rebuild::{RebuildError, Rebuilt};
 pub use self::reload::{ReloadError, Reloaded};
 pub(crate) use self::routes::{Routes, Target};
+pub use self::service_entry::ServiceEntry;
 pub use self::start::{describe, faults};
 use self::versions::VersionFiles;
 use crate::http::{Connections, HttpFigures};
@@ -57,26 +59,10 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// The logs of an application, by the service that writes them.
-pub type Logs = BTreeMap<String, (Arc<Database>, Arc<CommitNotifier>)>;
-
 /// The one that checks, rebuilds, deploys or reloads, until it is dropped.
 pub struct Maintenance<'a> {
     _only: MutexGuard<'a, ()>,
 }
-
-/// A service that has a database, as those see it who look at events.
-pub struct ServiceEntry {
-    /// The service, as its subscription workers know it.
-    pub consumer: Consumer,
-    /// Its timers and parked events.
-    pub deferred: Arc<Deferred>,
-    /// Where its subscription workers and timers run.
-    delivery_threads: Mutex<DeliveryThreads>,
-}
-
-/// The subscriptions of an application.
-pub type Subscriptions = Vec<Arc<Subscription>>;
 
 /// Running services.
 pub struct Application {
@@ -249,12 +235,6 @@ impl Application {
         }
         checkpoints.stop();
     }
-}
-
-/// The log of a producer, which is a table of its database.
-fn open_log(logs: &Logs, producer: &str) -> Result<Option<Box<dyn EventLog>>, StoreError> {
-    let Some((database, notifier)) = logs.get(producer) else { return Ok(None) };
-    Ok(Some(Box::new(EmbeddedLog::open(database, notifier)?)))
 }
 
 /// What is done when events and timers are durable, before the answers that rest on them leave: revoked tokens count no more, and those

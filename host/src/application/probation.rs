@@ -82,7 +82,7 @@ impl Application {
     /// How the last probation of a service's version stands; none where there is no such service.
     #[must_use]
     pub fn probation(&self, service: &str) -> Option<ProbationReport> {
-        let serves = self.consumers().get(service)?.release().component.version.clone();
+        let serves = self.consumers().get(service)?.release().component.version().clone();
         let mut report = ProbationReport {
             service: service.to_owned(),
             version: String::new(),
@@ -128,7 +128,7 @@ impl Application {
     pub(super) fn note_end_of_probation(&self, service: &str, before: &Release, now: &Release) {
         let Some(probation) = &before.probation else { return };
         let goes_on = now.probation.as_ref().is_some_and(|other| Arc::ptr_eq(other, probation));
-        if goes_on || before.component.version != now.component.version {
+        if goes_on || before.component.version() != now.component.version() {
             return;
         }
         let probations = self.probations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,13 +176,13 @@ pub(super) fn of(
     let before = Before {
         application: Arc::downgrade(application),
         name: name.to_owned(),
-        failing: component.version.clone(),
+        failing: component.version().clone(),
         component: Arc::clone(&before.component),
         spec: Arc::clone(&before.spec),
         entry: application.manifest().services.get(name).cloned(),
     };
     let fate = Arc::new(OnceLock::new());
-    let (ended, unspawned, version) = (Arc::clone(&fate), Arc::clone(&fate), component.version.clone());
+    let (ended, unspawned, version) = (Arc::clone(&fate), Arc::clone(&fate), component.version().clone());
     let failed = move |why: String| {
         let (name, version) = (before.name.clone(), before.failing.clone());
         tracing::error!(service = name, %version, why, "a version fails its probation");
@@ -193,7 +193,7 @@ pub(super) fn of(
             match before.go_back(&why) {
                 Ok(true) => {
                     tracing::error!(
-                        service = name, failed = %version, serves = %before.component.version, why,
+                        service = name, failed = %version, serves = %before.component.version(), why,
                         "the version failed its probation, and the one before it serves again"
                     );
                     let _ = ended.set((why, Fate::Returned));
@@ -230,13 +230,13 @@ impl Before {
         let version_database =
             application.version_database(&self.name).ok_or("no database says which version is active")?;
         let failing = consumer.release();
-        if failing.component.version != self.failing || failing.probation.is_none() {
+        if *failing.component.version() != self.failing || failing.probation.is_none() {
             return Ok(false);
         }
         let source =
             version_database.active().map_err(|error| error.to_string())?.map(|active| active.source);
         let activation = Activation {
-            sha256: self.component.version.sha256().to_owned(),
+            sha256: self.component.version().sha256().to_owned(),
             source: source.unwrap_or_default(),
             how: How::Return,
             author: AUTHOR.to_owned(),

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bulkhead_build::folder_of;
 use bulkhead_runtime::{
     CommitNotifier, Consumer, Deferred, Deliveries, SchedulerError, ServiceDatabase, Subscription,
 };
@@ -18,8 +17,9 @@ use bulkhead_store::{
 };
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
+use super::logs::open_log;
 use super::versions::HISTORY;
-use super::{Application, ServiceEntry, after_commit, databases, files, open_log};
+use super::{Application, ServiceEntry, after_commit, databases, files};
 use crate::manifest::ServiceSection;
 
 /// The longest that a rebuild may go without taking an event.
@@ -119,7 +119,7 @@ impl Application {
         let filling = match filled.and_then(|filling| filling.catch_up(self).map(|()| filling)) {
             Ok(filling) => filling,
             Err(error) => {
-                remove(&path);
+                databases::remove(&path);
                 return Err(error);
             }
         };
@@ -156,12 +156,12 @@ impl Application {
                     checkpoints.replace(name, checkpointer);
                 }
                 if is_final {
-                    remove(&before);
+                    databases::remove(&before);
                 }
                 Ok(rebuilt)
             }
             Err(error) => {
-                remove(&path);
+                databases::remove(&path);
                 Err(error)
             }
         };
@@ -276,35 +276,4 @@ fn point(pointer: &Path, path: &Path) -> Result<(), RebuildError> {
     let failed = |source| RebuildError::File { path: pointer.to_owned(), source };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     files::replace(pointer, name.as_bytes()).map_err(failed)
-}
-
-/// Removes what rebuilds of before left that were killed: databases with the name of this one and a number, of which none is in use.
-pub(super) fn remove_leftovers(base: &Path) {
-    let active = databases::active(base);
-    let Some(stem) = base.file_stem().and_then(|stem| stem.to_str()) else { return };
-    let Ok(entries) = std::fs::read_dir(folder_of(base)) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let number = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".db"));
-        let is_rebuilt =
-            number.is_some_and(|number| number.len() > 9 && number.bytes().all(|byte| byte.is_ascii_digit()));
-        // The first one is in use no more once there is another.
-        let is_first = path == base && active != base;
-        if path != active && (is_rebuilt || is_first) {
-            remove(&path);
-        }
-    }
-}
-
-/// Removes a database with what belongs to it, also the journal of a copy that was not whole yet. Who has it open goes on with it.
-pub(super) fn remove(path: &Path) {
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        if let Err(error) = std::fs::remove_file(&file)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(file = %file.display(), %error, "a database that is no longer in use could not be removed");
-        }
-    }
 }

@@ -75,7 +75,7 @@ impl Application {
             match tried.get(name) {
                 // It is told already what is wrong with it.
                 Some(None) => {}
-                Some(Some(component)) if component.version == release.component.version => releases.push((
+                Some(Some(component)) if component.version() == release.component.version() => releases.push((
                     consumer.clone(),
                     Release {
                         component: Arc::clone(component),
@@ -176,7 +176,7 @@ impl Application {
         release: &Release,
     ) -> Result<Arc<Component>, Vec<Fault>> {
         let bytes =
-            self.versions.read(name, &release.component.version).map_err(|error| vec![error.into()])?;
+            self.versions.read(name, release.component.version()).map_err(|error| vec![error.into()])?;
         let file = &"the component";
         let read = || {
             let imports = load::imports(&bytes, file)?;
@@ -220,7 +220,7 @@ impl Application {
         release: &Release,
         database: &Database,
     ) -> Result<Vec<String>, String> {
-        let bytes = self.versions.read(name, &release.component.version)?;
+        let bytes = self.versions.read(name, release.component.version())?;
         let mut statements = self.cache.gently(|| bulkhead_build::statements(&bytes));
         let unsuited = database.unsuited(&statements).map_err(|error| error.to_string())?;
         let unsuited: BTreeSet<String> = unsuited.into_iter().map(|(sql, _)| sql.to_owned()).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bulkhead_runtime::{Directory, Queues, route_matches, route_rank};
 
-use super::Logs;
+use super::logs::Logs;
 
 /// Every route with its service, that of the highest rank first.
 pub(crate) struct Routes(Vec<(Arc<str>, Target)>);

@@ -61,8 +61,8 @@ impl Application {
             }
             let Some(Chosen { bytes, activation }) = chosen.remove(name) else { continue };
             // One that was active before is there, unless the databases came here alone.
-            let is_kept = activation.is_none() && versions.has(name, &component.version);
-            if !is_kept && let Err(error) = versions.keep(name, &component.version, &bytes) {
+            let is_kept = activation.is_none() && versions.has(name, component.version());
+            if !is_kept && let Err(error) = versions.keep(name, component.version(), &bytes) {
                 wrong.extend(at(manifest, section, vec![error]));
                 continue;
             }
@@ -260,7 +260,7 @@ fn unfit_schema(manifest: &Manifest, section: &ServiceSection, component: &Compo
     let path = databases::database_file(manifest, section).filter(|path| path.exists())?;
     let database = Database::look(&path).ok()??;
     let active = database.activations(1).ok()?.into_iter().next();
-    let version = component.version.sha256();
+    let version = component.version().sha256();
     // The start runs the version that was deployed, whose schema is there (`VersionFiles::choose`).
     if active.is_some_and(|active| version == active.source && version != active.sha256) {
         return None;

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::ManifestArg;
+use super::manifest_arg::ManifestArg;
 use crate::admin::{ADDRESS_FILE, AdminToken, TOKEN_FILE};
 use crate::manifest::Manifest;
 use crate::tasks;

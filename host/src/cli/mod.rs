@@ -8,6 +8,7 @@ mod deploy;
 mod describe;
 mod doctor;
 mod events;
+mod manifest_arg;
 mod new;
 mod openapi;
 mod output;
@@ -27,6 +28,7 @@ use bulkhead_runtime::supervise;
 use clap::{Args, Parser, Subcommand};
 
 use self::client::{HostArgs, Refusal};
+use self::manifest_arg::ManifestArg;
 use crate::interface;
 use crate::manifest::{AccessLog, Given, Manifest};
 use crate::telemetry::{self, LogFormat};
@@ -219,13 +221,6 @@ struct Log {
     /// Which log lines there are: a level, or for example `info,service=debug`
     #[arg(long, global = true, default_value = "info", env = "BULKHEAD_LOG")]
     log: String,
-}
-
-#[derive(Debug, Args)]
-struct ManifestArg {
-    /// The application's manifest
-    #[arg(long, global = true, default_value = "bulkhead.toml", env = "BULKHEAD_MANIFEST")]
-    manifest: PathBuf,
 }
 
 #[derive(Debug, Args)]

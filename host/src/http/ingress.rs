@@ -16,12 +16,12 @@ use tokio::sync::oneshot;
 
 use super::access::Visit;
 use super::after::Positions;
+use super::answer::Answering;
 use super::body::RequestBody;
 use super::compression::{Asked, compressed};
 use super::figures::HttpFigures;
 use super::problems::{host_failed, own, path_too_long, problem_response, tell_trace, unreadable};
 use super::same_key::{self, Keys};
-use super::server::Answering;
 use super::well_formed;
 use crate::application::{Application, Routes, Target};
 use crate::identity::TokenCheck;
@@ -204,7 +204,7 @@ impl Ingress {
     }
 }
 
-impl super::server::Answer for Ingress {
+impl super::Answer for Ingress {
     fn answer(self: Arc<Self>, peer: IpAddr, request: http::Request<Incoming>) -> Answering {
         Box::pin(async move { self.answered(peer, request).await })
     }

@@ -1,24 +1,24 @@
 //! Accepting connections, and letting go of them.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::pin::Pin;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
 use bulkhead_types::{SystemRandom, TraceId};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::Response;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::Semaphore;
 
+use super::answer::Answer;
+use super::connections::Connections;
 use super::ingress::Ingress;
 use super::own_answers::{AnswerBody, Spoken, Turn};
 use super::problem_response;
@@ -32,54 +32,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Bytes that a connection's buffer may grow to. Headers beyond `HEADERS_MAX` but within this leave the connection open; beyond it hyper
 /// answers 431 by itself, and closes it.
 const READ_BUFFER_BYTES: usize = 4 * HEADERS_MAX;
-
-/// An answer, later.
-pub(crate) type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
-
-/// What answers the requests that reach a listener.
-pub(crate) trait Answer: Send + Sync {
-    /// Answers a request of a client at this address.
-    fn answer(self: Arc<Self>, peer: IpAddr, request: Request<Incoming>) -> Answering;
-
-    /// What goes out with a status that the HTTP library answers a client at this address by itself.
-    fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>>;
-}
-
-/// How many connections there are. Each has one request at a time: so no more of them wait for anything.
-#[derive(Debug, Default)]
-pub struct Connections {
-    open: AtomicU64,
-    accepted: AtomicU64,
-}
-
-impl Connections {
-    /// Those that are open.
-    #[must_use]
-    pub fn open(&self) -> u64 {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    /// Those that were accepted since the start.
-    #[must_use]
-    pub fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
-    }
-
-    /// Counts one, until the returned value is dropped.
-    fn accept(self: &Arc<Self>) -> Connection {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        Connection(Arc::clone(self))
-    }
-}
-
-struct Connection(Arc<Connections>);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// A listener that is bound, and what it leads to.
 pub struct Listening {

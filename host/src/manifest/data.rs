@@ -7,7 +7,8 @@ use bulkhead_store::{ColumnType, ReplicaColumn, ReplicaSpec, is_replica_name};
 use toml::de::DeValue;
 
 use super::Entity;
-use super::section::{Entry, Report, Section};
+use super::report::Report;
+use super::section::{Entry, Section};
 
 /// The replicas of a service.
 pub(super) fn read_replicas(section: &Section<'_, '_>, report: &mut Report<'_>) -> Vec<ReplicaSpec> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue};
 
-use super::section::Report;
+use super::report::Report;
 
 /// The lines of a section's entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

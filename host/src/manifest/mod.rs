@@ -6,6 +6,7 @@ mod check;
 mod data;
 mod lines;
 mod read;
+mod report;
 mod section;
 mod subscriptions;
 #[cfg(test)]

@@ -10,7 +10,8 @@ use bulkhead_types::limits;
 use toml::de::DeTable;
 
 use super::data::{read_entities, read_replicas};
-use super::section::{Report, Section};
+use super::report::Report;
+use super::section::Section;
 use super::{AccessLog, Auth, Given, Lines, Manifest, Mistake, ServiceSection, Source};
 
 /// Where the host listens when the manifest does not say.

@@ -23,7 +23,7 @@ use bulkhead_build::folder_of;
 
 use self::sources::Sources;
 use self::template::Values;
-use self::workspace::Workspace;
+use self::workspace::{Workspace, read_if_there};
 use self::writing::Written;
 use crate::manifest::Manifest;
 
@@ -90,12 +90,13 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
         Some(_) => Workspace::above(&absolute)?,
         None => Workspace::of(&absolute)?,
     };
-    let sources = Sources::find(asked.bulkhead.as_deref(), found.as_ref())?;
+    let sources = Sources::find(asked.bulkhead.as_deref(), found.as_ref().and_then(Workspace::sources))?;
     let workspace = match found {
         Some(workspace) => workspace,
         None => {
             let lock = sources.lock()?;
-            let workspace = Workspace::new(&absolute, &sources);
+            let workspace =
+                Workspace::new(&absolute, template::workspace(&sources.from(&absolute, &absolute)));
             plan.made.push((folder.join("Cargo.toml"), workspace.text.clone()));
             for (name, text) in [
                 ("Cargo.lock", lock.as_str()),
@@ -153,14 +154,6 @@ impl Plan {
     /// The file that can't be written.
     pub fn carry_out(&self) -> Result<(), NewError> {
         Written::all(&self.made, &self.changed)
-    }
-}
-
-fn read_if_there(file: &Path) -> Result<Option<String>, NewError> {
-    match fs::read_to_string(file) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(NewError::File { what: "read", file: file.to_owned(), error }),
     }
 }
 

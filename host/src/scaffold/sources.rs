@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use super::NewError;
-use super::workspace::{Locked, Workspace};
 
 /// What must be there for a folder to be theirs.
 const FILES: [&str; 4] =
@@ -20,10 +21,11 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Those that were named; or those whose SDK the workspace uses; or those that the running command was built from.
-    pub(super) fn find(asked: Option<&Path>, workspace: Option<&Workspace>) -> Result<Self, NewError> {
+    /// Those that were named; or those whose SDK the workspace uses (`used`, with whether it names them by a relative path); or those that
+    /// the running command was built from.
+    pub(super) fn find(asked: Option<&Path>, used: Option<(PathBuf, bool)>) -> Result<Self, NewError> {
         let named = asked.map(|folder| (folder.to_owned(), folder.is_relative()));
-        if let Some((folder, is_relative)) = named.or_else(|| workspace.and_then(Workspace::sources)) {
+        if let Some((folder, is_relative)) = named.or(used) {
             return Self::at(&folder, is_relative).map_err(|why| NewError::Sources { why });
         }
         let command = std::env::current_exe().ok();
@@ -63,6 +65,15 @@ impl Sources {
         };
         path.display().to_string()
     }
+}
+
+/// A package of a `Cargo.lock`.
+#[derive(Deserialize)]
+pub(super) struct Locked {
+    pub(super) name: String,
+    pub(super) version: String,
+    /// None for the crates of a workspace, and others that are named by a path.
+    pub(super) source: Option<String>,
 }
 
 /// A lock without the members of Bulkhead's own workspace that nobody can depend on: an application may call its services as they are

@@ -1,13 +1,14 @@
 //! The cargo workspace that a service's crate is a member of.
 
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
-use super::sources::Sources;
-use super::{NewError, read_if_there, template};
+use super::NewError;
+use super::sources::{Locked, Sources};
 
 /// A workspace, by its `Cargo.toml`.
 #[derive(Debug, Clone)]
@@ -26,15 +27,6 @@ pub(super) struct Workspace {
 struct Lock {
     #[serde(default)]
     package: Vec<Locked>,
-}
-
-/// A package of a `Cargo.lock`.
-#[derive(Deserialize)]
-pub(super) struct Locked {
-    pub(super) name: String,
-    version: String,
-    /// None for the crates of a workspace, and others that are named by a path.
-    pub(super) source: Option<String>,
 }
 
 impl Workspace {
@@ -71,9 +63,8 @@ impl Workspace {
         Ok(Some(workspace))
     }
 
-    /// One for a new application in this folder.
-    pub(super) fn new(folder: &Path, sources: &Sources) -> Self {
-        let text = template::workspace(&sources.from(folder, folder));
+    /// One for a new application in this folder, with the text of its `Cargo.toml`.
+    pub(super) fn new(folder: &Path, text: String) -> Self {
         let whole: toml::Table = toml::from_str(&text).unwrap_or_default();
         let table = whole.get("workspace").and_then(toml::Value::as_table).cloned().unwrap_or_default();
         Self { root: folder.to_owned(), text, table, is_new: true }
@@ -182,6 +173,15 @@ fn inserted(text: &str, list: Range<usize>, items: &[(&str, Range<usize>)], new:
             format!("{}{}{new_item}{}", before(span.end), between(span.start), behind(span.end))
         }
         (None, None) => format!("{}[{new_item}]{}", before(list.start), behind(list.end)),
+    }
+}
+
+/// The text of a file; none where there is no such file.
+pub(super) fn read_if_there(file: &Path) -> Result<Option<String>, NewError> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(NewError::File { what: "read", file: file.to_owned(), error }),
     }
 }
 

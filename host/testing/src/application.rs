@@ -8,21 +8,16 @@ use std::time::Duration;
 use bulkhead::manifest::Manifest;
 use bulkhead_types::{Clock as _, from_rfc3339, rfc3339};
 
+use crate::advance::{STEPS_MAX, advance};
 use crate::component::{manifest, read};
 use crate::event::{State, state_of};
 use crate::fail::or_fail;
-use crate::fault::Fault;
 use crate::service::Service;
 use crate::stand_in::{Call, Reply, StandIn};
 use crate::world::{Plan, World};
 
 /// When a test begins, if it does not say so.
 const BEGINNING: &str = "2026-01-01T00:00:00Z";
-/// What becomes of an event whose commit never works is decided by nobody.
-pub(crate) const NO_END: &str = "an event or a timer whose COMMIT fails is tried again until it works, and Fault::Commit has it never work: \
-    have Fault::CommitOnce fail it once";
-/// Steps after which events that cause events are taken for a loop.
-const STEPS_MAX: u32 = 10_000;
 
 /// What is to run, before it does.
 #[must_use = "nothing runs until `.start()`"]
@@ -288,41 +283,4 @@ fn step(
         world.hits.event(&consumer, &event.kind);
     }
     Some(Step { producer, consumer, kind: event.kind, subject: event.subject, not_taken })
-}
-
-/// See [`Application::advance`].
-#[track_caller]
-pub(crate) fn advance(world: &Rc<World>, time: Duration, fault: Option<Fault>) {
-    if fault == Some(Fault::Commit) {
-        panic!("{NO_END}");
-    }
-    let target = world.clock.now() + time;
-    let mut turns = 0;
-    let moved = world.observe(format!("the clock moves by {time:?}"), fault, || {
-        loop {
-            let before = world.timers()?;
-            let next = world.take_due(fault == Some(Fault::Memory))?;
-            let after = world.timers()?;
-            for (service, kind, _) in before.difference(&after) {
-                world.hits.event(service, kind);
-            }
-            match next {
-                Some(next) if next <= target && turns < STEPS_MAX => {
-                    turns += 1;
-                    world.clock.move_to(next);
-                }
-                Some(next) if next <= target => {
-                    return Err(format!(
-                        "after {STEPS_MAX} times at which something was due there are still more"
-                    ));
-                }
-                _ => break,
-            }
-        }
-        world.clock.move_to(target);
-        Ok(())
-    });
-    if let Err(why) = moved {
-        world.fail(&why);
-    }
 }

@@ -4,52 +4,13 @@
 //! process of their own that writes down each request and each event: so there is no table that could be forgotten, and neither the order
 //! of the tests nor how many processes they run in matters.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bulkhead_runtime::Description;
 
+use crate::hits::FOLDER_VARIABLE;
 use crate::service::Service;
-
-/// Names the folder that the requests and events of tests are written to.
-const FOLDER_VARIABLE: &str = "BULKHEAD_TESTING_HITS";
-
-/// What was reached of the services of one test.
-#[derive(Default)]
-pub(crate) struct Hits(RefCell<String>);
-
-impl Hits {
-    pub(crate) fn request(&self, service: &str, (method, path): (&str, &str), status: u16, body: &[u8]) {
-        let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let code = problem.get("code").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let code = if status < 400 { "" } else { code };
-        self.line(format_args!("request\t{service}\t{method}\t{path}\t{status}\t{code}"));
-    }
-
-    pub(crate) fn event(&self, service: &str, kind: &str) {
-        self.line(format_args!("event\t{service}\t{kind}"));
-    }
-
-    fn line(&self, line: std::fmt::Arguments<'_>) {
-        let _ = writeln!(self.0.borrow_mut(), "{line}");
-    }
-}
-
-impl Drop for Hits {
-    fn drop(&mut self) {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let Some(folder) = std::env::var_os(FOLDER_VARIABLE) else { return };
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let file = PathBuf::from(folder).join(number.to_string());
-        if let Err(error) = std::fs::write(&file, self.0.borrow().as_bytes()) {
-            eprintln!("failed to write {}: {error}", file.display());
-        }
-    }
-}
 
 /// What is to be reached of a service; see [`coverage()`].
 #[must_use = "nothing is checked until `.check()`"]

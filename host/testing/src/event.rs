@@ -8,8 +8,7 @@ use bulkhead_store::{Logged, ParkedState};
 use bulkhead_types::{Clock as _, rfc3339};
 use serde_json::Value;
 
-use crate::application::NO_END;
-use crate::fault::Fault;
+use crate::fault::{Fault, NO_END};
 use crate::world::World;
 
 /// An event that is being written, of a service that does not run. Nothing happens until [`Event::deliver`].

@@ -25,3 +25,7 @@ pub enum Fault {
     /// The handler gets no more memory than an instance begins with.
     Memory,
 }
+
+/// What becomes of an event whose commit never works is decided by nobody.
+pub(crate) const NO_END: &str = "an event or a timer whose COMMIT fails is tried again until it works, and Fault::Commit has it never work: \
+    have Fault::CommitOnce fail it once";

@@ -49,6 +49,7 @@
     reason = "this is how a harness tells a test that something is wrong"
 )]
 
+mod advance;
 mod answer;
 mod application;
 mod clock;
@@ -59,10 +60,12 @@ mod event;
 mod fail;
 mod fault;
 mod feed;
+mod hits;
 mod recorder;
 mod request;
 mod service;
 mod stand_in;
+mod start;
 mod template;
 mod world;
 

@@ -11,8 +11,7 @@ use bulkhead_store::{Database, InboxReader, LogReader, Parked, ParkedState, Read
 use bulkhead_types::rfc3339;
 use serde_json::{Value, json};
 
-use crate::application::{Builder, advance};
-use crate::component::manifest;
+use crate::advance::advance;
 use crate::diff;
 use crate::event::{Event, Published, Timer};
 use crate::fail::or_fail;
@@ -31,24 +30,6 @@ pub struct Service {
 }
 
 impl Service {
-    /// Runs one service of the manifest, alone: its database is new, the clock stands at the beginning of 2026, and what it takes from other
-    /// services the test delivers.
-    ///
-    /// # Panics
-    ///
-    /// When the manifest has no such service, or its component can't be built or loaded.
-    #[must_use]
-    #[track_caller]
-    pub fn start(name: &str) -> Self {
-        Self::with(name).start().service(name)
-    }
-
-    /// The same with stand-ins for other services, settings or another seed.
-    #[track_caller]
-    pub fn with(name: &str) -> Builder {
-        Builder::new(manifest(), vec![name.to_owned()])
-    }
-
     /// A GET of a path, which may have a query.
     pub fn get(&self, path: impl AsRef<str>) -> Request {
         self.request("GET", path)

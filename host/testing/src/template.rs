@@ -52,7 +52,7 @@ pub(crate) fn put(
 /// The name of the file: what it says changes with whatever the template is made of.
 fn name(entry: &ServiceSection, component: &Component) -> String {
     let program = std::env::current_exe().and_then(std::fs::metadata).and_then(|file| file.modified());
-    let made_of = format!("{} {:?} {program:?}", component.version.sha256(), entry.replicas);
+    let made_of = format!("{} {:?} {program:?}", component.version().sha256(), entry.replicas);
     let digest = Sha256::digest(made_of);
     let key: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("{}.{key}{ENDING}", entry.spec.name)

@@ -26,10 +26,10 @@ use tracing::Dispatch;
 
 use crate::clock::{SeededRandom, TestClock};
 use crate::component::{ENGINE, compiled};
-use crate::coverage::Hits;
 use crate::fail::or_fail;
 use crate::fault::Fault;
 use crate::feed::Feed;
+use crate::hits::Hits;
 use crate::recorder::Recorder;
 use crate::stand_in::{StandIn, answer};
 use crate::template;

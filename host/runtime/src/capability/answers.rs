@@ -3,8 +3,8 @@
 use super::transaction::join;
 use crate::bindings::bulkhead::service::answers::Host;
 use crate::bindings::bulkhead::service::sql::Error;
-use crate::handler::State;
 use crate::probe::DatabaseCall;
+use crate::state::State;
 
 impl Host for State {
     fn about(&mut self, subject: String) -> wasmtime::Result<Result<(), Error>> {

@@ -3,7 +3,7 @@
 use bulkhead_types::limits::EPOCH_TICK;
 
 use crate::bindings::wasi::clocks::wall_clock::{Datetime, Host};
-use crate::handler::State;
+use crate::state::State;
 
 impl Host for State {
     fn now(&mut self) -> wasmtime::Result<Datetime> {

@@ -1,7 +1,7 @@
 //! `config`: the settings and secrets of the manifest.
 
 use crate::bindings::bulkhead::service::config::Host;
-use crate::handler::State;
+use crate::state::State;
 
 impl Host for State {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {

@@ -4,8 +4,9 @@ use bulkhead_types::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX, PANIC_MESSAGE_BY
 use bulkhead_types::own_words;
 
 use crate::bindings::bulkhead::service::log::{Field, Host, Level};
-use crate::diagnosis::{Panic, Place};
-use crate::handler::State;
+use crate::diagnosis::Place;
+use crate::running::Panic;
+use crate::state::State;
 
 impl Host for State {
     fn write(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {

@@ -14,10 +14,8 @@ mod transaction;
 
 use wasmtime::component::{HasSelf, Linker};
 
-pub(crate) use services::is_read;
-
 use crate::bindings::Service;
-use crate::handler::State;
+use crate::state::State;
 
 /// Adds every interface to a linker.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -7,9 +7,9 @@ use bulkhead_types::rfc3339;
 
 use super::transaction::join;
 use crate::bindings::bulkhead::service::outbox::{Error, Host};
-use crate::handler::State;
-use crate::hold::Member;
+use crate::member::Member;
 use crate::probe::DatabaseCall;
+use crate::state::State;
 
 impl Host for State {
     fn publish(

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bulkhead_store::StatementError;
 
 use super::transaction::join;
-use crate::diagnosis::FailedCall;
-use crate::handler::State;
 use crate::probe::DatabaseCall;
+use crate::running::FailedCall;
+use crate::state::State;
 
 impl State {
     /// Runs a database call of a guest's, seen by the probe if there is one, and remembers the one that failed last; `rows` says how many

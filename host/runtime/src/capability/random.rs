@@ -3,7 +3,7 @@
 use bulkhead_types::limits::RANDOM_BYTES_MAX;
 
 use crate::bindings::wasi::random::random::Host;
-use crate::handler::State;
+use crate::state::State;
 
 impl Host for State {
     fn get_random_bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {

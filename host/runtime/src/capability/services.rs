@@ -6,13 +6,15 @@ use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 
 use crate::bindings::bulkhead::service::services::{Error, Host, IncomingResponse, OutgoingRequest};
 use crate::bindings::bulkhead::service::types::{Header, Request};
-use crate::handler::State;
 use crate::header::is_hosts;
-use crate::hold::{Calls, Hold};
-use crate::idempotency::idempotency_key;
+use crate::hold::Hold;
+use crate::idempotency_key::idempotency_key;
 use crate::job::{Failure, Job};
+use crate::kind::is_read;
 use crate::path::{normal_path, normal_query};
 use crate::problem::Problem;
+use crate::running::Calls;
+use crate::state::State;
 use crate::waits::Waited;
 
 impl Host for State {
@@ -143,11 +145,6 @@ fn passed_on(headers: Vec<Header>) -> Vec<Header> {
     let passes = |name: &str| !is_hosts(name) && name != "host";
     let lowered = |header: Header| Header { name: header.name.to_ascii_lowercase(), ..header };
     headers.into_iter().map(lowered).filter(|header| passes(&header.name)).collect()
-}
-
-/// Whether a method only reads: such a request goes to a service's readers, and may be made again.
-pub(crate) fn is_read(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 /// The request with its path and query in normal form; an error where the host would refuse it from outside too, and where it has a `#`:

@@ -5,8 +5,8 @@ use bulkhead_store::{Reader, StatementError};
 use super::sql::parameters;
 use crate::bindings::bulkhead::service::snapshot::Host;
 use crate::bindings::bulkhead::service::sql::{Error, ResultSet, Value};
-use crate::handler::State;
 use crate::probe::DatabaseCall;
+use crate::state::State;
 
 impl Host for State {
     fn query(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<ResultSet, Error>> {

@@ -5,7 +5,7 @@ use bulkhead_store::{ConstraintKind, StatementError, Value};
 use crate::bindings::bulkhead::service::sql::{
     self, ConstraintViolation, Error, Limit, Outcome, ResultSet, Value as WitValue,
 };
-use crate::handler::State;
+use crate::state::State;
 
 impl sql::Host for State {}
 

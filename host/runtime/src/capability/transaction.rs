@@ -5,9 +5,9 @@ use bulkhead_store::{StatementError, UnitOfWork};
 use super::sql::parameters;
 use crate::bindings::bulkhead::service::sql::{Error, Outcome, ResultSet, Value};
 use crate::bindings::bulkhead::service::transaction::Host;
-use crate::handler::State;
-use crate::hold::Member;
+use crate::member::Member;
 use crate::probe::DatabaseCall;
+use crate::state::State;
 
 impl Host for State {
     fn query(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<ResultSet, Error>> {

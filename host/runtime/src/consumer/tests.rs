@@ -4,10 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{ColumnType, ParkedState, ReplicaColumn, ReplicaSpec, Value};
+use bulkhead_types::limits::MEMORY_DEFAULT;
 
-use super::ChangeError;
+use super::{ChangeError, Consumer};
+use crate::engine::Engine;
+use crate::gate::NotHeld;
 use crate::instance::NotTaken;
-use crate::trial::{Trial, event};
+use crate::queues::queues;
+use crate::spec::ServiceSpec;
+use crate::trial::{Trial, event, job};
 
 /// A service with two dead letters of the producer's, and an event that is parked.
 fn with_dead_letters() -> Trial {
@@ -141,4 +146,21 @@ fn change_that_does_not_get_the_lease_in_time_fails() {
     );
     drop(lease);
     assert!(!trial.consumer.drop_dead("maker", 1).unwrap());
+}
+
+/// Whoever holds the service up waits for those inside, while no more than this stand in a queue.
+#[test]
+fn service_is_held_up_for_no_more_requests_than_may_wait() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (queues, _ends) = queues(&ServiceSpec::default());
+    let (engine, context) = (Engine::new(4, MEMORY_DEFAULT).unwrap(), Arc::clone(&trial.context));
+    let consumer = Consumer::new(engine, context, queues.clone());
+    let mut runner = consumer.runner();
+    runner.enter_until(None);
+    for _ in 0..2 {
+        queues.submit(&queues.admission_limits(), job(Instant::now(), None).0).unwrap();
+    }
+    let held = |room| consumer.hold(Instant::now() + Duration::from_millis(20), room).err().unwrap();
+    assert!(matches!(held(1), NotHeld::TooMany));
+    assert!(matches!(held(2), NotHeld::Late));
 }

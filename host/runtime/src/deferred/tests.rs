@@ -7,8 +7,8 @@ use bulkhead_store::{KeptAnswer, Logged, Parked, ParkedState, RequestKey, Statem
 
 use super::{Deferred, DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
 use crate::event_log::{EventLog, Waker};
-use crate::hold::commit;
 use crate::instance::NotTaken;
+use crate::member::commit;
 use crate::supervise::Progress;
 use crate::trial::{Trial, event, lines_with};
 

@@ -1,10 +1,11 @@
 //! Taking timers.
 
-use bulkhead_store::{Logged, StatementError};
+use bulkhead_store::{Logged, StatementError, UnitOfWork};
 
 use super::{DeferredWork, Look, finished};
 use crate::delivery::{Delivery, Written, parked, tell_of_parked};
 use crate::instance::NotTaken;
+use crate::runner::HasRunner as _;
 
 /// Timers that are read at a time.
 const TIMERS_AT_A_TIME: u32 = 64;
@@ -17,10 +18,7 @@ impl DeferredWork {
         let found = !timers.is_empty();
         for timer in &timers {
             self.taking = Some((None, timer.sequence));
-            self.runner.begin();
-            let taken = self.take_timer(timer);
-            self.runner.run_again_alone();
-            self.runner.end();
+            let taken = self.inside(|this| this.take_timer(timer));
             self.taking = None;
             taken?;
         }
@@ -38,15 +36,16 @@ impl DeferredWork {
             Some(why) => Err(why),
         };
         let why = match delivered {
-            Ok(()) => {
+            Ok(delivered) => {
                 let settle = self.settle(None);
-                match self.runner.write(|unit| unit.take_timer(timer.sequence, false), settle, true) {
+                let mark = |unit: &mut UnitOfWork<_>| unit.take_timer(timer.sequence, false);
+                match self.runner.keep(delivered, mark, settle, true) {
                     Written::Kept | Written::Moved => return Ok(()),
                     Written::Unavailable(why) => return Err(StatementError::Other(why)),
                     Written::Failed(why) => NotTaken::Retry(why),
                 }
             }
-            Err(why) => self.undo(why),
+            Err(why) => why,
         };
         let row = parked(&self.runner, timer, &name, 1, &why);
         tell_of_parked(&self.runner, &row);

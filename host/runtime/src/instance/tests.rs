@@ -1,7 +1,7 @@
 use super::*;
 use crate::bindings::bulkhead::service::types::Header;
 use crate::probation::Probation;
-use crate::release::Release;
+use crate::runner::Runner;
 use crate::trial::Trial;
 
 fn response(status: u16, headers: &[(&str, &[u8])]) -> Response {
@@ -62,12 +62,14 @@ fn instance_serves_again_until_it_is_worn_or_spoilt() {
     let trial = Trial::new(Duration::from_secs(60));
     let mut runner = trial.consumer.runner();
     let mut is_kept = |uses: u32, grown: usize, spoilt: bool| {
-        let mut instance = runner.instantiate(Instant::now() + Duration::from_secs(60)).unwrap();
+        let Runner { instance: warm, release, parts, .. } = &mut runner;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut instance = warm.instantiate(release, parts, deadline).unwrap();
         instance.uses = uses;
         instance.settled_bytes = 1000;
         instance.store.data_mut().memory.bytes = 1000 + grown;
-        runner.keep_or_drop(instance, spoilt);
-        runner.instance.take().is_some()
+        warm.keep_or_drop(release, instance, spoilt);
+        warm.instance.take().is_some()
     };
     assert!(is_kept(1, 0, false));
     assert!(!is_kept(1, 0, true));
@@ -109,7 +111,7 @@ fn probation_counts_what_is_the_versions_own_doing() {
             probation: Some(Arc::clone(&probation)),
         });
         let running = Running { calls, ..Running::starting(Instant::now()) };
-        trial.consumer.runner().note_request(&outcome, &running, left);
+        note_request(&trial.consumer.release(), &outcome, &running, left);
         let (_, ended, failed) = probation.standing();
         assert_eq!((ended, failed), standing, "{outcome:?} {left:?}");
     }

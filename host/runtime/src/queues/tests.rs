@@ -1,14 +1,10 @@
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_types::limits::MEMORY_DEFAULT;
-
-use super::{Kind, ServiceSpec, queues, route_matches};
-use crate::consumer::Consumer;
-use crate::engine::Engine;
-use crate::gate::NotHeld;
+use super::queues;
 use crate::job::Failure;
-use crate::trial::{Trial, job};
+use crate::kind::Kind;
+use crate::spec::{ServiceSpec, route_matches};
+use crate::trial::job;
 
 #[test]
 fn route_with_dots_takes_what_is_below_and_nothing_beside() {
@@ -57,28 +53,4 @@ fn queue_counts_what_stands_in_it_and_what_it_ever_took_and_refuses_what_is_more
     let lengths = queues.figures().map(|(name, length, _)| (name, length));
     assert_eq!(lengths, [("read", 0), ("write", 2), ("compute", 0)]);
     assert_eq!([Kind::Read, Kind::Write, Kind::Compute].map(Kind::name), ["read", "write", "compute"]);
-}
-
-#[test]
-fn component_of_nothing_has_no_handler() {
-    let trial = Trial::new(Duration::from_secs(60));
-    let component = &trial.context.release.get().component;
-    assert!(!component.answers_http() && !component.takes_events());
-}
-
-/// Whoever holds the service up waits for those inside, while no more than this stand in a queue.
-#[test]
-fn service_is_held_up_for_no_more_requests_than_may_wait() {
-    let trial = Trial::new(Duration::from_secs(60));
-    let (queues, _ends) = queues(&ServiceSpec::default());
-    let (engine, context) = (Engine::new(4, MEMORY_DEFAULT).unwrap(), Arc::clone(&trial.context));
-    let consumer = Consumer::new(engine, context, queues.clone());
-    let mut runner = consumer.runner();
-    runner.begin();
-    for _ in 0..2 {
-        queues.submit(&queues.admission_limits(), job(Instant::now(), None).0).unwrap();
-    }
-    let held = |room| consumer.hold(Instant::now() + Duration::from_millis(20), room).err().unwrap();
-    assert!(matches!(held(1), NotHeld::TooMany));
-    assert!(matches!(held(2), NotHeld::Late));
 }

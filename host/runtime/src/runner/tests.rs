@@ -1,14 +1,15 @@
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use flume::Receiver;
 
 use super::Runner;
-use crate::hold::{Calls, Member, Pending, RequestMember};
 use crate::instance::Run;
 use crate::job::{Failure, Outcome};
+use crate::member::{Member, Pending, RequestMember};
 use crate::release::Release;
+use crate::running::Calls;
 use crate::trial::{Trial, job, lines_with};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -17,8 +18,10 @@ const LONG: Duration = Duration::from_secs(60);
 fn member(trial: &Trial, calls: Calls, again: bool) -> (Member, Receiver<Outcome>) {
     let (mut job, told) = job(Instant::now(), None);
     job.again = again;
-    let (release, pending) = (trial.context.release.get(), Pending::new(&trial.context));
-    (Member::Request(RequestMember { job, outcome: Err(Failure::Aborted), calls, release, pending }), told)
+    let (release, pending) = (trial.context.release.get(), Pending::new(&trial.context.aborts));
+    let (component, spec) = (Arc::clone(&release.component.info), Arc::clone(&release.spec));
+    let outcome = Err(Failure::Aborted);
+    (Member::Request(RequestMember { job, outcome, calls, component, spec, pending }), told)
 }
 
 fn recover(trial: &Trial, runner: &mut Runner, member: Member) {
@@ -74,7 +77,7 @@ fn runner_is_inside_afterwards_where_it_was_before() {
             let trial = Trial::new(LONG);
             let mut runner = trial.consumer.runner();
             if is_before {
-                runner.begin();
+                runner.enter();
             }
             let (again, told) = member(&trial, Calls::Reading, false);
             runner.parts.aborted.push(again);
@@ -155,18 +158,15 @@ fn runner_follows_its_service_from_one_database_to_another_and_to_none() {
             probation: None,
         });
     };
-    let aborts = trial.context.aborts.load(Ordering::Acquire);
+    let aborts = trial.context.aborts.count();
     for database in [other.consumer.database(), None, trial.consumer.database()] {
         switch(database.clone());
-        runner.begin();
-        assert_eq!(
-            runner.parts.database.as_ref().map(std::sync::Arc::as_ptr),
-            database.as_ref().map(std::sync::Arc::as_ptr)
-        );
-        runner.end();
+        runner.enter();
+        assert_eq!(runner.parts.database.as_ref().map(Arc::as_ptr), database.as_ref().map(Arc::as_ptr));
+        runner.leave();
     }
     assert_eq!(durable.try_recv(), Ok(true), "what was carried is of the first");
-    assert_eq!(trial.context.aborts.load(Ordering::Acquire), aborts);
+    assert_eq!(trial.context.aborts.count(), aborts);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn only_the_event_that_a_thread_panicked_at_is_parked_with_what_the_panic_said()
     assert_eq!((subscription_worker.alone, subscription_worker.taking), (2, 0));
     assert!(subscription.stopped().is_some_and(|why| why.contains("its thread panicked")));
     for event in &events {
-        subscription_worker.runner.begin();
+        subscription_worker.runner.enter_until(None);
         assert!(subscription_worker.take(event, false).is_ok());
     }
     let rows = trial.inbox().parked().unwrap();

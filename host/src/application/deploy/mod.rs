@@ -150,7 +150,7 @@ impl<'a> Deploy<'a> {
             outcome: Outcome::Unchanged,
             version: String::new(),
             sha256: String::new(),
-            before: consumer.release().component.version.to_string(),
+            before: consumer.release().component.version().to_string(),
             steps: Vec::new(),
             migrations: Vec::new(),
             tables: Vec::new(),
@@ -223,7 +223,7 @@ impl<'a> Deploy<'a> {
         self.report.version = version.to_string();
         self.report.sha256 = version.sha256().to_owned();
         let before = self.consumer.release();
-        let is_active = before.component.version == version;
+        let is_active = *before.component.version() == version;
         if is_active && !self.options.force && *before.spec == self.entry.spec {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::report::{MigrationReport, TableReport, milliseconds};
 use super::warnings;
-use crate::application::rebuild::remove;
+use crate::application::databases::remove;
 
 /// The file of the copy, in the folder of the service's versions.
 const COPY: &str = "rehearsal.db";

@@ -151,7 +151,8 @@ impl Deploy<'_> {
             Some(probation::of(self.application, &self.report.service, component, &before))
         } else {
             // The same version once more goes on with what it is on.
-            let is_same = before.component.version == component.version && *before.spec == self.entry.spec;
+            let is_same =
+                before.component.version() == component.version() && *before.spec == self.entry.spec;
             before.probation.clone().filter(|_| is_same)
         };
         let release = Release {

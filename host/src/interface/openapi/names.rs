@@ -8,8 +8,6 @@
 
 use std::collections::BTreeSet;
 
-use super::operation::pascal_case;
-
 /// What generated clients have themselves, or what their language has and their code uses: a schema with such a name breaks their build. From
 /// the sources of clients that openapi-generator 7.26 made, and from building clients of schemas with these and a hundred other names.
 const RESERVED: [&str; 96] = [
@@ -180,4 +178,15 @@ fn made_of(name: &str) -> Vec<String> {
 /// `NoteBook`, and a generator writes `note_book` as its language does. No identifier in [`made_of`] looks like this.
 fn key(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// `stock-level` and `stock_level` are `StockLevel`.
+pub(super) fn pascal_case(text: &str) -> String {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    words.fold(String::new(), |mut all, word| {
+        let mut letters = word.chars();
+        all.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        all.extend(letters);
+        all
+    })
 }

@@ -7,22 +7,12 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::common::{self, header, parameter, response};
+use super::names::pascal_case;
 use super::schemas::Schemas;
 
 /// The names of a path's parameters, in their order.
 pub(super) fn parameter_names(path: &str) -> Vec<&str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
-}
-
-/// `stock-level` and `stock_level` are `StockLevel`.
-pub(super) fn pascal_case(text: &str) -> String {
-    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
-    words.fold(String::new(), |mut all, word| {
-        let mut letters = word.chars();
-        all.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        all.extend(letters);
-        all
-    })
 }
 
 /// `getNotesByIdLines` is `GET /notes/{id}/lines`. Paths that differ in punctuation alone have the same.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::common;
-use super::names::Names;
-use super::operation::pascal_case;
+use super::names::{Names, pascal_case};
 
 /// The host's own schema. No type of a service gets its name.
 const PROBLEM: &str = "Problem";

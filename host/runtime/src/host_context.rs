@@ -1,0 +1,24 @@
+//! What is around every service of an application.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bulkhead_types::{Clock, Random};
+
+use crate::probe::Probe;
+use crate::queues::Queues;
+
+/// What is around every service of an application.
+pub struct HostContext {
+    /// Time.
+    pub clock: Box<dyn Clock>,
+    /// Randomness.
+    pub random: Box<dyn Random>,
+    /// The services, by name.
+    pub directory: Directory,
+    /// A test that looks on.
+    pub probe: Option<Arc<dyn Probe>>,
+}
+
+/// The way to every service's queues.
+pub type Directory = BTreeMap<String, Queues>;

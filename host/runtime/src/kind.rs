@@ -1,0 +1,24 @@
+//! Which of a service's queues a request goes into.
+
+/// A queue, and what its workers take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Read,
+    Write,
+    Compute,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Compute => "compute",
+        }
+    }
+}
+
+/// Whether a method only reads: such a request goes to a service's readers, and may be made again.
+pub(crate) fn is_read(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
+}

@@ -1,0 +1,260 @@
+//! Whose units of work are in a batch, and what becomes of them when it is durable, or is not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bulkhead_store::{Commit, Ended, Fate, Lease};
+
+use crate::component_info::ComponentInfo;
+use crate::diagnosis;
+use crate::job::{Failure, Job, Outcome};
+use crate::running::Calls;
+use crate::spec::ServiceSpec;
+
+/// Whose unit of work is in the open batch.
+#[expect(clippy::large_enum_variant, reason = "as in a queue, nearly all are requests")]
+pub(crate) enum Member {
+    /// A request, with the outcome that leaves when it is durable.
+    Request(RequestMember),
+    /// An event, or what the host itself writes: it is not run again when the batch is aborted, since its subscription worker goes back to
+    /// the position that is durable. Told whether it is.
+    Event(Settle, Pending),
+}
+
+/// How often units of work that handlers thought kept were gone, or nobody could tell: instances from before may remember what never
+/// happened.
+#[derive(Default)]
+pub(crate) struct Aborts(AtomicU64);
+
+impl Aborts {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn raise(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// A member's unit of work that is not durable. One that is dropped so is gone, or may be: instances may remember what never happened, and
+/// are retired.
+pub(crate) struct Pending(Option<Arc<Aborts>>);
+
+impl Pending {
+    pub(crate) fn new(aborts: &Arc<Aborts>) -> Self {
+        Self(Some(Arc::clone(aborts)))
+    }
+
+    fn durable(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(aborts) = self.0.take() {
+            aborts.raise();
+        }
+    }
+}
+
+/// What became of a unit of work of the host's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It is durable.
+    Durable,
+    /// It has none.
+    Undone,
+    /// Nobody can tell: after a crash it may be durable.
+    Unknown,
+}
+
+/// Told what became of a unit of work, once: one that is dropped untold (its thread panicked) is told that it was undone.
+pub(crate) struct Settle(Option<Box<dyn FnOnce(Effect) + Send>>);
+
+impl Settle {
+    /// For one who looks again wherever it is not known to be durable.
+    pub(crate) fn new(tell: impl FnOnce(bool) + Send + 'static) -> Self {
+        Self::of_effect(move |effect| tell(effect == Effect::Durable))
+    }
+
+    pub(crate) fn of_effect(tell: impl FnOnce(Effect) + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    fn tell(mut self, effect: Effect) {
+        if let Some(tell) = self.0.take() {
+            tell(effect);
+        }
+    }
+
+    /// Tells nothing: its unit of work joined no batch, and its caller knows.
+    pub(crate) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(Effect::Undone);
+        }
+    }
+}
+
+/// A job with its outcome.
+pub(crate) struct RequestMember {
+    pub(crate) job: Job,
+    pub(crate) outcome: Outcome,
+    pub(crate) calls: Calls,
+    /// What it was run on, and with which settings: whoever reads the log is told of it.
+    pub(crate) component: Arc<ComponentInfo>,
+    pub(crate) spec: Arc<ServiceSpec>,
+    pub(crate) pending: Pending,
+}
+
+impl Member {
+    /// It is durable.
+    fn answer(self) {
+        match self {
+            Self::Request(member) => {
+                member.pending.durable();
+                (member.job.reply)(member.outcome);
+            }
+            Self::Event(settle, pending) => {
+                pending.durable();
+                settle.tell(Effect::Durable);
+            }
+        }
+    }
+
+    /// Its batch was aborted, and it is not run again.
+    pub(crate) fn give_up(self) {
+        let failure = match &self {
+            Self::Request(member) => member.calls.aborted(),
+            Self::Event(..) => Failure::Aborted,
+        };
+        self.fail(failure);
+    }
+
+    /// It failed, or nobody can tell.
+    pub(crate) fn fail(self, failure: Failure) {
+        match self {
+            Self::Request(member) => {
+                // Before its client can ask for something else.
+                drop(member.pending);
+                if !member.job.told {
+                    let (component, spec) = (&member.component, &member.spec);
+                    diagnosis::tell_of_request(component, spec, &member.job.request, &failure, None);
+                }
+                (member.job.reply)(Err(failure));
+            }
+            Self::Event(settle, pending) => {
+                drop(pending);
+                settle.tell(match failure {
+                    Failure::OutcomeUnknown(_) => Effect::Unknown,
+                    _ => Effect::Undone,
+                });
+            }
+        }
+    }
+}
+
+/// Those whose batch was aborted, to be run again as soon as the worker is free.
+pub(crate) type AbortedMembers = Vec<Member>;
+
+/// Commits the open batch and answers its members; gives those that are to be run again.
+pub(crate) fn commit(lease: &mut Lease<Member>) -> AbortedMembers {
+    match lease.commit() {
+        Commit::Durable(members) => {
+            for member in members {
+                member.answer();
+            }
+            Vec::new()
+        }
+        Commit::Aborted { members, .. } => members,
+        Commit::Unknown { members, reason } => {
+            for member in members {
+                member.fail(Failure::OutcomeUnknown(reason.clone()));
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// Answers a member that was run again.
+pub(crate) fn settle(member: Member, fate: Fate) {
+    match fate {
+        Fate::Durable => member.answer(),
+        // The culprit has the failure of its own; a neighbour whose commit failed twice is told to try again.
+        Fate::Aborted(abort) => member.fail(abort.into()),
+        Fate::Unknown(reason) => member.fail(Failure::OutcomeUnknown(reason)),
+    }
+}
+
+/// What a unit of work's end makes of its handler's outcome.
+pub(crate) fn settle_unit(outcome: Outcome, ended: &Ended<Member>) -> Outcome {
+    match ended {
+        Ended::Kept { position } => outcome.map(|mut answer| {
+            answer.position = Some(*position);
+            answer
+        }),
+        Ended::RolledBack => outcome,
+        Ended::ForeignKeys => Err(Failure::Constraint { name: String::new() }),
+        Ended::Failed(abort) | Ended::Aborted { abort, .. } => Err(match outcome {
+            // A trap at the deadline is what the operator should read, not the abort that came with it.
+            Err(failure @ (Failure::Deadline | Failure::LeaseHeld)) => failure,
+            _ => abort.clone().into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bulkhead_store::{Abort, CommitFault, Ended};
+
+    use super::{Effect, Settle, settle_unit};
+    use crate::delivery::Written;
+    use crate::job::Failure;
+    use crate::trial::Trial;
+
+    /// What a unit of work is told whose commit meets this, and whether instances are retired.
+    fn told(fault: Option<CommitFault>) -> (Effect, bool) {
+        let trial = Trial::new(Duration::from_secs(60));
+        fault.into_iter().for_each(|fault| trial.commits.plan(fault));
+        let (tell, told) = flume::unbounded();
+        let settle = Settle::of_effect(move |effect| tell.send(effect).unwrap());
+        let mut runner = trial.consumer.runner();
+        let written = runner.write(|unit| unit.write_time().map(|()| true), settle, false);
+        assert_eq!(written, Written::Kept);
+        (told.recv().unwrap(), trial.context.aborts.count() > 0)
+    }
+
+    #[test]
+    fn unit_of_work_that_is_not_known_to_be_durable_retires_what_may_remember_it() {
+        assert_eq!(told(None), (Effect::Durable, false));
+        assert_eq!(told(Some(CommitFault::AfterDurable)), (Effect::Durable, false));
+        assert_eq!(told(Some(CommitFault::BeforeDurable)), (Effect::Undone, true));
+        assert_eq!(told(Some(CommitFault::Unknown)), (Effect::Unknown, true));
+    }
+
+    /// A trap at the deadline is what the operator should read, not the abort that came with it.
+    #[test]
+    fn time_that_is_over_is_told_before_the_abort_that_it_brought() {
+        let settled = |failure| settle_unit(Err(failure), &Ended::Failed(Abort::StorageFull)).unwrap_err();
+        assert_eq!(settled(Failure::Deadline), Failure::Deadline);
+        assert_eq!(settled(Failure::LeaseHeld), Failure::LeaseHeld);
+        assert_eq!(settled(Failure::Trap("no".into())), Failure::StorageFull);
+    }
+
+    #[test]
+    fn batch_that_goes_with_its_thread_retires_what_may_remember_it() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let (runner, told) = trial.carrying();
+        drop(runner);
+        assert_eq!(told.recv(), Ok(false));
+        assert!(trial.context.aborts.count() > 0);
+    }
+}

@@ -1,0 +1,213 @@
+//! The queues of a service, and what decides whether a request is let into one of them.
+//!
+//! Reads (GET, HEAD, OPTIONS) never wait behind the rest, and neither of them behind handlers that compute for long: each kind has a queue
+//! and workers of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bulkhead_types::Current;
+use flume::{Receiver, Sender};
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::described::DescribedRoutes;
+use crate::job::{Failure, Job};
+use crate::kind::{Kind, is_read};
+use crate::spec::{ServiceSpec, route_matches, route_rank};
+use crate::waits::Waits;
+
+/// What stands in a queue.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are jobs: boxing them would cost each an allocation"
+)]
+pub(crate) enum Work {
+    /// A request, with when it was put there.
+    Job(Job, Instant),
+    /// The one who takes it is to end.
+    Stop,
+}
+
+/// The sending ends of a service's queues.
+#[derive(Clone)]
+pub struct Queues {
+    reads: Sender<Work>,
+    writes: Sender<Work>,
+    computations: Sender<Work>,
+    admission_limits: Arc<Current<AdmissionLimits>>,
+    stopping: Arc<AtomicBool>,
+    taken: Arc<AtomicU64>,
+    waits: Waits,
+    /// Runs a job where it would stand in a queue.
+    at_once: Option<RunAtOnce>,
+}
+
+/// Runs a job to its answer, on the thread that brings it.
+pub type RunAtOnce = Arc<dyn Fn(Job) + Send + Sync>;
+
+/// What decides, before a request stands in a queue of a service, whether and where it is let in: the routes of the manifest and of the
+/// component, and the limits.
+pub struct AdmissionLimits {
+    /// The routes of the manifest that lead to it.
+    pub routes: Vec<String>,
+    /// Requests that may stand in each queue.
+    pub queue: usize,
+    /// Bytes that a body may have.
+    pub body: usize,
+    /// Time for a request.
+    pub request_timeout: Duration,
+    described: Arc<DescribedRoutes>,
+}
+
+impl AdmissionLimits {
+    /// Those of a service, with what its component says of itself once that is known.
+    fn new(spec: &ServiceSpec, described: Arc<DescribedRoutes>) -> Self {
+        Self {
+            routes: spec.routes.clone(),
+            queue: spec.limits.queue,
+            body: spec.limits.body,
+            request_timeout: spec.limits.request_timeout,
+            described,
+        }
+    }
+
+    /// A request that may be repeated is run each time, whatever its key.
+    pub(crate) fn drop_needless_key(&self, job: &mut Job) {
+        if job.idempotency_key.is_some() && self.described.repeats(&job.request.method, &job.request.path) {
+            job.idempotency_key = None;
+        }
+    }
+
+    /// The route of the manifest that `path` falls under, as the ingress finds it: that of the highest rank.
+    #[must_use]
+    pub fn route_of(&self, path: &str) -> Option<&str> {
+        let routes = self.routes.iter().map(String::as_str);
+        routes.filter(|route| route_matches(route, path)).max_by_key(|route| route_rank(route))
+    }
+
+    /// The route that a request leads to as the component describes it, such as `/notes/{id}`; none where it describes none for it.
+    #[must_use]
+    pub fn described_route(&self, method: &str, path: &str) -> Option<Arc<str>> {
+        self.described.find(method, path).map(|route| Arc::clone(&route.path))
+    }
+}
+
+/// The receiving ends.
+pub struct QueueEnds {
+    pub(crate) reads: Receiver<Work>,
+    pub(crate) writes: Receiver<Work>,
+    pub(crate) computations: Receiver<Work>,
+}
+
+/// The queues of a service.
+#[must_use]
+pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
+    // Bounded by `submit`: how many may stand in them can change.
+    let (reads, read_end) = flume::unbounded();
+    let (writes, write_end) = flume::unbounded();
+    let (computations, computation_end) = flume::unbounded();
+    let queues = Queues {
+        reads,
+        writes,
+        computations,
+        admission_limits: Arc::new(Current::new(AdmissionLimits::new(spec, Arc::default()))),
+        stopping: Arc::default(),
+        taken: Arc::default(),
+        waits: Waits::default(),
+        at_once: None,
+    };
+    (queues, QueueEnds { reads: read_end, writes: write_end, computations: computation_end })
+}
+
+impl Queues {
+    /// Queues in which nothing stands: whoever brings a job runs it. For a service without threads of its own, or for one that stands in
+    /// for a service.
+    #[must_use]
+    pub fn at_once(spec: &ServiceSpec, run: RunAtOnce) -> Self {
+        let (queues, _) = queues(spec);
+        Self { at_once: Some(run), ..queues }
+    }
+
+    /// Puts a job into the queue for its route or its method. It is answered through its reply, later.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::QueueFull`] or [`Failure::Stopping`]; the job was not taken, and its reply is dropped.
+    pub fn submit(&self, admission_limits: &AdmissionLimits, mut job: Job) -> Result<(), Failure> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Failure::Stopping);
+        }
+        admission_limits.drop_needless_key(&mut job);
+        if let Some(run) = &self.at_once {
+            run(job);
+            return Ok(());
+        }
+        let (method, path) = (&job.request.method, &job.request.path);
+        let queue = if admission_limits.described.computes(method, path) {
+            &self.computations
+        } else if is_read(method) {
+            &self.reads
+        } else {
+            &self.writes
+        };
+        // Those who look at the same time may all see the last place: as many as there are network threads.
+        if queue.len() >= admission_limits.queue {
+            return Err(Failure::QueueFull);
+        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        queue.send(Work::Job(job, Instant::now())).map_err(|_| Failure::Stopping)
+    }
+
+    /// What is to be known before a request stands in one of them, now.
+    #[must_use]
+    pub fn admission_limits(&self) -> Arc<AdmissionLimits> {
+        self.admission_limits.get()
+    }
+
+    /// How many jobs were taken since the start.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many jobs stand in the longest of them.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.reads.len().max(self.writes.len()).max(self.computations.len())
+    }
+
+    /// The name of each, how many jobs stand in it, and how long jobs have stood in it.
+    #[must_use]
+    pub fn figures(&self) -> [(&'static str, usize, Histogram); 3] {
+        [
+            (Kind::Read, self.reads.len()),
+            (Kind::Write, self.writes.len()),
+            (Kind::Compute, self.computations.len()),
+        ]
+        .map(|(kind, length)| (kind.name(), length, self.waits.of(kind).clone()))
+    }
+
+    /// Lets requests in as the service's present release has it.
+    pub(crate) fn follow(&self, spec: &ServiceSpec, described: Arc<DescribedRoutes>) {
+        self.admission_limits.set(Arc::new(AdmissionLimits::new(spec, described)));
+    }
+
+    /// Whether the service takes no more jobs.
+    pub(crate) fn stopping(&self) -> &Arc<AtomicBool> {
+        &self.stopping
+    }
+
+    /// The way into the queue of a kind, and how long jobs have stood in it.
+    pub(crate) fn of(&self, kind: Kind) -> (&Sender<Work>, &Histogram) {
+        let queue = match kind {
+            Kind::Read => &self.reads,
+            Kind::Write => &self.writes,
+            Kind::Compute => &self.computations,
+        };
+        (queue, self.waits.of(kind))
+    }
+}
+
+#[cfg(test)]
+mod tests;

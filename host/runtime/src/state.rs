@@ -1,0 +1,117 @@
+//! What a store holds for the handler that runs in it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bulkhead_store::{Reader, StatementError};
+use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+use crate::database::ServiceDatabase;
+use crate::hold::Hold;
+use crate::host_context::HostContext;
+use crate::job::Failure;
+use crate::member::AbortedMembers;
+use crate::probe::Probe;
+use crate::running::{Expired, Running};
+use crate::spec::ServiceSpec;
+
+/// What belongs to the worker and not to the instance: it goes from one instance to the next.
+#[derive(Default)]
+pub(crate) struct WorkerParts {
+    /// The service's database, as it was when the handler began.
+    pub(crate) database: Option<Arc<ServiceDatabase>>,
+    /// The read-only connection, once it was used.
+    pub(crate) reader: Option<Reader>,
+    pub(crate) hold: Hold,
+    /// Members whose batch was aborted while a handler ran.
+    pub(crate) aborted: AbortedMembers,
+}
+
+/// The data of a `wasmtime::Store`.
+pub(crate) struct State {
+    /// What the manifest says of the service.
+    pub(crate) spec: Arc<ServiceSpec>,
+    pub(crate) host_context: Arc<HostContext>,
+    pub(crate) worker: WorkerParts,
+    /// None between two handlers.
+    pub(crate) running: Option<Running>,
+    pub(crate) memory: MemoryLimit,
+}
+
+impl State {
+    pub(crate) fn new(spec: Arc<ServiceSpec>, host_context: Arc<HostContext>) -> Self {
+        let maximum = usize::try_from(spec.limits.memory).unwrap_or(usize::MAX);
+        let probe = host_context.probe.clone().map(|probe| (probe, spec.name.clone()));
+        let memory = MemoryLimit { maximum, bytes: 0, refused: false, probe };
+        Self { spec, host_context, worker: WorkerParts::default(), running: None, memory }
+    }
+
+    /// The database and the handler, or why there is none.
+    pub(crate) fn database(
+        &mut self,
+    ) -> Result<(Arc<ServiceDatabase>, &mut WorkerParts, &mut Running, Duration), StatementError> {
+        let Some(database) = self.worker.database.clone() else {
+            return Err(StatementError::NotAllowed("the manifest gives this service no database".into()));
+        };
+        let Some(running) = self.running.as_mut().filter(|running| !running.starting) else {
+            return Err(StatementError::NotAllowed(
+                "there is no database while a component is loaded".into(),
+            ));
+        };
+        Ok((database, &mut self.worker, running, self.spec.limits.lease_hold))
+    }
+
+    /// Called at each tick while the guest runs.
+    pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        let now = Instant::now();
+        if let Some(running) = &self.running {
+            if now >= running.deadline {
+                return Err(Expired(Failure::Deadline).into());
+            }
+            if running.lease_until.is_some_and(|until| now >= until) {
+                return Err(Expired(Failure::LeaseHeld).into());
+            }
+        }
+        let aborted = self.worker.hold.commit_carried_when_due();
+        self.worker.aborted.extend(aborted);
+        Ok(UpdateDeadline::Continue(1))
+    }
+}
+
+/// Keeps to the service's memory, and knows how much there is.
+pub(crate) struct MemoryLimit {
+    maximum: usize,
+    pub(crate) bytes: usize,
+    /// More was asked for than there may be, since the handler began.
+    pub(crate) refused: bool,
+    /// A test that may refuse more, with the service's name.
+    probe: Option<(Arc<dyn Probe>, String)>,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // What an instance begins with is no growth.
+        let grows = |(probe, service): &(Arc<dyn Probe>, String)| current == 0 || probe.may_grow(service);
+        let allowed = desired <= self.maximum && self.probe.as_ref().is_none_or(grows);
+        if allowed {
+            self.bytes = desired;
+        }
+        self.refused |= !allowed;
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        _desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // The pool's own limit on elements holds.
+        Ok(true)
+    }
+}
