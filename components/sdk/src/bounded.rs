@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::invalid::Errors;
 use crate::json::Node;
+use crate::sql::{self, Parameter};
 use crate::value::{FromJson, FromText, Schema, expected, integer_schema, nullable, read_list};
 
 /// Text of `MIN` to `MAX` characters (Unicode scalar values), without control characters but tab and line breaks. Where
@@ -244,6 +245,18 @@ impl<const MIN: usize, const MAX: usize> Serialize for Text<MIN, MAX> {
 impl<const MIN: i64, const MAX: i64> Serialize for Integer<MIN, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(self.0)
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> Parameter for Text<MIN, MAX> {
+    fn parameter(&self) -> sql::Value {
+        sql::Value::Text((**self).to_owned())
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> Parameter for Integer<MIN, MAX> {
+    fn parameter(&self) -> sql::Value {
+        sql::Value::Integer(self.get())
     }
 }
 

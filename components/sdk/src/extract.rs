@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use crate::access::Access;
-use crate::database::{Reads, Snapshot, Transaction};
+pub use crate::context::{Context, Request};
+use crate::database::{Snapshot, Transaction};
 use crate::encoding::percent_decode;
 use crate::invalid::Errors;
 use crate::json::Node;
@@ -15,21 +16,7 @@ use crate::problem::{Problem, Result};
 use crate::record::{FromQuery, ObjectReader, QueryParameter, QueryReader};
 use crate::response::{AnswerDescription, Reply, Response};
 use crate::router::Captures;
-use crate::service::Service;
 use crate::value::{FromJson, FromText, ObjectSchema, Schema};
-pub use crate::wit::bulkhead::service::types::Request;
-
-/// A request on its way to a handler.
-#[derive(Debug)]
-pub struct Context<'r> {
-    /// The request.
-    pub request: &'r Request,
-    /// The parts of the path that stand for the route's parameters, still percent-encoded.
-    pub captures: Captures<'r>,
-    pub(crate) service: &'r Service,
-    /// What a [`Snapshot`] reads.
-    pub(crate) reads: Reads,
-}
 
 /// What the arguments of a handler say of its route.
 #[derive(Debug, Default)]

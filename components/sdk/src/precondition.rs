@@ -17,9 +17,9 @@ use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
+use crate::context::{Context, Request};
 use crate::database::Reads;
 use crate::encoding::base64url_encode;
-use crate::extract::{Context, Request};
 use crate::problem::{Problem, Result};
 use crate::response::Response;
 
@@ -185,7 +185,7 @@ fn current(context: &Context<'_>) -> Result<Current> {
         caller: request.caller.clone(),
         trace_id: request.trace_id.clone(),
     };
-    match context.service.answer(&get, Reads::UnitOfWork) {
+    match context.routes.answer(&get, Reads::UnitOfWork) {
         Ok(response) if response.status == 200 => {
             let response = tagged(&get, response);
             Ok(Current::There(response.find("etag").map(<[u8]>::to_vec)))

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use crate::context::{Context, Request, Routes};
 use crate::database::{Reads, Transaction};
-use crate::event::{Event, HandleError, Received, Subscription};
-use crate::extract::{Context, Handler, Request, RouteDescription};
+use crate::event::{Event, HandleError, Received};
+use crate::extract::{Handler, RouteDescription};
 use crate::migration::Migration;
 use crate::precondition;
 use crate::problem::{Problem, ProblemKind, Result};
 use crate::response::{AnswerDescription, Response};
 use crate::router::{Found, Router, parameter_names};
+use crate::subscription::Subscription;
 use crate::wit::bulkhead::service::types;
 use crate::wit::exports::bulkhead::service::describe::{
     Answer as AnswerRecord, Description, Parameter, Problem as ProblemRecord, Route as RouteRecord,
@@ -176,30 +178,6 @@ impl Service {
             .unwrap_or_else(|problem| problem.into_response(&request.trace_id))
     }
 
-    /// The answer of the route's handler.
-    pub(crate) fn answer(&self, request: &Request, reads: Reads) -> Result<Response> {
-        let (position, captures) = match self.router.find(&request.method, &request.path) {
-            Found::Route(position, captures) => (*position, captures),
-            Found::OtherMethods(allow) if request.method == "OPTIONS" => {
-                return Ok(Response::new(204).with_header("allow", allow));
-            }
-            Found::OtherMethods(allow) => return Err(Problem::method_not_allowed(allow)),
-            Found::Nothing => return Err(Problem::not_found("there is nothing at this path")),
-        };
-        let route = self.routes.get(position).ok_or_else(|| Problem::internal("a route is not there"))?;
-        let answer = (route.call)(&Context { request, captures, service: self, reads });
-        if let Err(problem) = &answer
-            && problem.is_own()
-            && !route.problems.iter().any(|declared| declared.code == problem.code())
-        {
-            crate::log::error(
-                "the route does not say that it answers with this problem",
-                &[("code", &problem.code()), ("route", &format_args!("{} {}", route.method, route.path))],
-            );
-        }
-        answer
-    }
-
     /// Takes an event.
     pub fn handle_event(&self, event: types::Event) -> core::result::Result<(), HandleError> {
         match self.subscriptions.iter().find(|subscription| subscription.event_type == event.type_) {
@@ -225,6 +203,31 @@ impl Service {
     /// The steps of the schema.
     pub fn migrations(&self) -> Vec<MigrationRecord> {
         self.migrations.iter().map(Migration::record).collect()
+    }
+}
+
+impl Routes for Service {
+    fn answer(&self, request: &Request, reads: Reads) -> Result<Response> {
+        let (position, captures) = match self.router.find(&request.method, &request.path) {
+            Found::Route(position, captures) => (*position, captures),
+            Found::OtherMethods(allow) if request.method == "OPTIONS" => {
+                return Ok(Response::new(204).with_header("allow", allow));
+            }
+            Found::OtherMethods(allow) => return Err(Problem::method_not_allowed(allow)),
+            Found::Nothing => return Err(Problem::not_found("there is nothing at this path")),
+        };
+        let route = self.routes.get(position).ok_or_else(|| Problem::internal("a route is not there"))?;
+        let answer = (route.call)(&Context { request, captures, routes: self, reads });
+        if let Err(problem) = &answer
+            && problem.is_own()
+            && !route.problems.iter().any(|declared| declared.code == problem.code())
+        {
+            crate::log::error(
+                "the route does not say that it answers with this problem",
+                &[("code", &problem.code()), ("route", &format_args!("{} {}", route.method, route.path))],
+            );
+        }
+        answer
     }
 }
 

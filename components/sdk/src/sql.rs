@@ -80,12 +80,6 @@ impl Parameter for i32 {
     }
 }
 
-impl<const MIN: i64, const MAX: i64> Parameter for crate::Integer<MIN, MAX> {
-    fn parameter(&self) -> Value {
-        Value::Integer(self.get())
-    }
-}
-
 impl Column for i64 {
     fn from_value(value: Value) -> Result<Self, String> {
         match value {
@@ -136,12 +130,6 @@ impl Parameter for str {
 impl Parameter for String {
     fn parameter(&self) -> Value {
         Value::Text(self.clone())
-    }
-}
-
-impl<const MIN: usize, const MAX: usize> Parameter for crate::Text<MIN, MAX> {
-    fn parameter(&self) -> Value {
-        Value::Text((**self).to_owned())
     }
 }
 
