@@ -1,11 +1,17 @@
 //! The programs and the tests of the copy, built once.
 
-use crate::run::TestId;
 use crate::tree::{PROFILE, Tree, output, succeed};
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// A test, by its program and its name.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub(crate) struct TestId {
+    pub(crate) suite: String,
+    pub(crate) name: String,
+}
 
 /// A test program.
 #[derive(Debug, Deserialize)]

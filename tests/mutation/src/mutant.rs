@@ -1,9 +1,10 @@
 //! The mutants, as cargo-mutants lists them.
 
-use crate::tree::{Tree, output};
-use anyhow::Result;
 use serde::Deserialize;
 use std::path::PathBuf;
+
+/// The number of a mutant in the list, counted from 1: no switch is 0.
+pub(crate) type Id = usize;
 
 /// One change of the code.
 #[derive(Debug, Deserialize)]
@@ -79,14 +80,4 @@ impl Mutant {
     pub(crate) fn crate_folder(&self) -> PathBuf {
         PathBuf::from(self.file.split_once("/src/").map_or(".", |(folder, _)| folder)).join("src")
     }
-}
-
-/// What is changed: the host's store and runtime, the rules of the services, and the contracts between them.
-const FILES: [&str; 4] =
-    ["host/store/src/**", "host/runtime/src/**", "components/*/src/rules/**", "components/contracts/src/**"];
-
-/// What cargo-mutants lists, in JSON. The code must be without switches.
-pub(crate) fn list(tree: &Tree) -> Result<String> {
-    let mut command = tree.cargo(&["mutants", "--list", "--json", "--workspace"]);
-    output(command.args(FILES.iter().flat_map(|file| ["--file", file])))
 }

@@ -1,7 +1,7 @@
 //! What became of the mutants.
 
+use crate::built::TestId;
 use crate::mutant::Mutant;
-use crate::run::TestId;
 use crate::tree::Tree;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};

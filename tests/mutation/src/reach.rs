@@ -1,8 +1,8 @@
 //! Which tests reach which switches: learned by running all of them once.
 
-use crate::built::Suites;
-use crate::run::{Ended, Setting, TestId, run};
-use crate::switches::Id;
+use crate::built::{Suites, TestId};
+use crate::mutant::Id;
+use crate::run::{Ended, Setting, run};
 use crate::tree::{Tree, write_whole};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};

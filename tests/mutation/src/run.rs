@@ -1,24 +1,16 @@
 //! Runs one test in a process of its own, as nextest does.
 
-use crate::built::{Suite, Suites};
-use crate::switches::Id;
+use crate::built::{Suite, Suites, TestId};
+use crate::mutant::Id;
 use crate::tree::Tree;
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde::{Deserialize, Serialize};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
-
-/// A test, by its program and its name.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub(crate) struct TestId {
-    pub(crate) suite: String,
-    pub(crate) name: String,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {

@@ -2,19 +2,16 @@
 
 mod source;
 
-use crate::mutant::Mutant;
+use crate::mutant::{Id, Mutant};
 use crate::tree::{PROFILE, Tree, write_whole};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use source::{Region, Switched};
+use source::{MODULE, Region, Switched};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::{fs, io};
-
-/// The number of a mutant in the list, counted from 1: no switch is 0.
-pub(crate) type Id = usize;
 
 /// Why a mutant is not tried.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -114,9 +111,6 @@ impl Originals {
         Ok(regions)
     }
 }
-
-/// The module that each crate gets.
-const MODULE: &str = "mutation_switch";
 
 /// A file that stays as it is keeps its time, so that it is not compiled again.
 fn write_changed(path: &Path, text: &str) -> io::Result<()> {

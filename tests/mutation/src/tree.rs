@@ -1,6 +1,6 @@
 //! The copy of the project that the mutants are put into.
 
-use crate::mutant::{self, Mutant};
+use crate::mutant::Mutant;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -56,7 +56,7 @@ impl Tree {
             succeed(tree.git().args(["reset", "--quiet", "--hard", &head]))?;
             succeed(tree.git().args(["clean", "--quiet", "-d", "--force"]))?;
             fs::create_dir_all(&tree.notes)?;
-            let mutants = mutant::list(&tree)?;
+            let mutants = tree.list()?;
             fs::write(tree.notes.join(MUTANTS), mutants)?;
             fs::write(stamp, about)?;
         }
@@ -85,6 +85,12 @@ impl Tree {
             .filter(|line| !line.contains("\ttests/mutation/"))
             .flat_map(|line| [line, "\n"])
             .collect())
+    }
+
+    /// What cargo-mutants lists, in JSON. The code must be without switches.
+    fn list(&self) -> Result<String> {
+        let mut command = self.cargo(&["mutants", "--list", "--json", "--workspace"]);
+        output(command.args(FILES.iter().flat_map(|file| ["--file", file])))
     }
 
     /// The mutants of this code.
@@ -117,6 +123,10 @@ impl Tree {
         command
     }
 }
+
+/// What is changed: the host's store and runtime, the rules of the services, and the contracts between them.
+const FILES: [&str; 4] =
+    ["host/store/src/**", "host/runtime/src/**", "components/*/src/rules/**", "components/contracts/src/**"];
 
 /// The note with the list of cargo-mutants.
 const MUTANTS: &str = "mutants.json";

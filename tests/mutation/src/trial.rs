@@ -1,11 +1,11 @@
 //! Tries the mutants: each with the tests that reach it, until one fails.
 
 use crate::built::Suites;
-use crate::mutant::Mutant;
+use crate::mutant::{Id, Mutant};
 use crate::outcome::{Outcome, Outcomes, Verdict};
 use crate::reach::{Test, by_switch};
 use crate::run::{Ended, Setting, run};
-use crate::switches::{Id, NotIn, WhyNot};
+use crate::switches::{NotIn, WhyNot};
 use crate::tree::{Tree, write_whole};
 use anyhow::Result;
 use std::collections::{BTreeMap, HashMap};

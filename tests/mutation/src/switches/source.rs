@@ -3,8 +3,7 @@
 //! `a < b` becomes `(match () { () if on(7) => a <= b, () => a < b })`, and so on. A changed part is taken from the file as it was: one
 //! mutant is on at a time, so none is needed in another.
 
-use super::{Id, MODULE};
-use crate::mutant::{Genre, Mutant, Position};
+use crate::mutant::{Genre, Id, Mutant, Position};
 use anyhow::Result;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -13,6 +12,9 @@ use syn::punctuated::Pair;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Arm, Block, Expr, ExprBinary, ExprStruct, ExprUnary};
+
+/// The module that each crate gets.
+pub(crate) const MODULE: &str = "mutation_switch";
 
 /// A place of the written file, in bytes.
 pub(crate) struct Region {
