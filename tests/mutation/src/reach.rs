@@ -36,7 +36,7 @@ pub(crate) fn learn(tree: &Tree, suites: &Suites) -> Result<Vec<Test>> {
         let reached = tempfile::NamedTempFile::new()?;
         let began = Instant::now();
         let setting = Setting { switch: 0, reached: Some(reached.path()), at_most: LEARNING_MAX };
-        let ended = run(tree, suites, &test, &setting)?;
+        let ended = run(tree, suites, &[&test], &setting)?;
         let seconds = began.elapsed().as_secs_f64();
         if ended == Ended::Passed {
             let reaches =

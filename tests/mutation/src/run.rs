@@ -1,4 +1,4 @@
-//! Runs one test in a process of its own, as nextest does.
+//! Runs one test in a process of its own, as nextest does, or several of one program in one process.
 
 use crate::built::{Suite, Suites, TestId};
 use crate::mutant::Id;
@@ -28,18 +28,21 @@ pub(crate) struct Setting<'s> {
     pub(crate) at_most: Duration,
 }
 
-/// Runs a test, with the same environment whatever it is for.
-pub(crate) fn run(tree: &Tree, suites: &Suites, test: &TestId, setting: &Setting<'_>) -> Result<Ended> {
-    let suite = suites.get(&test.suite).with_context(|| format!("{} was not built", test.suite))?;
+/// Runs tests of one suite, with the same environment whatever it is for.
+pub(crate) fn run(tree: &Tree, suites: &Suites, tests: &[&TestId], setting: &Setting<'_>) -> Result<Ended> {
+    let Some(first) = tests.first() else { return Ok(Ended::Passed) };
+    let suite = suites.get(&first.suite).with_context(|| format!("{} was not built", first.suite))?;
     // What a test leaves that is ended goes with it.
     let temporary = tempfile::tempdir()?;
-    let child = command(tree, suite, test, setting).env("TMPDIR", temporary.path()).spawn()?;
+    let mut command = command(tree, suite, setting);
+    command.args(tests.iter().map(|test| &test.name));
+    let child = command.env("TMPDIR", temporary.path()).spawn()?;
     wait(child, setting.at_most)
 }
 
-fn command(tree: &Tree, suite: &Suite, test: &TestId, setting: &Setting<'_>) -> Command {
+fn command(tree: &Tree, suite: &Suite, setting: &Setting<'_>) -> Command {
     let mut command = Command::new(&suite.binary_path);
-    command.args(["--exact", &test.name, "--nocapture"]).current_dir(&suite.cwd).process_group(0);
+    command.args(["--nocapture", "--test-threads=1", "--exact"]).current_dir(&suite.cwd).process_group(0);
     // As cargo has it: the tests find the components by it.
     command.env("CARGO_TARGET_DIR", &tree.target).env("CARGO_MANIFEST_DIR", &suite.cwd);
     command.env("MUTATION_SWITCH", setting.switch.to_string());

@@ -1,6 +1,6 @@
 //! Tries the mutants: each with the tests that reach it, until one fails.
 
-use crate::built::Suites;
+use crate::built::{Suites, TestId};
 use crate::mutant::{Id, Mutant};
 use crate::outcome::{Outcome, Outcomes, Verdict};
 use crate::reach::{Test, by_switch};
@@ -87,26 +87,66 @@ impl<'t> Trial<'t> {
         let (reached_by, at_most) = (places.len(), self.at_most);
         let began = Instant::now();
         let mut tests = 0;
-        for place in self.sorted(places, mutant, state) {
-            let Some(test) = self.tests.get(place) else { continue };
+        for group in self.grouped(&self.sorted(places, mutant, state)) {
             if tests > 0 && began.elapsed() > at_most {
                 let verdict = Verdict::OutOfTime;
                 return Ok((Outcome { verdict, test: None, tests, reached_by, at_most }, None));
             }
-            tests += 1;
-            if let Some(verdict) = self.finds(test, id)? {
-                let test = Some(test.id.clone());
-                return Ok((Outcome { verdict, test, tests, reached_by, at_most }, Some(place)));
+            if group.len() > 1 && self.passes(&group, id)? {
+                tests += group.len();
+                continue;
+            }
+            for (place, test) in group {
+                tests += 1;
+                if let Some(verdict) = self.finds(test, id)? {
+                    let test = Some(test.id.clone());
+                    return Ok((Outcome { verdict, test, tests, reached_by, at_most }, Some(place)));
+                }
             }
         }
         Ok((Outcome { verdict: Verdict::Survived, test: None, tests, reached_by, at_most }, None))
+    }
+
+    /// The first tests each by itself, for one of them fails with most mutants; the others in groups of one program, which run in a
+    /// process together: they pass, nearly all.
+    fn grouped(&self, places: &[usize]) -> Vec<Vec<(usize, &'t Test)>> {
+        const ALONE: usize = 16;
+        const GROUP_TESTS: usize = 100;
+        const GROUP_SECONDS: f64 = 8.0;
+        let mut tests = places.iter().filter_map(|place| Some((*place, self.tests.get(*place)?)));
+        let alone: Vec<_> = tests.by_ref().take(ALONE).map(|test| vec![test]).collect();
+        let mut groups: Vec<(Vec<(usize, &Test)>, f64)> = Vec::new();
+        for (place, test) in tests {
+            let has_room = |group: &&mut (Vec<(usize, &Test)>, f64)| {
+                let (tests, seconds) = &**group;
+                let is_same = tests.first().is_some_and(|(_, first)| first.id.suite == test.id.suite);
+                is_same && tests.len() < GROUP_TESTS && seconds + test.seconds <= GROUP_SECONDS
+            };
+            match groups.iter_mut().rev().find(has_room) {
+                Some((tests, seconds)) => {
+                    tests.push((place, test));
+                    *seconds += test.seconds;
+                }
+                None => groups.push((vec![(place, test)], test.seconds)),
+            }
+        }
+        alone.into_iter().chain(groups.into_iter().map(|(tests, _)| tests)).collect()
+    }
+
+    /// Whether all tests of a group pass with the mutant, in one process.
+    fn passes(&self, group: &[(usize, &Test)], switch: Id) -> Result<bool> {
+        let tests: Vec<&TestId> = group.iter().map(|(_, test)| &test.id).collect();
+        let seconds: f64 = group.iter().map(|(_, test)| test.seconds).sum();
+        let at_most = Duration::from_secs_f64((seconds * 6.0).max(10.0));
+        let setting = Setting { switch, reached: None, at_most };
+        Ok(run(self.tree, self.suites, &tests, &setting)? == Ended::Passed)
     }
 
     /// Whether a test fails with the mutant. A failure counts if it comes again: the machine may be busy.
     fn finds(&self, test: &Test, switch: Id) -> Result<Option<Verdict>> {
         let at_most = Duration::from_secs_f64((test.seconds * 6.0).max(5.0));
         let setting = Setting { switch, reached: None, at_most };
-        let attempt = || run(self.tree, self.suites, &test.id, &setting);
+        let attempt = || run(self.tree, self.suites, &[&test.id], &setting);
         let ended = match attempt()? {
             Ended::Passed => Ended::Passed,
             Ended::Failed | Ended::TimedOut => attempt()?,
