@@ -14,9 +14,9 @@ use bulkhead_build::{BuildOptions, BuildRequest, build, folder_of};
 use bulkhead_runtime::supervise::{self, Down, Progress};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::application::{Application, DeployOptions, Outcome};
-use crate::manifest::{Manifest, Source, components_folder};
-use crate::telemetry::{one_line, say};
+use bulkhead_manifest::{Manifest, Source, components_folder};
+use bulkhead_server::application::{Application, DeployOptions, Outcome};
+use bulkhead_server::telemetry::{one_line, say};
 
 /// How long nothing more must change before something is done: editors write a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);

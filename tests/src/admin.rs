@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::client::{Answer, Client};
 use crate::host::{self, Finished, Host};
-use crate::site::{Site, text};
+use crate::paths::text;
+use crate::site::Site;
 
 /// What the host does by itself within this time fails no test: a bound for a wait, not a measure.
 const UNTIL_BOUND: Duration = Duration::from_secs(60);

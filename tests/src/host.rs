@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::site::text;
+use crate::paths::text;
 use crate::{compiled, paths, shop};
 
 /// What a host prints, followed by its address, when it takes requests.

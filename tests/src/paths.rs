@@ -37,3 +37,8 @@ pub fn target() -> Option<PathBuf> {
     let profile = if folder.ends_with("deps") { folder.parent()? } else { folder };
     Some(profile.parent()?.to_owned())
 }
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("the test's paths are text")
+}

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::compiled;
 use crate::host::{self, Finished, Host};
 use crate::manifest::Manifest;
+use crate::paths::text;
 
 /// A folder with a manifest and a data folder.
 #[derive(Debug)]
@@ -207,9 +208,4 @@ impl Site {
             "127.0.0.1:0",
         ])
     }
-}
-
-/// A path as an argument.
-pub(crate) fn text(path: &Path) -> &str {
-    path.to_str().expect("the test's paths are text")
 }

@@ -1,9 +1,12 @@
 //! Rules about the tree itself.
 
+mod architecture;
 mod contract;
+mod imports;
+mod layers;
 mod mutants;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bulkhead_tests::paths;
@@ -27,6 +30,17 @@ const SHOP_WORDS: [&str; 14] = [
     "products",
     "sku",
     "skus",
+];
+
+/// The sources of what runs in the host's process.
+const HOST: [&str; 7] = [
+    "host/src",
+    "host/manifest/src",
+    "host/runtime/src",
+    "host/server/src",
+    "host/store/src",
+    "host/tools/src",
+    "host/types/src",
 ];
 
 /// Phrases in which such a word means something else.
@@ -138,13 +152,12 @@ fn each_make_target_that_runs_guests_of_the_tests_builds_them() {
     }
 }
 
-/// Where `Path::parent` may be asked: in the place of [`Path::parent`] that the others ask, where the path is only joined, and of a constant.
+/// Where `Path::parent` may be asked: in the place of [`Path::parent`] that the others ask, and where the path is only joined.
 /// In two more places a path that is below another, or of a test, is asked.
-const PARENTS: [&str; 5] = [
+const PARENTS: [&str; 4] = [
     "host/build/src/migrations.rs",
     "host/build/src/place.rs",
-    "host/src/manifest/read.rs",
-    "host/src/scaffold/sources.rs",
+    "host/manifest/src/read.rs",
     "host/store/src/failing_sync.rs",
 ];
 
@@ -166,100 +179,6 @@ fn the_folder_of_a_file_is_asked_of_one_function() {
     nothing_of(&found, "ask bulkhead_build::folder_of, which gives `.` where a path names no folder");
 }
 
-/// The crates of the workspace by name, each with the names of what it depends on, for building, testing or running.
-fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    files(&paths::root(), "Cargo.toml")
-        .iter()
-        .filter_map(|file| {
-            let manifest: toml::Table =
-                read(file).parse().unwrap_or_else(|error| panic!("{}: {error}", shown(file)));
-            let name = manifest.get("package")?.get("name")?.as_str()?.to_owned();
-            Some((name, dependency_names(&manifest)))
-        })
-        .collect()
-}
-
-fn dependency_names(table: &toml::Table) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (key, value) in table {
-        let Some(inner) = value.as_table() else { continue };
-        if key == "dependencies" || key == "dev-dependencies" || key == "build-dependencies" {
-            names.extend(inner.keys().cloned());
-        } else if key == "target" || inner.contains_key("dependencies") {
-            for platform in inner.values().filter_map(toml::Value::as_table) {
-                names.extend(dependency_names(platform));
-            }
-        }
-    }
-    names
-}
-
-#[test]
-fn crates_depend_on_one_another_in_one_direction() {
-    let allowed: [(&str, &[&str]); 11] = [
-        ("bulkhead-types", &[]),
-        ("bulkhead-store", &["bulkhead-types"]),
-        ("bulkhead-runtime", &["bulkhead-types", "bulkhead-store"]),
-        ("bulkhead-build", &[]),
-        (
-            "bulkhead-testing",
-            &["bulkhead", "bulkhead-build", "bulkhead-runtime", "bulkhead-store", "bulkhead-types"],
-        ),
-        ("bulkhead-component-tests", &["bulkhead", "bulkhead-testing"]),
-        ("bulkhead-properties", &[]),
-        ("bulkhead-sdk", &["bulkhead-properties"]),
-        ("bulkhead-contracts", &["bulkhead-properties", "bulkhead-sdk"]),
-        ("bulkhead-tests", &["bulkhead-properties"]),
-        ("shop-loader", &[]),
-    ];
-    let dependencies = dependencies();
-    let ours: BTreeSet<&String> = dependencies.keys().collect();
-    let mut found = Vec::new();
-    for (name, of) in &dependencies {
-        let allowed_here: Option<&[&str]> =
-            allowed.iter().find(|(crate_name, _)| crate_name == name).map(|(_, of)| *of);
-        for dependency in of.iter().filter(|dependency| ours.contains(dependency)) {
-            let good = match allowed_here {
-                Some(list) => list.contains(&dependency.as_str()),
-                // The host may use all of its parts; what is left are guests.
-                None if name == "bulkhead" => {
-                    dependency.starts_with("bulkhead-")
-                        && !matches!(dependency.as_str(), "bulkhead-sdk" | "bulkhead-testing")
-                }
-                None => matches!(
-                    dependency.as_str(),
-                    "bulkhead-sdk" | "bulkhead-contracts" | "bulkhead-properties"
-                ),
-            };
-            if !good {
-                found.push(format!("{name} depends on {dependency}"));
-            }
-        }
-    }
-    nothing_of(
-        &found,
-        "dependencies go from the host to its parts, and from a guest to the SDK and the contracts",
-    );
-}
-
-#[test]
-fn wasmtime_and_sqlite_are_each_known_to_few_crates() {
-    let users: [(&str, &[&str]); 3] = [
-        ("wasmtime", &["bulkhead", "bulkhead-runtime"]),
-        ("rusqlite", &["bulkhead-store", "bulkhead-tests"]),
-        ("hyper", &["bulkhead", "bulkhead-tests", "shop-loader"]),
-    ];
-    let mut found = Vec::new();
-    for (name, of) in dependencies() {
-        for (library, users) in users {
-            if of.contains(library) && !users.contains(&name.as_str()) {
-                found.push(format!("{name} depends on {library}"));
-            }
-        }
-    }
-    nothing_of(&found, "a library's types stay inside the crate that it is for");
-}
-
 #[test]
 fn sqlite_is_opened_by_the_store_alone() {
     let root = paths::root();
@@ -275,13 +194,13 @@ fn sqlite_is_opened_by_the_store_alone() {
 }
 
 /// Where threads and tasks may be started.
-const STARTERS: [&str; 2] = ["host/runtime/src/supervise.rs", "host/src/tasks.rs"];
+const STARTERS: [&str; 2] = ["host/runtime/src/supervise.rs", "host/server/src/tasks.rs"];
 
 #[test]
 fn no_thread_and_no_task_of_the_host_dies_unnoticed() {
     let root = paths::root();
     let mut found = Vec::new();
-    for folder in ["host/src", "host/runtime/src", "host/store/src", "host/types/src"] {
+    for folder in HOST {
         for file in files(&root.join(folder), ".rs") {
             let name = shown(&file);
             if STARTERS.contains(&name.as_str()) || file.ends_with("tests.rs") || name.contains("/tests/") {
@@ -306,14 +225,7 @@ fn no_thread_and_no_task_of_the_host_dies_unnoticed() {
 fn nothing_is_printed_but_by_way_of_what_can_fail_without_a_panic() {
     let root = paths::root();
     let mut found = Vec::new();
-    for folder in [
-        "host/src",
-        "host/runtime/src",
-        "host/store/src",
-        "host/types/src",
-        "host/build/src",
-        "data/loader/src",
-    ] {
+    for folder in HOST.into_iter().chain(["host/build/src", "data/loader/src"]) {
         let is_code = |file: &&PathBuf| !file.ends_with("tests.rs") && !shown(file).contains("/tests/");
         for file in files(&root.join(folder), ".rs").iter().filter(is_code) {
             for (number, line) in read(file).lines().enumerate() {
@@ -453,7 +365,7 @@ fn each_problem_code_of_the_host_and_the_sdk_is_on_the_page() {
     let section = page.split("\n## ").nth(1).unwrap_or_default();
     let listed: BTreeSet<(u16, String)> = section.lines().filter_map(listed_problem).collect();
     let mut made = BTreeSet::new();
-    for folder in ["host/src", "host/runtime/src", "components/sdk/src"] {
+    for folder in HOST.into_iter().chain(["components/sdk/src"]) {
         for file in files(&paths::root().join(folder), ".rs") {
             if !file.ends_with("tests.rs") {
                 let text = read(&file);

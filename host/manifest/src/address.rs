@@ -9,7 +9,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 /// # Errors
 ///
 /// What is wrong with it.
-pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
+pub fn parse(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
@@ -31,7 +31,7 @@ pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Why nobody can listen on an address, and what to do; `option` is what the address was given by, without dashes.
-pub(crate) fn refused(error: &Error, address: SocketAddr, option: &str) -> (String, String) {
+pub fn refused(error: &Error, address: SocketAddr, option: &str) -> (String, String) {
     let elsewhere = format!("choose another address with --{option} or application.{option}");
     match error.kind() {
         ErrorKind::AddrInUse => {

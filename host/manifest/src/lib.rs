@@ -2,8 +2,10 @@
 //!
 //! A manifest is read whole, and everything that is wrong with it is reported at once, each with its line and what to do.
 
+pub mod address;
 mod check;
 mod data;
+mod host_paths;
 mod lines;
 mod read;
 mod report;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use bulkhead_runtime::ServiceSpec;
 use bulkhead_store::ReplicaSpec;
 
+pub use self::host_paths::{DOCUMENT, DOCUMENT_3_0, HEALTH_ALIASES, HOST_PATHS, PROBLEMS, is_page};
 pub use self::lines::Lines;
 pub use self::read::is_service_name;
 
@@ -64,7 +67,7 @@ pub struct Given {
 }
 
 /// Whether there is a line of log for each request, and how it looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLog {
     /// None.
     Off,

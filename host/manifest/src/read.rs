@@ -10,6 +10,7 @@ use bulkhead_types::limits;
 use toml::de::DeTable;
 
 use super::data::{read_entities, read_replicas};
+use super::host_paths::{HEALTH_ALIASES, HOST_PATHS, is_page};
 use super::report::Report;
 use super::section::Section;
 use super::{AccessLog, Auth, Given, Lines, Manifest, Mistake, ServiceSection, Source};
@@ -274,10 +275,7 @@ fn check_route(route: &str) -> Result<(), String> {
         Err(_) if is_root => {}
         Err(error) => return Err(format!("{route:?} can be no route: {error}")),
     }
-    if path.starts_with(crate::http::HOST_PATHS)
-        || crate::http::HEALTH_ALIASES.contains(&path)
-        || crate::interface::is_page(path)
-    {
+    if path.starts_with(HOST_PATHS) || HEALTH_ALIASES.contains(&path) || is_page(path) {
         return Err(format!("{route:?} is the host's own"));
     }
     Ok(())

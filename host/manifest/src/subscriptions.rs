@@ -32,7 +32,7 @@ impl Manifest {
     }
 
     /// The services, each after those that `dependencies` gives for it. A cycle is broken at one of its services.
-    pub(crate) fn sorted_by_dependency<'m>(
+    pub fn sorted_by_dependency<'m>(
         &'m self,
         dependencies: &dyn Fn(&'m ServiceSection) -> Vec<&'m String>,
     ) -> Vec<&'m str> {

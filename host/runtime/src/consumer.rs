@@ -57,7 +57,7 @@ impl Consumer {
 
     /// Has it be something else, from the next handler on.
     pub fn switch(&self, release: Release) {
-        self.queues.follow(&release.spec, Arc::clone(&release.component.info.described));
+        release.let_in(&self.queues);
         self.context.release.set(Arc::new(release));
     }
 

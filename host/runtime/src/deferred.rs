@@ -4,7 +4,7 @@
 //! however many of them fail, the other kind waits for none of them. A timer's row, or the row of a parked event, goes in the unit of work
 //! that takes it, and only while it is as it was when it was read: so each has its effect once, whoever else looks at it meanwhile.
 //!
-//! What is due is a matter of the database's own time, which only goes forward (`store/src/timeline.rs`).
+//! What is due is a matter of the database's own time, which only goes forward (`host/store/src/timeline.rs`).
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{InboxReader, Logged, Parked, ReplicaSpec, StatementError};
+use bulkhead_store::{InboxReader, Logged, Parked, ReplicaSpec, StatementError, UnitOfWork};
 use flume::{Receiver, Sender};
 
 use crate::delivery::{Delivery, Written, changes, failed, tell_of_parked};
@@ -333,21 +333,14 @@ impl DeferredWork {
             subscription.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
         let passed_over = !delivery.handled && delivery.replicas.is_empty();
-        let why = match self.runner.deliver(&delivery) {
-            Ok(delivered) => {
-                let settle = self.settle(subscription.clone().filter(|_| !passed_over));
-                let written = self.runner.keep(
-                    delivered,
-                    |unit| Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?)),
-                    settle,
-                    true,
-                );
-                match written {
-                    Written::Kept | Written::Moved => return Ok(()),
-                    Written::Unavailable(why) => return Err(StatementError::Other(why)),
-                    Written::Failed(why) => NotTaken::Retry(why),
-                }
-            }
+        let settle = self.settle(subscription.clone().filter(|_| !passed_over));
+        let mark = |unit: &mut UnitOfWork<_>| {
+            Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?))
+        };
+        let why = match self.runner.deliver(&delivery, mark, settle, true) {
+            Ok(Written::Kept | Written::Moved) => return Ok(()),
+            Ok(Written::Unavailable(why)) => return Err(StatementError::Other(why)),
+            Ok(Written::Failed(why)) => NotTaken::Retry(why),
             Err(why) => why,
         };
         self.park_again(row, attempts, &why)

@@ -42,16 +42,22 @@ pub(crate) enum Written {
     Unavailable(String),
 }
 
-/// An event's effects, in a unit of work that is still open: it is kept by [`Runner::keep`], with what marks the event as consumed.
-#[must_use = "its unit of work is open: keep it"]
-pub(crate) struct Delivered(Option<UnitOfWork<Member>>);
-
 impl Runner {
-    /// Has an event take effect. Where it does not, its unit of work is rolled back when this returns.
-    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>) -> Result<Delivered, NotTaken> {
+    /// Has an event take effect, in one unit of work with what marks it as consumed: see [`Self::write`]. Where its handler or a replica
+    /// fails the unit of work is rolled back.
+    pub(crate) fn deliver(
+        &mut self,
+        delivery: &Delivery<'_>,
+        mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
+        settle: Settle,
+        more: bool,
+    ) -> Result<Written, NotTaken> {
         match self.apply(delivery) {
-            Ok(()) => Ok(Delivered(self.take_unit())),
-            Err(why) => Err(why.with_abort(self.undo())),
+            Ok(()) => Ok(self.write(mark, settle, more)),
+            Err(why) => {
+                settle.disarm();
+                Err(why.with_abort(self.undo()))
+            }
         }
     }
 
@@ -118,30 +124,16 @@ impl Runner {
         }
     }
 
-    /// Runs a unit of work of the host's own: see [`Self::keep`].
+    /// Ends the unit of work that is open (or opens one): `mark` writes what marks the event as consumed or parked, and says whether it was
+    /// where its caller believed. `more` is true where the caller has further work at hand. `settle` is told what becomes of the batch
+    /// where the unit of work is kept, and nothing where it is not: what is returned says so.
     pub(crate) fn write(
         &mut self,
         mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
         settle: Settle,
         more: bool,
     ) -> Written {
-        self.keep(Delivered(None), mark, settle, more)
-    }
-
-    /// Ends an event's unit of work: `mark` writes what marks the event as consumed or parked, and says whether it was where its caller
-    /// believed. `more` is true where the caller has further work at hand. `settle` is told what becomes of the batch where the unit of
-    /// work is kept, and nothing where it is not: what is returned says so.
-    pub(crate) fn keep(
-        &mut self,
-        Delivered(unit): Delivered,
-        mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
-        settle: Settle,
-        more: bool,
-    ) -> Written {
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
-        if let Some(unit) = unit {
-            self.parts.hold = Hold::Joined(unit);
-        }
         let marked = match self.open_unit(deadline) {
             Ok(unit) => {
                 supervise::point("write");
@@ -317,6 +309,9 @@ mod tests {
             NewEvent { id: "e", kind: "taker.made", subject: "a", time: "now", trace_id: "t", data: &data };
         runner.open_unit(soon()).unwrap();
         assert!(runner.undo().is_none());
+        let failed = runner.open_unit(soon()).unwrap().meet(StatementError::Interrupted);
+        assert_eq!(failed, StatementError::Interrupted);
+        assert!(matches!(runner.undo(), Some(Abort::Interrupted)), "its neighbours stand");
         let unit = runner.open_unit(soon()).unwrap();
         while unit.publish(&event).is_ok() {}
         assert!(matches!(runner.undo(), Some(Abort::StorageFull)));

@@ -231,7 +231,58 @@ impl<'r> Place<'r> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::trial::{Trial, job, lines_with};
+
+    /// The line about an answer of this status to a request whose handler has run for a while.
+    fn line_about(status: http::StatusCode) -> String {
+        let trial = Trial::new(Duration::from_secs(60));
+        let release = trial.consumer.release();
+        let (component, spec) = (&release.component.info, &release.spec);
+        let began = Instant::now() - Duration::from_millis(1500);
+        let running = Running { began, ..Running::starting(Instant::now()) };
+        let request = job(Instant::now(), None).0.request;
+        let tell = || tell_of_answer(component, spec, &request, status, &running);
+        lines_with("a request failed", tell).pop().unwrap()
+    }
+
+    #[test]
+    fn line_about_an_answer_has_its_level_and_its_time_and_the_limits_where_it_was_late() {
+        use http::StatusCode as Status;
+        for (status, level, has_limits) in [
+            (Status::INTERNAL_SERVER_ERROR, "ERROR", false),
+            (Status::SERVICE_UNAVAILABLE, "WARN", false),
+            (Status::GATEWAY_TIMEOUT, "ERROR", true),
+        ] {
+            let line = line_about(status);
+            assert!(line.starts_with(level), "{line}");
+            assert_eq!(
+                line.contains("limits.request_timeout gives a request 60000 ms"),
+                has_limits,
+                "{line}"
+            );
+            let (_, rest) = line.split_once("milliseconds=").unwrap();
+            let told: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+            assert!(told >= 1500, "{line}");
+        }
+    }
+
+    #[test]
+    fn place_of_a_line_is_the_request_or_the_event_that_runs() {
+        let of_request =
+            Handler::Request { method: "PUT".into(), path: "/notes/1".into(), route: "/notes/...".into() };
+        for (handler, expected) in [
+            (Handler::None, (None, None, None)),
+            (of_request, (Some("PUT"), Some("/notes/..."), None)),
+            (Handler::Event { kind: "maker.made".into() }, (None, None, Some("maker.made"))),
+        ] {
+            let running = Running { handler, ..Running::starting(Instant::now()) };
+            let Place { method, path, kind, .. } = Place::of(&running);
+            assert_eq!((method, path, kind), expected);
+        }
+    }
 
     #[test]
     fn refused_memory_hides_no_trap_that_has_a_reason_of_its_own() {

@@ -309,11 +309,16 @@ fn leave(store: &mut Store<State>, parts: &mut WorkerParts) -> Running {
 
 /// A request that no handler was run for.
 fn did_not_run(release: &Release, job: &Job, failure: Failure) -> Run {
-    if !job.told {
-        diagnosis::tell_of_request(&release.component.info, &release.spec, &job.request, &failure, None);
-    }
+    tell_once(release, job, &failure);
     let (outcome, calls) = (Err(failure), Calls::None);
     Run { outcome, keep: false, calls, called_in_recovery: false, told: true, running: None, spoilt: true }
+}
+
+/// Tells of a request that failed, and not in its handler, where that is not told yet.
+pub(crate) fn tell_once(release: &Release, job: &Job, failure: &Failure) {
+    if !job.told {
+        diagnosis::tell_of_request(&release.component.info, &release.spec, &job.request, failure, None);
+    }
 }
 
 /// What the handler's return makes of the request.

@@ -24,9 +24,9 @@ pub(crate) enum Member {
 /// How often units of work that handlers thought kept were gone, or nobody could tell: instances from before may remember what never
 /// happened.
 #[derive(Default)]
-pub(crate) struct Aborts(AtomicU64);
+pub(crate) struct AbortCount(AtomicU64);
 
-impl Aborts {
+impl AbortCount {
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
@@ -38,10 +38,10 @@ impl Aborts {
 
 /// A member's unit of work that is not durable. One that is dropped so is gone, or may be: instances may remember what never happened, and
 /// are retired.
-pub(crate) struct Pending(Option<Arc<Aborts>>);
+pub(crate) struct Pending(Option<Arc<AbortCount>>);
 
 impl Pending {
-    pub(crate) fn new(aborts: &Arc<Aborts>) -> Self {
+    pub(crate) fn new(aborts: &Arc<AbortCount>) -> Self {
         Self(Some(Arc::clone(aborts)))
     }
 

@@ -11,8 +11,9 @@ use crate::component::Component;
 use crate::database::ServiceDatabase;
 use crate::gate::Gate;
 use crate::host_context::HostContext;
-use crate::member::Aborts;
+use crate::member::AbortCount;
 use crate::probation::Probation;
+use crate::queues::Queues;
 use crate::spec::ServiceSpec;
 
 /// A release. It never changes.
@@ -28,6 +29,11 @@ pub struct Release {
 }
 
 impl Release {
+    /// Has queues let requests in as this release has it.
+    pub(crate) fn let_in(&self, queues: &Queues) {
+        queues.follow(&self.spec, Arc::clone(&self.component.info.described));
+    }
+
     /// The same on another database.
     #[must_use]
     pub fn with_database(&self, database: Arc<ServiceDatabase>) -> Self {
@@ -46,7 +52,7 @@ pub(crate) struct ServiceContext {
     pub(crate) release: Current<Release>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) host_context: Arc<HostContext>,
-    pub(crate) aborts: Arc<Aborts>,
+    pub(crate) aborts: Arc<AbortCount>,
 }
 
 impl ServiceContext {

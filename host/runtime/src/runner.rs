@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::gate::Inside;
 use crate::hold::Hold;
 use crate::idempotency;
-use crate::instance::{Run, WarmInstance};
+use crate::instance::{Run, WarmInstance, tell_once};
 use crate::job::{Failure, Job, Outcome};
 use crate::member::{Member, Pending, RequestMember, commit, settle, settle_unit};
 use crate::release::{Release, ServiceContext};
@@ -24,7 +24,7 @@ use crate::state::WorkerParts;
 
 /// What a thread runs handlers with.
 pub(crate) struct Runner {
-    pub(crate) engine: Engine,
+    engine: Engine,
     pub(crate) context: Arc<ServiceContext>,
     /// What the service is: as it was when this thread began with what it runs now.
     pub(crate) release: Arc<Release>,
@@ -32,7 +32,7 @@ pub(crate) struct Runner {
     pub(crate) parts: WorkerParts,
     /// Jobs whose batch was aborted and which can't be run under the lease: they go before all others.
     again: VecDeque<Job>,
-    /// This thread is inside the gate.
+    /// This thread is inside the gate. The last field: where a thread panics the lease goes first.
     inside: Option<Inside>,
 }
 
@@ -95,6 +95,22 @@ impl Runner {
         entered
     }
 
+    /// Does `work` inside the gate, as [`HasRunner::inside`]; where the gate is still held at `deadline`, outside of it, and `work` is told
+    /// so. Those that are to be run again are not: their turn is the caller's to give.
+    pub(crate) fn inside_until<R>(
+        &mut self,
+        deadline: Instant,
+        work: impl FnOnce(&mut Self, bool) -> R,
+    ) -> R {
+        let was_inside = self.inside.is_some();
+        let is_inside = self.enter_until(Some(deadline));
+        let result = work(self, is_inside);
+        if !was_inside {
+            self.leave();
+        }
+        result
+    }
+
     /// The same; false where the gate is still held at `deadline`. Until [`Self::leave`] nobody changes the schema.
     pub(crate) fn enter_until(&mut self, deadline: Option<Instant>) -> bool {
         if self.inside.is_some() {
@@ -115,7 +131,7 @@ impl Runner {
     }
 
     /// Goes out of the gate. A batch may still be carried.
-    pub(crate) fn leave(&mut self) {
+    fn leave(&mut self) {
         self.inside = None;
     }
 
@@ -240,10 +256,7 @@ impl Runner {
 
     /// Tells of a request that failed, and not in its handler; once.
     pub(crate) fn tell(&self, job: &Job, failure: &Failure) {
-        if !job.told {
-            let release = &self.release;
-            diagnosis::tell_of_request(&release.component.info, &release.spec, &job.request, failure, None);
-        }
+        tell_once(&self.release, job, failure);
     }
 
     /// Tells the client of a job whose batch was aborted, and which can't be run again.

@@ -40,7 +40,7 @@ impl Service {
         queues: &Queues,
         ends: QueueEnds,
     ) -> std::io::Result<Self> {
-        queues.follow(&release.spec, Arc::clone(&release.component.info.described));
+        release.let_in(queues);
         // A later version may have routes that compute, so those workers are there as well.
         let Limits { read_workers, write_workers, compute_workers, .. } = release.spec.limits;
         let context = ServiceContext::new(release, Arc::clone(host_context));

@@ -37,7 +37,7 @@ impl SteppedService {
     /// A service that runs `release`; `queues` are those that lead others to it.
     #[must_use]
     pub fn new(engine: &Engine, release: Release, host_context: &Arc<HostContext>, queues: Queues) -> Self {
-        queues.follow(&release.spec, Arc::clone(&release.component.info.described));
+        release.let_in(&queues);
         let context = ServiceContext::new(release, Arc::clone(host_context));
         let consumer = Consumer::new(engine.clone(), context, queues);
         let runner = Mutex::new(consumer.runner());

@@ -20,7 +20,7 @@ use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, ReplicaSpec, Stat
 use bulkhead_types::limits::{SUBSCRIPTION_EVENTS_READ_MAX, SUBSCRIPTION_EVENTS_SKIPPED_MAX};
 
 use crate::deferred::Deferred;
-use crate::delivery::{Delivered, Delivery, Written, changes, parked, tell_of_parked};
+use crate::delivery::{Delivery, Written, changes, parked, tell_of_parked};
 use crate::event_log::EventLog;
 use crate::instance::NotTaken;
 use crate::member::Settle;
@@ -188,10 +188,13 @@ impl SubscriptionWorker {
                 }
                 let more = place + 1 < events.len()
                     && events.get(place + 1).is_some_and(|next| next.sequence <= end);
-                self.taking = event.sequence;
-                let taken = self.inside(|this| this.take(event, more));
-                self.taking = 0;
-                taken?;
+                self.inside(|this| {
+                    // Nothing else is this event's doing: neither the batch that is committed at the gate, nor a request that is run again.
+                    this.taking = event.sequence;
+                    let taken = this.take(event, more);
+                    this.taking = 0;
+                    taken
+                })?;
                 self.look_for_undone()?;
                 if self.subscription.applied() > self.started_at {
                     progress.made();
@@ -378,24 +381,24 @@ impl SubscriptionWorker {
             handled: spec.types.contains(&event.kind) && !event.data.is_empty(),
             replicas: spec.replicas.iter().filter(|replica| self.is_to_apply(replica, event)).collect(),
         };
-        let why = match self.runner.deliver(&delivery) {
-            Ok(effects) => match self.mark(effects, event, more, delivered(&subscription, event.sequence)) {
-                Written::Kept => {
-                    tracing::debug!(
-                        service = spec.consumer,
-                        producer = spec.producer,
-                        trace_id = event.trace_id,
-                        event = event.id,
-                        kind = event.kind,
-                        "an event was consumed"
-                    );
-                    self.moved(event);
-                    return Ok(());
-                }
-                Written::Moved => return Err(Halt::Stale),
-                Written::Unavailable(why) => return Err(Halt::Pause(why)),
-                Written::Failed(why) => NotTaken::Retry(why),
-            },
+        let (producer, from, to) = (&spec.producer, &self.cursor, (event.sequence, event.id.as_str()));
+        let mark = |unit: &mut UnitOfWork<_>| unit.move_cursor(producer, from, to);
+        let why = match self.runner.deliver(&delivery, mark, delivered(&subscription, event.sequence), more) {
+            Ok(Written::Kept) => {
+                tracing::debug!(
+                    service = spec.consumer,
+                    producer = spec.producer,
+                    trace_id = event.trace_id,
+                    event = event.id,
+                    kind = event.kind,
+                    "an event was consumed"
+                );
+                self.moved(event);
+                return Ok(());
+            }
+            Ok(Written::Moved) => return Err(Halt::Stale),
+            Ok(Written::Unavailable(why)) => return Err(Halt::Pause(why)),
+            Ok(Written::Failed(why)) => NotTaken::Retry(why),
             Err(why) => why,
         };
         // With the batch the events before this one may be gone: they come first, and this one again, alone.
@@ -476,12 +479,6 @@ impl SubscriptionWorker {
             Written::Moved => Err(Halt::Stale),
             Written::Failed(why) | Written::Unavailable(why) => Err(Halt::Pause(why)),
         }
-    }
-
-    fn mark(&mut self, effects: Delivered, event: &Logged, more: bool, settle: Settle) -> Written {
-        let (producer, from) = (&self.subscription.spec.producer, &self.cursor);
-        let mark = |unit: &mut UnitOfWork<_>| unit.move_cursor(producer, from, (event.sequence, &event.id));
-        self.runner.keep(effects, mark, settle, more)
     }
 
     /// Makes the position durable for the sake of events that were passed over.

@@ -27,11 +27,12 @@ use crate::engine::Engine;
 use crate::event_log::{EventLog, Waker};
 use crate::host_context::HostContext;
 use crate::instance::NotTaken;
-use crate::job::{Job, Outcome};
-use crate::member::{Member, Settle};
+use crate::job::{Failure, Job, Outcome};
+use crate::member::{Member, Pending, RequestMember, Settle};
 use crate::queues::queues;
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
+use crate::running::Calls;
 use crate::spec::ServiceSpec;
 use crate::subscription::{Subscription, SubscriptionSpec};
 use crate::subscription_worker::SubscriptionWorker;
@@ -137,6 +138,14 @@ impl Trial {
 
     pub(crate) fn park_row(&self, row: &Parked) {
         self.write(|unit| unit.park(row));
+    }
+
+    /// A request whose handler made these calls, and whose batch was aborted.
+    pub(crate) fn aborted(&self, job: Job, calls: Calls) -> Member {
+        let (release, pending) = (self.context.release.get(), Pending::new(&self.context.aborts));
+        let (component, spec) = (Arc::clone(&release.component.info), Arc::clone(&release.spec));
+        let outcome = Err(Failure::Aborted);
+        Member::Request(RequestMember { job, outcome, calls, component, spec, pending })
     }
 
     /// A thread's runner that carries a batch which is due, and the place where it is told that the batch is durable.

@@ -31,17 +31,18 @@ impl<'s> Worker<'s> {
             // Whatever becomes of it, the next is another one.
             progress.made();
             // While the gate is held, jobs whose time is over are answered all the same.
-            if self.runner.enter_until(Some(job.deadline)) && Instant::now() < job.deadline {
-                supervise::point("turn");
-                self.runner.run_job(job, || !self.queue.is_empty());
-            } else {
-                let release = &self.runner.release;
-                diagnosis::tell_of_late_job(&release.component.info, &release.spec, &job.request);
-                (job.reply)(Err(Failure::Deadline));
-                self.runner.commit_carried_when_due();
-            }
-            self.runner.recover_aborted();
-            self.runner.leave();
+            self.runner.inside_until(job.deadline, |runner, is_inside| {
+                if is_inside && Instant::now() < job.deadline {
+                    supervise::point("turn");
+                    runner.run_job(job, || !self.queue.is_empty());
+                } else {
+                    let release = &runner.release;
+                    diagnosis::tell_of_late_job(&release.component.info, &release.spec, &job.request);
+                    (job.reply)(Err(Failure::Deadline));
+                    runner.commit_carried_when_due();
+                }
+                runner.recover_aborted();
+            });
         }
     }
 

@@ -1,19 +1,16 @@
-//! Bulkhead: microservices as sandboxed WebAssembly components in one process, each with a private SQLite database.
+//! The server of an application: from its manifest to running services, HTTP, tokens, the documents of the interface, deploys and
+//! reloads, the admin port, and the consistency check.
 //!
-//! This crate puts the parts together: the manifest, HTTP, start and stop, and the command line. What a unit of work is stands
-//! in `bulkhead-store`, how a handler runs in `bulkhead-runtime`, how a component is built in `bulkhead-build`.
+//! What a unit of work is stands in `bulkhead-store`, how a handler runs in `bulkhead-runtime`, what a manifest says in
+//! `bulkhead-manifest`.
 
-mod address;
 pub mod admin;
 pub mod application;
 pub mod check;
-pub mod cli;
-pub mod doctor;
+mod compression;
+mod figures;
 pub mod http;
 mod identity;
 pub mod interface;
-pub mod manifest;
-pub mod scaffold;
-mod tasks;
-mod telemetry;
-mod watch;
+pub mod tasks;
+pub mod telemetry;

@@ -11,10 +11,7 @@ use bulkhead_runtime::supervise::{self, Down};
 use tokio::task::JoinHandle;
 
 /// Starts a task that is to run until it is aborted: it gives why it ended before. From then on the host is not ready.
-pub(crate) fn lasting(
-    name: &'static str,
-    future: impl Future<Output = String> + Send + 'static,
-) -> JoinHandle<()> {
+pub fn lasting(name: &'static str, future: impl Future<Output = String> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(async move {
         let why = match caught(future).await {
             Ok(why) => why,
@@ -26,10 +23,7 @@ pub(crate) fn lasting(
 }
 
 /// Starts a task that ends when its work is done. A panic ends that work and nothing else: whoever needs it starts it again.
-pub(crate) fn passing(
-    name: &'static str,
-    future: impl Future<Output = ()> + Send + 'static,
-) -> JoinHandle<()> {
+pub fn passing(name: &'static str, future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(async move {
         if let Err(why) = caught(future).await {
             tracing::error!(task = name, why, "a task panicked");

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use bulkhead_build::{BuildOptions, BuildRequest, build};
 
-use crate::manifest::{Manifest, Source, components_folder};
-use crate::telemetry;
+use bulkhead_manifest::{Manifest, Source, components_folder};
+use bulkhead_server::telemetry;
 
 /// Builds the named services, or all whose source is a crate.
 pub(super) fn run(manifest: &Path, services: &[String]) -> anyhow::Result<()> {

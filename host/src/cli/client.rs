@@ -13,9 +13,9 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::manifest_arg::ManifestArg;
-use crate::admin::{ADDRESS_FILE, AdminToken, TOKEN_FILE};
-use crate::manifest::Manifest;
-use crate::tasks;
+use bulkhead_manifest::Manifest;
+use bulkhead_server::admin::{ADDRESS_FILE, AdminToken, TOKEN_FILE};
+use bulkhead_server::tasks;
 
 /// Which host to ask.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(super) struct HostArgs {
     #[arg(long, global = true, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
     /// The admin port of the host, in place of the one that the host wrote into its data folder
-    #[arg(long, global = true, env = "BULKHEAD_ADMIN", value_parser = crate::address::parse)]
+    #[arg(long, global = true, env = "BULKHEAD_ADMIN", value_parser = bulkhead_manifest::address::parse)]
     admin: Option<SocketAddr>,
 }
 

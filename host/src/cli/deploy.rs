@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use super::client::{HostArgs, escaped};
 use super::output::{items, print, print_json, print_table};
-use crate::manifest::Source;
-use crate::telemetry;
+use bulkhead_manifest::Source;
+use bulkhead_server::telemetry;
 
 /// How often the host is asked how far it is.
 const LOOK: Duration = Duration::from_millis(100);

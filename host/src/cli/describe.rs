@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::ApplicationArgs;
 use super::output::print;
-use crate::application;
+use bulkhead_server::application;
 
 /// Prints what the components of an application say of themselves.
 pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<()> {

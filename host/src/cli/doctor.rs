@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::ApplicationArgs;
 use super::output::{print, print_json};
-use crate::doctor::{Asked, Check, State, examine};
+use bulkhead_tools::doctor::{Asked, Check, State, examine};
 
 /// Fails when something is wrong. What is only worth a warning is no failure.
 pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<()> {

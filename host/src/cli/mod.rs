@@ -19,6 +19,7 @@ mod replay;
 mod status;
 mod up;
 mod versions;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,9 +30,9 @@ use clap::{Args, Parser, Subcommand};
 
 use self::client::{HostArgs, Refusal};
 use self::manifest_arg::ManifestArg;
-use crate::interface;
-use crate::manifest::{AccessLog, Given, Manifest};
-use crate::telemetry::{self, LogFormat};
+use bulkhead_manifest::{AccessLog, Given, Manifest};
+use bulkhead_server::interface;
+use bulkhead_server::telemetry::{self, LogFormat};
 
 /// Runs microservices as sandboxed WebAssembly components, each with its own SQLite database.
 #[derive(Debug, Parser)]
@@ -53,7 +54,7 @@ enum Verb {
         #[arg(long)]
         watch: bool,
         /// Whether each request has a line of log, and how that looks, in place of the manifest's
-        #[arg(long, value_enum, env = "BULKHEAD_ACCESS_LOG")]
+        #[arg(long, value_parser = words::access_log(), env = "BULKHEAD_ACCESS_LOG")]
         access_log: Option<AccessLog>,
     },
     /// Make a service with a route, a table, a migration, an event and tests; and the application, where there is no manifest
@@ -87,7 +88,7 @@ enum Verb {
         #[command(flatten)]
         application: ApplicationArgs,
         /// The version of OpenAPI: 3.0 for tools that do not read 3.1
-        #[arg(long, value_enum, default_value_t = interface::Format::V3_1)]
+        #[arg(long, value_parser = words::openapi_version(), default_value = "3.1")]
         version: interface::Format,
         /// The service; all of them in one document if none is named
         service: Option<String>,
@@ -216,7 +217,7 @@ enum Verb {
 #[derive(Debug, Args)]
 struct Log {
     /// How log lines on standard error look
-    #[arg(long, global = true, value_enum, default_value = "text", env = "BULKHEAD_LOG_FORMAT")]
+    #[arg(long, global = true, value_parser = words::log_format(), default_value = "text", env = "BULKHEAD_LOG_FORMAT")]
     log_format: LogFormat,
     /// Which log lines there are: a level, or for example `info,service=debug`
     #[arg(long, global = true, default_value = "info", env = "BULKHEAD_LOG")]
@@ -231,10 +232,10 @@ struct ApplicationArgs {
     #[arg(long, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
     /// Where to listen, in place of the manifest's; with port 0 the system chooses one
-    #[arg(long, env = "BULKHEAD_LISTEN", value_parser = crate::address::parse)]
+    #[arg(long, env = "BULKHEAD_LISTEN", value_parser = bulkhead_manifest::address::parse)]
     listen: Option<SocketAddr>,
     /// Where operators reach the host, in place of the manifest's
-    #[arg(long, env = "BULKHEAD_ADMIN", value_parser = crate::address::parse)]
+    #[arg(long, env = "BULKHEAD_ADMIN", value_parser = bulkhead_manifest::address::parse)]
     admin: Option<SocketAddr>,
 }
 
@@ -261,7 +262,7 @@ impl ApplicationArgs {
 const PANICKED: u8 = 101;
 
 /// Runs the command that the arguments say. Status 1 when it failed, 2 when the arguments are wrong.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let command = Command::parse();
     // What was said stands in a queue until it is written: not lost with the process, however it ends.
     let mut result = None;

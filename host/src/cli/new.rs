@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::output::print;
-use crate::scaffold::{Asked, MANIFEST_DEFAULT, Plan, plan};
+use bulkhead_tools::scaffold::{Asked, MANIFEST_DEFAULT, Plan, plan};
 
 /// Makes a service; and the application that it is the first of, where there is none. All of it, or nothing.
 pub(super) fn run(name: String, manifest: PathBuf, bulkhead: Option<PathBuf>) -> anyhow::Result<()> {

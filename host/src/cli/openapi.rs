@@ -2,8 +2,8 @@
 
 use super::ApplicationArgs;
 use super::output::print_json;
-use crate::application;
-use crate::interface::{self, Format};
+use bulkhead_server::application;
+use bulkhead_server::interface::{self, Format};
 
 /// Prints the OpenAPI document of an application, or of one of its services.
 pub(super) fn run(arguments: ApplicationArgs, format: Format, service: Option<&str>) -> anyhow::Result<()> {

@@ -7,8 +7,8 @@ use bulkhead_runtime::Description;
 
 use super::ApplicationArgs;
 use super::output::print;
-use crate::application;
-use crate::manifest::Manifest;
+use bulkhead_manifest::Manifest;
+use bulkhead_server::application;
 
 /// Prints the page, in Markdown.
 pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {

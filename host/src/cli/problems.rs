@@ -2,8 +2,8 @@
 
 use super::ApplicationArgs;
 use super::output::print;
-use crate::application;
-use crate::interface::problems::markdown;
+use bulkhead_server::application;
+use bulkhead_server::interface::problems::markdown;
 
 /// Prints the page, in Markdown.
 pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {

@@ -9,14 +9,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ApplicationArgs;
 use super::output::print;
-use crate::address::refused;
-use crate::admin::Admin;
-use crate::application::Application;
-use crate::http::{Listening, serve};
-use crate::manifest::{AccessLog, Given, Manifest};
-use crate::tasks;
-use crate::telemetry::{self, one_line};
 use crate::watch::Watch;
+use bulkhead_manifest::address::refused;
+use bulkhead_manifest::{AccessLog, Given, Manifest};
+use bulkhead_server::admin::Admin;
+use bulkhead_server::application::Application;
+use bulkhead_server::http::{Listening, serve};
+use bulkhead_server::tasks;
+use bulkhead_server::telemetry::{self, one_line};
 
 /// Serves until told to stop.
 pub(super) fn run(

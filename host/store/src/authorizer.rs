@@ -16,7 +16,7 @@ use bulkhead_types::limits::SQLITE_MEMORY_MAX;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, ffi};
 
-use crate::replica::names::replica_names;
+use crate::replica_names::replica_names;
 
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use bulkhead_types::limits::{
-    BUSY_TIMEOUT, HOST_RESERVE_BYTES, SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED,
-    VALUE_BYTES_MAX,
+    HOST_RESERVE_BYTES, SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX,
 };
 use bulkhead_types::{Clock, SystemClock};
 use rusqlite::backup::{Backup, StepResult};
@@ -16,7 +15,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::authorizer::Guard;
-use crate::snapshot_gate::SnapshotGate;
+use crate::snapshot_gate::{BUSY_TIMEOUT, SnapshotGate};
 use crate::timeline::Timeline;
 use crate::{StoreError, system};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
-use crate::migrations::Seen;
+use crate::migration_error::Seen;
 
 /// The kinds of constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

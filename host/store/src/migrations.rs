@@ -21,13 +21,11 @@ use crate::versions::Activation;
 use crate::{Database, StoreError, settle};
 
 mod checks;
-mod error;
 mod reverse;
 mod schema;
 
-pub use self::error::{MigrationError, Seen};
 pub use self::reverse::Rehearsed;
-pub(crate) use self::schema::tokens;
+pub use crate::migration_error::{MigrationError, Seen};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,7 +28,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::Database;
 use crate::error::sqlite_message;
-use crate::migrations::Seen;
+use crate::migration_error::Seen;
 
 /// Looks at a database after a failed COMMIT, where it can't be read.
 const LOOKS: u32 = 20;

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bulkhead_types::limits::BUSY_TIMEOUT;
 use rusqlite::Connection;
 
+/// How long a connection waits for another's lock. Only the checkpoint ever competes with the writer.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a truncation waits for the snapshots that are open. If one lasts longer, the next batch but a few tries again.
 const GATE_CLOSED_MAX: Duration = Duration::from_millis(50);
 

@@ -11,7 +11,8 @@ use rusqlite::{CachedStatement, Connection, Row};
 
 use crate::authorizer::{Guard, Mode};
 use crate::error::classify;
-use crate::{Outcome, ResultSet, StatementError, Value, migrations};
+use crate::tokens::tokens;
+use crate::{Outcome, ResultSet, StatementError, Value};
 
 /// What the text of each of the host's cached statements begins with.
 pub(crate) const HOST_MARK: &str = "/*bulkhead*/";
@@ -162,7 +163,7 @@ fn without_numbers(connection: &Connection, sql: &str) -> Option<String> {
             .query_map([i64::MAX], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<String>>>()
     };
-    let named = migrations::tokens(sql);
+    let named = tokens(sql);
     ended().ok()?.into_iter().find(|name| named.contains(&name.to_ascii_lowercase()))
 }
 

@@ -11,7 +11,7 @@ use crate::world::World;
 /// Steps after which events that cause events are taken for a loop.
 pub(crate) const STEPS_MAX: u32 = 10_000;
 
-/// See [`Application::advance`].
+/// See [`crate::Application::advance`].
 #[track_caller]
 pub(crate) fn advance(world: &Rc<World>, time: Duration, fault: Option<Fault>) {
     if fault == Some(Fault::Commit) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bulkhead::manifest::Manifest;
+use bulkhead_manifest::Manifest;
 use bulkhead_types::{Clock as _, from_rfc3339, rfc3339};
 
 use crate::advance::{STEPS_MAX, advance};
@@ -105,7 +105,7 @@ impl Builder {
     }
 
     #[track_caller]
-    fn entry(&mut self, service: &str) -> &mut bulkhead::manifest::ServiceSection {
+    fn entry(&mut self, service: &str) -> &mut bulkhead_manifest::ServiceSection {
         let path = self.manifest.path.display().to_string();
         or_fail(self.manifest.services.get_mut(service).ok_or(()), |()| {
             format!("{path} has no service {service}")

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use bulkhead::application::CompiledFile;
-use bulkhead::manifest::{Manifest, ServiceSection, Source, components_folder};
 use bulkhead_build::{BuildRequest, build_if_stale, folder_of};
+use bulkhead_manifest::{Manifest, ServiceSection, Source, components_folder};
 use bulkhead_runtime::{ComponentCache, Engine};
+use bulkhead_server::application::CompiledFile;
 use bulkhead_types::limits::MEMORY_MAX;
 
 use crate::fail::or_fail;

@@ -161,7 +161,7 @@ impl Request {
             map.append(name, value);
         }
         let idempotency_key = Method::from_bytes(method.as_bytes())
-            .map_or(Ok(None), |method| bulkhead::http::idempotency_key(&method, &map));
+            .map_or(Ok(None), |method| bulkhead_server::http::idempotency_key(&method, &map));
         let idempotency_key =
             or_fail(idempotency_key, |problem| format!("a host refuses this request: {}", problem.detail));
         if self.fault == Some(Fault::Memory) {

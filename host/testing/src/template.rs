@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bulkhead::manifest::ServiceSection;
+use bulkhead_manifest::ServiceSection;
 use bulkhead_runtime::Component;
 use bulkhead_store::{Database, Settings, StoreError, Upgrade};
 use bulkhead_types::limits::STORAGE_DEFAULT;

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
-use bulkhead::manifest::{Manifest, ServiceSection};
+use bulkhead_manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{
     CommitNotifier, Component, EmbeddedLog, EventLog, Failure, HostContext, Job, Queues, Release,
     ServiceDatabase, SteppedService, SteppedSubscriptionWorker, SteppedTimers, Subscription,

@@ -197,6 +197,3 @@ pub const PROBATION_FAILURES: u32 = 3;
 pub const PROBATION_FAILED_OF: u32 = 10;
 /// Versions of a service whose files are kept, the active one included.
 pub const VERSIONS_KEPT: usize = 16;
-
-/// How long a connection waits for another's lock. Only the checkpoint ever competes with the writer.
-pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

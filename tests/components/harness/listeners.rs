@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use bulkhead::application::Application;
-use bulkhead::http::{Listening, serve};
-use bulkhead::manifest::Manifest;
+use bulkhead_manifest::Manifest;
+use bulkhead_server::application::Application;
+use bulkhead_server::http::{Listening, serve};
 use bulkhead_testing::Service;
 
 const SHOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bulkhead.toml");

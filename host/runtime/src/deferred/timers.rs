@@ -31,20 +31,18 @@ impl DeferredWork {
         let name = self.name().to_owned();
         let delivery =
             Delivery { event: timer, producer: &name, attempt: 1, handled: true, replicas: Vec::new() };
+        let mark = |unit: &mut UnitOfWork<_>| unit.take_timer(timer.sequence, false);
         let delivered = match self.panicked_at(&(None, timer.sequence)) {
-            None => self.runner.deliver(&delivery),
+            None => {
+                let settle = self.settle(None);
+                self.runner.deliver(&delivery, mark, settle, true)
+            }
             Some(why) => Err(why),
         };
         let why = match delivered {
-            Ok(delivered) => {
-                let settle = self.settle(None);
-                let mark = |unit: &mut UnitOfWork<_>| unit.take_timer(timer.sequence, false);
-                match self.runner.keep(delivered, mark, settle, true) {
-                    Written::Kept | Written::Moved => return Ok(()),
-                    Written::Unavailable(why) => return Err(StatementError::Other(why)),
-                    Written::Failed(why) => NotTaken::Retry(why),
-                }
-            }
+            Ok(Written::Kept | Written::Moved) => return Ok(()),
+            Ok(Written::Unavailable(why)) => return Err(StatementError::Other(why)),
+            Ok(Written::Failed(why)) => NotTaken::Retry(why),
             Err(why) => why,
         };
         let row = parked(&self.runner, timer, &name, 1, &why);

@@ -116,3 +116,18 @@ fn probation_counts_what_is_the_versions_own_doing() {
         assert_eq!((ended, failed), standing, "{outcome:?} {left:?}");
     }
 }
+
+#[test]
+fn request_that_calls_or_computes_for_long_under_the_lease_is_to_be_asked_for_again() {
+    for (called_in_recovery, failure, is_again) in [
+        (true, Failure::Deadline, true),
+        (false, Failure::LeaseHeld, true),
+        (true, Failure::LeaseHeld, true),
+        (false, Failure::Deadline, false),
+    ] {
+        let (outcome, calls, running) = (Err(failure.clone()), Calls::None, None);
+        let run =
+            Run { outcome, keep: false, calls, called_in_recovery, told: false, running, spoilt: false };
+        assert_eq!(run.is_to_be_asked_for_again(), is_again, "{called_in_recovery} {failure}");
+    }
+}

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use flume::Receiver;
 
 use super::Runner;
-use crate::instance::Run;
 use crate::job::{Failure, Outcome};
-use crate::member::{Member, Pending, RequestMember};
+use crate::member::Member;
 use crate::release::Release;
 use crate::running::Calls;
 use crate::trial::{Trial, job, lines_with};
@@ -18,10 +17,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn member(trial: &Trial, calls: Calls, again: bool) -> (Member, Receiver<Outcome>) {
     let (mut job, told) = job(Instant::now(), None);
     job.again = again;
-    let (release, pending) = (trial.context.release.get(), Pending::new(&trial.context.aborts));
-    let (component, spec) = (Arc::clone(&release.component.info), Arc::clone(&release.spec));
-    let outcome = Err(Failure::Aborted);
-    (Member::Request(RequestMember { job, outcome, calls, component, spec, pending }), told)
+    (trial.aborted(job, calls), told)
 }
 
 fn recover(trial: &Trial, runner: &mut Runner, member: Member) {
@@ -93,21 +89,6 @@ fn runner_is_inside_afterwards_where_it_was_before() {
             drop(runner);
             assert!(!is_inside(&trial));
         }
-    }
-}
-
-#[test]
-fn request_that_calls_or_computes_for_long_under_the_lease_is_to_be_asked_for_again() {
-    for (called_in_recovery, failure, is_again) in [
-        (true, Failure::Deadline, true),
-        (false, Failure::LeaseHeld, true),
-        (true, Failure::LeaseHeld, true),
-        (false, Failure::Deadline, false),
-    ] {
-        let (outcome, calls, running) = (Err(failure.clone()), Calls::None, None);
-        let run =
-            Run { outcome, keep: false, calls, called_in_recovery, told: false, running, spoilt: false };
-        assert_eq!(run.is_to_be_asked_for_again(), is_again, "{called_in_recovery} {failure}");
     }
 }
 

@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -8,8 +9,9 @@ use bulkhead_types::limits::SUBSCRIPTION_EVENTS_SKIPPED_MAX;
 use bulkhead_store::ParkedState;
 
 use super::{Halt, PAUSE};
+use crate::running::Calls;
 use crate::supervise::Progress;
-use crate::trial::{Trial, event};
+use crate::trial::{Trial, event, job};
 
 /// So many commits fail, one after the other.
 const FAILURES: u32 = 4;
@@ -73,6 +75,24 @@ fn only_the_event_that_a_thread_panicked_at_is_parked_with_what_the_panic_said()
     assert_eq!((of(1).state, of(2).state), (ParkedState::Dead, ParkedState::Parked));
     assert!(of(2).reason.contains("the host panicked at it") && of(2).reason.ends_with(": no"), "{rows:?}");
     assert!(!of(1).reason.contains("panicked"), "{rows:?}");
+}
+
+/// Behind the event a request is run again whose batch was aborted, on the same thread. That the host panics there is not the event's doing.
+#[test]
+fn event_is_not_held_responsible_for_a_panic_at_a_request_that_is_run_again_behind_it() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (subscription, mut subscription_worker) =
+        trial.subscription_worker(vec![event(1, "maker.made", "a")]);
+    subscription.refresh();
+    let (mut job, _) = job(Instant::now(), None);
+    job.reply = Box::new(|_| panic!("told to"));
+    let member = trial.aborted(job, Calls::Reading);
+    subscription_worker.runner.parts.aborted.push(member);
+    subscription_worker.runner.recover_aborted();
+    let went = catch_unwind(AssertUnwindSafe(|| subscription_worker.go(&Progress::default()).is_ok()));
+    assert!(went.is_err());
+    subscription_worker.mend("no");
+    assert_eq!(subscription_worker.panicked, None);
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Subscriber for Lines {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
+        let mut line = Line(format!("{} ", event.metadata().level()));
         event.record(&mut line);
         self.0.lock().unwrap().push(line.0);
     }
@@ -41,7 +41,7 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-/// The lines with this in them that `work` writes, on this thread.
+/// The lines with this in them that `work` writes, on this thread, each behind its level.
 pub(crate) fn lines_with(part: &str, work: impl FnOnce()) -> Vec<String> {
     let lines = Arc::default();
     tracing::subscriber::with_default(Lines(Arc::clone(&lines)), work);

@@ -12,6 +12,7 @@ mod token;
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
+use bulkhead_manifest::PROBLEMS;
 use bulkhead_runtime::Problem;
 use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, PATH_MAX};
 use bulkhead_types::{Current, TraceId, own_words};
@@ -26,7 +27,7 @@ use crate::application::Application;
 use crate::check::LastCheck;
 use crate::http::body::RequestBody;
 use crate::http::{Answer, Answering, Listening, own, problem_response, tell_trace, unreadable, well_formed};
-use crate::interface::{Interface, PROBLEMS};
+use crate::interface::Interface;
 use crate::telemetry::one_line;
 
 /// The file in the data folder that has the admin port's address.

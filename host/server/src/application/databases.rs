@@ -13,7 +13,7 @@ use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::deploy::crash::Point;
 use super::{Fault, StartError, at};
-use crate::manifest::{Manifest, ServiceSection};
+use bulkhead_manifest::{Manifest, ServiceSection};
 
 /// The file that is in use in the place of the manifest's: a service that was rebuilt has another one, which a file beside it names. That
 /// file is replaced whole, so there is always one answer.

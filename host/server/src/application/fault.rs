@@ -2,7 +2,7 @@
 
 use bulkhead_store::StoreError;
 
-use crate::manifest::{Manifest, ServiceSection};
+use bulkhead_manifest::{Manifest, ServiceSection};
 
 /// What is wrong with a service, and what to do.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use bulkhead_types::{SystemClock, SystemRandom, limits};
 
 use super::{Application, Fault, StartError, at, databases};
 use crate::interface::problems;
-use crate::manifest::{Manifest, ServiceSection};
+use bulkhead_manifest::{Manifest, ServiceSection};
 
 /// Instances beyond one for each thread: those that a load asks what they are, and the threads of a rebuild.
 pub(super) const SPARE_INSTANCES: usize = 16;

@@ -43,10 +43,10 @@ pub(crate) use self::routes::{Routes, Target};
 pub use self::service_entry::ServiceEntry;
 pub use self::start::{describe, faults};
 use self::versions::VersionFiles;
-use crate::http::{Connections, HttpFigures};
+use crate::figures::{Connections, HttpFigures};
 use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
-use crate::manifest::Manifest;
+use bulkhead_manifest::Manifest;
 
 /// Everything that keeps an application from starting.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::Application;
 use super::deploy::LEASE_WAIT;
-use crate::manifest::ServiceSection;
+use bulkhead_manifest::ServiceSection;
 
 /// A version that is, or was, on probation.
 pub(super) struct Watched {

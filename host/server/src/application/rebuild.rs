@@ -20,7 +20,7 @@ use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 use super::logs::open_log;
 use super::versions::HISTORY;
 use super::{Application, ServiceEntry, after_commit, databases, files};
-use crate::manifest::ServiceSection;
+use bulkhead_manifest::ServiceSection;
 
 /// The longest that a rebuild may go without taking an event.
 const STANDSTILL_MAX: Duration = Duration::from_secs(30);

@@ -16,8 +16,8 @@ use bulkhead_store::{Busy, Database, Refill, ReplicaSpec};
 use super::deploy::crash::Point;
 use super::deploy::warnings;
 use super::{Application, Fault, Logs, at, databases};
-use crate::manifest::{Manifest, ServiceSection};
 use crate::telemetry;
+use bulkhead_manifest::{Manifest, ServiceSection};
 
 /// A service whose replicas are declared otherwise than before.
 pub(super) struct ChangedReplicas {

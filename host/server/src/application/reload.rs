@@ -11,7 +11,7 @@ use super::refill::{ChangedReplicas, Refills};
 use super::versions::read_source;
 use super::{Application, DeployError, Fault, Maintenance, Routes, Subscriptions, load};
 use crate::interface::Interface;
-use crate::manifest::{Manifest, ServiceSection};
+use bulkhead_manifest::{Manifest, ServiceSection};
 
 /// What a reload did.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -20,7 +20,7 @@ use super::versions::{self, Chosen, HISTORY, VersionFiles};
 use super::{Application, Fault, Logs, Progress, ServiceEntry, StartError, after_commit, at, databases};
 use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
-use crate::manifest::{Manifest, ServiceSection};
+use bulkhead_manifest::{Manifest, ServiceSection};
 
 impl Application {
     /// Loads and checks every component, brings every database to its schema, and starts the workers and the subscription workers.

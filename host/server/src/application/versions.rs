@@ -13,7 +13,7 @@ use bulkhead_store::{Activation, Database, How};
 use bulkhead_types::{Clock as _, SystemClock, limits, rfc3339};
 
 use super::files::{self, UNFINISHED};
-use crate::manifest::{ServiceSection, Source};
+use bulkhead_manifest::{ServiceSection, Source};
 
 /// Activations that are looked through for what was there before.
 pub(super) const HISTORY: u32 = 10_000;

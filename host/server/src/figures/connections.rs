@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many connections there are. Each has one request at a time: so no more of them wait for anything.
 #[derive(Debug, Default)]
-pub struct Connections {
+pub(crate) struct Connections {
     open: AtomicU64,
     accepted: AtomicU64,
 }
@@ -13,25 +13,25 @@ pub struct Connections {
 impl Connections {
     /// Those that are open.
     #[must_use]
-    pub fn open(&self) -> u64 {
+    pub(crate) fn open(&self) -> u64 {
         self.open.load(Ordering::Relaxed)
     }
 
     /// Those that were accepted since the start.
     #[must_use]
-    pub fn accepted(&self) -> u64 {
+    pub(crate) fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
 
     /// Counts one, until the returned value is dropped.
-    pub(super) fn accept(self: &Arc<Self>) -> Connection {
+    pub(crate) fn accept(self: &Arc<Self>) -> Connection {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
         Connection(Arc::clone(self))
     }
 }
 
-pub(super) struct Connection(Arc<Connections>);
+pub(crate) struct Connection(Arc<Connections>);
 
 impl Drop for Connection {
     fn drop(&mut self) {

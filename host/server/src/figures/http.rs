@@ -53,7 +53,7 @@ struct ServiceLabels {
 /// The figures since the start of the host. An answer of no service's, such as a 404 for a path that no route leads to, has an empty
 /// service and route.
 #[derive(Debug)]
-pub struct HttpFigures {
+pub(crate) struct HttpFigures {
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     active: Family<ServiceLabels, Gauge>,
@@ -71,7 +71,7 @@ impl Default for HttpFigures {
 
 impl HttpFigures {
     /// Counts an answer.
-    pub(super) fn answered(
+    pub(crate) fn answered(
         &self,
         method: Option<&Method>,
         (service, route): (Option<&Arc<str>>, Option<&Arc<str>>),
@@ -89,7 +89,7 @@ impl HttpFigures {
     }
 
     /// Counts a request of a service until what is given is dropped.
-    pub(super) fn begin(&self, service: &Arc<str>) -> Active {
+    pub(crate) fn begin(&self, service: &Arc<str>) -> Active {
         let gauge =
             self.active.get_or_create_owned(&ServiceLabels { service: Name(Some(Arc::clone(service))) });
         gauge.inc();
@@ -112,7 +112,7 @@ impl HttpFigures {
 }
 
 /// A request that is being answered.
-pub(super) struct Active(Gauge);
+pub(crate) struct Active(Gauge);
 
 impl Drop for Active {
     fn drop(&mut self) {

@@ -16,8 +16,7 @@ use http::{Method, Response};
 use http_body_util::Full;
 use hyper::body::Body as _;
 
-/// The target of the log's lines, which tells them from others.
-pub(crate) const ACCESS_TARGET: &str = "access";
+use crate::telemetry::ACCESS_TARGET;
 
 /// What is known of a request. Dropped before it is answered, since its client went away, it writes its line all the same: what the request
 /// did stands.

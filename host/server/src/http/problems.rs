@@ -9,8 +9,9 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use super::well_formed::malformed;
-use super::{HEALTH_ALIASES, HOST_PATHS};
-use crate::interface::{Page, is_page};
+use bulkhead_manifest::{HEALTH_ALIASES, HOST_PATHS, is_page};
+
+use crate::interface::Page;
 
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 

@@ -18,12 +18,12 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::Semaphore;
 
 use super::answer::Answer;
-use super::connections::Connections;
 use super::ingress::Ingress;
 use super::own_answers::{AnswerBody, Spoken, Turn};
 use super::problem_response;
 use super::problems::{host_failed, tell_trace};
 use crate::application::Application;
+use crate::figures::Connections;
 use crate::tasks;
 
 /// How long to wait after the system gave no connection for want of descriptors.

@@ -22,7 +22,7 @@ use self::keys::{KeySet, Keys};
 pub(crate) use self::revocation::Revocations;
 use self::revocation::Unknown;
 use self::token::{Claims, Invalid, Rules};
-use crate::manifest::Auth;
+use bulkhead_manifest::Auth;
 
 /// A token that was found good.
 #[derive(Clone)]

@@ -15,32 +15,17 @@ use serde_json::Value;
 
 pub use self::openapi::{About, Described, document, mistakes};
 pub use self::page::Page;
-use crate::manifest::Manifest;
+use bulkhead_manifest::{DOCUMENT, DOCUMENT_3_0, Manifest, PROBLEMS, is_page};
 
-/// The path of the document of the whole application, in OpenAPI 3.1.
-pub const DOCUMENT: &str = "/openapi.json";
-/// The path of the same in OpenAPI 3.0.
-pub const DOCUMENT_3_0: &str = "/openapi-3.0.json";
-/// The path of the page of problem codes: what `type` of a problem document leads to.
-pub const PROBLEMS: &str = "/.well-known/bulkhead/problems";
-/// The policy of that page: it has its style within it, and nothing else.
+/// The policy of the page of problem codes: it has its style within it, and nothing else.
 const PROBLEMS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// What the paths of the pages begin with: no service can have them.
-pub const PATHS: [&str; 4] = [DOCUMENT, DOCUMENT_3_0, "/openapi/...", "/docs/..."];
-
-/// Whether a path is among those of the pages, also where there is none.
-pub fn is_page(path: &str) -> bool {
-    PATHS.iter().any(|page| bulkhead_runtime::route_matches(page, path))
-}
 
 /// The versions of OpenAPI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// The one that documents are made in.
-    #[value(name = "3.1")]
     V3_1,
     /// For tools that do not read 3.1.
-    #[value(name = "3.0")]
     V3_0,
 }
 

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use sha2::{Digest as _, Sha256};
 
-use crate::http::compression::{self, accepts_gzip, is_worth_it};
+use crate::compression::{self, accepts_gzip, is_worth_it};
 
 /// A page.
 #[derive(Debug)]

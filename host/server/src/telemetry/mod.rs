@@ -19,12 +19,14 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
 use tracing_subscriber::registry::LookupSpan;
 
 use self::writer::Lines;
-use crate::http::ACCESS_TARGET;
-use crate::manifest::AccessLog;
+use bulkhead_manifest::AccessLog;
+
+/// The target of the access log's lines, which tells them from others.
+pub(crate) const ACCESS_TARGET: &str = "access";
 
 /// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum LogFormat {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line, for programs.
@@ -35,7 +37,7 @@ pub(crate) enum LogFormat {
 static ACCESS_FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Has the lines of the access log look so; they look as all others before.
-pub(crate) fn set_access_log(access_log: Option<AccessLog>) {
+pub fn set_access_log(access_log: Option<AccessLog>) {
     let format = match access_log {
         Some(AccessLog::Text) => LogFormat::Text,
         Some(AccessLog::Json) => LogFormat::Json,
@@ -49,9 +51,17 @@ pub(crate) fn set_access_log(access_log: Option<AccessLog>) {
 static LINES: LazyLock<Lines> = LazyLock::new(|| Lines::to(std::io::stderr()));
 
 /// An error of several lines, a refusal for several reasons say, as a record of the log has it: one record is one line.
-pub(crate) fn one_line(error: &dyn std::fmt::Display) -> String {
+pub fn one_line(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// A log filter that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("read the log filter {filter:?}: {why}; give for example \"info\"")]
+pub struct FilterError {
+    filter: String,
+    why: String,
 }
 
 /// Starts the log. `filter` is a level or a list such as `info,bulkhead_store=debug`.
@@ -59,10 +69,9 @@ pub(crate) fn one_line(error: &dyn std::fmt::Display) -> String {
 /// # Errors
 ///
 /// When `filter` is neither.
-pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        anyhow::anyhow!("read the log filter {filter:?}: {error}; give for example \"info\"")
-    })?;
+pub fn start(format: LogFormat, filter: &str) -> Result<(), FilterError> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| FilterError { filter: filter.to_owned(), why: error.to_string() })?;
     let is_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -77,12 +86,12 @@ pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
 }
 
 /// Says something to the one at the terminal, on a line of its own.
-pub(crate) fn say(text: &str) {
+pub fn say(text: &str) {
     LINES.push(format!("{text}\n").into_bytes());
 }
 
 /// Waits until all that was said is written; not for long, in case nobody reads it.
-pub(crate) fn flush() {
+pub fn flush() {
     LINES.flush(LOG_FLUSH_MAX);
 }
 

@@ -4,7 +4,6 @@
 //! new, or declared in another form than it was made in, gets its rows is in `refill.rs`.
 
 mod apply;
-pub(crate) mod names;
 mod owner;
 mod refill;
 mod stage;

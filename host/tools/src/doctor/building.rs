@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bulkhead_build::{Bindings, RUSTC_MINIMUM, Toolchain, WIT_BINDGEN};
 
 use super::Check;
-use crate::manifest::{Manifest, Source};
+use bulkhead_manifest::{Manifest, Source};
 
 /// Of the workspace in `folder`. Where every service is a component already, nothing needs to be built.
 pub(super) fn checks(folder: &Path, manifest: Option<&Manifest>) -> Vec<Check> {

@@ -9,8 +9,8 @@ use bytesize::ByteSize;
 use rustix::fs::{Access, access, statfs, statvfs};
 
 use super::Check;
-use crate::admin::ADDRESS_FILE;
-use crate::application::cache;
+use bulkhead_server::admin::ADDRESS_FILE;
+use bulkhead_server::application::cache;
 
 /// Room below which a warning is given: the databases, their logs and what is compiled grow.
 const ROOM_MIN: u64 = 1 << 30;

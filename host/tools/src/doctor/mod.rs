@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 use bulkhead_build::folder_of;
 use serde::Serialize;
 
-use crate::manifest::Manifest;
 use crate::scaffold::{MANIFEST_DEFAULT, application_above};
+use bulkhead_manifest::Manifest;
 
 /// What to do where there is no manifest.
 const ELSEWHERE: &str = "run in the folder that has it, or name it with --manifest; `bulkhead new NAME` makes a new application here";
@@ -135,7 +135,7 @@ fn host() -> Check {
 }
 
 /// What is wrong with a manifest that can't be read. `above`: a folder above its own that has an application.
-fn unread(path: &Path, above: Option<PathBuf>, error: &crate::manifest::ManifestError) -> Vec<Check> {
+fn unread(path: &Path, above: Option<PathBuf>, error: &bulkhead_manifest::ManifestError) -> Vec<Check> {
     if !path.exists() {
         let found = format!("there is no {}", path.display());
         let check = match above {

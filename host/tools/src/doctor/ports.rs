@@ -11,9 +11,9 @@ use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpSocket;
 
 use super::Check;
-use crate::address::refused;
-use crate::http::HOST_PATHS;
-use crate::manifest::Manifest;
+use bulkhead_manifest::HOST_PATHS;
+use bulkhead_manifest::Manifest;
+use bulkhead_manifest::address::refused;
 
 /// How long who listens on an address is waited for.
 const ANSWER_WAIT: Duration = Duration::from_millis(500);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bulkhead_store::{Database, Owner, ReplicaSpec, StoreError};
 
 use super::Check;
-use crate::application::{Fault, database_file, select_of};
-use crate::manifest::{Manifest, ServiceSection};
+use bulkhead_manifest::{Manifest, ServiceSection};
+use bulkhead_server::application::{Fault, database_file, select_of};
 
 /// Of the databases that are there. What can't be opened, and what is of an earlier host, is not looked at.
 pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {

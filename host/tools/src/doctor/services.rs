@@ -4,8 +4,8 @@ use bulkhead_build::freshness;
 use bulkhead_store::Database;
 
 use super::Check;
-use crate::application::{Fault, database_file, faults};
-use crate::manifest::{Manifest, ServiceSection, Source};
+use bulkhead_manifest::{Manifest, ServiceSection, Source};
+use bulkhead_server::application::{Fault, database_file, faults};
 
 /// The environment variables that the manifest names. A secret that is not set is none, which a service may be content with.
 pub(super) fn variables(manifest: &Manifest) -> Vec<Check> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::manifest::ManifestError;
+use bulkhead_manifest::ManifestError;
 
 /// Why nothing was made. Each is a fragment that can follow "failed to ".
 #[derive(Debug, thiserror::Error)]

@@ -25,7 +25,7 @@ use self::sources::Sources;
 use self::template::Values;
 use self::workspace::{Workspace, read_if_there};
 use self::writing::Written;
-use crate::manifest::Manifest;
+use bulkhead_manifest::Manifest;
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -160,7 +160,7 @@ impl Plan {
 /// A manifest that is there must be right before something is added to it.
 fn read(file: &Path, text: &str) -> Result<Manifest, NewError> {
     Manifest::parse(file, text).map_err(|mistakes| {
-        NewError::Manifest(crate::manifest::ManifestError { path: file.to_owned(), mistakes })
+        NewError::Manifest(bulkhead_manifest::ManifestError { path: file.to_owned(), mistakes })
     })
 }
 

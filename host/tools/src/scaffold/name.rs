@@ -1,6 +1,6 @@
 //! Which names a service can have whose crate is made with it.
 
-use crate::manifest::is_service_name;
+use bulkhead_manifest::is_service_name;
 
 /// Words that no crate can be called, for it could not be named in Rust (<https://doc.rust-lang.org/reference/keywords.html>).
 const KEYWORDS: [&str; 51] = [

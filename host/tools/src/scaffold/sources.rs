@@ -31,7 +31,7 @@ impl Sources {
         let command = std::env::current_exe().ok();
         let above = command.iter().flat_map(|command| command.ancestors().skip(1));
         // Where cargo's target folder is elsewhere: the folder in which this was compiled.
-        let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
         let found = above.chain(compiled).find_map(|folder| Self::at(folder, false).ok());
         found.ok_or_else(|| NewError::Sources {
             why: "they are not where this command lies, nor where it was built".to_owned(),
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn this_crates_own_sources_are_found_and_a_folder_without_them_says_what_is_missing() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         assert_eq!(Sources::find(None, None).unwrap().root, root.canonicalize().unwrap());
         let error = Sources::find(Some(&root.join("docs")), None).unwrap_err().to_string();
         assert!(error.contains("docs has no Cargo.lock") && error.contains("--bulkhead DIR"), "{error}");

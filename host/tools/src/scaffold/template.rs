@@ -22,7 +22,7 @@ pub(super) const MANIFEST: &str = include_str!("template/application/manifest.to
 /// Its `rust-toolchain.toml`.
 pub(super) const TOOLCHAIN: &str = include_str!("template/application/toolchain.toml");
 /// Its `rustfmt.toml`: the templates are formatted by this project's own.
-pub(super) const FORMAT: &str = include_str!("../../../rustfmt.toml");
+pub(super) const FORMAT: &str = include_str!("../../../../rustfmt.toml");
 /// Its `.gitignore`.
 pub(super) const IGNORED: &str = include_str!("template/application/ignored");
 
@@ -146,7 +146,7 @@ mod tests {
     /// Then what is built here need not be built again there, and is what was tested.
     #[test]
     fn a_new_application_builds_as_this_workspace_does() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         let read =
             |name: &str| std::fs::read_to_string(root.join(name)).unwrap().parse::<toml::Table>().unwrap();
         let (mut ours, theirs): (_, toml::Table) = (read("Cargo.toml"), workspace("/src").parse().unwrap());

@@ -39,8 +39,8 @@ use self::report::{Stopwatch, milliseconds};
 pub use self::rollback::VersionReport;
 use super::versions::{HISTORY, read_source};
 use super::{Application, Maintenance, load};
-use crate::manifest::ServiceSection;
 use crate::telemetry::one_line;
+use bulkhead_manifest::ServiceSection;
 
 /// How long who changes no schema waits for the writer lease: others have it for a batch at a time.
 pub(super) const LEASE_WAIT: Duration = Duration::from_secs(5);

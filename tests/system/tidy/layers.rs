@@ -1,0 +1,170 @@
+//! Crates depend on one another in one direction, and so do the files of each crate, and its folders.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bulkhead_tests::paths;
+
+use super::imports::{Crate, Imports};
+use super::{files, nothing_of, read, shown};
+
+/// The crates of the workspace by name, each with the names of what it depends on, for building, testing or running.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    files(&paths::root(), "Cargo.toml")
+        .iter()
+        .filter_map(|file| {
+            let manifest: toml::Table =
+                read(file).parse().unwrap_or_else(|error| panic!("{}: {error}", shown(file)));
+            let name = manifest.get("package")?.get("name")?.as_str()?.to_owned();
+            Some((name, dependency_names(&manifest)))
+        })
+        .collect()
+}
+
+fn dependency_names(table: &toml::Table) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (key, value) in table {
+        let Some(inner) = value.as_table() else { continue };
+        if key == "dependencies" || key == "dev-dependencies" || key == "build-dependencies" {
+            names.extend(inner.keys().cloned());
+        } else if key == "target" || inner.contains_key("dependencies") {
+            for platform in inner.values().filter_map(toml::Value::as_table) {
+                names.extend(dependency_names(platform));
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn crates_depend_on_one_another_in_one_direction() {
+    let allowed: [(&str, &[&str]); 15] = [
+        ("bulkhead-types", &[]),
+        ("bulkhead-store", &["bulkhead-types"]),
+        ("bulkhead-runtime", &["bulkhead-types", "bulkhead-store"]),
+        ("bulkhead-build", &[]),
+        ("bulkhead-manifest", &["bulkhead-runtime", "bulkhead-store", "bulkhead-types"]),
+        (
+            "bulkhead-server",
+            &["bulkhead-build", "bulkhead-manifest", "bulkhead-runtime", "bulkhead-store", "bulkhead-types"],
+        ),
+        (
+            "bulkhead-tools",
+            &[
+                "bulkhead-build",
+                "bulkhead-manifest",
+                "bulkhead-runtime",
+                "bulkhead-server",
+                "bulkhead-store",
+                "bulkhead-types",
+            ],
+        ),
+        (
+            "bulkhead",
+            &[
+                "bulkhead-build",
+                "bulkhead-manifest",
+                "bulkhead-runtime",
+                "bulkhead-server",
+                "bulkhead-tools",
+                "bulkhead-types",
+            ],
+        ),
+        (
+            "bulkhead-testing",
+            &[
+                "bulkhead-build",
+                "bulkhead-manifest",
+                "bulkhead-runtime",
+                "bulkhead-server",
+                "bulkhead-store",
+                "bulkhead-types",
+            ],
+        ),
+        ("bulkhead-component-tests", &["bulkhead-manifest", "bulkhead-server", "bulkhead-testing"]),
+        ("bulkhead-properties", &[]),
+        ("bulkhead-sdk", &["bulkhead-properties"]),
+        ("bulkhead-contracts", &["bulkhead-properties", "bulkhead-sdk"]),
+        ("bulkhead-tests", &["bulkhead-properties"]),
+        ("shop-loader", &[]),
+    ];
+    let dependencies = dependencies();
+    let ours: BTreeSet<&String> = dependencies.keys().collect();
+    let mut found = Vec::new();
+    for (name, of) in &dependencies {
+        let allowed_here: Option<&[&str]> =
+            allowed.iter().find(|(crate_name, _)| crate_name == name).map(|(_, of)| *of);
+        for dependency in of.iter().filter(|dependency| ours.contains(dependency)) {
+            let good = match allowed_here {
+                Some(list) => list.contains(&dependency.as_str()),
+                // What is left are guests.
+                None => matches!(
+                    dependency.as_str(),
+                    "bulkhead-sdk" | "bulkhead-contracts" | "bulkhead-properties"
+                ),
+            };
+            if !good {
+                found.push(format!("{name} depends on {dependency}"));
+            }
+        }
+    }
+    nothing_of(
+        &found,
+        "dependencies go down the layers of ARCHITECTURE.md, and from a guest to the SDK and the contracts",
+    );
+}
+
+#[test]
+fn wasmtime_and_sqlite_are_each_known_to_few_crates() {
+    let users: [(&str, &[&str]); 5] = [
+        ("wasmtime", &["bulkhead-runtime"]),
+        ("rusqlite", &["bulkhead-store", "bulkhead-tests"]),
+        // Not the test harness, nor what it is made of.
+        ("clap", &["bulkhead", "bulkhead-mutation", "bulkhead-tests", "shop-loader"]),
+        ("notify", &["bulkhead"]),
+        ("hyper", &["bulkhead", "bulkhead-server", "bulkhead-tests", "shop-loader"]),
+    ];
+    let mut found = Vec::new();
+    for (name, of) in dependencies() {
+        for (library, users) in users {
+            if of.contains(library) && !users.contains(&name.as_str()) {
+                found.push(format!("{name} depends on {library}"));
+            }
+        }
+    }
+    nothing_of(&found, "a library's types stay inside the crate that it is for");
+}
+
+/// The crates of the workspace by their folders of sources. The programs of a crate are crates of their own.
+fn crates() -> Vec<Crate> {
+    let roots = files(&paths::root(), ".rs").into_iter().filter(|file| {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        matches!(name, "lib.rs" | "main.rs") && !shown(file).contains("/template/")
+    });
+    roots.map(|root| Crate::read(&root)).collect()
+}
+
+/// Who changes a file reads what it imports, and what that imports: in a circle this is all of them.
+#[test]
+fn files_of_a_crate_do_not_import_one_another_in_a_circle() {
+    let mut found = Vec::new();
+    for one in crates() {
+        let imports = Imports::of(&one);
+        found.extend(imports.circles(|module| module.to_vec()));
+        found.extend(imports.circles(|module| module[..module.len().min(1)].to_vec()));
+    }
+    nothing_of(&found, "move what both files need into a file of its own, below the two");
+}
+
+#[test]
+fn crates_are_found_with_all_of_their_files() {
+    let found = crates();
+    let files_of = |root: &str| {
+        let one =
+            found.iter().find(|one| one.root() == root).unwrap_or_else(|| panic!("{root} is not found"));
+        one.modules().len()
+    };
+    assert!(files_of("host/runtime/src/lib.rs") > 50);
+    assert!(files_of("host/server/src/lib.rs") > 60);
+    assert!(files_of("host/src/main.rs") > 20);
+    assert!(files_of("tests/src/bin/bench/main.rs") > 5);
+}
