@@ -1,7 +1,8 @@
-//! `bulkhead up --watch`: what is changed on the disk is built, and serves.
+//! `bulkhead up --watch`: builds and deploys what changes on disk.
 //!
-//! A changed file in the folder of a component's crate has that component built and deployed, and no other; a changed component file is
-//! deployed; a changed manifest is reloaded. What can't be built or deployed is told, and what served serves on.
+//! If a file in the folder of a component's crate changes, that component is built and deployed, and no other. If a component file changes,
+//! it is deployed. If the manifest changes, it is reloaded. If a build or deploy fails, the error is reported, and the running version
+//! still serves.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,9 +19,9 @@ use bulkhead_manifest::{Manifest, Source, components_folder};
 use bulkhead_server::application::{Application, DeployOptions, Outcome};
 use bulkhead_server::telemetry::{one_line, say};
 
-/// How long nothing more must change before something is done: editors write a file in several steps.
+/// How long nothing more may change before the watcher acts: editors write a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);
-/// Who deploys.
+/// The author of these deploys.
 const AUTHOR: &str = "watch";
 
 /// Watches until it is dropped.
@@ -35,7 +36,7 @@ impl Drop for Watch {
     }
 }
 
-/// What has changed.
+/// A change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Changed {
     Manifest,
@@ -43,7 +44,7 @@ enum Changed {
 }
 
 impl Watch {
-    /// Begins to watch what an application is made of.
+    /// Starts to watch the files of an application.
     ///
     /// # Errors
     ///
@@ -52,7 +53,7 @@ impl Watch {
         let manifest = application.manifest();
         let (tell, told) = channel::<Event>();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
-            // One who has ended needs to know nothing.
+            // The receiver may have ended. Then it needs no event.
             Ok(event) => drop(tell.send(event)),
             Err(error) => tracing::warn!(%error, "changed files may not be seen"),
         })?;
@@ -84,10 +85,10 @@ impl Watch {
     }
 }
 
-/// Does what is to be done about each change, until the watcher is gone.
+/// Handles each change, until the watcher is gone.
 fn follow(application: &Arc<Application>, told: &Receiver<Event>, progress: &Progress) {
     while let Ok(event) = told.recv() {
-        // Whatever becomes of it, the next is another one.
+        // A panic at this event must not count as no progress: the next event is another one.
         progress.made();
         supervise::point("turn");
         let mut changed = changes(&application.manifest(), &event);
@@ -107,10 +108,10 @@ fn follow(application: &Arc<Application>, told: &Receiver<Event>, progress: &Pro
     }
 }
 
-/// What an event of the file system means for the application.
+/// What a file system event means for the application.
 fn changes(manifest: &Manifest, event: &Event) -> BTreeSet<Changed> {
     if event.need_rescan() {
-        // Too much has happened at once for the system to say what.
+        // Too many events came at once for the system to report each change.
         let services = manifest.services.keys().cloned().map(Changed::Service);
         return services.chain([Changed::Manifest]).collect();
     }
@@ -137,7 +138,7 @@ fn changes_by(manifest: &Manifest, path: &Path) -> BTreeSet<Changed> {
     changed
 }
 
-/// Whether a file is one that the crate in `folder` is built from: hidden ones, what editors leave and what a build writes are not.
+/// Whether the crate in `folder` is built from this file. Hidden files, editors' leftovers and build outputs do not count.
 fn is_source(folder: &Path, path: &Path) -> bool {
     let Ok(inside) = path.strip_prefix(folder) else { return false };
     let written = ["target", "Cargo.lock"];
@@ -156,7 +157,7 @@ fn reload(application: &Application) {
     }
 }
 
-/// Builds a service's component, if that is to be built, and deploys it.
+/// Builds a service's component, if its source is a crate, and deploys it.
 fn renew(application: &Arc<Application>, name: &str) {
     let manifest = application.manifest();
     let Some(entry) = manifest.services.get(name) else { return };
@@ -166,7 +167,7 @@ fn renew(application: &Arc<Application>, name: &str) {
         let options = BuildOptions { out_dir: Some(components_folder(folder)) };
         let mut said = Vec::new();
         if let Err(error) = build(&[request], &options, &mut |line| said.push(line.to_owned())) {
-            // The compiler's word is for people, and a record of the log is one line.
+            // The compiler's output is for people, and may have several lines. A log record is one line.
             said.iter().for_each(|line| say(line));
             tracing::error!(service = name, error = one_line(&error), "it can't be built");
             return;
@@ -175,12 +176,12 @@ fn renew(application: &Arc<Application>, name: &str) {
     let path = entry.source.component(name);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        // It is being written, and seen again when it is there.
+        // The file is being written. Another event comes when it is whole.
         Err(error) => {
             return tracing::warn!(service = name, file = %path.display(), %error, "it can't be read");
         }
     };
-    // Who watches waits for what was changed, and not for others.
+    // A user who watches waits for this change, and not for other requests.
     let options = DeployOptions { allow_pause: true, author: AUTHOR.to_owned(), ..DeployOptions::default() };
     let only = application.maintain();
     match application.deploy(&only, name, &bytes, &options) {

@@ -387,6 +387,24 @@ fn each_problem_code_of_the_host_and_the_sdk_is_on_the_page() {
     nothing_of(&unused, "the table `STANDARD` has what the host or the SDK answers with");
 }
 
+/// A kind of problem that nobody answers with any more would stay on the page of codes.
+#[test]
+fn each_kind_of_problem_of_the_host_is_answered_with() {
+    let kinds = paths::root().join("host/runtime/src/problem_kinds.rs");
+    let text = read(&kinds);
+    let names = text.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
+    let answers: Vec<String> = HOST
+        .iter()
+        .flat_map(|folder| files(&paths::root().join(folder), ".rs"))
+        .filter(|file| *file != kinds && !file.ends_with("interface/problems.rs"))
+        .map(|file| read(&file))
+        .collect();
+    let is_used = |name: &&str| answers.iter().any(|text| text.contains(&format!("problem_kinds::{name}")));
+    let (used, unused): (Vec<&str>, Vec<&str>) = names.partition(is_used);
+    assert!(used.len() > 25, "{used:?}");
+    assert_eq!(unused, [""; 0]);
+}
+
 /// The status and the code of a row of the page.
 fn listed_problem(row: &str) -> Option<(u16, String)> {
     let (code, rest) = row.strip_prefix("| `")?.split_once("` | ")?;
@@ -395,7 +413,7 @@ fn listed_problem(row: &str) -> Option<(u16, String)> {
 
 /// The problems that a source makes: each with its status and its code, one after the other.
 fn made_problems(source: &str) -> impl Iterator<Item = (u16, String)> {
-    let calls = ["new(", "ProblemKind::standard("].into_iter().flat_map(|call| source.split(call).skip(1));
+    let calls = ["kind(", "ProblemKind::standard("].into_iter().flat_map(|call| source.split(call).skip(1));
     calls.filter_map(|call| {
         let mut arguments = call.split(',').map(str::trim);
         let status = arguments.next()?.parse().ok().filter(|status| (400..600).contains(status))?;
@@ -406,10 +424,10 @@ fn made_problems(source: &str) -> impl Iterator<Item = (u16, String)> {
 
 #[test]
 fn a_problem_is_found_by_its_status_and_its_code() {
-    let source = "Self::new(409, \"busy\", why); Problem::new(\n  503,\n  \"unavailable\",\n); ProblemKind::standard(404, \"gone\")";
+    let source = "kind(409, \"busy\", why); = kind(\n  503,\n  \"unavailable\",\n); ProblemKind::standard(404, \"gone\")";
     let found: Vec<_> = made_problems(source).collect();
     assert_eq!(found, [(409, "busy".into()), (503, "unavailable".into()), (404, "gone".into())]);
-    assert_eq!(made_problems("Self::new(200, \"fine\"); Vec::new()").count(), 0);
+    assert_eq!(made_problems("kind(200, \"fine\"); Vec::new()").count(), 0);
     assert_eq!(listed_problem("| `busy` | 409 | A check runs. |"), Some((409, "busy".to_owned())));
     assert_eq!(listed_problem("| code | status | meaning |"), None);
 }

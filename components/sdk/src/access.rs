@@ -1,8 +1,8 @@
 //! Who may ask: principals, and roles as types.
 //!
-//! What a handler takes says whom it answers, and its route is described so: a [`Principal`] whoever has credentials, a type that
-//! [`roles!`](crate::roles) makes whoever has that role. Put it first among the arguments: then a request without the right learns
-//! nothing else.
+//! The arguments of a handler say whom it answers, and its route is described accordingly: a [`Principal`] means everybody who has
+//! credentials, a type that [`roles!`](crate::roles) defines means everybody who has that role. Put it first among the arguments: then a
+//! request without the right learns nothing else.
 
 use crate::extract::{Context, Extract, RouteDescription};
 use crate::problem::{Problem, Result};
@@ -15,7 +15,7 @@ impl Default for Access {
     }
 }
 
-/// Who asks: 401 where the request came without credentials.
+/// Who asks; 401 if the request came without credentials.
 impl Extract for Principal {
     fn extract(context: &Context<'_>) -> Result<Self> {
         context.request.principal.clone().ok_or_else(Problem::unauthenticated)
@@ -42,8 +42,8 @@ impl Principal {
     }
 }
 
-/// Takes the principal of a request, with one of these roles: 401 without credentials, 403 without the role. What the types of
-/// [`roles!`](crate::roles) stand on.
+/// Takes the principal of a request, with one of these roles: 401 without credentials, 403 without the role. The types of
+/// [`roles!`](crate::roles) are built on it.
 pub fn principal_with_role(context: &Context<'_>, roles: &[&str]) -> Result<Principal> {
     let principal = Principal::extract(context)?;
     if roles.iter().any(|role| principal.has_role(role)) {
@@ -52,12 +52,12 @@ pub fn principal_with_role(context: &Context<'_>, roles: &[&str]) -> Result<Prin
     Err(Problem::forbidden(format!("this needs the role {}", roles.join(" or "))))
 }
 
-/// Says of a route that it takes one of these roles.
+/// Describes a route as one that needs one of these roles.
 pub fn describe_roles(description: &mut RouteDescription, roles: &[&str]) {
     description.access = Access::Roles(roles.iter().map(|role| (*role).to_owned()).collect());
 }
 
-/// Defines types that stand for a principal with a role. A handler that takes one answers nobody else: 401 without credentials, 403
+/// Defines types that stand for a principal with a role. A handler that takes such a type answers nobody else: 401 without credentials, 403
 /// without the role.
 ///
 /// ```

@@ -11,8 +11,8 @@ use crate::json::Node;
 use crate::sql::{self, Parameter};
 use crate::value::{FromJson, FromText, Schema, expected, integer_schema, nullable, read_list};
 
-/// Text of `MIN` to `MAX` characters (Unicode scalar values), without control characters but tab and line breaks. Where
-/// `MIN` is not 0 it must hold more than white space.
+/// Text of `MIN` to `MAX` characters (Unicode scalar values), without control characters except tab and line breaks. If `MIN` is not 0, the
+/// text must have more than white space.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text<const MIN: usize, const MAX: usize>(String);
 
@@ -51,7 +51,7 @@ impl<const MIN: usize, const MAX: usize> Deref for Text<MIN, MAX> {
 
 impl<const MIN: usize, const MAX: usize> Schema for Text<MIN, MAX> {
     fn schema() -> Value {
-        // Not in the pattern's own words for classes of characters, which the dialects of patterns do not agree on.
+        // This does not use a pattern's own names for classes of characters, because the dialects of patterns do not agree on them.
         let allowed = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]";
         let pattern = match MIN {
             0 => format!("^{allowed}*$"),
@@ -123,7 +123,7 @@ impl<const MIN: i64, const MAX: i64> FromJson for Integer<MIN, MAX> {
     fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self> {
         match node {
             Node::Integer(number) => Self::checked(number).map_err(|message| errors.add(message)).ok(),
-            // JSON Schema (2020-12, section 6.1.1) has 1.0 for an integer too.
+            // In JSON Schema (2020-12, section 6.1.1) 1.0 is an integer too.
             Node::Number(number) => match whole(number).map(Self::checked) {
                 Some(Ok(integer)) => Some(integer),
                 _ => {
@@ -136,7 +136,7 @@ impl<const MIN: i64, const MAX: i64> FromJson for Integer<MIN, MAX> {
     }
 }
 
-/// The integer that a number without a fraction is; none from 2^53 on, where not each integer is a number of its own.
+/// The integer for a number without a fraction; none from 2^53 on, where not every integer has a number of its own.
 fn whole(number: f64) -> Option<i64> {
     const BOUND: f64 = 9_007_199_254_740_992.0;
     #[expect(clippy::cast_possible_truncation, reason = "it has no fraction, and is within the bound")]
@@ -180,7 +180,7 @@ impl<T: FromJson, const MIN: usize, const MAX: usize> FromJson for List<T, MIN, 
     }
 }
 
-/// A field of a PATCH that can be emptied: absent changes nothing, null empties it.
+/// A field of a PATCH that can be emptied: if it is absent, nothing changes; null empties it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patch<T> {
     /// The field is not in the body.
@@ -210,7 +210,7 @@ impl<T: FromJson> FromJson for Patch<T> {
     }
 }
 
-/// A field of a PATCH that always has a value: none where it is absent; null is an error.
+/// A field of a PATCH that always has a value: none if it is absent; null is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change<T>(pub Option<T>);
 

@@ -9,7 +9,7 @@ use crate::wit::bulkhead::service::services;
 pub use crate::wit::bulkhead::service::services::Error as CallError;
 use crate::wit::bulkhead::service::types::Header;
 
-/// A request to another service. The host adds the trace, the deadline that is left and the original request's principal.
+/// A request to another service. The host adds the trace, the remaining deadline and the original request's principal.
 #[derive(Debug, Clone)]
 pub struct Call(pub services::OutgoingRequest);
 
@@ -58,7 +58,7 @@ impl Call {
         Ok(self.with_header("content-type", "application/json"))
     }
 
-    /// Calls the service, and waits for its answer, whatever its status.
+    /// Calls the service, and waits for its answer. An answer of any status is a success.
     pub fn send(&self, service: &str) -> core::result::Result<Answer, CallError> {
         services::call(service, &self.0).map(Answer)
     }
@@ -74,7 +74,7 @@ impl Answer {
         self.0.status
     }
 
-    /// The body, read as JSON. An error is the called service's doing: 500, and the log says why.
+    /// The body, read as JSON. An error is the fault of the called service: 500, and a log line says why.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.0.body).map_err(|error| {
             Problem::internal(format!("a called service's answer is not as expected: {error}"))

@@ -6,14 +6,14 @@ use crate::service::Service;
 use crate::wit::bulkhead::service::types;
 use crate::wit::exports::bulkhead::service::{describe, event_handler, http_handler, migrations};
 
-/// Where the exports find the service. What [`service!`](crate::service!) implements.
+/// Where the exports find the service. [`service!`](crate::service!) implements it.
 pub trait Component {
     /// The service, made at the first call.
     fn service() -> &'static Service;
 }
 
-/// Exports a service: `service!(my_service);`, with a function that gives it. The function is called once per instance, and
-/// instances are reused. Where the target is not wasm, so that the rules can be tested natively, nothing is exported.
+/// Exports a service: `service!(my_service);`, with a function that returns it. The function is called once per instance, and instances are
+/// reused. If the target is not wasm, so that the rules can be tested natively, nothing is exported.
 #[macro_export]
 macro_rules! service {
     ($make:path) => {
@@ -31,7 +31,7 @@ macro_rules! service {
     };
 }
 
-/// A panic becomes a trap, which says nothing of where it came from: so the host is told before.
+/// A panic becomes a trap, which does not say where it came from. So this reports the panic to the host first.
 fn tell_of_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -16,7 +16,7 @@ pub struct Context<'r> {
     /// The parts of the path that stand for the route's parameters, still percent-encoded.
     pub captures: Captures<'r>,
     pub(crate) routes: &'r dyn Routes,
-    /// What a [`Snapshot`](crate::Snapshot) reads.
+    /// What a [`Snapshot`](crate::Snapshot) reads from.
     pub(crate) reads: Reads,
 }
 

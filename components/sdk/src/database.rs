@@ -1,4 +1,4 @@
-//! The service's own database: [`Snapshot`] reads what is committed, [`Transaction`] reads and writes in the unit of work.
+//! The service's own database: [`Snapshot`] reads committed data, [`Transaction`] reads and writes in the unit of work.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use crate::sql::{Column, Error, Outcome, ResultSet, Value};
 use crate::time::Timestamp;
 use crate::wit::bulkhead::service::{answers, outbox, snapshot, transaction};
 
-/// The last committed state, the same for all queries of a handler (until it calls another service). Never waits for writers,
-/// and never sees what this handler writes.
+/// The last committed state, the same for all queries of a handler (until it calls another service). It never waits for writers, and never
+/// sees what this handler writes.
 #[derive(Debug)]
 pub struct Snapshot(pub(crate) Reads);
 
@@ -18,18 +18,18 @@ pub struct Snapshot(pub(crate) Reads);
 pub(crate) enum Reads {
     /// The last committed state.
     Committed,
-    /// The unit of work: so that a GET tells there what a change is to find. See [`precondition`](crate::precondition).
+    /// The unit of work, so that a GET that runs there sees what a change will find. See [`precondition`](crate::precondition).
     UnitOfWork,
 }
 
-/// The unit of work. Holding it costs nothing; the first call waits for the service's writer lease, which the handler then keeps
+/// The unit of work. Having this argument costs nothing. The first call waits for the service's writer lease, which the handler then keeps
 /// until it returns (100 ms at most, unless the manifest says otherwise). So compute first, call others first, transact last.
 #[derive(Debug)]
 pub struct Transaction(pub(crate) ());
 
 /// Reading, by [`Snapshot`] or [`Transaction`]. A statement may have at most 100,000 bytes, a result 10,000 rows and 8 MiB.
 pub trait Read {
-    /// Runs a statement that gives rows.
+    /// Runs a statement that returns rows.
     fn query(&self, statement: &str, parameters: &[Value]) -> Result<ResultSet, Error>;
 
     /// All rows.
@@ -38,13 +38,13 @@ pub trait Read {
         rows.into_iter().map(|values| read_row(statement, &columns, values)).collect()
     }
 
-    /// The first row; none where there is none.
+    /// The first row; none if there is none.
     fn query_optional<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<Option<T>, Error> {
         let ResultSet { columns, rows } = self.query(statement, parameters)?;
         rows.into_iter().next().map(|values| read_row(statement, &columns, values)).transpose()
     }
 
-    /// The first row of a statement that always gives one; an error where it does not.
+    /// The first row of a statement that always returns one; an error if it does not.
     fn query_one<T: FromRow>(&self, statement: &str, parameters: &[Value]) -> Result<T, Error> {
         self.query_optional(statement, parameters)?
             .ok_or_else(|| Error::Other(format!("no row came of: {statement}")))
@@ -67,50 +67,50 @@ impl Read for Transaction {
 }
 
 impl Transaction {
-    /// Runs a statement and drops the rows that it gives, if any.
+    /// Runs a statement and drops the rows that it returns, if any.
     pub fn execute(&self, statement: &str, parameters: &[Value]) -> Result<Outcome, Error> {
         transaction::execute(statement, parameters)
     }
 
-    /// Publishes an event, and gives its id. It is in the service's log when the unit of work commits, or never was. At most
-    /// 256 KiB of JSON.
+    /// Publishes an event, and returns its id. The event is in the service's event log when the unit of work commits; otherwise it never
+    /// was. At most 256 KiB of JSON.
     pub fn publish<E: Event>(&self, event: &E) -> Result<String, PublishError> {
         Ok(outbox::publish(E::TYPE, &event.subject(), &data(event)?)?)
     }
 
-    /// Erases the data of every event of this subject that the service has published before, and gives how many they were: for personal
-    /// data that must go from the event log as well. Consumers that have not passed them yet pass over them, so publish the subject's end
-    /// in the same unit of work. A subject that is deleted also wants [`Self::forget_answers`].
+    /// Erases the data of every event of this subject that the service has published before, and returns how many events there were: for
+    /// personal data that must also go from the event log. Consumers that have not passed these events yet pass over them, so publish the
+    /// subject's end in the same unit of work. For a subject that is deleted, call [`Self::forget_answers`] too.
     pub fn erase(&self, subject: &str) -> Result<u64, PublishError> {
         outbox::erase(subject).map_err(PublishError::when("erasing events"))
     }
 
-    /// Says that what this handler answers is about this subject too, so that [`Self::forget_answers`] finds the answer that is kept for an
-    /// idempotency key. An answer is about its caller, about each part of the path and of `Location`, and about the subjects of its events
-    /// without being told.
+    /// Says that the answer of this handler is about this subject too, so that [`Self::forget_answers`] finds the answer that is kept for
+    /// an idempotency key. Even without this call an answer is about its caller, about each part of the path and of `Location`, and about
+    /// the subjects of its events.
     pub fn about(&self, subject: &str) -> Result<(), Error> {
         answers::about(subject)
     }
 
-    /// Forgets the answers about this subject that are kept for idempotency keys, and gives how many they were: when the subject is
-    /// deleted, and only then, for a request that is sent again takes effect again.
+    /// Forgets the answers about this subject that are kept for idempotency keys, and returns how many there were. Call it when the subject
+    /// is deleted, and only then, because a request that is sent again takes effect again.
     pub fn forget_answers(&self, subject: &str) -> Result<u64, Error> {
         answers::forget(subject)
     }
 
-    /// Sets a durable timer, and gives its id: at the time or soon after, the service's event handler gets this event, once.
+    /// Sets a durable timer, and returns its id: at the time or soon after, the service's event handler gets this event, once.
     pub fn schedule<E: Event>(&self, event: &E, due: Timestamp) -> Result<String, PublishError> {
         outbox::schedule(E::TYPE, &event.subject(), &data(event)?, &due.to_string())
             .map_err(PublishError::when("setting a timer"))
     }
 
-    /// Cancels the timer with this id, and says whether there was one: it may have rung. If the unit of work does not commit, the timer
-    /// stays. A timer does not cancel itself: it goes when its handler has taken it.
+    /// Cancels the timer with this id, and returns whether there was one: it may have fired. If the unit of work does not commit, the timer
+    /// stays. A timer does not cancel itself: it goes when its handler has consumed it.
     pub fn cancel(&self, id: &str) -> Result<bool, PublishError> {
         outbox::cancel(id).map_err(PublishError::when("cancelling a timer"))
     }
 
-    /// Cancels all timers of this type about this subject, as [`Self::cancel`] does each, and gives how many they were:
+    /// Cancels all timers of this type about this subject, each as [`Self::cancel`] does, and returns how many there were:
     /// `transaction.cancel_all::<LoanLate>(&loan.id.to_string())`.
     pub fn cancel_all<E: Event>(&self, subject: &str) -> Result<u64, PublishError> {
         outbox::cancel_all(E::TYPE, subject).map_err(PublishError::when("cancelling timers"))
@@ -159,7 +159,7 @@ impl From<PublishError> for Problem {
     }
 }
 
-/// Reads a row; one that can't be read so is told with the statement that gave it.
+/// Reads a row. If it can't be read as this type, the error has the statement that returned it.
 fn read_row<T: FromRow>(statement: &str, columns: &[String], values: Vec<Value>) -> Result<T, Error> {
     T::from_row(&mut Row { columns, values, next: 0 }).map_err(|error| match error {
         Error::InvalidValue(text) => {
@@ -170,7 +170,7 @@ fn read_row<T: FromRow>(statement: &str, columns: &[String], values: Vec<Value>)
     })
 }
 
-/// A row of a result. Values are taken out of it, so that text is not copied.
+/// A row of a result. Values are moved out of it, so that text is not copied.
 #[derive(Debug)]
 pub struct Row<'r> {
     columns: &'r [String],

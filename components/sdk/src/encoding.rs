@@ -2,17 +2,17 @@
 
 use std::borrow::Cow;
 
-/// Decodes a part of a path; none where an escape is malformed or the result is not UTF-8.
+/// Decodes a part of a path; none if an escape is malformed or the result is not UTF-8.
 pub fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     decode(text, false)
 }
 
-/// Decodes a name or a value of a query, where `+` is a space as forms send it; none as in [`percent_decode`].
+/// Decodes a name or a value of a query, in which `+` is a space, as forms send it; none as in [`percent_decode`].
 pub fn query_decode(text: &str) -> Option<Cow<'_, str>> {
     decode(text, true)
 }
 
-/// Encodes one part of a path or one name or value of a query: all but unreserved characters.
+/// Encodes one part of a path, or one name or value of a query: everything except unreserved characters.
 pub fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -75,7 +75,7 @@ pub fn base64url_encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Decodes base64url without padding; none where the text is not what [`base64url_encode`] gives for some bytes.
+/// Decodes base64url without padding; none if the text is not what [`base64url_encode`] returns for some bytes.
 pub fn base64url_decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
     for chunk in text.as_bytes().chunks(4) {

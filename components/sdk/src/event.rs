@@ -1,4 +1,4 @@
-//! Events: what a service publishes and takes.
+//! Events: what a service publishes and consumes.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub trait Event: Serialize + DeserializeOwned {
     /// Begins with the name of the service that publishes it: `product.changed`.
     const TYPE: &'static str;
 
-    /// The entity that it is about: the key that events are kept in order by. 1 to 255 bytes.
+    /// The entity that the event is about: events of one entity are kept in order. 1 to 255 bytes.
     fn subject(&self) -> Cow<'_, str>;
 }
 
@@ -24,7 +24,7 @@ pub struct Received<E> {
     pub id: String,
     /// The service that published it.
     pub source: String,
-    /// When it was published; none where the time is not RFC 3339.
+    /// When it was published; none if the time is not RFC 3339.
     pub time: Option<Timestamp>,
     /// The trace of the request or event that it was published under: 32 lower-case hexadecimal digits.
     pub trace_id: String,

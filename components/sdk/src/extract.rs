@@ -1,7 +1,7 @@
 //! What a handler may ask for: each argument's type says where it comes from.
 //!
-//! Everything is extracted before the handler runs, and the errors of all are put together: a client learns at once what is
-//! wrong with its query and its body.
+//! Everything is extracted before the handler runs, and all errors are put together: a client learns at once what is wrong with its query
+//! and its body.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::response::{AnswerDescription, Reply, Response};
 use crate::router::Captures;
 use crate::value::{FromJson, FromText, ObjectSchema, Schema};
 
-/// What the arguments of a handler say of its route.
+/// What the arguments of a handler say about its route.
 #[derive(Debug, Default)]
 pub struct RouteDescription {
     /// The schemas of the path's parameters, in their order.
@@ -27,7 +27,7 @@ pub struct RouteDescription {
     pub query: Vec<QueryParameter>,
     /// The body's schema.
     pub request_schema: Option<Value>,
-    /// The answers that are no problem, the usual one first.
+    /// The answers that are not a problem, the usual one first.
     pub answers: Vec<AnswerDescription>,
     /// Whom it answers.
     pub access: Access,
@@ -39,9 +39,9 @@ pub struct RouteDescription {
 pub trait Extract: Sized {
     /// It may write: not for GET.
     const WRITES: bool = false;
-    /// It reads the query. Where no argument does, a query is an error.
+    /// It reads the query. If no argument does, a query is an error.
     const READS_QUERY: bool = false;
-    /// It reads the body. Where no argument does, a body with anything in it is an error.
+    /// It reads the body. If no argument does, a body with anything in it is an error.
     const READS_BODY: bool = false;
     /// How many of the route's path parameters it takes: [`Path`] takes all, anything else none.
     const PATH_PARAMETERS: usize = 0;
@@ -67,9 +67,9 @@ impl Extract for Transaction {
     }
 }
 
-/// The right to compute for long, milliseconds and more, such as to hash a password. The route of a handler that takes it has a
-/// queue and workers of its own, which give way to all others: so what is quick does not wait behind it. A function that computes
-/// for long had better take a reference to it, so that no other handler calls it.
+/// The right to compute for long (milliseconds and more), for example to hash a password. The route of a handler that takes it has a queue
+/// and workers of its own, which give way to all others, so that quick requests do not wait behind it. A function that computes for long
+/// should take a reference to it, so that no other handler calls it.
 #[derive(Debug)]
 pub struct Compute(());
 
@@ -100,7 +100,7 @@ pub trait FromPath: Sized {
     /// How many parameters it is made of.
     const PARAMETERS: usize;
 
-    /// Reads it; none where a part is malformed or missing.
+    /// Reads it; none if a part is malformed or missing.
     fn from_path(captures: &Captures<'_>) -> Option<Self>;
 
     /// The schemas, in the order of the parameters.
@@ -224,14 +224,14 @@ fn is_json(content_type: &str) -> bool {
 }
 
 impl Request {
-    /// The first header of this name (in lower case); none where there is none or it is not UTF-8.
+    /// The first header of this name (in lower case); none if there is none, or if it is not UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().find(|header| header.name == name)?;
         std::str::from_utf8(&header.value).ok()
     }
 }
 
-/// The request whole, copied, its query unchecked: for handlers that pass it on.
+/// The whole request, copied, with its query unchecked: for handlers that pass it on.
 impl Extract for Request {
     const READS_QUERY: bool = true;
     const READS_BODY: bool = true;
@@ -255,7 +255,7 @@ pub trait Handler<Arguments>: Send + Sync + 'static {
     fn describe(description: &mut RouteDescription);
 }
 
-/// Keeps what was extracted, or puts its problem to the others.
+/// Keeps what was extracted, or adds its problem to the others.
 fn collect<T>(extracted: Result<T>, problem: &mut Option<Problem>) -> Option<T> {
     match extracted {
         Ok(value) => Some(value),
@@ -269,7 +269,7 @@ fn collect<T>(extracted: Result<T>, problem: &mut Option<Problem>) -> Option<T> 
     }
 }
 
-/// What the one [`Path`] of a handler takes. A second one, which would read the same parameters again, does not compile.
+/// How many parameters the one [`Path`] of a handler takes. A second one, which would read the same parameters again, does not compile.
 const fn of_one_path(mut counts: &[usize]) -> usize {
     let mut found = 0;
     while let [count, rest @ ..] = counts {
@@ -283,14 +283,14 @@ const fn of_one_path(mut counts: &[usize]) -> usize {
     found
 }
 
-/// Where nothing reads the query, each parameter is unknown. Told together with what else is wrong.
+/// If nothing reads the query, each parameter is unknown. This is reported together with the other errors.
 fn check_unread_query(request: &Request) -> Option<Problem> {
     let mut errors = Errors::default();
     QueryReader::new(request.query.as_deref(), &mut errors).finish();
     (!errors.is_empty()).then(|| Problem::invalid(errors))
 }
 
-/// A body that nothing is read of: empty, null, or an object without fields.
+/// A body from which nothing is read: empty, null, or an object without fields.
 struct Nothing;
 
 impl Schema for Nothing {
@@ -308,7 +308,7 @@ impl FromJson for Nothing {
     }
 }
 
-/// Where nothing reads the body, each field is unknown. What a GET has for a body means nothing (RFC 9110, section 9.3.1).
+/// If nothing reads the body, each field is unknown. The body of a GET means nothing (RFC 9110, section 9.3.1).
 fn check_unread_body(request: &Request) -> Result<Option<Nothing>> {
     let has_body = !request.body.is_empty() && !matches!(request.method.as_str(), "GET" | "HEAD");
     has_body.then(|| read_body(request)).transpose()
@@ -329,7 +329,7 @@ macro_rules! handlers {
                 let reads_query = false $(|| $name::READS_QUERY)*;
                 let mut problem = if reads_query { None } else { check_unread_query(context.request) };
                 $( let $value = collect($name::extract(context), &mut problem); )*
-                // Last, so that whom the route does not answer learns nothing of it.
+                // This comes last, so that a client that the route does not answer learns nothing from it.
                 if !(false $(|| $name::READS_BODY)*) {
                     collect(check_unread_body(context.request), &mut problem);
                 }

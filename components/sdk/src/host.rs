@@ -1,5 +1,5 @@
-//! The clock, the randomness, the settings and the log of the host, and what stands in for them where a service is compiled natively
-//! for its unit tests: there the clock and the randomness are the machine's, nothing is set, and log lines go nowhere.
+//! The clock, the randomness, the settings and the log lines of the host, and their replacements when a service is compiled natively for
+//! its unit tests: there the clock and the randomness are the machine's, nothing is set, and log lines go nowhere.
 
 use crate::wit::bulkhead::service::log;
 
@@ -62,7 +62,7 @@ pub(crate) fn secret(_: &str) -> Option<String> {
     None
 }
 
-/// Writes a line to the log.
+/// Writes a log line.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn log(level: log::Level, message: &str, fields: &[log::Field]) {
     log::write(level, message, fields);

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-/// At most so many errors are listed; a body with more has its further ones left out.
+/// At most this many errors are listed. If a body has more, the others are left out.
 pub const ERRORS_MAX: usize = 100;
-/// So many characters of a name that the client chose are given back to it; the rest is cut.
+/// At most this many characters of a name that the client chose are sent back to it. The rest is cut.
 pub const NAME_CHARACTERS_MAX: usize = 100;
 
 /// One thing that is wrong.
@@ -22,7 +22,7 @@ enum Step {
     Index(usize),
 }
 
-/// The errors found so far, and where in the body the reader stands.
+/// The errors found so far, and the place in the body that is being read.
 #[derive(Debug, Default)]
 pub struct Errors {
     found: Vec<FieldError>,
@@ -46,12 +46,12 @@ impl Errors {
         self.push(field, message.into());
     }
 
-    /// Reads a field of an object: what is added meanwhile is added there.
+    /// Reads a field of an object. Errors that are added meanwhile are added at this field.
     pub fn in_field<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
         self.at(Step::Field(name), read)
     }
 
-    /// Reads an item of a list: what is added meanwhile is added there.
+    /// Reads an item of a list. Errors that are added meanwhile are added at this item.
     pub fn in_item<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
         self.at(Step::Index(index), read)
     }

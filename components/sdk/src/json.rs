@@ -1,8 +1,8 @@
-//! Reading JSON strictly: a duplicate key and nesting beyond [`DEPTH_MAX`] are refused, and text is borrowed from the body
-//! where it has no escapes.
+//! Reads JSON strictly: a duplicate key and nesting beyond [`DEPTH_MAX`] are refused, and text is borrowed from the body if it has no
+//! escapes.
 //!
-//! A [`Node`] is what [`crate::FromJson`] reads from. It exists beside `serde_json::Value` because that keeps the last of two
-//! equal keys without a word, and copies every text.
+//! [`crate::FromJson`] reads from a [`Node`]. It exists beside `serde_json::Value` because that silently keeps the last of two equal keys,
+//! and copies every text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::invalid::NAME_CHARACTERS_MAX;
 /// How deeply lists and objects may be nested in a body. A deeper one is malformed. A guest's stack is 128 KiB.
 pub const DEPTH_MAX: usize = 32;
 
-/// Up to so many keys, duplicates are looked for pair by pair; above it the keys are sorted.
+/// Up to this many keys, duplicates are found by comparing pairs. With more keys, the keys are sorted.
 const KEYS_COMPARED_PAIRWISE: usize = 16;
 
 /// A JSON value.
@@ -32,7 +32,7 @@ pub enum Node<'a> {
     Text(Cow<'a, str>),
     /// An array.
     List(Vec<Node<'a>>),
-    /// An object, in the order of the text. No key stands twice.
+    /// An object, in the order of the text. No key occurs twice.
     Object(Vec<(Cow<'a, str>, Node<'a>)>),
 }
 
@@ -166,7 +166,7 @@ impl<'de> Visitor<'de> for KeySeed {
     }
 }
 
-/// A key that stands twice. An object may have as many keys as the body has room for, so this must not be quadratic.
+/// A key that occurs twice. An object may have as many keys as the body has room for, so this must not be quadratic.
 fn duplicate<'k>(fields: &'k [(Cow<'_, str>, Node<'_>)]) -> Option<&'k str> {
     if fields.len() <= KEYS_COMPARED_PAIRWISE {
         let mut rest = fields;

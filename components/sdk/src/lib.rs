@@ -1,7 +1,7 @@
 //! The guest SDK of Bulkhead: a service reads like its rules.
 //!
-//! A service is a function that gives a [`Service`]: its routes, its subscriptions and its migrations. A handler is a function;
-//! the types of its arguments say where each comes from, and `?` turns errors into problem documents.
+//! A service is a function that returns a [`Service`]: its routes, its subscriptions and its migrations. A handler is a function; the types
+//! of its arguments say where each comes from, and `?` turns errors into problem documents.
 //!
 //! ```
 //! use bulkhead_sdk::{Body, Created, Json, Path, Problem, Read as _, Result, Service, Snapshot, Text, Transaction, params};
@@ -33,17 +33,17 @@
 //! bulkhead_sdk::service!(service);
 //! ```
 //!
-//! What holds:
-//! - a handler of GET cannot write, and only [`Transaction`] publishes: by type;
-//! - what the types of the arguments say is checked before the handler runs, and all that is wrong is told at once, up to
-//!   [`ERRORS_MAX`](invalid::ERRORS_MAX) errors;
-//! - what a GET gives has an `ETag`, and whoever changes it may say which one they know ([`precondition`]);
-//! - the text of an SQL error never reaches a client: of a constraint that refused a write it learns the kind and the name.
+//! The guarantees:
+//! - a handler of GET can't write, and only [`Transaction`] publishes: the types enforce this;
+//! - what the types of the arguments say is checked before the handler runs, and all errors are reported at once, up to
+//!   [`ERRORS_MAX`](invalid::ERRORS_MAX);
+//! - the answer of a GET has an `ETag`, and a client that changes the thing may say which one it knows ([`precondition`]);
+//! - the text of an SQL error never reaches a client: if a constraint refused a write, the client gets its kind and its name.
 //!
-//! Left out on purpose: middleware (what every request needs, the host does), async (one request at a time runs in an
-//! instance), and other bodies than JSON (take [`Request`] for those).
+//! Left out on purpose: middleware (the host does what every request needs), async (one request at a time runs in an instance), and bodies
+//! other than JSON (take [`Request`] for those).
 
-// The macros name this crate as their users do.
+// The macros name this crate in the same way as their users do.
 extern crate self as bulkhead_sdk;
 
 pub mod access;

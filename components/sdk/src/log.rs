@@ -1,4 +1,4 @@
-//! The structured log. The host adds the service, its version, the trace id, and the route or the type of the event to every line, cuts
+//! Structured log lines. The host adds the service, its version, the trace id, and the route or the type of the event to every line, cuts
 //! lines at 8 KiB, and leaves out what is beyond 100 lines of one handler.
 //!
 //! ```
@@ -19,12 +19,12 @@ pub fn write(level: Level, message: &str, fields: &[(&str, &dyn Display)]) {
     crate::host::log(level, message, &fields);
 }
 
-/// Writes a line for whoever follows one request through the code.
+/// Writes a line for somebody who follows one request through the code.
 pub fn debug(message: &str, fields: &[(&str, &dyn Display)]) {
     write(Level::Debug, message, fields);
 }
 
-/// Writes a line about something that happens in the ordinary course.
+/// Writes a line about something that happens in normal operation.
 pub fn info(message: &str, fields: &[(&str, &dyn Display)]) {
     write(Level::Info, message, fields);
 }

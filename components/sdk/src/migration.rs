@@ -11,8 +11,8 @@ pub struct Migration {
     reverse_sql: Option<&'static str>,
 }
 
-/// A migration from its file, whose path stands relative to this source file: `migration!("../migrations/V0001__create_note.sql")`.
-/// A second path is that of the SQL that undoes it. A name that is not `V0001__verb_noun.sql` does not compile.
+/// A migration from its file, whose path is relative to this source file: `migration!("../migrations/V0001__create_note.sql")`. A second
+/// path is the path of the SQL that undoes it. A name that is not `V0001__verb_noun.sql` does not compile.
 #[macro_export]
 macro_rules! migration {
     ($path:literal) => {
@@ -24,7 +24,7 @@ macro_rules! migration {
 }
 
 impl Migration {
-    /// A step by the path of its file. What [`migration!`](crate::migration!) expands to.
+    /// A step by the path of its file. [`migration!`](crate::migration!) expands to it.
     ///
     /// # Panics
     /// Where the file's name is not like `V0001__create_note.sql`: at compile time.
@@ -48,7 +48,7 @@ const fn file_name(path: &str) -> (u32, &str) {
     let mut name = path;
     let mut rest = path;
     while let Some((first, after)) = rest.as_bytes().split_first() {
-        // Only what stands behind an ASCII byte is cut off, so it is UTF-8.
+        // Only what comes after an ASCII byte is cut off, so it is UTF-8.
         rest = match std::str::from_utf8(after) {
             Ok(after) => after,
             Err(_) => "",

@@ -1,5 +1,5 @@
-//! Lists in pages. A cursor holds the sort keys of the last item that was given, so a page begins behind that item whatever was
-//! inserted meanwhile.
+//! Lists in pages. A cursor has the sort keys of the last item that was returned. So a page begins after that item, whatever was inserted
+//! meanwhile.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,19 +10,19 @@ use crate::encoding::{base64url_decode, base64url_encode};
 use crate::problem::{Problem, Result};
 use crate::value::{FromText, ObjectSchema, Schema, nullable};
 
-/// Items of a page where the client does not say.
+/// Items of a page if the client does not say.
 pub const LIMIT_DEFAULT: i64 = 50;
 /// The most items of a page. More are refused.
 pub const LIMIT_MAX: i64 = 200;
 /// A longer cursor is refused unread.
 const CURSOR_BYTES_MAX: usize = 4096;
 
-/// `?limit=`: 1 to 200, 50 where absent.
+/// `?limit=`: 1 to 200; 50 if absent.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit(Integer<1, LIMIT_MAX>);
 
 impl Limit {
-    /// What to put behind LIMIT: one more than the page has, so that it shows whether there is a next one.
+    /// What to put after LIMIT: one more than the page has, so that the result shows whether there is a next page.
     pub fn and_one_more(self) -> i64 {
         self.0.get() + 1
     }
@@ -56,15 +56,14 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The text of a cursor behind an item. The scope names the list: a cursor is refused in another one, so it holds the sort and
-    /// the filters.
+    /// The text of a cursor after an item. The scope names the list, with the sort and the filters: a cursor is refused in another list.
     pub fn behind<K: Serialize>(scope: &str, keys: &K) -> Result<String> {
         serde_json::to_vec(&(hash(scope), keys))
             .map(|bytes| base64url_encode(&bytes))
             .map_err(|error| Problem::internal(format!("a cursor's keys are no JSON: {error}")))
     }
 
-    /// The keys of the item that the page begins behind; 422 where the cursor is of another list.
+    /// The keys of the item after which the page begins; 422 if the cursor is from another list.
     pub fn keys<K: DeserializeOwned>(&self, scope: &str) -> Result<K> {
         let keys = if self.scope == hash(scope) { K::deserialize(&self.keys).ok() } else { None };
         keys.ok_or_else(|| {
@@ -88,7 +87,7 @@ impl FromText for Cursor {
 fn read(text: &str) -> Option<Cursor> {
     let bytes = if text.len() <= CURSOR_BYTES_MAX { base64url_decode(text)? } else { return None };
     let text = String::from_utf8(bytes).ok()?;
-    // Whoever made the cursor may have nested it deeply: this looks before the stack is used.
+    // The one who made the cursor may have nested it deeply. This checks the nesting before the stack is used.
     crate::json::parse(&text).ok()?;
     let (scope, keys) = serde_json::from_str(&text).ok()?;
     Some(Cursor { scope, keys })
@@ -127,7 +126,7 @@ impl<T> Page<T> {
         Ok(Self { items: rows, next_cursor })
     }
 
-    /// The same page with something made of each item.
+    /// The same page with each item converted.
     pub fn map<U>(self, of: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(of).collect(), next_cursor: self.next_cursor }
     }

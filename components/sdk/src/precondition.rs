@@ -1,17 +1,19 @@
-//! Conditional requests (RFC 9110, section 13): what a GET gives has an `ETag`, which a client sends back as `If-None-Match` to have it
-//! only if it is another one by now (304), or as `If-Match` to change it only if it still is that one (412).
+//! Conditional requests (RFC 9110, section 13). The answer of a GET has an `ETag`. A client sends it back as `If-None-Match` to get the
+//! thing only if it has changed since (304), or as `If-Match` to change the thing only if it has not changed (412).
 //!
-//! - The tag is strong: it is made of every byte of the representation, so that no service has to keep a version.
-//! - Whoever changes a thing names the tag of what a GET of the same path gives. The SDK asks the very handler of that GET, within the
-//!   unit of work of the change: nobody else can write in between, and so no update is lost.
-//! - What the arguments of a handler refuse is refused as it would be without the condition: whom a route does not answer learns nothing,
-//!   a body that is wrong is told so; and what is not there is 404 (section 13.2.1). What a handler itself refuses comes after it.
+//! - The tag is strong: it is computed from every byte of the representation, so that no service has to keep a version.
+//! - A client that changes a thing names the tag of what a GET of the same path returns. The SDK asks the handler of that same GET, within
+//!   the unit of work of the change. Nobody else can write in between, so no update is lost.
+//! - What the arguments of a handler refuse is refused as it would be without the condition: a client that a route does not answer learns
+//!   nothing, a body that is wrong is reported as such, and what does not exist is 404 (section 13.2.1). What a handler itself refuses
+//!   comes after the condition.
 //! - An answer that says `Cache-Control: no-store` has no tag.
-//! - A PUT or PATCH that answers 200 with a body answers with what a GET of the path gives now: its tag is that one's.
-//! - On a POST a condition means nothing: what it makes is elsewhere.
+//! - A PUT or PATCH that answers 200 with a body answers with what a GET of the path returns now, and has the tag of that.
+//! - On a POST a condition means nothing: what it creates is at another path.
 //!
-//! What follows for a handler of PUT, PATCH or DELETE: asked with a condition it begins with the writer lease held, where without one it
-//! would take it at its first statement. So let it neither compute for long nor call another service, which is refused under the lease.
+//! The consequence for a handler of PUT, PATCH or DELETE: with a condition the handler holds the writer lease from its beginning; without
+//! one it takes the lease at its first statement. So the handler must neither compute for long nor call another service, which is refused
+//! under the lease.
 
 use std::hash::Hasher as _;
 
@@ -25,7 +27,7 @@ use crate::response::Response;
 
 const IF_MATCH: &str = "if-match";
 const IF_NONE_MATCH: &str = "if-none-match";
-/// What an answer 304 keeps of that which it stands for (RFC 9110, section 15.4.5).
+/// The headers that an answer 304 keeps from the answer that it replaces (RFC 9110, section 15.4.5).
 const KEPT_HEADERS: [&str; 5] = ["cache-control", "content-location", "etag", "expires", "vary"];
 
 /// Whether a request only reads.
@@ -34,14 +36,14 @@ fn is_read(request: &Request) -> bool {
 }
 
 /// The tag of a representation: 128 bits of SipHash-1-3 (<https://www.aumasson.jp/siphash/>) in base64url. It tells versions of one thing
-/// apart, and keeps no secret.
+/// apart; it does not keep a secret.
 fn tag_of(body: &[u8]) -> String {
     let mut hasher = SipHasher13::new();
     hasher.write(body);
     format!("\"{}\"", base64url_encode(&hasher.finish128().as_bytes()))
 }
 
-/// Adds the tag where the answer is a representation of the thing at the request's path, or of a new one at its `Location`.
+/// Adds the tag if the answer is a representation of the thing at the request's path, or of a new thing at its `Location`.
 pub(crate) fn tagged(request: &Request, response: Response) -> Response {
     let representation = match (request.method.as_str(), response.status) {
         ("GET" | "HEAD" | "PATCH" | "PUT", 200) | (_, 201) => !response.body.is_empty(),
@@ -55,8 +57,8 @@ pub(crate) fn tagged(request: &Request, response: Response) -> Response {
     if is_read(request) || request.method == "POST" {
         return response;
     }
-    // Says that the body is what a GET of the path gives now, and the tag that of the body. A tag alone would mean that what was sent is kept as
-    // it is (RFC 9110, sections 8.7 and 9.3.4).
+    // This header says that the body is what a GET of the path returns now, and that the tag is the tag of the body. A tag alone would mean
+    // that what was sent is stored as it is (RFC 9110, sections 8.7 and 9.3.4).
     let path = request.path.clone();
     response.with_header("content-location", path)
 }
@@ -70,7 +72,7 @@ fn is_not_kept(response: &Response) -> bool {
     })
 }
 
-/// What becomes of the answer to a GET or HEAD under the conditions of its request.
+/// The answer to a GET or HEAD under the conditions of its request.
 pub(crate) fn read_under(request: &Request, response: Response) -> Result<Response> {
     if !is_read(request) || response.status != 200 {
         return Ok(response);
@@ -106,18 +108,18 @@ fn changed(wanted: &Condition<'_>) -> Problem {
     })
 }
 
-/// What a request that may change something says of the thing as it is now.
+/// What the conditions of a request that may change something say about the current thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// Nothing, or what is so.
+    /// They say nothing, or what is true.
     Met,
-    /// That there is something, and there is nothing to be seen.
+    /// They say that there is something, and nothing can be seen there.
     NothingThere,
 }
 
 impl Precondition {
-    /// Compares it with what is there, in the unit of work. To be asked when nothing else speaks against the request, and before its
-    /// handler runs. An error where it is not so.
+    /// Compares the conditions with the current thing, in the unit of work. Call this when nothing else speaks against the request, and
+    /// before its handler runs. An error if the conditions are not met.
     pub(crate) fn of(context: &Context<'_>) -> Result<Self> {
         let request = context.request;
         if !matches!(request.method.as_str(), "PUT" | "PATCH" | "DELETE") {
@@ -151,7 +153,7 @@ impl Precondition {
         }
     }
 
-    /// The handler's answer, unless it did what it should do only to something that is there.
+    /// The handler's answer, unless the handler did what it should do only to something that exists.
     pub(crate) fn allow(self, response: Response) -> Result<Response> {
         if self == Self::NothingThere && response.status < 400 {
             return Err(Problem::precondition_failed("there is nothing yet that If-Match could name"));
@@ -160,17 +162,17 @@ impl Precondition {
     }
 }
 
-/// What is at a path, for the one who asks.
+/// What is at a path, for the client that asks.
 enum Current {
     /// A representation, with its tag if it has one.
     There(Option<Vec<u8>>),
-    /// Nothing that a GET by them would give.
+    /// Nothing that a GET by this client would return.
     NotToBeSeen,
     /// The path has no GET.
     NeverSeen,
 }
 
-/// What a GET of the path would give, from within the unit of work.
+/// What a GET of the path would return, within the unit of work.
 fn current(context: &Context<'_>) -> Result<Current> {
     let request = context.request;
     let get = Request {
@@ -193,7 +195,7 @@ fn current(context: &Context<'_>) -> Result<Current> {
         Err(problem) if problem.status() >= 500 => Err(problem),
         Err(problem) if problem.status() == 405 => Ok(Current::NeverSeen),
         Err(problem) if matches!(problem.status(), 401 | 403 | 404 | 410) => Ok(Current::NotToBeSeen),
-        // There is something, of which no tag is known: it may have no body, or want a query.
+        // There is something without a known tag: it may have no body, or need a query.
         Ok(_) | Err(_) => Ok(Current::There(None)),
     }
 }
@@ -201,16 +203,16 @@ fn current(context: &Context<'_>) -> Result<Current> {
 /// The value of `If-Match` or `If-None-Match`.
 #[derive(Debug, PartialEq, Eq)]
 enum Condition<'r> {
-    /// `*`: whatever there is.
+    /// `*`: anything that exists.
     Any,
     /// Any of these, each with its quotes, and whether it is weak.
     Tags(Vec<(bool, &'r [u8])>),
-    /// Neither: nothing is that.
+    /// Neither: nothing matches it.
     Malformed,
 }
 
 impl<'r> Condition<'r> {
-    /// Reads it, also from several lines; none where the request has none.
+    /// Reads it, also from several lines; none if the request has none.
     fn read(request: &'r Request, name: &str) -> Option<Self> {
         let mut tags = None;
         for header in request.headers.iter().filter(|header| header.name == name) {
@@ -247,7 +249,7 @@ impl<'r> Condition<'r> {
     }
 }
 
-/// Reads `1#entity-tag` (RFC 9110, sections 5.6.1 and 8.8.3); none where it is malformed.
+/// Reads `1#entity-tag` (RFC 9110, sections 5.6.1 and 8.8.3); none if it is malformed.
 fn read_tags<'r>(mut value: &'r [u8], tags: &mut Vec<(bool, &'r [u8])>) -> Option<()> {
     loop {
         value = value.trim_ascii_start();

@@ -1,7 +1,7 @@
 //! Problem documents (RFC 9457): the one form of every answer that is an error.
 //!
-//! What a client may read (`detail`) and what an operator reads (the log) are two fields: only [`Problem::internal`] and its like
-//! take the second, and it never leaves the service.
+//! What a client may read (`detail`) and what an operator reads (in a log line) are two fields: only [`Problem::internal`] and similar
+//! functions take the second, and it never leaves the service.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::response::{Effects, Response};
 /// The result of a handler.
 pub type Result<T, E = Problem> = core::result::Result<T, E>;
 
-/// An answer that is an error. Unless told otherwise its unit of work is rolled back.
+/// An answer that is an error. By default its unit of work is rolled back.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Inner>);
 
@@ -26,12 +26,12 @@ pub struct ProblemKind {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
     pub(crate) description: &'static str,
-    /// It is a service's own, and not one that any operation may answer with.
+    /// It belongs to a service, and is not one with which any operation may answer.
     pub(crate) is_own: bool,
 }
 
 impl ProblemKind {
-    /// A kind of a service's own. What [`problems!`](crate::problems) expands to, with the reasons why a code or a status does not compile.
+    /// A kind of a service's own. [`problems!`](crate::problems) expands to it. It has the reasons why a code or a status does not compile.
     pub const fn own(status: u16, code: &'static str, description: &'static str) -> Self {
         assert!(400 <= status && status < 600, "the status of a problem is from 400 to 599");
         assert!(is_kebab(code.as_bytes()), "the code of a problem is in lower case with hyphens");
@@ -56,9 +56,10 @@ const fn is_kebab(mut text: &[u8]) -> bool {
     !after_hyphen
 }
 
-/// Defines the kinds of problem that are a service's own: a constant for each, with its status, its code, and a doc comment that tells
-/// whoever writes a client what it means and what to do. A problem is made of one by [`Problem::of`]; a route says by
-/// [`Service::answers_with`](crate::Service::answers_with) which it may answer with, and the description has them from there.
+/// Defines the kinds of problem that are a service's own: a constant for each, with its status, its code, and a doc comment that tells the
+/// authors of clients what it means and what to do. [`Problem::of`] makes a problem from one. With
+/// [`Service::answers_with`](crate::Service::answers_with) a route declares which kinds it may answer with, and the description gets them
+/// from there.
 ///
 /// ```
 /// use bulkhead_sdk::{NoContent, Problem, Result, Service};
@@ -102,7 +103,7 @@ const TYPE_PREFIX: &str = "/.well-known/bulkhead/problems#";
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl Problem {
-    /// A problem of a kind of the service's own. The detail is a fragment that a client may read: what is so in this case.
+    /// A problem of a kind of the service's own. The detail is a fragment that a client may read: what is the case here.
     pub fn of(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -115,7 +116,7 @@ impl Problem {
         }))
     }
 
-    /// One that any operation may answer with.
+    /// A problem with which any operation may answer.
     fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::of(ProblemKind::standard(status, code), detail)
     }
@@ -136,7 +137,7 @@ impl Problem {
         Self::new(403, "forbidden", detail)
     }
 
-    /// 404: there is no such thing, or it is not for this client to know of.
+    /// 404: there is no such thing, or this client may not know of it.
     pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(404, "not-found", detail)
     }
@@ -146,12 +147,12 @@ impl Problem {
         Self::new(405, "method-not-allowed", format!("this path takes {allow}")).with_header("allow", allow)
     }
 
-    /// 409: a constraint of the data refused the change, for which the service has no kind of its own.
+    /// 409: a constraint of the data refused the change, and the service has no kind of its own for this.
     pub(crate) fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(409, "conflict", detail)
     }
 
-    /// 412: what `If-Match` or `If-None-Match` asks for is not so.
+    /// 412: what `If-Match` or `If-None-Match` asks for is not true.
     pub(crate) fn precondition_failed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(412, "precondition-failed", detail)
     }
@@ -162,7 +163,7 @@ impl Problem {
             .with_header("accept", "application/json")
     }
 
-    /// 415: the body is compressed, or encoded otherwise.
+    /// 415: the body is compressed, or encoded in another way.
     pub(crate) fn unsupported_content_encoding() -> Self {
         Self::new(415, "unsupported-media-type", "the body must be sent as it is, without a Content-Encoding")
             .with_header("accept-encoding", "identity")
@@ -182,13 +183,13 @@ impl Problem {
         Self::invalid(errors)
     }
 
-    /// 500: nothing that the client can change. The text goes to the log.
+    /// 500: nothing that the client can change. The text goes into a log line.
     pub fn internal(for_the_operator: impl Into<String>) -> Self {
         Self::new(500, "internal", "the service failed; the operator finds why in the log by the trace id")
             .for_the_operator(for_the_operator)
     }
 
-    /// 503 with `Retry-After`: trying again will do.
+    /// 503 with `Retry-After`: it helps to try again.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(503, "unavailable", detail).with_header("retry-after", RETRY_AFTER_SECONDS.to_string())
     }
@@ -217,14 +218,14 @@ impl Problem {
         self
     }
 
-    /// Adds what only the log is to have.
+    /// Adds text that is only for a log line.
     #[must_use]
     pub fn for_the_operator(mut self, text: impl Into<String>) -> Self {
         self.0.for_the_operator = Some(text.into());
         self
     }
 
-    /// Says what becomes of the unit of work: a refusal that must be remembered commits.
+    /// Sets what becomes of the unit of work: a refusal that must be remembered commits.
     #[must_use]
     pub fn with_effects(mut self, effects: Effects) -> Self {
         self.0.effects = effects;
@@ -241,7 +242,7 @@ impl Problem {
         self.0.kind.code
     }
 
-    /// It is of a kind of the service's own.
+    /// The problem is of a kind of the service's own.
     pub(crate) fn is_own(&self) -> bool {
         self.0.kind.is_own
     }
@@ -251,7 +252,8 @@ impl Problem {
         &self.0.errors
     }
 
-    /// The first of two problems of one request, with the errors of both where both are of that kind.
+    /// Combines two problems of one request. If both are about invalid input, the result has the errors of both. Otherwise the result is
+    /// the first, unless only the first is about invalid input: then the result is the second.
     pub(crate) fn and(mut self, other: Problem) -> Problem {
         match (self.code(), other.code()) {
             ("invalid", "invalid") => {
@@ -263,7 +265,7 @@ impl Problem {
         }
     }
 
-    /// The answer. What is for the operator goes to the log.
+    /// The answer. What is for the operator goes into a log line.
     pub fn into_response(self, trace_id: &str) -> Response {
         if let Some(text) = &self.0.for_the_operator {
             crate::log::error(text, &[("code", &self.0.kind.code)]);
@@ -280,7 +282,7 @@ impl Problem {
     }
 }
 
-/// For the operator: with what the log alone is to have, and never for a client.
+/// For the operator, and never for a client: it includes the text that is only for a log line.
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.0.kind.code, self.0.detail)?;
@@ -336,7 +338,7 @@ impl Serialize for FieldError {
     }
 }
 
-/// The title that goes with a code: `slug-taken` is "Slug taken".
+/// The title for a code: `slug-taken` is "Slug taken".
 fn title(code: &str) -> Cow<'static, str> {
     match code {
         "malformed-json" => Cow::Borrowed("Malformed JSON"),

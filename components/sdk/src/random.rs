@@ -14,8 +14,8 @@ thread_local! {
     static LAST: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A new UUIDv7 (RFC 9562): milliseconds, a 12-bit fraction of one (its method 3), and 62 random bits. Ids of one instance grow
-/// strictly; those of several instances are in order of time as far as the clock goes.
+/// A new UUIDv7 (RFC 9562): milliseconds, a 12-bit fraction of one (its method 3), and 62 random bits. The ids of one instance are strictly
+/// increasing. The ids of several instances are in order of time, as far as the clock allows.
 pub fn new_id() -> Uuid {
     let (seconds, nanoseconds) = crate::host::wall_clock();
     let milliseconds = seconds.wrapping_mul(1000).wrapping_add(u64::from(nanoseconds / 1_000_000));
@@ -35,7 +35,7 @@ fn id_from(time: u64, random: u64) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(time >> 12, &[high, low, a, b, c, d, e, f, g, h]).into_uuid()
 }
 
-/// The backend of the crate `getrandom`, for dependencies that want random bytes: `bulkhead build` gives the flag.
+/// The backend of the crate `getrandom`, for dependencies that need random bytes. `bulkhead build` passes the flag.
 #[cfg(all(target_arch = "wasm32", getrandom_backend = "custom"))]
 #[unsafe(no_mangle)]
 unsafe extern "Rust" fn __getrandom_v03_custom(

@@ -1,4 +1,4 @@
-//! The macros that define bodies, queries, rows and answers: a plain struct, and beside it what reads, writes and describes it.
+//! The macros that define bodies, queries, rows and answers: a plain struct, and the code that reads, writes and describes it.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use crate::invalid::Errors;
 use crate::json::Node;
 use crate::value::{FromJson, FromText, expected, field_name};
 
-/// Reads the fields of an object, and adds an error for each that is missing or unknown. What [`body!`](crate::body) expands to.
+/// Reads the fields of an object, and adds an error for each that is missing or unknown. [`body!`](crate::body) expands to it.
 #[derive(Debug)]
 pub struct ObjectReader<'n, 'e> {
     fields: Vec<(Cow<'n, str>, Node<'n>)>,
@@ -14,7 +14,7 @@ pub struct ObjectReader<'n, 'e> {
 }
 
 impl<'n, 'e> ObjectReader<'n, 'e> {
-    /// Begins to read; an error and none where the value is no object.
+    /// Begins to read; an error and none if the value is not an object.
     pub fn new(node: Node<'n>, errors: &'e mut Errors) -> Option<Self> {
         match node {
             Node::Object(fields) => Some(Self { fields, errors }),
@@ -22,7 +22,7 @@ impl<'n, 'e> ObjectReader<'n, 'e> {
         }
     }
 
-    /// Reads a field; where it is absent, gives its default.
+    /// Reads a field; if it is absent, returns its default.
     pub fn field<T: FromJson>(&mut self, name: &'static str, default: Option<T>) -> Option<T> {
         let name = field_name(name);
         match self.fields.iter().position(|(key, _)| key == name) {
@@ -50,8 +50,8 @@ impl<'n, 'e> ObjectReader<'n, 'e> {
 
 /// Defines a JSON body: the struct, its reading with every error at once, and its schema.
 ///
-/// A field's type says what it takes: [`Text`](crate::Text), [`Integer`](crate::Integer), [`List`](crate::List), another body, or
-/// any [`FromJson`]. `Option` fields may be absent or null; `= value` gives a default for absent ones.
+/// A field's type says what it accepts: [`Text`](crate::Text), [`Integer`](crate::Integer), [`List`](crate::List), another body, or any
+/// [`FromJson`]. `Option` fields may be absent or null; `= value` sets a default for absent ones.
 ///
 /// ```
 /// use bulkhead_sdk::{Integer, List, Text};
@@ -110,11 +110,11 @@ macro_rules! body {
     (@default $default:expr) => { Some($default) };
 }
 
-/// One parameter of a query, decoded; none where its percent-encoding is malformed.
+/// One parameter of a query, decoded; none if its percent-encoding is malformed.
 type Pair<'q> = (Cow<'q, str>, Option<Cow<'q, str>>);
 
-/// Reads the parameters of a query, and adds an error for each that is missing, unknown, repeated or malformed. What
-/// [`query!`](crate::query) expands to.
+/// Reads the parameters of a query, and adds an error for each that is missing, unknown, repeated or malformed. [`query!`](crate::query)
+/// expands to it.
 #[derive(Debug)]
 pub struct QueryReader<'q, 'e> {
     pairs: Vec<Pair<'q>>,
@@ -122,7 +122,7 @@ pub struct QueryReader<'q, 'e> {
 }
 
 impl<'q, 'e> QueryReader<'q, 'e> {
-    /// Begins to read what stands behind the `?`.
+    /// Begins to read what comes after the `?`.
     pub fn new(query: Option<&'q str>, errors: &'e mut Errors) -> Self {
         let pairs = query
             .unwrap_or_default()
@@ -183,7 +183,7 @@ pub struct QueryParameter {
 
 /// What [`query!`](crate::query) defines: all the parameters that a route takes.
 pub trait FromQuery: Sized {
-    /// Reads it; where it can't, adds at least one error and gives none.
+    /// Reads it; if it can't, adds at least one error and returns none.
     fn from_query(reader: QueryReader<'_, '_>) -> Option<Self>;
 
     /// Its parameters, in their order.
@@ -269,8 +269,7 @@ macro_rules! reply {
     };
 }
 
-/// Defines a row: the struct and its reading from the columns of the fields' names; it is also an answer, as by
-/// [`reply!`](crate::reply).
+/// Defines a row: the struct and its reading from the columns with the fields' names. It is also an answer, as by [`reply!`](crate::reply).
 ///
 /// ```
 /// bulkhead_sdk::row! {

@@ -34,7 +34,7 @@ impl Response {
         self
     }
 
-    /// Says what becomes of the unit of work.
+    /// Sets what becomes of the unit of work.
     #[must_use]
     pub fn with_effects(mut self, effects: Effects) -> Self {
         self.effects = effects;
@@ -42,12 +42,12 @@ impl Response {
     }
 }
 
-/// An answer that is no problem, for the description.
+/// An answer that is not a problem, for the description.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnswerDescription {
     /// The status.
     pub status: u16,
-    /// The JSON Schema of the body; none where it has none, or one that is not JSON.
+    /// The JSON Schema of the body; none if the answer has no body, or one that is not JSON.
     pub schema: Option<Value>,
 }
 
@@ -84,7 +84,7 @@ impl<T: Serialize + Schema> Reply for Json<T> {
 /// 201 with a JSON body and the new thing's `Location`.
 #[derive(Debug, Clone)]
 pub struct Created<T> {
-    /// The new thing's path. What a GET of it gives is the body: the answer has that one's `ETag`.
+    /// The new thing's path. The body is what a GET of this path returns, and the answer has the `ETag` of that.
     pub location: String,
     /// The new thing.
     pub body: T,
@@ -100,7 +100,7 @@ impl<T: Serialize + Schema> Reply for Created<T> {
     }
 }
 
-/// The answer of a PUT to a place that may have been empty: 201 where it was, 200 where it was not.
+/// The answer of a PUT to a place that may have been empty: 201 if it was, 200 if it was not.
 #[derive(Debug, Clone)]
 pub enum Put<T> {
     /// The place was empty.
@@ -136,7 +136,7 @@ impl Reply for NoContent {
     }
 }
 
-/// An answer put together by hand: described as 200 without a schema.
+/// An answer that the handler builds itself: described as 200 without a schema.
 impl Reply for Response {
     fn describe() -> Vec<AnswerDescription> {
         vec![AnswerDescription { status: 200, schema: None }]
@@ -148,7 +148,7 @@ impl Reply for Response {
 }
 
 fn json<T: Serialize>(status: u16, body: &T) -> Result<Response> {
-    // Most single answers fit, so that writing them does not grow the buffer step by step.
+    // Most single answers fit in this, so that writing them does not grow the buffer step by step.
     let mut bytes = Vec::with_capacity(512);
     serde_json::to_writer(&mut bytes, body)
         .map_err(|error| Problem::internal(format!("the answer cannot be written as JSON: {error}")))?;

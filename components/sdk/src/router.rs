@@ -1,12 +1,11 @@
 //! From a method and a path to a route.
 //!
-//! A tree with one level per part of the path. A literal part wins over a parameter; where the literal leads nowhere, the
-//! parameter is tried. Parts are compared after percent-decoding, and a trailing slash is a part of its own, so that a thing
-//! has one path.
+//! A tree with one level per part of the path. A literal part wins over a parameter; if the literal leads nowhere, the parameter is tried.
+//! Parts are compared after percent-decoding, and a trailing slash is a part of its own, so that a thing has one path.
 
 use crate::encoding::percent_decode;
 
-/// A route may have so many parameters in its path.
+/// A route may have at most this many parameters in its path.
 pub const CAPTURES_MAX: usize = 4;
 
 /// The parts of a path that stand for the route's parameters, in their order, still percent-encoded.
@@ -69,8 +68,8 @@ pub enum Found<'r, 'p, T> {
 }
 
 impl<T> Router<T> {
-    /// Adds a route. The path's parameters stand in braces, each a whole part. False where the path, however its parameters are
-    /// named, has a route of this method already: then nothing is added.
+    /// Adds a route. The path's parameters are in braces, each a whole part. Returns false if the path, whatever the names of its
+    /// parameters, has a route of this method already: then nothing is added.
     #[must_use]
     pub fn add(&mut self, method: &'static str, path: &'static str, route: T) -> bool {
         let mut node = &mut self.root;
@@ -96,7 +95,7 @@ impl<T> Router<T> {
         true
     }
 
-    /// Finds a route. HEAD finds that of GET.
+    /// Finds a route. HEAD finds the route of GET.
     pub fn find<'r, 'p>(&'r self, method: &str, path: &'p str) -> Found<'r, 'p, T> {
         let Some(rest) = path.strip_prefix('/') else { return Found::Nothing };
         let Some((node, captures)) = self.root.walk(Some(rest), Captures::default()) else {
@@ -111,7 +110,7 @@ impl<T> Router<T> {
 }
 
 impl<T> Node<T> {
-    /// Follows the rest of a path: none is its end, and an empty one is an empty last part.
+    /// Follows the rest of a path: none is the end of the path, and an empty rest is an empty last part.
     fn walk<'r, 'p>(
         &'r self,
         rest: Option<&'p str>,

@@ -1,4 +1,4 @@
-//! A service: its routes, subscriptions and migrations, put together once per instance.
+//! A service: its routes, subscriptions and migrations, built once per instance.
 
 use std::fmt;
 
@@ -85,8 +85,8 @@ impl Service {
         self.route("DELETE", path, summary, handler)
     }
 
-    /// Says with which problems of the service's own the route that was added last may answer: see [`problems!`](crate::problems). One
-    /// that it answers with all the same is put into the log as an error.
+    /// Declares the problems of the service's own with which the route that was added last may answer: see [`problems!`](crate::problems).
+    /// If the route answers with another one, a log line reports it as an error.
     #[must_use]
     #[track_caller]
     pub fn answers_with(mut self, problems: &[ProblemKind]) -> Self {
@@ -97,8 +97,8 @@ impl Service {
         self
     }
 
-    /// Says that the POST that was added last does no harm when it is repeated, such as a login: whoever repeats it with an
-    /// `Idempotency-Key` has it run again, and no answer of it is kept.
+    /// Declares that the POST that was added last does no harm when it is repeated, such as a login. If a client repeats it with an
+    /// `Idempotency-Key`, it runs again, and no answer of it is kept.
     #[must_use]
     #[track_caller]
     pub fn repeatable(mut self) -> Self {
@@ -112,7 +112,7 @@ impl Service {
         self
     }
 
-    /// Takes events of a type.
+    /// Consumes events of a type.
     #[must_use]
     pub fn on<E: Event + 'static>(
         mut self,
@@ -125,7 +125,7 @@ impl Service {
         self
     }
 
-    /// Says that it may publish events of a type.
+    /// Declares that it may publish events of a type.
     #[must_use]
     pub fn publishes<E: Event>(mut self) -> Self {
         self.publishes.push(E::TYPE);
@@ -139,8 +139,8 @@ impl Service {
         self
     }
 
-    /// A route that can't work is refused when the service is made, so it shows when the component is loaded and in every native
-    /// test: one whose path has not the parameters that its handler takes, and one that is there already.
+    /// A route that can't work is refused when the service is made, so the mistake shows when the component is loaded and in every native
+    /// test. This is a route whose path does not have the parameters that its handler takes, or a route that exists already.
     #[track_caller]
     fn route<A, H: Handler<A>>(
         mut self,
@@ -171,14 +171,14 @@ impl Service {
         self
     }
 
-    /// Answers a request. HEAD is answered as GET is, and the host leaves the body out.
+    /// Answers a request. HEAD is answered like GET, and the host leaves out the body.
     pub fn handle(&self, request: &Request) -> Response {
         self.answer(request, Reads::Committed)
             .and_then(|response| precondition::read_under(request, precondition::tagged(request, response)))
             .unwrap_or_else(|problem| problem.into_response(&request.trace_id))
     }
 
-    /// Takes an event.
+    /// Consumes an event.
     pub fn handle_event(&self, event: types::Event) -> core::result::Result<(), HandleError> {
         match self.subscriptions.iter().find(|subscription| subscription.event_type == event.type_) {
             Some(subscription) => (subscription.handle)(event),

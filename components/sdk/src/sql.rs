@@ -1,7 +1,7 @@
 //! SQL: parameters, rows and errors.
 //!
-//! An error becomes a problem in one place (`From<Error> for Problem`), so `?` is enough; a service that has a better word for a
-//! constraint matches on [`Error::constraint`] first.
+//! An error becomes a problem in one place (`From<Error> for Problem`), so `?` is enough. A service that has a better word for a constraint
+//! matches on [`Error::constraint`] first.
 
 use uuid::Uuid;
 
@@ -231,6 +231,6 @@ fn conflict(kind: ConstraintKind, name: &str) -> Problem {
         ConstraintKind::Trigger => ("trigger", "a rule of the data does not allow it"),
         ConstraintKind::Other => ("other", "a constraint does not allow it"),
     };
-    // The kind stands for those that SQLite gives no name.
+    // The kind is used for constraints to which SQLite gives no name.
     Problem::conflict(detail).with("constraint", if name.is_empty() { kind } else { name })
 }

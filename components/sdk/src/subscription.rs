@@ -31,8 +31,8 @@ impl Subscription {
     }
 }
 
-/// Statements that are wrong are wrong the next time too; everything else may be better then, also a constraint, where what it
-/// refers to has not arrived yet.
+/// A statement that is wrong is wrong the next time too. Everything else may work then, also after a constraint error, if what the
+/// constraint refers to has not arrived yet.
 impl From<Error> for HandleError {
     fn from(error: Error) -> Self {
         match error {
@@ -44,7 +44,7 @@ impl From<Error> for HandleError {
     }
 }
 
-/// An event that is wrong, or that the manifest does not grant, is so the next time too.
+/// An event that is wrong, or that the manifest does not grant, fails the next time too.
 impl From<PublishError> for HandleError {
     fn from(failed: PublishError) -> Self {
         let text = failed.to_string();
@@ -55,7 +55,7 @@ impl From<PublishError> for HandleError {
     }
 }
 
-/// A call that is wrong, or that the manifest does not grant, is so the next time too.
+/// A call that is wrong, or that the manifest does not grant, fails the next time too.
 impl From<CallError> for HandleError {
     fn from(error: CallError) -> Self {
         let text = format!("a call failed: {error}");
@@ -68,7 +68,7 @@ impl From<CallError> for HandleError {
     }
 }
 
-/// What a client would have to change (4xx) is wrong the next time too; what the service failed at may be better then.
+/// What a client would have to change (4xx) is wrong the next time too. What failed in the service may work then.
 impl From<Problem> for HandleError {
     fn from(problem: Problem) -> Self {
         let text = problem.to_string();

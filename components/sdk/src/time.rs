@@ -1,4 +1,4 @@
-//! Points in time. The clock is the host's, so that a test can set it.
+//! Points in time. The clock is the host's clock, so that a test can set it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,7 +44,7 @@ impl Timestamp {
         self.unix_milliseconds
     }
 
-    /// So many milliseconds later, or earlier where negative.
+    /// This many milliseconds later, or earlier if negative.
     pub fn plus_milliseconds(self, milliseconds: i64) -> Self {
         Self::from_unix_milliseconds(self.unix_milliseconds.saturating_add(milliseconds))
     }
@@ -71,7 +71,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// The inverse of [`civil_from_days`], of the same source.
+/// The inverse of [`civil_from_days`], from the same source.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let era = year.div_euclid(400);
@@ -94,11 +94,11 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
-    /// Takes every time that RFC 3339 can write (section 5.6): `T` and `Z` in either case, any offset from UTC, and any number of
-    /// fractional digits, of which those beyond the third are dropped.
+    /// Accepts every time that RFC 3339 can write (section 5.6): `T` and `Z` in either case, any offset from UTC, and any number of
+    /// fractional digits, of which those after the third are dropped.
     ///
-    /// A leap second, which only the last minute of a day in UTC can have, is the last millisecond of that day: it stays on its day,
-    /// and in front of what follows. A time that lies in UTC outside the years 0000 to 9999 is refused, for it could not be written.
+    /// A leap second, which only the last minute of a day in UTC can have, is read as the last millisecond of that day: it stays on its
+    /// day, and before what follows. A time that is outside the years 0000 to 9999 in UTC is refused, because it could not be written.
     fn from_str(text: &str) -> Result<Self, TimestampError> {
         parse(text).ok_or(TimestampError)
     }

@@ -1,4 +1,4 @@
-//! Values that can be read from a path, a query or a body, and that describe themselves by a JSON Schema (2020-12).
+//! Values that can be read from a path, a query or a body, and that describe themselves with a JSON Schema (2020-12).
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -18,12 +18,12 @@ pub trait FromText: Schema + Sized {
     /// Reads it. The error is a fragment that can follow the parameter's name: `must be a UUID`.
     fn from_text(text: &str) -> Result<Self, String>;
 
-    /// The value of a query parameter that is not given; none where it is required.
+    /// The value of a query parameter that is absent; none if the parameter is required.
     fn absent() -> Option<Self> {
         None
     }
 
-    /// The schema (2020-12) of what the text says. No text says null, so this has no null where [`Schema::schema`] has it.
+    /// The schema (2020-12) of what the text says. No text says null, so this has no null even if [`Schema::schema`] has it.
     fn text_schema() -> Value {
         Self::schema()
     }
@@ -31,16 +31,16 @@ pub trait FromText: Schema + Sized {
 
 /// A value that can be read from a field of a JSON body.
 pub trait FromJson: Schema + Sized {
-    /// Reads it. Where it can't, adds at least one error and gives none.
+    /// Reads it. If it can't, adds at least one error and returns none.
     fn from_json(node: Node<'_>, errors: &mut Errors) -> Option<Self>;
 
-    /// The value of a field that is absent; none where it is required.
+    /// The value of a field that is absent; none if the field is required.
     fn absent() -> Option<Self> {
         None
     }
 }
 
-/// Adds the error that a value is of another type.
+/// Adds the error that a value has another type.
 pub fn expected<T>(what: &str, node: &Node<'_>, errors: &mut Errors) -> Option<T> {
     errors.add(format!("must be {what}, not {}", node.kind()));
     None
@@ -103,7 +103,7 @@ impl Schema for Uuid {
 }
 
 impl FromText for Uuid {
-    /// Takes the form with hyphens alone, in lower or upper case; it is written in lower case.
+    /// Accepts only the form with hyphens, in lower or upper case. It is written in lower case.
     fn from_text(text: &str) -> Result<Self, String> {
         let id = if text.len() == 36 { Uuid::parse_str(text).ok() } else { None };
         id.ok_or_else(|| "must be a UUID".to_owned())
@@ -150,8 +150,8 @@ impl Schema for i64 {
     }
 }
 
-/// The schema of whole numbers within these bounds. The format is there for generators of clients: where there is none, most of them take a
-/// type of 32 bits, and so can't read what is larger.
+/// The schema of whole numbers within these bounds. The format is for generators of clients: without a format, most of them use a type of
+/// 32 bits, which can't read larger numbers.
 pub(crate) fn integer_schema(min: i64, max: i64) -> Value {
     let is_small = i32::try_from(min).is_ok() && i32::try_from(max).is_ok();
     let mut schema = json!({"type": "integer", "format": if is_small { "int32" } else { "int64" }});
@@ -215,7 +215,7 @@ impl<T: FromJson> FromJson for Vec<T> {
     }
 }
 
-/// Reads a list whole, also behind an item that is wrong, so that every error is found.
+/// Reads the whole list, also after an item that is wrong, so that every error is found.
 pub(crate) fn read_list<T: FromJson>(node: Node<'_>, errors: &mut Errors) -> Option<Vec<T>> {
     let Node::List(items) = node else { return expected("a list", &node, errors) };
     let count = items.len();
@@ -227,7 +227,7 @@ pub(crate) fn read_list<T: FromJson>(node: Node<'_>, errors: &mut Errors) -> Opt
     (read.len() == count).then_some(read)
 }
 
-/// A schema that takes null beside what it takes.
+/// A schema that accepts null besides what the given schema accepts.
 pub fn nullable(schema: Value) -> Value {
     match schema {
         Value::Object(mut members)
@@ -243,9 +243,9 @@ pub fn nullable(schema: Value) -> Value {
     }
 }
 
-/// Builds the schema of an object, field by field. What the macros of the SDK expand to.
+/// Builds the schema of an object, field by field. The macros of the SDK expand to it.
 ///
-/// A schema with a `title` is that of a type with a name: the OpenAPI document has it once, under that name.
+/// A schema with a `title` is the schema of a type with a name: the OpenAPI document has it once, under that name.
 #[derive(Debug)]
 pub struct ObjectSchema {
     title: String,
@@ -271,7 +271,7 @@ impl ObjectSchema {
     ) {
         let name = field_name(name);
         if schema.get("title").is_some() && !description.is_empty() {
-            // What the field is for stands beside what the type is, not in its place.
+            // The description of the field is added to the description of the type, and does not replace it.
             schema = json!({"allOf": [schema]});
         }
         if let (false, Value::Object(members)) = (description.is_empty(), &mut schema) {

@@ -1,17 +1,17 @@
-//! Which wit-bindgen a workspace's guests are built with. It goes in a pair with this host's wit-component: what the one encodes into a
-//! module, the other decodes.
+//! The wit-bindgen version that a workspace's guests are built with. It must match this host's wit-component: wit-component decodes what
+//! wit-bindgen encodes into a module.
 
 use serde::Deserialize;
 
-/// The wit-bindgen whose modules this host's wit-component reads. Its patch releases do as well.
+/// The wit-bindgen version whose modules this host's wit-component can read. Its patch releases work as well.
 pub const WIT_BINDGEN: &str = "0.60.0";
 
-/// The versions that a `Cargo.lock` has of what binds guests to the host.
+/// The versions in a `Cargo.lock` of the crates that bind guests to the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bindings {
-    /// Of the guest SDK.
+    /// The version of the guest SDK.
     pub sdk: String,
-    /// Of the wit-bindgen that the SDK is built with.
+    /// The version of the wit-bindgen that the SDK is built with.
     pub wit_bindgen: String,
 }
 
@@ -30,11 +30,11 @@ struct Locked {
 }
 
 impl Bindings {
-    /// Reads the text of a `Cargo.lock`; none where it is none, or where no crate in it depends on the SDK.
+    /// Reads the text of a `Cargo.lock`. None if it is not valid, or if no crate in it depends on the SDK.
     pub fn of_lock(text: &str) -> Option<Self> {
         let lock: Lock = toml::from_str(text).ok()?;
         let sdk = lock.package.iter().find(|package| package.name == "bulkhead-sdk")?;
-        // With a version where the file has several of it.
+        // The dependency has a version if the file has several versions of it.
         let dependency = sdk.dependencies.iter().find_map(|dependency| {
             let mut words = dependency.split(' ');
             (words.next() == Some("wit-bindgen")).then(|| words.next().map(str::to_owned))
@@ -46,13 +46,13 @@ impl Bindings {
         Some(Self { sdk: sdk.version.clone(), wit_bindgen: dependency.or_else(the_only_one)? })
     }
 
-    /// Whether this host can make components of such guests.
+    /// Whether this host can build components from such guests.
     pub fn fit(&self) -> bool {
         line(&self.wit_bindgen) == line(WIT_BINDGEN)
     }
 }
 
-/// `0.60` of `0.60.1`.
+/// `0.60` from `0.60.1`.
 fn line(version: &str) -> Option<&str> {
     version.rsplit_once('.').map(|(line, _)| line)
 }

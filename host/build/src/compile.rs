@@ -1,4 +1,4 @@
-//! Running cargo for the guests of one workspace, and finding the core modules that it made.
+//! Runs cargo for the guests of one workspace, and finds the core modules that it built.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -11,14 +11,14 @@ use crate::BuildError;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::{Package, Workspace};
 
-/// cargo's variable for the flags of the target. Unlike `RUSTFLAGS` it adds to what `.cargo/config.toml` has.
+/// cargo's variable for the flags of the target. Unlike `RUSTFLAGS`, it adds to the flags in `.cargo/config.toml`.
 const FLAGS_VARIABLE: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
 
-/// The flags of every guest. `getrandom` takes its bytes from the guest SDK, which has them from the host; and a stack of
-/// 128 KiB in place of 1 MiB halves what a fresh instance costs.
+/// The flags of every guest. `getrandom` gets its bytes from the guest SDK, which gets them from the host. A stack of 128 KiB instead of 1
+/// MiB halves the cost of a fresh instance.
 const GUEST_FLAGS: &str = r#"--cfg getrandom_backend="custom" -C link-arg=-zstack-size=131072"#;
 
-/// A line of cargo's `--message-format=json`, as far as it is needed.
+/// A line of cargo's `--message-format=json`, with the members that are needed.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -27,14 +27,14 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-/// Builds the packages in one run of cargo, whose own output goes to standard error. Gives each package's core module by its id.
+/// Builds the packages in one run of cargo, whose own output goes to standard error. Returns each package's core module by its id.
 pub(crate) fn compile(
     workspace: &Workspace,
     packages: &[&Package],
     toolchain: &Toolchain,
 ) -> Result<HashMap<String, PathBuf>, BuildError> {
     let names = || packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ");
-    // A folder of its own: a build of the host that runs at the same time holds the lock of the other.
+    // A separate folder: a build of the host that runs at the same time holds the lock of the other folder.
     let target_dir = workspace.target_dir.join("guest");
     let mut command = toolchain.cargo(&workspace.root);
     command
@@ -55,7 +55,7 @@ pub(crate) fn compile(
         packages: names(),
         reason: format!("cargo can't be started ({error})"),
     })?;
-    // Read to the end before waiting: cargo stops at a full pipe.
+    // Read to the end before waiting: cargo blocks when the pipe is full.
     let modules = cargo.stdout.take().map(|stdout| modules(BufReader::new(stdout))).unwrap_or_default();
     let status = cargo.wait().map_err(|error| BuildError::Cargo {
         packages: names(),
@@ -70,8 +70,8 @@ pub(crate) fn compile(
     Ok(modules)
 }
 
-/// The `.wasm` file of each package that cargo says it has made, or found fresh. Lines that are no messages are left out: build
-/// scripts can't print here, but a wrapper of cargo can.
+/// The `.wasm` file of each package that cargo reports as built or fresh. Lines that are not messages are ignored: build scripts can't
+/// print here, but a wrapper of cargo can.
 fn modules(output: impl BufRead) -> HashMap<String, PathBuf> {
     let mut modules = HashMap::new();
     for line in output.lines().map_while(Result::ok) {

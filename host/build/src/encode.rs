@@ -1,4 +1,4 @@
-//! From the core module that cargo makes to a component in a file.
+//! Encodes cargo's core module as a component in a file.
 
 use std::fs;
 use std::io;
@@ -9,24 +9,24 @@ use wit_component::ComponentEncoder;
 
 use crate::folder_of;
 
-/// How the names of the custom sections begin in which wit-bindgen leaves the types of the interfaces.
+/// The prefix of the custom sections in which wit-bindgen stores the types of the interfaces.
 const TYPES_SECTION: &str = "component-type";
 
-/// Why a module can't be made into a component. Each is a fragment that can follow "failed to encode FILE: ".
+/// Why a module can't be encoded as a component. Each message is a fragment that can follow "failed to encode FILE: ".
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// The bytes can't be read as a module.
     #[error("it is not a WebAssembly module: {0}")]
     Malformed(String),
 
-    /// The module says nothing of interfaces.
+    /// The module has no interface types.
     #[error(
         "there is no wit-bindgen in it: depend on `bulkhead-sdk` (or on `wit-bindgen`, with the world \
          `bulkhead:service/service`) and export the service"
     )]
     NoInterfaces,
 
-    /// The module and its interfaces don't fit together, or it imports what no interface has.
+    /// The module and its interfaces do not match, or it imports something that is in no interface.
     #[error(
         "{0} (guests build for {target} with the wit-bindgen that Bulkhead's own guests use)",
         target = crate::toolchain::TARGET
@@ -34,7 +34,7 @@ pub enum EncodeError {
     Encode(String),
 }
 
-/// Makes a component of a core module that was built with wit-bindgen, and validates it.
+/// Encodes a core module that was built with wit-bindgen as a component, and validates it.
 pub fn encode(module: &[u8]) -> Result<Vec<u8>, EncodeError> {
     if !has_types(module)? {
         return Err(EncodeError::NoInterfaces);
@@ -56,8 +56,8 @@ fn has_types(module: &[u8]) -> Result<bool, EncodeError> {
     Ok(false)
 }
 
-/// Writes a file as a whole or not at all, and not at all where it has these bytes already, so that its time of change stays.
-/// Gives whether it has changed.
+/// Writes a file either whole or not at all. If it already has these bytes, it is not written, so that its modification time stays. Returns
+/// whether it has changed.
 pub(crate) fn write_if_changed(file: &Path, bytes: &[u8]) -> io::Result<bool> {
     if fs::read(file).is_ok_and(|present| present == bytes) {
         return Ok(false);
@@ -66,7 +66,7 @@ pub(crate) fn write_if_changed(file: &Path, bytes: &[u8]) -> io::Result<bool> {
     let temporary = file.with_extension(format!("wasm.{}", std::process::id()));
     let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, file));
     if written.is_err() {
-        // The first error is the one to tell.
+        // The first error is the one to report.
         let _ = fs::remove_file(&temporary);
     }
     written.map(|()| true)

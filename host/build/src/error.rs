@@ -7,7 +7,7 @@ use crate::imports::ImportsError;
 use crate::migrations;
 use crate::toolchain::NoToolchain;
 
-/// Why components were not built. Each is a fragment that can follow "failed to ".
+/// Why components were not built. Each message is a fragment that can follow "failed to ".
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The service's name can't be a file name.
@@ -25,7 +25,7 @@ pub enum BuildError {
         file: PathBuf,
     },
 
-    /// The crate makes no WebAssembly file.
+    /// The crate does not produce a WebAssembly file.
     #[error(
         "build service `{service}`: the crate `{package}` makes no component; put `crate-type = [\"cdylib\", \"rlib\"]` \
          under `[lib]` in {}",
@@ -44,12 +44,12 @@ pub enum BuildError {
     #[error(transparent)]
     Toolchain(#[from] NoToolchain),
 
-    /// cargo can't say what the crate is.
+    /// cargo can't describe the crate.
     #[error("read the crate in {}: {reason}", crate_dir.display())]
     Metadata {
         /// The crate's folder.
         crate_dir: PathBuf,
-        /// What cargo says.
+        /// cargo's message.
         reason: String,
     },
 
@@ -71,7 +71,7 @@ pub enum BuildError {
         reason: String,
     },
 
-    /// The module can't be made into a component.
+    /// The module can't be encoded as a component.
     #[error("encode service `{service}`: {error}")]
     Encode {
         /// The service's name.
@@ -89,7 +89,7 @@ pub enum BuildError {
         error: ImportsError,
     },
 
-    /// Migrations that the component would not have.
+    /// Migrations that the component would lack.
     #[error(
         "build service `{service}`: the code does not name these migrations:\n{}",
         migrations::remedies(files)
@@ -108,7 +108,7 @@ pub enum BuildError {
         what: &'static str,
         /// The file.
         file: PathBuf,
-        /// What the operating system says.
+        /// The operating system's message.
         error: std::io::Error,
     },
 }

@@ -1,14 +1,14 @@
 //! Which interfaces a component imports and exports, and whether a service may import them.
 //!
-//! The host asks at every load, also of files that it did not build, so this is quick (nothing nested is looked into) and
-//! never panics, whatever the bytes are. It is not a validation: wasmtime validates the component when it compiles it.
-//! Whether the manifest grants what is imported here is the host's to say: this module knows no manifest.
+//! The host checks at every load, also for files that it did not build. So this check is quick (it does not look into nested parts) and
+//! never panics, whatever the bytes are. It is not a validation: wasmtime validates the component when it compiles it. The host decides
+//! whether the manifest grants the imports: this module does not know manifests.
 
 use std::fmt::Write as _;
 
 use wasmparser::{BinaryReaderError, Chunk, Encoding, Parser, Payload};
 
-/// The interfaces that the host has for services: all that `world imports` of `wit/world.wit` imports.
+/// The interfaces that the host offers to services: everything that `world imports` of `wit/world.wit` imports.
 pub const INTERFACES: [&str; 11] = [
     "bulkhead:service/answers",
     "bulkhead:service/config",
@@ -23,11 +23,11 @@ pub const INTERFACES: [&str; 11] = [
     "wasi:random/random",
 ];
 
-/// The packages that they belong to, with the version that the host serves: any patch release of it will do.
+/// Their packages, with the version that the host offers. Any patch release of that version works.
 const PACKAGES: [(&str, &str); 3] =
     [("bulkhead:service/", "0.1"), ("wasi:clocks/", "0.2"), ("wasi:random/", "0.2")];
 
-/// How many refused imports an error lists by name; the rest is counted. A hostile file may have a million.
+/// How many refused imports an error lists by name. The rest is only counted: a malicious file may have a million.
 const REFUSED_LISTED_MAX: usize = 10;
 
 /// How many characters of such a name an error shows.
@@ -38,7 +38,7 @@ const REFUSED_NAME_CHARS_MAX: usize = 120;
 pub struct Imports {
     /// The interfaces that it imports. Each is one that a service may import.
     pub interfaces: Vec<String>,
-    /// What it exports, interfaces and all else.
+    /// Its exports, interfaces and others.
     pub exports: Vec<String>,
 }
 
@@ -54,30 +54,30 @@ impl Imports {
     }
 }
 
-/// Why a file can't be loaded as a service. Each is a fragment that can follow "failed to load FILE: ".
+/// Why a file can't be loaded as a service. Each message is a fragment that can follow "failed to load FILE: ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImportsError {
-    /// The bytes are something else, or nothing.
+    /// The bytes are something else, or there are none.
     #[error("it is not WebAssembly (such a file begins with the bytes 00 61 73 6d): is it the right file?")]
     NotWasm,
 
-    /// It is a core module, which has no typed interfaces yet.
+    /// It is a core module without typed interfaces.
     #[error(
         "it is a core WebAssembly module and not a component: build it with `bulkhead build`, or encode it with \
          `wasm-tools component new`"
     )]
     CoreModule,
 
-    /// It begins as a component does, and then can't be read.
+    /// It begins like a component, and then can't be parsed.
     #[error("it is cut short or damaged: {reason}, at byte {offset}; build it or copy it again")]
     Damaged {
-        /// What the parser says.
+        /// The parser's message.
         reason: String,
-        /// Where, from the file's start.
+        /// The position from the file's start.
         offset: u64,
     },
 
-    /// It imports what no service may import.
+    /// It imports something that no service may import.
     #[error(
         "it imports what no service may have: {names}; a service may import the interfaces of \
          `bulkhead:service@0.1`, `wasi:clocks/wall-clock@0.2` and `wasi:random/random@0.2` and nothing else \
@@ -85,7 +85,7 @@ pub enum ImportsError {
          `wasm32-unknown-unknown`"
     )]
     NotOffered {
-        /// The names, each in backquotes, ten at most.
+        /// The names, each in backquotes, at most ten.
         names: String,
     },
 }
@@ -97,7 +97,7 @@ impl From<BinaryReaderError> for ImportsError {
     }
 }
 
-/// Lists what a component imports and exports, and refuses it by name where it imports what no service may have.
+/// Lists a component's imports and exports. If it imports something that no service may have, refuses it and names the import.
 pub fn check_imports(component: &[u8]) -> Result<Imports, ImportsError> {
     if !component.starts_with(b"\0asm") {
         return Err(ImportsError::NotWasm);
@@ -120,7 +120,7 @@ fn list(component: &[u8]) -> Result<Imports, ImportsError> {
         let offset = component.len() - rest.len();
         let (consumed, payload) = match parser.parse(rest, true)? {
             Chunk::Parsed { consumed, payload } => (consumed, payload),
-            // With `eof` set the parser gives an error instead.
+            // With `eof` set the parser returns an error instead.
             Chunk::NeedMoreData(_) => return Err(cut_short(offset)),
         };
         let nested = match payload {
@@ -157,7 +157,7 @@ fn cut_short(offset: usize) -> ImportsError {
     }
 }
 
-/// Whether the host has this interface, in this version.
+/// Whether the host offers this interface, in this version.
 fn is_offered(name: &str) -> bool {
     let Some((interface, version)) = name.split_once('@') else { return false };
     INTERFACES.contains(&interface)
@@ -166,7 +166,7 @@ fn is_offered(name: &str) -> bool {
             .any(|(package, line)| interface.starts_with(package) && is_patch_release(version, line))
 }
 
-/// Whether `version` is `line` and a patch number: `0.1.7` of `0.1`.
+/// Whether `version` is `line` plus a patch number: `0.1.7` for `0.1`.
 fn is_patch_release(version: &str, line: &str) -> bool {
     version
         .strip_prefix(line)
@@ -178,7 +178,7 @@ fn without_version(name: &str) -> &str {
     name.split_once('@').map_or(name, |(interface, _)| interface)
 }
 
-/// The names for a message. They come from the file, so control characters are escaped and long names cut.
+/// The names for a message. They come from the file, so control characters are escaped and long names are cut.
 fn quoted(names: &[&str]) -> String {
     let mut text = String::new();
     for (index, name) in names.iter().take(REFUSED_LISTED_MAX).enumerate() {
@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    /// A component that imports empty instances of these names, and has a module, a component and an export in it.
+    /// A component that imports empty instances with these names, and contains a module, a component and an export.
     fn component(imports: &[&str]) -> Component {
         let mut component = Component::new();
         let mut types = ComponentTypeSection::new();
@@ -301,7 +301,7 @@ mod tests {
         let mut damaged = 0;
         for length in 4..bytes.len() {
             match check_imports(&bytes[..length]) {
-                // A cut between two sections leaves a shorter component.
+                // If the file is cut between two sections, the rest is a shorter component.
                 Ok(part) => assert!(part.interfaces.len() <= whole.interfaces.len()),
                 Err(ImportsError::Damaged { .. }) => damaged += 1,
                 Err(other) => panic!("cut at {length}: {other}"),

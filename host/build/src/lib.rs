@@ -1,12 +1,12 @@
-//! The engine of `bulkhead build`: from the crates of services to components in files.
+//! The engine of `bulkhead build`: it turns the crates of services into component files.
 //!
-//! A service is an ordinary Rust library of type `cdylib`. [`build`] finds a toolchain that can build it
-//! ([`Toolchain::find`]), runs cargo once for each workspace, encodes each core module as a component ([`encode()`]), checks
-//! that it imports nothing that a service may not have ([`check_imports`]), and writes it to `target/components/NAME.wasm`, with a
-//! stamp beside it that says what it was made of ([`freshness`]).
+//! A service is an ordinary Rust library of type `cdylib`. [`build`] finds a toolchain that can build it ([`Toolchain::find`]). It runs
+//! cargo once for each workspace, encodes each core module as a component ([`encode()`]), and checks that it imports nothing that a service
+//! may not have ([`check_imports`]). Then it writes the component to `target/components/NAME.wasm`, with a stamp beside it that lists its
+//! inputs ([`freshness`]).
 //!
-//! Invariants: nothing here compiles or runs WebAssembly (that is `bulkhead-runtime`'s), nothing reads Bulkhead's manifest, and
-//! [`check_imports`] takes any bytes without a panic, since the host calls it on files that it did not build.
+//! Invariants: nothing here compiles or runs WebAssembly (`bulkhead-runtime` does), and nothing reads Bulkhead's manifest.
+//! [`check_imports`] accepts any bytes without a panic, because the host calls it for files that it did not build.
 
 mod bindings;
 mod compile;
@@ -46,7 +46,7 @@ pub struct BuildRequest {
 /// How to build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildOptions {
-    /// Where the components go; `components` in the target folder of each crate's workspace if there is none.
+    /// The folder for the components. The default is `components` in the target folder of each crate's workspace.
     pub out_dir: Option<PathBuf>,
 }
 
@@ -59,9 +59,9 @@ pub struct Built {
     pub component: PathBuf,
     /// The file's size in bytes.
     pub size: usize,
-    /// Whether the file is new or other than it was.
+    /// Whether the file is new or has changed.
     pub changed: bool,
-    /// What it imports and exports.
+    /// Its imports and exports.
     pub imports: Imports,
 }
 
@@ -74,22 +74,22 @@ struct Group<'a> {
 
 /// A service and its crate.
 struct Member<'a> {
-    /// Its place in the requests.
+    /// Its index in the requests.
     index: usize,
     service: &'a str,
     crate_dir: &'a Path,
     package: Package,
 }
 
-/// Builds the services, in one run of cargo for each workspace, and gives the components in the order of the requests.
+/// Builds the services, with one run of cargo for each workspace. Returns the components in the order of the requests.
 ///
-/// cargo's output goes to standard error as it comes. `note` gets a line for people before each run: which toolchain builds.
+/// cargo's output goes to standard error immediately. `note` gets one line for people before each run: the toolchain that builds.
 pub fn build(
     requests: &[BuildRequest],
     options: &BuildOptions,
     note: &mut dyn FnMut(&str),
 ) -> Result<Vec<Built>, BuildError> {
-    // All that can be refused without compiling is refused before the first crate is compiled.
+    // Everything that can be refused without compiling is refused before the first crate is compiled.
     let groups = grouped(requests)?;
     let began = SystemTime::now();
     let mut built: Vec<(usize, Built)> = Vec::with_capacity(requests.len());
@@ -121,7 +121,7 @@ fn grouped(requests: &[BuildRequest]) -> Result<Vec<Group<'_>>, BuildError> {
         }
         let file = crate_dir.join("Cargo.toml");
         let no_crate = || BuildError::NoCrate { service: service.clone(), file: file.clone() };
-        // As cargo names it: absolute, without symbolic links.
+        // The path as cargo writes it: absolute, without symbolic links.
         let dir = crate_dir.canonicalize().map_err(|_| no_crate())?;
         if !file.is_file() {
             return Err(no_crate());
@@ -150,7 +150,7 @@ fn grouped(requests: &[BuildRequest]) -> Result<Vec<Group<'_>>, BuildError> {
     Ok(groups)
 }
 
-/// The packages to compile, each once: two services may be made of one crate.
+/// The packages to compile, each once: two services may be built from one crate.
 fn distinct<'a>(members: &'a [Member<'_>]) -> Vec<&'a Package> {
     let mut packages: Vec<&Package> = members.iter().map(|member| &member.package).collect();
     packages.sort_by(|a, b| a.id.cmp(&b.id));
@@ -192,7 +192,7 @@ fn component(
     Ok(Built { service: service.to_owned(), component: file, size: bytes.len(), changed, imports })
 }
 
-/// Whether a service's name can stand before `.wasm`: it must not lead out of the folder.
+/// Whether a service's name can be a file name with `.wasm`: it must not lead out of the folder.
 fn is_file_name(service: &str) -> bool {
     !service.is_empty()
         && service.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')

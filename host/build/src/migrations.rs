@@ -1,7 +1,8 @@
-//! Migration files that a component does not have.
+//! Migration files that a component lacks.
 //!
-//! A migration is a file of the crate that its code includes. One that the code does not name is left out without a word of the compiler's,
-//! and is missed when the service meets the old schema. So each file below `migrations` is looked for in the module, as it is.
+//! A migration is a file of the crate that its code includes. If the code does not name a file, the compiler silently leaves it out, and
+//! the error appears only when the service meets the old schema. So this module looks for the bytes of each file below `migrations` in the
+//! built module.
 
 use std::fs;
 use std::io;
@@ -9,17 +10,17 @@ use std::path::{Path, PathBuf};
 
 /// The folder of a crate's migrations.
 const FOLDER: &str = "migrations";
-/// The folder in it of what undoes them.
+/// The folder in it for the reverse SQL.
 const REVERSE: &str = "reverse";
 
-/// The folders whose files decide what [`unnamed`] finds, as far as they are there.
+/// The existing folders whose files decide the result of [`unnamed`].
 pub(crate) fn folders(crate_dir: &Path) -> Vec<PathBuf> {
     let folder = crate_dir.join(FOLDER);
     let folders = [folder.join(REVERSE), folder];
     folders.into_iter().filter(|folder| folder.is_dir()).collect()
 }
 
-/// The SQL files of the crate's migrations that the module does not have, in order of their paths.
+/// The SQL files of the crate's migrations that the module does not contain, in order of their paths.
 pub(crate) fn unnamed(crate_dir: &Path, module: &[u8]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![crate_dir.join(FOLDER)];
@@ -47,7 +48,7 @@ fn has(module: &[u8], text: &[u8]) -> bool {
     text.is_empty() || module.windows(text.len()).any(|window| window == text)
 }
 
-/// What to do about such files, a line for each.
+/// What to do about these files, one line for each.
 pub(crate) fn remedies(files: &[PathBuf]) -> String {
     let remedy = |file: &PathBuf| {
         let below = file.iter().skip_while(|part| *part != FOLDER).collect::<PathBuf>();

@@ -1,10 +1,11 @@
-//! The folder that a file is in.
+//! The folder of a file.
 
 use std::path::Path;
 
-/// The folder that a file is in: `.` where its path names none, so that what is given can be opened, watched and shown.
+/// The folder of a file. It is `.` if the path names no folder, so that the result can be opened, watched and shown.
 ///
-/// [`Path::parent`] gives an empty path there, which the system takes for no folder at all. So this is what the host asks (`tidy`).
+/// [`Path::parent`] returns an empty path in this case, and the system does not accept that as a folder. So the host uses this function
+/// (`tidy` checks it).
 #[must_use]
 pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))

@@ -1,8 +1,8 @@
-//! Whether a component is as new as what it was made of.
+//! Whether a component is up to date with its inputs.
 //!
-//! Asking cargo takes longer than a test of a component. So a build leaves a *stamp* beside the component: the files that it was made of, as
-//! cargo's dep-info has them (<https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files>), and by its own time of change
-//! when the build began. The component's own time says nothing: a build that changes nothing in it leaves it as it is.
+//! Asking cargo takes longer than a test of a component. So a build leaves a *stamp* beside the component. It lists the input files, as in
+//! cargo's dep-info (<https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files>). Its modification time is the time when
+//! the build began. The component's own time does not help: a build that does not change the component leaves its time as it is.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,25 +12,25 @@ use std::time::SystemTime;
 
 use crate::{BuildError, BuildOptions, BuildRequest, build, migrations};
 
-/// Files above a crate that its build goes by.
+/// Files in the folders above a crate that its build depends on.
 const ABOVE: [&str; 5] =
     ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "rust-toolchain", ".cargo/config.toml"];
 
-/// What is known of a component's age.
+/// The freshness of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Freshness {
-    /// Nothing that it was made of has changed since.
+    /// None of its inputs has changed since the build.
     Fresh,
-    /// This has changed since.
+    /// This input has changed since the build.
     Stale(PathBuf),
-    /// This is gone.
+    /// This input is gone.
     Lacking(PathBuf),
-    /// It is not there, or nobody knows what it was made of: another crate, or by other means.
+    /// The component does not exist, or its inputs are unknown: another crate, or another tool, built it.
     Unknown,
 }
 
 impl Freshness {
-    /// Why the component is to be built again: what is to be said of `component` behind its name.
+    /// Why the component must be built again, as text that follows the name of `component`.
     #[must_use]
     pub fn why_not(&self) -> Option<String> {
         match self {
@@ -41,7 +41,7 @@ impl Freshness {
     }
 }
 
-/// How old the component of the crate in `crate_dir` is.
+/// The freshness of the component of the crate in `crate_dir`.
 #[must_use]
 pub fn freshness(crate_dir: &Path, component: &Path) -> Freshness {
     let stamp = beside(component, "built");
@@ -51,7 +51,7 @@ pub fn freshness(crate_dir: &Path, component: &Path) -> Freshness {
     else {
         return Freshness::Unknown;
     };
-    // Checkouts may share a target folder.
+    // Several checkouts may share a target folder.
     let manifest = manifest_of(crate_dir);
     if !sources.lines().any(|file| Path::new(file) == manifest) {
         return Freshness::Unknown;
@@ -63,7 +63,8 @@ pub fn freshness(crate_dir: &Path, component: &Path) -> Freshness {
     sources.lines().find_map(differs).unwrap_or(Freshness::Fresh)
 }
 
-/// Builds a service's component into `out_dir`, unless it is fresh, and gives its file. Of several processes one builds, and the others wait.
+/// Builds a service's component into `out_dir`, unless it is fresh, and returns its file. If several processes call this, one builds and
+/// the others wait.
 ///
 /// # Errors
 ///
@@ -84,7 +85,7 @@ pub fn build_if_stale(
     };
     fs::create_dir_all(out_dir).map_err(failed("make", out_dir))?;
     let lock = beside(&component, "lock");
-    // Until it is dropped. Another process may have built meanwhile.
+    // Held until it is dropped. Another process may have built the component meanwhile.
     let locked = File::create(&lock).map_err(failed("make", &lock))?;
     locked.lock().map_err(failed("lock", &lock))?;
     if !is_fresh() {
@@ -94,7 +95,7 @@ pub fn build_if_stale(
     Ok(component)
 }
 
-/// Has a component and its stamp be written by one at a time: until it is dropped.
+/// Lets only one process at a time write a component and its stamp, until the returned file is dropped.
 pub(crate) fn writing(out_dir: &Path, service: &str) -> std::io::Result<File> {
     fs::create_dir_all(out_dir)?;
     let lock = File::create(out_dir.join(format!("{service}.writing")))?;
@@ -102,7 +103,8 @@ pub(crate) fn writing(out_dir: &Path, service: &str) -> std::io::Result<File> {
     Ok(lock)
 }
 
-/// Leaves the stamp of a component that was made of `module` by a build that began then. Where cargo left no dep-info there is none.
+/// Writes the stamp of a component that was encoded from `module` by a build that began at `began`. If cargo left no dep-info, there is no
+/// stamp.
 pub(crate) fn leave(
     component: &Path,
     crate_dir: &Path,
@@ -111,22 +113,22 @@ pub(crate) fn leave(
 ) -> std::io::Result<()> {
     let Ok(dep_info) = fs::read_to_string(module.with_extension("d")) else { return Ok(()) };
     let sources: Vec<PathBuf> = dependencies(&dep_info).into_iter().map(PathBuf::from).collect();
-    // What cargo goes by besides: the manifests of the crates that it is made of, what stands above its own, and the compiler.
+    // Other inputs of cargo: the manifests of the component's crates, the files in the folders above its own crate, and the compiler.
     let manifest = manifest_of(crate_dir);
     let above = manifest.ancestors().skip(1).flat_map(|folder| ABOVE.map(|name| folder.join(name)));
     let of_crates = sources.iter().filter_map(|source| {
         source.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")).find(|file| file.is_file())
     });
-    // A migration that comes or goes changes the time of its folder.
+    // A new or removed migration changes the modification time of its folder.
     let migrations = migrations::folders(crate::folder_of(&manifest));
     let others: BTreeSet<PathBuf> =
         above.filter(|file| file.is_file()).chain(of_crates).chain(migrations).collect();
-    // Where a crate is new cargo writes the lock file, before it builds.
+    // For a new crate cargo writes the lock file before it builds.
     let locks = others.iter().filter(|file| file.ends_with("Cargo.lock"));
     let written = locks.filter_map(|lock| fs::metadata(lock).and_then(|lock| lock.modified()).ok());
     let began = written.filter(|at| *at <= SystemTime::now()).fold(began, SystemTime::max);
     let lines: Vec<String> = sources.iter().chain(&others).map(|file| file.display().to_string()).collect();
-    // Whole, with its time, or not at all.
+    // The stamp appears whole, with its time, or not at all.
     let temporary = beside(component, &format!("built.{}", std::process::id()));
     let mut stamp = File::create(&temporary)?;
     stamp.write_all(lines.join("\n").as_bytes())?;
@@ -142,7 +144,7 @@ fn manifest_of(crate_dir: &Path) -> PathBuf {
     crate_dir.canonicalize().unwrap_or_else(|_| crate_dir.to_owned()).join("Cargo.toml")
 }
 
-/// The files behind the colon of dep-info, in which a space is escaped by a backslash.
+/// The files after the colon of dep-info. In it a backslash escapes a space.
 fn dependencies(dep_info: &str) -> Vec<String> {
     let line = dep_info.lines().next().unwrap_or_default();
     let Some((_, files)) = line.split_once(": ") else { return Vec::new() };
@@ -187,7 +189,7 @@ mod tests {
         leave(&component, &crate_dir, &module, time(5)).unwrap();
         assert_eq!(freshness(&crate_dir, &component), Freshness::Fresh);
         assert_eq!(freshness(&folder.join("other"), &component), Freshness::Unknown, "of another crate");
-        // A change while it was built may not be in it.
+        // A change during the build may not be in the component.
         write(&source, "", 6);
         assert_eq!(freshness(&crate_dir, &component), Freshness::Stale(source.clone()));
         write(&source, "", 4);

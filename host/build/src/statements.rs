@@ -1,26 +1,26 @@
-//! The SQL statements that a component has as texts.
+//! The SQL statements that a component contains as texts.
 //!
-//! A statement is a literal in the code of nearly every service. Compiled, a literal is bytes in the module's data, and an address and a
-//! length: two constants, one after the other in the code, or side by side in the data. So those pairs whose bytes begin as a statement
-//! does are statements, or parts of some. What is put together at run time is not found. For whoever wants to try statements before a service
-//! runs them; like `imports.rs` it never panics, whatever the bytes are.
+//! In nearly every service, a statement is a literal in the code. In a compiled module a literal is bytes in the data section, plus an
+//! address and a length: two constants, one after the other in the code, or side by side in the data. So pairs whose bytes begin like a
+//! statement are statements, or parts of statements. Statements that are built at run time are not found. This module is for checks of
+//! statements before a service runs them. Like `imports.rs` it never panics, whatever the bytes are.
 
 use std::collections::BTreeSet;
 
 use wasmparser::{DataKind, Operator, Parser, Payload};
 
-/// What a statement of a handler begins with.
+/// The keywords that a handler's statement begins with.
 const KEYWORDS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"];
-/// Bytes of a statement at most, and at least.
+/// The minimum and maximum length of a statement in bytes.
 const BYTES: std::ops::RangeInclusive<u32> = 8..=64 * 1024;
 
-/// The texts in a component that begin as SQL statements do, each once, in alphabetical order.
+/// The texts in a component that begin like SQL statements, each once, in alphabetical order.
 #[must_use]
 pub fn statements(component: &[u8]) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut module = Module::default();
     for payload in Parser::new(0).parse_all(component) {
-        // What is no WebAssembly is told where it is validated.
+        // Bytes that are not WebAssembly are reported by the validation.
         let Ok(payload) = payload else { break };
         match payload {
             Payload::Version { .. } => std::mem::take(&mut module).add_to(&mut found),
@@ -54,12 +54,12 @@ pub fn statements(component: &[u8]) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// What is known of a core module.
+/// The known parts of a core module.
 #[derive(Default)]
 struct Module<'m> {
-    /// Addresses with lengths, in order.
+    /// Pairs of address and length, in order.
     pairs: BTreeSet<(u32, u32)>,
-    /// Bytes, by the address of the first.
+    /// Data, by the address of its first byte.
     data: Vec<(u32, &'m [u8])>,
 }
 
@@ -105,7 +105,7 @@ mod tests {
 
     use super::statements;
 
-    /// A module whose code has these pairs of constants, and whose data are at 1024.
+    /// A module whose code has these pairs of constants, and whose data starts at 1024.
     fn module(pairs: &[(i32, i32)], data: &[u8]) -> Vec<u8> {
         let (mut types, mut functions, mut memories) =
             (TypeSection::new(), FunctionSection::new(), MemorySection::new());
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn statements_are_the_texts_that_code_or_data_point_to_with_their_lengths() {
         let mut data = b"SELECT id FROM note WHERE id = ?1UPDATE note SET a = 1selected by hand".to_vec();
-        // In the data: four bytes of each, at an address that four divides.
+        // In the data: four bytes for each, at an address that is a multiple of four.
         data.resize(72, 0);
         data.extend(1057_u32.to_le_bytes());
         data.extend(21_u32.to_le_bytes());

@@ -6,38 +6,38 @@
 //! 2. the active toolchain has the source of the standard library (`rustup component add rust-src`): cargo builds it;
 //! 3. Debian's second toolchain (packages `rustc-web`, `cargo-web`, `rust-web-src`): cargo builds the standard library.
 //!
-//! Ways 2 and 3 use cargo's `-Zbuild-std`, which a stable cargo takes with `RUSTC_BOOTSTRAP=1`; it downloads the few crates
-//! that the standard library depends on.
+//! Ways 2 and 3 use cargo's `-Zbuild-std`, which a stable cargo accepts with `RUSTC_BOOTSTRAP=1`. It downloads the few crates that the
+//! standard library depends on.
 //!
-//! What the machine has is read once into `Machine`; the choice is a function of that and of which files exist.
+//! `Machine` holds what was read once about this machine. The choice depends only on it and on which files exist.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The target that components are built for. It has no WASI: what a component can do is what its world imports.
+/// The target that components are built for. It has no WASI: a component can do only what its world imports.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The variable that forces one way: `rustup`, `rust-src` or `debian`.
 pub const TOOLCHAIN_VARIABLE: &str = "BULKHEAD_GUEST_TOOLCHAIN";
 
-/// The oldest rustc that builds guests: what this workspace's `rust-version` asks for.
+/// The oldest rustc that builds guests: the `rust-version` of this workspace.
 pub const RUSTC_MINIMUM: (u32, u32) = (1, 95);
 
-/// What gives a toolchain where there is none.
+/// How to get a toolchain if there is none.
 const REMEDY: &str = "Any one of these gives one:\n  \
     rustup target add wasm32-unknown-unknown\n  \
     apt-get install rustc-web cargo-web rust-web-src lld-19   (Debian)\n  \
     make setup                                                (in the source tree of Bulkhead: tries both)";
 
-/// Linkers to look for on PATH where the toolchain brings none.
+/// Linkers to look for on PATH if the toolchain has none.
 const LINKERS: [&str; 3] = ["rust-lld", "wasm-ld-19", "wasm-ld"];
 
 /// cargo's and rustup's variable for the linker of the target.
 const LINKER_VARIABLE: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER";
 
-/// What the environment of the calling process may hold for the host's own build, and that must not reach the guests':
-/// flags for another machine, wrappers that instrument, another compiler.
+/// Variables that the calling process may have set for the host's own build. They must not reach the guests' build: flags for another
+/// machine, wrappers for instrumentation, another compiler.
 const LEAKING_VARIABLES: [&str; 9] = [
     "CARGO",
     "CARGO_BUILD_TARGET",
@@ -53,19 +53,19 @@ const LEAKING_VARIABLES: [&str; 9] = [
 /// How guests are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// By the active toolchain, which has the target.
+    /// With the active toolchain, which has the target.
     Rustup,
-    /// By the active toolchain, with a standard library built from its `rust-src`.
+    /// With the active toolchain, and a standard library built from its `rust-src`.
     RustSrc,
-    /// By Debian's `rustc-web`, with a standard library built from `rust-web-src`.
+    /// With Debian's `rustc-web`, and a standard library built from `rust-web-src`.
     Debian,
 }
 
 impl Way {
-    /// All, in the order in which they are tried.
+    /// All ways, in the order in which they are tried.
     const ALL: [Self; 3] = [Self::Rustup, Self::RustSrc, Self::Debian];
 
-    /// The name that [`TOOLCHAIN_VARIABLE`] takes.
+    /// The name in [`TOOLCHAIN_VARIABLE`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Rustup => "rustup",
@@ -80,17 +80,17 @@ impl Way {
 pub struct Toolchain {
     way: Way,
     cargo: PathBuf,
-    /// The compiler, where it is not the one that `cargo` finds by itself.
+    /// The compiler, if it is not the one that `cargo` finds by itself.
     rustc: Option<PathBuf>,
-    /// The linker, where the toolchain has none and the environment names none.
+    /// The linker, if the toolchain has none and the environment names none.
     linker: Option<PathBuf>,
     sysroot: PathBuf,
 }
 
-/// Why no toolchain was found. A fragment that can follow "failed to ".
+/// Why no toolchain was found. The message is a fragment that can follow "failed to ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoToolchain {
-    /// The variable has a value that it does not take.
+    /// The variable has an unknown value.
     #[error(
         "read {TOOLCHAIN_VARIABLE}: `{value}` is none of `rustup`, `rust-src` and `debian`; unset it, or set one of them"
     )]
@@ -102,13 +102,13 @@ pub enum NoToolchain {
     /// Each way that was tried lacks something.
     #[error("find a Rust toolchain that builds for {TARGET}:\n{tried}\n{REMEDY}")]
     NothingWorks {
-        /// A line for each way: what it lacks.
+        /// One line for each way: what it lacks.
         tried: String,
     },
 }
 
 impl NoToolchain {
-    /// What is missing: a line for each way that was tried.
+    /// What is missing: one line for each way that was tried.
     pub fn lack(&self) -> String {
         match self {
             Self::UnknownWay { value } => {
@@ -127,14 +127,14 @@ impl NoToolchain {
     }
 }
 
-/// What the machine has, as far as the choice depends on it.
+/// The parts of this machine that the choice depends on.
 #[derive(Debug, Clone)]
 struct Machine {
     /// The folders of PATH.
     path: Vec<PathBuf>,
     /// Where Debian's packages are installed: `/usr`.
     usr: PathBuf,
-    /// The sysroot of the `rustc` on PATH, which may be rustup's; none where there is no such command or it fails.
+    /// The sysroot of the `rustc` on PATH, which may be rustup's. None if there is no such command or it fails.
     active_sysroot: Option<PathBuf>,
     /// The version of `usr`'s `bin/rustc`.
     debian_rustc: Option<(u32, u32)>,
@@ -145,17 +145,17 @@ struct Machine {
 }
 
 impl Toolchain {
-    /// Finds the toolchain for the guests of the workspace in this folder (rustup may choose by folder).
+    /// Finds the toolchain for the guests of the workspace in this folder (rustup may choose a toolchain by folder).
     pub fn find(workspace: &Path) -> Result<Self, NoToolchain> {
         choose(&Machine::read(workspace))
     }
 
-    /// Which way it is.
+    /// The way that was chosen.
     pub fn way(&self) -> Way {
         self.way
     }
 
-    /// One line for people: which way was taken.
+    /// One line for people: the way that was chosen.
     pub fn describe(&self) -> String {
         let sysroot = self.sysroot.display();
         let how = match self.way {
@@ -175,7 +175,7 @@ impl Toolchain {
         }
     }
 
-    /// The version of its rustc in this folder (rustup may choose by folder); none where it does not say.
+    /// The version of its rustc in this folder (rustup may choose a toolchain by folder). None if rustc does not report it.
     pub fn rustc_version(&self, folder: &Path) -> Option<(u32, u32)> {
         let rustc = self.rustc.as_deref().unwrap_or(Path::new("rustc"));
         parse_version(&first_line(clean_command(rustc, folder).arg("--version"))?)
@@ -186,7 +186,7 @@ impl Toolchain {
         self.way != Way::Rustup
     }
 
-    /// cargo in this folder, with an environment that has nothing of the calling process's own build.
+    /// cargo in this folder, with an environment without the variables of the calling process's own build.
     pub(crate) fn cargo(&self, folder: &Path) -> Command {
         let mut command = clean_command(&self.cargo, folder);
         if let Some(rustc) = &self.rustc {
@@ -203,7 +203,7 @@ impl Toolchain {
 }
 
 impl Machine {
-    /// Asks the real machine: two short processes at most.
+    /// Reads the real machine, with at most two short processes.
     fn read(workspace: &Path) -> Self {
         let usr = PathBuf::from("/usr");
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -232,7 +232,7 @@ impl Machine {
     }
 }
 
-/// Takes the first way that has all it needs.
+/// Chooses the first way that has everything it needs.
 fn choose(machine: &Machine) -> Result<Toolchain, NoToolchain> {
     let ways: Vec<Way> = match &machine.forced {
         None => Way::ALL.to_vec(),
@@ -255,7 +255,7 @@ fn choose(machine: &Machine) -> Result<Toolchain, NoToolchain> {
     Err(NoToolchain::NothingWorks { tried: tried.join("\n") })
 }
 
-/// The active toolchain, with the target or with the source of the standard library; or what is missing.
+/// The active toolchain, with the target or with the source of the standard library. The error is what is missing.
 fn active(machine: &Machine, way: Way) -> Result<Toolchain, String> {
     let sysroot = machine.active_sysroot.as_deref().ok_or("there is no `rustc` on PATH that works")?;
     machine.on_path("cargo").ok_or("there is no `cargo` on PATH")?;
@@ -268,11 +268,11 @@ fn active(machine: &Machine, way: Way) -> Result<Toolchain, String> {
         return Err(format!("the toolchain in {shown} {what}"));
     }
     let linker = linker(machine, sysroot)?;
-    // Not the file that was found: rustup's `cargo` is to be found again in the workspace's folder, by the same PATH.
+    // Not the file that was found: PATH must find rustup's `cargo` again in the workspace's folder.
     Ok(Toolchain { way, cargo: PathBuf::from("cargo"), rustc: None, linker, sysroot: sysroot.to_owned() })
 }
 
-/// Debian's second toolchain; or what is missing.
+/// Debian's second toolchain. The error is what is missing.
 fn debian(machine: &Machine) -> Result<Toolchain, String> {
     let usr = machine.usr.as_path();
     let (cargo, rustc) = (usr.join("bin/cargo"), usr.join("bin/rustc"));
@@ -296,7 +296,7 @@ fn debian(machine: &Machine) -> Result<Toolchain, String> {
     Ok(Toolchain { way: Way::Debian, cargo, rustc: Some(rustc), linker, sysroot: usr.to_owned() })
 }
 
-/// The linker to name to cargo: none where the environment names one or the compiler finds one in its own sysroot.
+/// The linker to name to cargo. None if the environment names one or the compiler finds one in its own sysroot.
 fn linker(machine: &Machine, sysroot: &Path) -> Result<Option<PathBuf>, String> {
     if machine.linker_is_set || own_linker(sysroot).is_some() {
         return Ok(None);
@@ -310,7 +310,7 @@ fn linker(machine: &Machine, sysroot: &Path) -> Result<Option<PathBuf>, String> 
         .ok_or_else(|| "there is no linker `rust-lld` or `wasm-ld` (package lld-19)".to_owned())
 }
 
-/// The `rust-lld` that a toolchain brings, in the folder of its own machine type.
+/// The toolchain's own `rust-lld`, in the folder of its host machine type.
 fn own_linker(sysroot: &Path) -> Option<PathBuf> {
     std::fs::read_dir(sysroot.join("lib/rustlib"))
         .ok()?
@@ -331,14 +331,14 @@ fn std_source(sysroot: &Path) -> PathBuf {
 fn clean_command(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null());
-    // Below cargo, RUSTUP_TOOLCHAIN says which toolchain runs the host's build. Else the user has set it, and means it.
+    // Below cargo, RUSTUP_TOOLCHAIN is the toolchain of the host's build. Otherwise the user has set it on purpose.
     if std::env::var_os("CARGO").is_some() {
         command.env_remove("RUSTUP_TOOLCHAIN");
     }
     for variable in LEAKING_VARIABLES {
         command.env_remove(variable);
     }
-    // cargo takes a relative path from its own folder, which is not the caller's.
+    // cargo resolves a relative path in its own folder, which is not the caller's.
     if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
         command.env("CARGO_TARGET_DIR", absolute(target));
     }
@@ -349,7 +349,7 @@ fn absolute(path: OsString) -> PathBuf {
     std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(path))
 }
 
-/// The first line that a command prints; none where it can't be run, fails or prints nothing.
+/// The first line that a command prints. None if it can't be run, fails or prints nothing.
 fn first_line(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
@@ -357,7 +357,7 @@ fn first_line(command: &mut Command) -> Option<String> {
     (output.status.success() && !line.is_empty()).then(|| line.to_owned())
 }
 
-/// `rustc 1.96.0 (…)` gives 1.96.
+/// `rustc 1.96.0 (…)` becomes 1.96.
 fn parse_version(line: &str) -> Option<(u32, u32)> {
     let mut numbers = line.strip_prefix("rustc ")?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))

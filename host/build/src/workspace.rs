@@ -1,4 +1,4 @@
-//! What cargo knows of a guest's crate: its package, its workspace, the target folder, the profile to build with.
+//! cargo's data about a guest's crate: its package, its workspace, the target folder, and the profile to build with.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use serde::Deserialize;
 use crate::toolchain::Toolchain;
 use crate::{BuildError, folder_of};
 
-/// The profile for guests, where the workspace defines it; else `release`, which every project has.
+/// The profile for guests, if the workspace defines it. Otherwise `release`, which every project has.
 const GUEST_PROFILE: &str = "guest";
 
-/// What `cargo metadata --no-deps` says, as far as it is needed.
+/// The output of `cargo metadata --no-deps`, with the members that are needed.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Workspace {
     #[serde(rename = "workspace_root")]
@@ -23,7 +23,7 @@ pub(crate) struct Workspace {
 /// A crate of the workspace.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Package {
-    /// What `cargo build --package` takes, without doubt about which one is meant.
+    /// The argument of `cargo build --package` that names the crate unambiguously.
     pub(crate) id: String,
     pub(crate) name: String,
     manifest_path: PathBuf,
@@ -53,7 +53,7 @@ impl Workspace {
             .map_err(|error| fail(format!("its answer is not understood ({error})")))
     }
 
-    /// The crate whose manifest is in this folder, which must be absolute and without symbolic links.
+    /// The crate whose manifest is in this folder. The path must be absolute and without symbolic links.
     pub(crate) fn package_in(&self, crate_dir: &Path) -> Option<&Package> {
         self.packages.iter().find(|package| folder_of(&package.manifest_path) == crate_dir)
     }
@@ -70,7 +70,7 @@ impl Workspace {
 }
 
 impl Package {
-    /// Whether it makes a WebAssembly file at all.
+    /// Whether it produces a WebAssembly file at all.
     pub(crate) fn is_cdylib(&self) -> bool {
         self.targets.iter().any(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))
     }

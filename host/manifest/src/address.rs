@@ -1,14 +1,14 @@
-//! Addresses to listen on: how they are written, and why the system does not give one.
+//! Addresses to listen on: their syntax, and why the system refuses one.
 
 use std::io::{Error, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
-/// Reads an address with a port: `127.0.0.1:8080`, `[::1]:8080`, or a name of a machine, `localhost:8080`. A name that has several addresses
-/// stands for the first of IPv4, so that it means the same wherever it is read.
+/// Parses an address with a port: `127.0.0.1:8080`, `[::1]:8080`, or a host name, `localhost:8080`. A name with several addresses means its
+/// first IPv4 address, so that it means the same everywhere.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// What is wrong with the text.
 pub fn parse(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
@@ -30,7 +30,7 @@ pub fn parse(text: &str) -> Result<SocketAddr, String> {
     first.copied().ok_or_else(|| format!("the name {name:?} has no address"))
 }
 
-/// Why nobody can listen on an address, and what to do; `option` is what the address was given by, without dashes.
+/// Why the host can't listen on an address, and what to do. `option` is the option that gave the address, without dashes.
 pub fn refused(error: &Error, address: SocketAddr, option: &str) -> (String, String) {
     let elsewhere = format!("choose another address with --{option} or application.{option}");
     match error.kind() {
@@ -77,7 +77,7 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
-        // Longer than any name may be: nobody is asked for it.
+        // The name is longer than any name may be, so the resolver is not asked.
         let error = parse(&format!("{}:80", "x".repeat(300))).unwrap_err();
         assert!(error.contains("xxx\" has no address that this machine knows"), "{error}");
     }

@@ -1,5 +1,5 @@
-//! What is wrong between the services of a manifest: routes that two have, events that two publish, calls that go round,
-//! keys and revocations that nobody has.
+//! Errors between the services of a manifest: a route that two services have, an event that two services publish, a cycle of calls, and
+//! keys or revocations that no service has.
 
 use std::collections::BTreeMap;
 
@@ -94,7 +94,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
     }
 }
 
-/// A circle of calls, its first service once more at its end.
+/// A cycle of calls. Its first service is repeated at its end.
 fn find_cycle(manifest: &Manifest) -> Option<Vec<&str>> {
     /// Follows the calls of the last service of `path`.
     fn follow<'m>(manifest: &'m Manifest, path: &mut Vec<&'m str>, done: &mut Vec<&'m str>) -> bool {

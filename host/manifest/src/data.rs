@@ -1,4 +1,4 @@
-//! What a service owns (`entity`) and which copies it keeps (`replica`).
+//! What a service owns (`entity`) and which replicas it keeps (`replica`).
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! `bulkhead.toml`: what an application is made of, and what each service may do.
+//! `bulkhead.toml`: the parts of an application, and what each service may do.
 //!
-//! A manifest is read whole, and everything that is wrong with it is reported at once, each with its line and what to do.
+//! A manifest is read as a whole. All errors are reported at once, each with its line and what to do.
 
 pub mod address;
 mod check;
@@ -37,23 +37,23 @@ pub struct Manifest {
     pub version: semver::Version,
     /// Where to listen for HTTP.
     pub listen: SocketAddr,
-    /// Where operators reach the host. On this machine alone.
+    /// Where operators reach the host. The address must be on this machine.
     pub admin: SocketAddr,
     /// The data folder: the databases, the cache of compiled components, the lock.
     pub data: PathBuf,
-    /// The access log; where nothing is said it has the form of the other log lines.
+    /// The access log. If it is not set, its lines have the form of the other log lines.
     pub access_log: Option<AccessLog>,
-    /// How requests' tokens are checked; without it no request has a principal.
+    /// How tokens of requests are checked. Without it no request has a principal.
     pub auth: Option<Auth>,
     /// The lines of the entries of `[application]`.
     pub lines: Lines,
     /// The services by name.
     pub services: BTreeMap<String, ServiceSection>,
-    /// What holds in the place of what the file says.
+    /// Values that override those of the file.
     pub given: Given,
 }
 
-/// What the command line says in the place of the manifest's file, for as long as the host runs.
+/// The command line's values that override the manifest file, for as long as the host runs.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
     /// Where to listen.
@@ -66,7 +66,7 @@ pub struct Given {
     pub access_log: Option<AccessLog>,
 }
 
-/// Whether there is a line of log for each request, and how it looks.
+/// Whether each request gets a log line, and in which format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLog {
     /// None.
@@ -84,9 +84,9 @@ pub struct Auth {
     pub service: String,
     /// The path that it serves them at, as a JSON Web Key Set.
     pub path: String,
-    /// The `iss` of a good token.
+    /// The `iss` of a valid token.
     pub issuer: String,
-    /// What the `aud` of a good token names.
+    /// The value that the `aud` of a valid token must contain.
     pub audience: String,
     /// The type of event that ends the tokens of its subject.
     pub revoked_by: Option<String>,
@@ -103,24 +103,24 @@ pub struct ServiceSection {
     pub source: Source,
     /// The database's file, relative to the data folder.
     pub database: Option<PathBuf>,
-    /// What the runtime is to know of it.
+    /// The part of the section that the runtime needs.
     pub spec: ServiceSpec,
-    /// The copies that it keeps of others' data.
+    /// The replicas of other services' data that it keeps.
     pub replicas: Vec<ReplicaSpec>,
-    /// What it owns, by name.
+    /// The entities that it owns, by name.
     pub entities: BTreeMap<String, Entity>,
     /// The environment variables that its secrets come from.
     pub variables: BTreeSet<String>,
-    /// It owns nothing: all that it has can be rebuilt from the logs.
+    /// It owns no data: everything in its database can be rebuilt from the event logs.
     pub rebuildable: bool,
 }
 
-/// What a service owns and others may keep copies of: what the consistency check compares them with.
+/// Data that a service owns and others may replicate. The consistency check compares replicas with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entity {
-    /// A SELECT on the owner's database: a row for each, with the columns as replicas have them. The key is `id`.
+    /// A SELECT on the owner's database. It returns one row for each entity, with the columns as replicas have them. The key is `id`.
     pub select: String,
-    /// The type of event that tells that one is gone.
+    /// The event type that reports that an entity is gone.
     pub deleted: Option<String>,
 }
 
@@ -134,7 +134,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The component's file. That of a crate is `target/components/NAME.wasm`, in the target folder of its workspace.
+    /// The component's file. For a crate it is `target/components/NAME.wasm`, in the target folder of its workspace.
     #[must_use]
     pub fn component(&self, service: &str) -> PathBuf {
         match self {
@@ -144,8 +144,8 @@ impl Source {
     }
 }
 
-/// Where the components of the crate in `folder` are put. The workspace is the nearest folder above with a `Cargo.lock`: asking
-/// cargo would take longer than the rest of a start.
+/// The folder for the components of the crate in `folder`. The workspace is the nearest parent folder with a `Cargo.lock`: asking cargo
+/// would take longer than the rest of a start.
 #[must_use]
 pub fn components_folder(folder: &Path) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from).unwrap_or_else(|| {
@@ -156,7 +156,7 @@ pub fn components_folder(folder: &Path) -> PathBuf {
     target.join("components")
 }
 
-/// Something that is wrong with a manifest.
+/// An error in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// From 1.
@@ -165,7 +165,7 @@ pub struct Mistake {
     pub message: String,
 }
 
-/// All that is wrong with a manifest.
+/// All errors in a manifest.
 #[derive(Debug, thiserror::Error)]
 pub struct ManifestError {
     /// The file.
@@ -191,7 +191,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, at once.
+    /// All errors in it, at once.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         let failed = |mistakes| ManifestError { path: path.to_owned(), mistakes };
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -203,7 +203,7 @@ impl Manifest {
         Self::parse(path, &text).map_err(failed)
     }
 
-    /// Has what is given hold in the place of what the file says.
+    /// Overrides values of the file with the given ones.
     #[must_use]
     pub fn with(self, given: Given) -> Self {
         Self {
@@ -216,8 +216,8 @@ impl Manifest {
         }
     }
 
-    /// Why it can't be reached where it says; nothing where it can. Clients and operators have an address each: with one for both, the host
-    /// would be in its own way.
+    /// Why the addresses clash; none if they do not. Clients and operators need separate addresses: if both were the same, the host's two
+    /// listeners would conflict.
     #[must_use]
     pub fn clash_of_addresses(&self) -> Option<String> {
         let Self { listen, admin, .. } = self;
@@ -229,7 +229,7 @@ impl Manifest {
         })
     }
 
-    /// What is wrong between its services.
+    /// The errors between its services.
     #[must_use]
     pub fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
@@ -237,11 +237,11 @@ impl Manifest {
         mistakes.into_iter().map(|mistake| mistake.message).collect()
     }
 
-    /// Reads a manifest's text, as if it stood in the file at `path`.
+    /// Parses a manifest's text as if it were in the file at `path`.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, at once.
+    /// All errors in it, at once.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Vec<Mistake>> {
         let (manifest, mut mistakes) = read::read(path, text);
         if let Some(manifest) = &manifest {

@@ -1,4 +1,4 @@
-//! At which line of the manifest each entry stands: so that what is wrong with one is told at its own line, and not at that of its section.
+//! The line of each manifest entry, so that an error is reported at the line of its entry and not at that of its section.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::report::Report;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lines {
     section: usize,
-    /// By the entry's path in the section, `replica.notes.owner`, and for a text in a list also with that text: `publishes=note.written`.
+    /// By the entry's path in the section, `replica.notes.owner`. A text in a list also has a key with that text: `publishes=note.written`.
     entries: BTreeMap<String, usize>,
 }
 
 impl Lines {
-    /// Those of a section that begins at the line `section`.
+    /// The lines of a section that begins at the line `section`.
     pub(super) fn of_table(section: usize, table: &DeTable<'_>, report: &Report<'_>) -> Self {
         let mut lines = Self { section, entries: BTreeMap::new() };
         lines.add("", table, report);
@@ -39,13 +39,13 @@ impl Lines {
         }
     }
 
-    /// The line of an entry; that of the section where there is none.
+    /// The line of an entry. If there is no such entry, the line of the section.
     #[must_use]
     pub fn of(&self, entry: &str) -> usize {
         self.entries.get(entry).copied().unwrap_or(self.section)
     }
 
-    /// The line of a text in the list that an entry is.
+    /// The line of a text in an entry that is a list.
     #[must_use]
     pub fn of_item(&self, entry: &str, text: &str) -> usize {
         self.entries.get(&format!("{entry}={text}")).copied().unwrap_or_else(|| self.of(entry))

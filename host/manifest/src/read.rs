@@ -1,4 +1,4 @@
-//! From the text to the manifest, entry by entry.
+//! Converts the text into the manifest, entry by entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,20 +15,20 @@ use super::report::Report;
 use super::section::Section;
 use super::{AccessLog, Auth, Given, Lines, Manifest, Mistake, ServiceSection, Source};
 
-/// Where the host listens when the manifest does not say.
+/// Where the host listens by default.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-/// Where operators reach the host when the manifest does not say.
+/// Where operators reach the host by default.
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
-/// The data folder when the manifest does not say, beside the manifest.
+/// The default data folder, beside the manifest.
 const DATA_DEFAULT: &str = "data";
-/// The version of the interface when the manifest does not say.
+/// The default version of the interface.
 const VERSION_DEFAULT: semver::Version = semver::Version::new(0, 1, 0);
-/// The most requests that a queue may be given room for.
+/// The maximum room of a queue.
 const QUEUE_MAX: usize = 1_000_000;
-/// The most bytes that a body may be allowed.
+/// The maximum for the size limit of a body.
 const BODY_MAX: u64 = 64 * 1024 * 1024;
 
-/// Reads what can be read; `None` when too little of it stands.
+/// Reads as much as possible. `None` if too little of it is valid.
 pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) {
     let mut report = Report::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
     if !report.mistakes.is_empty() {
         return (None, report.mistakes);
     }
-    // What the manifest names is named from here in messages as well: `components/note`, and not `./components/note`.
+    // Messages show names relative to the current folder, as the manifest gives them: `components/note`, and not `./components/note`.
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let mut top = Section::new("", document.span(), document.get_ref());
 
@@ -222,7 +222,7 @@ fn read_service(
         section.strings(key, report).into_iter().map(|(name, _)| name).collect()
     };
     let (publishes, calls) = (names("publishes", report), names("calls", report));
-    // What it takes of its own and does not publish are its timers.
+    // Event types of its own that it consumes and does not publish are its timers.
     let own = format!("{name}.");
     let (timers, subscribes) = names("subscribes", report)
         .into_iter()
@@ -267,7 +267,7 @@ fn check_route(route: &str) -> Result<(), String> {
             "{route:?} is a path, or a path and /... for all that is below it, for example \"/notes/...\""
         ));
     }
-    // Requests are routed by the normal form of their path: a route of another form would lead nowhere.
+    // Requests are routed by the normal form of their path. A route in another form would never match.
     let is_root = path.is_empty() && route == "/...";
     match normal_path(path) {
         Ok(normal) if normal == path => {}
@@ -348,8 +348,8 @@ fn read_config(section: &Section<'_, '_>, report: &mut Report<'_>) -> BTreeMap<S
     config
 }
 
-/// Secrets come from the environment, so that no manifest holds one. One that is not set, or empty, is none.
-/// Gives also the variables that are to have them.
+/// Secrets come from the environment, so that no manifest contains one. An unset or empty variable means that there is no secret. Also
+/// returns the names of these variables.
 fn read_secrets(
     section: &Section<'_, '_>,
     report: &mut Report<'_>,

@@ -1,10 +1,10 @@
-//! What is wrong with a manifest, as it is read.
+//! The errors of a manifest, collected while it is read.
 
 use std::ops::Range;
 
 use super::Mistake;
 
-/// Where mistakes are collected, with the text that their places are in.
+/// Collects mistakes, with the text that their positions refer to.
 pub(super) struct Report<'t> {
     text: &'t str,
     pub(super) mistakes: Vec<Mistake>,

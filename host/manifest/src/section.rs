@@ -1,4 +1,4 @@
-//! Taking the entries of a TOML table one by one, and reporting what is wrong, missing or left over.
+//! Reads the entries of a TOML table one by one, and reports what is wrong, missing or unknown.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::Lines;
 use super::report::Report;
 
-/// A table of which entries are taken.
+/// A table whose entries are being read.
 pub(super) struct Section<'s, 'i> {
     /// Its name in messages: `service.notes.limits`.
     pub(super) name: String,
@@ -46,7 +46,7 @@ impl<'s, 'i> Section<'s, 'i> {
         Lines::of_table(report.line(&self.span), self.table, report)
     }
 
-    /// Where an entry stands; the section where there is none.
+    /// The position of an entry. If there is no such entry, the position of the section.
     pub(super) fn place(&self, key: &str) -> Range<usize> {
         self.table.get_key_value(key).map_or_else(|| self.span.clone(), |(found, _)| found.span())
     }
@@ -191,7 +191,7 @@ impl<'s, 'i> Section<'s, 'i> {
         }
     }
 
-    /// Reports the entries that were not taken.
+    /// Reports the entries that were not read.
     pub(super) fn finish(self, report: &mut Report<'_>) {
         for (key, _) in self.table.iter() {
             if !self.taken.iter().any(|taken| taken == key.get_ref()) {

@@ -1,4 +1,4 @@
-//! Who takes events from whom, and which services depend on which.
+//! Which service consumes events of which, and which services depend on which.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,8 @@ impl Manifest {
         self.services.iter().find(publishes).map(|(name, _)| name.as_str())
     }
 
-    /// A subscription for each pair of services of which one takes events of the other: for a type in its `subscribes`, or for a replica.
+    /// The subscriptions: one for each pair of services of which one consumes events of the other, for a type in its `subscribes` or for a
+    /// replica.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<SubscriptionSpec> {
         let mut subscriptions = BTreeMap::new();
@@ -31,7 +32,7 @@ impl Manifest {
         subscriptions.into_values().collect()
     }
 
-    /// The services, each after those that `dependencies` gives for it. A cycle is broken at one of its services.
+    /// The services, each after its `dependencies`. A cycle is broken at one of its services.
     pub fn sorted_by_dependency<'m>(
         &'m self,
         dependencies: &dyn Fn(&'m ServiceSection) -> Vec<&'m String>,
@@ -71,7 +72,7 @@ fn subscription<'s>(
     })
 }
 
-/// What is wrong with subscriptions, replicas and entities.
+/// The errors in subscriptions, replicas and entities.
 pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
     let mut add = |line, message| mistakes.push(Mistake { line, message });
     let mut entities: BTreeMap<&str, &str> = BTreeMap::new();
@@ -100,7 +101,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             !(grants.subscribes.is_empty() && grants.timers.is_empty() && service.replicas.is_empty());
         if uses_events && service.database.is_none() {
             let message = format!(
-                "service.{name}: a service that takes events keeps its position in its database; add database = \"sqlite:data/{name}.db\""
+                "service.{name}: a service that consumes events keeps its position in its database; add database = \"sqlite:data/{name}.db\""
             );
             add(service.line, message);
         }

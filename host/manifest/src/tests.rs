@@ -157,7 +157,7 @@ columns = { id = "text" }
 "#;
     let report = parse(TEXT).unwrap_err();
     let line = |entry: &str| TEXT.lines().position(|line| line.trim() == entry).unwrap() + 1;
-    // What is told where: of two services with one route, the second by name.
+    // Where each error is reported: for two services with one route, at the second one by name.
     for (entry, expected) in [
         ("admin = \"192.0.2.1:9090\"", "application.admin: 192.0.2.1:9090 can be reached"),
         ("keys = \"nobody:/keys\"", "application.auth.keys: there is no service"),

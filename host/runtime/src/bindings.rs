@@ -11,6 +11,6 @@ wasmtime::component::bindgen!({
     path: "../../wit",
     world: "service",
     imports: { default: trappable },
-    // Whether a version describes itself as the one before did.
+    // To compare the description of a version with that of the version before.
     additional_derives: [PartialEq],
 });

@@ -1,7 +1,7 @@
 //! Compiled components, kept between two starts.
 //!
-//! wasmtime trusts a compiled file: whoever can write one can run code in the host. So the folder is the owner's alone, only files
-//! that this host wrote are in it, and a folder that others may write to is not used.
+//! wasmtime trusts a compiled file: anybody who can write one can run code in the host. So the folder is the owner's alone, it has only
+//! files that this host wrote, and a folder that others may write to is not used.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,20 +18,20 @@ use crate::compute::give_way;
 use crate::engine::Engine;
 use crate::version::Version;
 
-/// The time for which it is waited for another process that compiles the same.
+/// How long to wait for another process that compiles the same component.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is looked whether that process has ended.
+/// How often to check whether that process has ended.
 const LOCK_LOOK: Duration = Duration::from_millis(5);
 
 /// A folder of compiled components.
 pub struct ComponentCache {
     folder: Option<PathBuf>,
-    /// Where it is compiled, if not on the threads of who asks.
+    /// The threads that compile, if not the caller's own.
     pool: Option<rayon::ThreadPool>,
 }
 
 impl ComponentCache {
-    /// The cache in `folder`, which is made when it is missing. When it can't be used, the log says why, and every component is
+    /// The cache in `folder`, which is created if it is missing. If the folder can't be used, a log line says why, and every component is
     /// compiled at every start.
     #[must_use]
     pub fn open(folder: &Path) -> Self {
@@ -42,19 +42,19 @@ impl ComponentCache {
         Self { folder: usable.is_ok().then(|| folder.to_owned()), pool: None }
     }
 
-    /// The cache in `folder` as it is there, where it can be used: nothing is made but what is compiled.
+    /// The cache in `folder`, if the folder exists and can be used. Nothing is created except compiled components.
     #[must_use]
     pub fn existing(folder: &Path) -> Self {
         Self { folder: Self::check(folder).is_ok().then(|| folder.to_owned()), pool: None }
     }
 
-    /// Whether compiled components can be kept in a folder that is there.
+    /// Whether compiled components can be kept in an existing folder.
     ///
     /// # Errors
     ///
     /// Why not, and what to do.
     pub fn check(folder: &Path) -> Result<(), String> {
-        // Not by way of a link, and owned by who makes files in it.
+        // The folder must not be a link, and its owner must be the user who creates files in it.
         let metadata = fs::symlink_metadata(folder).map_err(|error| error.to_string())?;
         let probe = folder.join(format!("{}.probe", std::process::id()));
         let owner = fs::File::create(&probe).and_then(|file| file.metadata()).map(|file| file.uid());
@@ -68,7 +68,7 @@ impl ComponentCache {
         Ok(())
     }
 
-    /// As [`Self::open`], which works on one thread that gives way to all others: for a host that serves meanwhile.
+    /// Like [`Self::open`], but compiles on one thread that gives way to all others: for a host that serves meanwhile.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl ComponentCache {
         }
     }
 
-    /// The component of these bytes, which are that version.
+    /// The component of these bytes, which have that version.
     pub(crate) fn load(
         &self,
         engine: &Engine,
@@ -106,7 +106,7 @@ impl ComponentCache {
         let Some(folder) = &self.folder else {
             return Component::from_binary(wasmtime, bytes);
         };
-        // Keyed by the component and by all of the engine that a compiled file depends on: its version, its settings, the CPU.
+        // The key has the component and everything in the engine that a compiled file depends on: its version, its settings, the CPU.
         let mut compatibility = DefaultHasher::new();
         wasmtime.precompile_compatibility_hash().hash(&mut compatibility);
         let mut key = Sha256::new();
@@ -118,7 +118,7 @@ impl ComponentCache {
         if let Some(component) = kept(wasmtime, &path) {
             return Ok(component);
         }
-        // Until it is dropped: of several processes one compiles, and the others find what it has kept.
+        // Held until it is dropped: of several processes one compiles, and the others find what it has stored.
         let lock = locked(&path.with_extension("lock"), Instant::now() + LOCK_PATIENCE);
         if lock.is_some()
             && let Some(component) = kept(wasmtime, &path)
@@ -139,8 +139,8 @@ impl ComponentCache {
     }
 }
 
-/// The lock of one who compiles a component, which others wait for: none where it can't be had until then, or at all. Who has none compiles
-/// all the same.
+/// The lock of a process that compiles a component; other processes wait for it. None if it can't be had until then, or at all. A process
+/// without the lock compiles anyway.
 fn locked(path: &Path, until: Instant) -> Option<fs::File> {
     let lock = fs::File::create(path).ok()?;
     loop {
@@ -152,7 +152,7 @@ fn locked(path: &Path, until: Instant) -> Option<fs::File> {
     }
 }
 
-/// The compiled component in a file, if it is there and fits this engine.
+/// The compiled component in a file, if the file exists and fits this engine.
 fn kept(wasmtime: &wasmtime::Engine, path: &Path) -> Option<Component> {
     if !path.exists() {
         return None;
@@ -245,12 +245,12 @@ mod tests {
         let compiled = engine.wasmtime().precompile_component(EMPTY).unwrap();
         store(folder.path(), &path, &compiled).unwrap();
         assert!(kept(engine.wasmtime(), &path).is_some());
-        // What is mapped stays whole: another file takes its place.
+        // What is mapped stays whole: another file replaces it.
         store(folder.path(), &path, &compiled[..compiled.len() / 2]).unwrap();
         assert!(kept(engine.wasmtime(), &path).is_none());
     }
 
-    /// What serves meanwhile has the processor first: one thread compiles, with the lowest priority.
+    /// Serving has the processor first: one thread compiles, with the lowest priority.
     #[test]
     fn gentle_cache_compiles_on_its_one_thread() {
         let folder = tempfile::tempdir().unwrap();

@@ -30,7 +30,7 @@ pub enum LoadError {
     /// It can't be compiled.
     #[error("compile it: {0:#}")]
     Compile(wasmtime::Error),
-    /// It imports what there is not, or in another form.
+    /// It imports something that does not exist, or exists in another form.
     #[error(
         "link it: {0:#}; build it again against the host's wit/ with `bulkhead build`, or run the host that it was built for"
     )]
@@ -61,7 +61,7 @@ impl LoadError {
     }
 }
 
-/// How the guest code of a store ended.
+/// How the guest code in a store ended.
 fn ended(store: &Store<State>, error: &wasmtime::Error) -> String {
     let state = store.data();
     let panic = state.running.as_ref().and_then(|running| running.panic.as_ref());
@@ -100,8 +100,8 @@ pub struct Component {
 }
 
 impl Component {
-    /// Links a compiled component, makes an instance of it, and asks that for its description and migrations. It gets no database and
-    /// can call nobody meanwhile.
+    /// Links a compiled component, makes an instance of it, and asks the instance for its description and migrations. The instance gets no
+    /// database and can't call other services meanwhile.
     ///
     /// # Errors
     ///
@@ -172,9 +172,9 @@ impl Component {
         self.http.is_some()
     }
 
-    /// Whether it takes events.
+    /// Whether it consumes events.
     #[must_use]
-    pub fn takes_events(&self) -> bool {
+    pub fn consumes_events(&self) -> bool {
         self.events.is_some()
     }
 }
@@ -202,6 +202,6 @@ mod tests {
     fn component_of_nothing_has_no_handler() {
         let trial = Trial::new(Duration::from_secs(60));
         let component = &trial.context.release.get().component;
-        assert!(!component.answers_http() && !component.takes_events());
+        assert!(!component.answers_http() && !component.consumes_events());
     }
 }

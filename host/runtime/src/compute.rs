@@ -1,12 +1,13 @@
 //! Handlers that compute for long, on threads that give way.
 //!
-//! A handler that hashes a password takes as long as a thousand that read a row. In the queue of the others it would hold them all up,
-//! so such routes, which the component itself names (`describe`), have a queue and workers of their own, at a lower priority: what
-//! is quick finds a processor at once, and when the queue is full the 503 is theirs alone.
+//! A handler that hashes a password takes as long as a thousand handlers that read a row. In the same queue it would hold all of them up.
+//! So such routes, which the component itself names (`describe`), have a queue and workers of their own, at a lower priority. Quick
+//! requests find a processor at once, and when the queue for computing is full, only its own requests get a 503.
 
 use bulkhead_types::limits::COMPUTE_NICE;
 
-/// Has this thread give way to the process's others. Where the system refuses, it does not give way, and computes all the same.
+/// Makes this thread give way to the other threads of the process. If the system refuses, the thread does not give way, and computes
+/// anyway.
 pub(crate) fn give_way() {
     let thread = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(thread), COMPUTE_NICE) {
@@ -27,7 +28,7 @@ mod tests {
             nice()
         });
         let given_way = given_way.join().unwrap();
-        // Who may raise a priority gets this one all the same.
+        // A process that may raise its priority gets this one even so.
         assert!(given_way == COMPUTE_NICE || given_way == before && before > COMPUTE_NICE, "{given_way}");
         assert_eq!(nice(), before);
     }

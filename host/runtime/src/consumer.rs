@@ -1,4 +1,4 @@
-//! A service, as subscription workers and operators reach it: past its queues.
+//! A service as subscription workers and operators reach it: not through its queues.
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ use crate::queues::Queues;
 use crate::release::{Release, ServiceContext};
 use crate::runner::{HasRunner as _, Runner};
 
-/// Why a change of an operator's is not known to be made.
+/// Why it is not known that an operator's change was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     /// It was not made, for this reason.
@@ -49,33 +49,34 @@ impl Consumer {
         &self.context.name
     }
 
-    /// What it is now.
+    /// Its current release.
     #[must_use]
     pub fn release(&self) -> Arc<Release> {
         self.context.release.get()
     }
 
-    /// Has it be something else, from the next handler on.
+    /// Switches to another release, from the next handler on.
     pub fn switch(&self, release: Release) {
         release.let_in(&self.queues);
         self.context.release.set(Arc::new(release));
     }
 
-    /// Has all who want to run a handler wait, and waits for those that run one, until `deadline`.
+    /// Makes everybody wait who wants to run a handler, and waits until `deadline` for the handlers that run.
     ///
     /// # Errors
     ///
-    /// Where some still do by then, or more than `room` requests stand in a queue meanwhile; nobody waits any more.
+    /// If some handlers still run by then, or if more than `room` requests wait in a queue meanwhile. In both cases nobody has to wait any
+    /// more.
     pub fn hold(&self, deadline: Instant, room: usize) -> Result<Held, NotHeld> {
         self.context.gate.hold(deadline, || self.queues.waiting() > room)
     }
 
-    /// Does `work` under the writer lease, with no batch open: so nobody else writes meanwhile. Where it has no database nobody writes at
-    /// all.
+    /// Does `work` under the writer lease, with no batch open, so that nobody else writes meanwhile. If the service has no database, nobody
+    /// writes at all.
     ///
     /// # Errors
     ///
-    /// When the lease is not to be had before `deadline`; nothing was done.
+    /// If the lease can't be had before `deadline`. Nothing was done.
     pub fn exclusively<R>(&self, deadline: Instant, work: impl FnOnce() -> R) -> Result<R, Busy> {
         let mut runner = self.runner();
         let Some(database) = self.database() else { return Ok(work()) };
@@ -90,19 +91,19 @@ impl Consumer {
         }
     }
 
-    /// The way to its requests.
+    /// The queues for its requests.
     #[must_use]
     pub fn queues(&self) -> &Queues {
         &self.queues
     }
 
-    /// The database, as it is now.
+    /// The current database.
     #[must_use]
     pub fn database(&self) -> Option<Arc<ServiceDatabase>> {
         self.release().database.clone()
     }
 
-    /// The same service on another database, which nobody else uses: its queues do not lead to it.
+    /// The same service on another database, which nobody else uses. Its queues do not lead to the returned service.
     #[must_use]
     pub fn on(&self, database: Arc<ServiceDatabase>) -> Self {
         let context = ServiceContext::new(
@@ -112,11 +113,11 @@ impl Consumer {
         Self { engine: self.engine.clone(), context, queues: self.queues.clone() }
     }
 
-    /// A look at its positions and parked events.
+    /// A reader of its positions and parked events.
     ///
     /// # Errors
     ///
-    /// When it has no database, or that can't be read.
+    /// If it has no database, or the database can't be read.
     pub fn inbox(&self) -> Result<InboxReader, StoreError> {
         match self.database() {
             Some(database) => InboxReader::open(&database.database),
@@ -124,7 +125,7 @@ impl Consumer {
         }
     }
 
-    /// Has a parked event or dead letter be tried again at once: false where there is none.
+    /// Makes a parked event or dead letter due at once; false if there is none.
     ///
     /// # Errors
     ///
@@ -133,7 +134,7 @@ impl Consumer {
         self.write(|unit| unit.retry_parked(producer, sequence))
     }
 
-    /// The same of several, in one unit of work; gives how many of them there are.
+    /// The same for several, in one unit of work. Returns how many of them there are.
     ///
     /// # Errors
     ///
@@ -149,7 +150,7 @@ impl Consumer {
         Ok(if kept { retried } else { 0 })
     }
 
-    /// Drops a dead letter for good: false where there is none.
+    /// Drops a dead letter for good; false if there is none.
     ///
     /// # Errors
     ///
@@ -158,7 +159,7 @@ impl Consumer {
         self.write(|unit| unit.drop_dead(self.name(), producer, sequence))
     }
 
-    /// Brings a row of a replica to what the owner has, or deletes it where the owner has none.
+    /// Sets a row of a replica to what the owner has, or deletes it if the owner has no such row.
     ///
     /// # Errors
     ///
@@ -172,7 +173,7 @@ impl Consumer {
         self.write(|unit| unit.repair(replica, key, row).map(|()| true))
     }
 
-    /// Drops the dead letters of these types that a producer published up to `sequence`: false where there are none.
+    /// Drops the dead letters of these types that a producer published up to `sequence`; false if there are none.
     ///
     /// # Errors
     ///
@@ -192,7 +193,7 @@ impl Consumer {
         })
     }
 
-    /// Runs a unit of work of the host's own, and waits until it is durable: false where it was not to be kept.
+    /// Runs a unit of work of the host itself, and waits until it is durable; false if it was not to be kept.
     fn write(
         &self,
         work: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,

@@ -10,15 +10,15 @@ use crate::member::Member;
 pub struct ServiceDatabase {
     /// The file.
     pub database: Arc<Database>,
-    /// It may have a reader of this database, which must be gone before the writer is: only a last connection that may write cuts the log
-    /// back.
+    /// This may own a reader of the database. The reader must be dropped before the writer, because SQLite truncates the WAL only when a
+    /// connection that may write is the last one to close.
     after_commit: AfterCommit,
     /// The writer.
     pub(crate) writer: Arc<Writer<Member>>,
 }
 
 impl ServiceDatabase {
-    /// Opens the writer of a database that is migrated.
+    /// Opens the writer of a migrated database.
     ///
     /// # Errors
     ///
@@ -27,7 +27,7 @@ impl ServiceDatabase {
         Self::open_with(database, WriterOptions::default(), after_commit)
     }
 
-    /// The same, with other options than those of a host that serves.
+    /// The same, with other options than in a host that serves.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl ServiceDatabase {
         Ok(Self { database, writer, after_commit })
     }
 
-    /// The same database with another writer, which knows the schema that is there now. Nobody may use this one any more.
+    /// The same database with another writer, which knows the current schema. Nobody may use this one any more.
     #[must_use]
     pub fn reopened(&self) -> Self {
         let (database, after_commit) = (Arc::clone(&self.database), Arc::clone(&self.after_commit));

@@ -1,10 +1,10 @@
-//! What a service takes later: its timers that have become due, and its parked events.
+//! What a service consumes later: timers that are due, and parked events.
 //!
-//! Two threads for each service, one for its timers and one for its parked events: however long the handlers of the one kind take, and
-//! however many of them fail, the other kind waits for none of them. A timer's row, or the row of a parked event, goes in the unit of work
-//! that takes it, and only while it is as it was when it was read: so each has its effect once, whoever else looks at it meanwhile.
+//! Each service has two threads, one for its timers and one for its parked events. So neither kind waits for the other, however long the
+//! other kind's handlers take, and however many of them fail. The unit of work that consumes a timer or a parked event deletes its row, and
+//! only while the row is as it was when it was read. So each has its effect once, also if something else looks at it at the same time.
 //!
-//! What is due is a matter of the database's own time, which only goes forward (`host/store/src/timeline.rs`).
+//! The database's own time decides what is due. It only goes forward (`host/store/src/timeline.rs`).
 
 #[cfg(test)]
 mod tests;
@@ -18,22 +18,23 @@ use std::time::{Duration, Instant};
 use bulkhead_store::{InboxReader, Logged, Parked, ReplicaSpec, StatementError, UnitOfWork};
 use flume::{Receiver, Sender};
 
-use crate::delivery::{Delivery, Written, changes, failed, tell_of_parked};
+use crate::delivery::{Delivery, Written, changes, failed, report_parked};
 use crate::event_log::EventLog;
-use crate::instance::NotTaken;
+use crate::instance::NotConsumed;
 use crate::member::Settle;
 use crate::runner::{HasRunner, Runner};
 use crate::subscription::Subscription;
 use crate::supervise::{self, Progress};
 
-/// The longest wait: the clock that waits go by does not count the time of a suspended machine, and the wall clock may be set.
+/// The longest wait. There is a limit because the clock for waits does not count the time of a suspended machine, and because the wall
+/// clock may be set.
 const WAIT_MAX: Duration = Duration::from_secs(1);
-/// How often answers of idempotency keys are looked for that are too old.
+/// How often the thread looks for answers of idempotency keys that are too old.
 const SWEEP: Duration = Duration::from_secs(600);
-/// The wait after something failed for want of the disk or the lease, or was not committed.
+/// The wait after a failure because of the disk or the lease, or after a unit of work was not committed.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a thread takes.
+/// What a thread consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Timers,
@@ -64,7 +65,7 @@ impl Default for Waking {
     }
 }
 
-/// The way to a service's deferred work.
+/// Wakes the threads of a service's deferred work.
 #[derive(Default)]
 pub struct Deferred {
     timers: Waking,
@@ -72,7 +73,7 @@ pub struct Deferred {
 }
 
 impl Deferred {
-    /// Something has become due, or will be earlier than was known.
+    /// Something has become due, or will be due earlier than was known.
     pub fn wake(&self) {
         for kind in Kind::ALL {
             let _ = self.of(kind).wake.try_send(());
@@ -87,10 +88,10 @@ impl Deferred {
     }
 }
 
-/// The wait before one that can't be read is looked at again.
+/// The wait before the thread looks again at a parked event that can't be read.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(5);
 
-/// A subscription with a log of its own to read parked events from.
+/// A subscription, with its own access to the event log from which parked events are read.
 pub(crate) type Source = (Arc<Subscription>, Box<dyn EventLog>);
 
 pub(crate) struct DeferredWork {
@@ -100,19 +101,20 @@ pub(crate) struct DeferredWork {
     /// By producer.
     sources: BTreeMap<String, Source>,
     stop: Arc<AtomicBool>,
-    /// A batch with units of work of this thread's was not committed: it waits before it tries them again.
+    /// A batch with units of work of this thread was not committed. The thread waits before it tries them again.
     undone: Arc<AtomicBool>,
     swept: Option<Instant>,
-    /// The timer, or the parked event by its producer, that is being taken.
-    taking: Option<Place>,
-    /// The one at which this thread panicked, and what the panic said.
+    /// The timer, or the parked event by its producer, that is being consumed.
+    consuming: Option<Place>,
+    /// The timer or parked event at which this thread panicked, and what the panic said.
     panicked: Option<(Place, String)>,
 }
 
-/// Where the row is of what is taken: whose log, and the place there; a timer that is not parked has no producer.
+/// The place of what is being consumed: the producer whose event log it is from, and the sequence there. A timer that is not parked has no
+/// producer.
 type Place = (Option<String>, i64);
 
-/// What a look found: whether anything was due, and else how long until the next is.
+/// What one look found: whether anything was due, and if not, the time until something is.
 struct Look {
     found: bool,
     wait: Option<Duration>,
@@ -132,11 +134,11 @@ impl DeferredWork {
         sources: BTreeMap<String, Source>,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        let (undone, swept, taking, panicked) = (Arc::default(), None, None, None);
-        Self { deferred, runner, inbox, sources, stop, undone, swept, taking, panicked }
+        let (undone, swept, consuming, panicked) = (Arc::default(), None, None, None);
+        Self { deferred, runner, inbox, sources, stop, undone, swept, consuming, panicked }
     }
 
-    /// Takes what is due of one kind until it is told to stop.
+    /// Consumes what is due of one kind, until it must stop.
     pub(crate) fn run(&mut self, kind: Kind, progress: &Progress) {
         while !self.stop.load(Ordering::Acquire) {
             supervise::point("turn");
@@ -147,10 +149,10 @@ impl DeferredWork {
             if kind == Kind::Parked {
                 self.write_time_if_set();
             }
-            let taken = self.take_all(kind);
+            let consumed = self.consume_all(kind);
             self.let_go();
             progress.made();
-            match taken {
+            match consumed {
                 Ok(wait) => {
                     let wait = wait.map_or(WAIT_MAX, |wait| wait.min(WAIT_MAX));
                     let _ = self.deferred.of(kind).woken.recv_timeout(wait);
@@ -158,27 +160,29 @@ impl DeferredWork {
                 Err(error) => {
                     let why = error.to_string();
                     tracing::warn!(service = self.name(), what = kind.name(), why, "what is due waits");
-                    // Whoever wakes it meanwhile, what failed is not tried at once.
+                    // Even if something wakes the thread meanwhile, it must not try at once what failed.
                     std::thread::sleep(PAUSE);
                 }
             }
         }
     }
 
-    /// Lets go of what was held when this thread panicked. What it was at is taken as an attempt that failed: so it holds up nothing else.
+    /// Lets go of what this thread held when it panicked. The timer or event that it was at counts as a failed attempt, so that it does not
+    /// hold up anything else.
     pub(crate) fn mend(&mut self, why: &str) {
         self.runner = self.runner.fresh();
-        // How long a thread waits that panicked is its supervisor's to say.
+        // The supervisor decides how long a thread waits after a panic.
         self.undone.store(false, Ordering::Release);
-        self.panicked = self.taking.take().map(|place| (place, why.to_owned()));
+        self.panicked = self.consuming.take().map(|place| (place, why.to_owned()));
     }
 
-    /// Has what is due next be taken by a new instance.
+    /// Makes what is due next run on a new instance.
     pub(crate) fn renew(&mut self) {
         self.runner.instance.retire();
     }
 
-    /// Has the database know how its time and the wall clock are apart, where that is new: so that it finds its time again after a restart.
+    /// Writes the difference between the database's time and the wall clock to the database, if the difference is new. With it the database
+    /// finds its time again after a restart.
     fn write_time_if_set(&mut self) {
         if !self.runner.parts.database.as_ref().is_some_and(|service| service.database.clock_was_set()) {
             return;
@@ -195,7 +199,7 @@ impl DeferredWork {
         }
     }
 
-    /// Takes out what nobody may ask for any more.
+    /// Deletes the answers that nobody may ask for any more.
     fn sweep(&mut self) {
         let now = self.runner.time();
         let written = loop {
@@ -205,7 +209,7 @@ impl DeferredWork {
                 runner.commit_carried();
                 written
             });
-            // What is not committed is there again, and would be without end while the disk is full.
+            // Answers whose deletion was not committed are there again. While the disk is full, this loop would never end.
             let is_undone = self.undone.load(Ordering::Acquire);
             if written != Written::Kept || is_undone || self.stop.load(Ordering::Acquire) {
                 break written;
@@ -216,33 +220,33 @@ impl DeferredWork {
         }
     }
 
-    /// Takes all of one kind that is due, and gives how long until the next is.
-    fn take_all(&mut self, kind: Kind) -> Result<Option<Duration>, StatementError> {
+    /// Consumes everything of one kind that is due, and returns the time until the next is due.
+    fn consume_all(&mut self, kind: Kind) -> Result<Option<Duration>, StatementError> {
         loop {
             if self.stop.load(Ordering::Acquire) {
                 return Ok(None);
             }
             if self.undone.swap(false, Ordering::AcqRel) {
-                return Err(StatementError::Other("what was taken was not committed".into()));
+                return Err(StatementError::Other("what was consumed was not committed".into()));
             }
-            let Look { found, wait } = self.take_some(kind)?;
+            let Look { found, wait } = self.consume_some(kind)?;
             if !found {
                 return Ok(wait);
             }
         }
     }
 
-    fn take_some(&mut self, kind: Kind) -> Result<Look, StatementError> {
+    fn consume_some(&mut self, kind: Kind) -> Result<Look, StatementError> {
         match kind {
-            Kind::Timers => self.take_timers(),
+            Kind::Timers => self.consume_timers(),
             Kind::Parked => self.try_parked(),
         }
     }
 
-    /// Takes all of both kinds that is due, on one thread, and gives how long until the next is.
-    pub(crate) fn take_due(&mut self) -> Result<Option<Duration>, StatementError> {
+    /// Consumes everything of both kinds that is due, on one thread, and returns the time until the next is due.
+    pub(crate) fn consume_due(&mut self) -> Result<Option<Duration>, StatementError> {
         loop {
-            let looks = [self.take_some(Kind::Timers)?, self.take_some(Kind::Parked)?];
+            let looks = [self.consume_some(Kind::Timers)?, self.consume_some(Kind::Parked)?];
             if looks.iter().all(|look| !look.found) {
                 return Ok(looks.into_iter().filter_map(|look| look.wait).min());
             }
@@ -254,9 +258,11 @@ impl DeferredWork {
     }
 
     /// What the host's panic at this place said, if this thread has panicked there.
-    fn panicked_at(&mut self, place: &Place) -> Option<NotTaken> {
+    fn panicked_at(&mut self, place: &Place) -> Option<NotConsumed> {
         let (_, why) = self.panicked.take_if(|(at, _)| at == place)?;
-        Some(NotTaken::Retry(format!("the host panicked at it, which is a mistake of the host's own: {why}")))
+        Some(NotConsumed::Retry(format!(
+            "the host panicked at it, which is a mistake of the host's own: {why}"
+        )))
     }
 
     /// Tries the parked event that is due first.
@@ -266,19 +272,19 @@ impl DeferredWork {
         let Some(row) = row else {
             return Ok(Look { found: false, wait: next.map(|next| next.saturating_sub(now)) });
         };
-        self.taking = Some((Some(row.producer.clone()), row.sequence));
+        self.consuming = Some((Some(row.producer.clone()), row.sequence));
         let tried = self.inside(|this| {
             let tried = this.try_again(&row);
             this.runner.commit_carried();
             tried
         });
-        self.taking = None;
+        self.consuming = None;
         tried?;
         Ok(Look { found: true, wait: None })
     }
 
-    /// Its unit of work is carried, and never handed to one who waits: the next look is to see it, and so it is committed by
-    /// [`Self::try_parked`].
+    /// This thread keeps the unit of work, and never passes it on to a waiting thread. [`Self::try_parked`] commits it, because the next
+    /// look must see it.
     fn try_again(&mut self, row: &Parked) -> Result<(), StatementError> {
         let name = self.name().to_owned();
         let own = row.producer == name;
@@ -292,22 +298,21 @@ impl DeferredWork {
         let subscription = self.sources.get(&row.producer).map(|(subscription, _)| Arc::clone(subscription));
         let attempts = row.attempts + 1;
         let Some(event) = event.filter(|event| event.id == row.id) else {
-            let why = NotTaken::Reject(match &subscription {
+            let why = NotConsumed::Reject(match &subscription {
                 None if !own => {
-                    format!("the manifest has this service take nothing of {} any more", row.producer)
+                    format!("the manifest lets this service consume nothing of {} any more", row.producer)
                 }
                 _ => "the event is no longer in the log".to_owned(),
             });
             return self.park_again(row, attempts, &why);
         };
-        // One that was erased meanwhile says no more than that a row is gone, here as in its subscription worker; its data are no business
-        // of the handler's.
+        // An event that was erased meanwhile says only that a row is gone, here as in its subscription worker. The handler does not get it.
         let erased = event.data.is_empty();
         let cursor = self.inbox.cursor(&row.producer)?.map_or(0, |cursor| cursor.sequence);
         let spec = subscription.as_ref().map(|subscription| &subscription.spec);
         let replicas = match (spec, self.sources.get_mut(&row.producer)) {
             (Some(spec), Some((_, log))) => {
-                // One that was read from its owner tells of this event, or of a later one.
+                // A replica that was read from its owner may include this event already, or a later one.
                 let filled = self.inbox.filled(log.id())?;
                 let is_behind = |replica: &&ReplicaSpec| changes(&filled, replica, row.sequence);
                 match replicas_of(log.as_mut(), spec.replicas.iter().filter(is_behind), &event, cursor) {
@@ -335,18 +340,18 @@ impl DeferredWork {
         let passed_over = !delivery.handled && delivery.replicas.is_empty();
         let settle = self.settle(subscription.clone().filter(|_| !passed_over));
         let mark = |unit: &mut UnitOfWork<_>| {
-            Ok(unit.unpark(row)? && (!own || unit.take_timer(row.sequence, true)?))
+            Ok(unit.unpark(row)? && (!own || unit.consume_timer(row.sequence, true)?))
         };
         let why = match self.runner.deliver(&delivery, mark, settle, true) {
             Ok(Written::Kept | Written::Moved) => return Ok(()),
             Ok(Written::Unavailable(why)) => return Err(StatementError::Other(why)),
-            Ok(Written::Failed(why)) => NotTaken::Retry(why),
+            Ok(Written::Failed(why)) => NotConsumed::Retry(why),
             Err(why) => why,
         };
         self.park_again(row, attempts, &why)
     }
 
-    /// The event of a row; none where it is no longer there, or nothing is taken of its producer any more.
+    /// The event of a row; none if it is no longer there, or if the service consumes nothing of its producer any more.
     fn event_of(&mut self, row: &Parked, own: bool) -> Result<Option<Logged>, StatementError> {
         if own {
             return self.inbox.timer(row.sequence);
@@ -355,23 +360,23 @@ impl DeferredWork {
         Ok(log.read(row.sequence, 1)?.into_iter().find(|event| event.sequence == row.sequence))
     }
 
-    fn park_again(&mut self, row: &Parked, attempts: u32, why: &NotTaken) -> Result<(), StatementError> {
+    fn park_again(&mut self, row: &Parked, attempts: u32, why: &NotConsumed) -> Result<(), StatementError> {
         let again = failed(&self.runner, row.clone(), attempts, why);
         self.replace(row, &again)
     }
 
-    /// An event that can't be read now must not hold up those that can: it has its turn again behind them. It was not tried.
+    /// An event that can't be read now must not hold up the events that can. Its next turn comes after theirs. It was not tried.
     fn put_off(&mut self, row: &Parked, why: String) -> Result<(), StatementError> {
         let again = Parked { next: self.runner.time() + UNREADABLE_WAIT, reason: why, ..row.clone() };
         self.replace(row, &again)
     }
 
     fn replace(&mut self, row: &Parked, again: &Parked) -> Result<(), StatementError> {
-        tell_of_parked(&self.runner, again);
+        report_parked(&self.runner, again);
         let settle = self.settle(None);
         let written = self.runner.write(
             |unit| {
-                // Only if it is still as it was read: an operator may have dropped it meanwhile.
+                // Only if the row is still as it was read: an operator may have dropped it meanwhile.
                 let there = unit.unpark(row)?;
                 if there {
                     unit.park(again)?;
@@ -384,7 +389,7 @@ impl DeferredWork {
         finished(written)
     }
 
-    /// What is told when it is durable or aborted: whatever it is, there is something to look at again.
+    /// Handles the result of a unit of work, when it is durable or aborted. If it was aborted, there is something to look at again.
     fn settle(&self, delivered: Option<Arc<Subscription>>) -> Settle {
         let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
         Settle::new(move |kept| {
@@ -398,7 +403,7 @@ impl DeferredWork {
         })
     }
 
-    /// What is told when a timer was parked: the other thread has one more to look after.
+    /// Handles the result of parking a timer: the other thread has one more parked event to look after.
     fn settle_parked(&self) -> Settle {
         let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
         Settle::new(move |kept| {
@@ -410,7 +415,7 @@ impl DeferredWork {
     }
 }
 
-/// What is not there as it was read is looked at again; what failed is tried again later.
+/// A row that is no longer as it was read is looked at again. What failed is tried again later.
 fn finished(written: Written) -> Result<(), StatementError> {
     match written {
         Written::Kept | Written::Moved => Ok(()),
@@ -418,7 +423,7 @@ fn finished(written: Written) -> Result<(), StatementError> {
     }
 }
 
-/// The replicas that an event is applied to: one that a later event of the subject has been applied to must not be put back.
+/// The replicas to which an event is applied. If a later event of the subject was applied to a replica, this event must not set it back.
 fn replicas_of<'r>(
     log: &mut dyn EventLog,
     replicas: impl Iterator<Item = &'r ReplicaSpec>,

@@ -1,4 +1,4 @@
-//! Having one event take effect: the replicas that it keeps, then the service's handler, in one unit of work.
+//! Applies one event: first the replicas that it updates, then the service's handler, in one unit of work.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use bulkhead_types::own_words;
 use crate::bindings::bulkhead::service::types::Event;
 use crate::hold::Hold;
 use crate::host_context::HostContext;
-use crate::instance::NotTaken;
+use crate::instance::NotConsumed;
 use crate::member::{Member, Pending, Settle};
 use crate::runner::Runner;
 use crate::supervise;
@@ -21,37 +21,37 @@ use crate::supervise;
 pub(crate) struct Delivery<'a> {
     pub(crate) event: &'a Logged,
     pub(crate) producer: &'a str,
-    /// 1 for the first.
+    /// 1 for the first attempt.
     pub(crate) attempt: u32,
     /// The consumer's handler gets it.
     pub(crate) handled: bool,
-    /// Those that are kept by it.
+    /// The replicas that this event keeps up to date.
     pub(crate) replicas: Vec<&'a ReplicaSpec>,
 }
 
-/// What a unit of work of the host's own came to.
+/// The result of a unit of work of the host itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     /// It is in the batch.
     Kept,
-    /// The position, the timer or the parked event was not as the caller believed: nothing was done.
+    /// The position, the timer or the parked event was not as the caller believed. Nothing was done.
     Moved,
-    /// It failed, for this reason: nothing was done. Where the whole batch is gone, its members were told.
+    /// It failed, for this reason. Nothing was done. If the whole batch was aborted, its members got their results.
     Failed(String),
-    /// The lease was not to be had in time, or the database can't be written to now.
+    /// The lease could not be acquired in time, or the database can't be written to now.
     Unavailable(String),
 }
 
 impl Runner {
-    /// Has an event take effect, in one unit of work with what marks it as consumed: see [`Self::write`]. Where its handler or a replica
-    /// fails the unit of work is rolled back.
+    /// Applies an event, in one unit of work with the write that marks it as consumed: see [`Self::write`]. If its handler or a replica
+    /// fails, the unit of work is rolled back.
     pub(crate) fn deliver(
         &mut self,
         delivery: &Delivery<'_>,
         mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
         settle: Settle,
         more: bool,
-    ) -> Result<Written, NotTaken> {
+    ) -> Result<Written, NotConsumed> {
         match self.apply(delivery) {
             Ok(()) => Ok(self.write(mark, settle, more)),
             Err(why) => {
@@ -61,16 +61,16 @@ impl Runner {
         }
     }
 
-    /// Brings the replicas up to date and calls the handler, in a unit of work that is still open when this returns.
-    fn apply(&mut self, delivery: &Delivery<'_>) -> Result<(), NotTaken> {
+    /// Brings the replicas up to date and calls the handler. The unit of work is still open when this returns.
+    fn apply(&mut self, delivery: &Delivery<'_>) -> Result<(), NotConsumed> {
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         if !delivery.replicas.is_empty() {
-            let unit = self.open_unit(deadline).map_err(|error| NotTaken::Retry(error.to_string()))?;
+            let unit = self.open_unit(deadline).map_err(|error| NotConsumed::Retry(error.to_string()))?;
             for replica in &delivery.replicas {
                 match unit.apply(replica, delivery.event) {
                     Ok(()) => {}
-                    Err(ApplyError::Malformed(why)) => return Err(NotTaken::Reject(why)),
-                    Err(ApplyError::Statement(error)) => return Err(NotTaken::Retry(error.to_string())),
+                    Err(ApplyError::Malformed(why)) => return Err(NotConsumed::Reject(why)),
+                    Err(ApplyError::Statement(error)) => return Err(NotConsumed::Retry(error.to_string())),
                 }
             }
         }
@@ -86,7 +86,7 @@ impl Runner {
                 data: event.data.clone(),
                 attempt: delivery.attempt,
             };
-            // What a service takes of itself is a timer: its own log leads to nobody but others.
+            // An event that a service consumes from itself is a timer: its own event log is only for other services.
             let timer = (delivery.producer == self.context.name).then_some(delivery.event.sequence);
             self.instance.run_event(&self.release, &mut self.parts, &event, timer, deadline)?;
         }
@@ -102,7 +102,7 @@ impl Runner {
         Ok(self.parts.hold.join(&database.writer, deadline, hold)?.unit)
     }
 
-    /// Rolls back what is open.
+    /// Rolls back the open unit of work.
     fn undo(&mut self) -> Option<Abort> {
         let unit = self.take_unit()?;
         let (lease, ended) = unit.finish(false);
@@ -113,7 +113,7 @@ impl Runner {
                 self.recover(lease, neighbours);
                 Some(abort)
             }
-            // The lease stays here: what comes next is written at once.
+            // The lease stays with this thread, because it writes next at once.
             ended => {
                 self.parts.hold = Hold::Carried(lease);
                 match ended {
@@ -124,9 +124,9 @@ impl Runner {
         }
     }
 
-    /// Ends the unit of work that is open (or opens one): `mark` writes what marks the event as consumed or parked, and says whether it was
-    /// where its caller believed. `more` is true where the caller has further work at hand. `settle` is told what becomes of the batch
-    /// where the unit of work is kept, and nothing where it is not: what is returned says so.
+    /// Ends the open unit of work (or opens one). `mark` writes that the event is consumed or parked, and returns whether the row was as
+    /// its caller believed. `more` is true if the caller has further work at hand. If the unit of work is kept, `settle` is notified of
+    /// what becomes of the batch. If it is not kept, `settle` gets nothing: the return value says so.
     pub(crate) fn write(
         &mut self,
         mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
@@ -172,19 +172,19 @@ impl Runner {
     }
 }
 
-/// Whether an event changes a replica: not where the replica was read from its owner when that had published the event already. `filled`:
-/// up to which event each that was so read tells of.
+/// Whether an event changes a replica. It does not if the replica was read from its owner after the owner had published the event. `filled`
+/// has the last event that is included in each replica that was read in this way.
 pub(crate) fn changes(filled: &BTreeMap<String, i64>, replica: &ReplicaSpec, sequence: i64) -> bool {
     filled.get(&replica.name).is_none_or(|filled| sequence > *filled)
 }
 
-/// The row of an event that was not taken.
+/// The row of an event that was not consumed.
 pub(crate) fn parked(
     runner: &Runner,
     event: &Logged,
     producer: &str,
     attempts: u32,
-    why: &NotTaken,
+    why: &NotConsumed,
 ) -> Parked {
     let row = Parked {
         producer: producer.to_owned(),
@@ -202,23 +202,23 @@ pub(crate) fn parked(
     failed(runner, row, attempts, why)
 }
 
-/// The row after so many attempts, the last of which failed for this reason: to be tried again, or dead.
-pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotTaken) -> Parked {
+/// The row after `attempts` attempts, the last of which failed for this reason. The event is tried again or becomes a dead letter.
+pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotConsumed) -> Parked {
     let (state, reason) = match why {
-        NotTaken::Reject(reason) => (ParkedState::Dead, reason.clone()),
-        NotTaken::Retry(reason) if attempts >= ATTEMPTS_MAX => {
+        NotConsumed::Reject(reason) => (ParkedState::Dead, reason.clone()),
+        NotConsumed::Retry(reason) if attempts >= ATTEMPTS_MAX => {
             (ParkedState::Dead, format!("after {attempts} attempts: {reason}"))
         }
-        NotTaken::Retry(reason) => (ParkedState::Parked, reason.clone()),
+        NotConsumed::Retry(reason) => (ParkedState::Parked, reason.clone()),
     };
-    // A guest may say as much as it likes: what is kept is what an operator reads.
+    // A guest may give a reason of any length. The row keeps as much of it as an operator reads.
     let reason = own_words(&reason, REASON_BYTES_MAX);
     let next = runner.time() + backoff(&runner.context.host_context, attempts);
     Parked { state, attempts, next, reason, ..row }
 }
 
 /// Writes the log line about an event or a timer that is parked or dead-lettered.
-pub(crate) fn tell_of_parked(runner: &Runner, row: &Parked) {
+pub(crate) fn report_parked(runner: &Runner, row: &Parked) {
     tracing::warn!(
         service = runner.context.name,
         version = %runner.release.component.version(),
@@ -233,8 +233,8 @@ pub(crate) fn tell_of_parked(runner: &Runner, row: &Parked) {
     );
 }
 
-/// The time from one attempt to the next: it doubles, up to a bound, and up to a half of it is chance, so that what failed together is not
-/// tried together.
+/// The time from one attempt to the next. It doubles, up to a bound, and up to half of it is random, so that events that failed together
+/// are not tried again together.
 fn backoff(host_context: &HostContext, attempts: u32) -> Duration {
     let doubled = RETRY_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(RETRY_MAX);
     let mut chance = [0; 1];
@@ -257,7 +257,7 @@ mod tests {
     use crate::member::Settle;
     use crate::trial::Trial;
 
-    /// Gives one number for ever.
+    /// Always gives the same number.
     struct Always(u8);
 
     impl Random for Always {
@@ -289,7 +289,7 @@ mod tests {
         assert!(RETRY_FIRST * 8 < RETRY_MAX);
     }
 
-    /// What is told of a unit of work whose mark says this, and what its writer is given.
+    /// The result of a unit of work with this mark, and what its settle function got.
     fn told(trial: &Trial, marked: Result<bool, StatementError>) -> (Written, Vec<bool>) {
         let (tell, told) = flume::unbounded();
         let mut runner = trial.consumer.runner();

@@ -1,5 +1,5 @@
-//! The routes that a component describes: what a request leads to before its handler runs. By it a handler that computes gets a queue of
-//! its own, and figures name the route and not the path.
+//! The routes that a component describes: what a request leads to before its handler runs. With them a handler that computes gets a queue
+//! of its own, and metrics name the route instead of the path.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ pub(crate) struct DescribedRoute {
     repeatable: bool,
 }
 
-/// The routes of a service; none where its component does not describe itself.
+/// The routes of a service; none if its component does not describe itself.
 #[derive(Default)]
 pub(crate) struct DescribedRoutes {
     by_method: BTreeMap<String, matchit::Router<DescribedRoute>>,
@@ -28,7 +28,7 @@ pub(crate) struct DescribedRoutes {
 }
 
 impl DescribedRoutes {
-    /// Those that a component describes, but for a path that can't be a route.
+    /// The routes that a component describes, except a path that can't be a route.
     pub(crate) fn of(description: Option<&Description>) -> Self {
         let mut routes = Self::default();
         for route in description.map(|description| description.routes.as_slice()).unwrap_or_default() {
@@ -56,14 +56,14 @@ impl DescribedRoutes {
         self.any_computes && self.find(method, path).is_some_and(|route| route.computes)
     }
 
-    /// Whether a request may be repeated, such as a login, and each time be run: it has no use for an idempotency key.
+    /// Whether a request may be repeated, such as a login, and runs each time. It has no use for an idempotency key.
     pub(crate) fn repeats(&self, method: &str, path: &str) -> bool {
         self.any_repeatable && self.find(method, path).is_some_and(|route| route.repeatable)
     }
 
     /// The route that a request leads to.
     ///
-    /// The path is decoded as a service decodes it, part by part, so that no spelling of it leads around the queue.
+    /// The path is decoded as a service decodes it, part by part, so that no spelling of the path avoids the queue.
     pub(crate) fn find(&self, method: &str, path: &str) -> Option<&DescribedRoute> {
         let method = if method == "HEAD" { "GET" } else { method };
         let routes = self.by_method.get(method)?;

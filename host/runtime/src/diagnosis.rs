@@ -1,14 +1,14 @@
-//! What an operator reads of guest code that failed: what happened, where, and the guest's own words.
+//! What an operator reads about guest code that failed: what happened, where, and the guest's own words.
 //!
-//! No other place puts this into words: log lines, dead letters, refusals of a load and the reports of a probation have it from here. (What a
-//! guest said itself is in [`Panic`] and [`crate::running::FailedCall`].)
+//! No other place puts this into words. Log lines, dead letters, refusals of a load and the reports of a probation use the texts from here.
+//! (What a guest said itself is in [`Panic`] and [`crate::running::FailedCall`].)
 //!
 //! Invariants:
 //!
-//! - What a guest says is bounded and has no control characters ([`bulkhead_types::own_words`]): it can't forge a log line, nor move the
-//!   cursor of whoever reads it.
+//! - What a guest says is bounded and has no control characters ([`bulkhead_types::own_words`]). So it can't forge a log line, or move the
+//!   cursor of the person who reads it.
 //! - None of it reaches a client: a client reads [`Problem`].
-//! - Nothing that a client sent stands in it: a path is told as the route's template, a statement without its values.
+//! - Nothing that a client sent is in it: a path is reported as the route's template, and a statement without its values.
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::problem::Problem;
 use crate::running::{Expired, Handler, Panic, Running};
 use crate::spec::ServiceSpec;
 
-/// Why a run of guest code ended in an error of wasmtime's: a trap, or time that was over.
+/// Why a run of guest code ended in an error of wasmtime: a trap, or a time limit.
 pub(crate) fn failure(error: &wasmtime::Error, running: &Running, spec: &ServiceSpec) -> Failure {
     match error.downcast_ref::<Expired>() {
         Some(Expired(failure)) => failure.clone(),
@@ -35,7 +35,7 @@ pub(crate) fn failure(error: &wasmtime::Error, running: &Running, spec: &Service
     }
 }
 
-/// How guest code ended, behind its subject: "panicked: …", "ran out of memory: …".
+/// How guest code ended, to follow its subject: "panicked: …", "ran out of memory: …".
 pub(crate) fn trapped(
     error: &wasmtime::Error,
     panic: Option<&Panic>,
@@ -47,7 +47,7 @@ pub(crate) fn trapped(
     }
     let memory = format!("limits.memory gives an instance, {} MiB", spec.limits.memory >> 20);
     let trap = error.downcast_ref::<Trap>();
-    // What a guest does that can't go on without memory. Another trap has a reason of its own: the guest got over the refusal.
+    // This is how a guest ends that can't go on without memory. Another trap has another reason: the guest got over the refusal.
     if panic.is_none() && memory_refused && trap == Some(&Trap::UnreachableCodeReached) {
         return format!("ran out of memory: it wanted more than {memory}; raise limits.memory, or need less");
     }
@@ -61,14 +61,14 @@ pub(crate) fn trapped(
     ended
 }
 
-/// How guest code ended that says nothing itself.
+/// How guest code ended if it says nothing itself.
 fn ended_in(trap: Option<&Trap>, error: &wasmtime::Error) -> String {
     match trap {
         Some(Trap::StackOverflow) => format!(
             "ran out of stack: it used more than {} KiB; does a function call itself without end?",
             WASM_STACK_MAX >> 10
         ),
-        // A guest's own stack lies at the bottom of its memory: beyond it is nothing.
+        // A guest's own stack is at the bottom of its memory. There is nothing beyond it.
         Some(Trap::MemoryOutOfBounds) => {
             "trapped: it reached outside of its memory; in a guest in Rust this is nearly always a stack that is used up: does a function \
              call itself without end, or keep something large on the stack?"
@@ -79,7 +79,7 @@ fn ended_in(trap: Option<&Trap>, error: &wasmtime::Error) -> String {
     }
 }
 
-/// How a run of a handler failed, whole: with its times where those were over.
+/// How a run of a handler failed, as a whole sentence. It has the times, if a time limit was exceeded.
 pub(crate) fn sentence(failure: &Failure, running: &Running, spec: &ServiceSpec) -> String {
     let (ran, limits) = (running.began.elapsed().as_millis(), &spec.limits);
     match failure {
@@ -97,7 +97,7 @@ pub(crate) fn sentence(failure: &Failure, running: &Running, spec: &ServiceSpec)
     }
 }
 
-/// The same for an event that was not taken, with the call to the database that failed last.
+/// The same for an event that was not consumed, with the last database call that failed.
 pub(crate) fn reason(sentence: &str, running: &Running) -> String {
     match &running.failed_call {
         Some(failed) => format!("{sentence}; the last call to the database that failed: {failed}"),
@@ -105,10 +105,10 @@ pub(crate) fn reason(sentence: &str, running: &Running) -> String {
     }
 }
 
-/// Writes the one line of the log that tells of a request that failed. `running`: what its handler did, where that is known.
+/// Writes the one log line about a request that failed. `running` is what its handler did, if that is known.
 ///
-/// What is the client's own doing (4xx) is no failure, and told nowhere.
-pub(crate) fn tell_of_request(
+/// A mistake of the client (4xx) is not a failure, and is not logged.
+pub(crate) fn report_request(
     component: &ComponentInfo,
     spec: &ServiceSpec,
     request: &Request,
@@ -126,8 +126,8 @@ pub(crate) fn tell_of_request(
     tell(component, spec, request, (status, &sentence), running);
 }
 
-/// The same of a request whose handler answered so by itself: with 5xx.
-pub(crate) fn tell_of_answer(
+/// The same for a request whose handler itself answered with 5xx.
+pub(crate) fn report_answer(
     component: &ComponentInfo,
     spec: &ServiceSpec,
     request: &Request,
@@ -148,8 +148,8 @@ pub(crate) fn tell_of_answer(
     tell(component, spec, request, (status.as_u16(), &sentence), Some(running));
 }
 
-/// A job that no worker took in its time.
-pub(crate) fn tell_of_late_job(component: &ComponentInfo, spec: &ServiceSpec, request: &Request) {
+/// Logs a job that no worker got to in time.
+pub(crate) fn report_late_job(component: &ComponentInfo, spec: &ServiceSpec, request: &Request) {
     let sentence = format!(
         "its time, limits.request_timeout of {} ms, was over before a worker was free; give the service more workers, or make its handlers \
          quicker",
@@ -158,7 +158,7 @@ pub(crate) fn tell_of_late_job(component: &ComponentInfo, spec: &ServiceSpec, re
     tell(component, spec, request, (504, &sentence), None);
 }
 
-/// The line. What the client may try again (503) is a warning.
+/// Writes the line. What the client may try again (503) is a warning.
 fn tell(
     component: &ComponentInfo,
     spec: &ServiceSpec,
@@ -170,7 +170,7 @@ fn tell(
     let path = template.map_or(request.route.as_str(), |route| &*route.path);
     let milliseconds = running.map(|running| rounded(running.began.elapsed()));
     let failed_call = running.and_then(|running| running.failed_call.as_ref()).map(tracing::field::display);
-    // The level of a line is a constant where it is written.
+    // The level of a log line must be a constant where the line is written.
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -194,7 +194,7 @@ fn rounded(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where a line of the log comes from, as its fields.
+/// Where a log line comes from, as its fields.
 pub(crate) struct Place<'r> {
     pub(crate) version: Option<&'r dyn Display>,
     pub(crate) trace_id: &'r str,
@@ -207,7 +207,7 @@ pub(crate) struct Place<'r> {
 }
 
 impl<'r> Place<'r> {
-    /// Where the guest code is that runs.
+    /// The place of the guest code that runs.
     pub(crate) fn of(running: &'r Running) -> Self {
         let component = running.component.as_deref();
         let place = Self {
@@ -244,7 +244,7 @@ mod tests {
         let began = Instant::now() - Duration::from_millis(1500);
         let running = Running { began, ..Running::starting(Instant::now()) };
         let request = job(Instant::now(), None).0.request;
-        let tell = || tell_of_answer(component, spec, &request, status, &running);
+        let tell = || report_answer(component, spec, &request, status, &running);
         lines_with("a request failed", tell).pop().unwrap()
     }
 

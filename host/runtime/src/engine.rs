@@ -118,7 +118,7 @@ impl Ticker {
                     thread::sleep(EPOCH_TICK);
                     continue;
                 }
-                // First the flag, then the look: a guest that starts in between sees the flag or is seen here.
+                // First set the flag, then look. A guest that starts in between sees the flag or is seen here.
                 sleeping.store(true, Ordering::SeqCst);
                 if seen.load(Ordering::SeqCst) == 0 {
                     thread::park();

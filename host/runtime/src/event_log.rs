@@ -1,7 +1,8 @@
-//! The seam to another bus: how a consumer reads a producer's log.
+//! The interface where another bus could fit in: how a consumer reads a producer's event log.
 //!
-//! Here the log is a table of the producer's database, in the same process. A broker between machines would be another implementation of
-//! [`EventLog`], given out by another [`OpenLog`]: subscription workers, positions and parked events know no more of a log than this.
+//! Here the event log is a table of the producer's database, in the same process. A broker between machines would be another implementation
+//! of [`EventLog`], which another [`OpenLog`] returns. Subscription workers, positions and parked events know nothing more about an event
+//! log than this.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,27 +10,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulkhead_store::{Database, LogReader, Logged, StatementError, StoreError};
 use flume::{Sender, TrySendError};
 
-/// Where a subscription worker waits for its log to grow.
+/// Wakes a subscription worker that waits for its event log to grow.
 pub type Waker = Sender<()>;
 
-/// A log, as one consumer reads it. Sequences only grow, and an event keeps its sequence and its id for ever.
+/// An event log, as one consumer reads it. Sequences only grow, and an event keeps its sequence and its id for ever.
 pub trait EventLog: Send {
-    /// The log's own id: another one means that positions of before say nothing.
+    /// The event log's own id. If it is another id, earlier positions mean nothing.
     fn id(&self) -> &str;
 
     /// At most `count` events from `sequence` on, in their order.
     ///
     /// # Errors
     ///
-    /// When the log can't be read now; the caller tries again.
+    /// When the event log can't be read now; the caller tries again.
     fn read(&mut self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError>;
 
-    /// Whether there is an event of one of these types about a subject behind the first of two sequences, up to the second. One that was
-    /// erased tells nothing, and is none.
+    /// Whether there is an event of one of these types about a subject, after the first of two sequences and up to the second. An erased
+    /// event says nothing, and does not count.
     ///
     /// # Errors
     ///
-    /// When the log can't be read now.
+    /// When the event log can't be read now.
     fn has_later(
         &mut self,
         subject: &str,
@@ -37,14 +38,14 @@ pub trait EventLog: Send {
         between: (i64, i64),
     ) -> Result<bool, StatementError>;
 
-    /// Has `wake` be sent to whenever the log may have grown. To do so twice with one channel is the same as once.
+    /// Sends to `wake` whenever the event log may have grown. To call this twice with one channel is the same as to call it once.
     fn follow(&self, wake: Waker);
 }
 
-/// Opens a producer's log for one consumer; none where there is no such log.
+/// Opens a producer's event log for one consumer; none if there is no such event log.
 pub type OpenLog<'o> = dyn Fn(&str) -> Result<Option<Box<dyn EventLog>>, StoreError> + 'o;
 
-/// Where it is told that a producer's log has grown. Only wake-ups go through it: the log is the truth.
+/// Notifies followers that a producer's event log has grown. It only wakes them: the event log is the truth.
 #[derive(Default)]
 pub struct CommitNotifier {
     head: AtomicI64,
@@ -52,17 +53,17 @@ pub struct CommitNotifier {
 }
 
 impl CommitNotifier {
-    /// Up to `head` the log is durable.
+    /// The event log is durable up to `head`.
     pub fn notify(&self, head: i64) {
         self.head.fetch_max(head, Ordering::AcqRel);
-        // One that is full wakes its reader already; one whose reader is gone goes.
+        // A full channel wakes its reader already. A channel whose reader is gone is removed.
         self.followers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|follower| !matches!(follower.try_send(()), Err(TrySendError::Disconnected(()))));
     }
 
-    /// The sequence of the last event that is durable.
+    /// The sequence of the last durable event.
     #[must_use]
     pub fn head(&self) -> i64 {
         self.head.load(Ordering::Acquire)
@@ -76,7 +77,7 @@ impl CommitNotifier {
     }
 }
 
-/// The log in a producer's database.
+/// The event log in a producer's database.
 pub struct EmbeddedLog {
     id: String,
     reader: LogReader,
@@ -166,7 +167,7 @@ mod tests {
             assert_eq!(woken.drain().count(), 1, "{head}");
             assert_eq!(notifier.followers.lock().unwrap().len(), 1);
         }
-        // Who has not looked yet is not waited for.
+        // It does not wait for a reader that has not looked yet.
         notifier.notify(6);
         notifier.notify(7);
         assert_eq!((notifier.head(), woken.drain().count()), (7, 1));

@@ -1,34 +1,35 @@
-//! The gate that every handler of a service goes through: held, it lets those out that are inside, and nobody in.
+//! The gate that every handler of a service goes through. While it is held, those that are inside may leave, and nobody may enter.
 //!
-//! Invariant: whoever holds the gate, and has found nobody inside, and has the writer lease with no batch open on it, is alone with the
-//! service's code and database: guest code runs only inside, or under the lease.
+//! Invariant: the holder of the gate is alone with the service's code and database, if it has found nobody inside, and has the writer lease
+//! with no batch open on it. The reason: guest code runs only inside the gate, or under the lease.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often one who holds the gate looks how many wait.
+/// How often the holder of the gate checks how many wait.
 const LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 pub(crate) struct Gate {
     held: AtomicBool,
     inside: AtomicUsize,
-    /// Held while the two conditions are looked at by who waits for them.
+    /// Threads that wait for one of the two conditions hold this lock while they check it.
     lock: Mutex<()>,
     changed: Condvar,
 }
 
 impl Gate {
-    /// Goes in, unless the gate is held.
+    /// Enters, unless the gate is held.
     pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Inside> {
-        // First the count, then the look, and with who holds it the other way round: one of the two sees the other.
+        // First raise the count, then check whether the gate is held. The holder does it the other way round, so one of the two sees the
+        // other.
         self.inside.fetch_add(1, Ordering::SeqCst);
         let inside = Inside(Arc::clone(self));
         (!self.held.load(Ordering::SeqCst)).then_some(inside)
     }
 
-    /// Goes in, as soon as the gate is not held; none where it still is at `deadline`, if there is one.
+    /// Enters as soon as the gate is not held; none if the gate is still held at `deadline`, if there is one.
     pub(crate) fn enter(self: &Arc<Self>, deadline: Option<Instant>) -> Option<Inside> {
         loop {
             if let Some(inside) = self.try_enter() {
@@ -54,15 +55,15 @@ impl Gate {
         }
     }
 
-    /// Holds the gate, and waits until nobody is inside. Where somebody is at `deadline`, or while `too_many` says that more wait than
-    /// should, the gate is open again.
+    /// Holds the gate, and waits until nobody is inside. The gate opens again if somebody is still inside at `deadline`, or if `too_many`
+    /// reports meanwhile that too many wait.
     pub(crate) fn hold(
         self: &Arc<Self>,
         deadline: Instant,
         too_many: impl Fn() -> bool,
     ) -> Result<Held, NotHeld> {
         self.held.store(true, Ordering::SeqCst);
-        // Opens it again when it is dropped.
+        // This opens the gate again when it is dropped.
         let held = Held(Arc::clone(self));
         let mut looking = self.lock();
         while self.inside.load(Ordering::SeqCst) > 0 {
@@ -83,7 +84,7 @@ impl Gate {
     }
 }
 
-/// One who is inside, until this is dropped.
+/// Somebody is inside, until this is dropped.
 pub(crate) struct Inside(Arc<Gate>);
 
 impl Drop for Inside {
@@ -97,7 +98,7 @@ impl Drop for Inside {
 pub enum NotHeld {
     /// Somebody was still inside at the deadline.
     Late,
-    /// More waited than should.
+    /// Too many waited.
     TooMany,
 }
 

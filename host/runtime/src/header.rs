@@ -1,5 +1,5 @@
-//! Which headers are the host's alone, in requests from outside, in calls between services and in answers; and what an answer says of being
-//! kept.
+//! Which headers belong to the host alone, in requests from outside, in calls between services and in answers; and what an answer says
+//! about being kept.
 
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;

@@ -7,14 +7,14 @@ use bulkhead_store::{Lease, StatementError, UnitOfWork, Writer};
 
 use crate::member::{AbortedMembers, Member, commit};
 
-/// What a worker holds while a handler runs, and between two.
+/// What a worker holds while a handler runs, and between two handlers.
 #[derive(Default)]
 pub(crate) enum Hold {
     /// Nothing.
     #[default]
     Nothing,
-    /// The lease, with the open batch of earlier handlers; this one has not joined it. It is committed as soon as it is due,
-    /// or before anything that may take long.
+    /// The lease, with the open batch of earlier handlers, which the current handler has not joined. The batch is committed as soon as it
+    /// is due, or before anything that may take long.
     Carried(Lease<Member>),
     /// The lease, for a handler that is run again; the batch waits for it.
     Reserved(Lease<Member>),
@@ -23,7 +23,8 @@ pub(crate) enum Hold {
 }
 
 impl Hold {
-    /// Joins the unit of work, or is in it already. The lease is held until `now + lease_hold` at most, and not beyond `deadline`.
+    /// Joins the unit of work, unless this handler has joined it already. The lease is held until `now + lease_hold` at most, and not
+    /// beyond `deadline`.
     pub(crate) fn join(
         &mut self,
         writer: &Arc<Writer<Member>>,
@@ -39,14 +40,14 @@ impl Hold {
             };
             match lease.begin() {
                 Ok(mut unit) => {
-                    // From here on: opening the batch may have truncated the WAL.
+                    // The time counts from here on, because opening the batch may have truncated the WAL.
                     let until = deadline.min(Instant::now() + lease_hold);
                     unit.end_at(until);
                     newly = Some(until);
                     *self = Self::Joined(unit);
                 }
                 Err((lease, error)) => {
-                    // One that is run again keeps the lease, for those that come after it.
+                    // A handler that is run again keeps the lease, for the members that come after it.
                     *self = if reserved { Self::Reserved(lease) } else { Self::Nothing };
                     return Err(error);
                 }
@@ -58,7 +59,7 @@ impl Hold {
         }
     }
 
-    /// Commits what is carried, if anything is: before something that may take long.
+    /// Commits the batch that the worker keeps, if there is one. Called before anything that may take long.
     pub(crate) fn commit_carried(&mut self) -> AbortedMembers {
         match std::mem::take(self) {
             Self::Carried(mut lease) => commit(&mut lease),
@@ -69,7 +70,7 @@ impl Hold {
         }
     }
 
-    /// Commits what is carried if it is due.
+    /// Commits the batch that the worker keeps, if it is due.
     pub(crate) fn commit_carried_when_due(&mut self) -> AbortedMembers {
         let due = match self {
             Self::Carried(lease) => lease.is_due(),
@@ -82,6 +83,6 @@ impl Hold {
 /// See [`Hold::join`].
 pub(crate) struct Joined<'h> {
     pub(crate) unit: &'h mut UnitOfWork<Member>,
-    /// Until when the lease may be held, if it was taken just now.
+    /// Until when the lease may be held, if it was acquired just now.
     pub(crate) until: Option<Instant>,
 }

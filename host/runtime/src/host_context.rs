@@ -16,9 +16,9 @@ pub struct HostContext {
     pub random: Box<dyn Random>,
     /// The services, by name.
     pub directory: Directory,
-    /// A test that looks on.
+    /// A test that observes.
     pub probe: Option<Arc<dyn Probe>>,
 }
 
-/// The way to every service's queues.
+/// Every service's queues.
 pub type Directory = BTreeMap<String, Queues>;

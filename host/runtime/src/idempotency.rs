@@ -1,10 +1,10 @@
-//! Idempotency keys: a POST whose key has an answer gets that answer, and what a handler answers is kept in its unit of work.
+//! Idempotency keys: a POST whose key has an answer gets that answer. What a handler answers is kept in its unit of work.
 //!
-//! Invariant: of all requests with one key one has effects. An answer that says `Cache-Control: no-store` is not kept, but that the key was
-//! used is, where the handler wrote anything or had another service do so: whoever repeats the request is told that it took effect (409),
-//! and it is not run again. Where it did neither the key stays free. What a call did stands where the handler then fails, and no record
-//! says so: a handler gives such calls keys of their own. A route that its component calls repeatable, such as a login, has no keys at all
-//! (`described.rs`).
+//! Invariant: of all requests with one key, one has effects. An answer that says `Cache-Control: no-store` is not kept. What is kept then
+//! is that the key was used, if the handler wrote anything or another service did so for it: a client that repeats the request learns that
+//! it took effect (409), and the request is not run again. If the handler did neither, the key stays free. If a handler fails after a call,
+//! the effects of the call stand, and no record says so: a handler gives such calls keys of their own. A route that its component calls
+//! repeatable, such as a login, has no keys at all (`described.rs`).
 
 use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
 use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
@@ -24,10 +24,10 @@ use crate::state::WorkerParts;
 
 static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 
-/// What a job's key is in a service's database. The caller is who asks, and by way of which service.
+/// A job's key in a service's database. The caller is the one who asks, together with the service by way of which it asks.
 ///
-/// Two requests are the same if their method, path, query, media type and body are. Bodies of JSON are compared by their values: a client
-/// that writes its document again for the second attempt may order or indent it otherwise.
+/// Two requests are the same if their method, path, query, media type and body are. Bodies of JSON are compared by their values, because a
+/// client that writes its document again for the second attempt may order or indent it differently.
 fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     let key = job.idempotency_key.as_deref()?;
     let request = &job.request;
@@ -36,7 +36,7 @@ fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     let query = request.query.as_deref().unwrap_or_default();
     let kind = media_type(&request.headers);
     let value = is_json(&kind).then(|| canonical(&request.body)).flatten();
-    // So that no document is taken for the value of another.
+    // So that no document is mistaken for the value of another.
     let (form, body): (&[u8], &[u8]) = match &value {
         Some(value) => (b"value", value.as_bytes()),
         None => (b"bytes", &request.body),
@@ -46,7 +46,8 @@ fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     Some(RequestKey::new(&database.database, (subject, by_way_of), key, &parts))
 }
 
-/// The media type of a request's body without its case, blanks, and the one charset that it has anyway; of several headers, all.
+/// The media type of a request's body in lower case, without blanks, and without the one charset that it has anyway. If there are several
+/// headers, all of them.
 fn media_type(headers: &[Header]) -> String {
     let kinds = headers.iter().filter(|header| header.name == "content-type");
     let kinds: Vec<String> = kinds
@@ -68,8 +69,8 @@ fn is_json(kind: &str) -> bool {
     essence == "application/json" || essence.ends_with("+json")
 }
 
-/// The answer that the job's key has, with the label of the present version where it has none of its own; none where the job has no key,
-/// or its key no answer.
+/// The answer that the job's key has. If the answer has no label of its own, it gets the label of the current version. None if the job has
+/// no key, or its key has no answer.
 pub(crate) fn earlier_answer(parts: &mut WorkerParts, label: &HeaderValue, job: &Job) -> Option<Outcome> {
     job.idempotency_key.as_ref()?;
     let database = parts.database.as_ref()?;
@@ -93,13 +94,13 @@ pub(crate) fn earlier_answer(parts: &mut WorkerParts, label: &HeaderValue, job: 
     }
 }
 
-/// Whether an answer has a key that it is to be kept for, as far as its handler's return says.
+/// Whether an answer must be kept for a key, as far as its handler's result says.
 pub(crate) fn is_to_be_kept(job: &Job, run: &Run) -> bool {
     job.idempotency_key.is_some() && run.keep && run.outcome.is_ok()
 }
 
-/// Keeps the answer in the unit of work, if the job has a key and the unit is to be kept. Where the key has an answer by now, the unit
-/// is not: the client is to ask again.
+/// Keeps the answer in the unit of work, if the job has a key and the unit of work is to be kept. If the key has an answer by now, the unit
+/// of work is not kept, and the client must ask again.
 pub(crate) fn remember(
     database: Option<&ServiceDatabase>,
     unit: &mut UnitOfWork<Member>,
@@ -121,7 +122,7 @@ pub(crate) fn remember(
         kept(answer, &job.request.path, unit.position())
     };
     let Some(kept) = kept else {
-        // Its effects must not stand without it: repeated, they would be there twice.
+        // The effects must not stand without the answer: if the request were repeated, they would be there twice.
         run.keep = false;
         run.outcome = Err(Failure::InvalidResponse(format!(
             "it has more than {IDEMPOTENCY_ANSWER_BYTES_MAX} bytes, and can't be kept for its idempotency key"
@@ -135,7 +136,7 @@ pub(crate) fn remember(
             run.keep = false;
             run.outcome = Err(Failure::Aborted);
         }
-        // The unit of work is gone, or it is not: without its record it must not be kept.
+        // The unit of work may be rolled back already, or not. Without its record it must not be kept.
         Err(error) => {
             run.keep = false;
             run.outcome = Err(Failure::Host(format!("keep the answer for its idempotency key: {error}")));
@@ -143,13 +144,13 @@ pub(crate) fn remember(
     }
 }
 
-/// The answer to a request of this path as it is kept; none for one that is too large. A header's bytes are kept as the characters of the
+/// The answer to a request for this path, as it is kept; none if it is too large. The bytes of a header are kept as the characters with the
 /// same numbers.
 fn kept(answer: &Answer, path: &str, position: u64) -> Option<KeptAnswer> {
     if answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
         return None;
     }
-    // The version that answered goes with its answer.
+    // The version that answered is kept with its answer.
     let label = std::iter::once((&VERSION, &answer.version));
     let headers: Vec<(&str, String)> = answer
         .headers
@@ -162,13 +163,13 @@ fn kept(answer: &Answer, path: &str, position: u64) -> Option<KeptAnswer> {
     Some(KeptAnswer { status, headers, body: answer.body.clone(), position, about: about(answer, path) })
 }
 
-/// What an answer to a request of this path is about: what it asked for, and what it made.
+/// What an answer to a request for this path is about: what the request asked for, and what it created.
 fn about(answer: &Answer, path: &str) -> Vec<String> {
     let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     [path, location].into_iter().flat_map(parts).collect()
 }
 
-/// The parts of a path, or of an address, as they are meant: what a request asked for, and what it made, are among them.
+/// The decoded parts of a path, or of an address. What a request asked for, and what it created, are among them.
 fn parts(path: &str) -> impl Iterator<Item = String> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let parts = path.split('/').filter(|part| !part.is_empty());
@@ -182,7 +183,7 @@ fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {
         let value: Vec<u8> = value.chars().map(|letter| u8::try_from(letter).ok()).collect::<Option<_>>()?;
         headers.append(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
     }
-    // None in those that were kept before there were versions.
+    // Answers that were kept before there were versions have none.
     let version = headers.remove(&VERSION).unwrap_or(version);
     let status = StatusCode::from_u16(kept.status).ok()?;
     Some(Answer { status, headers, body: kept.body, position: Some(kept.position), replayed: true, version })
@@ -249,7 +250,7 @@ mod tests {
         let mut runner = trial.consumer.runner();
         let mut run = run(Ok(answer(&[(CACHE_CONTROL, "no-store")])), true);
         trial.write(|unit| {
-            // What nothing was written for needs no record.
+            // A request that wrote nothing needs no record.
             unit.write_time()?;
             remember(runner.parts.database.as_deref(), unit, &job, &mut run);
             Ok(())
@@ -260,7 +261,7 @@ mod tests {
         assert!(earlier_answer(&mut runner.parts, &LABEL, &job).is_none());
     }
 
-    /// What nothing was written for needs no record, unless another service did something.
+    /// A request that wrote nothing needs no record, unless another service did something.
     #[test]
     fn key_stays_free_where_nobody_may_keep_the_answer_and_nothing_was_done() {
         for (calls, is_free) in [(Calls::None, true), (Calls::Reading, true), (Calls::Effective, false)] {

@@ -2,17 +2,17 @@
 
 use bulkhead_types::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 
-/// An `Idempotency-Key` that can be none.
+/// An `Idempotency-Key` that is not a valid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Idempotency-Key is one header of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible characters")]
 pub struct InvalidKey;
 
-/// The key of a POST, from the values of its headers `Idempotency-Key`, for requests from outside and calls between services alike; none
-/// where it has none. Other methods' keys mean nothing.
+/// The key of a POST, from the values of its headers `Idempotency-Key`, for requests from outside and calls between services alike; none if
+/// it has none. Keys of other methods mean nothing.
 ///
 /// # Errors
 ///
-/// Where it has a key that can be none: without one, a repeated request would have a second effect.
+/// If it has a key that is not valid. Without a key, a repeated request would have a second effect.
 pub fn idempotency_key<'v>(
     method: &str,
     values: impl IntoIterator<Item = &'v [u8]>,

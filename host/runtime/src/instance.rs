@@ -37,27 +37,27 @@ pub(crate) struct Instance {
     uses: u32,
     /// Bytes of memory after the first use.
     settled_bytes: usize,
-    /// How often units of work were aborted when it was made.
+    /// The abort count when this instance was made.
     aborts: u64,
 }
 
-/// How a request's handler left.
+/// How the run of a request's handler ended.
 pub(crate) struct Run {
     pub(crate) outcome: Outcome,
-    /// What the handler wishes for its unit of work.
+    /// Whether the handler wants its unit of work to be kept.
     pub(crate) keep: bool,
     pub(crate) calls: Calls,
     pub(crate) called_in_recovery: bool,
-    /// Whoever reads the log was told that it failed: in this run, or in an earlier one.
+    /// The failure is logged already: in this run, or in an earlier one.
     pub(crate) told: bool,
-    /// What ran; none where nothing did.
+    /// What ran; none if nothing did.
     pub(crate) running: Option<Running>,
     /// The instance must not serve again.
     pub(crate) spoilt: bool,
 }
 
 impl Run {
-    /// Whether it did under the lease what nobody may there: call others, or compute for long.
+    /// Whether the handler did something that is not allowed under the lease: it called other services, or computed for long.
     pub(crate) fn is_to_be_asked_for_again(&self) -> bool {
         self.called_in_recovery || matches!(self.outcome, Err(Failure::LeaseHeld))
     }
@@ -65,15 +65,15 @@ impl Run {
 
 /// Why an event was not consumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotTaken {
+pub(crate) enum NotConsumed {
     /// It is to be tried again.
     Retry(String),
     /// It will never work.
     Reject(String),
 }
 
-impl NotTaken {
-    /// The same where its batch was aborted with it: what the guest says is that its statement failed, and the abort says why.
+impl NotConsumed {
+    /// Adds the reason of the abort if the batch was aborted as well. The guest says only that its statement failed; the abort says why.
     pub(crate) fn with_abort(self, abort: Option<Abort>) -> Self {
         match (self, abort) {
             (Self::Retry(why), Some(abort)) => Self::Retry(format!("{abort}; {why}")),
@@ -82,7 +82,7 @@ impl NotTaken {
     }
 }
 
-/// The instance that a thread keeps warm, and what another one is made with.
+/// The instance that a thread keeps warm, and what is needed to make another one.
 pub(crate) struct WarmInstance {
     engine: Engine,
     context: Arc<ServiceContext>,
@@ -94,7 +94,7 @@ impl WarmInstance {
         Self { engine, context, instance: None }
     }
 
-    /// Has what runs next run on a new instance: this one may remember what never happened, or is of another release.
+    /// Makes the next run use a new instance: this one may remember effects that never happened, or belongs to another release.
     pub(crate) fn retire(&mut self) {
         self.instance = None;
     }
@@ -134,14 +134,14 @@ impl WarmInstance {
             http.call_handle(&mut instance.store, request)
         };
         let running = leave(&mut instance.store, parts);
-        self.tell_of_left_out_lines(&running);
+        self.report_left_out_lines(&running);
         let run = judge(release, result, &running, job, left);
         self.keep_or_drop(release, instance, run.spoilt);
         Run { running: Some(running), ..run }
     }
 
-    /// Calls the handler of an event; `timer` is its sequence where it is one of the service's own timers. What the thread holds of the
-    /// lease is in `parts.hold`, before and after.
+    /// Calls the handler of an event. If the event is one of the service's own timers, `timer` is its sequence. What the thread holds of
+    /// the lease is in `parts.hold`, before and after.
     pub(crate) fn run_event(
         &mut self,
         release: &Release,
@@ -149,8 +149,8 @@ impl WarmInstance {
         event: &Event,
         timer: Option<i64>,
         deadline: Instant,
-    ) -> Result<(), NotTaken> {
-        let mut instance = self.take(release, parts, deadline).map_err(NotTaken::Retry)?;
+    ) -> Result<(), NotConsumed> {
+        let mut instance = self.take(release, parts, deadline).map_err(NotConsumed::Retry)?;
         let name = self.context.name.clone();
         let running = Running {
             component: Some(Arc::clone(&release.component.info)),
@@ -165,7 +165,7 @@ impl WarmInstance {
             ..Running::starting(deadline)
         };
         let Some(events) = &instance.events else {
-            return Err(NotTaken::Reject("the component exports no event-handler".into()));
+            return Err(NotConsumed::Reject("the component exports no event-handler".into()));
         };
         enter(&mut instance.store, parts, running);
         let result = {
@@ -173,33 +173,33 @@ impl WarmInstance {
             events.call_handle(&mut instance.store, event)
         };
         let running = leave(&mut instance.store, parts);
-        self.tell_of_left_out_lines(&running);
+        self.report_left_out_lines(&running);
         let trapped = result.is_err();
         let spec = &release.spec;
         let said = |reason: &str| diagnosis::reason(&own_words(reason, PANIC_MESSAGE_BYTES_MAX), &running);
-        let taken = match result {
+        let consumed = match result {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(HandleError::Retry(reason))) => Err(NotTaken::Retry(said(&reason))),
-            Ok(Err(HandleError::Reject(reason))) => Err(NotTaken::Reject(said(&reason))),
+            Ok(Err(HandleError::Retry(reason))) => Err(NotConsumed::Retry(said(&reason))),
+            Ok(Err(HandleError::Reject(reason))) => Err(NotConsumed::Reject(said(&reason))),
             Err(error) => {
                 let failure = diagnosis::failure(&error, &running, spec);
                 let sentence = diagnosis::sentence(&failure, &running, spec);
-                Err(NotTaken::Retry(diagnosis::reason(&sentence, &running)))
+                Err(NotConsumed::Retry(diagnosis::reason(&sentence, &running)))
             }
         };
-        // What failed before, with another version perhaps, says nothing of this one.
+        // An event that failed before, perhaps with another version, says nothing about this version.
         if let Some(probation) = release.probation.as_ref().filter(|_| event.attempt == 1) {
-            match (&taken, trapped) {
-                (Err(NotTaken::Retry(why) | NotTaken::Reject(why)), true) => probation.note(Some(why)),
+            match (&consumed, trapped) {
+                (Err(NotConsumed::Retry(why) | NotConsumed::Reject(why)), true) => probation.note(Some(why)),
                 _ => probation.note(None),
             }
         }
-        // Of an event that was not taken nothing is kept, and an instance may remember what never happened.
-        self.keep_or_drop(release, instance, taken.is_err());
-        taken
+        // Nothing is kept of an event that was not consumed, and the instance may remember effects that never happened.
+        self.keep_or_drop(release, instance, consumed.is_err());
+        consumed
     }
 
-    /// The warm instance or another one, or why there is none.
+    /// The warm instance or a new one, or the reason why there is none.
     fn take(
         &mut self,
         release: &Release,
@@ -215,7 +215,7 @@ impl WarmInstance {
         instance
     }
 
-    fn tell_of_left_out_lines(&self, running: &Running) {
+    fn report_left_out_lines(&self, running: &Running) {
         let Some(left_out) = running.log_lines.checked_sub(LOG_LINES_MAX + 1) else { return };
         let (service, lines) = (self.context.name.as_str(), left_out + 1);
         let Place { version, trace_id, method, path, kind } = Place::of(running);
@@ -223,8 +223,8 @@ impl WarmInstance {
         tracing::warn!(service, version, trace_id, method, path, kind, lines, "log lines were left out");
     }
 
-    /// A new instance. Its start function, if it has one, runs within the request's time; what the worker carries is committed
-    /// when it is due, as while a handler runs.
+    /// A new instance. Its start function, if it has one, runs within the request's time. The batch that the worker keeps is committed when
+    /// it is due, as it is while a handler runs.
     ///
     /// # Errors
     ///
@@ -278,13 +278,13 @@ impl WarmInstance {
     }
 }
 
-/// Has what runs next in `store` run for `running`.
+/// Prepares `store` to run for `running`.
 fn enter(store: &mut Store<State>, parts: &mut WorkerParts, running: Running) {
     let state = store.data_mut();
     let lease_hold = state.spec.limits.lease_hold;
     state.worker = std::mem::take(parts);
     state.memory.refused = false;
-    // A handler that is run again has the lease from its beginning, and one of an event that a replica is kept by.
+    // A handler that is run again holds the lease from its beginning. So does the handler of an event that updates a replica.
     let holds = matches!(state.worker.hold, Hold::Reserved(_) | Hold::Joined(_));
     state.running = Some(Running {
         lease_until: holds.then(|| Instant::now() + lease_hold),
@@ -295,7 +295,7 @@ fn enter(store: &mut Store<State>, parts: &mut WorkerParts, running: Running) {
     store.set_epoch_deadline(1);
 }
 
-/// What ran, once it has ended.
+/// Ends the run in `store`, and returns what ran.
 fn leave(store: &mut Store<State>, parts: &mut WorkerParts) -> Running {
     let state = store.data_mut();
     *parts = std::mem::take(&mut state.worker);
@@ -307,21 +307,21 @@ fn leave(store: &mut Store<State>, parts: &mut WorkerParts) -> Running {
     Running { memory_refused, ..running }
 }
 
-/// A request that no handler was run for.
+/// The result for a request for which no handler ran.
 fn did_not_run(release: &Release, job: &Job, failure: Failure) -> Run {
-    tell_once(release, job, &failure);
+    report_once(release, job, &failure);
     let (outcome, calls) = (Err(failure), Calls::None);
     Run { outcome, keep: false, calls, called_in_recovery: false, told: true, running: None, spoilt: true }
 }
 
-/// Tells of a request that failed, and not in its handler, where that is not told yet.
-pub(crate) fn tell_once(release: &Release, job: &Job, failure: &Failure) {
+/// Logs a request that failed outside its handler, unless its failure is logged already.
+pub(crate) fn report_once(release: &Release, job: &Job, failure: &Failure) {
     if !job.told {
-        diagnosis::tell_of_request(&release.component.info, &release.spec, &job.request, failure, None);
+        diagnosis::report_request(&release.component.info, &release.spec, &job.request, failure, None);
     }
 }
 
-/// What the handler's return makes of the request.
+/// Decides the result of a request from what its handler returned.
 fn judge(
     release: &Release,
     result: wasmtime::Result<Response>,
@@ -352,7 +352,7 @@ fn judge(
     let trapped = match &outcome {
         Err(failure) => {
             if !told {
-                diagnosis::tell_of_request(component, spec, request, failure, Some(running));
+                diagnosis::report_request(component, spec, request, failure, Some(running));
             }
             told = true;
             !matches!(failure, Failure::InvalidResponse(_))
@@ -360,7 +360,7 @@ fn judge(
         Ok(answer) => {
             if answer.status.is_server_error() {
                 if !told {
-                    diagnosis::tell_of_answer(component, spec, request, answer.status, running);
+                    diagnosis::report_answer(component, spec, request, answer.status, running);
                 }
                 told = true;
             }
@@ -368,13 +368,13 @@ fn judge(
         }
     };
     note_request(release, &outcome, running, left);
-    // An instance whose writes were rolled back may remember what never happened.
+    // An instance whose writes were rolled back may still remember them.
     let spoilt = trapped || (joined && !keep);
     Run { outcome, keep, calls, called_in_recovery, told, running: None, spoilt }
 }
 
-/// Tells how a request ended, while the version is new: failures are its own where it trapped or answered so by itself. That it is
-/// unavailable may be said of another service, and that its time was over may be another's doing.
+/// Notes how a request ended, while the version is new. A failure is the version's own if the handler trapped, or answered with an error by
+/// itself. A 503 may be about another service, and another service may have used up the request's time.
 fn note_request(release: &Release, outcome: &Outcome, running: &Running, left: Duration) {
     let Some(probation) = &release.probation else { return };
     match outcome {
@@ -393,13 +393,13 @@ fn note_request(release: &Release, outcome: &Outcome, running: &Running, left: D
     }
 }
 
-/// Checks a response, and drops what is the host's to say.
+/// Checks a response, and drops the headers that only the host may set.
 fn check(response: Response, version: HeaderValue) -> Result<Answer, String> {
     let status = StatusCode::from_u16(response.status)
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))
         .ok_or_else(|| format!("the status is {}", response.status))?;
-    // A map of too many headers panics.
+    // A header map with too many headers panics.
     let bytes: usize = response.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
     if response.headers.len() > RESPONSE_HEADERS_MAX || bytes > HEADERS_MAX {
         return Err(format!(

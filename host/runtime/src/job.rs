@@ -11,21 +11,21 @@ use crate::waits::Waited;
 pub struct Job {
     /// The request.
     pub request: Request,
-    /// When it must be answered; a job that is taken later is not run.
+    /// When it must be answered. A job that a worker gets later is not run.
     pub deadline: Instant,
     /// Where the answer goes.
     pub reply: Reply,
     /// It was run before, and its batch was aborted.
     pub again: bool,
-    /// The log has its one line that it failed: however it fails further, there is no second.
+    /// The one log line about its failure is written. However it fails after that, there is no second line.
     pub told: bool,
-    /// What the client knows the request by, if it said so: the effects of all requests with it are those of one.
+    /// The key that the client gave the request, if it gave one. All requests with one key have the effects of one request.
     pub idempotency_key: Option<String>,
-    /// Told how long it stood in its queue.
+    /// Gets the time that the job waited in its queue.
     pub waited: Waited,
 }
 
-/// Takes the outcome of a job, once.
+/// Receives the outcome of a job, once.
 pub type Reply = Box<dyn FnOnce(Outcome) + Send>;
 
 /// How a job ended.
@@ -36,11 +36,11 @@ pub type Outcome = Result<Answer, Failure>;
 pub struct Answer {
     /// 200 to 599.
     pub status: http::StatusCode,
-    /// What the handler gave, without what is the host's to say.
+    /// What the handler gave, without the headers that only the host may set.
     pub headers: http::HeaderMap,
     /// The body.
     pub body: Vec<u8>,
-    /// Where the service's log stands after it, if it joined a unit of work that was kept: the sequence of an event.
+    /// The end of the service's event log after it, if it joined a unit of work that was kept: the sequence of an event.
     pub position: Option<u64>,
     /// It is the answer that an earlier request with the same idempotency key got.
     pub replayed: bool,
@@ -48,20 +48,19 @@ pub struct Answer {
     pub version: http::HeaderValue,
 }
 
-/// Why there is no answer of the handler's. What an operator reads is in the fields; what a client reads, in
-/// [`crate::Problem`].
+/// Why there is no answer from the handler. The fields have what an operator reads; [`crate::Problem`] has what a client reads.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// The guest trapped: how, and in its own words why. A whole sentence.
+    /// The guest trapped. A whole sentence says how, and why in the guest's own words.
     #[error("{0}")]
     Trap(String),
-    /// The guest answered what can't be sent.
+    /// The guest's answer can't be sent.
     #[error("the handler's response can't be sent: {0}")]
     InvalidResponse(String),
     /// The host could not run it.
     #[error("the host failed: {0}")]
     Host(String),
-    /// COMMIT failed, and nobody can tell what became of it: after a crash it may be durable.
+    /// COMMIT failed, and its outcome is unknown: after a crash it may be durable.
     #[error("the outcome of the commit is unknown: {0}")]
     OutcomeUnknown(String),
     /// The request's deadline passed.

@@ -1,28 +1,28 @@
-//! One text for each JSON value: two documents have the same one exactly when they say the same.
+//! One text for each JSON value: two documents have the same text exactly when they say the same.
 //!
 //! The members of an object are sorted by their names, strings are written with the escapes that they need, numbers as their exact decimal
-//! value, and there is no blank. RFC 8785 does the same with numbers rounded to 64-bit floats, so that two large ones may become one; here
-//! no two values have one text. What is not clearly one value has none: malformed documents, a name that stands twice, nesting deeper than
-//! [`DEPTH_MAX`].
+//! value, and there is no blank. RFC 8785 does the same with numbers rounded to 64-bit floats, so that two large numbers may become one;
+//! here no two values have the same text. A document that is not clearly one value has no text: if it is malformed, has a name twice, or is
+//! nested deeper than [`DEPTH_MAX`].
 
 use std::fmt::Write as _;
 
 use serde::de::IgnoredAny;
 
-/// How deep a document is nested at most, which is what `serde_json` takes of a typed one.
+/// How deep a document may be nested, which is what `serde_json` accepts for a typed document.
 const DEPTH_MAX: usize = 128;
 
-/// The text of a document's value; none where it has none.
+/// The text of a document's value; none if it has none.
 pub(crate) fn canonical(document: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(document).ok()?;
-    // From here on it is well-formed, but for the halves of surrogate pairs.
+    // From here on the text is well-formed, except for the halves of surrogate pairs.
     serde_json::from_str::<IgnoredAny>(text).ok()?;
     let mut scanner = Scanner { rest: text, depth: 0, canonical: String::with_capacity(text.len()) };
     scanner.value()?;
     Some(scanner.canonical)
 }
 
-/// Goes over a document that is well-formed, from its beginning to its end, once.
+/// Reads a well-formed document once, from its beginning to its end.
 struct Scanner<'d> {
     rest: &'d str,
     depth: usize,
@@ -80,7 +80,7 @@ impl<'d> Scanner<'d> {
 
     fn object(&mut self) -> Option<()> {
         self.pass(b'{')?;
-        // Each member's text is written where it stands in the document, and put into its place at the end.
+        // Each member's text is written where it is in the document, and moved to its place at the end.
         let begin = self.canonical.len();
         let mut members = Vec::new();
         while self.next()? != b'}' {
@@ -150,8 +150,8 @@ fn write_string(canonical: &mut String, string: &str) -> Option<()> {
     Some(())
 }
 
-/// Writes a number as its digits without zeros at either end, and the power of ten behind them: `1.50e1`, `15` and `15.0` are `15e0`. Zero
-/// keeps its sign, which some programs tell apart. One whose power of ten is beyond all use is written as it stands.
+/// Writes a number as its digits without zeros at either end, and the power of ten after them: `1.50e1`, `15` and `15.0` are `15e0`. Zero
+/// keeps its sign, which some programs tell apart. A number whose power of ten is too large for any use is written as it is.
 fn write_number(canonical: &mut String, number: &str) -> Option<()> {
     let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
     let (mantissa, power) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));

@@ -1,6 +1,6 @@
 //! Which of a service's queues a request goes into.
 
-/// A queue, and what its workers take.
+/// A queue, and what its workers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Read,
@@ -18,7 +18,7 @@ impl Kind {
     }
 }
 
-/// Whether a method only reads: such a request goes to a service's readers, and may be made again.
+/// Whether a method only reads. Such a request goes to a service's readers, and may be repeated.
 pub(crate) fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }

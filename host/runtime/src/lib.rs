@@ -4,12 +4,12 @@
 //!
 //! - One `Engine` constructor (`engine.rs`), one `bindgen!` (`bindings.rs`), one mapping from a failure to a problem
 //!   document (`problem.rs`).
-//! - A component has no authority but the interfaces of `capability/`; each asks the grants of the manifest.
-//! - Every job that was taken is answered exactly once, and after its unit of work is durable, if it joined one
+//! - A component has no authority except the interfaces of `capability/`. Each interface checks the grants of the manifest.
+//! - Every accepted job is answered exactly once. If it joined a unit of work, the answer comes after the unit of work is durable
 //!   (`worker.rs`).
-//! - Nothing that a guest does panics a worker.
+//! - No action of a guest panics a worker.
 //!
-//! This crate knows no sockets: `host/` turns HTTP into [`Job`]s.
+//! This crate does not use sockets: `host/` turns HTTP into [`Job`]s.
 
 mod bindings;
 mod cache;
@@ -40,6 +40,7 @@ mod path;
 mod probation;
 mod probe;
 mod problem;
+pub mod problem_kinds;
 mod queues;
 mod release;
 mod runner;

@@ -1,4 +1,4 @@
-//! Whose units of work are in a batch, and what becomes of them when it is durable, or is not.
+//! The members of a batch: whose units of work are in it, and what becomes of them when it is durable, or is not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,18 +11,18 @@ use crate::job::{Failure, Job, Outcome};
 use crate::running::Calls;
 use crate::spec::ServiceSpec;
 
-/// Whose unit of work is in the open batch.
+/// The owner of a unit of work in the open batch.
 #[expect(clippy::large_enum_variant, reason = "as in a queue, nearly all are requests")]
 pub(crate) enum Member {
-    /// A request, with the outcome that leaves when it is durable.
+    /// A request, with the outcome that is sent when the batch is durable.
     Request(RequestMember),
-    /// An event, or what the host itself writes: it is not run again when the batch is aborted, since its subscription worker goes back to
-    /// the position that is durable. Told whether it is.
+    /// An event, or a write of the host itself. It is not run again when the batch is aborted, because its subscription worker goes back to
+    /// the durable position. It is notified whether it is durable.
     Event(Settle, Pending),
 }
 
-/// How often units of work that handlers thought kept were gone, or nobody could tell: instances from before may remember what never
-/// happened.
+/// Counts how often units of work that handlers believed to be kept were rolled back, or had an unknown outcome. Instances from before may
+/// remember effects that never happened.
 #[derive(Default)]
 pub(crate) struct AbortCount(AtomicU64);
 
@@ -36,8 +36,8 @@ impl AbortCount {
     }
 }
 
-/// A member's unit of work that is not durable. One that is dropped so is gone, or may be: instances may remember what never happened, and
-/// are retired.
+/// A member's unit of work that is not durable. If it is dropped in this state, the unit of work is rolled back, or may be. Instances may
+/// then remember effects that never happened, so they are retired.
 pub(crate) struct Pending(Option<Arc<AbortCount>>);
 
 impl Pending {
@@ -58,22 +58,23 @@ impl Drop for Pending {
     }
 }
 
-/// What became of a unit of work of the host's own.
+/// What became of a unit of work of the host itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// It is durable.
     Durable,
-    /// It has none.
+    /// It has no effect.
     Undone,
-    /// Nobody can tell: after a crash it may be durable.
+    /// The outcome is unknown: after a crash it may be durable.
     Unknown,
 }
 
-/// Told what became of a unit of work, once: one that is dropped untold (its thread panicked) is told that it was undone.
+/// Is notified, once, of what became of a unit of work. If it is dropped before that (its thread panicked), it is notified that the unit of
+/// work was undone.
 pub(crate) struct Settle(Option<Box<dyn FnOnce(Effect) + Send>>);
 
 impl Settle {
-    /// For one who looks again wherever it is not known to be durable.
+    /// For a caller that looks again unless the unit of work is known to be durable.
     pub(crate) fn new(tell: impl FnOnce(bool) + Send + 'static) -> Self {
         Self::of_effect(move |effect| tell(effect == Effect::Durable))
     }
@@ -88,7 +89,7 @@ impl Settle {
         }
     }
 
-    /// Tells nothing: its unit of work joined no batch, and its caller knows.
+    /// Sends no notification: the unit of work joined no batch, and its caller knows.
     pub(crate) fn disarm(mut self) {
         self.0 = None;
     }
@@ -107,7 +108,7 @@ pub(crate) struct RequestMember {
     pub(crate) job: Job,
     pub(crate) outcome: Outcome,
     pub(crate) calls: Calls,
-    /// What it was run on, and with which settings: whoever reads the log is told of it.
+    /// What the handler ran on, and with which settings: the log line about the request names them.
     pub(crate) component: Arc<ComponentInfo>,
     pub(crate) spec: Arc<ServiceSpec>,
     pub(crate) pending: Pending,
@@ -137,15 +138,15 @@ impl Member {
         self.fail(failure);
     }
 
-    /// It failed, or nobody can tell.
+    /// It failed, or its outcome is unknown.
     pub(crate) fn fail(self, failure: Failure) {
         match self {
             Self::Request(member) => {
-                // Before its client can ask for something else.
+                // This comes before the client can ask for something else.
                 drop(member.pending);
                 if !member.job.told {
                     let (component, spec) = (&member.component, &member.spec);
-                    diagnosis::tell_of_request(component, spec, &member.job.request, &failure, None);
+                    diagnosis::report_request(component, spec, &member.job.request, &failure, None);
                 }
                 (member.job.reply)(Err(failure));
             }
@@ -160,10 +161,10 @@ impl Member {
     }
 }
 
-/// Those whose batch was aborted, to be run again as soon as the worker is free.
+/// The members of an aborted batch, which are run again as soon as the worker is free.
 pub(crate) type AbortedMembers = Vec<Member>;
 
-/// Commits the open batch and answers its members; gives those that are to be run again.
+/// Commits the open batch and answers its members. Returns the members that must be run again.
 pub(crate) fn commit(lease: &mut Lease<Member>) -> AbortedMembers {
     match lease.commit() {
         Commit::Durable(members) => {
@@ -186,13 +187,13 @@ pub(crate) fn commit(lease: &mut Lease<Member>) -> AbortedMembers {
 pub(crate) fn settle(member: Member, fate: Fate) {
     match fate {
         Fate::Durable => member.answer(),
-        // The culprit has the failure of its own; a neighbour whose commit failed twice is told to try again.
+        // The culprit gets its own failure. A neighbour whose commit failed twice is asked to try again.
         Fate::Aborted(abort) => member.fail(abort.into()),
         Fate::Unknown(reason) => member.fail(Failure::OutcomeUnknown(reason)),
     }
 }
 
-/// What a unit of work's end makes of its handler's outcome.
+/// Combines a handler's outcome with the end of its unit of work.
 pub(crate) fn settle_unit(outcome: Outcome, ended: &Ended<Member>) -> Outcome {
     match ended {
         Ended::Kept { position } => outcome.map(|mut answer| {
@@ -220,7 +221,7 @@ mod tests {
     use crate::job::Failure;
     use crate::trial::Trial;
 
-    /// What a unit of work is told whose commit meets this, and whether instances are retired.
+    /// The effect that is reported for a unit of work whose commit has this fault, and whether instances are retired.
     fn told(fault: Option<CommitFault>) -> (Effect, bool) {
         let trial = Trial::new(Duration::from_secs(60));
         fault.into_iter().for_each(|fault| trial.commits.plan(fault));

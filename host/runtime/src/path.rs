@@ -1,7 +1,7 @@
 //! One spelling for each path: what is routed, looked up, hashed and logged is the same text, however a client spelt it.
 //!
-//! It is the normal form of RFC 3986, section 6.2.2: what needs no percent-encoding has none, what needs it has upper-case digits. `%2F` stays
-//! apart from `/`, and every other reserved character apart from its encoding, since the two may differ for a service.
+//! It is the normal form of RFC 3986, section 6.2.2: what needs no percent-encoding has none, what needs it has upper-case digits. `%2F`
+//! and `/` stay different, and so do every other reserved character and its encoding, since the two may differ for a service.
 //!
 //! Dot segments are refused, and not removed: a client that puts an id of `..` into a path would reach another resource without noticing.
 
@@ -15,7 +15,7 @@ pub enum PathError {
     /// It is not absolute.
     #[error("the path does not begin with /")]
     Relative,
-    /// A `%` without two hexadecimal digits behind it.
+    /// A `%` without two hexadecimal digits after it.
     #[error(
         "the path has a % without two hexadecimal digits behind it; a percent sign itself is written %25"
     )]
@@ -41,13 +41,13 @@ pub fn normal_path(path: &str) -> Result<Cow<'_, str>, PathError> {
     Ok(normal)
 }
 
-/// The normal form of a query; the query itself where that is malformed, which its service says.
+/// The normal form of a query; the query itself if it is malformed, which its service then reports.
 #[must_use]
 pub fn normal_query(query: &str) -> Cow<'_, str> {
     normalise(query).unwrap_or(Cow::Borrowed(query))
 }
 
-/// None where a `%` has no two hexadecimal digits behind it.
+/// None if a `%` has no two hexadecimal digits after it.
 fn normalise(text: &str) -> Option<Cow<'_, str>> {
     if text.bytes().all(stands_for_itself) {
         return Some(Cow::Borrowed(text));
@@ -108,7 +108,7 @@ mod tests {
             ("/..%2F", "/..%2F"),
         ] {
             assert_eq!(normal_path(path).as_deref(), Ok(normal), "{path}");
-            // A normal form is its own.
+            // A normal form is its own normal form.
             assert_eq!(normal_path(normal).as_deref(), Ok(normal), "{path}");
         }
         assert!(matches!(normal_path("/plain"), Ok(Cow::Borrowed("/plain"))));

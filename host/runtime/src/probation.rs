@@ -9,17 +9,17 @@ use bulkhead_types::limits::{PROBATION_FAILED_OF, PROBATION_FAILURES};
 
 type Tell = Box<dyn FnOnce(String) + Send>;
 
-/// Counts how the handlers of a new version end, and tells when too many of them fail.
+/// Counts how the handlers of a new version end, and reports when too many of them fail.
 pub struct Probation {
     until: Instant,
     ended: AtomicU32,
     failed: AtomicU32,
-    /// Gone once it was told.
+    /// None after it was called.
     tell: Mutex<Option<Tell>>,
 }
 
 impl Probation {
-    /// From now on, for so long. `tell` is called once, with the reason, when too many fail.
+    /// Starts now, and lasts for `time`. `tell` is called once, with the reason, when too many fail.
     pub fn new(time: Duration, tell: Box<dyn FnOnce(String) + Send>) -> Self {
         let (ended, failed) = (AtomicU32::new(0), AtomicU32::new(0));
         Self { until: Instant::now() + time, ended, failed, tell: Mutex::new(Some(tell)) }
@@ -38,7 +38,7 @@ impl Probation {
         self.tell.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// A handler ended: well, or for this reason not.
+    /// A handler ended: successfully, or with a failure for this reason.
     pub(crate) fn note(&self, failure: Option<&dyn std::fmt::Display>) {
         if Instant::now() >= self.until {
             return;

@@ -1,4 +1,4 @@
-//! The seam for a test harness: what it sees of what a handler asks of the host, and what it has fail. A host that serves has none.
+//! The interface for a test harness: it sees what a handler asks of the host, and can make it fail. A host that serves has no probe.
 
 use std::fmt::Display;
 
@@ -65,16 +65,16 @@ pub enum DatabaseCall<'a> {
     },
 }
 
-/// What a harness is told, and asked. `service` is the one whose handler runs.
+/// What a harness is notified of, and asked. `service` is the one whose handler runs.
 pub trait Probe: Send + Sync {
-    /// A handler is about to ask its database. An error is what it gets in the place of what it asks for, as from a database that can't:
-    /// a unit of work is aborted by it wherever SQLite would have ended the transaction.
+    /// A handler is about to ask its database. If this returns an error, the handler gets the error instead of a result, as from a database
+    /// that can't do it. The error aborts the unit of work in every case in which SQLite would have ended the transaction.
     fn before_database(&self, service: &str, call: &DatabaseCall<'_>) -> Option<StatementError>;
 
     /// What came of it: the rows that were read or changed.
     fn after_database(&self, service: &str, call: &DatabaseCall<'_>, result: Result<u64, &dyn Display>);
 
-    /// A handler is about to call another service. A reason is why that is not to be had.
+    /// A handler is about to call another service. If this returns a reason, the service is unavailable for that reason.
     fn before_call(&self, service: &str, callee: &str) -> Option<String>;
 
     /// What came of it: the status.
@@ -86,6 +86,6 @@ pub trait Probe: Send + Sync {
         result: Result<u16, &dyn Display>,
     );
 
-    /// Whether an instance may have more memory, where it is within its limit.
+    /// Whether an instance may have more memory, when it is within its limit.
     fn may_grow(&self, service: &str) -> bool;
 }

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use crate::job::Failure;
+use crate::problem_kinds::{self, ProblemKind};
 
-/// Seconds after which a client may try again what was refused for want of room.
+/// Seconds after which a client may try again what was refused because there was no room.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// What a client is told. `code` is stable, `detail` is for people.
+/// What a client reads. `code` is stable, `detail` is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The HTTP status.
@@ -23,14 +24,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that is not to be tried again.
-    pub fn new(status: u16, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    /// A problem after which the client should not try again.
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        let ProblemKind { status, code, title } = kind;
         Self { status, code, title, detail: detail.into(), retry_after: None }
     }
 
-    /// 503: for want of room or time, and not for good.
+    /// 503: there is no room or no time at the moment.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        let problem = Self::new(503, "unavailable", "Try again", detail);
+        let problem = Self::new(problem_kinds::UNAVAILABLE, detail);
         Self { retry_after: Some(RETRY_AFTER_SECONDS), ..problem }
     }
 
@@ -66,41 +68,28 @@ impl From<&Failure> for Problem {
     fn from(failure: &Failure) -> Self {
         match failure {
             Failure::Trap(_) | Failure::InvalidResponse(_) | Failure::Host(_) => Self::new(
-                500,
-                "internal",
-                "The service failed",
+                problem_kinds::SERVICE_FAILED,
                 "the service failed while it handled this request; nothing that it wrote was kept",
             ),
-            // Without `Retry-After`: a client that repeats what it is told to would have its effects twice.
+            // Without `Retry-After`: a client that follows it would repeat the request, and have its effects twice.
             Failure::OutcomeUnknown(_) => Self::new(
-                503,
-                "outcome-unknown",
-                "The outcome is unknown",
+                problem_kinds::OUTCOME_UNKNOWN,
                 "the commit failed or did not end in time, and whether the change was made is not known; repeat the request with the same \
                  Idempotency-Key, or look whether the change is there before you repeat it without one",
             ),
             Failure::Deadline => Self::new(
-                504,
-                "deadline-exceeded",
-                "The deadline passed",
+                problem_kinds::DEADLINE_EXCEEDED,
                 "the service did not finish in time; nothing that it wrote was kept",
             ),
             Failure::LeaseHeld => Self::new(
-                504,
-                "deadline-exceeded",
-                "The deadline passed",
+                problem_kinds::DEADLINE_EXCEEDED,
                 "the service wrote for longer than it may; nothing that it wrote was kept",
             ),
-            Failure::StorageFull => Self::new(
-                507,
-                "storage-full",
-                "The service has no room left",
-                "the service's database is full; nothing was written",
-            ),
+            Failure::StorageFull => {
+                Self::new(problem_kinds::STORAGE_FULL, "the service's database is full; nothing was written")
+            }
             Failure::Constraint { name } => Self::new(
-                409,
-                "conflict",
-                "A constraint refused the change",
+                problem_kinds::CONFLICT,
                 if name.is_empty() {
                     "a foreign key points to what is not there; nothing was written".to_owned()
                 } else {
@@ -108,15 +97,11 @@ impl From<&Failure> for Problem {
                 },
             ),
             Failure::KeyReused => Self::new(
-                422,
-                "idempotency-key-reused",
-                "The idempotency key was used before",
+                problem_kinds::IDEMPOTENCY_KEY_REUSED,
                 "another request was made with this Idempotency-Key; give each request a key of its own, and repeat one unchanged",
             ),
             Failure::AnswerNotKept => Self::new(
-                409,
-                "idempotency-answer-not-kept",
-                "The request took effect before",
+                problem_kinds::IDEMPOTENCY_ANSWER_NOT_KEPT,
                 "the same request with this Idempotency-Key took effect, and its answer, which nobody may keep, can't be given again; \
                  look at what is there, or do it once more with another key",
             ),

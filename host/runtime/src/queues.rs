@@ -1,7 +1,7 @@
-//! The queues of a service, and what decides whether a request is let into one of them.
+//! The queues of a service, and what decides whether a request gets into one of them.
 //!
-//! Reads (GET, HEAD, OPTIONS) never wait behind the rest, and neither of them behind handlers that compute for long: each kind has a queue
-//! and workers of its own.
+//! Reads (GET, HEAD, OPTIONS) never wait behind other requests, and neither reads nor writes wait behind handlers that compute for long.
+//! Each kind has a queue and workers of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,15 +17,15 @@ use crate::kind::{Kind, is_read};
 use crate::spec::{ServiceSpec, route_matches, route_rank};
 use crate::waits::Waits;
 
-/// What stands in a queue.
+/// What is in a queue.
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly all are jobs: boxing them would cost each an allocation"
 )]
 pub(crate) enum Work {
-    /// A request, with when it was put there.
+    /// A request, and when it was put there.
     Job(Job, Instant),
-    /// The one who takes it is to end.
+    /// The worker that gets it must end.
     Stop,
 }
 
@@ -39,19 +39,19 @@ pub struct Queues {
     stopping: Arc<AtomicBool>,
     taken: Arc<AtomicU64>,
     waits: Waits,
-    /// Runs a job where it would stand in a queue.
+    /// Runs a job at once instead of putting it into a queue.
     at_once: Option<RunAtOnce>,
 }
 
-/// Runs a job to its answer, on the thread that brings it.
+/// Runs a job until it is answered, on the thread that submits it.
 pub type RunAtOnce = Arc<dyn Fn(Job) + Send + Sync>;
 
-/// What decides, before a request stands in a queue of a service, whether and where it is let in: the routes of the manifest and of the
-/// component, and the limits.
+/// Decides, before a request gets into a queue of a service, whether it is let in, and into which queue: by the routes of the manifest and
+/// of the component, and by the limits.
 pub struct AdmissionLimits {
     /// The routes of the manifest that lead to it.
     pub routes: Vec<String>,
-    /// Requests that may stand in each queue.
+    /// Requests that may wait in each queue.
     pub queue: usize,
     /// Bytes that a body may have.
     pub body: usize,
@@ -61,7 +61,7 @@ pub struct AdmissionLimits {
 }
 
 impl AdmissionLimits {
-    /// Those of a service, with what its component says of itself once that is known.
+    /// The admission limits of a service, with what its component says about itself once that is known.
     fn new(spec: &ServiceSpec, described: Arc<DescribedRoutes>) -> Self {
         Self {
             routes: spec.routes.clone(),
@@ -72,21 +72,21 @@ impl AdmissionLimits {
         }
     }
 
-    /// A request that may be repeated is run each time, whatever its key.
+    /// A request that may be repeated runs each time, whatever its key.
     pub(crate) fn drop_needless_key(&self, job: &mut Job) {
         if job.idempotency_key.is_some() && self.described.repeats(&job.request.method, &job.request.path) {
             job.idempotency_key = None;
         }
     }
 
-    /// The route of the manifest that `path` falls under, as the ingress finds it: that of the highest rank.
+    /// The route of the manifest that `path` falls under, as the ingress finds it: the route of the highest rank.
     #[must_use]
     pub fn route_of(&self, path: &str) -> Option<&str> {
         let routes = self.routes.iter().map(String::as_str);
         routes.filter(|route| route_matches(route, path)).max_by_key(|route| route_rank(route))
     }
 
-    /// The route that a request leads to as the component describes it, such as `/notes/{id}`; none where it describes none for it.
+    /// The route that a request leads to, as the component describes it, such as `/notes/{id}`; none if it describes none for the request.
     #[must_use]
     pub fn described_route(&self, method: &str, path: &str) -> Option<Arc<str>> {
         self.described.find(method, path).map(|route| Arc::clone(&route.path))
@@ -103,7 +103,7 @@ pub struct QueueEnds {
 /// The queues of a service.
 #[must_use]
 pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
-    // Bounded by `submit`: how many may stand in them can change.
+    // `submit` bounds them, because the number of jobs that may wait in them can change.
     let (reads, read_end) = flume::unbounded();
     let (writes, write_end) = flume::unbounded();
     let (computations, computation_end) = flume::unbounded();
@@ -121,8 +121,8 @@ pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
 }
 
 impl Queues {
-    /// Queues in which nothing stands: whoever brings a job runs it. For a service without threads of its own, or for one that stands in
-    /// for a service.
+    /// Queues in which nothing waits: the thread that submits a job runs it. For a service without threads of its own, or for something
+    /// that stands in for a service.
     #[must_use]
     pub fn at_once(spec: &ServiceSpec, run: RunAtOnce) -> Self {
         let (queues, _) = queues(spec);
@@ -133,7 +133,7 @@ impl Queues {
     ///
     /// # Errors
     ///
-    /// [`Failure::QueueFull`] or [`Failure::Stopping`]; the job was not taken, and its reply is dropped.
+    /// [`Failure::QueueFull`] or [`Failure::Stopping`]; the job was not accepted, and its reply is dropped.
     pub fn submit(&self, admission_limits: &AdmissionLimits, mut job: Job) -> Result<(), Failure> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Failure::Stopping);
@@ -151,7 +151,7 @@ impl Queues {
         } else {
             &self.writes
         };
-        // Those who look at the same time may all see the last place: as many as there are network threads.
+        // Threads that look at the same time may all see the last free place: as many as there are network threads.
         if queue.len() >= admission_limits.queue {
             return Err(Failure::QueueFull);
         }
@@ -159,25 +159,25 @@ impl Queues {
         queue.send(Work::Job(job, Instant::now())).map_err(|_| Failure::Stopping)
     }
 
-    /// What is to be known before a request stands in one of them, now.
+    /// The current admission limits.
     #[must_use]
     pub fn admission_limits(&self) -> Arc<AdmissionLimits> {
         self.admission_limits.get()
     }
 
-    /// How many jobs were taken since the start.
+    /// How many jobs were accepted since the start.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// How many jobs stand in the longest of them.
+    /// How many jobs wait in the longest queue.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.reads.len().max(self.writes.len()).max(self.computations.len())
     }
 
-    /// The name of each, how many jobs stand in it, and how long jobs have stood in it.
+    /// The name of each queue, how many jobs wait in it, and how long jobs have waited in it.
     #[must_use]
     pub fn figures(&self) -> [(&'static str, usize, Histogram); 3] {
         [
@@ -188,17 +188,17 @@ impl Queues {
         .map(|(kind, length)| (kind.name(), length, self.waits.of(kind).clone()))
     }
 
-    /// Lets requests in as the service's present release has it.
+    /// Lets requests in as the service's current release says.
     pub(crate) fn follow(&self, spec: &ServiceSpec, described: Arc<DescribedRoutes>) {
         self.admission_limits.set(Arc::new(AdmissionLimits::new(spec, described)));
     }
 
-    /// Whether the service takes no more jobs.
+    /// Whether the service accepts no more jobs.
     pub(crate) fn stopping(&self) -> &Arc<AtomicBool> {
         &self.stopping
     }
 
-    /// The way into the queue of a kind, and how long jobs have stood in it.
+    /// The sending end of the queue of a kind, and how long jobs have waited in it.
     pub(crate) fn of(&self, kind: Kind) -> (&Sender<Work>, &Histogram) {
         let queue = match kind {
             Kind::Read => &self.reads,

@@ -1,7 +1,7 @@
-//! What a service is at a time: its code, its settings and its database, in one value.
+//! What a service is at one time: its code, its settings and its database, in one value.
 //!
-//! A deploy, a reload and a rebuild each put another release in the place of the one that is there. A handler runs on one release from its
-//! beginning to its end, so no answer has the code of one and the settings or the schema of another.
+//! A deploy, a reload and a rebuild each replace the current release with another one. A handler runs on one release from its beginning to
+//! its end, so no answer mixes the code of one release with the settings or the schema of another.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ use crate::spec::ServiceSpec;
 pub struct Release {
     /// The code.
     pub component: Arc<Component>,
-    /// What the manifest says of the service.
+    /// What the manifest says about the service.
     pub spec: Arc<ServiceSpec>,
     /// The database, if the manifest gives the service one.
     pub database: Option<Arc<ServiceDatabase>>,
-    /// Told how its handlers end, while it is new.
+    /// Is notified of how its handlers end, while it is new.
     pub probation: Option<Arc<Probation>>,
 }
 
 impl Release {
-    /// Has queues let requests in as this release has it.
+    /// Makes queues let requests in as this release says.
     pub(crate) fn let_in(&self, queues: &Queues) {
         queues.follow(&self.spec, Arc::clone(&self.component.info.described));
     }

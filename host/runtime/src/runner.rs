@@ -1,8 +1,8 @@
-//! Running handlers on a warm instance, and seeing to their units of work.
+//! Runs handlers on a warm instance, and decides what becomes of their units of work.
 //!
-//! Whoever holds the lease when a handler has returned does one of three things: it hands the lease, with the batch open, to
-//! one who waits; it carries the lease into what it runs next, until the batch is due; or it commits. Whatever it
-//! does, nobody's answer leaves before COMMIT, and no batch stays open without somebody who sees to it.
+//! The thread that holds the lease when a handler returns does one of three things. It passes the lease, with the open batch, on to a
+//! waiting thread; or it keeps the lease for what it runs next, until the batch is due; or it commits. In all three cases no answer leaves
+//! before COMMIT, and every open batch has a thread that is responsible for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::gate::Inside;
 use crate::hold::Hold;
 use crate::idempotency;
-use crate::instance::{Run, WarmInstance, tell_once};
+use crate::instance::{Run, WarmInstance, report_once};
 use crate::job::{Failure, Job, Outcome};
 use crate::member::{Member, Pending, RequestMember, commit, settle, settle_unit};
 use crate::release::{Release, ServiceContext};
@@ -26,22 +26,22 @@ use crate::state::WorkerParts;
 pub(crate) struct Runner {
     engine: Engine,
     pub(crate) context: Arc<ServiceContext>,
-    /// What the service is: as it was when this thread began with what it runs now.
+    /// The service's release when this thread began what it runs now.
     pub(crate) release: Arc<Release>,
     pub(crate) instance: WarmInstance,
     pub(crate) parts: WorkerParts,
-    /// Jobs whose batch was aborted and which can't be run under the lease: they go before all others.
+    /// Jobs whose batch was aborted and which can't be run under the lease. They run before all other jobs.
     again: VecDeque<Job>,
-    /// This thread is inside the gate. The last field: where a thread panics the lease goes first.
+    /// This thread is inside the gate. This is the last field, so that the lease is dropped first when a thread panics.
     inside: Option<Inside>,
 }
 
-/// One that runs handlers, and does work of the host's own, with a runner of its own.
+/// Something that runs handlers and does work of the host, with its own runner.
 pub(crate) trait HasRunner {
     fn runner(&mut self) -> &mut Runner;
 
-    /// Does `work` inside the gate, on the release that is there then: until it has ended nobody changes the schema. Those whose batch it
-    /// aborted are run again, and then this thread is where it was before.
+    /// Does `work` inside the gate, on the release that is current then. Nobody changes the schema until `work` has ended. Then this thread
+    /// runs the jobs again whose batch `work` aborted, and leaves the gate if it was outside before.
     fn inside<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
         let entered = self.runner().enter();
         let result = work(self);
@@ -52,7 +52,7 @@ pub(crate) trait HasRunner {
         result
     }
 
-    /// Before this thread waits: it holds nothing meanwhile, not the lease, not the answers of others.
+    /// Call this before this thread waits. While it waits it must hold nothing: neither the lease nor the answers of others.
     fn let_go(&mut self) {
         self.runner().commit_carried();
         self.runner().run_again_alone();
@@ -74,12 +74,12 @@ impl Runner {
         Self { engine, context, release, instance, parts, again, inside }
     }
 
-    /// One that holds nothing, in the place of this one: for a thread that panicked.
+    /// A runner that holds nothing, to replace this one after its thread panicked.
     pub(crate) fn fresh(&self) -> Self {
         Self::new(self.engine.clone(), Arc::clone(&self.context))
     }
 
-    /// The time by which timers and parked events are due, and answers are old: the database's own.
+    /// The database's own time. It decides when timers and parked events are due, and when answers are too old.
     pub(crate) fn time(&self) -> Duration {
         match &self.parts.database {
             Some(database) => database.database.time(),
@@ -88,15 +88,15 @@ impl Runner {
         }
     }
 
-    /// Goes through the gate, and takes the release that is there then; false where this thread is inside already.
+    /// Enters the gate, and uses the release that is current then. Returns false if this thread was inside already.
     fn enter(&mut self) -> bool {
         let entered = self.inside.is_none();
         self.enter_until(None);
         entered
     }
 
-    /// Does `work` inside the gate, as [`HasRunner::inside`]; where the gate is still held at `deadline`, outside of it, and `work` is told
-    /// so. Those that are to be run again are not: their turn is the caller's to give.
+    /// Does `work` inside the gate, like [`HasRunner::inside`]. If the gate is still held at `deadline`, `work` runs outside of the gate,
+    /// and its second argument is false. This function does not run jobs again whose batch was aborted: the caller decides when they run.
     pub(crate) fn inside_until<R>(
         &mut self,
         deadline: Instant,
@@ -111,13 +111,13 @@ impl Runner {
         result
     }
 
-    /// The same; false where the gate is still held at `deadline`. Until [`Self::leave`] nobody changes the schema.
+    /// Enters the gate; returns false if the gate is still held at `deadline`. Nobody changes the schema until [`Self::leave`].
     pub(crate) fn enter_until(&mut self, deadline: Option<Instant>) -> bool {
         if self.inside.is_some() {
             return true;
         }
         let inside = self.context.gate.try_enter().or_else(|| {
-            // Nothing is held while this thread waits: not the lease, not the answers of others.
+            // This thread holds nothing while it waits: neither the lease nor the answers of others.
             self.commit_carried();
             self.context.gate.enter(deadline)
         });
@@ -130,12 +130,12 @@ impl Runner {
         true
     }
 
-    /// Goes out of the gate. A batch may still be carried.
+    /// Leaves the gate. This thread may still keep an open batch.
     fn leave(&mut self) {
         self.inside = None;
     }
 
-    /// Runs on another release from now on.
+    /// Switches to another release.
     fn follow(&mut self, release: Arc<Release>) {
         let before = std::mem::replace(&mut self.release, release);
         self.instance.retire();
@@ -144,24 +144,25 @@ impl Runner {
             (before, now) => before.is_none() && now.is_none(),
         };
         if !same {
-            // A batch of the database of before, of a service that is rebuilt: nothing is open where the schema changed.
+            // If a batch is open, it is a batch of the earlier database, of a service that is rebuilt. Where the schema changed, no batch
+            // is open.
             self.commit_carried();
             self.parts.reader = None;
             self.parts.database = self.release.database.clone();
         }
     }
 
-    /// Whether the lease is carried, with an open batch.
+    /// Whether this thread keeps the lease, with an open batch.
     pub(crate) fn carries(&self) -> bool {
         matches!(self.parts.hold, Hold::Carried(_))
     }
 
-    /// A job to run again before all others.
+    /// The next job to run again; it runs before all other jobs.
     pub(crate) fn next_again(&mut self) -> Option<Job> {
         self.again.pop_front()
     }
 
-    /// Runs a job to its answer, or to its place in the open batch. `more` says whether the caller has further work at hand.
+    /// Runs a job until it is answered or is a member of the open batch. `more` says whether the caller has further work at hand.
     pub(crate) fn run_job(&mut self, job: Job, more: impl Fn() -> bool) {
         match idempotency::earlier_answer(&mut self.parts, &self.release.component.info.label, &job) {
             None => {}
@@ -182,7 +183,7 @@ impl Runner {
                 let (lease, ended) = unit.finish(run.keep);
                 self.after_request(lease, ended, job, run, more());
             }
-            // It touched nothing but snapshots: its answer rests on nothing that is not durable.
+            // The handler used only snapshots, so its answer depends on nothing that is not durable.
             other => {
                 self.parts.hold = other;
                 (job.reply)(run.outcome);
@@ -191,8 +192,8 @@ impl Runner {
         }
     }
 
-    /// Joins a unit of work for the record of an answer whose one effect is what another service did: the key is to be used by it. Where
-    /// the lease is not to be had the answer leaves all the same, for the effect stands.
+    /// Joins a unit of work to record the answer of a job whose only effect was in another service, so that its idempotency key counts as
+    /// used. If the lease can't be had, the answer leaves anyway, because the effect stands.
     fn join_to_remember(&mut self, job: &Job, run: &Run) {
         if !idempotency::is_to_be_kept(job, run) || run.calls != Calls::Effective {
             return;
@@ -207,7 +208,7 @@ impl Runner {
         }
     }
 
-    /// A request's unit of work ended: its member waits for COMMIT, or its batch was aborted.
+    /// A request's unit of work ended: either its member waits for COMMIT, or its batch was aborted.
     fn after_request(
         &mut self,
         lease: Lease<Member>,
@@ -233,7 +234,8 @@ impl Runner {
         self.join_batch(lease, Member::Request(member), more);
     }
 
-    /// What the end of its unit of work makes of a handler's outcome: where that it failed is not told yet, it is told here.
+    /// Combines a handler's outcome with the end of its unit of work. If the request failed and the failure is not logged yet, this logs
+    /// it.
     fn settled(
         &mut self,
         outcome: Outcome,
@@ -242,35 +244,35 @@ impl Runner {
         job: &mut Job,
     ) -> Outcome {
         if !matches!(ended, Ended::Kept { .. }) {
-            // Its memory may remember what never happened.
+            // The instance's memory may contain effects that were rolled back.
             self.instance.retire();
         }
         let outcome = settle_unit(outcome, ended);
         if let (false, Err(failure)) = (job.told, &outcome) {
             let Release { component, spec, .. } = &*self.release;
-            diagnosis::tell_of_request(&component.info, spec, &job.request, failure, running);
+            diagnosis::report_request(&component.info, spec, &job.request, failure, running);
             job.told = true;
         }
         outcome
     }
 
-    /// Tells of a request that failed, and not in its handler; once.
+    /// Logs, once, a request that failed outside its handler.
     pub(crate) fn tell(&self, job: &Job, failure: &Failure) {
-        tell_once(&self.release, job, failure);
+        report_once(&self.release, job, failure);
     }
 
-    /// Tells the client of a job whose batch was aborted, and which can't be run again.
+    /// Answers a job whose batch was aborted and which can't be run again.
     fn give_up(&self, job: Job) {
         self.tell(&job, &Failure::Aborted);
         (job.reply)(Err(Failure::Aborted));
     }
 
-    /// Makes `member` one of the batch whose lease this thread holds, and decides what becomes of the lease.
+    /// Adds `member` to the batch whose lease this thread holds, and decides what becomes of the lease.
     pub(crate) fn join_batch(&mut self, mut lease: Lease<Member>, member: Member, more: bool) {
         lease.push(member);
         if lease.stays_open(more) {
-            // Within a batch the lease stays with a thread that has work for it: passing it costs a switch of threads. One who
-            // waits is next when the batch is committed.
+            // Within a batch the lease stays with a thread that has work for it, because passing it on costs a thread switch. A waiting
+            // thread is next when the batch is committed.
             if more {
                 self.parts.hold = Hold::Carried(lease);
                 return;
@@ -286,21 +288,21 @@ impl Runner {
         }
     }
 
-    /// Commits what is carried, and runs those again whose batch was aborted.
+    /// Commits the batch that this thread keeps, and runs the members again if the batch was aborted.
     pub(crate) fn commit_carried(&mut self) {
         let aborted = self.parts.hold.commit_carried();
         self.parts.aborted.extend(aborted);
         self.recover_aborted();
     }
 
-    /// Commits what is carried if it is due: behind each job, also one that no handler was run for. Those whose batch was aborted are
-    /// run again by [`Self::recover_aborted`].
+    /// Commits the batch that this thread keeps, if it is due. Called after each job, also after a job for which no handler ran. If the
+    /// batch was aborted, [`Self::recover_aborted`] runs its members again.
     pub(crate) fn commit_carried_when_due(&mut self) {
         let aborted = self.parts.hold.commit_carried_when_due();
         self.parts.aborted.extend(aborted);
     }
 
-    /// Runs the jobs that are to be run again by themselves.
+    /// Runs the jobs again that must run by themselves.
     pub(crate) fn run_again_alone(&mut self) {
         let was_inside = self.inside.is_some();
         while let Some(job) = self.next_again() {
@@ -313,33 +315,33 @@ impl Runner {
         }
     }
 
-    /// Tells those that are to be run again by themselves that they are not: for one who may run no handler.
+    /// Answers the jobs that must run again by themselves that they were aborted: for a caller that may not run handlers.
     pub(crate) fn give_up_again(&mut self) {
         while let Some(job) = self.next_again() {
             self.give_up(job);
         }
     }
 
-    /// Runs those again whose batch was aborted while a handler ran.
+    /// Runs the members again whose batch was aborted while a handler ran.
     pub(crate) fn recover_aborted(&mut self) {
         if self.parts.aborted.is_empty() {
             return;
         }
         let aborted = std::mem::take(&mut self.parts.aborted);
         let lease = match std::mem::take(&mut self.parts.hold) {
-            // What is carried now was opened after the abort.
+            // The batch that this thread keeps now was opened after the abort.
             Hold::Carried(mut lease) => {
                 let more = commit(&mut lease);
                 self.parts.aborted.extend(more);
                 Some(lease)
             }
             _ => {
-                // Without the lease the schema may be another one meanwhile: they are run again on what is there then.
+                // While this thread did not hold the lease the schema may have changed. The members run again on the current release.
                 let entered = self.enter();
                 let patience = Instant::now() + self.release.spec.limits.request_timeout;
                 let lease =
                     self.parts.database.as_ref().and_then(|database| database.writer.acquire(patience).ok());
-                // The lease keeps the gate's promise from here on.
+                // From here on the lease gives the same guarantee as the gate.
                 if entered {
                     self.leave();
                 }
@@ -357,10 +359,10 @@ impl Runner {
         self.recover_aborted();
     }
 
-    /// Runs the members of an aborted batch again: see `bulkhead_store::recover`. One that called others is not run under the lease, and
-    /// an event not at all: its subscription worker is told.
+    /// Runs the members of an aborted batch again: see `bulkhead_store::recover`. A member that called other services is not run again
+    /// under the lease. An event is not run again at all: its subscription worker gets the result.
     pub(crate) fn recover(&mut self, mut lease: Lease<Member>, members: Vec<Member>) {
-        // What the members' instances remember, here and in other workers, is of a run that never happened.
+        // The members' instances, here and in other workers, may remember a run that was rolled back.
         self.context.aborts.raise();
         let mut runnable = Vec::new();
         for member in members {
@@ -375,7 +377,7 @@ impl Runner {
                 member => member.give_up(),
             }
         }
-        // The lease may come with a batch that others opened; it is theirs to keep.
+        // The lease may come with a batch that other threads opened. That batch must be kept, so commit it.
         let aborted = commit(&mut lease);
         self.parts.aborted.extend(aborted);
         let lease = recover(lease, runnable, |lease, member| self.run_again(lease, member), settle);
@@ -390,7 +392,7 @@ impl Runner {
     ) -> (Lease<Member>, Option<Ended<Member>>) {
         let Member::Request(member) = member else { return (lease, None) };
         self.parts.hold = Hold::Reserved(lease);
-        // Its own deadline may have passed while it waited for the culprit, which is no fault of its own.
+        // The member's own deadline may have passed while it waited for the culprit, which is not the member's fault.
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         let mut run = self.instance.run_handler(&self.release, &mut self.parts, &member.job, deadline);
         member.job.told = run.told;
@@ -411,7 +413,7 @@ impl Runner {
                 member.outcome = run.outcome;
                 (lease, None)
             }
-            // `run_handler` gives back what it was given: a lease in one of the forms above.
+            // `run_handler` gives back the hold that it got: a lease in one of the forms above.
             Hold::Nothing => {
                 member.outcome = run.outcome;
                 (self.reacquire(), None)
@@ -419,7 +421,7 @@ impl Runner {
         }
     }
 
-    /// The lease once more, however long it takes: others hold it for a bounded time.
+    /// Acquires the lease again, however long it takes: other threads hold it for a bounded time.
     fn reacquire(&self) -> Lease<Member> {
         loop {
             let patience = Instant::now() + self.release.spec.limits.request_timeout;
@@ -430,7 +432,7 @@ impl Runner {
         }
     }
 
-    /// Takes the open unit of work of what ran last, if it joined one.
+    /// Takes the open unit of work of the last run, if it joined one.
     pub(crate) fn take_unit(&mut self) -> Option<UnitOfWork<Member>> {
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(unit) => Some(unit),

@@ -1,4 +1,4 @@
-//! The guest code that runs now: what it is the handler of, and what it has done and said so far.
+//! The guest code that runs now: which handler it is, and what it has done and said so far.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use crate::probe::DatabaseCall;
 
 /// The handler that runs now.
 pub(crate) struct Running {
-    /// It is no handler: a component is asked what it is, or an instance starts.
+    /// It is not a handler: a component is asked what it is, or an instance starts.
     pub(crate) starting: bool,
-    /// What it is a run of; none while a component is loaded.
+    /// The component that runs; none while a component is loaded.
     pub(crate) component: Option<Arc<ComponentInfo>>,
     pub(crate) handler: Handler,
     pub(crate) trace_id: String,
     pub(crate) principal: Option<Principal>,
     pub(crate) peer: String,
-    /// The service's own timer, by its sequence, that this is the handler of.
+    /// If this is the handler of one of the service's own timers, the timer's sequence.
     pub(crate) timer: Option<i64>,
     pub(crate) deadline: Instant,
-    /// Until when the lease may be held, once it is.
+    /// Until when the lease may be held, once it is held.
     pub(crate) lease_until: Option<Instant>,
     pub(crate) joined: bool,
     pub(crate) calls: Calls,
@@ -33,11 +33,11 @@ pub(crate) struct Running {
     pub(crate) called_in_recovery: bool,
     pub(crate) log_lines: u32,
     pub(crate) began: Instant,
-    /// What the guest said of the trap that it is about to end in.
+    /// What the guest said about the trap in which it is about to end.
     pub(crate) panic: Option<Panic>,
-    /// It asked for more memory than there may be.
+    /// It asked for more memory than it may have.
     pub(crate) memory_refused: bool,
-    /// The call to the database that failed last.
+    /// The last database call that failed.
     pub(crate) failed_call: Option<FailedCall>,
     /// The guest's last line of the level `error`.
     pub(crate) last_error: Option<String>,
@@ -48,15 +48,15 @@ pub(crate) struct Running {
 pub(crate) enum Handler {
     /// None: a component is asked what it is, or an instance starts.
     None,
-    /// That of a request.
+    /// The handler of a request.
     Request {
         method: String,
-        /// In its normal form: it is told as the template that it falls under.
+        /// In its normal form. It is reported as the template that it falls under.
         path: String,
         /// The route of the manifest.
         route: String,
     },
-    /// That of an event.
+    /// The handler of an event.
     Event {
         /// Its type.
         kind: String,
@@ -67,7 +67,7 @@ impl std::fmt::Display for Handler {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::None => write!(formatter, "the start"),
-            // Which of its routes it is stands beside it, in a field of the line.
+            // The route is in another field of the same log line.
             Self::Request { .. } => write!(formatter, "the request"),
             Self::Event { kind } => write!(formatter, "the event {kind}"),
         }
@@ -75,7 +75,7 @@ impl std::fmt::Display for Handler {
 }
 
 impl Running {
-    /// Guest code that runs for no request, until `deadline`: it has no database and can call nobody.
+    /// Guest code that runs for no request, until `deadline`. It has no database and can't call other services.
     pub(crate) fn starting(deadline: Instant) -> Self {
         Self {
             starting: true,
@@ -100,7 +100,7 @@ impl Running {
     }
 }
 
-/// What calls a handler made to other services: whether it can be run again.
+/// What calls a handler made to other services. This decides whether it can be run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Calls {
     /// None: it can be run again under the lease.
@@ -108,13 +108,13 @@ pub(crate) enum Calls {
     None,
     /// GET, HEAD and OPTIONS: it can be run again, but not under the lease.
     Reading,
-    /// Others: it can't.
+    /// Other methods: it can't be run again.
     Effective,
 }
 
 impl Calls {
-    /// What the client is told of a handler that made these calls, and whose batch was aborted. What another service did by then stands: so
-    /// it is not told that nothing was done, nor to try again.
+    /// What the client gets if a handler made these calls, and its batch was aborted. What another service did by then stands. So the
+    /// answer does not say that nothing was done, and does not ask the client to try again.
     pub(crate) fn aborted(self) -> Failure {
         match self {
             Self::None | Self::Reading => Failure::Aborted,
@@ -126,7 +126,7 @@ impl Calls {
     }
 }
 
-/// Why a guest panicked, as it told the host before it trapped (`log.panicked`).
+/// Why a guest panicked, as it reported to the host before it trapped (`log.panicked`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panic {
     message: String,
@@ -154,7 +154,7 @@ pub(crate) struct FailedCall {
     /// The statement without its values, or the type of the event that was not written.
     what: String,
     error: String,
-    /// From the handler's beginning on.
+    /// Measured from the handler's beginning.
     after: Duration,
 }
 
@@ -162,7 +162,7 @@ impl FailedCall {
     pub(crate) fn new(call: &DatabaseCall<'_>, error: &dyn Display, after: Duration) -> Self {
         let what = match call {
             DatabaseCall::Statement { sql, .. } => {
-                // No more of it than can be told: a statement may have 100,000 bytes.
+                // No more of it than can be reported: a statement may have 100,000 bytes.
                 let words = sql.split_whitespace().take(STATEMENT_TOLD_BYTES_MAX / 2);
                 words.collect::<Vec<_>>().join(" ")
             }
@@ -185,7 +185,7 @@ impl Display for FailedCall {
     }
 }
 
-/// A trap of the host's making: the guest's time is up.
+/// A trap that the host causes: the guest's time is up.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Expired(pub(crate) Failure);

@@ -23,8 +23,8 @@ pub enum SchedulerError {
     /// The system gives no thread.
     #[error("start a thread: {0}")]
     Thread(#[from] std::io::Error),
-    /// A service that takes events has no database.
-    #[error("{0} takes events and has no database")]
+    /// A service that consumes events has no database.
+    #[error("{0} consumes events and has no database")]
     NoDatabase(String),
 }
 
@@ -97,11 +97,12 @@ impl Deliveries {
         Ok(this)
     }
 
-    /// Ends the threads, each when what it runs is done and committed. What is not taken yet is taken by the next that start.
+    /// Ends the threads, each when what it runs is done and committed. What is not consumed yet is consumed by the next threads that are
+    /// started.
     pub fn stop(mut self) {
         self.tell_to_stop();
         for thread in std::mem::take(&mut self.threads) {
-            // Its panic stands in the log.
+            // Its panic is in a log line.
             let _ = thread.join();
         }
     }

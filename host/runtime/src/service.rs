@@ -41,7 +41,7 @@ impl Service {
         ends: QueueEnds,
     ) -> std::io::Result<Self> {
         release.let_in(queues);
-        // A later version may have routes that compute, so those workers are there as well.
+        // A later version may have routes that compute, so the workers for them are started as well.
         let Limits { read_workers, write_workers, compute_workers, .. } = release.spec.limits;
         let context = ServiceContext::new(release, Arc::clone(host_context));
         let kinds = [
@@ -57,7 +57,7 @@ impl Service {
                 let wait = wait.clone();
                 let name = format!("{}-{}-{number}", context.name, kind.name());
                 stops.push(sender.clone());
-                // What a worker holds is its runner's, and goes with it; that it was told to stop does not.
+                // What a worker holds belongs to its runner, and is dropped with it. That the worker was asked to stop is not dropped.
                 let work = move |stopped: &mut bool, progress: &Progress| {
                     if kind == Kind::Compute {
                         give_way();
@@ -72,21 +72,21 @@ impl Service {
         Ok(Self { stopping: Arc::clone(queues.stopping()), stops, workers, consumer })
     }
 
-    /// The service, as subscription workers and operators reach it.
+    /// The service as subscription workers and operators reach it.
     #[must_use]
     pub fn consumer(&self) -> Consumer {
         self.consumer.clone()
     }
 
-    /// Takes no more jobs, answers those in the queues, and ends the threads.
+    /// Accepts no more jobs, answers the jobs in the queues, and ends the threads.
     pub fn stop(self) {
         self.stopping.store(true, Ordering::Release);
-        // Behind all that was taken: one for each worker, which takes nothing after it.
+        // After all accepted jobs: one for each worker, which takes nothing after it.
         for queue in &self.stops {
             let _ = queue.send(Work::Stop);
         }
         for worker in self.workers {
-            // Its panic stands in the log.
+            // Its panic is in a log line.
             let _ = worker.join();
         }
     }

@@ -12,9 +12,9 @@ pub struct Grants {
     pub publishes: BTreeSet<String>,
     /// The services that it may call.
     pub calls: BTreeSet<String>,
-    /// The types of event that it takes from others.
+    /// The types of event that it consumes from others.
     pub subscribes: BTreeSet<String>,
-    /// The types of timer that it may set, and takes.
+    /// The types of timer that it may set, and consumes.
     pub timers: BTreeSet<String>,
 }
 
@@ -63,7 +63,7 @@ pub enum InstancePolicy {
     /// A warm instance for each worker.
     #[default]
     Reused,
-    /// A new one for each request.
+    /// A new instance for each request.
     Fresh,
 }
 
@@ -86,13 +86,13 @@ pub struct ServiceSpec {
     pub instances: InstancePolicy,
 }
 
-/// Of two routes that a path falls under, the one of higher rank holds: a path before what is below one, then the longer.
+/// If a path falls under two routes, the route of higher rank applies: a path before everything below a path, then the longer one.
 #[must_use]
 pub fn route_rank(route: &str) -> (bool, usize) {
     (!route.ends_with("/..."), route.len())
 }
 
-/// Whether `path` falls under `route`: `/notes` is that path alone, `/notes/...` it and all below it.
+/// Whether `path` falls under `route`: `/notes` is that path alone, `/notes/...` is the path and everything below it.
 #[must_use]
 pub fn route_matches(route: &str, path: &str) -> bool {
     match route.strip_suffix("/...") {

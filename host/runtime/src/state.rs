@@ -15,7 +15,7 @@ use crate::probe::Probe;
 use crate::running::{Expired, Running};
 use crate::spec::ServiceSpec;
 
-/// What belongs to the worker and not to the instance: it goes from one instance to the next.
+/// What belongs to the worker and not to the instance: it is passed from one instance to the next.
 #[derive(Default)]
 pub(crate) struct WorkerParts {
     /// The service's database, as it was when the handler began.
@@ -33,7 +33,7 @@ pub(crate) struct State {
     pub(crate) spec: Arc<ServiceSpec>,
     pub(crate) host_context: Arc<HostContext>,
     pub(crate) worker: WorkerParts,
-    /// None between two handlers.
+    /// None if no handler runs.
     pub(crate) running: Option<Running>,
     pub(crate) memory: MemoryLimit,
 }
@@ -78,13 +78,13 @@ impl State {
     }
 }
 
-/// Keeps to the service's memory, and knows how much there is.
+/// Enforces the service's memory limit, and knows how much memory there is.
 pub(crate) struct MemoryLimit {
     maximum: usize,
     pub(crate) bytes: usize,
-    /// More was asked for than there may be, since the handler began.
+    /// Since the handler began, it asked for more memory than it may have.
     pub(crate) refused: bool,
-    /// A test that may refuse more, with the service's name.
+    /// A test that may refuse more memory, with the service's name.
     probe: Option<(Arc<dyn Probe>, String)>,
 }
 
@@ -95,7 +95,7 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // What an instance begins with is no growth.
+        // What an instance begins with is not growth.
         let grows = |(probe, service): &(Arc<dyn Probe>, String)| current == 0 || probe.may_grow(service);
         let allowed = desired <= self.maximum && self.probe.as_ref().is_none_or(grows);
         if allowed {
@@ -111,7 +111,7 @@ impl ResourceLimiter for MemoryLimit {
         _desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // The pool's own limit on elements holds.
+        // The pool's own limit on elements applies.
         Ok(true)
     }
 }

@@ -1,8 +1,8 @@
-//! A service on its caller's thread: nothing runs but what is asked for, when it is asked for. For tests, which so have one order of
-//! things.
+//! A service on its caller's thread: only what the caller asks for runs, and only when the caller asks for it. It is for tests, in which
+//! things then happen in one order.
 //!
-//! What a request, an event or a timer goes through is the same as in a host that serves: the runner, the unit of work, the position, the
-//! parked events. Only the threads and what they wait for are left out.
+//! A request, an event or a timer goes through the same steps as in a host that serves: the runner, the unit of work, the position, the
+//! parked events. Only the threads, and what they wait for, are left out.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +24,7 @@ use crate::scheduler::SchedulerError;
 use crate::subscription::Subscription;
 use crate::subscription_worker::SubscriptionWorker;
 
-/// How long a test's own statement may wait for the writer, and run: a bound that a busy machine does not meet.
+/// How long a test's own statement may wait for the writer, and run. A busy machine does not reach this bound.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A service without threads.
@@ -34,7 +34,7 @@ pub struct SteppedService {
 }
 
 impl SteppedService {
-    /// A service that runs `release`; `queues` are those that lead others to it.
+    /// A service that runs `release`. Other services reach it through `queues`.
     #[must_use]
     pub fn new(engine: &Engine, release: Release, host_context: &Arc<HostContext>, queues: Queues) -> Self {
         release.let_in(&queues);
@@ -44,10 +44,10 @@ impl SteppedService {
         Self { consumer, runner }
     }
 
-    /// Runs a request: when this returns it has its answer, and what it wrote is durable.
+    /// Runs a request. When this returns, the request has its answer, and what it wrote is durable.
     pub fn run(&self, mut job: Job) {
         self.consumer.queues().admission_limits().drop_needless_key(&mut job);
-        // Nobody waits here for itself: the calls that a manifest grants have no cycle.
+        // No thread waits here for itself: the calls that a manifest grants have no cycle.
         let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
         runner.inside(|runner| {
             runner.run_job(job, || false);
@@ -55,12 +55,12 @@ impl SteppedService {
         });
     }
 
-    /// Has the next request run on a new instance.
+    /// Makes the next request run on a new instance.
     pub fn renew(&self) {
         self.runner.lock().unwrap_or_else(PoisonError::into_inner).instance.retire();
     }
 
-    /// Runs a statement of the test's own in a unit of work, which is durable when this returns.
+    /// Runs a statement of the test itself in a unit of work, which is durable when this returns.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl SteppedService {
     }
 }
 
-/// It is never told to stop.
+/// A stop flag that is never set.
 fn never() -> Arc<AtomicBool> {
     Arc::default()
 }
@@ -139,8 +139,8 @@ fn never() -> Arc<AtomicBool> {
 pub struct SteppedSubscriptionWorker(SubscriptionWorker);
 
 impl SteppedSubscriptionWorker {
-    /// Takes the next event of the log that the consumer takes, and gives it; none where it has taken all. The event took effect, or was
-    /// parked, or is a dead letter.
+    /// Consumes the next event of the event log that is for the consumer, and returns it; none if all are consumed. The event took effect,
+    /// or was parked, or is a dead letter.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl SteppedSubscriptionWorker {
         self.0.step()
     }
 
-    /// Whether there is an event that the consumer takes.
+    /// Whether there is another event for the consumer.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl SteppedSubscriptionWorker {
         self.0.has_next()
     }
 
-    /// Has the next event be taken by a new instance.
+    /// Makes the next event run on a new instance.
     pub fn renew(&mut self) {
         self.0.renew();
     }
@@ -168,16 +168,16 @@ impl SteppedSubscriptionWorker {
 pub struct SteppedTimers(DeferredWork);
 
 impl SteppedTimers {
-    /// Takes all that is due, and gives how long until the next is, if there is one.
+    /// Consumes everything that is due, and returns the time until the next is due, if there is a next one.
     ///
     /// # Errors
     ///
     /// Why it can't, now.
-    pub fn take_due(&mut self) -> Result<Option<Duration>, String> {
-        self.0.take_due().map_err(|error| error.to_string())
+    pub fn consume_due(&mut self) -> Result<Option<Duration>, String> {
+        self.0.consume_due().map_err(|error| error.to_string())
     }
 
-    /// Has what is due next be taken by a new instance.
+    /// Makes what is due next run on a new instance.
     pub fn renew(&mut self) {
         self.0.renew();
     }

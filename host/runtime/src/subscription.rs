@@ -1,4 +1,4 @@
-//! A subscription, from a producer to a consumer: what is known of it outside its subscription worker.
+//! A subscription from a producer to a consumer: what is known about it outside its subscription worker.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -8,12 +8,12 @@ use bulkhead_store::ReplicaSpec;
 use flume::{Receiver, Sender};
 use tokio::sync::watch;
 
-/// What the manifest says of a subscription.
+/// What the manifest says about a subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SubscriptionSpec {
-    /// Whose log.
+    /// The service whose event log is consumed.
     pub producer: String,
-    /// Who takes it.
+    /// The service that consumes it.
     pub consumer: String,
     /// The types of event that the consumer's handler gets.
     pub types: BTreeSet<String>,
@@ -30,23 +30,23 @@ pub struct Counts {
     pub retried: AtomicU64,
 }
 
-/// A subscription. Its subscription worker works on it; everybody else looks.
+/// A subscription. Its subscription worker works on it; everybody else observes it.
 pub struct Subscription {
     /// What it is.
     pub spec: SubscriptionSpec,
     /// What has happened.
     pub counts: Arc<Counts>,
-    /// The sequence up to which everything that the consumer takes has durably been taken or parked.
+    /// The sequence up to which everything for the consumer is durably consumed or parked.
     applied: watch::Sender<i64>,
     /// The subscription worker's memory of its position, or of what is parked, may be wrong.
     stale: AtomicBool,
-    /// A batch with units of work of the subscription worker's was not committed: the worker waits before it tries them again.
+    /// A batch with units of work of the subscription worker was not committed. The worker waits before it tries them again.
     undone: AtomicBool,
     /// There are parked events or dead letters, or were since the host started.
     troubled: Arc<AtomicBool>,
-    /// Why the subscription worker stands still for good.
+    /// Why the subscription worker has stopped for good.
     stopped: Mutex<Option<String>>,
-    /// The subscription worker takes nothing behind this sequence.
+    /// The subscription worker consumes nothing after this sequence.
     hold_at: AtomicI64,
     wake: Sender<()>,
     woken: Receiver<()>,
@@ -71,31 +71,32 @@ impl Subscription {
         }
     }
 
-    /// The subscription between the same two that takes something else from now on: who waits for a position waits on.
+    /// The subscription between the same two services, which consumes something else from now on. A caller that waits for a position goes
+    /// on waiting.
     #[must_use]
     pub fn changed_to(&self, spec: SubscriptionSpec) -> Self {
         let (counts, applied) = (Arc::clone(&self.counts), self.applied.clone());
         Self { counts, applied, troubled: Arc::clone(&self.troubled), ..Self::new(spec) }
     }
 
-    /// Whether the consumer takes events of this type.
-    pub(crate) fn takes(&self, kind: &str) -> bool {
+    /// Whether the consumer consumes events of this type.
+    pub(crate) fn consumes(&self, kind: &str) -> bool {
         self.spec.types.contains(kind) || self.spec.replicas.iter().any(|replica| replica.takes(kind))
     }
 
-    /// The sequence up to which the consumer has durably taken the log.
+    /// The sequence up to which the consumer has durably consumed the event log.
     #[must_use]
     pub fn applied(&self) -> i64 {
         *self.applied.borrow()
     }
 
-    /// Tells of each change of [`Self::applied`].
+    /// Notifies of each change of [`Self::applied`].
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<i64> {
         self.applied.subscribe()
     }
 
-    /// Why the subscription worker stands still, if it does: the log and the position don't fit each other.
+    /// Why the subscription worker has stopped, if it has: the event log and the position don't match.
     #[must_use]
     pub fn stopped(&self) -> Option<String> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -125,7 +126,7 @@ impl Subscription {
         self.troubled.store(true, Ordering::Release);
     }
 
-    /// Has the subscription worker take nothing behind `sequence` until [`Self::release`].
+    /// Makes the subscription worker consume nothing after `sequence` until [`Self::release`].
     pub fn hold_at(&self, sequence: i64) {
         self.hold_at.store(sequence, Ordering::Release);
         self.wake();
@@ -140,7 +141,7 @@ impl Subscription {
         self.hold_at.load(Ordering::Acquire)
     }
 
-    /// Has the subscription worker read its position, and what is parked, once more.
+    /// Makes the subscription worker read its position, and what is parked, once more.
     pub fn refresh(&self) {
         self.stale.store(true, Ordering::Release);
         self.wake();
@@ -150,7 +151,7 @@ impl Subscription {
         self.stale.swap(false, Ordering::AcqRel)
     }
 
-    /// A batch with units of work of the subscription worker's was not committed, or nobody can tell.
+    /// A batch with units of work of the subscription worker was not committed, or its outcome is unknown.
     pub(crate) fn note_undone(&self) {
         self.undone.store(true, Ordering::Release);
         self.refresh();
@@ -160,7 +161,7 @@ impl Subscription {
         self.undone.swap(false, Ordering::AcqRel)
     }
 
-    /// Everything up to `sequence` is taken, durably.
+    /// Everything up to `sequence` is durably consumed.
     pub(crate) fn set_applied(&self, sequence: i64) {
         self.applied.send_if_modified(|applied| {
             let grows = sequence > *applied;
@@ -177,7 +178,8 @@ impl Subscription {
         &self.woken
     }
 
-    /// Wakes the subscription worker if it has not taken everything up to `head`: for a log whose commit notifier does not wake it.
+    /// Wakes the subscription worker if it has not consumed everything up to `head`: for an event log whose commit notifier does not wake
+    /// it.
     pub fn wake_for(&self, head: i64) {
         if self.applied() < head {
             self.wake();
@@ -229,8 +231,8 @@ mod tests {
         subscription.set_applied(2);
         assert!(waiting.has_changed().unwrap());
         assert_eq!(*waiting.borrow_and_update(), 2);
-        assert!(subscription.takes("maker.gone") && !subscription.takes("maker.made"));
-        // What was about the subscription worker of before is over.
+        assert!(subscription.consumes("maker.gone") && !subscription.consumes("maker.made"));
+        // What applied to the earlier subscription worker is over.
         before.stop("another log".into());
         before.hold_at(7);
         let subscription = before.changed_to(spec(&[]));

@@ -1,15 +1,16 @@
-//! A subscription worker: the thread that takes a producer's log, event by event, into a consumer's units of work.
+//! A subscription worker: the thread that consumes a producer's event log, event by event, in a consumer's units of work.
 //!
 //! Invariants:
 //!
-//! - The row of the position is the truth. It moves from the very event at which this subscription worker believes it to be, in the unit of
-//!   work of the event that it moves to; where it is elsewhere (a batch was aborted, say), nothing is done, and the subscription worker
-//!   begins from the row. So the subscription worker never needs to know what became of its batches, and an event that is in effect is
-//!   never taken again.
-//! - Before it goes on, the subscription worker finds the last event that it took or passed over at its place in the log, by its id. Where
-//!   another is there, or none, or the log has another id, the subscription worker stops: it neither skips nor repeats.
-//! - A failing event does not hold the subscription worker up: the commit that moves the position past it parks it, and later events of its
-//!   subject behind it. An event at which the host itself panics has failed as well.
+//! - The row of the position is the truth. The unit of work of an event moves the position to that event, and only from the event where
+//!   this subscription worker believes the position to be. If the position is elsewhere (a batch was aborted, say), nothing is done, and
+//!   the subscription worker starts again from the row. So the subscription worker never needs to know what became of its batches, and an
+//!   event that took effect is never consumed again.
+//! - Before it goes on, the subscription worker looks up the last event that it consumed or passed over, at its place in the event log, by
+//!   its id. If another event is there, or none, or if the event log has another id, the subscription worker stops: it neither skips nor
+//!   repeats events.
+//! - A failing event does not hold up the subscription worker. The commit that moves the position past the event parks it, and later events
+//!   of its subject are parked behind it. An event at which the host itself panics counts as failed too.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -20,9 +21,9 @@ use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, ReplicaSpec, Stat
 use bulkhead_types::limits::{SUBSCRIPTION_EVENTS_READ_MAX, SUBSCRIPTION_EVENTS_SKIPPED_MAX};
 
 use crate::deferred::Deferred;
-use crate::delivery::{Delivery, Written, changes, parked, tell_of_parked};
+use crate::delivery::{Delivery, Written, changes, parked, report_parked};
 use crate::event_log::EventLog;
-use crate::instance::NotTaken;
+use crate::instance::NotConsumed;
 use crate::member::Settle;
 use crate::runner::{HasRunner, Runner};
 use crate::subscription::Subscription;
@@ -31,10 +32,10 @@ use crate::supervise::{self, Progress};
 #[cfg(test)]
 mod tests;
 
-/// How long a subscription worker waits before it tries again what failed for want of the disk or the lease, or was not committed: while
-/// the disk is full each attempt runs the handler, and its calls to other services.
+/// How long a subscription worker waits before it tries again after a failure because of the disk or the lease, or after events were not
+/// committed. It waits because each attempt runs the handler, and its calls to other services, also while the disk is full.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What an event is told that waits behind another of its subject.
+/// The reason that is given for an event that waits behind another event of its subject.
 const BEHIND: &str = "an earlier event of its subject is parked";
 
 pub(crate) struct SubscriptionWorker {
@@ -44,31 +45,31 @@ pub(crate) struct SubscriptionWorker {
     inbox: InboxReader,
     deferred: Arc<Deferred>,
     stop: Arc<AtomicBool>,
-    /// Where the row of the position is, as this subscription worker believes.
+    /// Where this subscription worker believes the row of the position to be.
     cursor: Cursor,
-    /// The last event that was taken or passed over: behind the row, where events were passed over.
+    /// The last event that was consumed or passed over. If events were passed over, it is later than the row.
     seen: (i64, String),
     /// Subjects that have, or had, a parked event.
     held: HashSet<String>,
-    /// Replicas that tell of more events than were taken, with the last of these.
+    /// Replicas that include more events than were consumed, each with the last event that it includes.
     filled: BTreeMap<String, i64>,
-    /// The event under which a batch was aborted: it goes into a batch of its own.
+    /// The event during which a batch was aborted. It runs in a batch of its own.
     alone: i64,
-    /// The event that is being taken; 0 for none.
-    taking: i64,
+    /// The event that is being consumed; 0 for none.
+    consuming: i64,
     /// The event at which this subscription worker panicked, and what the panic said.
     panicked: Option<(i64, String)>,
-    /// Up to where the log was durably taken when the thread was started.
+    /// The sequence up to which the event log was durably consumed when the thread started.
     started_at: i64,
 }
 
 /// Why a subscription worker stops going through what it read.
 enum Halt {
-    /// What was believed is not so: begin from the row.
+    /// What the subscription worker believed is not true: start again from the row.
     Stale,
     /// What failed may work later.
     Pause(String),
-    /// The log and the position don't fit each other.
+    /// The event log and the position don't match.
     Stopped(String),
 }
 
@@ -96,7 +97,7 @@ impl SubscriptionWorker {
         let cursor = Cursor::default();
         log.follow(subscription.waker());
         let (seen, held, filled, alone) = ((0, String::new()), HashSet::new(), BTreeMap::new(), 0);
-        let (taking, panicked, started_at) = (0, None, 0);
+        let (consuming, panicked, started_at) = (0, None, 0);
         Self {
             subscription,
             log,
@@ -109,13 +110,13 @@ impl SubscriptionWorker {
             held,
             filled,
             alone,
-            taking,
+            consuming,
             panicked,
             started_at,
         }
     }
 
-    /// Follows the log until it is told to stop.
+    /// Follows the event log until it must stop.
     pub(crate) fn run(&mut self, progress: &Progress) {
         self.subscription.go_on();
         self.subscription.refresh();
@@ -141,7 +142,7 @@ impl SubscriptionWorker {
                 }
                 Err(Halt::Stopped(why)) => {
                     self.subscription.stop(why);
-                    // Until it is told to stop, or to look again.
+                    // Until it must stop, or must look again.
                     while !self.stop.load(Ordering::Acquire) {
                         let _ = self.subscription.woken().recv();
                         if self.subscription.take_stale() {
@@ -156,21 +157,21 @@ impl SubscriptionWorker {
         self.let_go();
     }
 
-    /// Lets go of what was held when this thread panicked: what was not durable is taken again, from the row. The event that it was at is
-    /// parked, as one whose handler fails.
+    /// Lets go of what this thread held when it panicked. What was not durable is consumed again, from the row. The event that the thread
+    /// was at is parked, like an event whose handler fails.
     pub(crate) fn mend(&mut self, why: &str) {
         self.runner = self.runner.fresh();
-        // How long a thread waits that panicked is its supervisor's to say.
+        // The supervisor decides how long a thread waits after a panic.
         let _ = self.subscription.take_undone();
-        let taking = std::mem::take(&mut self.taking);
-        if taking != 0 {
-            self.alone = taking;
-            self.panicked = Some((taking, why.to_owned()));
+        let consuming = std::mem::take(&mut self.consuming);
+        if consuming != 0 {
+            self.alone = consuming;
+            self.panicked = Some((consuming, why.to_owned()));
         }
         self.subscription.stop(format!("its thread panicked and is restarted; the log says more: {why}"));
     }
 
-    /// Takes all that there is.
+    /// Consumes all available events.
     fn go(&mut self, progress: &Progress) -> Result<(), Halt> {
         loop {
             self.look_for_undone()?;
@@ -183,17 +184,18 @@ impl SubscriptionWorker {
             for (place, event) in events.iter().enumerate() {
                 if event.sequence > end || self.stop.load(Ordering::Acquire) {
                     self.runner.commit_carried();
-                    self.tell_applied();
+                    self.note_applied();
                     return Ok(());
                 }
                 let more = place + 1 < events.len()
                     && events.get(place + 1).is_some_and(|next| next.sequence <= end);
                 self.inside(|this| {
-                    // Nothing else is this event's doing: neither the batch that is committed at the gate, nor a request that is run again.
-                    this.taking = event.sequence;
-                    let taken = this.take(event, more);
-                    this.taking = 0;
-                    taken
+                    // Only a panic in here counts as caused by this event: not a panic while the batch is committed at the gate, and not
+                    // one in a request that is run again.
+                    this.consuming = event.sequence;
+                    let consumed = this.consume(event, more);
+                    this.consuming = 0;
+                    consumed
                 })?;
                 self.look_for_undone()?;
                 if self.subscription.applied() > self.started_at {
@@ -204,22 +206,22 @@ impl SubscriptionWorker {
                 self.inside(Self::pass_over)?;
             }
             self.runner.commit_carried();
-            self.tell_applied();
+            self.note_applied();
         }
         self.runner.commit_carried();
-        self.tell_applied();
+        self.note_applied();
         Ok(())
     }
 
-    /// Has the subscription worker wait where events that it took were not committed.
+    /// Makes the subscription worker wait if events that it consumed were not committed.
     fn look_for_undone(&self) -> Result<(), Halt> {
         if self.subscription.take_undone() {
-            return Err(Halt::Pause("events that it took were not committed".to_owned()));
+            return Err(Halt::Pause("events that it consumed were not committed".to_owned()));
         }
         Ok(())
     }
 
-    /// Whether there is an event that the consumer takes.
+    /// Whether there is another event for the consumer.
     ///
     /// # Errors
     ///
@@ -229,7 +231,7 @@ impl SubscriptionWorker {
             if self.subscription.take_stale() {
                 self.begin()?;
             }
-            Ok(self.read()?.iter().any(|event| self.is_taken(event)))
+            Ok(self.read()?.iter().any(|event| self.is_consumed(event)))
         };
         look().map_err(|halt| match halt {
             Halt::Pause(why) | Halt::Stopped(why) => why,
@@ -237,12 +239,13 @@ impl SubscriptionWorker {
         })
     }
 
-    /// Has the next event be taken by a new instance.
+    /// Makes the next event run on a new instance.
     pub(crate) fn renew(&mut self) {
         self.runner.instance.retire();
     }
 
-    /// Takes the next event that the consumer takes, if there is one, as [`Self::go`] takes all; it is durable when this returns.
+    /// Consumes the next event for the consumer, if there is one, as [`Self::go`] consumes all of them. The event is durable when this
+    /// returns.
     ///
     /// # Errors
     ///
@@ -252,7 +255,7 @@ impl SubscriptionWorker {
             let stepped = self.try_step();
             self.let_go();
             match stepped {
-                Ok(taken) => return Ok(taken),
+                Ok(consumed) => return Ok(consumed),
                 Err(Halt::Stale) => self.subscription.refresh(),
                 Err(Halt::Pause(why) | Halt::Stopped(why)) => return Err(why),
             }
@@ -266,25 +269,25 @@ impl SubscriptionWorker {
             }
             let events = self.read()?;
             if events.is_empty() {
-                self.tell_applied();
+                self.note_applied();
                 return Ok(None);
             }
             for event in events {
                 let before = self.cursor.sequence;
-                self.inside(|this| this.take(&event, false))?;
+                self.inside(|this| this.consume(&event, false))?;
                 if self.cursor.sequence != before {
                     self.runner.commit_carried();
                     if self.subscription.take_stale() {
                         return Err(Halt::Stale);
                     }
-                    self.tell_applied();
+                    self.note_applied();
                     return Ok(Some(event));
                 }
             }
         }
     }
 
-    /// Begins from the row.
+    /// Starts from the row.
     fn begin(&mut self) -> Result<(), Halt> {
         self.runner.commit_carried();
         let producer = &self.subscription.spec.producer;
@@ -310,7 +313,7 @@ impl SubscriptionWorker {
         Ok(())
     }
 
-    /// The events behind the last that was seen, once that one was found.
+    /// The events after the last seen event. Checks first that the last seen event is still at its place.
     fn read(&mut self) -> Result<Vec<Logged>, Halt> {
         let (sequence, id) = &self.seen;
         let mut events = match self.log.read((*sequence).max(1), SUBSCRIPTION_EVENTS_READ_MAX) {
@@ -344,23 +347,23 @@ impl SubscriptionWorker {
         }
     }
 
-    /// Whether an event is one that the consumer takes. What was erased is gone, and only that a row is gone needs no data; what else is
-    /// to be known of its subject's end comes later in the log.
-    fn is_taken(&self, event: &Logged) -> bool {
+    /// Whether an event is for the consumer. An erased event has no data, and only an event that says that a row is gone needs none.
+    /// Everything else that matters about the end of its subject comes later in the event log.
+    fn is_consumed(&self, event: &Logged) -> bool {
         let ends = |replica: &ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
         let erased = event.data.is_empty() && !self.subscription.spec.replicas.iter().any(ends);
-        self.subscription.takes(&event.kind) && !erased
+        self.subscription.consumes(&event.kind) && !erased
     }
 
     fn is_to_apply(&self, replica: &ReplicaSpec, event: &Logged) -> bool {
         replica.takes(&event.kind) && changes(&self.filled, replica, event.sequence)
     }
 
-    /// Takes one event, or passes over it.
-    fn take(&mut self, event: &Logged, more: bool) -> Result<(), Halt> {
+    /// Consumes one event, or passes over it.
+    fn consume(&mut self, event: &Logged, more: bool) -> Result<(), Halt> {
         let subscription = Arc::clone(&self.subscription);
         let spec = &subscription.spec;
-        if !self.is_taken(event) {
+        if !self.is_consumed(event) {
             self.seen = (event.sequence, event.id.clone());
             return Ok(());
         }
@@ -372,7 +375,7 @@ impl SubscriptionWorker {
         }
         if let Some((_, why)) = self.panicked.take_if(|(at, _)| *at == event.sequence) {
             let why = format!("the host panicked at it, which is a mistake of the host's own: {why}");
-            return self.park(event, 1, &NotTaken::Retry(why), more);
+            return self.park(event, 1, &NotConsumed::Retry(why), more);
         }
         let delivery = Delivery {
             event,
@@ -398,31 +401,32 @@ impl SubscriptionWorker {
             }
             Ok(Written::Moved) => return Err(Halt::Stale),
             Ok(Written::Unavailable(why)) => return Err(Halt::Pause(why)),
-            Ok(Written::Failed(why)) => NotTaken::Retry(why),
+            Ok(Written::Failed(why)) => NotConsumed::Retry(why),
             Err(why) => why,
         };
-        // With the batch the events before this one may be gone: they come first, and this one again, alone.
+        // If the batch was aborted, the events before this one may be undone too. They come first, and then this event again, in a batch of
+        // its own.
         let parked_before = self.alone == event.sequence;
         self.alone = event.sequence;
-        if !parked_before && self.was_taken_back()? {
+        if !parked_before && self.was_moved_back()? {
             return Err(Halt::Stale);
         }
         self.park(event, 1, &why, more)
     }
 
-    /// Whether the row is no longer where this subscription worker believes it to be, or may not be: it is looked at once nothing of this
-    /// subscription worker's is in an open batch.
-    fn was_taken_back(&mut self) -> Result<bool, Halt> {
+    /// Whether the row is no longer where this subscription worker believes it to be. This commits first: as long as a unit of work of this
+    /// subscription worker is in an open batch, the row may still change.
+    fn was_moved_back(&mut self) -> Result<bool, Halt> {
         self.runner.commit_carried();
         let row = self.inbox.cursor(&self.subscription.spec.producer)?;
         Ok(row.map_or(0, |row| row.sequence) != self.cursor.sequence)
     }
 
-    /// Parks an event behind an earlier one of its subject; false where none is parked any more.
+    /// Parks an event behind an earlier event of its subject; false if no earlier event is parked any more.
     fn follows(&mut self, event: &Logged, more: bool) -> Result<bool, Halt> {
         let producer = self.subscription.spec.producer.clone();
         let mut waits = false;
-        let mut row = parked(&self.runner, event, &producer, 0, &NotTaken::Retry(BEHIND.into()));
+        let mut row = parked(&self.runner, event, &producer, 0, &NotConsumed::Retry(BEHIND.into()));
         row.next = self.runner.time();
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
         let settle = settled(&self.subscription, &self.deferred, event.sequence);
@@ -452,11 +456,11 @@ impl SubscriptionWorker {
         }
     }
 
-    /// Parks an event that failed, or makes a dead letter of it.
-    fn park(&mut self, event: &Logged, attempts: u32, why: &NotTaken, more: bool) -> Result<(), Halt> {
+    /// Parks an event that failed, or makes it a dead letter.
+    fn park(&mut self, event: &Logged, attempts: u32, why: &NotConsumed, more: bool) -> Result<(), Halt> {
         let producer = self.subscription.spec.producer.clone();
         let row = parked(&self.runner, event, &producer, attempts, why);
-        tell_of_parked(&self.runner, &row);
+        report_parked(&self.runner, &row);
         let dead = row.state == ParkedState::Dead;
         let settle = settled(&self.subscription, &self.deferred, event.sequence);
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
@@ -481,7 +485,7 @@ impl SubscriptionWorker {
         }
     }
 
-    /// Makes the position durable for the sake of events that were passed over.
+    /// Makes the position durable when events were passed over.
     fn pass_over(&mut self) -> Result<(), Halt> {
         let (producer, from, to) = (&self.subscription.spec.producer, &self.cursor, &self.seen);
         let (subscription, at) = (Arc::clone(&self.subscription), to.0);
@@ -510,9 +514,9 @@ impl SubscriptionWorker {
         (self.cursor.sequence, self.cursor.event_id) = self.seen.clone();
     }
 
-    /// Tells that all is taken up to the last event that was seen, unless something of this subscription worker's still waits for its
-    /// commit: then the subscription worker is woken by that.
-    fn tell_applied(&self) {
+    /// Reports that everything up to the last seen event is consumed, unless a unit of work of this subscription worker still waits for its
+    /// commit. In that case the commit wakes the subscription worker.
+    fn note_applied(&self) {
         if self.subscription.applied() >= self.cursor.sequence {
             self.subscription.set_applied(self.seen.0);
         }
@@ -538,7 +542,7 @@ fn settled(subscription: &Arc<Subscription>, deferred: &Arc<Deferred>, sequence:
     let (subscription, deferred) = (Arc::clone(subscription), Arc::clone(deferred));
     Settle::new(move |kept| {
         if kept {
-            // Before the position tells that it was passed.
+            // This comes before the position shows that the event was passed.
             subscription.note_trouble();
             subscription.set_applied(sequence);
             deferred.wake();

@@ -1,12 +1,12 @@
-//! Threads that must run: one that panics is restarted, and while one does not run the host is not ready.
+//! Threads that must run. A thread that panics is restarted, and while a thread does not run, the host is not ready.
 //!
-//! A panic of the host's own code is a mistake, and must not cost a service a thread that nobody misses. Invariant: every thread that is to
-//! run for as long as the host or one of its services is started by [`spawn`] (a test, `tidy`, finds every other way). So its panic stands
-//! in the log and in `/metrics`, and it runs again: at once if it did something since it was started, or else after a wait that doubles,
-//! in which [`down`] names it and `/readyz` answers 503. What it held went with the panic: its lease rolls an open batch back, and replies
-//! that are dropped tell their clients that nothing was done.
+//! A panic of the host's own code is a bug, and must not silently cost a service a thread. Invariant: every thread that must run for as
+//! long as the host or one of its services is started by [`spawn`] (a test, `tidy`, finds every other way). So its panic is in a log line
+//! and in `/metrics`, and the thread runs again. It restarts at once if it did something since it was started. Otherwise it restarts after
+//! a wait that doubles, and during the wait [`down`] names it and `/readyz` answers 503. What the thread held is dropped with the panic:
+//! its lease rolls an open batch back, and replies that are dropped tell their clients that nothing was done.
 //!
-//! Left out on purpose: threads that stand still. Deadlines see to guests, and every wait of the host's own has a bound.
+//! Left out on purpose: threads that hang. Deadlines end guests, and every wait of the host itself has a bound.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{RESTART_FIRST, RESTART_MAX};
 
-/// How often a thread that waits to be restarted looks whether it is to end.
+/// How often a thread that waits to be restarted checks whether it must end.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Whether a thread has done something since it was started: what makes it panic is then not the start itself.
+/// Whether a thread has done something since it was started. If so, it is not the start itself that makes it panic.
 #[derive(Debug, Default)]
 pub struct Progress(Cell<bool>);
 
@@ -36,37 +36,37 @@ impl Progress {
 /// What is known of all threads of this process, by their names.
 #[derive(Default)]
 struct Threads {
-    /// Those that are to run and do not: how many of that name.
+    /// Those that must run and do not: how many of that name.
     down: BTreeMap<String, usize>,
     /// How often each was restarted.
     restarts: BTreeMap<String, u64>,
 }
 
-/// Threads are the process's, whatever runs on them.
+/// Threads belong to the process, whatever runs on them.
 static THREADS: Mutex<Threads> = Mutex::new(Threads { down: BTreeMap::new(), restarts: BTreeMap::new() });
 
 fn threads() -> MutexGuard<'static, Threads> {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The threads and tasks that are to run and do not.
+/// The threads and tasks that must run and do not.
 #[must_use]
 pub fn down() -> Vec<String> {
     threads().down.keys().cloned().collect()
 }
 
-/// How often each thread was restarted since the process started; those that never were are not in it.
+/// How often each thread was restarted since the process started. Threads that were never restarted are not in it.
 #[must_use]
 pub fn restarts() -> BTreeMap<String, u64> {
     threads().restarts.clone()
 }
 
-/// Something that is to run does not, until the returned value is dropped.
+/// Something that must run does not run, until the returned value is dropped.
 #[must_use]
 pub struct Down(String);
 
 impl Down {
-    /// Has the host be not ready because of `name`.
+    /// Makes the host not ready because of `name`.
     pub fn note(name: &str) -> Self {
         *threads().down.entry(name.to_owned()).or_default() += 1;
         Self(name.to_owned())
@@ -90,9 +90,9 @@ impl Drop for Down {
     }
 }
 
-/// Starts a thread that runs until it returns, and is restarted when it panics. After each panic `mend` is called, with what the panic said,
-/// before anything else: it lets go of what the thread held. Once `stop` is set it is restarted while it does something, so that what it has
-/// been given is done, and else no more.
+/// Starts a thread that runs until it returns, and is restarted when it panics. After each panic `mend` is called before anything else,
+/// with what the panic said: it lets go of what the thread held. Once `stop` is set, the thread is restarted only while it makes progress,
+/// so that what it has been given is done.
 ///
 /// # Errors
 ///
@@ -111,7 +111,7 @@ pub fn spawn<S: Send + 'static>(
             progress.0.set(false);
             let stopping = stop.load(Ordering::Acquire);
             let Some(why) = caught(|| run(&mut state, &progress)) else { return };
-            // Only its own drops can panic in there, and what they drop is gone all the same.
+            // Only its own drops can panic in there, and what they drop is gone anyway.
             let _ = caught(|| mend(&mut state, &why));
             if stopping && !progress.0.get() {
                 tracing::error!(thread = name, why, "a thread panicked, and is to end");
@@ -136,13 +136,13 @@ pub fn spawn<S: Send + 'static>(
     })
 }
 
-/// The wait before the restart after one that waited so long.
+/// The wait before a restart, after a restart that waited this long.
 fn longer(wait: Duration) -> Duration {
     (wait * 2).clamp(RESTART_FIRST, RESTART_MAX)
 }
 
-/// Starts a thread that does one thing and ends. It is not done again where it panics, for nobody knows how far it came: the host is not
-/// ready from then on.
+/// Starts a thread that does one thing and ends. It does not run again if it panics, because nobody knows how far it came. From then on the
+/// host is not ready.
 ///
 /// # Errors
 ///
@@ -160,19 +160,19 @@ pub fn spawn_once(name: String, run: impl FnOnce() + Send + 'static) -> std::io:
     })
 }
 
-/// Does `run`, and gives what its panic says if it panics.
+/// Does `run`, and returns what its panic says if it panics.
 pub fn caught(run: impl FnOnce()) -> Option<String> {
     panic::catch_unwind(AssertUnwindSafe(run)).err().map(|payload| message(&*payload).to_owned())
 }
 
-/// What a panic says of itself.
+/// What a panic says about itself.
 #[must_use]
 pub fn message(payload: &dyn Any) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("it gave no reason")
 }
 
-/// Where a test has a thread panic: `BULKHEAD_PANIC_AT=THREAD@POINT*TIMES`, and more of them behind commas.
+/// Where a test makes a thread panic: `BULKHEAD_PANIC_AT=THREAD@POINT*TIMES`, and more of them after commas.
 struct Planned {
     thread: String,
     point: String,
@@ -191,8 +191,8 @@ static PLAN: LazyLock<Vec<Planned>> = LazyLock::new(|| {
     std::env::var(VARIABLE).unwrap_or_default().split(',').filter_map(planned).collect()
 });
 
-/// Panics here if a test asked for it: for tests of what becomes of a thread that does. Without the variable each point costs one look at a
-/// value that never changes.
+/// Panics here if a test asked for it: for tests of what becomes of a thread that panics. Without the variable each point costs one look at
+/// a value that never changes.
 #[expect(clippy::panic, reason = "that is what it is for")]
 pub fn point(name: &str) {
     if PLAN.is_empty() {
@@ -217,7 +217,7 @@ mod tests {
 
     const NEVER: fn() -> Arc<AtomicBool> = Arc::default;
 
-    /// Runs a thread that panics so often, each time after it `made` progress or not; gives how many starts and mends there were.
+    /// Runs a thread that panics `panics` times, each time after it `made` progress or not. Returns how many starts and mends there were.
     fn run(name: &str, panics: usize, made: bool) -> (usize, Vec<String>) {
         let (tell, told) = channel();
         let (mends, mended) = channel();

@@ -26,7 +26,7 @@ use crate::delivery::{Written, parked};
 use crate::engine::Engine;
 use crate::event_log::{EventLog, Waker};
 use crate::host_context::HostContext;
-use crate::instance::NotTaken;
+use crate::instance::NotConsumed;
 use crate::job::{Failure, Job, Outcome};
 use crate::member::{Member, Pending, RequestMember, Settle};
 use crate::queues::queues;
@@ -38,7 +38,7 @@ use crate::subscription::{Subscription, SubscriptionSpec};
 use crate::subscription_worker::SubscriptionWorker;
 use crate::waits::Waited;
 
-/// A component of nothing: it exports no handler, so each event for it is a dead letter.
+/// An empty component: it exports no handler, so each event for it becomes a dead letter.
 pub(crate) const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 /// Bytes that a database may have.
 const STORAGE: u64 = 1 << 30;
@@ -50,7 +50,7 @@ pub(crate) struct Trial {
     pub(crate) consumer: Consumer,
     pub(crate) context: Arc<ServiceContext>,
     pub(crate) commits: CommitFaults,
-    /// How often an event failed: each time a wait is chosen by chance.
+    /// How often an event failed: each time a wait is chosen at random.
     pub(crate) failures: Arc<AtomicUsize>,
     _folder: TempDir,
 }
@@ -66,12 +66,12 @@ impl Random for Counted {
 }
 
 impl Trial {
-    /// One whose units of work wait for the lease no longer than `request_timeout`.
+    /// A service whose units of work wait for the lease no longer than `request_timeout`.
     pub(crate) fn new(request_timeout: Duration) -> Self {
         Self::with_storage(request_timeout, STORAGE)
     }
 
-    /// The same, with a database of so many bytes.
+    /// The same, with a database of at most `storage` bytes.
     pub(crate) fn with_storage(request_timeout: Duration, storage: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::new(4, MEMORY_DEFAULT).unwrap();
@@ -104,7 +104,7 @@ impl Trial {
         Self { consumer, context, commits, failures, _folder: folder }
     }
 
-    /// Has the next commits fail.
+    /// Makes the next commits fail.
     pub(crate) fn fail_commits(&self, count: usize) {
         (0..count).for_each(|_| self.commits.plan(CommitFault::BeforeDurable));
     }
@@ -121,18 +121,18 @@ impl Trial {
         });
     }
 
-    /// Parks an event of the producer's that is due.
+    /// Parks an event of the producer, which is due.
     pub(crate) fn park(&self, event: &Logged) {
-        self.park_because(event, &NotTaken::Retry("no".into()));
+        self.park_because(event, &NotConsumed::Retry("no".into()));
     }
 
-    /// The same of one that was not taken for this reason.
-    pub(crate) fn park_because(&self, event: &Logged, why: &NotTaken) {
+    /// The same for an event that was not consumed for this reason.
+    pub(crate) fn park_because(&self, event: &Logged, why: &NotConsumed) {
         self.park_row(&self.row(event, why));
     }
 
     /// The row of such an event, which is due.
-    pub(crate) fn row(&self, event: &Logged, why: &NotTaken) -> Parked {
+    pub(crate) fn row(&self, event: &Logged, why: &NotConsumed) -> Parked {
         Parked { next: Duration::ZERO, ..parked(&self.consumer.runner(), event, "maker", 1, why) }
     }
 
@@ -148,7 +148,7 @@ impl Trial {
         Member::Request(RequestMember { job, outcome, calls, component, spec, pending })
     }
 
-    /// A thread's runner that carries a batch which is due, and the place where it is told that the batch is durable.
+    /// A thread's runner that keeps a batch which is due, and the receiver that gets whether the batch is durable.
     pub(crate) fn carrying(&self) -> (Runner, Receiver<bool>) {
         loop {
             let (tell, told) = flume::unbounded();
@@ -156,7 +156,7 @@ impl Trial {
             let settle = Settle::new(move |kept| tell.send(kept).unwrap());
             let opened = Instant::now();
             assert_eq!(runner.write(|_| Ok(true), settle, true), Written::Kept);
-            // On a busy machine it may have been due at once, and was committed.
+            // On a busy machine the batch may have been due at once, and was committed.
             if runner.carries() {
                 while opened.elapsed() <= 2 * BATCH_AGE_MAX {
                     std::thread::yield_now();
@@ -166,7 +166,7 @@ impl Trial {
         }
     }
 
-    /// Runs a unit of work: it is durable when this returns.
+    /// Runs a unit of work, which is durable when this returns.
     pub(crate) fn write(&self, work: impl FnOnce(&mut UnitOfWork<Member>) -> Result<(), StatementError>) {
         let (tell, told) = flume::bounded(1);
         let settle = Settle::new(move |kept| tell.send(kept).unwrap());
@@ -182,7 +182,7 @@ impl Trial {
         timers.into_iter().map(|timer| timer.sequence).collect()
     }
 
-    /// What it takes later, with these events in the producer's log.
+    /// The service's deferred work, with these events in the producer's event log.
     pub(crate) fn deferred(&self, events: Vec<Logged>) -> DeferredWork {
         let source: Source = (Arc::new(subscription()), Box::new(List(events)));
         DeferredWork::new(
@@ -194,7 +194,7 @@ impl Trial {
         )
     }
 
-    /// The worker of its subscription, with these events in the log.
+    /// The worker of its subscription, with these events in the event log.
     pub(crate) fn subscription_worker(&self, events: Vec<Logged>) -> (Arc<Subscription>, SubscriptionWorker) {
         let subscription = Arc::new(subscription());
         let subscription_worker = SubscriptionWorker::new(
@@ -219,7 +219,7 @@ fn subscription() -> Subscription {
     })
 }
 
-/// An event of the producer's log.
+/// An event of the producer's event log.
 pub(crate) fn event(sequence: i64, kind: &str, subject: &str) -> Logged {
     Logged {
         sequence,
@@ -232,7 +232,7 @@ pub(crate) fn event(sequence: i64, kind: &str, subject: &str) -> Logged {
     }
 }
 
-/// A POST of nobody's, and where its outcome comes.
+/// A POST from nobody, and the receiver of its outcome.
 pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcome>) {
     let (tell, told) = flume::unbounded();
     let request = Request {
@@ -259,7 +259,7 @@ pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcom
     (job, told)
 }
 
-/// A log that does not grow.
+/// An event log that does not grow.
 struct List(Vec<Logged>);
 
 impl EventLog for List {

@@ -20,7 +20,7 @@ impl Version {
         Self(hash.into())
     }
 
-    /// The version with this SHA-256, in 64 hexadecimal digits; none where it is something else.
+    /// The version with this SHA-256, in 64 hexadecimal digits; none if the text is something else.
     #[must_use]
     pub fn from_sha256(text: &str) -> Option<Self> {
         let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

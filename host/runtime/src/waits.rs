@@ -1,4 +1,4 @@
-//! How long jobs stand in the queues of a service: for its figures, and for whoever put one there.
+//! How long jobs wait in the queues of a service: for its metrics, and for the caller that put a job there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use crate::kind::Kind;
 /// Seconds.
 const BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
-/// How long jobs have stood in each queue of a service, since the host started.
+/// How long jobs have waited in each queue of a service, since the host started.
 #[derive(Clone)]
 pub(crate) struct Waits {
     reads: Histogram,
@@ -36,25 +36,25 @@ impl Waits {
     }
 }
 
-/// Where the one who puts a job into a queue reads how long it stood there; by default nobody does.
+/// Lets the caller that puts a job into a queue read how long the job waited there. By default nobody reads it.
 #[derive(Debug, Clone, Default)]
 pub struct Waited(Option<Arc<AtomicU64>>);
 
 impl Waited {
-    /// One that can be read.
+    /// A value that can be read.
     #[must_use]
     pub fn new() -> Self {
         Self(Some(Arc::new(AtomicU64::new(u64::MAX))))
     }
 
-    /// The job was taken.
+    /// A worker got the job.
     pub(crate) fn tell(&self, waited: Duration) {
         if let Some(told) = &self.0 {
             told.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
     }
 
-    /// How long the job stood in its queue; none where nobody has taken it.
+    /// How long the job waited in its queue; none if no worker has got it.
     #[must_use]
     pub fn told(&self) -> Option<Duration> {
         let nanoseconds = self.0.as_ref()?.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A worker: a thread that takes jobs from a queue, and has each run.
+//! A worker: a thread that takes jobs from a queue, and runs them.
 
 use std::time::Instant;
 
@@ -14,9 +14,9 @@ use crate::supervise::{self, Progress};
 pub(crate) struct Worker<'s> {
     runner: Runner,
     queue: Receiver<Work>,
-    /// How long jobs have stood in it.
+    /// How long jobs have waited in the queue.
     wait: Histogram,
-    /// It took its [`Work::Stop`]: outlives a panic, for there is no second one.
+    /// The worker got its [`Work::Stop`]. This outlives a panic, because there is no second one.
     stopped: &'s mut bool,
 }
 
@@ -25,19 +25,19 @@ impl<'s> Worker<'s> {
         Self { runner, queue, wait, stopped }
     }
 
-    /// Takes jobs until it is told to stop.
+    /// Runs jobs until it must stop.
     pub(crate) fn run(mut self, progress: &Progress) {
         while let Some(job) = self.next() {
-            // Whatever becomes of it, the next is another one.
+            // Whatever becomes of this job, the next one is another job.
             progress.made();
-            // While the gate is held, jobs whose time is over are answered all the same.
+            // Jobs whose time is over are answered also while the gate is held.
             self.runner.inside_until(job.deadline, |runner, is_inside| {
                 if is_inside && Instant::now() < job.deadline {
                     supervise::point("turn");
                     runner.run_job(job, || !self.queue.is_empty());
                 } else {
                     let release = &runner.release;
-                    diagnosis::tell_of_late_job(&release.component.info, &release.spec, &job.request);
+                    diagnosis::report_late_job(&release.component.info, &release.spec, &job.request);
                     (job.reply)(Err(Failure::Deadline));
                     runner.commit_carried_when_due();
                 }
@@ -46,7 +46,7 @@ impl<'s> Worker<'s> {
         }
     }
 
-    /// The next job, waited for. While a batch is carried there is no waiting: with no job at hand the batch is committed.
+    /// Waits for the next job. While the runner keeps an open batch there is no waiting: if no job is at hand, the batch is committed.
     fn next(&mut self) -> Option<Job> {
         loop {
             if let Some(job) = self.runner.next_again() {
@@ -151,7 +151,7 @@ mod tests {
         let worker = Worker::new(runner, queue, wait(), &mut stopped);
         assert!(catch_unwind(AssertUnwindSafe(|| worker.run(&Progress::default()))).is_err());
         assert!(stopped);
-        // As it is restarted: the queue is empty, and nobody closes it.
+        // As after a restart: the queue is empty, and nobody closes it.
         let (_to, queue) = flume::unbounded();
         Worker::new(trial.consumer.runner(), queue, wait(), &mut stopped).run(&Progress::default());
     }

@@ -1,13 +1,13 @@
-//! gzip (RFC 1952) where it pays: for text of a kilobyte and more, sent to whoever accepts it.
+//! gzip (RFC 1952) where it pays: for text of a kilobyte and more, sent to clients that accept it.
 //!
-//! A representation that is compressed is another one than the plain (RFC 9110, section 8.8.3.3), so its entity tag has `;gzip` at its end.
-//! That is taken off when a client sends the tag back: a service knows the plain ones alone. Of two with one plain tag, a client that asks
-//! for what has changed is told of the one that it named, and only if it would get that one.
+//! A compressed representation is not the same as the plain one (RFC 9110, section 8.8.3.3), so its entity tag ends with `;gzip`. The host
+//! removes this suffix when a client sends the tag back, because a service knows only the plain tags. Two tags can have the same plain
+//! form. A client that asks for changes gets an answer about the tag that it named, and only if it would get that representation.
 //!
-//! A service that says `no-transform`, sends a part or a digest, or compresses by itself, has its answer sent as it is.
+//! If a service says `no-transform`, sends a part or a digest, or compresses by itself, its answer is sent as it is.
 //!
-//! What nobody may keep (`Cache-Control: no-store`, such as a token) is not compressed: how long it is then would tell of it to
-//! one who can put words of their own beside it (<https://www.breachattack.com>).
+//! An answer that nobody may store (`Cache-Control: no-store`, such as a token) is not compressed. Its compressed length would leak
+//! information to an attacker who can put their own text beside it (<https://www.breachattack.com>).
 
 use std::io::{Read as _, Write as _};
 
@@ -23,25 +23,25 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use tokio::sync::Semaphore;
 
-/// Smaller bodies are sent as they are: they fit into one packet of the network with their headers, or nearly so.
+/// Smaller bodies are sent as they are: with their headers they fit into one network packet, or nearly so.
 const BYTES_MIN: usize = 1024;
-/// Larger bodies are compressed on another thread, so many at a time; where all are at work the answer goes out as it is.
+/// Larger bodies are compressed on another thread, a limited number at a time. If all slots are in use, the answer goes out as it is.
 const BYTES_AT_ONCE_MAX: usize = 64 * 1024;
-/// Of a page of 50 products (18 KB) level 1 leaves 26 %, and 2 leaves 20 % in 1.8 times the time; 6 leaves 18 % in 2.7 times, and 9 the same
-/// in 4.2 times.
+/// For a page of 50 products (18 KB) level 1 leaves 26 %. Level 2 leaves 20 % in 1.8 times the time, level 6 leaves 18 % in 2.7 times, and
+/// level 9 leaves the same in 4.2 times.
 const LEVEL: u32 = 2;
 const SUFFIX: &str = ";gzip\"";
 
 /// How many large bodies are compressed at a time.
 static LARGE: Semaphore = Semaphore::const_new(2);
 
-/// Whether a body of so many bytes is worth it.
+/// Whether compression of a body of this size is worthwhile.
 pub(crate) fn is_worth_it(bytes: usize) -> bool {
     bytes >= BYTES_MIN
 }
 
-/// Whether a client accepts gzip (RFC 9110, section 12.5.3): named, or by `*`, with a weight above 0 and not below that of `identity`. One that
-/// says nothing gets no gzip.
+/// Whether a client accepts gzip (RFC 9110, section 12.5.3): named, or by `*`, with a weight above 0 and not below that of `identity`. A
+/// client without `Accept-Encoding` gets no gzip.
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut star, mut identity) = (None, None, 0.0);
     for value in headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
@@ -63,7 +63,7 @@ pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     weight > 0.0 && weight >= identity
 }
 
-/// What a client said of compression.
+/// The client's compression headers.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     gzip: bool,
@@ -72,17 +72,17 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Reads it, and leaves the tags as the service knows them.
+    /// Reads the headers, and leaves the tags in the form that the service knows.
     pub(super) fn take(headers: &mut HeaderMap) -> Self {
         let gzip = accepts_gzip(headers);
         take_suffixes(headers, IF_MATCH);
-        // Whoever does not accept gzip is not told that what it would get is what it has compressed.
+        // If a client does not accept gzip, a compressed tag must not count as the plain representation that it would get.
         let known = if gzip { take_suffixes(headers, IF_NONE_MATCH) } else { Vec::new() };
         Self { gzip, known }
     }
 }
 
-/// Takes the suffix off the tags in a header, and gives what is left of them, each from its opening quote on.
+/// Removes the suffix from the tags in a header. Returns the remaining text of each changed tag, from its opening quote on.
 fn take_suffixes(headers: &mut HeaderMap, name: HeaderName) -> Vec<String> {
     let mut taken = Vec::new();
     if let http::header::Entry::Occupied(mut entry) = headers.entry(name) {
@@ -105,7 +105,7 @@ fn take_suffixes(headers: &mut HeaderMap, name: HeaderName) -> Vec<String> {
     taken
 }
 
-/// The answer as this client is to get it.
+/// The answer in the form that this client gets.
 pub(super) async fn compressed(
     status: StatusCode,
     mut headers: HeaderMap,
@@ -113,7 +113,7 @@ pub(super) async fn compressed(
     asked: Asked,
 ) -> Response<Full<Bytes>> {
     if status == StatusCode::NOT_MODIFIED {
-        // Of the representation that the client has.
+        // The tag of the representation that the client has.
         let tag = text(&headers, ETAG);
         if asked.known.iter().any(|known| known == tag.trim_start_matches("W/")) {
             mark(&mut headers);
@@ -144,7 +144,7 @@ pub(super) async fn compressed(
     response(status, headers, made)
 }
 
-/// Has the tag say that it is of the compressed representation.
+/// Marks the tag as that of the compressed representation.
 fn mark(headers: &mut HeaderMap) {
     let marked = headers
         .get(ETAG)
@@ -173,7 +173,7 @@ fn is_text(headers: &HeaderMap) -> bool {
     kind.starts_with("text/") || is_structured
 }
 
-/// Whether an answer is secret, or its service has said that it goes out as it is (RFC 9110, section 7.7; RFC 9530).
+/// Whether an answer is secret, or its service wants it unchanged (RFC 9110, section 7.7; RFC 9530).
 fn is_left_alone(status: StatusCode, headers: &HeaderMap) -> bool {
     const SAYING_SO: [&str; 4] = ["content-encoding", "content-range", "content-digest", "repr-digest"];
     let is_fixed = || {
@@ -194,12 +194,12 @@ fn gzip(plain: &[u8], level: Compression) -> Option<Bytes> {
     encoder.finish().ok().map(Bytes::from)
 }
 
-/// Compressed as far as it goes, for what is sent often. What can't be compressed is given back.
+/// Compresses with the best level, for content that is sent often. None if the content can't be compressed.
 pub(crate) fn best(plain: &Bytes) -> Option<Bytes> {
     gzip(plain, Compression::best())
 }
 
-/// The plain form of what this program has compressed itself; empty where it is broken.
+/// Decompresses what this program has compressed itself. Empty if the data is broken.
 pub(crate) fn expand(gzip: &[u8]) -> Bytes {
     let mut plain = Vec::new();
     if let Err(error) = GzDecoder::new(gzip).read_to_end(&mut plain) {

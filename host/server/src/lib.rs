@@ -1,8 +1,7 @@
-//! The server of an application: from its manifest to running services, HTTP, tokens, the documents of the interface, deploys and
-//! reloads, the admin port, and the consistency check.
+//! The server of an application. It takes an application from its manifest to running services. It also contains HTTP, token checks, the
+//! interface documents, deploys and reloads, the admin port, and the consistency check.
 //!
-//! What a unit of work is stands in `bulkhead-store`, how a handler runs in `bulkhead-runtime`, what a manifest says in
-//! `bulkhead-manifest`.
+//! `bulkhead-store` defines the unit of work, `bulkhead-runtime` runs handlers, and `bulkhead-manifest` defines the manifest.
 
 pub mod admin;
 pub mod application;

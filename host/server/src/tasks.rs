@@ -1,7 +1,7 @@
-//! Tasks of the network side, whose panics would otherwise be noticed by nobody: tokio catches them, and forgets them with the task.
+//! Tasks of the network side. Without this module nobody would notice their panics: tokio catches a panic and forgets it with the task.
 //!
-//! Invariant: every task is started here (a test, `tidy`, finds every other way). What `spawn_blocking` runs is waited for where it is started,
-//! and fails there.
+//! Invariant: every task is started here (a test, `tidy`, finds every other way). Work in `spawn_blocking` is the exception: the code that
+//! starts it also waits for it, and fails there.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -10,7 +10,8 @@ use std::task::Poll;
 use bulkhead_runtime::supervise::{self, Down};
 use tokio::task::JoinHandle;
 
-/// Starts a task that is to run until it is aborted: it gives why it ended before. From then on the host is not ready.
+/// Starts a task that should run until it is aborted. If the task ends before that, it returns the reason. From then on the host is not
+/// ready.
 pub fn lasting(name: &'static str, future: impl Future<Output = String> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(async move {
         let why = match caught(future).await {
@@ -22,7 +23,7 @@ pub fn lasting(name: &'static str, future: impl Future<Output = String> + Send +
     })
 }
 
-/// Starts a task that ends when its work is done. A panic ends that work and nothing else: whoever needs it starts it again.
+/// Starts a task that ends when its work is done. A panic ends that work and nothing else: the code that needs the work starts it again.
 pub fn passing(name: &'static str, future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(async move {
         if let Err(why) = caught(future).await {
@@ -31,7 +32,7 @@ pub fn passing(name: &'static str, future: impl Future<Output = ()> + Send + 'st
     })
 }
 
-/// Runs a future; an error, with what the panic said, where it panics.
+/// Runs a future. If the future panics, returns an error with the panic message.
 pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     std::future::poll_fn(move |context| {

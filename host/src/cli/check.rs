@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::client::HostArgs;
 use super::output::{items, print, print_json, print_table};
 
-/// Fails when something is wrong that was not repaired.
+/// Fails if something is wrong and was not repaired.
 pub(super) fn run(host: &HostArgs, repair: bool, json: bool) -> anyhow::Result<()> {
     let document = host.ask(Method::POST, if repair { "/api/check?repair=true" } else { "/api/check" })?;
     let findings = items(&document, "findings");

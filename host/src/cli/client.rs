@@ -1,4 +1,4 @@
-//! Asking a running host, by its admin port.
+//! Requests to a running host, through its admin port.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,24 +30,24 @@ pub(super) struct HostArgs {
     admin: Option<SocketAddr>,
 }
 
-/// The host did not do what was asked of it, and said why.
+/// The host did not do what was requested, and said why.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    /// It is for the one who asks to do otherwise.
+    /// The user must change the request.
     #[error("the host refused: {0}")]
     Refused(String),
-    /// It is not.
+    /// Changing the request does not help: the host failed.
     #[error("the host failed at this: {0}")]
     Failed(String),
 }
 
 impl HostArgs {
-    /// The manifest that is named.
+    /// The manifest that the arguments name.
     pub(super) fn manifest(&self) -> anyhow::Result<Manifest> {
         Ok(Manifest::read(&self.manifest.manifest)?)
     }
 
-    /// Asks, and gives the answer's JSON.
+    /// Sends a request, and returns the answer's JSON.
     pub(super) fn ask(&self, method: Method, path: &str) -> anyhow::Result<Value> {
         self.ask_with(method, path, Bytes::new())
     }
@@ -64,7 +64,7 @@ impl HostArgs {
                 data.join(TOKEN_FILE).display()
             )
         })?;
-        // The host wrote down where it is.
+        // The host wrote its address into this file.
         let written =
             std::fs::read_to_string(data.join(ADDRESS_FILE)).ok().and_then(|text| text.trim().parse().ok());
         let address = match self.admin.or(written) {
@@ -98,7 +98,7 @@ async fn exchange(
 ) -> anyhow::Result<(u16, Bytes)> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // One that breaks is told of by the request.
+    // If the connection breaks, the request reports the error.
     tasks::passing("connection", async move { drop(connection.await) });
     let request = Request::builder()
         .method(method)
@@ -111,7 +111,7 @@ async fn exchange(
     Ok((status, response.into_body().collect().await?.to_bytes()))
 }
 
-/// Percent-encodes all that could mean something in a path or a query.
+/// Percent-encodes all characters that could have a meaning in a path or a query.
 pub(super) fn escaped(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

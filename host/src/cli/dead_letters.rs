@@ -95,7 +95,7 @@ pub(super) fn run(host: &HostArgs, action: &Action, json: bool) -> anyhow::Resul
     }
 }
 
-/// How many are tried again, of which services.
+/// How many events are retried, by service.
 fn retried(document: &Value, kind: Option<&str>) -> String {
     let counts = document.get("retried").and_then(Value::as_object);
     let counts: Vec<String> =

@@ -19,7 +19,7 @@ use super::output::{items, print, print_json, print_table};
 use bulkhead_manifest::Source;
 use bulkhead_server::telemetry;
 
-/// How often the host is asked how far it is.
+/// How often to ask the host for its progress.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How it is to be done.
@@ -47,9 +47,9 @@ impl How {
     }
 }
 
-/// What else is asked for.
+/// The other options of a deploy.
 pub(super) struct Then {
-    /// Also when the version is the active one already.
+    /// Deploy even if the version is already the active one.
     pub(super) force: bool,
     /// Wait for the end of the probation.
     pub(super) wait: bool,
@@ -100,8 +100,8 @@ pub(super) fn run(
     }
 }
 
-/// Waits for the end of a version's probation, which has `begun` with this deploy or may run since an earlier one of the same version. None
-/// where the version serves and is on none.
+/// Waits for the end of a version's probation. The probation has `begun` with this deploy, or may run since an earlier deploy of the same
+/// version. None if the version serves and is not on probation.
 fn probation(host: &HostArgs, service: &str, deployed: &Value, begun: bool) -> anyhow::Result<Option<Value>> {
     let path = format!("/api/probations/{}", escaped(service));
     let mut is_told = begun;
@@ -111,7 +111,7 @@ fn probation(host: &HostArgs, service: &str, deployed: &Value, begun: bool) -> a
         })?;
         let is_same = report.get("version") == deployed.get("version");
         if !is_same || report.get("state").and_then(Value::as_str) != Some("running") {
-            // It served when the deploy was answered.
+            // It was serving when the deploy was answered.
             let is_gone = report.get("serves") != deployed.get("version");
             return Ok((is_told || is_gone).then_some(report));
         }
@@ -120,7 +120,7 @@ fn probation(host: &HostArgs, service: &str, deployed: &Value, begun: bool) -> a
     }
 }
 
-/// Tells how a probation ended; fails where the version does not serve, or serves though it failed.
+/// Reports how a probation ended. Fails if the version does not serve, or serves although it failed.
 fn passed(service: &str, deployed: &Value, ended: &Value, json: bool) -> anyhow::Result<()> {
     let text = |member| ended.get(member).and_then(Value::as_str).unwrap_or_default();
     let version = deployed.get("version").and_then(Value::as_str).unwrap_or_default();
@@ -146,13 +146,13 @@ fn passed(service: &str, deployed: &Value, ended: &Value, json: bool) -> anyhow:
     }
 }
 
-/// Where the manifest has a service's component come from.
+/// The component file of a service, according to the manifest.
 fn component_of(host: &HostArgs, service: &str) -> anyhow::Result<PathBuf> {
     let manifest = host.manifest()?;
     match manifest.services.get(service) {
         Some(entry) => {
             let component = entry.source.component(service);
-            // Who names no file means what the sources say now.
+            // Without a file the user means the current sources.
             if let Source::Crate(folder) = &entry.source
                 && let Some(why) = freshness(folder, &component).why_not()
             {
@@ -183,7 +183,7 @@ pub(super) fn roll_back(
     if json { print_json(&answer) } else { print_report(&answer) }
 }
 
-/// Has the host do it, and tells of each step as it ends where somebody looks.
+/// Sends the request to the host. If standard error is a terminal, reports each step as it ends.
 fn ask(host: &HostArgs, path: &str, body: Bytes) -> anyhow::Result<Value> {
     let before = host.ask(Method::GET, "/api/deploys")?;
     let (ended, until) = channel();
@@ -203,7 +203,7 @@ fn ask(host: &HostArgs, path: &str, body: Bytes) -> anyhow::Result<Value> {
     })
 }
 
-/// Tells of the steps that ended since.
+/// Reports the steps that ended since the last call.
 fn tell(host: &HostArgs, before: &Value, told: &mut usize) {
     let Ok(progress) = host.ask(Method::GET, "/api/deploys") else { return };
     if progress.get("number") == before.get("number") {
@@ -222,9 +222,9 @@ fn step_line(step: &Value) -> String {
 }
 
 fn print_report(answer: &Value) -> anyhow::Result<()> {
-    // Steps that were told go another way, through a queue: they stand before the result.
+    // Reported steps go through a queue to standard error. They must appear before the result.
     telemetry::flush();
-    // Where somebody looks they were told as they ended.
+    // On a terminal they were reported as they ended.
     let with_steps = !std::io::stderr().is_terminal();
     let text = |member| answer.get(member).and_then(Value::as_str).unwrap_or_default();
     let number = |member| answer.get(member).and_then(Value::as_f64);

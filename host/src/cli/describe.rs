@@ -9,7 +9,7 @@ use super::ApplicationArgs;
 use super::output::print;
 use bulkhead_server::application;
 
-/// Prints what the components of an application say of themselves.
+/// Prints the descriptions of an application's components.
 pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<()> {
     let manifest = arguments.read()?;
     let described = application::describe(&manifest)
@@ -38,7 +38,7 @@ fn table(name: &str, description: &Description) -> String {
     text
 }
 
-/// Whom a route answers, in a word.
+/// Who may call a route, in one word.
 fn whom(access: &Access) -> String {
     match access {
         Access::Public => "public".to_owned(),
@@ -95,7 +95,7 @@ fn problem(kind: &Problem) -> Value {
     json!({"status": kind.status, "code": kind.code, "description": kind.description})
 }
 
-/// A schema as JSON; one that is none, as the text that it is.
+/// A schema as JSON. If the text is not a schema, the text itself.
 fn schema(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }

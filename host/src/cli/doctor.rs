@@ -9,7 +9,7 @@ use super::ApplicationArgs;
 use super::output::{print, print_json};
 use bulkhead_tools::doctor::{Asked, Check, State, examine};
 
-/// Fails when something is wrong. What is only worth a warning is no failure.
+/// Fails if something is wrong. A warning is not a failure.
 pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<()> {
     let ApplicationArgs { manifest, data, listen, admin } = arguments;
     let checks = examine(&Asked { manifest: manifest.manifest, data, listen, admin });
@@ -25,10 +25,10 @@ pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<(
     }
 }
 
-/// A line for each check, and below it what to do.
+/// One line for each check, and below it what to do.
 fn text(checks: &[Check]) -> String {
     let longest = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
-    // What a line begins with below the first: a mark, the name, and what stands between them.
+    // The width of a line's prefix: a mark, the name, and the spaces between them.
     let indent = " ".repeat(longest + 4);
     let mut text = String::new();
     for Check { name, state, found, remedy } in checks {

@@ -1,4 +1,4 @@
-//! The command line: a file for each verb.
+//! The command line: one file for each verb.
 
 mod build;
 mod check;
@@ -250,7 +250,7 @@ impl ApplicationArgs {
                 manifest.admin
             );
         }
-        // The manifest's own were looked at as it was read.
+        // The manifest's own addresses were checked when it was read.
         if let Some(clash) = manifest.clash_of_addresses() {
             anyhow::bail!("serve clients and operators: {clash}");
         }
@@ -258,13 +258,13 @@ impl ApplicationArgs {
     }
 }
 
-/// The status of a command that panicked, as Rust has it.
+/// The exit status of a command that panicked, the same as Rust's.
 const PANICKED: u8 = 101;
 
-/// Runs the command that the arguments say. Status 1 when it failed, 2 when the arguments are wrong.
+/// Runs the command that the arguments name. The status is 1 if it failed, and 2 if the arguments are wrong.
 pub(crate) fn run() -> ExitCode {
     let command = Command::parse();
-    // What was said stands in a queue until it is written: not lost with the process, however it ends.
+    // Messages wait in a queue until they are written. They must not be lost with the process, however it ends.
     let mut result = None;
     let panicked = supervise::caught(|| result = Some(command.run()));
     if panicked.is_some() {
@@ -273,7 +273,7 @@ pub(crate) fn run() -> ExitCode {
     }
     if let Some(Err(error)) = result {
         telemetry::say(&match error.downcast_ref::<Refusal>() {
-            // Nothing failed: the host said no, and why.
+            // Nothing failed: the host refused, and gave the reason.
             Some(refusal) => format!("error: {refusal}"),
             None => format!("error: failed to {error:#}"),
         });

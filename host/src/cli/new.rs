@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use super::output::print;
 use bulkhead_tools::scaffold::{Asked, MANIFEST_DEFAULT, Plan, plan};
 
-/// Makes a service; and the application that it is the first of, where there is none. All of it, or nothing.
+/// Creates a service, and the application if there is none yet. It creates everything or nothing.
 pub(super) fn run(name: String, manifest: PathBuf, bulkhead: Option<PathBuf>) -> anyhow::Result<()> {
     let plan = plan(&Asked { name, manifest: manifest.clone(), bulkhead })?;
     plan.carry_out()?;
     print(&text(&plan, &manifest))
 }
 
-/// A path as it is typed in the current folder.
+/// A path as a user types it in the current folder.
 fn from_here(path: &Path) -> &Path {
     let here = std::env::current_dir().ok();
     let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
@@ -32,7 +32,7 @@ fn text(plan: &Plan, manifest: &Path) -> String {
     text + &commands(plan, manifest, &std::env::current_dir().unwrap_or_default())
 }
 
-/// What to do next, typed in the folder `here`.
+/// The commands to run next, typed in the folder `here`.
 fn commands(plan: &Plan, manifest: &Path, here: &Path) -> String {
     let Plan { name, workspace, .. } = plan;
     let named = if manifest == Path::new(MANIFEST_DEFAULT) {
@@ -40,13 +40,13 @@ fn commands(plan: &Plan, manifest: &Path, here: &Path) -> String {
     } else {
         format!(" --manifest {}", quoted(manifest))
     };
-    // Tests run in their crates' folders, and find a manifest above by themselves only if it is called as all are.
+    // Tests run in their crates' folders. They find a manifest in a parent folder only if it has the default name.
     let variable = if manifest.file_name().is_some_and(|file| file == MANIFEST_DEFAULT) {
         String::new()
     } else {
         format!("BULKHEAD_MANIFEST={} ", quoted(&here.join(manifest)))
     };
-    // That which cargo takes.
+    // The `Cargo.toml` that cargo uses.
     let nearest = here.ancestors().find(|above| above.join("Cargo.toml").is_file());
     let path = if nearest == Some(workspace.as_path()) {
         String::new()
@@ -59,7 +59,7 @@ fn commands(plan: &Plan, manifest: &Path, here: &Path) -> String {
     )
 }
 
-/// A path as a shell reads it.
+/// A path, quoted for a shell.
 fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%".contains(letter);

@@ -1,4 +1,4 @@
-//! Printing what was asked for.
+//! Prints the results of commands.
 
 use std::io::Write as _;
 
@@ -9,19 +9,19 @@ use serde_json::Value;
 /// Writes to standard output.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    // What stays in the buffer would fail at the end of the process, where nobody is told.
+    // Data left in the buffer would fail at the end of the process, where nobody would see the error.
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads it has read enough.
+        // The reader has read enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("print the answer"),
     }
 }
 
-/// Writes a document as JSON, in which a terminal has nothing to obey.
+/// Writes a document as JSON without characters that control a terminal.
 pub(super) fn print_json(document: &Value) -> anyhow::Result<()> {
     let mut text = String::new();
     for letter in format!("{document:#}\n").chars() {
-        // Outside of strings the one is the line break. Whoever reads the JSON gets the character all the same.
+        // Outside of strings the only control character is the line break. A JSON reader still gets the escaped character.
         if is_control(letter) && letter != '\n' {
             text.push_str(&format!("\\u{:04x}", u32::from(letter)));
         } else {
@@ -55,7 +55,7 @@ pub(super) fn print_table(items: &[Value], columns: &[(&str, &str)], nothing: &s
     print(&text)
 }
 
-/// What services and their clients wrote is shown to an operator, and moves no cursor.
+/// Text from services and their clients is shown to an operator, but must not control the terminal.
 fn shown(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".to_owned(),

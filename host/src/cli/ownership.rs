@@ -1,4 +1,4 @@
-//! `bulkhead ownership`: the page that says who owns which data, and who keeps which copies.
+//! `bulkhead ownership`: the page that shows which service owns which data, and which services keep replicas of it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -40,7 +40,7 @@ fn page(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Strin
         let grants = &entry.spec.grants;
         let _ = writeln!(text, "| | |\n| --- | --- |");
         let _ = writeln!(text, "| routes | {} |", coded(&mut entry.spec.routes.iter()));
-        // Of its own tables those that are declared are compared with copies; the others are its own all the same.
+        // Of the service's own tables the check compares only the declared ones with replicas. The service owns the others all the same.
         let owns = match (entry.rebuildable, &entry.database, entry.entities.is_empty()) {
             (true, ..) | (_, None, _) => "nothing".to_owned(),
             (false, Some(_), true) => {
@@ -50,7 +50,7 @@ fn page(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Strin
         };
         let _ = writeln!(text, "| owns | {owns} |");
         let _ = writeln!(text, "| publishes | {} |", coded(&mut grants.publishes.iter()));
-        let _ = writeln!(text, "| takes | {} |", coded(&mut grants.subscribes.iter()));
+        let _ = writeln!(text, "| consumes | {} |", coded(&mut grants.subscribes.iter()));
         let _ = writeln!(text, "| timers | {} |", coded(&mut grants.timers.iter()));
         let _ = writeln!(text, "| calls | {} |", coded(&mut grants.calls.iter()));
     }
@@ -75,7 +75,7 @@ fn page(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Strin
             );
         }
     }
-    text.push_str("\n## Who hears of what\n\n| event | owner | taken by |\n| --- | --- | --- |\n");
+    text.push_str("\n## Who hears of what\n\n| event | owner | consumed by |\n| --- | --- | --- |\n");
     for (name, entry) in &manifest.services {
         for kind in &entry.spec.grants.publishes {
             let takers: Vec<&str> = manifest

@@ -14,7 +14,7 @@ pub(super) fn run(host: &HostArgs, service: &str, json: bool) -> anyhow::Result<
     let number = |member| document.get(member).and_then(Value::as_u64).unwrap_or_default();
     let parked = match number("parked") {
         0 => String::new(),
-        parked => format!("; {parked} could not be taken: see `bulkhead dead-letters list {service}`"),
+        parked => format!("; {parked} could not be consumed: see `bulkhead dead-letters list {service}`"),
     };
     print(&format!(
         "{service} is rebuilt from {} events in {} ms{parked}\n",

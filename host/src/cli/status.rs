@@ -17,13 +17,13 @@ pub(super) fn run(host: &HostArgs, json: bool) -> anyhow::Result<()> {
     let subscriptions = [
         ("FROM", "producer"),
         ("TO", "consumer"),
-        ("TAKEN", "applied"),
+        ("CONSUMED", "applied"),
         ("BEHIND", "lag"),
         ("PARKED", "parked"),
         ("DEAD", "dead"),
         ("STOPPED", "stopped"),
     ];
-    print_table(items(&document, "subscriptions"), &subscriptions, "no service takes events of another")?;
+    print_table(items(&document, "subscriptions"), &subscriptions, "no service consumes events of another")?;
     let timers = items(&document, "timers");
     if timers.is_empty() {
         return Ok(());

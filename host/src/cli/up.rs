@@ -18,7 +18,7 @@ use bulkhead_server::http::{Listening, serve};
 use bulkhead_server::tasks;
 use bulkhead_server::telemetry::{self, one_line};
 
-/// Serves until told to stop.
+/// Serves until it gets a stop signal.
 pub(super) fn run(
     arguments: ApplicationArgs,
     watch: bool,
@@ -29,7 +29,8 @@ pub(super) fn run(
         .thread_name("network")
         .build()
         .context("start the network threads")?;
-    // Before all that takes time: until somebody listens for it, SIGHUP ends the process. One that comes meanwhile is acted on afterwards.
+    // First, before anything that takes time: without a handler, SIGHUP ends the process. A signal that comes meanwhile is handled
+    // afterwards.
     let hangup = {
         let _entered = runtime.enter();
         signal(SignalKind::hangup()).context("listen for SIGHUP")?
@@ -75,17 +76,17 @@ pub(super) fn run(
         served
     })?;
     application.stop();
-    // An operator's check or rebuild that still waits for a subscription worker waits in vain.
+    // An operator's check or rebuild may still wait for a subscription worker. It would never end.
     runtime.shutdown_background();
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Takes in what has changed in the manifest at each SIGHUP; gives why that is no longer so.
+/// Reloads the manifest at each SIGHUP. Returns why it no longer does.
 async fn reload_at_hangups(mut hangup: Signal, application: Arc<Application>) -> String {
     while hangup.recv().await.is_some() {
         let application = Arc::clone(&application);
-        // One that has come while something else runs is done afterwards.
+        // A signal that came while something else was running is handled afterwards.
         let reload = move || application.reload(&application.maintain());
         match tokio::task::spawn_blocking(reload).await {
             Ok(Ok(_)) => {}
@@ -105,8 +106,8 @@ fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// The admin port. One that was asked for must be free; in the place of the manifest's, which another host may have, any other one
-/// does as well: `bulkhead status` and its like find it in the data folder.
+/// The admin port. A port that the user named must be free. If another host uses the manifest's port, any other port is fine:
+/// `bulkhead status` and similar commands find it in the data folder.
 fn listen_for_operators(manifest: &Manifest, asked: bool) -> anyhow::Result<TcpListener> {
     match TcpListener::bind(manifest.admin) {
         Err(error) if error.kind() == ErrorKind::AddrInUse && !asked => {
@@ -118,8 +119,8 @@ fn listen_for_operators(manifest: &Manifest, asked: bool) -> anyhow::Result<TcpL
     }
 }
 
-/// Tells the one who started the host that it serves: standard output has these lines alone, the last of them when it takes requests. Where
-/// nobody can be told, it serves all the same.
+/// Tells the user that the host serves. Standard output has only these lines, and the last one means that the host accepts requests. If
+/// standard output can't be written, the host serves all the same.
 fn announce(line: &str) {
     if let Err(error) = print(&format!("{line}\n")) {
         tracing::warn!(line, error = format!("{error:#}"), "standard output can't be written to");

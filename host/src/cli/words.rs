@@ -1,4 +1,4 @@
-//! Arguments that are one of a few words, of types that know nothing of the command line.
+//! Arguments with a few allowed words, for types that do not depend on the command line.
 
 use bulkhead_manifest::AccessLog;
 use bulkhead_server::interface::Format;
@@ -30,7 +30,7 @@ pub(super) fn openapi_version() -> impl TypedValueParser<Value = Format> {
     ])
 }
 
-/// Each word, what the help says of it, and what it stands for.
+/// Each word, its help text, and its value.
 fn words<T, const COUNT: usize>(
     words: [(&'static str, &'static str, T); COUNT],
 ) -> impl TypedValueParser<Value = T>

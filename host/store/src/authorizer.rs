@@ -1,10 +1,10 @@
-//! What a statement may do: SQLite asks while it prepares each one.
+//! What a statement may do. SQLite asks the authorizer while it prepares each statement.
 //!
-//! The authorizer is set once per connection, for setting it expires every prepared statement. Who is asking is a mode that
-//! is set around prepare *and* step, for SQLite prepares a statement again inside step when the schema has changed.
+//! The authorizer is set once per connection, because setting it expires every prepared statement. A mode says who is asking. The mode is
+//! set around prepare *and* step, because SQLite prepares a statement again inside step when the schema has changed.
 //!
-//! FTS5 prepares statements of its own on its shadow tables, under the mode of the statement that it serves. Those tables are
-//! guarded by `SQLITE_DBCONFIG_DEFENSIVE`, so they need no rule here; the one pragma that FTS5 uses, `data_version`, does.
+//! FTS5 prepares its own statements on its shadow tables, under the mode of the statement that it serves. `SQLITE_DBCONFIG_DEFENSIVE`
+//! guards those tables, so they need no rule here. The one pragma that FTS5 uses, `data_version`, does.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -30,7 +30,7 @@ pub(crate) enum Mode {
     Migration = 2,
 }
 
-/// Functions whose result a replay could not repeat, or that tell of a neighbour in the same batch, or that reach outside.
+/// Forbidden functions: a replay could not repeat their result, or they reveal a neighbour in the same batch, or they reach outside.
 const FORBIDDEN_FUNCTIONS: [&str; 17] = [
     "random",
     "randomblob",
@@ -51,11 +51,11 @@ const FORBIDDEN_FUNCTIONS: [&str; 17] = [
     "fts3_tokenizer",
 ];
 
-/// Pragmas that read the schema (as table-valued functions too), and the one that FTS5 asks for.
+/// Pragmas that read the schema (also as table-valued functions), and the one that FTS5 uses.
 const ALLOWED_PRAGMAS: [&str; 6] =
     ["data_version", "table_info", "table_xinfo", "index_list", "index_info", "foreign_key_list"];
 
-/// What the authorizer and the progress handler of one connection are told, and tell.
+/// What the authorizer and the progress handler of one connection read, and what they report.
 pub(crate) struct Guard {
     mode: AtomicU8,
     /// Nanoseconds after `epoch` at which a running statement is interrupted; `u64::MAX` for never.
@@ -66,11 +66,11 @@ pub(crate) struct Guard {
     search_tables: RwLock<HashSet<String>>,
     /// The names, in lower case, of the replicas: the host alone writes to them.
     replicas: RwLock<HashSet<String>>,
-    /// Statements with a deadline are ended as soon as this is set.
+    /// Statements with a deadline are interrupted as soon as this is set.
     stop: OnceLock<Arc<AtomicBool>>,
 }
 
-/// SQLite virtual machine steps between two looks at the clock: tens of microseconds.
+/// SQLite virtual machine steps between two checks of the clock: tens of microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 1000;
 
 impl Guard {
@@ -92,34 +92,34 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Until the returned value is dropped, statements are those of `mode` and end at `deadline`.
+    /// Until the returned value is dropped, statements run in `mode` and end at `deadline`.
     pub(crate) fn enter(&self, mode: Mode, deadline: Option<Instant>) -> Entered<'_> {
         if let Some(deadline) = deadline {
             let nanoseconds = deadline.saturating_duration_since(self.epoch).as_nanos();
             self.deadline.store(u64::try_from(nanoseconds).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
-        // What an earlier statement was refused, and got over, is not told of this one.
+        // A refusal that is left from an earlier statement must not be reported for this one.
         drop(self.take_denied());
         self.mode.store(mode as u8, Ordering::Relaxed);
         Entered(self)
     }
 
-    /// Has statements with a deadline be ended as soon as `stop` is set.
+    /// Interrupts statements with a deadline as soon as `stop` is set.
     pub(crate) fn end_when(&self, stop: &Arc<AtomicBool>) {
         let _ = self.stop.set(Arc::clone(stop));
     }
 
-    /// Until the returned value is dropped, statements are the host's again; then those of the mode that was.
+    /// Until the returned value is dropped, statements run in the host's mode. Then the mode from before is restored.
     pub(crate) fn pause(&self) -> Paused<'_> {
         Paused { guard: self, mode: self.mode.swap(Mode::Host as u8, Ordering::Relaxed) }
     }
 
-    /// Takes what the authorizer refused since it was last asked.
+    /// Returns what the authorizer refused since the last call, and clears it.
     pub(crate) fn take_denied(&self) -> Option<String> {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Learns which tables are FTS5 tables and which are replicas. To be called whenever the schema may have changed.
+    /// Learns which tables are virtual tables (FTS5 or rtree) and which are replicas. Call this whenever the schema may have changed.
     pub(crate) fn learn_tables(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare(
             "SELECT lower(name) FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'",
@@ -131,7 +131,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Whether a guest's statement is to end: its time is up, or SQLite has more memory than it should.
+    /// Whether a guest's statement must end: its deadline has passed, the host is stopping it, or SQLite uses more memory than it should.
     fn is_over(&self) -> bool {
         let deadline = self.deadline.load(Ordering::Relaxed);
         if deadline == u64::MAX {
@@ -236,7 +236,7 @@ fn refuse_always(action: &AuthAction<'_>) -> Option<String> {
         {
             Some(format!("table {table_name} is the host's"))
         }
-        // It walks whole trees in one step, and tells of the host's tables.
+        // `dbstat` walks whole trees in one step, and reveals the host's tables.
         AuthAction::Read { table_name, .. } if table_name.eq_ignore_ascii_case("dbstat") => {
             Some("table dbstat is not to be had".into())
         }
@@ -246,7 +246,7 @@ fn refuse_always(action: &AuthAction<'_>) -> Option<String> {
              interfaces"
             ))
         }
-        // With a value, those on the list read all the same: nothing on it can be set.
+        // The pragmas on the list only read, also with a value: none of them can be set.
         AuthAction::Pragma { pragma_name, .. } => {
             (!contains(&ALLOWED_PRAGMAS, pragma_name)).then(|| format!("PRAGMA {pragma_name} is the host's"))
         }
@@ -295,7 +295,7 @@ fn refuse_in_handler(action: &AuthAction<'_>, is_search_table: impl Fn(&str) -> 
 }
 
 fn refuse_in_migration(action: &AuthAction<'_>) -> Option<String> {
-    // SQLite asks it of itself when a column is added to a STRICT table, or one with a CHECK, that has rows.
+    // SQLite itself runs this pragma when a column is added to a table that has rows and is STRICT or has a CHECK.
     if matches!(action, AuthAction::Pragma { pragma_name, .. } if pragma_name.eq_ignore_ascii_case("quick_check"))
     {
         return None;

@@ -1,9 +1,9 @@
-//! Moving the write-ahead log (WAL) into the database, off the write path, and truncating it.
+//! Moves the write-ahead log (WAL) into the database, off the write path, and truncates it.
 //!
-//! A background thread moves pages without hindering anybody. But SQLite restarts the WAL only at a moment when every page
-//! was moved and no reader needs the log: under writes that never pause, or readers that overlap without a gap, that moment
-//! never comes. So beyond a size the next one to open a batch cuts the log: it holds the writer lease, so nothing is written
-//! meanwhile, and new snapshots wait at a gate until the open ones have ended, or a bound has passed.
+//! A background thread moves pages without blocking anybody. But SQLite restarts the WAL only when every page was moved and no reader needs
+//! the WAL. If writes never pause, or readers overlap without a gap, that moment never comes. So if the WAL exceeds a size, the next batch
+//! truncates it before it begins. The batch's thread holds the writer lease, so nothing is written meanwhile. New snapshots wait at a gate
+//! until the open ones have ended, or a bound has passed.
 //!
 //! Nobody waits here for SQLite's own locks: the gate is closed only under the lease, and the wait at it is bounded.
 
@@ -16,7 +16,7 @@ use crate::connection::Guarded;
 use crate::snapshot_gate::SnapshotGate;
 use crate::{Database, StoreError};
 
-/// The checkpoints of one database, on a connection of their own.
+/// The checkpoints of one database, on their own connection.
 pub struct Checkpointer {
     guarded: Guarded,
     wal_path: PathBuf,
@@ -31,7 +31,7 @@ impl Checkpointer {
     ///
     /// # Errors
     ///
-    /// When SQLite can't.
+    /// When SQLite can't open the connection.
     pub fn open(database: &Database) -> Result<Self, StoreError> {
         Self::with_sizes(database, WAL_CHECKPOINT_BYTES, WAL_BYTES_MAX)
     }
@@ -48,13 +48,13 @@ impl Checkpointer {
         Ok(Self { guarded, wal_path: wal_path.into(), gate, page_bytes, begin_at, truncate_at })
     }
 
-    /// Makes a checkpoint if the WAL has the size for one. To be called a few times a second.
+    /// Runs a checkpoint if the WAL is large enough. Call this a few times a second.
     ///
     /// # Errors
     ///
-    /// SQLite's; the next call tries again.
+    /// SQLite's errors; the next call tries again.
     pub fn tick(&self) -> Result<(), StoreError> {
-        // The file keeps its size when SQLite restarts the WAL in it, so the size only says that a look is worth it.
+        // The file keeps its size when SQLite restarts the WAL in it. So the size only says that a checkpoint may be needed.
         if std::fs::metadata(&self.wal_path).map_or(0, |file| file.len()) < self.begin_at {
             return Ok(());
         }
@@ -109,7 +109,7 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    /// Has a batch write 64 KiB.
+    /// Writes 64 KiB in a batch.
     fn write(writer: &Arc<Writer<()>>) {
         let mut unit = writer.acquire(soon()).unwrap().begin().map_err(|(_, error)| error).unwrap();
         unit.end_at(soon());
@@ -127,7 +127,7 @@ mod tests {
     fn wal_over_its_limit_is_truncated_by_the_next_batch_and_a_smaller_one_is_not() {
         let World { _folder, database, writer, checkpointer } = world();
         let is_wanted = || database.gate().is_truncation_wanted();
-        // With a snapshot open, what is written after it can't be moved: the WAL grows.
+        // While a snapshot is open, pages that are written after it can't be moved: the WAL grows.
         let mut reader = Reader::open(&database).unwrap();
         reader.query(soon(), "SELECT count(*) FROM t", &[]).unwrap();
         write(&writer);
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(std::fs::read(database.path()).unwrap(), before);
     }
 
-    /// Sets the flag when it goes, also when a test fails: who looks at the flag ends then.
+    /// Sets the flag when it is dropped, also when a test fails. Threads that watch the flag then end.
     struct SetOnDrop<'f>(&'f AtomicBool);
 
     impl Drop for SetOnDrop<'_> {
@@ -166,8 +166,8 @@ mod tests {
         }
     }
 
-    /// Writes that never pause, beside checkpoints and two readers that overlap without a gap: each alone would have the WAL grow
-    /// for ever.
+    /// Writes that never pause, with checkpoints and two readers that overlap without a gap. The writes or the readers alone would make the
+    /// WAL grow for ever.
     #[test]
     fn log_is_bounded_under_writes_without_a_pause_and_overlapping_readers() {
         let World { _folder, database, writer, checkpointer } = world();
@@ -184,7 +184,8 @@ mod tests {
                 let mut readers = [Reader::open(database).unwrap(), Reader::open(database).unwrap()];
                 let count = "SELECT count(*) FROM t";
                 while !over.load(Ordering::Relaxed) {
-                    // One snapshot begins before the other ends. At a closed gate the other ends first, or nobody would.
+                    // One snapshot begins before the other ends. At a closed gate the other snapshot ends first: otherwise neither would go
+                    // on.
                     let [first, second] = &mut readers;
                     if first.query(Instant::now() + Duration::from_millis(5), count, &[]).is_ok() {
                         second.end();

@@ -1,4 +1,4 @@
-//! Opening a service's database. This is the only file that does.
+//! Opens a service's database. This is the only file that does.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,36 +19,36 @@ use crate::snapshot_gate::{BUSY_TIMEOUT, SnapshotGate};
 use crate::timeline::Timeline;
 use crate::{StoreError, system};
 
-/// Kibibytes of pages that a connection keeps. Small: there is one for each worker, and the system caches the file.
+/// Kibibytes of pages that a connection caches. Small: each worker has a connection, and the operating system caches the file.
 const CACHE_KIB: i64 = 2048;
 
-/// Pages that are copied between two looks at the clock.
+/// Pages that are copied between two checks of the clock.
 const COPY_PAGES: i32 = 1024;
 
-/// What a database is opened with.
+/// The settings with which a database is opened.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The file. Made when missing.
+    /// The file. Created if missing.
     pub path: PathBuf,
-    /// The most bytes that it may have; see [`bulkhead_types::limits::STORAGE_DEFAULT`].
+    /// Its maximum size in bytes; see [`bulkhead_types::limits::STORAGE_DEFAULT`].
     pub storage: u64,
 }
 
 /// What a database is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    /// It is a service's.
+    /// A service's database.
     Service,
-    /// It is a copy that goes when it was tried.
+    /// A copy for a rehearsal, which is deleted afterwards.
     Rehearsal,
-    /// It is looked at, and nothing of it changes.
+    /// A database that is only read: nothing in it changes.
     Look,
 }
 
-/// A service's database: the way to its connections.
+/// A service's database. It opens the connections.
 pub struct Database {
     settings: Settings,
-    /// The settings' at first.
+    /// At first the value in `settings`.
     storage: AtomicU64,
     purpose: Purpose,
     identity: system::Identity,
@@ -63,16 +63,16 @@ pub(crate) struct Guarded {
 }
 
 impl Database {
-    /// Opens the file, and makes the host's own tables in a new one.
+    /// Opens the file. Creates the host's own tables in a new file.
     ///
     /// # Errors
     ///
-    /// When the file can't be opened or written, or is no SQLite database.
+    /// When the file can't be opened or written, or is not an SQLite database.
     pub fn open(settings: Settings) -> Result<Arc<Self>, StoreError> {
         Self::open_by(settings, Arc::new(SystemClock))
     }
 
-    /// The same by another clock than the operating system's.
+    /// Like [`Self::open`], with a clock other than the operating system's.
     ///
     /// # Errors
     ///
@@ -91,8 +91,8 @@ impl Database {
         HEAP_LIMIT.call_once(|| unsafe {
             ffi::sqlite3_hard_heap_limit64(SQLITE_MEMORY_HARD_MAX);
         });
-        // Without a bound: what a later host adds to its tables must find room where the guests have none, or a full service keeps the host
-        // from starting. The guests' quota is set where they write.
+        // No bound here: tables that a later host adds must find room when the guests have none. Otherwise a full service would keep the
+        // host from starting. The guests' quota is set where they write.
         let unbounded = Settings { path: settings.path.clone(), storage: u64::MAX };
         let opened = open_writable(&unbounded, purpose)?;
         let prepared = system::prepare(&opened.connection)
@@ -106,13 +106,13 @@ impl Database {
         Ok(Arc::new(Self { settings, storage, purpose, identity, timeline, gate: Arc::default() }))
     }
 
-    /// Says whether this host knows the version of the host's tables in a file that is there. Nothing is written to it or its log; while
-    /// another host has it open, that is not disturbed. Where its log (`-wal`) lies beside it without an index (`-shm`), SQLite makes the
-    /// index, and that stays: a start would make the same. No other file is made.
+    /// Checks that this host knows the version of the host's tables in an existing file. Writes nothing to the file or its WAL, and does
+    /// not disturb another host that has the file open. If the WAL (`-wal`) exists without its index (`-shm`), SQLite creates the index,
+    /// and the index remains: a start would create the same one. No other file is created.
     ///
     /// # Errors
     ///
-    /// When it is of a later host, can't be read, is no SQLite database, or has no number left for an event or a timer.
+    /// When the file is from a later host, can't be read, is not an SQLite database, or has no number left for an event or a timer.
     pub fn examine(path: &Path) -> Result<(), StoreError> {
         let read = || {
             let connection = open_to_look(path)?;
@@ -123,8 +123,8 @@ impl Database {
         read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source })
     }
 
-    /// Opens a file that is there to look at it, as [`Self::examine`] does: whoever writes to this database fails. None where the host's
-    /// tables are those of an earlier version.
+    /// Opens an existing file for reading only, as [`Self::examine`] does: a write to this database fails. None if the host's tables have
+    /// an earlier version.
     ///
     /// # Errors
     ///
@@ -151,13 +151,13 @@ impl Database {
         &self.settings.path
     }
 
-    /// The id of the event log: 32 hexadecimal digits, made with the database.
+    /// The id of the event log: 32 hexadecimal digits, created with the database.
     #[must_use]
     pub fn log(&self) -> &str {
         &self.identity.log
     }
 
-    /// What idempotent requests are hashed with.
+    /// The secret with which idempotent requests are hashed.
     pub(crate) fn secret(&self) -> &[u8] {
         &self.identity.secret
     }
@@ -170,12 +170,12 @@ impl Database {
         &self.gate
     }
 
-    /// The most bytes that guests may fill.
+    /// The maximum number of bytes that guests may fill.
     pub(crate) fn storage(&self) -> u64 {
         self.storage.load(Ordering::Relaxed)
     }
 
-    /// From the next batch on guests may fill so many bytes.
+    /// Sets how many bytes guests may fill, from the next batch on.
     pub fn set_storage(&self, bytes: u64) {
         self.storage.store(bytes, Ordering::Relaxed);
     }
@@ -188,7 +188,7 @@ impl Database {
         self.taught(open_writable(&settings, self.purpose)?)
     }
 
-    /// A connection whose guard knows the tables.
+    /// Loads the tables into the connection's guard.
     fn taught(&self, opened: Guarded) -> Result<Guarded, StoreError> {
         opened.guard.learn_tables(&opened.connection).map_err(|source| StoreError::Sqlite {
             action: "read the schema of",
@@ -198,19 +198,19 @@ impl Database {
         Ok(opened)
     }
 
-    /// Copies what is committed now into a new file, in SQLite's own way (<https://sqlite.org/backup.html>), and opens that, with room for
-    /// `storage` bytes. Writers are not held up: the copy is made of one snapshot.
+    /// Copies what is committed now into a new file, with SQLite's backup API (<https://sqlite.org/backup.html>). Opens the copy with room
+    /// for `storage` bytes. Writers do not wait: the copy is made from one snapshot.
     ///
     /// # Errors
     ///
-    /// When the file can't be written, or the copy is not whole at `deadline`.
+    /// When the file can't be written, or the copy is not complete at `deadline`.
     pub fn copy_to(&self, path: &Path, storage: u64, deadline: Instant) -> Result<Arc<Self>, StoreError> {
         let failed = |source| StoreError::Sqlite { action: "copy", path: self.settings.path.clone(), source };
         let from = self.open_reader()?;
         let mut to = Connection::open(path).map_err(failed)?;
-        // Nobody waits for it to be durable.
+        // The copy need not be durable.
         to.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
-        // One snapshot, or the copy would begin again whenever somebody writes.
+        // One snapshot: otherwise the copy would start again whenever somebody writes.
         let mut copy = || {
             from.connection.execute_batch("BEGIN")?;
             from.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -251,7 +251,7 @@ pub fn sqlite_version() -> &'static str {
     rusqlite::version()
 }
 
-/// As SQLite has it for a statement whose time is over.
+/// The error that SQLite returns for a statement whose time is over.
 fn interrupted() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(
         ffi::Error::new(ffi::SQLITE_INTERRUPT),
@@ -259,9 +259,9 @@ fn interrupted() -> rusqlite::Error {
     )
 }
 
-/// Opens a file that is there, so that nothing of what is on the disk changes. Without a log beside it the file is all there is, and nobody
-/// writes to it: then SQLite is told so, or it would make a log and its index. A log can't be read without an index, which is made where it
-/// is missing (<https://sqlite.org/wal.html#read_only_databases>).
+/// Opens an existing file so that nothing on the disk changes. Without a WAL next to it the file is complete, and nobody writes to it. Then
+/// it is opened as immutable: otherwise SQLite would create a WAL and its index. A WAL can't be read without an index, so SQLite creates
+/// the index if it is missing (<https://sqlite.org/wal.html#read_only_databases>).
 fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut log = path.as_os_str().to_owned();
@@ -283,30 +283,32 @@ fn open_writable(settings: &Settings, purpose: Purpose) -> Result<Guarded, Store
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         debug_assert_eq!(mode, "wal");
-        // To move a log into a database that goes would have the disk busy for those who wait for it: while the shop's catalogue was
-        // copied, the slowest hundredth of writes took ten times as long.
+        // Moving the WAL into a database that is deleted anyway would keep the disk busy while others wait for it. While the shop's
+        // catalogue was copied, the slowest 1% of writes took ten times as long.
         let goes = purpose == Purpose::Rehearsal;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, goes)?;
-        // FULL: the log is synced before COMMIT returns. A lower level would let a power cut take back an answer.
+        // FULL: the WAL is synced before COMMIT returns. At a lower level a power cut could undo a write whose answer was already sent.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        // What the savepoints of a batch keep would go to a file: 1.3 times as long for a durable write. See `Guard` for its bound.
+        // Otherwise the rollback data of a batch's savepoints would go to a file: a durable write would take 1.3 times as long. See `Guard`
+        // for the bound.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
-        // What is deleted is overwritten: who asks to be forgotten is, in the file as well (and in the log once that is cut).
+        // Deleted content is overwritten. So if somebody asks to be forgotten, their data are gone from the file too (and from the WAL once
+        // it is truncated).
         let _: bool = connection.pragma_update_and_check(None, "secure_delete", true, |row| row.get(0))?;
         set_quota(connection, settings.storage)
     })
 }
 
-/// Bounds the file.
+/// Limits the size of the file.
 pub(crate) fn set_quota(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
     let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page_size.max(512);
     connection.pragma_update(None, "max_page_count", pages.clamp(1, i64::from(u32::MAX - 1)))
 }
 
-/// Runs what writes rows of the host's, with the host's reserve beyond the bytes that guests may fill: they must find room when the guests
-/// have none.
+/// Runs a write of the host's rows, with the host's reserve beyond the bytes that guests may fill. These rows must find room when the
+/// guests have none.
 pub(crate) fn with_reserve<T>(
     connection: &Connection,
     storage: u64,
@@ -328,7 +330,7 @@ fn open(
     configured(connection, configure).map_err(failed)
 }
 
-/// A connection as every one is, with its guard.
+/// Configures a connection as all connections are configured, and installs its guard.
 fn configured(
     mut connection: Connection,
     configure: impl FnOnce(&Connection) -> rusqlite::Result<()>,
@@ -339,7 +341,7 @@ fn configured(
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    // A plan must not hang on the values that are bound: SQLite would prepare a cached statement again at every run.
+    // A plan must not depend on the bound values: otherwise SQLite would prepare a cached statement again at every run.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
@@ -354,7 +356,7 @@ fn configured(
 /// SQLite's own limits (<https://sqlite.org/c3ref/c_limit_attached.html>).
 const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX as i32),
-    // The host's own statements are longer than a guest's by the mark that they begin with.
+    // The host's own statements are longer than a guest's by the mark at their beginning.
     (Limit::SQLITE_LIMIT_SQL_LENGTH, STATEMENT_BYTES_MAX as i32 + 1024),
     (Limit::SQLITE_LIMIT_COLUMN, 200),
     (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),

@@ -20,7 +20,7 @@ pub enum ConstraintKind {
     Check,
     /// NOT NULL.
     NotNull,
-    /// A STRICT table was given a value of another type.
+    /// A value of another type, in a STRICT table.
     Datatype,
     /// RAISE in a trigger.
     Trigger,
@@ -28,12 +28,12 @@ pub enum ConstraintKind {
     Other,
 }
 
-/// Which constraint refused.
+/// Which constraint was violated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constraint {
     /// Its kind.
     pub kind: ConstraintKind,
-    /// As SQLite names it: `product.sku`, a CHECK's name, a RAISE's message; empty for a foreign key.
+    /// The name that SQLite gives: `product.sku`, a CHECK's name, a RAISE's message; empty for a foreign key.
     pub name: String,
 }
 
@@ -43,10 +43,10 @@ pub enum StatementError {
     /// A constraint refused the write.
     #[error("constraint {:?} {} was violated", .0.kind, .0.name)]
     Constraint(Constraint),
-    /// A write where only reading is possible.
+    /// A write on a connection that can only read.
     #[error("a snapshot can only be read")]
     ReadOnly,
-    /// A limit was met.
+    /// A limit was exceeded.
     #[error("more than {maximum} {what}")]
     Limit {
         /// What is limited, with its unit.
@@ -60,7 +60,7 @@ pub enum StatementError {
     /// SQLite could not prepare it.
     #[error("{0}")]
     Invalid(String),
-    /// Parameters or result values that can't be.
+    /// Parameters or result values that are not valid.
     #[error("{0}")]
     InvalidValue(String),
     /// The quota or the disk is full.
@@ -69,10 +69,10 @@ pub enum StatementError {
     /// The deadline passed.
     #[error("the statement was interrupted at its deadline")]
     Interrupted,
-    /// The lease, or a snapshot, was not to be had before the deadline.
+    /// The lease, or a snapshot, was not available before the deadline.
     #[error("the database was busy until the deadline")]
     Busy,
-    /// The unit of work is gone.
+    /// The unit of work was aborted.
     #[error("the unit of work was aborted: {0}")]
     Aborted(String),
     /// Anything else.
@@ -83,7 +83,7 @@ pub enum StatementError {
 /// Why an event was not published.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PublishError {
-    /// The type, the subject or the data can't be.
+    /// The type, the subject or the data is not valid.
     #[error("{0}")]
     Invalid(String),
     /// The row could not be written.
@@ -91,7 +91,7 @@ pub enum PublishError {
     Statement(#[from] StatementError),
 }
 
-/// Why the store can't do what the host asks of it.
+/// Why the store can't do what the host requests.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The event log can't be read.
@@ -124,7 +124,7 @@ pub enum StoreError {
         /// What to do.
         remedy: &'static str,
     },
-    /// Another host has the data folder.
+    /// Another host holds the data folder.
     #[error(
         "lock {}: another host holds this data folder; stop that host, or give this one a folder of its own with --data",
         path.display()
@@ -139,7 +139,7 @@ pub enum StoreError {
         /// The service.
         service: String,
     },
-    /// A replica can't be made.
+    /// A replica can't be created.
     #[error("make the replica {name} in {}: {why}", path.display())]
     Replica {
         /// The database.
@@ -160,7 +160,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What the database has now, where the outcome of a COMMIT is unknown; none where it is as it was, for good.
+    /// What the database has now, if the outcome of a COMMIT is unknown. None if the database is as it was, and this is final.
     #[must_use]
     pub fn unknown_outcome(&self) -> Option<Seen> {
         match self {
@@ -172,7 +172,7 @@ impl StoreError {
         }
     }
 
-    /// Whether it was ended because its time was over.
+    /// Whether the operation was ended because its time was over.
     #[must_use]
     pub fn is_too_long(&self) -> bool {
         match self {
@@ -194,7 +194,7 @@ pub(crate) fn sqlite_message(error: &rusqlite::Error) -> String {
     }
 }
 
-/// Sorts an error of SQLite's into what a guest is told. `denied` is what the authorizer said meanwhile, if it refused.
+/// Maps an error of SQLite to the error that a guest gets. `denied` is what the authorizer refused meanwhile, if anything.
 pub(crate) fn classify(error: &rusqlite::Error, denied: Option<String>) -> StatementError {
     if let Some(reason) = denied {
         return StatementError::NotAllowed(reason);
@@ -225,7 +225,7 @@ pub(crate) fn classify(error: &rusqlite::Error, denied: Option<String>) -> State
         },
         ErrorCode::AuthorizationForStatementDenied => StatementError::NotAllowed(message),
         ErrorCode::TypeMismatch => StatementError::InvalidValue(message),
-        // Stepping a statement of nothing but blanks and comments.
+        // A statement with only whitespace and comments was stepped.
         ErrorCode::ApiMisuse => StatementError::Invalid("the statement is empty".into()),
         // SQLite's plain SQLITE_ERROR: a mistake in the statement.
         ErrorCode::Unknown if code.extended_code & 0xff == ffi::SQLITE_ERROR => {
@@ -246,7 +246,7 @@ fn constraint(extended_code: i32, message: &str) -> Constraint {
         ffi::SQLITE_CONSTRAINT_TRIGGER => ConstraintKind::Trigger,
         _ => ConstraintKind::Other,
     };
-    // «UNIQUE constraint failed: product.sku», but a RAISE's message is the whole of it.
+    // «UNIQUE constraint failed: product.sku», but a RAISE's message is the complete text.
     let name = match kind {
         ConstraintKind::ForeignKey => String::new(),
         ConstraintKind::Trigger => message.to_owned(),
@@ -298,7 +298,7 @@ mod tests {
             (ffi::SQLITE_AUTH, StatementError::NotAllowed(message())),
             (ffi::SQLITE_MISMATCH, StatementError::InvalidValue(message())),
             (ffi::SQLITE_ERROR, StatementError::Invalid(message())),
-            // Of an unknown code nobody knows that the statement is to blame.
+            // For an unknown code, nobody knows whether the statement is the cause.
             (99, StatementError::Other(message())),
             (ffi::SQLITE_CORRUPT, StatementError::Other(message())),
         ] {

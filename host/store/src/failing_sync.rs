@@ -1,7 +1,7 @@
-//! For tests: a disk whose sync of a write-ahead log fails when the test says so, after the frames were written.
+//! For tests: a disk on which the sync of a WAL fails when the test says so, after the frames were written.
 //!
-//! SQLite has the files of its own system beneath, but for one function of those that are logs. A failing sync syncs nothing, and keeps a
-//! copy of the database and its log as they are then: what would be there if the machine failed at that moment.
+//! The files are those of SQLite's own VFS. Only one function of the WAL files is replaced. A failing sync syncs nothing. It keeps a copy
+//! of the database and its WAL as they are at that moment: what would be on the disk if the machine failed then.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int};
@@ -13,47 +13,47 @@ use std::sync::{Mutex, Once};
 
 use rusqlite::{Connection, ffi};
 
-/// SQLite's own system.
+/// SQLite's own VFS.
 static SYSTEM: AtomicPtr<ffi::sqlite3_vfs> = AtomicPtr::new(std::ptr::null_mut());
 static STATE: Mutex<State> = Mutex::new(State { files: BTreeMap::new(), plans: BTreeMap::new() });
 
 struct State {
-    /// The open logs, by the address of SQLite's file: the methods that it came with, and its path.
+    /// The open WALs. Key: the address of SQLite's file. Value: the file's original methods, and its path.
     files: BTreeMap<usize, (usize, PathBuf)>,
-    /// How many of the next syncs of a log fail, and the copies that were kept.
+    /// For each WAL: how many of the next syncs fail, and the copies that were kept.
     plans: BTreeMap<PathBuf, (usize, Vec<PathBuf>)>,
 }
 
-/// The syncs of one database's log.
+/// The syncs of one database's WAL.
 pub(crate) struct FailingSync {
     log: PathBuf,
 }
 
 impl FailingSync {
-    /// Of the database `path`. To be called before it is opened.
+    /// The syncs of the database `path`. Call this before the database is opened.
     pub(crate) fn of(path: &Path) -> Self {
         static REGISTERED: Once = Once::new();
         REGISTERED.call_once(register);
         Self { log: log_of(path) }
     }
 
-    /// Has the next `count` syncs fail, and no more.
+    /// Makes the next `count` syncs fail, and no more.
     pub(crate) fn fail(&self, count: usize) {
         STATE.lock().unwrap().plans.entry(self.log.clone()).or_default().0 = count;
     }
 
-    /// How many of those that were to fail have not yet.
+    /// How many of the planned failures have not happened yet.
     pub(crate) fn left(&self) -> usize {
         STATE.lock().unwrap().plans.get(&self.log).map_or(0, |plan| plan.0)
     }
 
-    /// What was there when a sync failed the last time.
+    /// The copy that was kept when a sync failed the last time.
     pub(crate) fn copy_at_failure(&self) -> PathBuf {
         STATE.lock().unwrap().plans[&self.log].1.last().expect("a sync failed").clone()
     }
 }
 
-/// Copies a database and its log, without the index: what is there after a crash. The folder is beside it.
+/// Copies a database and its WAL, without the index: what remains after a crash. The copy's folder is next to the database.
 pub(crate) fn crashed(path: &Path) -> PathBuf {
     let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in(path.parent().unwrap()).unwrap();
     let copy = folder.path().join("a.db");
@@ -64,7 +64,7 @@ pub(crate) fn crashed(path: &Path) -> PathBuf {
     copy
 }
 
-/// The one column of a query of a database that nobody has open, as text.
+/// Runs a query with one column on a database that nobody has open, and returns that column as text.
 pub(crate) fn read(path: &Path, sql: &str) -> Vec<String> {
     let connection = Connection::open(path).unwrap();
     let mut statement = connection.prepare(sql).unwrap();
@@ -79,8 +79,8 @@ fn log_of(path: &Path) -> PathBuf {
 }
 
 fn register() {
-    // SAFETY: SQLite's own system stays for as long as the process; the copy of it that is registered is never freed. The functions that
-    // are copied take the system they belong to as an argument, and use no more of it than `pAppData`, which is copied.
+    // SAFETY: SQLite's own VFS lives as long as the process, and the registered copy of it is never freed. The copied functions get the VFS
+    // that they belong to as an argument. Of it they use only `pAppData`, which is copied.
     unsafe {
         let system = ffi::sqlite3_vfs_find(null());
         SYSTEM.store(system, Ordering::Release);
@@ -95,7 +95,7 @@ fn register() {
     }
 }
 
-/// Opens a file of SQLite's own system. One that is a log gets [`sync`].
+/// Opens a file with SQLite's own VFS. A WAL file gets [`sync`].
 unsafe extern "C" fn open(
     _: *mut ffi::sqlite3_vfs,
     name: *const c_char,
@@ -104,7 +104,7 @@ unsafe extern "C" fn open(
     out: *mut c_int,
 ) -> c_int {
     let system = SYSTEM.load(Ordering::Acquire);
-    // SAFETY: the arguments are SQLite's, which keeps them for the call; the methods that are replaced are never freed.
+    // SAFETY: the arguments are SQLite's, which keeps them valid for the call; the replaced methods are never freed.
     unsafe {
         let opened = (*system).xOpen.expect("a system opens files")(system, name, file, flags, out);
         if opened == ffi::SQLITE_OK && flags & ffi::SQLITE_OPEN_WAL != 0 {
@@ -128,6 +128,6 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
         return ffi::SQLITE_IOERR_FSYNC;
     }
     drop(state);
-    // SAFETY: the file is the one that came with these methods, which are SQLite's own.
+    // SAFETY: these methods came with this file, and they are SQLite's own.
     unsafe { (*(methods as *const ffi::sqlite3_io_methods)).xSync.expect("files are synced")(file, flags) }
 }

@@ -1,4 +1,4 @@
-//! The data folder: held by one host, and in it no file that two services share.
+//! The data folder: one host holds it, and no two services share a file in it.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 
-/// The file that the lock is on.
+/// The lock is on this file.
 const LOCK_FILE: &str = "bulkhead.lock";
 
-/// The folder, locked until this is dropped or the process ends, however it ends.
+/// The locked folder. The lock ends when this value is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
@@ -17,11 +17,11 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Makes the folder if there is none, and locks it.
+    /// Creates the folder if it does not exist, and locks it.
     ///
     /// # Errors
     ///
-    /// When it can't be made or written to, or another host holds it.
+    /// When the folder can't be created or written to, or when another host holds it.
     pub fn lock(path: &Path) -> Result<Self, StoreError> {
         let failed = |action, path: &Path, source| StoreError::File {
             action,
@@ -48,20 +48,20 @@ impl DataFolder {
         }
     }
 
-    /// Whether a host holds the folder now. Nothing is made; where there is no folder, or none was ever held, nobody does.
+    /// Whether a host holds the folder now. Creates nothing. If the folder does not exist, or no host ever held it, the answer is false.
     ///
-    /// To know it the lock is taken, and let go of with the next system call: a host that starts just then ([`DataFolder::lock`]) finds the
-    /// folder held.
+    /// The check takes the lock and releases it with the next system call. A host that starts at that moment ([`DataFolder::lock`]) finds
+    /// the folder held.
     ///
     /// # Errors
     ///
-    /// When its lock can't be looked at.
+    /// When the lock can't be checked.
     pub fn is_held(path: &Path) -> std::io::Result<bool> {
         let lock = match File::open(path.join(LOCK_FILE)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             lock => lock?,
         };
-        // Shared: of several who look at the same time each finds it free.
+        // A shared lock: several checks at the same time all find the folder free.
         match lock.try_lock_shared() {
             Ok(()) => lock.unlock().map(|()| false),
             Err(TryLockError::WouldBlock) => Ok(true),
@@ -76,7 +76,7 @@ impl DataFolder {
     }
 }
 
-/// Which file a path leads to, whatever the path says: two paths to one file have the same identity.
+/// The file that a path leads to, however the path is written: two paths to one file have the same identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileIdentity {
     device: u64,
@@ -84,14 +84,14 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// The identity of the file at `path`, which is made, empty, when it is missing.
+    /// The identity of the file at `path`. Creates an empty file if it is missing.
     ///
     /// # Errors
     ///
-    /// When the file can't be opened or made.
+    /// When the file can't be opened or created.
     pub fn of(path: &Path) -> Result<Self, StoreError> {
         let open = || {
-            // The log and its index get the same mode from SQLite.
+            // SQLite gives the WAL and its index the same mode.
             let file = File::options().create(true).write(true).truncate(false).mode(0o600).open(path)?;
             file.metadata()
         };
@@ -121,7 +121,7 @@ mod tests {
         drop(held);
         assert!(!DataFolder::is_held(&path).unwrap());
         DataFolder::lock(&path).unwrap();
-        // Nobody can know it of what is no folder.
+        // If the path is not a folder, the check fails.
         DataFolder::is_held(&path.join(LOCK_FILE)).unwrap_err();
     }
 }

@@ -1,11 +1,11 @@
-//! Idempotency keys: the answer of a request, kept in the unit of work that it tells of.
+//! Idempotency keys: the answer of a request, kept in the unit of work that the answer reports.
 //!
-//! Only the answer of a kept unit of work is recorded, and in it: so there is an answer for a key exactly when its effects are there.
-//! Two units of work with one key can't both be kept (the key is the primary key). The header is that of the IETF draft
-//! "The Idempotency-Key HTTP Header Field". What a client sent is kept as keyed hashes alone.
+//! An answer is recorded only if its unit of work is kept, and in that unit of work. So an answer exists for a key exactly when its effects
+//! exist. Two units of work with the same key can't both be kept, because the key is the primary key. The header is that of the IETF draft
+//! "The Idempotency-Key HTTP Header Field". What a client sent is kept as keyed hashes only.
 //!
-//! A body may have personal data, whoever asked for it. So with each answer stands whom and what it is about, and one statement finds all
-//! answers about a subject: those that it was given, and those that were given to others.
+//! A body may have personal data, whoever requested it. So each answer is stored with the subjects that it is about. One statement then
+//! finds all answers about a subject: those that the subject got, and those that others got.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::outbox::check_subject;
 use crate::timeline::milliseconds;
 use crate::{Database, Reader, StatementError, UnitOfWork};
 
-/// What a request with a key is known by.
+/// The hashes that identify a request with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey {
     key: [u8; 32],
@@ -29,8 +29,8 @@ pub struct RequestKey {
 }
 
 impl RequestKey {
-    /// `caller` and `key` are whose key it is and which, the caller being a subject and the service that it asks by way of; `request` are
-    /// the parts that must be the same when it is used again.
+    /// `caller` is the owner of the key: the subject, and the service through which it sends the request. `key` is the key itself.
+    /// `request` has the parts that must be the same when the key is used again.
     #[must_use]
     pub fn new(database: &Database, caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
         Self::of(database.secret(), caller, key, request)
@@ -46,8 +46,8 @@ impl RequestKey {
     }
 }
 
-/// What a subject is known by in kept answers. An id in a path may be spelt in upper case: to forget one answer too many costs no more than
-/// a key that is free again.
+/// The hash that identifies a subject in kept answers. It ignores case, because an id in a path may be in upper case. If one answer too
+/// many is forgotten, the only cost is a key that is free again.
 fn subject_hash(secret: &[u8], subject: &str) -> [u8; 32] {
     keyed_hash(secret, &[b"subject", subject.to_ascii_lowercase().as_bytes()])
 }
@@ -55,7 +55,7 @@ fn subject_hash(secret: &[u8], subject: &str) -> [u8; 32] {
 /// HMAC-SHA-256 over the parts, each preceded by its length.
 fn keyed_hash(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
-        // It takes keys of any length.
+        // HMAC accepts keys of any length.
         return [0; 32];
     };
     for part in parts {
@@ -74,26 +74,27 @@ pub struct KeptAnswer {
     pub headers: String,
     /// The body.
     pub body: Vec<u8>,
-    /// Where the log stood after it.
+    /// The position of the event log after it.
     pub position: u64,
-    /// What it is about, beside its caller and what its unit of work knows ([`UnitOfWork::about`]). Kept as keyed hashes, and read as none.
+    /// What it is about, in addition to its caller and to what its unit of work knows ([`UnitOfWork::about`]). It is stored as keyed
+    /// hashes, so it is empty when it is read.
     pub about: Vec<String>,
 }
 
 impl KeptAnswer {
-    /// That the key was used, without the answer, which nobody may keep. What it made is `about`.
+    /// A record that the key was used, without the answer, which nobody may keep. `about` is what the request created.
     #[must_use]
     pub fn none(position: u64, about: Vec<String>) -> Self {
         Self { status: 0, headers: String::new(), body: Vec::new(), position, about }
     }
 
-    /// The answer was not kept: a list of headers is never empty text.
+    /// Whether the answer was not kept: a list of headers is never an empty text.
     fn is_none(&self) -> bool {
         self.headers.is_empty()
     }
 }
 
-/// What is known of a key.
+/// What is known about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
     /// Nothing, or nothing any more.
@@ -102,7 +103,7 @@ pub enum Known {
     Answer(KeptAnswer),
     /// The same request took effect, and its answer was not kept.
     Used,
-    /// It was used with another request.
+    /// The key was used with another request.
     OtherRequest,
 }
 
@@ -124,7 +125,7 @@ fn look_up(connection: &Connection, key: &RequestKey, now: Duration) -> rusqlite
             Ok((row.get::<_, Vec<u8>>(0)?, answer))
         })
         .optional()?;
-    // Empty: it was kept by a host that hashed requests otherwise, and which one it was is not known.
+    // Empty: a host that hashed requests differently kept the answer, so its request is not known.
     let is_same = |request: &[u8]| request.is_empty() || request == key.request;
     Ok(match row {
         None => Known::No,
@@ -135,11 +136,11 @@ fn look_up(connection: &Connection, key: &RequestKey, now: Duration) -> rusqlite
 }
 
 impl Reader {
-    /// What is known of a key. It is looked for in a snapshot of its own, which begins and ends here.
+    /// What is known about a key. Reads in its own snapshot, which begins and ends here.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn known(&mut self, key: &RequestKey, now: Duration) -> Result<Known, StatementError> {
         self.end();
         look_up(self.connection(), key, now).map_err(|error| classify(&error, None))
@@ -147,12 +148,12 @@ impl Reader {
 }
 
 impl<M> UnitOfWork<M> {
-    /// Takes out answers that are a day old, the oldest first and a thousand at a time, for writers wait meanwhile: false where there are
-    /// none.
+    /// Deletes answers that are a day old, the oldest first and a thousand at a time, because writers wait meanwhile. Returns false if
+    /// there are none.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn forget_old_answers(&mut self, now: Duration) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let gone = connection
@@ -165,11 +166,11 @@ impl<M> UnitOfWork<M> {
         })
     }
 
-    /// Forgets the kept answers that are about a subject, and gives how many they were.
+    /// Deletes the kept answers about a subject, and returns how many.
     ///
     /// # Errors
     ///
-    /// For a text that is no subject; SQLite's.
+    /// For a text that is not a subject; SQLite's errors.
     pub fn forget_answers(&mut self, subject: &str) -> Result<u64, StatementError> {
         check_subject(subject)?;
         let subject = subject_hash(&self.secret(), subject);
@@ -184,8 +185,8 @@ impl<M> UnitOfWork<M> {
         })
     }
 
-    /// Keeps the answer of this unit of work: false, and nothing is written, where the key has one already. Answers that are a day
-    /// old go meanwhile, some at a time.
+    /// Keeps the answer of this unit of work. Returns false, and writes no answer, if the key has one already. Each call also deletes some
+    /// of the answers that are a day old.
     ///
     /// # Errors
     ///

@@ -1,13 +1,13 @@
-//! What a service has taken of other services' logs: its positions, and the events that it could not take yet.
+//! What a service has consumed of other services' event logs: its positions, and the events that it could not consume yet.
 //!
 //! Invariants:
 //!
-//! - A position moves in the unit of work of what was taken, and only from the very event that its mover believes it to be at
-//!   ([`UnitOfWork::move_cursor`]). So whoever works with a position that an aborted batch took back, or that another moved, changes
-//!   nothing.
-//! - The position passes an event that fails in the same unit of work that parks it: an event is taken, parked, or still ahead.
-//! - Of a subject's parked events only the first is tried; and an event whose subject has one parked is parked behind it. Which is the
-//!   first is a column of its row, which triggers keep (`system.rs`).
+//! - A position moves in the unit of work of the event that was consumed. It moves only from the exact event at which the caller expects it
+//!   ([`UnitOfWork::move_cursor`]). So a caller with a stale position changes nothing. A position is stale if an aborted batch rolled it
+//!   back, or if another caller moved it.
+//! - If an event fails, one unit of work parks it and moves the position past it. So an event is consumed, parked, or still ahead.
+//! - Of a subject's parked events only the first is tried. An event whose subject has a parked event is parked behind it. A column of the
+//!   row marks the first; triggers maintain it (`system.rs`).
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -20,18 +20,18 @@ use crate::outbox::Logged;
 use crate::timeline::milliseconds;
 use crate::{StatementError, UnitOfWork};
 
-/// Up to where a log was taken.
+/// Up to where an event log was consumed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cursor {
-    /// The id of the log.
+    /// The id of the event log.
     pub log: String,
-    /// Of the last event that was taken or passed over; 0 before the first.
+    /// The sequence of the last event that was consumed or passed over; 0 before the first.
     pub sequence: i64,
     /// That event's id; empty before the first.
     pub event_id: String,
 }
 
-/// The position in a producer's log; none where nothing was ever taken from it.
+/// The position in a producer's event log; none if nothing was ever consumed from it.
 pub(crate) fn cursor(connection: &Connection, producer: &str) -> rusqlite::Result<Option<Cursor>> {
     connection
         .prepare_cached(
@@ -61,24 +61,24 @@ impl ParkedState {
     }
 }
 
-/// An event that could not be taken.
+/// An event that could not be consumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
-    /// Whose log it is in; the service itself for a timer.
+    /// The producer whose event log has the event; for a timer the service itself.
     pub producer: String,
-    /// Its place there, or the id of the timer.
+    /// The event's sequence in that event log, or the sequence of the timer.
     pub sequence: i64,
     /// Its id.
     pub id: String,
     /// Its type.
     pub kind: String,
-    /// What it is about.
+    /// Its subject.
     pub subject: String,
     /// The trace that it was published under.
     pub trace_id: String,
     /// Whether it is tried again.
     pub state: ParkedState,
-    /// How often it was tried.
+    /// How many times it was tried.
     pub attempts: u32,
     /// When it is tried next.
     pub next: Duration,
@@ -111,7 +111,7 @@ impl Parked {
     }
 }
 
-/// All parked events and dead letters, at most so many as are listed.
+/// All parked events and dead letters, up to the limit of a list.
 pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Parked>> {
     connection
         .prepare_cached(&format!(
@@ -121,7 +121,7 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Parked>> {
         .collect()
 }
 
-/// How many are parked and how many dead, of a producer.
+/// How many events of a producer are parked, and how many are dead letters.
 pub(crate) fn counts(connection: &Connection, producer: &str) -> rusqlite::Result<(u64, u64)> {
     connection
         .prepare_cached(
@@ -131,7 +131,7 @@ pub(crate) fn counts(connection: &Connection, producer: &str) -> rusqlite::Resul
         .query_row([producer], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())))
 }
 
-/// The parked event that is due, the first of its subject; with it, when the next is due.
+/// The parked event that is due, the first of its subject. If none is due, when the next is due.
 pub(crate) fn next_parked(
     connection: &Connection,
     now: Duration,
@@ -149,7 +149,7 @@ pub(crate) fn next_parked(
     })
 }
 
-/// The parked event or dead letter at this place of a producer's log.
+/// The parked event or dead letter with this sequence in a producer's event log.
 pub(crate) fn at(connection: &Connection, producer: &str, sequence: i64) -> rusqlite::Result<Option<Parked>> {
     connection
         .prepare_cached(&format!(
@@ -160,7 +160,8 @@ pub(crate) fn at(connection: &Connection, producer: &str, sequence: i64) -> rusq
 }
 
 impl<M> UnitOfWork<M> {
-    /// Moves the position in a producer's log from `from` to the event `to`: false, and nothing is done, where it is not at `from`.
+    /// Moves the position in a producer's event log from `from` to the event `to`. Returns false, and does nothing, if the position is not
+    /// at `from`.
     ///
     /// # Errors
     ///
@@ -181,7 +182,7 @@ impl<M> UnitOfWork<M> {
             if moved == 1 || from.sequence != 0 {
                 return Ok(moved == 1);
             }
-            // Nothing was ever taken of this log.
+            // Nothing was ever consumed from this event log.
             let made = connection
                 .prepare_cached(
                     "/*bulkhead*/INSERT OR IGNORE INTO _bulkhead_cursor (producer, log, sequence, event_id)
@@ -196,7 +197,7 @@ impl<M> UnitOfWork<M> {
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn has_parked(&mut self, producer: &str, subject: &str) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             connection
@@ -208,8 +209,8 @@ impl<M> UnitOfWork<M> {
         })
     }
 
-    /// Parks an event, or makes a dead letter of it. One that is there already is brought to this state. The host's own rows have
-    /// a reserve beyond the guests' quota.
+    /// Parks an event, or dead-letters it. If the event has a row already, the row is updated to this state. The host's own rows have a
+    /// reserve beyond the guests' quota.
     ///
     /// # Errors
     ///
@@ -240,11 +241,11 @@ impl<M> UnitOfWork<M> {
         })
     }
 
-    /// Takes an event out of the parked ones: false where it is not there in this state after so many attempts.
+    /// Removes an event from the parked ones. Returns false if there is no event in this state with this number of attempts.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn unpark(&mut self, parked: &Parked) -> Result<bool, StatementError> {
         self.as_host_with_reserve(|connection| {
             let gone = connection
@@ -257,11 +258,11 @@ impl<M> UnitOfWork<M> {
         })
     }
 
-    /// A dead letter, or a parked event, to be tried again at once: false where there is none.
+    /// Makes a dead letter or a parked event due at once. Returns false if there is none.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn retry_parked(&mut self, producer: &str, sequence: i64) -> Result<bool, StatementError> {
         self.as_host_with_reserve(|connection| {
             let changed = connection
@@ -274,11 +275,11 @@ impl<M> UnitOfWork<M> {
         })
     }
 
-    /// Drops a dead letter for good; with it its timer, where it was one. False where there is no such dead letter.
+    /// Drops a dead letter for good. If it was a timer, drops the timer too. Returns false if there is no such dead letter.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn drop_dead(
         &mut self,
         service: &str,
@@ -301,7 +302,7 @@ impl<M> UnitOfWork<M> {
     }
 }
 
-/// The host's rows of a service's inbox, read on a connection of their own.
+/// The host's rows of a service's inbox, read on their own connection.
 pub struct InboxReader {
     guarded: crate::connection::Guarded,
 }
@@ -311,7 +312,7 @@ impl InboxReader {
     ///
     /// # Errors
     ///
-    /// When SQLite can't.
+    /// When SQLite can't open the connection.
     pub fn open(database: &crate::Database) -> Result<Self, crate::StoreError> {
         Ok(Self { guarded: database.open_reader()? })
     }
@@ -324,21 +325,21 @@ impl InboxReader {
         read(self.connection()).map_err(|error| classify(&error, None))
     }
 
-    /// The position in a producer's log; none where nothing was ever taken from it.
+    /// The position in a producer's event log; none if nothing was ever consumed from it.
     ///
     /// # Errors
     ///
-    /// SQLite's, as for all that follow.
+    /// SQLite's errors, as for all methods below.
     pub fn cursor(&self, producer: &str) -> Result<Option<Cursor>, StatementError> {
         self.read(|connection| cursor(connection, producer))
     }
 
-    /// The replicas that were read from the owner of this log itself, each with the event up to which they were: none up to there is
-    /// applied to it.
+    /// The replicas that were filled directly from the owner of this event log, each with the event up to which it was filled. No event up
+    /// to that one is applied to the replica.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn filled(&self, log: &str) -> Result<BTreeMap<String, i64>, StatementError> {
         self.read(|connection| {
             connection
@@ -352,16 +353,16 @@ impl InboxReader {
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn parked(&self) -> Result<Vec<Parked>, StatementError> {
         self.read(list)
     }
 
-    /// The parked events and dead letters behind this place, a producer and a sequence, by producer and then by sequence, at most `count`.
+    /// The parked events and dead letters after this producer and sequence, ordered by producer and sequence, at most `count`.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn parked_after(
         &self,
         (producer, sequence): (&str, i64),
@@ -382,7 +383,7 @@ impl InboxReader {
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn parked_with_id(&self, id: &str) -> Result<Option<Parked>, StatementError> {
         self.read(|connection| {
             connection
@@ -394,11 +395,11 @@ impl InboxReader {
         })
     }
 
-    /// Since when the oldest of a producer's parked events and dead letters has been there.
+    /// When the oldest of a producer's parked events and dead letters was parked.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn oldest_parked(&self, producer: &str) -> Result<Option<Duration>, StatementError> {
         self.read(|connection| {
             connection
@@ -416,7 +417,7 @@ impl InboxReader {
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn has_any(&self, producer: &str) -> Result<bool, StatementError> {
         self.read(|connection| {
             connection
@@ -431,34 +432,34 @@ impl InboxReader {
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn counts(&self, producer: &str) -> Result<(u64, u64), StatementError> {
         self.read(|connection| counts(connection, producer))
     }
 
-    /// The parked event or dead letter at this place of a producer's log.
+    /// The parked event or dead letter with this sequence in a producer's event log.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn parked_at(&self, producer: &str, sequence: i64) -> Result<Option<Parked>, StatementError> {
         self.read(|connection| at(connection, producer, sequence))
     }
 
-    /// The parked event that is due and the first of its subject, or else when the next is.
+    /// The parked event that is due, the first of its subject. If none is due, when the next is due.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn next_parked(&self, now: Duration) -> Result<(Option<Parked>, Option<Duration>), StatementError> {
         self.read(|connection| next_parked(connection, now))
     }
 
-    /// At most `count` timers that are due, the earliest first, and when the first that is not will be.
+    /// At most `count` timers that are due, the earliest first; and when the first timer that is not due yet becomes due.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn due_timers(
         &self,
         now: Duration,
@@ -467,11 +468,11 @@ impl InboxReader {
         self.read(|connection| crate::timer::due(connection, now, count))
     }
 
-    /// All timers that are not parked, each with when it is due, the earliest first.
+    /// All timers that are not parked, each with the time when it is due, the earliest first.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn timers(&self) -> Result<Vec<(Logged, Duration)>, StatementError> {
         self.read(crate::timer::all)
     }
@@ -480,7 +481,7 @@ impl InboxReader {
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn parked_subjects(&self, producer: &str) -> Result<HashSet<String>, StatementError> {
         self.read(|connection| {
             connection
@@ -492,12 +493,12 @@ impl InboxReader {
         })
     }
 
-    /// The parked event that holds up this subject up to `sequence`, or one, parked or dead, that was published up to there under the same
-    /// trace, and so by the same write.
+    /// The parked event that holds up this subject at or before `sequence`. Or an event, parked or dead, that was published at or before it
+    /// under the same trace, and so by the same write. If there are both, the earlier one.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn held_up(
         &self,
         producer: &str,
@@ -505,9 +506,10 @@ impl InboxReader {
         sequence: i64,
     ) -> Result<Option<Parked>, StatementError> {
         self.read(|connection| {
-            // In one snapshot: between two of them the first event may be taken, and the next of its subject be the one that holds it up.
+            // In one snapshot: between two snapshots another thread may consume the first event. Then the next event of its subject holds
+            // the subject up.
             let _snapshot = connection.unchecked_transaction()?;
-            // Each by an index of its own: one statement with OR would go through all that is parked.
+            // Each query uses its own index: one statement with OR would scan all parked events.
             let of_subject: Option<i64> = connection
                 .prepare_cached(
                     "/*bulkhead*/SELECT sequence FROM _bulkhead_parked WHERE first = 1 AND producer = ?1 AND subject = ?2",
@@ -528,7 +530,7 @@ impl InboxReader {
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn timer(&self, sequence: i64) -> Result<Option<Logged>, StatementError> {
         self.read(|connection| crate::timer::find(connection, sequence))
     }

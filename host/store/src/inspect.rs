@@ -1,4 +1,4 @@
-//! Reading whole tables of a service's database, for the consistency check and for operators.
+//! Reads whole tables of a service's database, for the consistency check and for operators.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::connection::Guarded;
 use crate::error::classify;
 use crate::{Database, StatementError, StoreError, Value, outbox};
 
-/// A column that refers to what another service owns: `note_id_ref` refers to an entity `note`.
+/// A column that refers to an entity of another service: `note_id_ref` refers to an entity `note`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// The table.
@@ -21,20 +21,20 @@ pub struct Reference {
     pub entity: String,
 }
 
-/// What the name of a column ends with that refers to what another service owns.
+/// The suffix of a column's name that refers to an entity of another service.
 const REFERENCE_SUFFIX: &str = "_id_ref";
 
-/// One connection, with one snapshot from its opening on.
+/// One connection, with one snapshot that begins when it is opened.
 pub struct Inspector {
     guarded: Guarded,
 }
 
 impl Inspector {
-    /// Opens a connection, and on it a snapshot of what is committed now.
+    /// Opens a connection, and a snapshot on it of what is committed now.
     ///
     /// # Errors
     ///
-    /// When SQLite can't.
+    /// When SQLite can't open the connection.
     pub fn open(database: &Database) -> Result<Self, StoreError> {
         let guarded = database.open_reader()?;
         // A snapshot begins at its first read.
@@ -49,20 +49,20 @@ impl Inspector {
         Ok(Self { guarded })
     }
 
-    /// The sequence of the last event in the log.
+    /// The sequence of the last event in the event log.
     ///
     /// # Errors
     ///
-    /// SQLite's, as for all that follow.
+    /// SQLite's errors, as for all methods below.
     pub fn head(&self) -> Result<i64, StatementError> {
         outbox::head(&self.guarded.connection).map_err(|error| classify(&error, None))
     }
 
-    /// The names of the columns that a SELECT gives, with the rights of a handler.
+    /// The names of the columns that a SELECT returns. Runs with the rights of a handler.
     ///
     /// # Errors
     ///
-    /// SQLite's, and what a handler may not do.
+    /// SQLite's errors, and an error for what a handler may not do.
     pub fn columns(&self, sql: &str) -> Result<Vec<String>, StatementError> {
         let Guarded { connection, guard } = &self.guarded;
         let _entered = guard.enter(Mode::Handler, None);
@@ -71,12 +71,12 @@ impl Inspector {
         names.map_err(|error| classify(&error, guard.take_denied()))
     }
 
-    /// Runs a SELECT with the rights of a handler, hands on each row, and gives the columns' names. Text that is not UTF-8 is read with
-    /// replacement characters.
+    /// Runs a SELECT with the rights of a handler, passes each row to `row_found`, and returns the columns' names. Text that is not UTF-8
+    /// is read with replacement characters.
     ///
     /// # Errors
     ///
-    /// SQLite's, and what a handler may not do.
+    /// SQLite's errors, and an error for what a handler may not do.
     pub fn select(
         &self,
         sql: &str,
@@ -99,11 +99,12 @@ impl Inspector {
         run().map_err(|error| classify(&error, guard.take_denied()))
     }
 
-    /// How many rows each of the service's own tables has: those that hold a search index for another, and virtual ones, are not among them.
+    /// How many rows each of the service's own tables has. Leaves out virtual tables, and the tables that store a search index for another
+    /// table.
     ///
     /// # Errors
     ///
-    /// SQLite's; [`StatementError::Interrupted`] where they are not counted by `deadline`.
+    /// SQLite's errors; [`StatementError::Interrupted`] if the rows are not counted by `deadline`.
     pub fn row_counts(&self, deadline: Instant) -> Result<BTreeMap<String, u64>, StatementError> {
         let connection = &self.guarded.connection;
         let _entered = self.guarded.guard.enter(Mode::Host, Some(deadline));
@@ -115,7 +116,8 @@ impl Inspector {
             let own = names.into_iter().filter(|name| !is_host_table(name) && !name.starts_with("sqlite_"));
             own.map(|name| {
                 let quoted = name.replace('"', "\"\"");
-                // `count(*)` is one step of SQLite's machine, however many rows there are, and the deadline is looked at between steps.
+                // `count(*)` is one step of SQLite's virtual machine, however many rows there are. The deadline is checked between steps
+                // only.
                 let sql = format!("SELECT ifnull(sum(1), 0) FROM \"{quoted}\"");
                 let count: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
                 Ok((name, count.unsigned_abs()))
@@ -125,11 +127,11 @@ impl Inspector {
         read().map_err(|error| classify(&error, None))
     }
 
-    /// The columns that refer to what others own.
+    /// The columns that refer to entities of other services.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn references(&self) -> Result<Vec<Reference>, StatementError> {
         let read = || {
             self.guarded
@@ -152,11 +154,11 @@ impl Inspector {
             .collect())
     }
 
-    /// Hands on each value of a column that refers, once, with the number of rows that have it.
+    /// Passes each distinct value of a referring column to `found`, with the number of rows that have it.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn referred(
         &self,
         reference: &Reference,
@@ -174,11 +176,11 @@ impl Inspector {
         .map(drop)
     }
 
-    /// The subjects of the events of these types behind a place in the log.
+    /// The subjects of the events of these types after a sequence of the event log.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn subjects_behind(
         &self,
         sequence: i64,
@@ -200,7 +202,7 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn was_published(&self, kind: &str, subject: &str) -> Result<bool, StatementError> {
         let read = || {
             self.guarded

@@ -1,16 +1,16 @@
 //! A service's private SQLite database: the unit of work, the event log, the migrations.
 //!
-//! Invariants, each held in the file named:
+//! Invariants, each enforced in the file named:
 //!
-//! - SQLite is opened in `connection.rs` alone, and every statement of a guest runs in `statement.rs` alone, under the
-//!   authorizer of `authorizer.rs`.
-//! - One writer: all writes of a service go through its [`Writer`], whoever holds its lease (`writer/lease.rs`).
-//! - What a unit of work writes is released into an open batch or rolled back, whole (`writer/unit.rs`); a member of a batch
-//!   is told that it is durable only after COMMIT returned, or after looking (`writer/commit.rs`).
-//! - Nobody is told that a failed COMMIT was undone, or was not, before a later commit has made it final (`settle.rs`).
-//! - An aborted batch loses no member: each is run again or told (`writer/recover.rs`).
+//! - SQLite is opened in `connection.rs` only. Every statement of a guest runs in `statement.rs` only, under the authorizer of
+//!   `authorizer.rs`.
+//! - One writer: all writes of a service go through its [`Writer`], under its lease (`writer/lease.rs`).
+//! - What a unit of work writes is released into an open batch or rolled back, as a whole (`writer/unit.rs`). A member of a batch is
+//!   reported durable only after COMMIT returned, or after the database was read again (`writer/commit.rs`).
+//! - A failed COMMIT is reported as undone, or as durable, only after a later commit has made that final (`settle.rs`).
+//! - An aborted batch loses no member: each is run again or gets an error (`writer/recover.rs`).
 //!
-//! This crate knows neither HTTP nor wasm: a member of a batch is whatever type the caller gives.
+//! This crate knows neither HTTP nor wasm: the caller chooses the type of a batch's members.
 
 mod authorizer;
 mod checkpoint;

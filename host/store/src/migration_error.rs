@@ -2,7 +2,7 @@
 
 use bulkhead_types::HOST_TABLE_PREFIX;
 
-/// Why a migration was refused or failed. The database is as it was.
+/// Why a migration was refused or failed. The database is as it was, except after [`MigrationError::OutcomeUnknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// The versions are not 1, 2, 3, ….
@@ -12,10 +12,10 @@ pub enum MigrationError {
     Gap {
         /// The place in the list, from 1.
         place: u32,
-        /// What stands there.
+        /// The number at that place.
         found: u32,
     },
-    /// An applied migration reads differently now.
+    /// The SQL of an applied migration has changed.
     #[error(
         "V{version:04}__{name} was applied as {recorded_name} with SHA-256 {recorded} and now has {found}; an applied \
          migration never changes: restore it, and put the change into a new one, V{next:04}"
@@ -45,7 +45,7 @@ pub enum MigrationError {
         /// The last that the component has.
         known: u32,
     },
-    /// The component is an earlier one, and a step that it does not know can't be undone.
+    /// The component is an earlier version, and a step that it does not know can't be undone.
     #[error(
         "V{version:04}__{name} can't be undone: it has no reverse SQL; deploy a version that goes on from V{last:04}, with a migration \
          that takes back what is to be taken back"
@@ -58,7 +58,7 @@ pub enum MigrationError {
         /// The last migration in the database.
         last: u32,
     },
-    /// Its time was over.
+    /// Its time was over, or the host was stopped.
     #[error("V{version:04}__{name} was ended: it took longer than it may, or the host was stopped")]
     TooLong {
         /// Its number.
@@ -66,7 +66,7 @@ pub enum MigrationError {
         /// Its name.
         name: String,
     },
-    /// The time was over while what the steps left was checked.
+    /// The time was over while the result of the steps was checked.
     #[error("looking whether every foreign key points to something took longer than it may")]
     ChecksTooLong,
     /// A statement was refused by the authorizer.
@@ -76,10 +76,10 @@ pub enum MigrationError {
         version: u32,
         /// Its name.
         name: String,
-        /// What.
+        /// What the statement does.
         reason: String,
     },
-    /// What undoes a step fails.
+    /// The reverse SQL of a step fails.
     #[error(
         "the reverse SQL of V{version:04}__{name} fails: {why}; correct it, or leave it out: then the step can't be undone"
     )]
@@ -91,7 +91,7 @@ pub enum MigrationError {
         /// Why.
         why: String,
     },
-    /// What undoes a step leaves another schema than there was before.
+    /// The reverse SQL of a step leaves a schema that differs from the one before.
     #[error(
         "the reverse SQL of V{version:04}__{name} does not bring back the schema that was there before: {differences}; correct it, or leave \
          it out: then the step can't be undone"
@@ -101,7 +101,7 @@ pub enum MigrationError {
         version: u32,
         /// Its name.
         name: String,
-        /// What is missing, and what there is too much.
+        /// What is missing, and what is there in addition.
         differences: String,
     },
     /// A statement failed.
@@ -127,7 +127,7 @@ pub enum MigrationError {
         /// The table that it points to.
         parent: String,
     },
-    /// After the steps something has, or points to, a name of the host's.
+    /// After the steps an object has, or points to, a name that is reserved for the host.
     #[error(
         "after the migrations there is {name}: names that begin with {HOST_TABLE_PREFIX} are the host's; choose another"
     )]
@@ -146,15 +146,15 @@ pub enum MigrationError {
         /// The replica.
         replica: String,
     },
-    /// COMMIT failed, and the database is as it was, for good.
+    /// COMMIT failed. The database is as it was, and this is final.
     #[error("commit the migrations: {0}; the database is as it was")]
     Commit(rusqlite::Error),
-    /// COMMIT failed, and so did what was to make it final.
+    /// COMMIT failed, and so did the attempt to make the outcome final.
     #[error("commit the migrations: {reason}; {seen}")]
     OutcomeUnknown {
-        /// What SQLite said.
+        /// SQLite's message.
         reason: String,
-        /// What the database has now: after a crash it may be otherwise.
+        /// What the database has now. After a crash this may be different.
         seen: Seen,
     },
     /// The host's own part failed.
@@ -165,7 +165,7 @@ pub enum MigrationError {
 /// What a database has after a COMMIT whose outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Seen {
-    /// What was to be written.
+    /// What the transaction was to write.
     #[error("the database has the new schema and version now, and may lose them if the machine fails")]
     New,
     /// What it had before.

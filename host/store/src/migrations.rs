@@ -1,8 +1,8 @@
-//! Bringing a database to the schema of its component: each step once, recorded with its checksum, all of them in one
+//! Brings a database to the schema of its component. Each step is applied once and recorded with its checksum, all of them in one
 //! transaction.
 //!
 //! Foreign keys are off while the steps run, so that a table with children can be rebuilt (<https://sqlite.org/lang_altertable.html>,
-//! section 7), and every key is checked before COMMIT. The pragma is set before BEGIN: inside, SQLite ignores it.
+//! section 7). Every key is checked before COMMIT. The pragma is set before BEGIN: inside a transaction SQLite ignores it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,25 +36,25 @@ pub struct Migration {
     pub name: String,
     /// One or more statements.
     pub sql: String,
-    /// What undoes it; none where it can't be undone.
+    /// The SQL that undoes the step; none if it can't be undone.
     pub reverse: Option<String>,
 }
 
-/// From the schema that is there to the one that a component needs.
+/// From the current schema to the one that a component needs.
 #[derive(Clone, Copy, Default)]
 pub struct Upgrade<'a> {
     /// The component's steps.
     pub migrations: &'a [Migration],
-    /// Those of the version that is left, for a way back: what undoes a step is for the version that has it to say. Empty for a way that
-    /// only leads forward.
+    /// The steps of the version that is replaced, to undo them: only the version that has a step can say what undoes it. Empty for an
+    /// upgrade that only applies steps.
     pub leaving: &'a [Migration],
     /// Written in the same transaction.
     pub activation: Option<&'a Activation>,
-    /// When its statements are ended.
+    /// The time at which its statements are interrupted.
     pub until: Option<Instant>,
-    /// They are ended as soon as this is set, too.
+    /// Its statements are also interrupted as soon as this is set.
     pub stop: Option<&'a Arc<AtomicBool>>,
-    /// Called when all is done but for the COMMIT.
+    /// Called when all is done except the COMMIT.
     pub before_commit: Option<&'a dyn Fn()>,
 }
 
@@ -77,7 +77,7 @@ impl Outcome {
     }
 }
 
-/// A step, with the time that it took.
+/// A step, with how long it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Its number.
@@ -93,7 +93,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// See [`MigrationError`]; the database is then as it was.
+    /// See [`MigrationError`]. After an error the database is as it was, except after [`MigrationError::OutcomeUnknown`].
     pub fn migrate(&self, migrations: &[Migration], now: &str) -> Result<Outcome, StoreError> {
         self.upgrade(&Upgrade { migrations, ..Upgrade::default() }, now)
     }
@@ -102,12 +102,12 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// See [`MigrationError`]; the database is then as it was.
+    /// See [`MigrationError`]. After an error the database is as it was, except after [`MigrationError::OutcomeUnknown`].
     pub fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
         self.upgrader()?.upgrade(upgrade, now)
     }
 
-    /// A connection for an upgrade: for one who does not want to be waited for while it is opened.
+    /// Opens a connection for an upgrade. A caller can open it early, so that nobody waits while it is opened.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// Why it can't be made, as far as that can be told without trying it.
+    /// Why the upgrade can't be made, as far as that is known without trying it.
     pub fn plan(&self, upgrade: &Upgrade<'_>) -> Result<(Vec<u32>, Vec<u32>), StoreError> {
         let opened = self.open_reader()?;
         let way = way(&opened.connection, upgrade).map_err(|error| self.migration(error))?;
@@ -133,7 +133,7 @@ impl Database {
     }
 }
 
-/// Looks at the database before a step.
+/// Called with the database before each step that is applied.
 type BeforeStep<'b> = dyn FnMut(&Connection, &Migration) -> rusqlite::Result<()> + 'b;
 
 /// A connection for an upgrade.
@@ -147,12 +147,12 @@ impl Upgrader<'_> {
     ///
     /// # Errors
     ///
-    /// See [`MigrationError`]; the database is then as it was, but for [`MigrationError::OutcomeUnknown`].
+    /// See [`MigrationError`]. After an error the database is as it was, except after [`MigrationError::OutcomeUnknown`].
     pub fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
         self.upgrade_with(upgrade, now, &mut |_, _| Ok(()))
     }
 
-    /// The same; `before` is called before each step that is applied.
+    /// Like [`Self::upgrade`]; calls `before` before each step that is applied.
     fn upgrade_with(
         &self,
         upgrade: &Upgrade<'_>,
@@ -163,7 +163,7 @@ impl Upgrader<'_> {
         if let Some(stop) = upgrade.stop {
             opened.guard.end_when(stop);
         }
-        // What a migration sorts may be larger than the memory that all services share.
+        // A migration may sort more than fits into the memory that all services share.
         let mut run = || {
             opened.connection.pragma_update(None, "temp_store", "FILE")?;
             self.run(upgrade, now, before)
@@ -193,7 +193,7 @@ impl Upgrader<'_> {
         let ((undone, applied), mark) = match changed {
             Ok(changed) => changed,
             Err(error) => {
-                // The transaction may be over already, by the statement's own doing.
+                // The statement itself may have ended the transaction already.
                 if !connection.is_autocommit() {
                     connection.execute_batch("ROLLBACK")?;
                 }
@@ -209,7 +209,7 @@ impl Upgrader<'_> {
         Ok(Outcome { undone, applied, version })
     }
 
-    /// What became of the transaction with this mark, whose COMMIT failed: nothing where it is in the database for good.
+    /// Finds out what became of the transaction with this mark, whose COMMIT failed. `Ok` if it is in the database, and this is final.
     fn settle(&self, mark: i64, failed: rusqlite::Error) -> Result<(), MigrationError> {
         match settle::of_marked(self.database, &self.opened.connection, mark, &failed) {
             Settled::There => Ok(()),
@@ -221,14 +221,14 @@ impl Upgrader<'_> {
     }
 }
 
-/// The steps from the schema that is there to another.
+/// The steps from the current schema to another.
 struct Way<'m> {
     /// The last first.
     undo: Vec<&'m Migration>,
     apply: Vec<&'m Migration>,
 }
 
-/// What is to be undone and what applied, once the applied steps are found unchanged.
+/// Which steps to undo and which to apply. Checks first that the applied steps are unchanged.
 fn way<'m>(connection: &Connection, upgrade: &Upgrade<'m>) -> Result<Way<'m>, MigrationError> {
     let migrations = upgrade.migrations;
     for (place, migration) in (1..).zip(migrations) {
@@ -245,7 +245,7 @@ fn way<'m>(connection: &Connection, upgrade: &Upgrade<'m>) -> Result<Way<'m>, Mi
     if last > known && upgrade.leaving.is_empty() {
         return Err(MigrationError::Newer { recorded: last, known });
     }
-    // What undoes a step belongs to the step as it was applied.
+    // The reverse SQL belongs to the step as it was applied.
     let unchanged = |migration: &Migration| match recorded.get(&migration.version) {
         Some((recorded_name, checksum)) if *checksum != sha256(&migration.sql) => {
             Err(MigrationError::Edited {
@@ -312,7 +312,7 @@ fn change(
     Ok((undone, applied))
 }
 
-/// Runs the statements of one step, forth or back.
+/// Runs the statements of one step, forward or reverse.
 fn step(
     connection: &Connection,
     guard: &Guard,

@@ -1,7 +1,7 @@
-//! The event log: rows that are written in the unit of work that they tell of, and read by whoever follows the log.
+//! The event log: rows that are written in the unit of work that they report, and read by all who follow the event log.
 //!
-//! Each row has a digest, so that the consistency check can tell an event that was altered in the file from one as it was published:
-//! 16 bytes of SHA-256 over what erasing leaves, and, until it is erased, 16 over the data.
+//! Each row has a digest, so that the consistency check finds events that were altered in the file. It has 16 bytes of SHA-256 over the
+//! columns that erasing keeps and, until the event is erased, 16 bytes over the data.
 
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX, LOG_READ_BYTES_MAX};
 use rusqlite::{Connection, OptionalExtension as _, Row};
@@ -18,7 +18,7 @@ pub struct NewEvent<'e> {
     pub id: &'e str,
     /// For example `note.written`.
     pub kind: &'e str,
-    /// The entity that it is about.
+    /// The subject: the entity that the event is about.
     pub subject: &'e str,
     /// RFC 3339, UTC.
     pub time: &'e str,
@@ -48,7 +48,7 @@ impl NewEvent<'_> {
     }
 }
 
-/// Whether a text has the length of an event's type or subject. `what` it is stands in the message.
+/// Checks that a text has a valid length for an event's type or subject. The error message begins with `what`.
 fn check_length(what: &str, text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > EVENT_NAME_BYTES_MAX {
         return Err(format!("{what} has 1 to {EVENT_NAME_BYTES_MAX} bytes, and this one {}", text.len()));
@@ -56,13 +56,13 @@ fn check_length(what: &str, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a guest may name this as whom an answer is about: what a subject of an event may be. Each is kept until the unit of work ends,
-/// and hashed.
+/// Checks that a guest may name this text as the subject of an answer. The rules are those for an event's subject. Each subject is kept
+/// until the unit of work ends, and hashed.
 pub(crate) fn check_subject(subject: &str) -> Result<(), StatementError> {
     check_length("a subject", subject).map_err(StatementError::InvalidValue)
 }
 
-/// Appends an event that was checked, and gives its sequence.
+/// Appends an event that was checked, and returns its sequence.
 pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> rusqlite::Result<i64> {
     connection
         .prepare_cached(
@@ -72,7 +72,8 @@ pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> rusqlite:
         .insert((event.id, event.kind, event.subject, event.time, event.trace_id, event.data, digest(event)))
 }
 
-/// Of what erasing leaves, then of the data. Every part is preceded by its length, so that no two events have the same bytes.
+/// First the hash of the columns that erasing keeps, then the hash of the data. The length of each part precedes it, so that no two events
+/// have the same bytes.
 fn digest(event: &NewEvent<'_>) -> [u8; 32] {
     let mut head = Sha256::new();
     for part in [event.id, event.kind, event.subject, event.time, event.trace_id] {
@@ -87,8 +88,9 @@ fn digest(event: &NewEvent<'_>) -> [u8; 32] {
     digest
 }
 
-/// Erases the data of every event of a subject, and gives how many had any. Each keeps its place: a consumer's position, which
-/// names its sequence and its id, holds. Those from before there were digests have none to halve: of nothing SQLite's `substr` is NULL.
+/// Erases the data of every event of a subject, and returns how many had data. Each event keeps its place in the event log, so a consumer's
+/// position, which names the sequence and the id, stays valid. Events from before digests existed have an empty digest, for which SQLite's
+/// `substr` is NULL.
 pub(crate) fn erase(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(
@@ -99,29 +101,29 @@ pub(crate) fn erase(connection: &Connection, subject: &str) -> rusqlite::Result<
         .map(|count| count as u64)
 }
 
-/// The sequence of the last event, 0 before the first.
+/// The sequence of the last event; 0 before the first.
 pub(crate) fn head(connection: &Connection) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("/*bulkhead*/SELECT coalesce(max(sequence), 0) FROM _bulkhead_outbox")?
         .query_row([], |row| row.get(0))
 }
 
-/// An event of the log.
+/// An event of the event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logged {
-    /// Its place in the log.
+    /// Its place in the event log.
     pub sequence: i64,
     /// A UUIDv7.
     pub id: String,
     /// Its type.
     pub kind: String,
-    /// The entity that it is about.
+    /// Its subject: the entity that it is about.
     pub subject: String,
     /// When it was published: RFC 3339, UTC.
     pub time: String,
     /// The trace that it was published under.
     pub trace_id: String,
-    /// JSON; empty where it was erased.
+    /// JSON; empty if it was erased.
     pub data: String,
 }
 
@@ -140,18 +142,18 @@ impl Logged {
     }
 }
 
-/// An event that is not as it was published, or that is not there.
+/// An event that is missing, or not as it was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// The place in the log.
+    /// The place in the event log.
     pub sequence: i64,
-    /// The event's id as it stands there; empty where there is no event.
+    /// The event's id as found there; empty if there is no event.
     pub id: String,
     /// What is wrong, as the end of a sentence that begins with the event's place.
     pub what: String,
 }
 
-/// The events between two places, which are not there.
+/// The missing events between two places.
 fn gap(next: i64, found: i64) -> Option<Damage> {
     let last = found - 1;
     let what = match last - next {
@@ -162,7 +164,7 @@ fn gap(next: i64, found: i64) -> Option<Damage> {
     Some(Damage { sequence: next, id: String::new(), what })
 }
 
-/// A row that is no event is told apart from a log that can't be read now.
+/// Distinguishes a row that is not an event from an event log that can't be read now.
 fn unreadable(error: &rusqlite::Error) -> StatementError {
     match error {
         rusqlite::Error::FromSqlConversionFailure(..)
@@ -172,7 +174,7 @@ fn unreadable(error: &rusqlite::Error) -> StatementError {
     }
 }
 
-/// Reads a log on a connection of its own.
+/// Reads an event log on its own connection.
 pub struct LogReader {
     guarded: Guarded,
 }
@@ -182,7 +184,7 @@ impl LogReader {
     ///
     /// # Errors
     ///
-    /// When SQLite can't.
+    /// When SQLite can't open the connection.
     pub fn open(database: &Database) -> Result<Self, StoreError> {
         Ok(Self { guarded: database.open_reader()? })
     }
@@ -191,11 +193,12 @@ impl LogReader {
         &self.guarded.connection
     }
 
-    /// At most `count` events from `sequence` on, in their order, and fewer where they are large.
+    /// At most `count` events from `sequence` on, in order. Fewer if they are large.
     ///
     /// # Errors
     ///
-    /// [`StatementError::InvalidValue`] for a row that is no event, as only somebody else than the host writes one; otherwise SQLite's.
+    /// [`StatementError::InvalidValue`] for a row that is not an event: only somebody other than the host can have written it. Otherwise
+    /// SQLite's errors.
     pub fn read(&self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
         let read = || {
             let mut statement = self.connection().prepare_cached(
@@ -217,12 +220,12 @@ impl LogReader {
         read().map_err(|error| unreadable(&error))
     }
 
-    /// Whether there is an event of one of these types about a subject behind the first of two sequences, up to the second. An
-    /// empty type is none.
+    /// Whether the event log has an event of one of these types about a subject, after the first of two sequences and up to the second. An
+    /// empty type matches nothing.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn has_between(
         &self,
         subject: &str,
@@ -241,11 +244,11 @@ impl LogReader {
         read().map_err(|error| classify(&error, None))
     }
 
-    /// The last event of one of these types about a subject, up to `sequence`, of those that have data.
+    /// The last event with data that has one of these types and is about a subject, up to `sequence`.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn last_of(
         &self,
         subject: &str,
@@ -266,20 +269,20 @@ impl LogReader {
         read().map_err(|error| unreadable(&error))
     }
 
-    /// The sequence of the last event, 0 before the first.
+    /// The sequence of the last event; 0 before the first.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn head(&self) -> Result<i64, StatementError> {
         head(self.connection()).map_err(|error| classify(&error, None))
     }
 
-    /// The newest events first, of one type or subject or of all: at most `count`, before the sequence `before`.
+    /// At most `count` events before the sequence `before`, the newest first: of one type, of one subject, or all.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn newest(
         &self,
         (kind, subject): (Option<&str>, Option<&str>),
@@ -296,7 +299,7 @@ impl LogReader {
                     )?
                     .query_map((before, kind, count), Logged::from_row)?
                     .collect::<rusqlite::Result<_>>(),
-                // The index has those with data and those without apart, each in their order: SQLite merges the two.
+                // The index keeps events with data and events without data apart, each in order. SQLite merges the two.
                 Some(subject) => connection
                     .prepare_cached(
                         "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
@@ -312,14 +315,14 @@ impl LogReader {
         read().map_err(|error| classify(&error, None))
     }
 
-    /// Every event that is not as it was published, and every gap: sequences are given without one.
+    /// Every event that is not as it was published, and every gap: the host assigns sequences without gaps.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn damages(&self) -> Result<Vec<Damage>, StatementError> {
         let read = || {
-            // First: what is published meanwhile is behind it.
+            // Read first: events that are published meanwhile come after it.
             let given: i64 = self.connection().query_row(
                 "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '_bulkhead_outbox'",
                 [],
@@ -335,7 +338,7 @@ impl LogReader {
                 let sequence: i64 = row.get(0)?;
                 damages.extend(gap(next, sequence));
                 next = sequence + 1;
-                // What was put there by hand may be text that is none.
+                // A text that was written by hand may not be valid text.
                 let (Ok(event), Ok(recorded)) = (Logged::from_row(row), row.get::<_, Vec<u8>>(7)) else {
                     damages.push(Damage { sequence, id: String::new(), what: "is not readable".to_owned() });
                     continue;
@@ -348,7 +351,7 @@ impl LogReader {
                     trace_id: &event.trace_id,
                     data: &event.data,
                 });
-                // What was erased has half a digest: data that are gone without that were taken out by hand.
+                // An erased event has half a digest. Data that are missing with a whole digest were removed by hand.
                 let compared = recorded.len();
                 let erased = event.data.is_empty();
                 let fits = recorded.is_empty()
@@ -367,12 +370,12 @@ impl LogReader {
         read().map_err(|error: rusqlite::Error| classify(&error, None))
     }
 
-    /// Hands on every event behind `sequence`, the newest first and without its data, until `wanted` is false of one or there are no
-    /// more.
+    /// Passes every event after `sequence` to `wanted`, the newest first and without its data, until `wanted` returns false or there are no
+    /// more events.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn newest_first(
         &self,
         sequence: i64,

@@ -1,22 +1,23 @@
-//! What became of a COMMIT that failed, made final before anybody is told.
+//! Finds out what became of a failed COMMIT, and makes it final before anybody gets an answer.
 //!
-//! In WAL mode COMMIT appends frames to the write-ahead log, the last of them with a commit mark, and syncs the file. Where the sync fails,
-//! SQLite reports a failure and leaves the frames out of the index that all connections share: nobody sees them. But they are in the file.
-//! After a crash the index is rebuilt from the file, and the frames are valid: their salts and checksums fit
+//! In WAL mode COMMIT appends frames to the WAL and syncs the file. The last frame has a commit mark. If the sync fails, SQLite reports a
+//! failure and leaves the frames out of the index that all connections share, so nobody sees them. But they are in the file. After a crash
+//! the index is rebuilt from the file, and the frames are valid: their salts and checksums fit
 //! (<https://sqlite.org/fileformat2.html#walformat>). So a commit that "failed" is back after the crash.
 //!
-//! Only a later commit that succeeds rules that out. It begins where the frames of the failed one begin, or in a log with new salts:
+//! Only a later commit that succeeds rules that out. It begins where the frames of the failed one begin, or in a WAL with new salts:
 //!
-//! - Its last frame has the commit mark. The failed commit has at that place a frame without one, or its own last frame, or none.
-//! - The checksum of a frame goes on from that of the frame before. So what the failed commit has left behind the new mark no longer fits
+//! - Its last frame has the commit mark. At that place the failed commit has a frame without a mark, or its own last frame, or none.
+//! - The checksum of a frame continues from that of the frame before. So the frames of the failed commit after the new mark no longer fit
 //!   the chain, and recovery ends at the new mark.
 //! - COMMIT returned after the sync: the new frames are on the disk.
 //!
-//! Where the frames *are* seen (the index was rebuilt meanwhile), the log is written over itself first: after a failed sync Linux counts the
-//! pages as clean, and a later sync, which succeeds, does not write them. Then later commits would stand on frames that are not on the disk.
+//! If the frames *are* visible (the index was rebuilt meanwhile), the WAL is first written over itself. The reason: after a failed sync
+//! Linux counts the pages as clean, and a later sync, which succeeds, does not write them. Then later commits would build on frames that
+//! are not on the disk.
 //!
-//! So whoever meets a failed COMMIT, and is the only one who writes, opens the database again, looks for what was written, and calls
-//! [`make_final`]. Until that succeeds, the outcome is unknown.
+//! So after a failed COMMIT the only writer opens the database again, looks for what was written, and calls [`make_final`]. Until that
+//! succeeds, the outcome is unknown.
 
 use std::fs::File;
 use std::io;
@@ -30,20 +31,20 @@ use crate::Database;
 use crate::error::sqlite_message;
 use crate::migration_error::Seen;
 
-/// Looks at a database after a failed COMMIT, where it can't be read.
+/// How often to try to read a database after a failed COMMIT.
 const LOOKS: u32 = 20;
-/// The time between two of them.
+/// The time between two tries.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// Bytes that are read and written at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Whether a COMMIT that failed with `error` has written no commit mark: the disk was full before the last frame, which has the mark, was
-/// whole. Every other error may have come after it.
+/// Whether a COMMIT that failed with `error` has written no commit mark. This is so if the disk was full before the last frame, which has
+/// the mark, was complete. Every other error may have come after it.
 pub(crate) fn wrote_no_mark(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
-/// Writes a mark that no other transaction has, in the open transaction, and gives it.
+/// In the open transaction, writes a mark that no other transaction has, and returns it.
 pub(crate) fn mark(connection: &Connection) -> rusqlite::Result<i64> {
     connection.execute("/*bulkhead*/UPDATE _bulkhead_meta SET settled = random()", [])?;
     last_mark(connection)
@@ -54,19 +55,20 @@ pub(crate) fn last_mark(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("/*bulkhead*/SELECT settled FROM _bulkhead_meta", [], |row| row.get(0))
 }
 
-/// Makes final that what a failed COMMIT wrote is in the database (`is_there`), or is not. `connection` was opened after the COMMIT failed,
-/// and nobody else writes to the database, which is the file `path`.
+/// Makes it final that the database contains what a failed COMMIT wrote (`is_there`), or does not contain it. `connection` was opened after
+/// the COMMIT failed. Nobody else writes to the database, which is the file `path`.
 ///
 /// # Errors
 ///
-/// Why it is not final. The database may have it after a crash, or not.
+/// Why the outcome is not final. After a crash the database may contain the commit or not.
 pub(crate) fn make_final(connection: &Connection, path: &Path, is_there: bool) -> Result<(), String> {
     if is_there {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         write_over(Path::new(&log)).map_err(|error| format!("write the write-ahead log again: {error}"))?;
     }
-    // By hand: where a statement commits by itself, a failure of that may come when it is reset, and not be told.
+    // An explicit transaction: if a statement commits by itself, a failure of that commit may come when the statement is reset, and is then
+    // not reported.
     let commit = || {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         mark(connection)?;
@@ -78,15 +80,16 @@ pub(crate) fn make_final(connection: &Connection, path: &Path, is_there: bool) -
 /// What became of a transaction whose COMMIT failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settled {
-    /// It is in the database, for good.
+    /// It is in the database, and this is final.
     There,
-    /// It is not, for good.
+    /// It is not in the database, and this is final.
     Undone,
-    /// That is not final: this is what the database has now.
+    /// Its outcome is not final: this is what the database has now.
     Unknown(Seen),
 }
 
-/// What became of the transaction with this mark, whose COMMIT on `connection` failed. For one who is alone with the database.
+/// What became of the transaction with this mark, whose COMMIT on `connection` failed. The caller must be the only one who uses the
+/// database.
 pub(crate) fn of_marked(
     database: &Database,
     connection: &Connection,
@@ -94,7 +97,7 @@ pub(crate) fn of_marked(
     failed: &rusqlite::Error,
 ) -> Settled {
     let reason = sqlite_message(failed);
-    // What is still open is not in the database, and must not be in the way of what comes.
+    // An open transaction is not in the database, and must not block what follows.
     let is_over = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
     if is_over && wrote_no_mark(failed) {
         return Settled::Undone;
@@ -127,7 +130,7 @@ pub(crate) fn of_marked(
 /// Writes a file over itself, and syncs it.
 fn write_over(path: &Path) -> io::Result<()> {
     let file = match File::options().read(true).write(true).open(path) {
-        // The last connection to be closed has moved all of it into the database.
+        // The last connection that was closed has moved the whole WAL into the database.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file?,
     };
@@ -159,12 +162,13 @@ mod tests {
         Database::open(Settings { path: folder.join("a.db"), storage: 1 << 30 }).unwrap()
     }
 
-    /// The log of a commit that is seen may stand on pages that are not on the disk; one that is not seen is left as it is.
+    /// A visible commit's WAL may rest on pages that are not on the disk, so it is written again. The WAL of a commit that is not visible
+    /// stays as it is.
     #[test]
     fn log_is_written_over_itself_where_the_commit_is_seen() {
         let folder = tempfile::tempdir().unwrap();
         let connection = database(folder.path()).open_writer().unwrap().connection;
-        // In the place of the database's own, which the commit after it writes to in any case.
+        // A separate database: the later commit writes to the real WAL in any case.
         let (path, log) = (folder.path().join("b.db"), folder.path().join("b.db-wal"));
         let bytes: Vec<u8> = (0..CHUNK_BYTES + 5000).map(|place| (place % 251) as u8).collect();
         fs::write(&log, &bytes).unwrap();
@@ -180,7 +184,7 @@ mod tests {
         }
     }
 
-    /// Every outcome is made final by a later commit, but for that of a commit that can't have written its mark.
+    /// A later commit makes every outcome final. The exception is a commit that can't have written its mark: it needs no later commit.
     #[test]
     fn commit_that_found_the_disk_full_is_undone_without_another() {
         let folder = tempfile::tempdir().unwrap();
@@ -188,7 +192,7 @@ mod tests {
         for (code, can_be_ended, has_another) in [
             (ffi::SQLITE_FULL, true, false),
             (ffi::SQLITE_IOERR, true, true),
-            // What is still open may be committed yet.
+            // The transaction that is still open may yet be committed.
             (ffi::SQLITE_FULL, false, true),
         ] {
             let mut connection = database.open_writer().unwrap().connection;
@@ -209,7 +213,7 @@ mod tests {
         }
     }
 
-    /// The last connection that is closed removes the WAL: all of it is in the database.
+    /// The last connection that is closed removes the WAL: its whole content is in the database then.
     #[test]
     fn wal_that_is_gone_needs_no_writing_and_one_that_can_not_be_opened_is_an_error() {
         let folder = tempfile::tempdir().unwrap();

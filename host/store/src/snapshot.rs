@@ -1,4 +1,4 @@
-//! Reading the last committed state: one connection, one snapshot at a time.
+//! Reads the last committed state: one connection, one snapshot at a time.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::{Database, ResultSet, StatementError, StoreError, Value};
 
 /// A worker's read-only connection.
 ///
-/// A snapshot begins at the first query and ends with [`Reader::end`]; between the two all queries see the same state.
+/// A snapshot begins at the first query and ends with [`Reader::end`]. All queries between the two see the same state.
 pub struct Reader {
     guarded: Guarded,
     gate: Arc<SnapshotGate>,
@@ -22,12 +22,12 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// When SQLite can't.
+    /// When SQLite can't open the connection.
     pub fn open(database: &Database) -> Result<Self, StoreError> {
         Ok(Self { guarded: database.open_reader()?, gate: Arc::clone(database.gate()), open: None })
     }
 
-    /// Runs one reading statement in the snapshot, which begins here if there is none.
+    /// Runs one reading statement in the snapshot. Begins a snapshot if none is open.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The gate that snapshots pass: closed while the WAL is truncated (see `checkpoint.rs`).
+//! The gate that every snapshot passes. It is closed while the WAL is truncated (see `checkpoint.rs`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 /// How long a connection waits for another's lock. Only the checkpoint ever competes with the writer.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a truncation waits for the snapshots that are open. If one lasts longer, the next batch but a few tries again.
+/// How long a truncation waits for the open snapshots. If one lasts longer, a batch soon afterwards tries again.
 const GATE_CLOSED_MAX: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
@@ -17,17 +17,17 @@ struct GateState {
     inside: usize,
 }
 
-/// What every snapshot of a service passes.
+/// The gate that every snapshot of a service passes.
 #[derive(Debug, Default)]
 pub(crate) struct SnapshotGate {
     state: Mutex<GateState>,
     changed: Condvar,
-    /// The WAL has grown beyond its size: the next one to open a batch truncates it.
+    /// The WAL has grown beyond its limit: the next batch truncates it when it is opened.
     truncation_wanted: AtomicBool,
 }
 
 impl SnapshotGate {
-    /// Passes the gate, or gives `None` when it stays closed until `deadline`.
+    /// Passes the gate. Returns `None` if the gate stays closed until `deadline`.
     pub(crate) fn enter(self: &Arc<Self>, deadline: Instant) -> Option<GateTicket> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while state.closed {
@@ -38,7 +38,7 @@ impl SnapshotGate {
         Some(GateTicket(Arc::clone(self)))
     }
 
-    /// Has the next one to open a batch truncate the WAL.
+    /// Requests that the next batch truncates the WAL when it is opened.
     pub(crate) fn want_truncation(&self) {
         self.truncation_wanted.store(true, Ordering::Relaxed);
     }
@@ -48,7 +48,7 @@ impl SnapshotGate {
         self.truncation_wanted.load(Ordering::Relaxed)
     }
 
-    /// Truncates the WAL if that is wanted. To be called under the lease, on the writer's connection, with no batch open.
+    /// Truncates the WAL if that was requested. Call this under the lease, on the writer's connection, with no batch open.
     pub(crate) fn truncate_wal_if_wanted(&self, connection: &Connection) {
         if !self.truncation_wanted.load(Ordering::Relaxed)
             || !self.truncation_wanted.swap(false, Ordering::Relaxed)
@@ -56,7 +56,7 @@ impl SnapshotGate {
             return;
         }
         let truncate = || {
-            // With a reader left, SQLite would wait for it by polling: rather try again later.
+            // If a reader is left, SQLite would wait for it by polling. It is better to try again later.
             connection.busy_timeout(Duration::ZERO)?;
             let blocked =
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
@@ -69,7 +69,7 @@ impl SnapshotGate {
         }
     }
 
-    /// Runs `work` while no snapshot is open, or with those that did not end within this time.
+    /// Closes the gate and runs `work` when no snapshot is open, or when `within` has passed.
     fn closed<T>(&self, within: Duration, work: impl FnOnce() -> T) -> T {
         let deadline = Instant::now() + within;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +119,7 @@ mod tests {
                 ended.store(true, Ordering::Relaxed);
                 drop(open);
             });
-            // The end of the snapshot wakes it: otherwise this lasts for an hour.
+            // The end of the snapshot wakes the waiting call: otherwise this lasts for an hour.
             let seen = gate.closed(Duration::from_secs(3600), || {
                 assert!(gate.enter(Instant::now()).is_none());
                 ended.load(Ordering::Relaxed)

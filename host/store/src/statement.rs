@@ -1,7 +1,7 @@
-//! Running one statement of a guest's on a connection. There is no other place that does.
+//! Runs one statement of a guest on a connection. Guests' statements run here and nowhere else.
 //!
-//! The guest's statements are in the connection's statement cache under their own text; the host's own all begin with
-//! [`HOST_MARK`], and a guest's that does is refused: so neither can ever be given what the other prepared.
+//! A guest's statement is in the connection's statement cache under its own text. All host statements begin with [`HOST_MARK`], and a
+//! guest's statement that begins with it is refused. So neither can get a statement that the other prepared.
 
 use std::time::Instant;
 
@@ -14,19 +14,19 @@ use crate::error::classify;
 use crate::tokens::tokens;
 use crate::{Outcome, ResultSet, StatementError, Value};
 
-/// What the text of each of the host's cached statements begins with.
+/// The text of each cached host statement begins with this.
 pub(crate) const HOST_MARK: &str = "/*bulkhead*/";
 
 /// Whether a statement may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Only what reads.
+    /// Only statements that read.
     Read,
-    /// Everything that a handler may do.
+    /// Every statement that a handler may run.
     Write,
 }
 
-/// Runs a statement and gives its rows.
+/// Runs a statement and returns its rows.
 pub(crate) fn query(
     connection: &Connection,
     guard: &Guard,
@@ -52,7 +52,7 @@ pub(crate) fn query(
             drop(cursor);
             Ok(rows)
         };
-        // A write with RETURNING has written everything before it gives its first row. If its rows can't be read it is undone.
+        // A write with RETURNING writes everything before it returns its first row. If its rows can't be read, the write is undone.
         let rows = if statement.readonly() {
             read(statement)
         } else {
@@ -62,7 +62,7 @@ pub(crate) fn query(
     })
 }
 
-/// Runs `work` in a savepoint of its own.
+/// Runs `work` in its own savepoint.
 fn undone_on_error<T>(
     connection: &Connection,
     guard: &Guard,
@@ -99,13 +99,13 @@ pub(crate) fn execute(
         let mut cursor = statement.raw_query();
         while cursor.next().map_err(Failure::Sqlite)?.is_some() {}
         drop(cursor);
-        // `changes` is left as the last write had it by a statement that only reads.
+        // A statement that only reads leaves `changes` as the last write set it.
         let rows_affected = if reads { 0 } else { connection.changes() };
         Ok(Outcome { rows_affected, last_insert_rowid: connection.last_insert_rowid() })
     })
 }
 
-/// Why a run ended: SQLite's own errors are sorted with what the authorizer said, the host's are as they are.
+/// Why a run ended. An error of SQLite is classified together with what the authorizer refused; an error of the host stays as it is.
 enum Failure {
     Sqlite(rusqlite::Error),
     Statement(StatementError),
@@ -140,7 +140,7 @@ fn run<T>(
         Failure::Sqlite(error) => match classify(&error, guard.take_denied()) {
             StatementError::StorageFull => {
                 let _as_host = guard.pause();
-                // As final as a full database, which it may be all the same: SQLite does not tell the two apart.
+                // This error is as final as a full database. The database may be full nevertheless: SQLite does not tell the two apart.
                 match without_numbers(connection, sql) {
                     Some(table) => StatementError::Aborted(format!(
                         "table {table} has given its last number, {}, and AUTOINCREMENT gives none twice: recreate the table by a migration",
@@ -155,7 +155,7 @@ fn run<T>(
     })
 }
 
-/// The table of a statement, if it is one whose numbers have come to an end: to SQLite its database is full.
+/// The table that a statement names and whose AUTOINCREMENT numbers are used up, if there is one. SQLite reports this as a full database.
 fn without_numbers(connection: &Connection, sql: &str) -> Option<String> {
     let ended = || {
         connection
@@ -204,7 +204,7 @@ fn read_row(
             ValueRef::Real(value) => Value::Real(value),
             ValueRef::Text(text) => {
                 *bytes += text.len();
-                // A guest can make text of any bytes: CAST(x'FF' AS TEXT).
+                // A guest can create text from any bytes: CAST(x'FF' AS TEXT).
                 let text = std::str::from_utf8(text).map_err(|_| {
                     Failure::Statement(StatementError::InvalidValue(format!(
                         "the text of column {column} is not UTF-8"

@@ -1,12 +1,12 @@
-//! The host's own tables in a service's database. A guest can name none of them.
+//! The host's own tables in a service's database. No statement of a guest can name them.
 //!
-//! Their schema has a version of its own, SQLite's `user_version`, which no guest can set: a database of an earlier host is brought
-//! forward when it is opened, and one of a later host is refused: what its tables mean is not known here.
+//! Their schema has its own version, SQLite's `user_version`, which no guest can set. When a database of an earlier host is opened, its
+//! tables are upgraded. A database of a later host is refused, because this host does not know what its tables mean.
 
 use bulkhead_types::{HOST_TABLE_PREFIX, Random as _, SystemRandom};
 use rusqlite::{Connection, Error, OptionalExtension as _, ffi};
 
-/// What makes each version of the schema from the one before. A step never changes once it was released.
+/// The steps: each makes a version of the schema from the one before. A step never changes after it was released.
 const STEPS: &[&str] = &[
     // Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
     "
@@ -133,9 +133,9 @@ CREATE TABLE _bulkhead_version (
     at TEXT NOT NULL -- RFC 3339, UTC
 ) STRICT;
 ",
-    // No statement of the host's scans a table that grows (`writer/tests/events/plans.rs`): what one asks for is counted, marked or indexed
-    // as it is written. Triggers keep the count and the mark, so that no statement can forget them, and an aborted unit of work takes them
-    // back.
+    // No statement of the host scans a table that grows (`writer/tests/events/plans.rs`): what a statement asks for is counted, marked or
+    // indexed when it is written. Triggers maintain the count and the mark. So no statement can forget them, and an aborted unit of work
+    // rolls them back.
     "
 -- How many timers there are, for their bound.
 ALTER TABLE _bulkhead_meta ADD COLUMN timers INTEGER NOT NULL DEFAULT 0;
@@ -262,7 +262,7 @@ UPDATE _bulkhead_idempotency SET request = x'';
 ",
 ];
 
-/// The largest number that a row of the host's can have come to: a million a second for a hundred thousand years.
+/// The largest number that a row of the host's can plausibly have: a million numbers a second for a hundred thousand years.
 const SEQUENCE_MAX: i64 = i64::MAX / 2;
 
 /// The names of the tables, of their indexes and of their triggers.
@@ -299,27 +299,27 @@ const NAMES: &[&str] = &[
     "_bulkhead_version",
 ];
 
-/// [`NAMES`] as SQL has a list of texts.
+/// [`NAMES`] as a list of SQL texts.
 pub(crate) fn names_in_sql() -> String {
     NAMES.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
-/// What the host's tables say of a database.
+/// What the host's tables record about a database.
 pub(crate) struct Identity {
     /// The id of the event log.
     pub(crate) log: String,
-    /// What idempotent requests are hashed with.
+    /// The secret with which idempotent requests are hashed.
     pub(crate) secret: Vec<u8>,
 }
 
-/// Brings the host's tables to this version, and reads what they say.
+/// Upgrades the host's tables to this version, and reads what they record.
 ///
 /// # Errors
 ///
-/// SQLite's; [`newer`] for a database of a later host, which is left as it is.
+/// SQLite's errors; [`newer`] for a database of a later host, which is left as it is.
 pub(crate) fn prepare(connection: &Connection) -> rusqlite::Result<Identity> {
     let version = known_version(connection)?;
-    // A database that is complete is not written to: so a second start needs no sync.
+    // A database with this version is not written to. So a second start needs no sync.
     if version < STEPS.len() {
         let mut random = [0; 48];
         SystemRandom.fill(&mut random);
@@ -347,7 +347,7 @@ fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     })
 }
 
-/// Reads what the host's tables say, if they have this version.
+/// Reads what the host's tables record, if they have this version.
 ///
 /// # Errors
 ///
@@ -356,12 +356,12 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Option<Identity>
     if known_version(connection)? < STEPS.len() { Ok(None) } else { identity(connection).map(Some) }
 }
 
-/// Says whether the tables still have numbers to give: SQLite keeps the last one that it gave in a table of its own, and behind the largest
-/// there is none. No host comes there by itself.
+/// Checks that the tables still have numbers left. SQLite keeps the last number that it gave in its own table, and there is none after the
+/// largest. No host gets there in normal use.
 ///
 /// # Errors
 ///
-/// SQLite's; one that says what to do, as for a file that is damaged.
+/// SQLite's errors; an error that says what to do, as for a damaged file.
 pub(crate) fn check_sequences(connection: &Connection) -> rusqlite::Result<()> {
     let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence')";
     if !connection.query_row(exists, [], |row| row.get(0))? {
@@ -387,14 +387,14 @@ pub(crate) fn check_sequences(connection: &Connection) -> rusqlite::Result<()> {
 ///
 /// # Errors
 ///
-/// SQLite's; [`newer`] for a database of a later host.
+/// SQLite's errors; [`newer`] for a database of a later host.
 pub(crate) fn known_version(connection: &Connection) -> rusqlite::Result<usize> {
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let version = version as usize;
     if version > STEPS.len() { Err(newer(version)) } else { Ok(version) }
 }
 
-/// As SQLite has it for a file whose format is newer than its own.
+/// The error that SQLite has for a file whose format is newer than its own.
 fn newer(version: usize) -> Error {
     let message = format!(
         "they have version {version}, and this host knows them up to {}: a later host has had this database; run that one, or put the \

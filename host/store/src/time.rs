@@ -1,4 +1,4 @@
-//! The time of a database, for those that use one: see `timeline.rs`.
+//! A database's time, for the code that uses it: see `timeline.rs`.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ impl Database {
         self.timeline().now()
     }
 
-    /// What the wall clock says when [`Self::time`] is `time`, as far as is known now.
+    /// The wall clock's time when [`Self::time`] is `time`, as far as is known now.
     #[must_use]
     pub fn wall_time_of(&self, time: Duration) -> Duration {
         let (now, wall) = (self.time(), self.timeline().clock().now());
         if time >= now { wall + (time - now) } else { wall.saturating_sub(now - time) }
     }
 
-    /// Whether the wall clock was set since the time was written down: [`UnitOfWork::write_time`] is to be called then.
+    /// Whether the wall clock was set since the time was recorded. If so, call [`UnitOfWork::write_time`].
     #[must_use]
     pub fn clock_was_set(&self) -> bool {
         self.timeline().was_set()
@@ -33,11 +33,11 @@ impl<M> UnitOfWork<M> {
         self.database().time()
     }
 
-    /// Writes the time down: every batch that writes anything does.
+    /// Records the time. Every batch that writes anything records it too.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn write_time(&mut self) -> Result<(), StatementError> {
         let row = self.database().timeline().row();
         self.as_host(|connection| write(connection, row))
@@ -68,7 +68,7 @@ mod tests {
     const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
     const MINUTES: Duration = Duration::from_secs(15 * 60);
 
-    /// A clock that a test sets, and lets go on.
+    /// A clock that a test sets and moves forward.
     #[derive(Default)]
     struct Hands(Mutex<(Duration, Duration)>);
 
@@ -106,7 +106,7 @@ mod tests {
             Self { folder: tempfile::tempdir().unwrap(), clock }
         }
 
-        /// The database as a host opens it that has just started.
+        /// Opens the database as a host does that has just started.
         fn open(&self) -> Arc<Database> {
             let settings = Settings { path: self.folder.path().join("s.db"), storage: 1 << 24 };
             let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
@@ -121,7 +121,7 @@ mod tests {
         assert!(matches!(write(&writer), crate::Commit::Durable(members) if members.len() == 1));
     }
 
-    /// What becomes of a batch that writes the time down.
+    /// Commits a batch that records the time, and returns what became of it.
     fn write(writer: &Arc<Writer<()>>) -> crate::Commit<()> {
         let lease = writer.acquire(Instant::now() + HOUR).unwrap();
         let mut unit = lease.begin().unwrap_or_else(|(_, error)| panic!("{error}"));
@@ -155,13 +155,13 @@ mod tests {
         commit(&database);
         let due = database.time() + MINUTES;
         drop(database);
-        // The clock was a week ahead, and is set right while nothing runs.
+        // The clock was a week ahead. It is corrected while nothing runs.
         stage.clock.set(99 * WEEK);
         let database = stage.open();
         assert_eq!(due - database.time(), MINUTES);
         commit(&database);
         drop(database);
-        // From then on it moves as before.
+        // From then on the time moves as before.
         stage.clock.pass(MINUTES / 3);
         assert_eq!(due - stage.open().time(), MINUTES * 2 / 3);
     }
@@ -184,10 +184,10 @@ mod tests {
         }
     }
 
-    /// It is to be written down again, or a restart would take the step for time that has passed.
+    /// The time must be recorded again. Otherwise a restart would take the step for time that has passed.
     #[test]
     fn a_step_is_written_down_when_its_commit_is_durable_and_not_before() {
-        // Where somebody else has the database open, nobody sees a commit whose sync failed; otherwise it is found in the log.
+        // If another connection has the database open, nobody sees a commit whose sync failed. Otherwise the commit is found in the WAL.
         for is_undone in [true, false] {
             let stage = Stage::new();
             let syncs = FailingSync::of(&stage.folder.path().join("s.db"));
@@ -198,7 +198,7 @@ mod tests {
             assert!(matches!(write(&writer), crate::Commit::Durable(_)));
             stage.clock.set(101 * WEEK);
             assert!(database.clock_was_set());
-            // That of the commit, and that of the checkpoint with which the last connection is closed.
+            // The sync of the commit, and the sync of the checkpoint when the last connection is closed.
             syncs.fail(if is_undone { 1 } else { 2 });
             let commit = write(&writer);
             assert_eq!(matches!(commit, crate::Commit::Durable(_)), !is_undone, "{commit:?}");
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    /// Drift is no step: it is made good by the next batch.
+    /// Drift is not a step: the next batch corrects it.
     #[test]
     fn a_wall_clock_was_set_where_it_moved_by_more_than_a_second() {
         for (moved, was_set) in [(0, false), (1000, false), (1001, true), (60_000, true)] {

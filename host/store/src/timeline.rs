@@ -1,19 +1,20 @@
-//! The time by which a database's delays and ages are measured: when a timer is due, when a parked event is tried again, how old the answer
-//! of an idempotency key is.
+//! The time by which a database measures delays and ages: when a timer is due, when a parked event is tried again, how old the answer of an
+//! idempotency key is.
 //!
-//! The wall clock is no measure of a delay: it is set by hand, by NTP after a boot without a battery, by a machine that was suspended. This
-//! time begins as the wall clock does, and from then on:
+//! The wall clock can't measure a delay: it is set by hand, by NTP after a boot without a battery, or by a machine that was suspended. This
+//! time starts at the wall clock's time. From then on:
 //!
-//! - While the database is open it moves with the operating system's clock that nobody sets, which counts a suspended machine's time too. A
-//!   step of the wall clock, forward or back, means nothing to it.
-//! - Over a restart it moves by what the wall clock has moved since it was written down, and never back: it is written down, beside the
-//!   wall clock's, in every batch, and when the wall clock is seen to have been set. So what is left of a delay after a restart is at most
-//!   the delay, whatever the wall clock was when it began; it rings early only where the wall clock was set forward while nothing ran,
-//!   which nobody can tell from a long pause.
+//! - While the database is open, this time moves with the operating system's clock that nobody sets. That clock counts the time of a
+//!   suspended machine too. A step of the wall clock, forward or back, has no effect.
+//! - Over a restart, this time moves by as much as the wall clock has moved since it was recorded, and never back. Every batch records both
+//!   times, and so does the host when it sees that the wall clock was set. So after a restart at most the full delay remains, whatever the
+//!   wall clock was when the delay began. A timer fires early only if the wall clock was set forward while nothing ran. Nobody can tell
+//!   that from a long pause.
 //!
-//! Invariant: a row's time is this time, read before the commit of the unit of work that writes the row: its batch writes down one that is
-//! not earlier.
-//! What is shown to people and to guests is the wall clock's: see [`crate::Database::wall_time_of`].
+//! Invariant: the time in a row is this time, read before the commit of the unit of work that writes the row. The row's batch records a
+//! time that is not earlier.
+//!
+//! People and guests see the wall clock's time: see [`crate::Database::wall_time_of`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,21 +23,21 @@ use std::time::Duration;
 use bulkhead_types::Clock;
 use rusqlite::Connection;
 
-/// By how many milliseconds the wall clock may be apart from what was written down before that is done again.
+/// The wall clock may differ from what was recorded by this many milliseconds before the time is recorded again.
 const STEP_MS: i64 = 1000;
 
 pub(crate) struct Timeline {
     clock: Arc<dyn Clock>,
     /// This time when the database was opened.
     began: Duration,
-    /// The clock that nobody sets, then.
+    /// The clock that nobody sets, at that moment.
     began_at: Duration,
-    /// By how much this time is ahead of the wall clock, as it was written down last, in milliseconds.
+    /// How far this time is ahead of the wall clock, as recorded last, in milliseconds.
     ahead_ms: AtomicI64,
 }
 
 impl Timeline {
-    /// Goes on from where it was written down.
+    /// Continues from the recorded time.
     pub(crate) fn of(connection: &Connection, clock: Arc<dyn Clock>) -> rusqlite::Result<Self> {
         let (time, wall): (i64, i64) =
             connection.query_row("SELECT time_ms, wall_ms FROM _bulkhead_meta", [], |row| {
@@ -44,7 +45,7 @@ impl Timeline {
             })?;
         let (now, began_at) = (clock.now(), clock.steady());
         let began = match time {
-            // Nothing was written by it.
+            // No time was recorded yet.
             0 => now,
             time => {
                 let moved = now.saturating_sub(Duration::from_millis(wall.unsigned_abs()));
@@ -63,12 +64,12 @@ impl Timeline {
         self.began + self.clock.steady().saturating_sub(self.began_at)
     }
 
-    /// What is to be written down: this time and the wall clock's, in milliseconds.
+    /// The row to record: this time and the wall clock's, in milliseconds.
     pub(crate) fn row(&self) -> (i64, i64) {
         (milliseconds(self.now()), milliseconds(self.clock.now()))
     }
 
-    /// It was.
+    /// The row was recorded.
     pub(crate) fn was_written(&self, (time, wall): (i64, i64)) {
         self.ahead_ms.store(time - wall, Ordering::Relaxed);
     }

@@ -1,13 +1,14 @@
 //! Durable timers: events that a service sets for later, in the unit of work.
 //!
-//! A timer's row goes in the unit of work that takes it, so it rings once in effect, however often it is tried. One that fails is
-//! parked as an event is, with the service itself as its producer.
+//! The unit of work that consumes a timer deletes its row. So the timer takes effect once, however often it is tried. A timer that fails is
+//! parked like an event, with the service itself as its producer.
 //!
 //! Invariants:
 //!
-//! - How many there are is counted as they come and go, by triggers (`system.rs`): setting one takes as long with a million as with none.
-//! - A timer that is cancelled goes with its parked row. The one whose handler runs is never cancelled: its row is the mark that
-//!   this unit of work takes it ([`UnitOfWork::take_timer`]), and goes with it.
+//! - Triggers (`system.rs`) count the timers as they are added and deleted. So setting a timer takes as long with a million timers as with
+//!   none.
+//! - Cancelling a timer also deletes its parked row. The timer whose handler runs is never cancelled: its row is the mark that this unit of
+//!   work consumes it ([`UnitOfWork::consume_timer`]). The row is deleted with that.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::{PublishError, StatementError, UnitOfWork};
 
 const COLUMNS: &str = "sequence, id, type, subject, time, trace_id, data";
 
-/// Timers that are due, the earliest first; and when the first that is not will be.
+/// The timers that are due, the earliest first; and when the first timer that is not due yet becomes due.
 pub(crate) fn due(
     connection: &Connection,
     now: Duration,
@@ -42,7 +43,7 @@ pub(crate) fn due(
     Ok((due, next.map(|due| Duration::from_millis(due.unsigned_abs()))))
 }
 
-/// All that are not parked, each with when it is due, the earliest first.
+/// All timers that are not parked, each with the time when it is due, the earliest first.
 pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<(Logged, Duration)>> {
     connection
         .prepare_cached(&format!(
@@ -62,16 +63,16 @@ pub(crate) fn find(connection: &Connection, sequence: i64) -> rusqlite::Result<O
         .optional()
 }
 
-/// Timers of a service that are meant together.
+/// Selects timers of a service.
 #[derive(Debug, Clone, Copy)]
 pub enum Timers<'t> {
-    /// The one with this id.
+    /// The timer with this id.
     Id(&'t str),
-    /// All of this type and subject.
+    /// All timers of this type and subject.
     Of {
-        /// The type of event that they are.
+        /// The type of the timers' events.
         kind: &'t str,
-        /// The entity that they are about.
+        /// The entity that the timers are about.
         subject: &'t str,
     },
 }
@@ -81,7 +82,7 @@ impl<M> UnitOfWork<M> {
     ///
     /// # Errors
     ///
-    /// When the event can't be, there are too many timers, or the row could not be written.
+    /// When the event is not valid, there are too many timers, or the row could not be written.
     pub fn schedule(&mut self, event: &NewEvent<'_>, due: Duration) -> Result<(), PublishError> {
         event.check()?;
         let full = self.as_host(|connection| {
@@ -117,12 +118,12 @@ impl<M> UnitOfWork<M> {
         Ok(())
     }
 
-    /// Cancels timers that have not rung, and gives how many they were. Those that are parked, and dead letters, go with their rows in the
-    /// list. `service` is the one that set them; the timer `running`, whose handler this is, stays for [`Self::take_timer`].
+    /// Cancels timers that have not fired, and returns how many. If a timer is parked or a dead letter, its row in that list is deleted as
+    /// well. `service` is the service that set the timers. The timer `running`, whose handler runs this, stays for [`Self::consume_timer`].
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn cancel(
         &mut self,
         service: &str,
@@ -162,12 +163,12 @@ impl<M> UnitOfWork<M> {
         Ok(gone.len() as u64)
     }
 
-    /// Takes a timer: false where it is gone, or parked while `parked` says that it is not, and the other way round.
+    /// Consumes a timer. Returns false if the timer is gone, or if it is not in the state that `parked` says.
     ///
     /// # Errors
     ///
-    /// SQLite's.
-    pub fn take_timer(&mut self, sequence: i64, parked: bool) -> Result<bool, StatementError> {
+    /// SQLite's errors.
+    pub fn consume_timer(&mut self, sequence: i64, parked: bool) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let gone = connection
                 .prepare_cached(
@@ -178,11 +179,11 @@ impl<M> UnitOfWork<M> {
         })
     }
 
-    /// Marks a timer as parked: false where it is gone or was.
+    /// Marks a timer as parked. Returns false if the timer is gone or was parked already.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn mark_timer_parked(&mut self, sequence: i64) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let marked = connection

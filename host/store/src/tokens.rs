@@ -1,7 +1,7 @@
 //! The tokens of SQL.
 
-/// The tokens of a statement (<https://sqlite.org/lang.html>): names and keywords without quotes, and in lower case as far as they are
-/// ASCII (SQLite tells other letters apart); texts and blobs as they are; everything else a character at a time.
+/// The tokens of a statement (<https://sqlite.org/lang.html>). Names and keywords have no quotes, and their ASCII letters are in lower case
+/// (SQLite distinguishes the case of other letters). Texts and blobs stay as they are. Everything else is one character per token.
 pub(crate) fn tokens(sql: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = sql;
@@ -35,7 +35,7 @@ pub(crate) fn tokens(sql: &str) -> Vec<String> {
     found
 }
 
-/// The bytes of a quoted text or name, in which the quote itself is doubled.
+/// The length in bytes of a quoted text or name, in which the quote itself is doubled.
 fn quoted(text: &str, quote: char) -> usize {
     let mut letters = text.char_indices().skip(1).peekable();
     while let Some((place, letter)) = letters.next() {
@@ -50,7 +50,7 @@ fn quoted(text: &str, quote: char) -> usize {
 mod tests {
     use super::tokens;
 
-    /// Letters of names as SQLite takes them: `$`, and all that is not ASCII.
+    /// Letters of names as SQLite defines them: `$`, and all characters that are not ASCII.
     #[test]
     fn name_is_one_token_whatever_its_letters() {
         for name in ["a$b", "a_b", "größe", "GRÖSSE", "a\u{1f600}b", "\u{a0}a", "_$"] {

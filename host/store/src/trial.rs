@@ -1,17 +1,16 @@
-//! Trying a guest's statements before it runs: each is prepared, and none is run.
+//! Checks a guest's statements before the guest runs: each is prepared, and none is run.
 
 use crate::authorizer::Mode;
 use crate::connection::Guarded;
 use crate::error::classify;
 use crate::{Database, StatementError, StoreError};
 
-/// What SQLite says of a name that the schema does not have. Anything else that is wrong with a text may only mean that it is a part of a
-/// statement.
+/// SQLite's messages about a name that the schema does not have. Any other error may only mean that the text is a part of a statement.
 const UNKNOWN_NAMES: [&str; 4] =
     ["no such column", "no such table", "has no column named", "no such function"];
 
 impl Database {
-    /// Those of a guest's statements that the schema does not suit, or that a guest may not run, each with the reason.
+    /// The guest's statements that do not fit the schema, or that a guest may not run, each with the reason.
     ///
     /// # Errors
     ///
@@ -21,7 +20,7 @@ impl Database {
     }
 }
 
-/// The same on a connection, whose schema may have changed in a transaction that is still open.
+/// Like [`Database::unsuited`], on a connection whose schema may have changed in a transaction that is still open.
 pub(crate) fn unsuited<'s>(opened: &Guarded, statements: &'s [String]) -> Vec<(&'s str, String)> {
     let why = |sql: &str| {
         let _entered = opened.guard.enter(Mode::Handler, None);

@@ -10,7 +10,7 @@ pub enum Value {
     Null,
     /// A signed 64-bit integer.
     Integer(i64),
-    /// A double. NaN is stored as NULL, as SQLite has it.
+    /// A double. SQLite stores NaN as NULL.
     Real(f64),
     /// UTF-8.
     Text(String),
@@ -30,7 +30,7 @@ impl ToSql for Value {
     }
 }
 
-/// The rows of a query, whole.
+/// All rows of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultSet {
     /// The columns' names, in order.
@@ -44,6 +44,6 @@ pub struct ResultSet {
 pub struct Outcome {
     /// Rows inserted, changed or deleted by the statement itself.
     pub rows_affected: u64,
-    /// The rowid of the connection's newest insert.
+    /// The rowid of the connection's latest insert.
     pub last_insert_rowid: i64,
 }

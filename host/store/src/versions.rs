@@ -1,28 +1,28 @@
-//! Which version of its component a service runs: the last row of a table of its database, and nowhere else.
+//! Which version of its component a service runs. Only the last row of a table in its database says so.
 //!
-//! A row is written in the transaction that brings the schema to what its version needs (`migrations.rs`). So whenever a process ends,
-//! the database names one version, and has that version's schema.
+//! The row is written in the transaction that brings the schema to what its version needs (`migrations.rs`). So whenever a process ends,
+//! the database names one version and has that version's schema.
 
 use rusqlite::{Connection, Row};
 
 use crate::connection::with_reserve;
 use crate::{Database, StoreError};
 
-/// How a version came to be the active one.
+/// How a version became the active one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
     /// The host found another component at the manifest's source when it started.
     Start,
     /// It was deployed.
     Deploy,
-    /// Somebody went back to it, or forth again.
+    /// Somebody went back to it, or forward again.
     Rollback,
     /// The version after it failed its probation.
     Return,
 }
 
 impl How {
-    /// As the table has it.
+    /// The name in the table.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl How {
             "deploy" => Self::Deploy,
             "rollback" => Self::Rollback,
             "return" => Self::Return,
-            // The table has a CHECK.
+            // The table has a CHECK, so this is `start`.
             _ => Self::Start,
         }
     }
@@ -49,13 +49,13 @@ impl How {
 pub struct Activation {
     /// The SHA-256 of the component, in hexadecimal.
     pub sha256: String,
-    /// The SHA-256 of the component at the manifest's source then; empty where there was none.
+    /// The SHA-256 of the component at the manifest's source at that time; empty if there was none.
     pub source: String,
-    /// How it came about.
+    /// How it became active.
     pub how: How,
     /// Who did it.
     pub author: String,
-    /// What they said of it.
+    /// Their note.
     pub note: String,
     /// When: RFC 3339, UTC.
     pub at: String,
@@ -76,7 +76,7 @@ impl Activation {
 }
 
 impl Database {
-    /// The version that is active; none before the first.
+    /// The active version; none before the first.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Database {
         Ok(self.activations(1)?.pop())
     }
 
-    /// Each time that a version became the active one, the last first, at most `count`.
+    /// The activations, the latest first, at most `count`.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl Database {
         read().map_err(|source| self.failed("read the versions in", source))
     }
 
-    /// Writes these rows into a database that has none, in this order: for one that takes the place of another.
+    /// Writes these rows, in this order, into a database that has none: for a database that replaces another.
     ///
     /// # Errors
     ///

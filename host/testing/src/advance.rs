@@ -1,4 +1,4 @@
-//! Moving the clock of a test, and running what becomes due meanwhile.
+//! Moves the clock of a test, and runs what becomes due meanwhile.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bulkhead_types::Clock as _;
 use crate::fault::{Fault, NO_END};
 use crate::world::World;
 
-/// Steps after which events that cause events are taken for a loop.
+/// The number of steps after which events that cause events are considered a loop.
 pub(crate) const STEPS_MAX: u32 = 10_000;
 
 /// See [`crate::Application::advance`].
@@ -22,7 +22,7 @@ pub(crate) fn advance(world: &Rc<World>, time: Duration, fault: Option<Fault>) {
     let moved = world.observe(format!("the clock moves by {time:?}"), fault, || {
         loop {
             let before = world.timers()?;
-            let next = world.take_due(fault == Some(Fault::Memory))?;
+            let next = world.consume_due(fault == Some(Fault::Memory))?;
             let after = world.timers()?;
             for (service, kind, _) in before.difference(&after) {
                 world.hits.event(service, kind);

@@ -1,4 +1,4 @@
-//! An answer, and the checks of it.
+//! An answer, and checks of it.
 
 use std::borrow::Borrow;
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::diff;
 use crate::world::World;
 
-/// What a request was answered. Each check gives the answer back, or fails the test and shows what the service did: its statements, its
-/// events, its calls and its lines of the log.
+/// The answer to a request. Each check returns the answer, or fails the test and shows what the service did: its statements, its events,
+/// its calls and its log lines.
 pub struct Answer {
     world: Rc<World>,
     what: String,
@@ -38,7 +38,7 @@ impl Answer {
         self.world.fail_of(&format!("{}: {why}", self.what), &self.told)
     }
 
-    /// Has this status.
+    /// Checks that it has this status.
     #[track_caller]
     pub fn status(self, expected: u16) -> Self {
         if self.status.as_u16() != expected {
@@ -47,7 +47,7 @@ impl Answer {
         self
     }
 
-    /// Has this header, once, with this value.
+    /// Checks that it has this header, once, with this value.
     #[track_caller]
     pub fn header(self, name: &str, expected: &str) -> Self {
         let found: Vec<String> = self.headers.get_all(name).iter().map(shown).collect();
@@ -59,7 +59,7 @@ impl Answer {
         }
     }
 
-    /// Does not have this header.
+    /// Checks that it does not have this header.
     #[track_caller]
     pub fn no_header(self, name: &str) -> Self {
         if let Some(found) = self.header_value(name) {
@@ -68,7 +68,7 @@ impl Answer {
         self
     }
 
-    /// Is a problem document (RFC 9457) with this status and this `code`.
+    /// Checks that it is a problem document (RFC 9457) with this status and this `code`.
     #[track_caller]
     pub fn problem(self, status: u16, code: &str) -> Self {
         let document = self.json_or_null();
@@ -89,7 +89,7 @@ impl Answer {
         self
     }
 
-    /// Names this field among those that are wrong, in a problem document.
+    /// Checks that it is a problem document that names this field as wrong.
     #[track_caller]
     pub fn names_field(self, field: &str) -> Self {
         let document = self.json_or_null();
@@ -106,7 +106,7 @@ impl Answer {
         self
     }
 
-    /// Has this JSON body, and nothing else in it.
+    /// Checks that its JSON body is exactly this.
     #[track_caller]
     pub fn body(self, expected: impl Borrow<Value>) -> Self {
         let expected = expected.borrow();
@@ -117,7 +117,7 @@ impl Answer {
         self
     }
 
-    /// Has these members in its JSON body, whatever else is in it: at any depth, and with all items of the lists that are named.
+    /// Checks that its JSON body contains these members, at any depth. Other members are ignored. A list must match in all of its items.
     #[track_caller]
     pub fn includes(self, expected: impl Borrow<Value>) -> Self {
         let expected = expected.borrow();
@@ -128,7 +128,7 @@ impl Answer {
         self
     }
 
-    /// Has no body.
+    /// Checks that it has no body.
     #[track_caller]
     pub fn empty(self) -> Self {
         if !self.body.is_empty() {
@@ -137,7 +137,7 @@ impl Answer {
         self
     }
 
-    /// Is, or is not, the answer that an earlier request with the same idempotency key got.
+    /// Checks that it is, or is not, the answer that an earlier request with the same idempotency key got.
     #[track_caller]
     pub fn replayed(self, expected: bool) -> Self {
         if self.replayed != expected {
@@ -179,7 +179,7 @@ impl Answer {
         &self.body
     }
 
-    /// The value of a header, if it is there; of several, the first.
+    /// The value of a header, if the answer has it. If there are several, the first one.
     #[must_use]
     pub fn header_value(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(shown)
@@ -191,8 +191,8 @@ impl Answer {
         self.status.as_u16()
     }
 
-    /// How many database calls were made for it, those of services that were called and of what was run again included: for a test that has
-    /// each of them fail in turn.
+    /// How many database calls were made for it. This includes calls by services that it called, and calls of handlers that ran again. A
+    /// test can use it to let each call fail in turn.
     #[must_use]
     pub fn database_calls(&self) -> u32 {
         self.database_calls

@@ -16,10 +16,10 @@ use crate::service::Service;
 use crate::stand_in::{Call, Reply, StandIn};
 use crate::world::{Plan, World};
 
-/// When a test begins, if it does not say so.
+/// The time at which a test begins by default.
 const BEGINNING: &str = "2026-01-01T00:00:00Z";
 
-/// What is to run, before it does.
+/// The services and settings of a test, before it runs.
 #[must_use = "nothing runs until `.start()`"]
 pub struct Builder {
     manifest: Manifest,
@@ -36,7 +36,7 @@ impl Builder {
         Self { manifest, run, stand_ins: BTreeMap::new(), seed: 0, now }
     }
 
-    /// Has `answer` answer the calls to a service.
+    /// Lets `answer` answer the calls to a service.
     pub fn stand_in(
         mut self,
         service: &str,
@@ -46,7 +46,7 @@ impl Builder {
         self
     }
 
-    /// The same by a table: the first entry whose `METHOD PATH` is that of the call, and 404 for any other call.
+    /// The same with a table: the first entry whose `METHOD PATH` matches the call answers it. Any other call gets 404.
     pub fn stand_in_table(self, service: &str, table: Vec<(&str, Reply)>) -> Self {
         let table: Vec<(String, Reply)> =
             table.into_iter().map(|(line, reply)| (line.to_owned(), reply)).collect();
@@ -57,17 +57,17 @@ impl Builder {
         })
     }
 
-    /// What random bytes, and so ids, are made from. 0 if it is not said.
+    /// The seed of random bytes, and so of ids. The default is 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// What the clock says at first: RFC 3339, in UTC.
+    /// The time that the clock shows at first: RFC 3339, in UTC.
     ///
     /// # Panics
     ///
-    /// When `time` is none.
+    /// When `time` is not valid.
     #[track_caller]
     pub fn at(mut self, time: &str) -> Self {
         self.now = or_fail(from_rfc3339(time).ok_or(()), |()| {
@@ -76,28 +76,28 @@ impl Builder {
         self
     }
 
-    /// A setting of a service, in the place of the manifest's.
+    /// A setting of a service. It overrides the manifest's.
     #[track_caller]
     pub fn config(mut self, service: &str, key: &str, value: &str) -> Self {
         self.entry(service).spec.config.insert(key.to_owned(), value.to_owned());
         self
     }
 
-    /// A secret of a service. Those of the environment are there as well.
+    /// A secret of a service. Secrets from the environment are available as well.
     #[track_caller]
     pub fn secret(mut self, service: &str, key: &str, value: &str) -> Self {
         self.entry(service).spec.secrets.insert(key.to_owned(), value.to_owned());
         self
     }
 
-    /// The bytes of memory that an instance of a service may have.
+    /// The maximum memory of an instance of a service, in bytes.
     #[track_caller]
     pub fn memory(mut self, service: &str, bytes: u64) -> Self {
         self.entry(service).spec.limits.memory = bytes;
         self
     }
 
-    /// The bytes that a service's database may have.
+    /// The maximum size of a service's database, in bytes.
     #[track_caller]
     pub fn storage(mut self, service: &str, bytes: u64) -> Self {
         self.entry(service).spec.limits.storage = bytes;
@@ -112,7 +112,7 @@ impl Builder {
         })
     }
 
-    /// Runs it.
+    /// Starts the application.
     ///
     /// # Panics
     ///
@@ -133,20 +133,21 @@ impl Builder {
     }
 }
 
-/// Services that run in a test. Clones are the same application.
+/// Services that run in a test. Clones share the same application.
 #[derive(Clone)]
 pub struct Application {
     world: Rc<World>,
 }
 
 impl Application {
-    /// These services of the manifest. They call one another as they do in a host; events between them wait until the test has them taken.
+    /// Runs these services of the manifest. They call one another as in a host. Events between them wait until the test lets a service
+    /// consume them.
     #[track_caller]
     pub fn of<'n>(services: impl IntoIterator<Item = &'n str>) -> Builder {
         Builder::new(manifest(), services.into_iter().map(str::to_owned).collect())
     }
 
-    /// The same of another manifest than that above the test's crate.
+    /// The same with another manifest than the one in the nearest folder above the test's crate.
     ///
     /// # Panics
     ///
@@ -160,7 +161,7 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// When it does not run here.
+    /// When it does not run in this test.
     #[must_use]
     #[track_caller]
     pub fn service(&self, name: &str) -> Service {
@@ -168,17 +169,17 @@ impl Application {
         Service { world: Rc::clone(&self.world), name: name.to_owned() }
     }
 
-    /// Has one event be taken: of the first subscription, by the names of its producer and its consumer, that has one. Gives what it was;
-    /// none where all were taken.
+    /// Lets the first subscription that has an event consume it. Subscriptions are ordered by the names of producer and consumer. Returns
+    /// the event, or none if all events were consumed.
     #[track_caller]
     pub fn step(&self) -> Option<Step> {
         self.next(false)
     }
 
-    /// `more` says that what happens is shown beside what did before, where a test fails.
+    /// With `more`, a failing test shows what happens now in addition to what happened before.
     #[track_caller]
     fn next(&self, more: bool) -> Option<Step> {
-        // Not by a closure: a test that fails here is to fail at its own line.
+        // Not in a closure: if the test fails here, the failure must be at the test's own line.
         for subscription in self.world.subscriptions() {
             if let Some(step) = step(&self.world, subscription, more) {
                 return Some(step);
@@ -187,11 +188,11 @@ impl Application {
         None
     }
 
-    /// Has one event of one subscription be taken: to choose in which order events of several producers come.
+    /// Lets one subscription consume one event. A test can use it to choose the order in which events of several producers come.
     ///
     /// # Panics
     ///
-    /// When `consumer` takes nothing of `producer`.
+    /// When `consumer` does not consume events of `producer`.
     #[track_caller]
     pub fn step_subscription(&self, producer: &str, consumer: &str) -> Option<Step> {
         let of = |spec: &bulkhead_runtime::SubscriptionSpec| {
@@ -204,11 +205,12 @@ impl Application {
         step(&self.world, subscription, false)
     }
 
-    /// Has all events be taken, and those that they cause, until there are none; gives them in the order in which they were taken.
+    /// Lets the services consume all events, and the events that these cause, until there are none. Returns them in the order of
+    /// consumption.
     ///
     /// # Panics
     ///
-    /// When there is no end to them.
+    /// When the events never end.
     #[track_caller]
     pub fn settle(&self) -> Vec<Step> {
         let mut steps = Vec::new();
@@ -221,39 +223,39 @@ impl Application {
         steps
     }
 
-    /// Moves the clock. It stops at each time at which a timer is due or a parked event is to be tried again, which then is: so what a
-    /// timer sets, it sets at its own time. Events that this causes wait, as any.
+    /// Moves the clock. It stops at each time at which a timer or a retry of a parked event is due, and runs it. So a timer that sets
+    /// another one does it at its own time. Events that result wait, as usual.
     #[track_caller]
     pub fn advance(&self, time: Duration) {
         advance(&self.world, time, None);
     }
 
-    /// Sets the wall clock forward, or back where `seconds` is negative, as an operator or NTP may: no time passes, so timers and parked
-    /// events are as far away as before, whatever services now see as the time.
+    /// Sets the wall clock forward, or back if `seconds` is negative, as an operator or NTP may. No time passes: timers and parked events
+    /// are due as late as before, whatever time the services now see.
     pub fn set_clock_by(&self, seconds: i64) {
         self.world.set_clock_by(seconds);
     }
 
-    /// What the clock says: RFC 3339, UTC, with milliseconds.
+    /// The time of the clock: RFC 3339, UTC, with milliseconds.
     #[must_use]
     pub fn now(&self) -> String {
         rfc3339(self.world.clock.now())
     }
 }
 
-/// An event that was taken.
+/// An event that was delivered to a consumer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Who published it.
+    /// The service that published it.
     pub producer: String,
-    /// Who took it.
+    /// The service that consumed it.
     pub consumer: String,
     /// Its type.
     pub kind: String,
     /// The entity that it is about.
     pub subject: String,
-    /// Why it was not taken, and is parked or a dead letter instead.
-    pub not_taken: Option<String>,
+    /// Why it was not consumed, and is parked or a dead letter instead.
+    pub not_consumed: Option<String>,
 }
 
 #[track_caller]
@@ -275,12 +277,12 @@ fn step(
         Ok(event) => event?,
         Err(why) => world.fail(&why),
     };
-    let not_taken = match state_of(world, &consumer, &producer, event.sequence) {
+    let not_consumed = match state_of(world, &consumer, &producer, event.sequence) {
         State::Taken | State::PassedOver => None,
         State::Parked(why) | State::Dead(why) => Some(why),
     };
-    if not_taken.is_none() {
+    if not_consumed.is_none() {
         world.hits.event(&consumer, &event.kind);
     }
-    Some(Step { producer, consumer, kind: event.kind, subject: event.subject, not_taken })
+    Some(Step { producer, consumer, kind: event.kind, subject: event.subject, not_consumed })
 }

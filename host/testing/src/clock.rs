@@ -1,11 +1,11 @@
-//! Time and randomness that a test holds in its hand.
+//! Time and randomness under the control of a test.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bulkhead_types::{Clock, Random};
 
-/// A clock that stands still until it is moved. Clones are the same clock.
+/// A clock that only moves when the test moves it. Clones share the same clock.
 #[derive(Debug, Clone)]
 pub(crate) struct TestClock(std::sync::Arc<Mutex<Times>>);
 
@@ -16,7 +16,7 @@ struct Times {
 }
 
 impl TestClock {
-    /// At first it is so long after 1970.
+    /// Starts at this time after 1970.
     pub(crate) fn new(now: Duration) -> Self {
         Self(std::sync::Arc::new(Mutex::new(Times { wall: now, steady: Duration::ZERO })))
     }
@@ -25,7 +25,7 @@ impl TestClock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves it forward: time passes. It never goes back.
+    /// Moves the clock forward: time passes. It never goes back.
     pub(crate) fn move_to(&self, time: Duration) {
         let mut times = self.times();
         let moved = time.saturating_sub(times.wall);
@@ -33,7 +33,7 @@ impl TestClock {
         times.wall = time.max(times.wall);
     }
 
-    /// Sets what the wall clock says, forward or back. No time passes.
+    /// Sets the wall clock, forward or back. No time passes.
     pub(crate) fn set(&self, wall: Duration) {
         self.times().wall = wall;
     }
@@ -49,7 +49,7 @@ impl Clock for TestClock {
     }
 }
 
-/// Random bytes that only look so: the same seed gives the same.
+/// Pseudo-random bytes: the same seed gives the same bytes.
 #[derive(Debug)]
 pub(crate) struct SeededRandom(Mutex<fastrand::Rng>);
 

@@ -1,4 +1,4 @@
-//! The component of a service: built when it is not fresh, compiled once for all processes.
+//! The component of a service: built if it is stale, and compiled once for all processes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,33 +12,33 @@ use bulkhead_types::limits::MEMORY_MAX;
 
 use crate::fail::or_fail;
 
-/// Instances at a time in one process, of all tests that run in it: each has one for each service, each subscription and each service's
-/// timers.
+/// The maximum number of instances in one process, for all tests that run in it. A test needs one for each service, for each subscription
+/// and for each service's timers.
 const INSTANCES: u32 = 2048;
-/// Names the manifest, in the place of the one above the test's crate.
+/// Names the manifest to use instead of the one above the test's crate.
 const MANIFEST_VARIABLE: &str = "BULKHEAD_MANIFEST";
 
 /// The engine of this process.
 pub(crate) static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(INSTANCES, MEMORY_MAX).expect("the system reserves address space"));
 
-/// What this process has compiled, by file.
+/// The components that this process has compiled, by file.
 static COMPILED: Mutex<BTreeMap<PathBuf, Result<Arc<Compiled>, String>>> = Mutex::new(BTreeMap::new());
 
-/// A component of which nothing more is to be made.
+/// A compiled component, ready for use.
 pub(crate) struct Compiled {
     pub(crate) file: CompiledFile,
-    /// Where what is made of it once is kept for all processes.
+    /// The folder for derived files that are created once for all processes.
     pub(crate) folder: PathBuf,
 }
 
-/// The manifest: that of the variable, or `bulkhead.toml` in the nearest folder above the test's crate.
+/// The manifest: the one that the variable names, or `bulkhead.toml` in the nearest folder above the test's crate.
 #[track_caller]
 pub(crate) fn manifest() -> Manifest {
     if let Some(path) = std::env::var_os(MANIFEST_VARIABLE) {
         return read(Path::new(&path));
     }
-    // cargo and nextest set it for tests that they run.
+    // cargo and nextest set this variable for tests that they run.
     let from = match std::env::var_os("CARGO_MANIFEST_DIR") {
         Some(folder) => PathBuf::from(folder),
         None => std::env::current_dir().expect("there is a current folder"),
@@ -58,8 +58,8 @@ pub(crate) fn read(path: &Path) -> Manifest {
     or_fail(Manifest::read(path), |error| error.to_string())
 }
 
-/// The compiled component of a service, built before if need be. What went wrong once is not tried again in this process: each test would
-/// wait for the same mistake.
+/// The compiled component of a service, built first if necessary. This process does not retry after an error: otherwise each test would
+/// wait for the same error.
 pub(crate) fn compiled(name: &str, entry: &ServiceSection, manifest: &Path) -> Result<Arc<Compiled>, String> {
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let made = compiled.entry(entry.source.component(name)).or_insert_with(|| make(name, entry, manifest));

@@ -1,8 +1,8 @@
 //! Which endpoints and subscriptions the tests of a service reach.
 //!
-//! The list of what there is comes from the component's own `describe`. What the tests reach is found by running them once more, in a
-//! process of their own that writes down each request and each event: so there is no table that could be forgotten, and neither the order
-//! of the tests nor how many processes they run in matters.
+//! The list of endpoints and subscriptions comes from the component's own `describe`. To find what the tests reach, the check runs them
+//! once more, in a separate process that records each request and each event. So there is no table to maintain by hand, and neither the
+//! order of the tests nor the number of their processes matters.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use bulkhead_runtime::Description;
 use crate::hits::FOLDER_VARIABLE;
 use crate::service::Service;
 
-/// What is to be reached of a service; see [`coverage()`].
+/// What the tests of a service must reach; see [`coverage()`].
 #[must_use = "nothing is checked until `.check()`"]
 pub struct Coverage {
     service: String,
@@ -20,8 +20,8 @@ pub struct Coverage {
     problems: Option<BTreeSet<String>>,
 }
 
-/// Fails unless each endpoint of a service's `describe` is answered with success in some test of this binary, and each of its subscriptions
-/// and timers is taken in one.
+/// Fails unless the tests of this binary reach everything: some test must get a successful answer from each endpoint of the service's
+/// `describe`, and some test must deliver each of its subscriptions and timers.
 ///
 /// ```no_run
 /// // The body of a test, `every_endpoint_and_subscription_has_a_test` say.
@@ -32,13 +32,13 @@ pub fn coverage(service: &str) -> Coverage {
 }
 
 impl Coverage {
-    /// Only tests whose names have these words are looked at: a module's, where a binary tests several services.
+    /// Only tests whose names contain this text count, for example a module's name if a binary tests several services.
     pub fn tests(mut self, words: &str) -> Self {
         words.clone_into(&mut self.tests);
         self
     }
 
-    /// Each problem that a route describes is to be met in a test as well, but for those with these codes.
+    /// Each problem that a route describes must also occur in a test, except those with these codes.
     pub fn with_problems_but(mut self, codes: &[&str]) -> Self {
         self.problems = Some(codes.iter().map(|code| (*code).to_owned()).collect());
         self
@@ -48,10 +48,10 @@ impl Coverage {
     ///
     /// # Panics
     ///
-    /// When something is not reached: all of it is named.
+    /// When something is not reached. The message names all of it.
     #[track_caller]
     pub fn check(self) {
-        // In the process that is run below: what is looked for is what the other tests reach.
+        // In the child process below there is nothing to check: the check is about what the other tests reach.
         if std::env::var_os(FOLDER_VARIABLE).is_some() {
             return;
         }
@@ -80,7 +80,7 @@ impl Coverage {
         if !self.tests.is_empty() {
             command.arg(&self.tests);
         }
-        // Whether they succeed they tell by themselves.
+        // The tests report their success or failure in their own run.
         command.status().expect("the tests run once more");
         let files = std::fs::read_dir(folder.path()).expect("the folder can be read");
         let texts = files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok());
@@ -90,7 +90,7 @@ impl Coverage {
     fn missing(&self, description: &Description, hits: &[String]) -> Vec<String> {
         let mut routers = std::collections::BTreeMap::<&str, matchit::Router<usize>>::new();
         for (place, route) in description.routes.iter().enumerate() {
-            // A path that can't be a route has failed the load.
+            // A path that is not a valid route has already failed the load.
             let _ = routers.entry(&route.method).or_default().insert(route.path.as_str(), place);
         }
         let (mut reached, mut met, mut events) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());

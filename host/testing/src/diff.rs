@@ -1,11 +1,11 @@
-//! Differences that are read at a glance.
+//! Differences that are easy to read.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-/// The two as JSON on lines: what was expected and is not there with a `-`, what is there and was not expected with a `+`.
+/// Both values as JSON lines. Expected lines that are missing get a `-`, and unexpected lines get a `+`.
 pub(crate) fn of(expected: &Value, found: &Value) -> String {
     let text = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
     let (expected, found) = (text(expected), text(found));
@@ -22,7 +22,7 @@ pub(crate) fn of(expected: &Value, found: &Value) -> String {
     lines
 }
 
-/// What is found of the members that are expected: others are left out, at any depth; in lists each item of the expected has its own.
+/// The found value, restricted to the expected members at any depth. Items of lists are matched by their index.
 pub(crate) fn restricted(expected: &Value, found: &Value) -> Value {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::fault::{Fault, NO_END};
 use crate::world::World;
 
-/// An event that is being written, of a service that does not run. Nothing happens until [`Event::deliver`].
+/// An event that is being built, from a service that does not run. Nothing happens until [`Event::deliver`].
 #[must_use = "an event is delivered by `.deliver()`"]
 #[derive(Clone)]
 pub struct Event {
@@ -37,41 +37,42 @@ impl Event {
         }
     }
 
-    /// The entity that it is about: events with one subject are taken in the order in which they come.
+    /// The entity that it is about. Events with the same subject are consumed in their order.
     pub fn subject(mut self, subject: impl Display) -> Self {
         self.subject = subject.to_string();
         self
     }
 
-    /// What it says.
+    /// Its data.
     pub fn data(mut self, data: impl Borrow<Value>) -> Self {
         self.data = data.borrow().to_string();
         self
     }
 
-    /// What it says, whatever it is: for a producer that breaks its word. Empty for an event whose data were taken out.
+    /// Its data as raw text, for a producer that breaks its contract. Empty for an event whose data were erased.
     pub fn raw(mut self, data: &str) -> Self {
         self.data = data.to_owned();
         self
     }
 
-    /// Its id; a new one if none is said.
+    /// Its id. By default a new one.
     pub fn id(mut self, id: impl Display) -> Self {
         self.id = Some(id.to_string());
         self
     }
 
-    /// What fails while it is handled.
+    /// The fault that occurs while it is handled.
     pub fn failing(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self
     }
 
-    /// Has the service take it, behind all that were delivered before.
+    /// Lets the service consume it, after all events that were delivered before.
     ///
     /// # Panics
     ///
-    /// When the manifest has the service take no such event, or its producer runs in this test: that is to publish it itself.
+    /// When the service does not consume such an event according to the manifest, or its producer runs in this test: then the producer must
+    /// publish it.
     #[must_use = "what became of it is to be checked"]
     #[track_caller]
     pub fn deliver(self) -> Delivered {
@@ -80,11 +81,11 @@ impl Event {
         self.deliver_as(&id)
     }
 
-    /// Delivers it, and the very same once more, as a producer does that tells a thing twice; gives what became of the second.
+    /// Delivers it, and then the same event once more, as a producer that sends duplicates. Returns the result of the second delivery.
     ///
     /// # Panics
     ///
-    /// As [`Event::deliver`], and when the first was not taken.
+    /// As for [`Event::deliver`], and when the first delivery was not consumed.
     #[must_use = "what became of it is to be checked"]
     #[track_caller]
     pub fn deliver_twice(self) -> Delivered {
@@ -151,7 +152,7 @@ impl Event {
     }
 }
 
-/// What became of an event.
+/// The result of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
     Taken,
@@ -160,7 +161,7 @@ pub(crate) enum State {
     Dead(String),
 }
 
-/// What became of the event at this place of a producer's log, once the consumer has gone past it.
+/// The result of the event at this sequence of a producer's event log, after the consumer has passed it.
 #[track_caller]
 pub(crate) fn state_of(world: &World, consumer: &str, producer: &str, sequence: i64) -> State {
     let parked = world.look(consumer, |database, looks| {
@@ -173,7 +174,7 @@ pub(crate) fn state_of(world: &World, consumer: &str, producer: &str, sequence: 
     }
 }
 
-/// What became of an event that was delivered.
+/// The result of an event that was delivered.
 pub struct Delivered {
     world: Rc<World>,
     what: String,
@@ -183,31 +184,31 @@ pub struct Delivered {
 }
 
 impl Delivered {
-    /// How many database calls the handler made: for a test that has each of them fail in turn.
+    /// How many database calls the handler made. A test can use it to let each call fail in turn.
     #[must_use]
     pub fn database_calls(&self) -> u32 {
         self.database_calls
     }
 
-    /// It took effect.
+    /// Checks that it took effect.
     #[track_caller]
     pub fn taken(self) -> Self {
         self.expect(&State::Taken, "")
     }
 
-    /// Nothing of it was to be taken: its data were taken out.
+    /// Checks that it was skipped, because its data were erased.
     #[track_caller]
     pub fn passed_over(self) -> Self {
         self.expect(&State::PassedOver, "")
     }
 
-    /// It is a dead letter, since it will never work; the reason has these words.
+    /// Checks that it is a dead letter, because it will never work. The reason contains these words.
     #[track_caller]
     pub fn rejected(self, words: &str) -> Self {
         self.expect(&State::Dead(String::new()), words)
     }
 
-    /// It is parked, and tried again later; the reason has these words.
+    /// Checks that it is parked, and tried again later. The reason contains these words.
     #[track_caller]
     pub fn parked(self, words: &str) -> Self {
         self.expect(&State::Parked(String::new()), words)
@@ -241,7 +242,7 @@ pub struct Published {
     pub kind: String,
     /// The entity that it is about.
     pub subject: String,
-    /// What it says; `Null` where its data were taken out.
+    /// Its data. `Null` if they were erased.
     pub data: Value,
     /// Its id, a UUIDv7.
     pub id: String,
@@ -259,11 +260,11 @@ impl From<Logged> for Published {
 /// A timer that a service has set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timer {
-    /// The type of event that it is.
+    /// The event type of the timer.
     pub kind: String,
     /// The entity that it is about.
     pub subject: String,
-    /// What it says.
+    /// Its data.
     pub data: Value,
     /// When it is due: RFC 3339, UTC.
     pub due: String,

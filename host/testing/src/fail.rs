@@ -1,9 +1,10 @@
-//! Failing a test at its own line.
+//! Fails a test at its own line.
 //!
-//! A panic names the line of the nearest caller that has no `#[track_caller]`. A closure can't have it: so none of the harness's panics, and
-//! whatever can go wrong in one is given back to a function that can. `tests/components/harness` looks at the line of each failure.
+//! A panic names the line of the nearest caller without `#[track_caller]`. A closure can't have this attribute, so the harness never panics
+//! in a closure. An error in a closure is returned to a function that can panic. `tests/components/harness` checks the line of each
+//! failure.
 
-/// What is there, or a test that fails at its line, with these words.
+/// Returns the value, or fails the test at its own line with this message.
 #[track_caller]
 pub(crate) fn or_fail<T, E>(result: Result<T, E>, words: impl FnOnce(E) -> String) -> T {
     match result {

@@ -1,31 +1,32 @@
-//! What a test has fail.
+//! The faults that a test can inject.
 
-/// What fails in one request or one delivery. It counts from 1; what does not come about fails the test.
+/// The fault of one request or one delivery. Numbers count from 1. If the fault does not occur, the test fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The handler's n-th database call meets a disk that does not work: the unit of work is aborted. A read of a snapshot fails alone.
+    /// At the handler's n-th database call the disk does not work: the unit of work is aborted. If the call reads a snapshot, only that
+    /// call fails.
     ///
-    /// A database call is a statement, an event that is published or erased, a timer that is set or cancelled, or what is said of kept
+    /// Database calls are statements, events that are published or erased, timers that are set or cancelled, and declarations about kept
     /// answers.
     Statement(u32),
-    /// The n-th finds the database full: the unit of work is aborted. It is for calls that write.
+    /// At the n-th database call the database is full: the unit of work is aborted. Only for calls that write.
     StorageFull(u32),
-    /// The n-th finds the database busy until its deadline. The handler may go on.
+    /// At the n-th database call the database is busy until its deadline. The handler may continue.
     StatementBusy(u32),
-    /// Every COMMIT fails: nothing is kept, and the client is to try again. For requests: an event or a timer is tried again until it
+    /// Every COMMIT fails: nothing is kept, and the client must try again. Only for requests: an event or a timer is retried until it
     /// works.
     Commit,
-    /// The first COMMIT fails, and nobody can tell what became of it: 503 `outcome-unknown`. It is not in the
-    /// database; an event or a timer is taken again.
+    /// The first COMMIT fails, and its outcome is unknown: 503 `outcome-unknown`. It is not in the database, and an event or a timer is
+    /// consumed again.
     CommitUnknown,
-    /// The first COMMIT fails: what it would have kept is run again.
+    /// The first COMMIT fails: its handlers are run again.
     CommitOnce,
-    /// The handler's n-th call to another service finds that unavailable.
+    /// The handler's n-th call to another service fails, because that service is unavailable.
     Call(u32),
-    /// The handler gets no more memory than an instance begins with.
+    /// The handler gets no more memory than an instance has at the start.
     Memory,
 }
 
-/// What becomes of an event whose commit never works is decided by nobody.
+/// Nothing decides the result of an event whose commit never works.
 pub(crate) const NO_END: &str = "an event or a timer whose COMMIT fails is tried again until it works, and Fault::Commit has it never work: \
     have Fault::CommitOnce fail it once";

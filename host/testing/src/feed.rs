@@ -1,15 +1,15 @@
-//! The log of a producer that does not run: what the test says that it published.
+//! The event log of a producer that does not run. The test supplies its events.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bulkhead_runtime::EventLog;
 use bulkhead_store::{Logged, StatementError};
 
-/// A log that a test writes. Clones are the same log.
+/// A log that a test writes. Clones share the same log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Feed(Arc<Mutex<Vec<Logged>>>);
 
-/// Its id: that of no log of a database, which has 32 digits.
+/// Its id. No database's log has this id: those have 32 digits.
 const ID: &str = "of the test";
 
 impl Feed {
@@ -17,7 +17,7 @@ impl Feed {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends an event, whatever it is; gives its place.
+    /// Appends an event of any kind, and returns its sequence.
     pub(crate) fn append(&self, event: Logged) -> i64 {
         let mut events = self.events();
         let sequence = i64::try_from(events.len()).unwrap_or(i64::MAX) + 1;
@@ -54,6 +54,6 @@ impl EventLog for Feed {
     }
 
     fn follow(&self, _wake: bulkhead_runtime::Waker) {
-        // Whoever steps the subscription worker knows that there is something.
+        // The test steps the subscription worker itself, so no wake-up is needed.
     }
 }

@@ -1,14 +1,14 @@
-//! What the tests of a service reach, written down: see `coverage.rs`.
+//! Records what the tests of a service reach: see `coverage.rs`.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Names the folder that the requests and events of tests are written to.
+/// Names the folder for the records of the tests' requests and events.
 pub(crate) const FOLDER_VARIABLE: &str = "BULKHEAD_TESTING_HITS";
 
-/// What was reached of the services of one test.
+/// What one test reached, for all its services.
 #[derive(Default)]
 pub(crate) struct Hits(RefCell<String>);
 

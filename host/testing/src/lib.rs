@@ -1,7 +1,7 @@
-//! Tests of components: the very component that will be deployed, its database and its events, on the test's own thread.
+//! Tests of components: the same component that will be deployed, its database and its events, on the test's own thread.
 //!
-//! There is no network, no thread and no sleep: a test takes milliseconds, and a run repeats exactly. What a handler goes through is what
-//! it goes through in a host: the same instance, authorizer, unit of work, event log, positions, parked events and timers.
+//! There is no network, no thread and no sleep. A test takes milliseconds, and a run repeats exactly. A handler goes through the same parts
+//! as in a host: the same instance, authorizer, unit of work, event log, positions, parked events and timers.
 //!
 //! ```no_run
 //! use bulkhead_testing::{Fault, Service, json};
@@ -19,27 +19,27 @@
 //! notes.get(format!("/notes/{id}")).send().problem(404, "not-found");
 //! ```
 //!
-//! The manifest is `bulkhead.toml` in the nearest folder above the test's crate, and what it grants is what the component has. A component
-//! whose sources have changed is built, and compiled once for all processes (`component.rs`).
+//! The manifest is `bulkhead.toml` in the nearest folder above the test's crate. The component has the grants of this manifest. If the
+//! sources of a component have changed, it is built, and compiled once for all processes (`component.rs`).
 //!
-//! - [`Service::start`] runs one service; [`Service::with`] has others be stood in for, and sets what else is to be set.
-//! - [`Application::of`] runs several, with the real subscriptions between them, stepped by hand.
-//! - A [`Request`] is sent as a client would send it, by who its token says; an [`Answer`] is checked.
-//! - An [`Event`] is delivered as another service's would be; [`Service::published`] are its own.
+//! - [`Service::start`] runs one service. [`Service::with`] adds stand-ins for other services, and other settings.
+//! - [`Application::of`] runs several services, with the real subscriptions between them, stepped by the test.
+//! - A [`Request`] is sent like a client's request, with the principal of its token. An [`Answer`] is checked.
+//! - An [`Event`] is delivered like another service's event. [`Service::published`] are the service's own events.
 //! - [`Service::advance`] moves the clock, and timers fire.
-//! - [`Service::rows`] looks at the database, and [`Service::write`] puts rows of an earlier version there.
-//! - A [`Fault`] has a database call, a commit, a call or the memory fail.
-//! - [`coverage()`] fails when an endpoint or a subscription has no test.
+//! - [`Service::rows`] reads the database, and [`Service::write`] adds rows of an earlier version.
+//! - A [`Fault`] makes a database call, a commit, a call or the memory fail.
+//! - [`coverage()`] fails if an endpoint or a subscription has no test.
 //!
-//! Whatever fails shows what the service did in that call: its statements with their values, its events, its calls, its lines of the log.
+//! A failure shows what the service did in that call: its statements with their values, its events, its calls, and its log lines.
 //!
-//! # What is otherwise than in a host
+//! # Differences from a host
 //!
-//! - Nothing of HTTP is here: no tokens (a test says who asks), no limits on sizes, no compression, no waiting for a position.
-//! - Each unit of work is committed by itself, so none is run again for the sake of a neighbour.
-//! - A handler has a minute, and the writer lease for half of one: a busy machine fails no test.
-//! - The clock stands still, but for a millisecond from one request or event to the next.
-//! - Databases are files in memory where the system has `/dev/shm`, and else temporary ones.
+//! - There is no HTTP: no tokens (a test names the principal), no limits on sizes, no compression, no waiting for a position.
+//! - Each unit of work has its own commit, so none is run again because of another one in its batch.
+//! - A handler has a minute, and half of that for the writer lease: a busy machine fails no test.
+//! - The clock stands still, except for a millisecond between two requests or events.
+//! - Databases are files in memory if the system has `/dev/shm`, and temporary files otherwise.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What a service does in one request or delivery: written down, to be shown when a test fails; and what it meets there.
+//! Records what a service does in one request or delivery, to show it when a test fails. It also injects the faults.
 
 use std::fmt::{Display, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use crate::fault::Fault;
 
 /// Bytes of a value that are shown.
 const SHOWN_BYTES: usize = 200;
-/// Database calls in one request, delivery or move of the clock, after which there seems to be no end of them.
+/// The number of database calls in one request, delivery or move of the clock after which they seem endless.
 const CALLS_MAX: u32 = 1_000_000;
-/// Commits that are tried for one request, and more.
+/// More commits than the host tries for one request.
 const COMMITS: usize = 4;
 
 /// A call from one service to another.
@@ -26,28 +26,28 @@ pub(crate) struct Called {
     pub(crate) path: String,
 }
 
-/// A line of what was done.
+/// A recorded line.
 struct Line {
-    /// It belongs to the one above that is not.
+    /// It belongs to the last line above it that is not indented.
     indented: bool,
     text: String,
 }
 
 #[derive(Default)]
 struct State {
-    /// What was done.
+    /// The recorded lines.
     lines: Vec<Line>,
     database_calls: u32,
     calls: u32,
     fault: Option<Fault>,
-    /// It came about.
+    /// The fault occurred.
     met: bool,
-    /// Of the test: to be told when the call has ended.
+    /// An error of the test itself. It is reported when the call has ended.
     mistake: Option<String>,
     called: Vec<Called>,
 }
 
-/// Writes down what services do. Clones are the same.
+/// Records what services do. Clones share the same record.
 #[derive(Clone, Default)]
 pub(crate) struct Recorder(Arc<Mutex<State>>);
 
@@ -56,7 +56,7 @@ impl Recorder {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A subscriber whose lines are written down as well: those of the guests, and what the host says of them.
+    /// A subscriber that also records log lines: those of the guests, and the host's lines about them.
     pub(crate) fn dispatch(&self) -> Dispatch {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::DEBUG)
@@ -67,14 +67,14 @@ impl Recorder {
         Dispatch::new(subscriber)
     }
 
-    /// Forgets what was done before.
+    /// Clears the record.
     pub(crate) fn clear(&self) {
         let mut state = self.state();
         state.lines.clear();
         (state.database_calls, state.calls) = (0, 0);
     }
 
-    /// Something begins, with what is to fail in it.
+    /// Starts a request or a delivery, with the fault that occurs in it.
     pub(crate) fn begin(&self, what: String, fault: Option<Fault>, commits: &CommitFaults) {
         let mut state = self.state();
         state.lines.push(Line { indented: false, text: what });
@@ -91,7 +91,7 @@ impl Recorder {
         (0..times).for_each(|_| commits.plan(how));
     }
 
-    /// The request or the delivery has ended: what is wrong with the test, if anything is.
+    /// Ends the request or the delivery. Returns the error of the test, if there is one.
     pub(crate) fn end(&self, commits: &CommitFaults) -> Result<(), String> {
         let left = commits.clear();
         let mut state = self.state();
@@ -117,17 +117,17 @@ impl Recorder {
         self.state().lines.push(Line { indented: true, text });
     }
 
-    /// The test is wrong, and is to be told so.
+    /// Notes an error of the test itself.
     pub(crate) fn mistake(&self, mistake: String) {
         self.state().mistake.get_or_insert(mistake);
     }
 
-    /// How many database calls the handlers of all services made since it was cleared, those that were run again included.
+    /// How many database calls the handlers of all services made since the last clear, including handlers that ran again.
     pub(crate) fn database_calls(&self) -> u32 {
         self.state().database_calls
     }
 
-    /// The calls between services since it was asked the last time.
+    /// The calls between services since the last time this was called.
     pub(crate) fn take_called(&self, caller: &str) -> Vec<Called> {
         let mut state = self.state();
         let (taken, left) =
@@ -136,7 +136,7 @@ impl Recorder {
         taken
     }
 
-    /// All that was done since it was cleared.
+    /// Everything that was recorded since the last clear.
     pub(crate) fn told(&self) -> String {
         let state = self.state();
         let mut told = String::new();
@@ -153,7 +153,7 @@ impl Probe for Recorder {
         let mut state = self.state();
         state.database_calls += 1;
         if state.database_calls >= CALLS_MAX {
-            // Whoever asked for this fails; until then each call does, so that there is an end.
+            // The test fails with this error later. Until then each database call fails, so that the work ends.
             let mistake = format!(
                 "after {CALLS_MAX} database calls of handlers there are still more: does a timer set itself again at once?"
             );
@@ -236,7 +236,7 @@ impl Probe for Recorder {
     }
 }
 
-/// A line of the log.
+/// A log line.
 impl std::io::Write for Recorder {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.line(format!("log: {}", String::from_utf8_lossy(bytes).trim()));
@@ -256,7 +256,7 @@ impl<'w> MakeWriter<'w> for Recorder {
     }
 }
 
-/// A value as a test's reader sees it.
+/// A value in the form that a test's reader sees.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "NULL".to_owned(),

@@ -1,4 +1,4 @@
-//! A request, as a client's would come to the service.
+//! A request, as it comes to the service from a client.
 
 use std::borrow::Borrow;
 use std::fmt::Display;
@@ -17,7 +17,7 @@ use crate::fail::or_fail;
 use crate::fault::Fault;
 use crate::world::World;
 
-/// A request that is being written. Nothing happens until [`Request::send`].
+/// A request that is being built. Nothing happens until [`Request::send`].
 #[must_use = "a request is sent by `.send()`"]
 pub struct Request {
     world: Rc<World>,
@@ -54,14 +54,14 @@ impl Request {
         }
     }
 
-    /// Who asks: the subject of a token that the host has checked.
+    /// The principal: the subject of a token that the host has checked.
     pub fn principal(mut self, subject: impl Display) -> Self {
         let roles = self.principal.take().map(|principal| principal.roles).unwrap_or_default();
         self.principal = Some(Principal { subject: subject.to_string(), roles, expires_at: None });
         self
     }
 
-    /// A role that who asks has besides.
+    /// Adds a role of the principal.
     #[track_caller]
     pub fn role(mut self, role: &str) -> Self {
         match &mut self.principal {
@@ -71,7 +71,7 @@ impl Request {
         self
     }
 
-    /// When the token of who asks ends: in seconds since 1970.
+    /// When the principal's token expires, in seconds since 1970.
     #[track_caller]
     pub fn expires_at(mut self, seconds: u64) -> Self {
         match &mut self.principal {
@@ -81,13 +81,13 @@ impl Request {
         self
     }
 
-    /// By way of which service the request comes: for routes that other services call.
+    /// The service that sends the request, for routes that other services call.
     pub fn caller(mut self, service: &str) -> Self {
         self.caller = Some(service.to_owned());
         self
     }
 
-    /// From which address the request comes; 127.0.0.1 if it is not said.
+    /// The client's address. The default is 127.0.0.1.
     pub fn peer(mut self, address: &str) -> Self {
         address.clone_into(&mut self.peer);
         self
@@ -104,13 +104,13 @@ impl Request {
         self.header(CONTENT_TYPE.as_str(), content_type)
     }
 
-    /// One more header.
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: impl Display) -> Self {
         self.headers.push((name.to_ascii_lowercase(), value.to_string()));
         self
     }
 
-    /// One more parameter of the query, percent-encoded.
+    /// Adds a parameter to the query, percent-encoded.
     pub fn query(mut self, name: &str, value: impl Display) -> Self {
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let pair = format!("{}={}", encoded(name), encoded(&value.to_string()));
@@ -118,29 +118,29 @@ impl Request {
         self
     }
 
-    /// An `Idempotency-Key`: the effects of all POSTs with it are those of one.
+    /// An `Idempotency-Key`: all POSTs with the same key together have the effect of one.
     pub fn idempotency_key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
 
-    /// What fails while it is handled.
+    /// The fault that occurs while it is handled.
     pub fn failing(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self
     }
 
-    /// Sends it, and gives the answer once what it wrote is durable.
+    /// Sends it. Returns the answer once its writes are durable.
     ///
     /// # Panics
     ///
-    /// When no route of the manifest leads to its path, a host would refuse its headers, or a [`Fault`] did not come about.
+    /// When no route of the manifest matches its path, a host would refuse its headers, or a [`Fault`] did not occur.
     #[must_use = "an answer is to be checked"]
     #[track_caller]
     pub fn send(self) -> Answer {
         let Self { world, service, method, path, query, headers, body, principal, caller, peer, .. } = self;
         let member = world.member(&service);
         let admission_limits = member.queues.admission_limits();
-        // As the ingress of a host does it: there is one spelling for a path.
+        // As in a host's ingress: a path has one spelling.
         let path = match normal_path(&path) {
             Ok(path) => path.into_owned(),
             Err(error) => panic!("a host refuses {path:?}: {error}"),
@@ -152,7 +152,7 @@ impl Request {
                 admission_limits.routes
             );
         };
-        // What is the host's to say a service does not see.
+        // A service does not see headers that only the host may set.
         let mut map = HeaderMap::new();
         for (name, value) in &headers {
             let pair =
@@ -213,7 +213,7 @@ impl Request {
     }
 }
 
-/// What the host answers in the place of a handler that failed.
+/// The host's answer in place of a failed handler's.
 fn problem(failure: &Failure, trace_id: &str) -> (StatusCode, HeaderMap, Vec<u8>, bool) {
     let problem = Problem::from(failure);
     let mut headers = HeaderMap::new();

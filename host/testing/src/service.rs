@@ -1,4 +1,4 @@
-//! A service, as a test reaches it.
+//! A service, as a test uses it.
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -19,10 +19,10 @@ use crate::fault::Fault;
 use crate::request::Request;
 use crate::world::{Looks, World};
 
-/// Events that are read of a log at a time.
+/// The number of events that are read from an event log at a time.
 const EVENTS: u32 = 10_000;
 
-/// A service that runs in a test. Clones are the same service.
+/// A service that runs in a test. Clones share the same service.
 #[derive(Clone)]
 pub struct Service {
     pub(crate) world: Rc<World>,
@@ -30,32 +30,32 @@ pub struct Service {
 }
 
 impl Service {
-    /// A GET of a path, which may have a query.
+    /// A GET request for a path, which may have a query.
     pub fn get(&self, path: impl AsRef<str>) -> Request {
         self.request("GET", path)
     }
 
-    /// A POST.
+    /// A POST request.
     pub fn post(&self, path: impl AsRef<str>) -> Request {
         self.request("POST", path)
     }
 
-    /// A PUT.
+    /// A PUT request.
     pub fn put(&self, path: impl AsRef<str>) -> Request {
         self.request("PUT", path)
     }
 
-    /// A PATCH.
+    /// A PATCH request.
     pub fn patch(&self, path: impl AsRef<str>) -> Request {
         self.request("PATCH", path)
     }
 
-    /// A DELETE.
+    /// A DELETE request.
     pub fn delete(&self, path: impl AsRef<str>) -> Request {
         self.request("DELETE", path)
     }
 
-    /// A request of any method.
+    /// A request with any method.
     pub fn request(&self, method: &str, path: impl AsRef<str>) -> Request {
         Request::new(&self.world, &self.name, method, path.as_ref())
     }
@@ -65,7 +65,7 @@ impl Service {
         Event::new(&self.world, &self.name, kind)
     }
 
-    /// The events that it published and that were not looked at yet, in their order.
+    /// The events that it published since the last look, in their order.
     #[must_use]
     #[track_caller]
     pub fn published(&self) -> Vec<Published> {
@@ -78,11 +78,11 @@ impl Service {
         events.into_iter().map(Published::from).collect()
     }
 
-    /// It published these events since it was looked at last, and no others: a list of objects with `type`, `subject` and `data`.
+    /// Checks that it published these events since the last look, and no others: a list of objects with `type`, `subject` and `data`.
     ///
     /// # Panics
     ///
-    /// When it did not: the differences are shown.
+    /// When it did not. The differences are shown.
     #[track_caller]
     pub fn expect_published(&self, expected: impl Borrow<Value>) {
         let expected = expected.borrow();
@@ -97,7 +97,7 @@ impl Service {
         }
     }
 
-    /// The timers that it has set and that were not taken, the earliest first.
+    /// The timers that it has set and that were not consumed, the earliest first.
     #[must_use]
     #[track_caller]
     pub fn timers(&self) -> Vec<Timer> {
@@ -115,22 +115,22 @@ impl Service {
         timers.into_iter().map(timer).collect()
     }
 
-    /// The events that it could not take and tries again: each type with the reason.
+    /// The events that it could not consume and will retry: each type with the reason.
     #[must_use]
     #[track_caller]
     pub fn parked(&self) -> Vec<(String, String)> {
-        self.not_taken(ParkedState::Parked)
+        self.not_consumed(ParkedState::Parked)
     }
 
-    /// The events that it will never take: each type with the reason.
+    /// The events that it will never consume: each type with the reason.
     #[must_use]
     #[track_caller]
     pub fn dead_letters(&self) -> Vec<(String, String)> {
-        self.not_taken(ParkedState::Dead)
+        self.not_consumed(ParkedState::Dead)
     }
 
     #[track_caller]
-    fn not_taken(&self, state: ParkedState) -> Vec<(String, String)> {
+    fn not_consumed(&self, state: ParkedState) -> Vec<(String, String)> {
         let all: Vec<Parked> = self.world.look(&self.name, |database, looks| {
             looks.inbox(database)?.parked().map_err(|error| error.to_string())
         });
@@ -138,7 +138,7 @@ impl Service {
         of_state.map(|parked| (parked.kind, parked.reason)).collect()
     }
 
-    /// What a SELECT on its database gives, as a list of objects: for a comparison or a snapshot. Bytes are written in hexadecimal.
+    /// The result of a SELECT on its database, as a list of objects, for a comparison or a snapshot. Bytes are in hexadecimal.
     ///
     /// # Panics
     ///
@@ -163,8 +163,8 @@ impl Service {
         found.rows.into_iter().map(object).collect()
     }
 
-    /// Runs a statement that writes to its database, as a version of the component from before may have: for rows that this one makes no
-    /// more. What the component may write, and nothing else.
+    /// Runs a statement that writes to its database, as an earlier version of the component might have. It is for rows that this version no
+    /// longer creates. The statement may write only what the component may write.
     ///
     /// # Panics
     ///
@@ -175,7 +175,7 @@ impl Service {
         or_fail(written, |error| format!("{sql:?} in the database of {}: {error}", self.name));
     }
 
-    /// The calls that it made to other services since it was asked last: each as `SERVICE METHOD PATH`.
+    /// The calls that it made to other services since the last look: each as `SERVICE METHOD PATH`.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
         let called = self.world.recorder.take_called(&self.name);
@@ -195,31 +195,31 @@ impl Service {
         self.world.set_clock_by(seconds);
     }
 
-    /// Moves the clock, and something fails in what is due meanwhile: the calls of all handlers count together.
+    /// Moves the clock with a fault in the work that is due meanwhile. The calls of all handlers count together.
     ///
     /// # Panics
     ///
-    /// When the [`Fault`] did not come about.
+    /// When the [`Fault`] did not occur.
     #[track_caller]
     pub fn advance_failing(&self, time: Duration, fault: Fault) {
         advance(&self.world, time, Some(fault));
     }
 
-    /// How many database calls were made in the last request, delivery or move of the clock, by whatever service: for a test that has
-    /// each of them fail in turn.
+    /// How many database calls were made in the last request, delivery or move of the clock, by all services. A test can use it to let each
+    /// call fail in turn.
     #[must_use]
     pub fn database_calls(&self) -> u32 {
         self.world.recorder.database_calls()
     }
 
-    /// What the clock says: RFC 3339, UTC, with milliseconds.
+    /// The time of the clock: RFC 3339, UTC, with milliseconds.
     #[must_use]
     pub fn now(&self) -> String {
         use bulkhead_types::Clock as _;
         rfc3339(self.world.clock.now())
     }
 
-    /// What the component says of itself.
+    /// The component's description.
     #[must_use]
     #[track_caller]
     pub fn description(&self) -> Description {

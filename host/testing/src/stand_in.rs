@@ -1,4 +1,4 @@
-//! What answers in the place of a service that does not run.
+//! Stand-ins: they answer for services that do not run.
 
 use std::borrow::Borrow;
 
@@ -26,13 +26,13 @@ impl Call {
         &self.request.path
     }
 
-    /// What stands behind the `?` of the path.
+    /// The part after the `?` of the path.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.request.query.as_deref()
     }
 
-    /// For whom the call is made: the principal of the request that the caller handles, if it has one.
+    /// The principal of the request that the caller handles, if it has one.
     #[must_use]
     pub fn principal(&self) -> Option<&str> {
         self.request.principal.as_ref().map(|principal| principal.subject.as_str())
@@ -44,14 +44,14 @@ impl Call {
         self.request.caller.as_deref().unwrap_or_default()
     }
 
-    /// The body as JSON; `Null` for one that is none.
+    /// The body as JSON. `Null` if it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.request.body).unwrap_or_default()
     }
 }
 
-/// What a stand-in answers.
+/// The answer of a stand-in.
 #[derive(Debug, Clone)]
 pub struct Reply {
     status: u16,
@@ -66,7 +66,7 @@ impl Reply {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// A JSON document.
+    /// An answer with a JSON document.
     #[must_use]
     pub fn json(status: u16, body: impl Borrow<Value>) -> Self {
         let headers = vec![(CONTENT_TYPE.to_string(), "application/json".to_owned())];
@@ -81,7 +81,7 @@ impl Reply {
         Self { status, headers, body: body.to_string().into_bytes() }
     }
 
-    /// With one more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -104,7 +104,7 @@ impl Reply {
 /// Answers the calls to a service.
 pub(crate) type StandIn = Box<dyn Fn(&Call) -> Reply + Send + Sync>;
 
-/// Has a stand-in answer.
+/// Lets a stand-in answer a job.
 pub(crate) fn answer(stand_in: &StandIn, job: Job) {
     let Job { request, reply, .. } = job;
     reply(stand_in(&Call { request }).outcome());

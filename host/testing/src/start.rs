@@ -1,12 +1,12 @@
-//! Running one service of the manifest, alone.
+//! Runs one service of the manifest, alone.
 
 use crate::application::Builder;
 use crate::component::manifest;
 use crate::service::Service;
 
 impl Service {
-    /// Runs one service of the manifest, alone: its database is new, the clock stands at the beginning of 2026, and what it takes from other
-    /// services the test delivers.
+    /// Runs one service of the manifest, alone. Its database is new, and the clock stands at the beginning of 2026. The test delivers the
+    /// events that it consumes from other services.
     ///
     /// # Panics
     ///
@@ -17,7 +17,7 @@ impl Service {
         Self::with(name).start().service(name)
     }
 
-    /// The same with stand-ins for other services, settings or another seed.
+    /// The same with stand-ins for other services, other settings or another seed.
     #[track_caller]
     pub fn with(name: &str) -> Builder {
         Builder::new(manifest(), vec![name.to_owned()])

@@ -1,8 +1,8 @@
-//! A service's database as its component's migrations make it, kept: a test begins with a copy.
+//! A service's database after its component's migrations, stored as a template: each test begins with a copy.
 //!
-//! To run the migrations of a service takes longer than most tests of it. So they are run once, and what they made lies beside the compiled
-//! component, under a name that says what it was made of: the component, the replicas of the manifest, and the program that made it (which
-//! has the host in it, so that a change of the host's own tables is not missed).
+//! Running the migrations of a service takes longer than most tests of it. So they run once, and the result is stored beside the compiled
+//! component. Its file name depends on everything that it was built from: the component, the replicas of the manifest, and the program that
+//! built it (which contains the host, so that a change of the host's own tables is noticed).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,13 +14,13 @@ use bulkhead_store::{Database, Settings, StoreError, Upgrade};
 use bulkhead_types::limits::STORAGE_DEFAULT;
 use sha2::{Digest as _, Sha256};
 
-/// What the names of the files end with.
+/// The suffix of the files' names.
 const ENDING: &str = ".template";
 
-/// Those that this process has read, by the names of their files.
+/// The templates that this process has read, by file name.
 static READ: Mutex<BTreeMap<String, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
 
-/// Puts a database at `path` that is as the migrations make it. `kept` is where what was made once is kept.
+/// Creates a database at `path` with the migrated schema. `kept` is the folder of the stored templates.
 pub(crate) fn put(
     path: &Path,
     kept: &Path,
@@ -49,7 +49,7 @@ pub(crate) fn put(
     std::fs::write(path, &template).map_err(failed)
 }
 
-/// The name of the file: what it says changes with whatever the template is made of.
+/// The name of the file. It changes whenever an input of the template changes.
 fn name(entry: &ServiceSection, component: &Component) -> String {
     let program = std::env::current_exe().and_then(std::fs::metadata).and_then(|file| file.modified());
     let made_of = format!("{} {:?} {program:?}", component.version().sha256(), entry.replicas);
@@ -58,19 +58,19 @@ fn name(entry: &ServiceSection, component: &Component) -> String {
     format!("{}.{key}{ENDING}", entry.spec.name)
 }
 
-/// Runs the migrations. When this returns nothing has the file open, so all is in it.
+/// Runs the migrations. When this returns, nothing has the file open, so the file is complete.
 fn make(path: &Path, entry: &ServiceSection, component: &Component) -> Result<(), StoreError> {
-    // With room for it whatever the test gives the service.
+    // With enough room, whatever limit the test gives the service.
     let storage = STORAGE_DEFAULT.max(entry.spec.limits.storage);
     let settings = Settings { path: path.to_owned(), storage };
     let database = Database::open(settings)?;
-    // They are empty: nothing was taken of any log.
+    // The replicas are empty: nothing was consumed from any event log.
     database.make_replicas(&entry.replicas, &entry.spec.grants.subscribes, &|_| Ok(None))?;
     let upgrade = Upgrade { migrations: &component.migrations, ..Upgrade::default() };
     database.upgrade(&upgrade, "2026-01-01T00:00:00.000Z").map(drop)
 }
 
-/// Keeps it in the place of earlier ones. Where that fails the next process makes its own.
+/// Stores a template and removes earlier ones. If that fails, the next process builds its own.
 fn keep(folder: &Path, name: &str, service: &str, template: &[u8]) {
     let temporary = folder.join(format!("{name}.{}", std::process::id()));
     let kept =

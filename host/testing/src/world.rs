@@ -1,7 +1,7 @@
-//! What a test runs: services on this thread, the subscriptions between them, and what it knows of them.
+//! The world of a test: services on this thread, the subscriptions between them, and what was recorded.
 //!
-//! Invariants: nothing runs but what the test asks for, and one thing at a time; what a handler sees of the world (time, randomness, the
-//! ids of what comes to it) is a function of the seed and of what the test did before.
+//! Invariants: nothing runs unless the test asks for it, and only one thing runs at a time. What a handler sees of the world (time,
+//! randomness, the ids of requests and events) is a function of the seed and of what the test did before.
 
 use std::cell::{Cell, RefCell};
 use std::collections::btree_map::Entry;
@@ -34,20 +34,20 @@ use crate::recorder::Recorder;
 use crate::stand_in::{StandIn, answer};
 use crate::template;
 
-/// Where temporary files are in memory, on systems that have it.
+/// A folder for temporary files in memory, on systems that have it.
 const MEMORY_FOLDER: &str = "/dev/shm";
-/// With less room than this there it is not used: a container's may be too small for tests side by side.
+/// With less room than this it is not used: a container's may be too small for tests side by side.
 const MEMORY_ROOM_MIN: u64 = 256 << 20;
-/// What the folders of tests are named by, before the process.
+/// The prefix of the tests' folder names, before the process id.
 const PREFIX: &str = "bulkhead-test-";
-/// A test's handlers have time: the machine may be busy with others.
+/// Handlers in tests have a long timeout: the machine may be busy with others.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for the writer lease.
 const LEASE_HOLD: Duration = Duration::from_secs(30);
-/// From one request or event to the next: so what comes later is later.
+/// The time between two requests or events, so that the later one has a later time.
 const BETWEEN: Duration = Duration::from_millis(1);
 
-/// What a test wants to run.
+/// The services and settings of a test.
 pub(crate) struct Plan {
     pub(crate) manifest: Manifest,
     pub(crate) run: Vec<String>,
@@ -56,7 +56,7 @@ pub(crate) struct Plan {
     pub(crate) now: Duration,
 }
 
-/// A service that runs.
+/// A running service.
 pub(crate) struct Member {
     pub(crate) stepped: SteppedService,
     pub(crate) component: Arc<Component>,
@@ -66,16 +66,16 @@ pub(crate) struct Member {
     notifier: Arc<CommitNotifier>,
 }
 
-/// The services that run, by name. There once all are made.
+/// The running services, by name. Set once all are created.
 type Members = Arc<OnceLock<BTreeMap<String, Member>>>;
 
-/// What is opened of a service's database when it is first asked for.
+/// The readers of a service's database, opened at their first use.
 #[derive(Default)]
 pub(crate) struct Looks {
     pub(crate) log: Option<LogReader>,
     pub(crate) inbox: Option<InboxReader>,
     pub(crate) rows: Option<Reader>,
-    /// The last event that the test has looked at.
+    /// The last event that the test has seen.
     pub(crate) seen: i64,
 }
 
@@ -92,9 +92,9 @@ pub(crate) struct World {
     deferred: RefCell<BTreeMap<String, SteppedTimers>>,
     feeds: RefCell<BTreeMap<String, Feed>>,
     looks: RefCell<BTreeMap<String, Looks>>,
-    /// What happened in the last call was shown.
+    /// The record of the last call was already shown.
     told: Cell<bool>,
-    /// Removed when all that is in it is closed.
+    /// Removed when everything in it is closed.
     _folder: TempDir,
 }
 
@@ -108,7 +108,7 @@ impl World {
         let stand_ins = Arc::new(stand_ins);
         let mut directory = BTreeMap::new();
         for (name, entry) in &manifest.services {
-            // Weak: each member holds the directory, which would keep them all, with their instances and files, for ever.
+            // Weak: each member holds the directory. A strong reference would keep all members, with their instances and files, forever.
             let (members, stand_ins) = (Arc::downgrade(&members), Arc::clone(&stand_ins));
             let (recorder, name) = (recorder.clone(), name.clone());
             let key = name.clone();
@@ -139,7 +139,7 @@ impl World {
             };
             let host_context = Arc::new(HostContext {
                 clock: Box::new(clock.clone()),
-                // Of its own, so that what one service asks for changes nothing for another.
+                // Each service has its own, so that requests of one service for random bytes change nothing for another.
                 random: Box::new(SeededRandom::new(seed_of(seed, name))),
                 directory: directory.clone(),
                 probe: Some(Arc::new(recorder.clone())),
@@ -185,25 +185,25 @@ impl World {
         })
     }
 
-    /// Something comes to a service: later than what came before.
+    /// A request or an event comes to a service: later than the one before.
     pub(crate) fn tick(&self) {
         self.clock.move_to(self.clock.now() + BETWEEN);
     }
 
-    /// Sets the wall clock forward, or back, by so many seconds.
+    /// Sets the wall clock forward or back by this number of seconds.
     pub(crate) fn set_clock_by(&self, seconds: i64) {
         let (now, step) = (self.clock.now(), Duration::from_secs(seconds.unsigned_abs()));
         self.clock.set(if seconds < 0 { now.saturating_sub(step) } else { now + step });
     }
 
-    /// Does `work`, a request or a delivery, and writes down what happens in it.
+    /// Runs `work`, a request or a delivery, and records what happens in it.
     #[track_caller]
     pub(crate) fn observe<T>(&self, what: String, fault: Option<Fault>, work: impl FnOnce() -> T) -> T {
         self.recorder.clear();
         self.observe_more(what, fault, work)
     }
 
-    /// The same, beside what was written down before.
+    /// The same, but keeps the earlier record.
     #[track_caller]
     pub(crate) fn observe_more<T>(&self, what: String, fault: Option<Fault>, work: impl FnOnce() -> T) -> T {
         self.recorder.begin(what, fault, &self.commits);
@@ -221,7 +221,7 @@ impl World {
         self.fail_of(why, &self.recorder.told())
     }
 
-    /// The same with what happened in an earlier one.
+    /// The same with the record of an earlier one.
     #[track_caller]
     pub(crate) fn fail_of(&self, why: &str, told: &str) -> ! {
         self.told.set(true);
@@ -241,12 +241,12 @@ impl World {
         uuid::Builder::from_unix_timestamp_millis(now, &random).into_uuid().to_string()
     }
 
-    /// Until when what begins now is to have ended.
+    /// The deadline of work that begins now.
     pub(crate) fn deadline() -> Instant {
         Instant::now() + REQUEST_TIMEOUT
     }
 
-    /// Looks at a service's database.
+    /// Reads a service's database.
     #[track_caller]
     pub(crate) fn look<T>(
         &self,
@@ -257,7 +257,7 @@ impl World {
         or_fail(self.try_look(name, look), |error| error)
     }
 
-    /// The same, for what is called in a closure; an error says why not.
+    /// The same for use in a closure: returns an error instead of a panic.
     pub(crate) fn try_look<T>(
         &self,
         name: &str,
@@ -270,12 +270,12 @@ impl World {
         look(database, looks).map_err(|error| format!("look at the database of {name}: {error}"))
     }
 
-    /// The subscriptions of the services that run, by their producers and then their consumers, as the manifest gives them.
+    /// The subscriptions of the running services, in the order of producer and consumer, as the manifest gives them.
     pub(crate) fn subscriptions(&self) -> &[Arc<Subscription>] {
         &self.subscriptions
     }
 
-    /// The log of a producer that does not run.
+    /// The event log of a producer that does not run.
     pub(crate) fn feed(&self, producer: &str) -> Feed {
         self.feeds.borrow_mut().entry(producer.to_owned()).or_default().clone()
     }
@@ -290,7 +290,7 @@ impl World {
         }
     }
 
-    /// Whether a subscription's consumer has an event of its producer to take.
+    /// Whether the producer of a subscription has an event for the consumer.
     #[track_caller]
     pub(crate) fn has_next(&self, subscription: &Arc<Subscription>) -> bool {
         match self.on_subscription_worker(subscription, SteppedSubscriptionWorker::has_next) {
@@ -299,7 +299,8 @@ impl World {
         }
     }
 
-    /// Has a subscription's consumer take the next event of its producer; gives the event, if there is one, or why it does not go on.
+    /// Lets a subscription's consumer consume the next event of its producer. Returns the event, if there is one, or why the subscription
+    /// does not continue.
     pub(crate) fn step(
         &self,
         subscription: &Arc<Subscription>,
@@ -338,8 +339,8 @@ impl World {
         work(subscription_worker).map_err(|why| format!("the subscription does not go on: {why}"))
     }
 
-    /// The timers of all services that are due and were not taken yet, those that are parked among them: each with its service, its type
-    /// and its id. One that goes when it is not due was cancelled.
+    /// The timers of all services that are due and were not consumed yet, parked ones included: each with its service, its type and its id.
+    /// If one disappears before it is due, it was cancelled.
     pub(crate) fn timers(&self) -> Result<BTreeSet<(String, String, String)>, String> {
         let mut timers = BTreeSet::new();
         for (name, _) in self.members().iter().filter(|(_, member)| member.database.is_some()) {
@@ -357,8 +358,8 @@ impl World {
         Ok(timers)
     }
 
-    /// Has every service take the timers and parked events that are due now; gives when the next will be.
-    pub(crate) fn take_due(&self, renewed: bool) -> Result<Option<Duration>, String> {
+    /// Lets every service consume the timers and parked events that are due now. Returns when the next one is due.
+    pub(crate) fn consume_due(&self, renewed: bool) -> Result<Option<Duration>, String> {
         let mut next: Option<Duration> = None;
         for (name, member) in self.members().iter().filter(|(_, member)| member.database.is_some()) {
             let mut timers = self.deferred.borrow_mut();
@@ -376,7 +377,7 @@ impl World {
                 timers.renew();
             }
             let now = self.clock.now();
-            let wait = timers.take_due().map_err(|why| format!("{name} waits: {why}"))?;
+            let wait = timers.consume_due().map_err(|why| format!("{name} waits: {why}"))?;
             next = [next, wait.map(|wait| now + wait)].into_iter().flatten().min();
         }
         Ok(next)
@@ -384,7 +385,7 @@ impl World {
 }
 
 impl Drop for World {
-    /// A test that fails by a check of its own is told what happened as well.
+    /// A test that fails in its own assertion also shows what happened.
     fn drop(&mut self) {
         if std::thread::panicking() && !self.told.get() {
             eprintln!("\nwhat happened in the last call:\n{}", self.recorder.told());
@@ -392,7 +393,7 @@ impl Drop for World {
     }
 }
 
-/// Makes a service, with its database at the schema of its component.
+/// Creates a service, with its database at the schema of its component.
 fn member(
     name: &str,
     entry: &ServiceSection,
@@ -414,7 +415,7 @@ fn member(
         let failed = |error: StoreError| error.to_string();
         let settings = Settings { path, storage: entry.spec.limits.storage };
         let database = Database::open_by(settings, Arc::new(clock.clone())).map_err(failed)?;
-        // Each unit of work is a batch of its own: whether two share one hangs on how quick the machine is.
+        // Each unit of work is a batch of its own. Otherwise the speed of the machine would decide whether two share a batch.
         let options = WriterOptions { batch_members: 1, faults: commits.clone(), ..WriterOptions::default() };
         let service = ServiceDatabase::open_with(Arc::clone(&database), options, Arc::new(|_| {}));
         Ok::<_, String>((database, Arc::new(service.map_err(failed)?)))
@@ -431,7 +432,7 @@ fn member(
     Ok(Member { stepped, component, entry, queues, database, notifier: Arc::default() })
 }
 
-/// A folder that goes with the test, in memory where there is such a place with room.
+/// A folder that is removed with the test. It is in memory if there is such a place with room.
 #[track_caller]
 fn folder() -> TempDir {
     static SWEPT: Once = Once::new();
@@ -445,7 +446,7 @@ fn folder() -> TempDir {
     folder.expect("a temporary folder can be made")
 }
 
-/// Removes what tests have left that were killed: their processes are no more.
+/// Removes the folders of killed tests, whose processes no longer exist.
 fn remove_leftovers(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();

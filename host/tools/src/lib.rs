@@ -1,4 +1,4 @@
-//! Tools for those who write an application: a new service from templates, and what is wrong on a machine.
+//! Tools for authors of applications: a new service from templates, and a check of the machine.
 
 pub mod doctor;
 pub mod scaffold;

@@ -1,16 +1,16 @@
-//! Time and randomness, as services get them: two seams, so that a test can hold both still.
+//! Time and randomness, as services get them. Both are traits, so that a test can control them.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Where time comes from: the wall-clock time that services, events and log rows see, and the time by which delays are measured that
-/// outlive a request. Deadlines of requests are measured by [`std::time::Instant`].
+/// The source of time. It gives the wall-clock time that services, events and log lines see, and the time that measures delays which
+/// outlive a request. [`std::time::Instant`] measures the deadlines of requests.
 pub trait Clock: Send + Sync {
-    /// Time since 1970-01-01T00:00:00Z, as the wall clock says. It may be set at any time, forward or back.
+    /// The wall-clock time since 1970-01-01T00:00:00Z. It may be set at any time, forward or back.
     fn now(&self) -> Duration;
 
-    /// Time since some moment before the process began. Nobody sets it, and it goes on while the machine is suspended.
+    /// The time since some moment before the process began. Nobody can set it, and it also advances while the machine is suspended.
     fn steady(&self) -> Duration;
 }
 
@@ -20,15 +20,15 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
-        // A clock set before 1970 reads as 1970: a service can't be told of a negative time.
+        // A clock set before 1970 reads as 1970: services can't get a negative time.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         set_by_test(now)
     }
 
     fn steady(&self) -> Duration {
-        // Not `Instant`: it stands still while the machine is suspended.
+        // `Instant` does not advance while the machine is suspended.
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the pointer is to a value of the type that is asked for, which outlives the call.
+        // SAFETY: the pointer is to a value of the requested type, which outlives the call.
         let status = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
         // Linux has had this clock since 2.6.39.
         debug_assert_eq!(status, 0);
@@ -37,8 +37,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// The file in which a test writes by how many milliseconds the wall clock of a host is set forward, or back. Without the variable each look
-/// at the clock costs one at a value that never changes.
+/// The file in which a test writes by how many milliseconds to set a host's wall clock forward or back. Without the variable each read of
+/// the clock only costs a read of a value that never changes.
 const VARIABLE: &str = "BULKHEAD_CLOCK_SET_BY";
 
 static SET_BY: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::var_os(VARIABLE).map(PathBuf::from));
@@ -51,13 +51,13 @@ fn set_by_test(now: Duration) -> Duration {
     if by < 0 { now.saturating_sub(step) } else { now + step }
 }
 
-/// Where the random bytes come from that services and ids are made of.
+/// The source of random bytes for services and for ids.
 pub trait Random: Send + Sync {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// The operating system's generator, which is fit for keys.
+/// The operating system's generator, which is suitable for keys.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemRandom;
 
@@ -71,13 +71,13 @@ impl Random for SystemRandom {
     }
 }
 
-/// `since_epoch` in the form of RFC 3339, in UTC, with milliseconds: `2026-11-22T21:15:29.000Z`.
+/// `since_epoch` in RFC 3339 format, in UTC, with milliseconds: `2026-11-22T21:15:29.000Z`.
 #[must_use]
 pub fn rfc3339(since_epoch: Duration) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch).to_string()
 }
 
-/// The time since 1970 that a text in the form of RFC 3339 says, in UTC (`Z`); `None` for any other text, and for times before 1970.
+/// The time since 1970 of a text in RFC 3339 format, in UTC (`Z`). `None` for any other text, and for times before 1970.
 #[must_use]
 pub fn from_rfc3339(text: &str) -> Option<Duration> {
     humantime::parse_rfc3339(text).ok()?.duration_since(UNIX_EPOCH).ok()

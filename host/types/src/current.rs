@@ -1,24 +1,25 @@
-//! A value that is replaced whole while others use it.
+//! A value that is replaced as a whole while others use it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// What holds now. Whoever takes it keeps what it took, however often it is replaced meanwhile: so what belongs together is in one value.
+/// The current value. A reader keeps the value that it got, however often it is replaced meanwhile. So data that belongs together is in one
+/// value.
 #[derive(Debug, Default)]
 pub struct Current<T>(RwLock<Arc<T>>);
 
 impl<T> Current<T> {
-    /// What holds at first.
+    /// The first value.
     pub fn new(value: T) -> Self {
         Self(RwLock::new(Arc::new(value)))
     }
 
-    /// What holds now.
+    /// The current value.
     #[must_use]
     pub fn get(&self) -> Arc<T> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on this holds.
+    /// Replaces the current value.
     pub fn set(&self, value: Arc<T>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = value;
     }

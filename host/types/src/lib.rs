@@ -1,6 +1,6 @@
-//! The words that every part of the host shares: limits, positions, trace ids, the clock and the source of randomness.
+//! The types that every part of the host shares: limits, positions, trace ids, the clock and the source of randomness.
 //!
-//! Pure data and two seams. Nothing here opens a file, a socket or a thread.
+//! Pure data and two traits. Nothing here opens a file or a socket, or starts a thread.
 
 mod clock;
 mod current;
@@ -15,5 +15,5 @@ pub use position::Position;
 pub use trace::TraceId;
 pub use words::{is_control, own_words};
 
-/// What the names of the host's own tables begin with. No guest statement may name such a table.
+/// The prefix of the host's own tables. No guest statement may name such a table.
 pub const HOST_TABLE_PREFIX: &str = "_bulkhead_";

@@ -1,17 +1,17 @@
-//! Where a service's log stands, as a client is told.
+//! The position in a service's event log, as clients get it.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A place in the log of one service: what it published up to and with `sequence`.
+/// A place in the event log of one service: everything that it published up to and including `sequence`.
 ///
-/// To clients it is an opaque token, `SERVICE:LOG.SEQUENCE`: the log's own random id keeps a token of a database that was
-/// replaced from being taken for one of its successor.
+/// To clients it is an opaque token, `SERVICE:LOG.SEQUENCE`. The log has a random id, so that a token of a replaced database is not
+/// mistaken for a token of its successor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// The service whose log it is.
+    /// The service that owns the log.
     pub service: String,
-    /// The log's id: 32 hexadecimal digits, made with the database.
+    /// The log's id: 32 hexadecimal digits, created with the database.
     pub log: String,
     /// The sequence of the last event; 0 before the first.
     pub sequence: u64,
@@ -23,7 +23,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// A text is no position.
+/// The text is not a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is no position")]
 pub struct NoPosition;

@@ -1,4 +1,4 @@
-//! Trace ids, as W3C Trace Context has them (<https://www.w3.org/TR/trace-context/>).
+//! Trace ids, as defined by W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ impl TraceId {
         Self(bytes)
     }
 
-    /// The trace that a `traceparent` header names: `00-TRACE-PARENT-FLAGS`. `None` for a header that is not valid, which
-    /// the standard has begin a new trace.
+    /// The trace that a `traceparent` header names: `00-TRACE-PARENT-FLAGS`. `None` for an invalid header: then the standard requires a new
+    /// trace.
     #[must_use]
     pub fn from_traceparent(header: &str) -> Option<Self> {
         let mut parts = header.trim().split('-');
@@ -40,7 +40,7 @@ impl TraceId {
         Some(Self(id.to_be_bytes()))
     }
 
-    /// The header that tells the client, or the next service, of this trace, under a new span id.
+    /// The header that passes this trace to the client or to the next service, with a new span id.
     pub fn to_traceparent(self, random: &dyn Random) -> String {
         let mut span = [0; 8];
         random.fill(&mut span);

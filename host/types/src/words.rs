@@ -1,6 +1,6 @@
-//! Texts that others have written, where an operator reads them: they forge no line, and a terminal obeys none of them.
+//! Texts from guests and clients, made safe for an operator: they can't forge a log line, and they can't control a terminal.
 
-/// A text of a guest's or a client's, as it may stand in a log line or on a terminal: cut at `bytes_max`, its control characters escaped.
+/// A text from a guest or a client, safe for a log line or a terminal: cut at `bytes_max`, with its control characters escaped.
 #[must_use]
 pub fn own_words(text: &str, bytes_max: usize) -> String {
     let mut words = String::with_capacity(text.len().min(bytes_max));
@@ -20,7 +20,8 @@ pub fn own_words(text: &str, bytes_max: usize) -> String {
     words
 }
 
-/// What a terminal or a viewer of logs obeys: control characters, breaks of lines and paragraphs, and changes of the direction of writing.
+/// The characters that control a terminal or a log viewer: control characters, line and paragraph breaks, and changes of the text
+/// direction.
 #[must_use]
 pub fn is_control(letter: char) -> bool {
     letter.is_control()

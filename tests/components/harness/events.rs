@@ -16,7 +16,7 @@ fn events_are_taken_one_by_one_when_the_test_steps() {
     let step = application.step().expect("there is an event");
     assert_eq!((step.producer.as_str(), step.consumer.as_str()), ("source", "sink"));
     assert_eq!((step.kind.as_str(), step.subject.as_str()), ("source.happened", "a"));
-    assert_eq!((step.not_taken, taken(&sink)), (None, json!([1])));
+    assert_eq!((step.not_consumed, taken(&sink)), (None, json!([1])));
     assert_eq!(application.settle().len(), 1);
     assert_eq!(taken(&sink), json!([1, 2]));
     sink.expect_published(json!([{"type": "sink.noted", "subject": "b", "data": {"id": "b", "n": 2}}]));

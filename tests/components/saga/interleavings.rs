@@ -47,7 +47,7 @@ fn happens(shop: &Shop, who: &mut String, ids: &mut Vec<String>, chance: &mut Ch
         _ => {
             let (producer, consumer) = SUBSCRIPTIONS[chance.index(SUBSCRIPTIONS.len())];
             if let Some(step) = shop.app.step_subscription(producer, consumer) {
-                assert_eq!(step.not_taken, None, "{step:?}");
+                assert_eq!(step.not_consumed, None, "{step:?}");
             }
         }
     }

@@ -166,7 +166,7 @@ impl Shop {
     #[track_caller]
     fn takes(&self, producer: &str, consumer: &str, kind: &str) {
         let step = self.app.step_subscription(producer, consumer).expect("an event is waiting");
-        assert_eq!((step.kind.as_str(), step.not_taken), (kind, None));
+        assert_eq!((step.kind.as_str(), step.not_consumed), (kind, None));
     }
 
     /// An admin does this to an order.

@@ -15,7 +15,7 @@ fn keys() -> impl Strategy<Value = Keys> {
     (texts(), any::<i64>(), any::<u128>().prop_map(Uuid::from_u128))
 }
 
-/// A cursor of these keys, and whether it is taken for one of this list.
+/// The keys that are read from a text, if it is accepted as a cursor of this list.
 fn keys_in(text: &str, scope: &str) -> Option<Keys> {
     Cursor::from_text(text).ok()?.keys(scope).ok()
 }

@@ -1,4 +1,4 @@
-//! Conditional requests to a whole service, which keeps its thing outside any database.
+//! Conditional requests to a whole service, which keeps its things outside any database.
 
 use std::sync::Mutex;
 
@@ -203,7 +203,7 @@ fn what_is_refused_anyway_is_refused_as_without_the_condition() {
 #[test]
 fn nothing_is_created_where_something_is_to_be_changed_and_the_other_way_round() {
     let put = Sent { method: "PUT", path: "/notes/e", body: r#"{"text": "one"}"#, ..Sent::default() };
-    // The unit of work goes with the answer; here there is none, so only the status tells.
+    // The unit of work ends with the answer. Here there is none, so only the status shows the result.
     for value in ["*", "\"x\""] {
         assert_eq!(send(&Sent { headers: &[("if-match", value)], ..put }).status, 412);
         keep("e", None);

@@ -1,8 +1,8 @@
-//! The choice of a toolchain, over machines made of empty files.
+//! The choice of a toolchain, tested on machines that consist of empty files.
 
 use super::*;
 
-/// A machine made of empty files below a temporary folder: `rustup/` is the active sysroot, `usr/` Debian's, `bin/` PATH.
+/// A machine that consists of empty files in a temporary folder: `rustup/` is the active sysroot, `usr/` Debian's, `bin/` PATH.
 struct Fake {
     root: tempfile::TempDir,
     machine: Machine,
@@ -27,7 +27,7 @@ impl Fake {
         Self { root, machine }
     }
 
-    /// The way that is taken, and the linker that is named, relative to the root.
+    /// The way that is chosen, and the linker that is named, relative to the root.
     fn choice(&self) -> (Way, Option<String>) {
         let toolchain = choose(&self.machine).unwrap();
         let linker = toolchain

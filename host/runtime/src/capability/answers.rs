@@ -1,4 +1,4 @@
-//! `answers`: what is kept for idempotency keys, and whom it is about.
+//! `answers`: what is kept for idempotency keys, and which subjects it is about.
 
 use super::transaction::join;
 use crate::bindings::bulkhead::service::answers::Host;

@@ -12,7 +12,7 @@ impl Host for State {
     }
 
     fn resolution(&mut self) -> wasmtime::Result<Datetime> {
-        // Not finer than a tick: what a guest could time with more is not its own.
+        // Not finer than a tick: with a finer clock a guest could measure what is not its own.
         Ok(Datetime { seconds: EPOCH_TICK.as_secs(), nanoseconds: EPOCH_TICK.subsec_nanos() })
     }
 }

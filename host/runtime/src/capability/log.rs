@@ -1,4 +1,4 @@
-//! `log`: a guest's lines, among the host's, each with where it is from.
+//! `log`: a guest's log lines, among the host's, each with where it is from.
 
 use bulkhead_types::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX, PANIC_MESSAGE_BYTES_MAX};
 use bulkhead_types::own_words;
@@ -10,7 +10,7 @@ use crate::state::State;
 
 impl Host for State {
     fn write(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
-        // Guest code runs for something, always.
+        // Guest code always runs for something.
         let Some(running) = &mut self.running else { return Ok(()) };
         let (message, fields) = cut(&message, &fields);
         if level == Level::Error {
@@ -23,7 +23,7 @@ impl Host for State {
         let service = self.spec.name.as_str();
         let Place { version, trace_id, method, path, kind } = Place::of(running);
         let version = version.map(tracing::field::display);
-        // The level of a line is a constant where it is written.
+        // The level of a log line must be a constant where the line is written.
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -49,8 +49,8 @@ impl Host for State {
     }
 }
 
-/// The message and the fields (as a JSON object), within the limit on a line. JSON has escapes for a few control characters only: those of
-/// C1, and what turns the direction of writing, would reach whoever reads the line.
+/// The message and the fields (as a JSON object), within the limit on a line. JSON has escapes for only a few control characters: the
+/// others (C1, and those that change the direction of writing) would reach the reader of the line.
 fn cut(message: &str, fields: &[Field]) -> (String, String) {
     let message = own_words(message, LOG_LINE_BYTES_MAX);
     let mut left = LOG_LINE_BYTES_MAX.saturating_sub(message.len());
@@ -99,7 +99,7 @@ mod tests {
         let half = "x".repeat(LOG_LINE_BYTES_MAX / 2);
         let told = fields(&[("a", &half), ("b", &half), ("c", "d")]);
         assert_eq!(told, format!(r#"{{"a":"{half}"}}"#));
-        // Escaped it is longer.
+        // The escaped form is longer.
         let controls = "\u{9b}".repeat(LOG_LINE_BYTES_MAX / 4);
         assert_eq!(fields(&[("a", &controls)]), "{}");
     }

@@ -58,7 +58,7 @@ impl Host for State {
             &call,
             |_| 1,
             |state| {
-                // What counts is how far ahead it is now, by either clock: the wait for the lease is no part of it.
+                // What counts is how far ahead the time is now, by either clock. The wait for the lease is not part of it.
                 let by_database = state.database()?.0.database.time();
                 let now = state.host_context.clock.now();
                 let due = (by_database + time).saturating_sub(now);
@@ -109,7 +109,7 @@ impl State {
     }
 }
 
-/// Writes an event in the unit of work, and gives its id.
+/// Writes an event in the unit of work, and returns its id.
 fn write(
     state: &mut State,
     kind: &str,

@@ -11,8 +11,8 @@ use crate::running::FailedCall;
 use crate::state::State;
 
 impl State {
-    /// Runs a database call of a guest's, seen by the probe if there is one, and remembers the one that failed last; `rows` says how many
-    /// rows a result is about.
+    /// Runs a database call of a guest. The probe sees it if there is one, and the last call that failed is remembered. `rows` says how
+    /// many rows a result is about.
     pub(crate) fn database_call<T, E: From<StatementError> + Display>(
         &mut self,
         call: &DatabaseCall<'_>,
@@ -46,7 +46,7 @@ impl State {
         result
     }
 
-    /// Has the handler meet `error`.
+    /// Makes the handler get `error`.
     fn meet(&mut self, call: &DatabaseCall<'_>, error: StatementError) -> StatementError {
         let reads = matches!(call, DatabaseCall::Statement { function: "snapshot.query", .. });
         let stays = matches!(error, StatementError::Busy | StatementError::Constraint(_));

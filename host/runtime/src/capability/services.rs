@@ -60,7 +60,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
     let request = checked(request, admission_limits.body)?;
     let idempotency_key = key_of(&request)?;
 
-    // Nothing is held while this worker waits for another service: not the answers of others, not a snapshot.
+    // This worker holds nothing while it waits for another service: neither the answers of others nor a snapshot.
     let aborted = state.worker.hold.commit_carried();
     state.worker.aborted.extend(aborted);
     if let Some(reader) = &mut state.worker.reader {
@@ -92,7 +92,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         idempotency_key,
         waited: Waited::default(),
         reply: Box::new(move |outcome| {
-            // One who no longer waits has been told of its own deadline.
+            // A caller that no longer waits has got the error of its own deadline.
             let _ = answer.send(outcome);
         }),
     };
@@ -112,7 +112,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
                     value: value.as_bytes().to_vec(),
                 })
                 .collect(),
-            // A guest answers HEAD as it does GET (RFC 9110, section 9.3.2): the body is for neither a client nor a caller.
+            // A guest answers HEAD like GET (RFC 9110, section 9.3.2). Neither a client nor a caller may get the body.
             body: if is_head { Vec::new() } else { answer.body },
         }),
         Ok(Err(failure)) => {
@@ -131,23 +131,23 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
     }
 }
 
-/// The key of a call. One that can be none is refused, as it is of a request from outside: a call that was sent without it would have a
-/// second effect when it is made again.
+/// The key of a call. A key that is not valid is refused, as in a request from outside: if the call were sent without it, it would have a
+/// second effect when it is repeated.
 fn key_of(request: &OutgoingRequest) -> Result<Option<String>, Error> {
     let keys = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("idempotency-key"));
     idempotency_key(&request.method, keys.map(|header| header.value.as_slice()))
         .map_err(|error| Error::InvalidRequest(error.to_string()))
 }
 
-/// The headers that go with a guest's call, their names in lower case, as the one who is called expects them. The name of the machine is
-/// not the guest's to say either.
+/// The headers that go with a guest's call. Their names are in lower case, as the called service expects them. The guest can't set the name
+/// of the machine either.
 fn passed_on(headers: Vec<Header>) -> Vec<Header> {
     let passes = |name: &str| !is_hosts(name) && name != "host";
     let lowered = |header: Header| Header { name: header.name.to_ascii_lowercase(), ..header };
     headers.into_iter().map(lowered).filter(|header| passes(&header.name)).collect()
 }
 
-/// The request with its path and query in normal form; an error where the host would refuse it from outside too, and where it has a `#`:
+/// The request with its path and query in normal form. An error if the host would refuse the request from outside too, or if it has a `#`:
 /// from outside the HTTP library cuts that off before the host sees it.
 fn checked(request: OutgoingRequest, body_max: usize) -> Result<OutgoingRequest, Error> {
     let invalid = |what: String| Err(Error::InvalidRequest(what));
@@ -246,7 +246,7 @@ mod tests {
             Err(Error::InvalidRequest(_)) => false,
             Err(error) => panic!("{error:?}"),
         };
-        // A line has four bytes beside the name and the value: a colon, a blank and its end.
+        // A line has four bytes besides the name and the value: a colon, a blank and its end.
         let half = HEADERS_MAX / 2 - "ab".len() - 4;
         for (more, fits) in [(0, true), (1, false)] {
             let headers = vec![header("ab", &vec![b'x'; half]), header("cd", &vec![b'x'; half + more])];

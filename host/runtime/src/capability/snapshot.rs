@@ -1,4 +1,4 @@
-//! `snapshot`: the last committed state, by the worker's own read-only connection.
+//! `snapshot`: the last committed state, read through the worker's own read-only connection.
 
 use bulkhead_store::{Reader, StatementError};
 

@@ -1,4 +1,4 @@
-//! `sql`: the values, results and errors of the boundary, from and to those of the store.
+//! `sql`: converts values, results and errors between the boundary and the store.
 
 use bulkhead_store::{ConstraintKind, StatementError, Value};
 
@@ -78,7 +78,7 @@ impl From<StatementError> for Error {
     }
 }
 
-/// The parameters as the store takes them.
+/// The parameters in the form that the store expects.
 pub(super) fn parameters(values: Vec<WitValue>) -> Vec<Value> {
     values.into_iter().map(Into::into).collect()
 }

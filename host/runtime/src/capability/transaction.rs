@@ -32,7 +32,7 @@ impl Host for State {
     }
 }
 
-/// The unit of work of the handler that runs, joined if it was not.
+/// The unit of work of the running handler. Joins it if the handler has not joined it yet.
 pub(super) fn join(state: &mut State) -> Result<&mut UnitOfWork<Member>, StatementError> {
     let (database, worker, running, lease_hold) = state.database()?;
     let joined = worker.hold.join(&database.writer, running.deadline, lease_hold)?;

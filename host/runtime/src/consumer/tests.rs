@@ -9,12 +9,12 @@ use bulkhead_types::limits::MEMORY_DEFAULT;
 use super::{ChangeError, Consumer};
 use crate::engine::Engine;
 use crate::gate::NotHeld;
-use crate::instance::NotTaken;
+use crate::instance::NotConsumed;
 use crate::queues::queues;
 use crate::spec::ServiceSpec;
 use crate::trial::{Trial, event, job};
 
-/// A service with two dead letters of the producer's, and an event that is parked.
+/// A service with two dead letters from the producer, and a parked event.
 fn with_dead_letters() -> Trial {
     let trial = Trial::new(Duration::from_secs(60));
     for sequence in [1, 2] {
@@ -25,10 +25,10 @@ fn with_dead_letters() -> Trial {
 }
 
 fn dead_letter(trial: &Trial, sequence: i64) {
-    trial.park_because(&event(sequence, "maker.made", "a"), &NotTaken::Reject("no".into()));
+    trial.park_because(&event(sequence, "maker.made", "a"), &NotConsumed::Reject("no".into()));
 }
 
-/// The places of the dead letters, and of those that are to be tried.
+/// The places of the dead letters, and of the parked events.
 fn places(trial: &Trial) -> (Vec<i64>, Vec<i64>) {
     let rows = trial.inbox().parked().unwrap();
     let sequences = |state| {
@@ -148,7 +148,7 @@ fn change_that_does_not_get_the_lease_in_time_fails() {
     assert!(!trial.consumer.drop_dead("maker", 1).unwrap());
 }
 
-/// Whoever holds the service up waits for those inside, while no more than this stand in a queue.
+/// A caller that holds the service waits for the handlers inside, as long as no more than `room` requests wait in a queue.
 #[test]
 fn service_is_held_up_for_no_more_requests_than_may_wait() {
     let trial = Trial::new(Duration::from_secs(60));

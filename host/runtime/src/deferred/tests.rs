@@ -7,15 +7,15 @@ use bulkhead_store::{KeptAnswer, Logged, Parked, ParkedState, RequestKey, Statem
 
 use super::{Deferred, DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
 use crate::event_log::{EventLog, Waker};
-use crate::instance::NotTaken;
+use crate::instance::NotConsumed;
 use crate::member::commit;
 use crate::supervise::Progress;
 use crate::trial::{Trial, event, lines_with};
 
-/// So many commits fail, one after the other, or so many attempts.
+/// The number of commits, or of attempts, that fail one after the other.
 const FAILURES: u32 = 4;
 
-/// The thread of timers, and what ends it.
+/// The thread of timers, and a function that ends it.
 fn timers(mut work: DeferredWork) -> (JoinHandle<()>, impl FnOnce()) {
     let (stop, deferred) = (Arc::clone(&work.stop), Arc::clone(&work.deferred));
     let thread = thread::spawn(move || work.run(Kind::Timers, &Progress::default()));
@@ -30,7 +30,7 @@ fn timers(mut work: DeferredWork) -> (JoinHandle<()>, impl FnOnce()) {
 fn both_threads_are_woken_and_each_by_its_name() {
     let deferred = Deferred::default();
     deferred.wake();
-    // Who has not looked yet is not waited for.
+    // It does not wait for a thread that has not looked yet.
     deferred.wake();
     for (kind, name) in [(Kind::Timers, "timers"), (Kind::Parked, "parked")] {
         assert_eq!(deferred.of(kind).woken.drain().count(), 1);
@@ -77,11 +77,11 @@ fn only_what_a_thread_panicked_at_is_told_of_the_panic() {
     let trial = Trial::new(Duration::from_secs(60));
     let mut work = trial.deferred(Vec::new());
     let (timer, parked) = ((None, 7), (Some("maker".to_owned()), 7));
-    work.taking = Some(timer.clone());
+    work.consuming = Some(timer.clone());
     work.mend("no");
     assert_eq!(work.panicked_at(&parked), None);
     let told = work.panicked_at(&timer);
-    assert!(matches!(&told, Some(NotTaken::Retry(why)) if why.ends_with(": no")), "{told:?}");
+    assert!(matches!(&told, Some(NotConsumed::Retry(why)) if why.ends_with(": no")), "{told:?}");
     assert_eq!(work.panicked_at(&timer), None, "once");
 }
 
@@ -91,7 +91,7 @@ fn parked_event_at_which_the_host_panicked_has_had_an_attempt() {
     let event = event(1, "maker.made", "a");
     trial.park(&event);
     let mut work = trial.deferred(vec![event]);
-    work.taking = Some((Some("maker".to_owned()), 1));
+    work.consuming = Some((Some("maker".to_owned()), 1));
     work.mend("no");
     let row = tried(&trial, &mut work);
     assert_eq!((row.state, row.attempts), (ParkedState::Parked, 2), "{row:?}");
@@ -101,7 +101,7 @@ fn parked_event_at_which_the_host_panicked_has_had_an_attempt() {
 /// What is parked after a look that found something.
 fn tried(trial: &Trial, work: &mut DeferredWork) -> Parked {
     let lines = lines_with("an event was not consumed", || {
-        assert!(work.take_some(Kind::Parked).unwrap().found);
+        assert!(work.consume_some(Kind::Parked).unwrap().found);
     });
     assert_eq!(lines.len(), 1, "{lines:?}");
     let mut rows = trial.inbox().parked().unwrap();
@@ -115,7 +115,7 @@ fn parked_event_that_is_not_to_be_found_says_whether_anybody_would_take_it() {
     for (producer, is_subscribed, why) in [
         ("maker", true, "the event is no longer in the log"),
         ("maker", false, "the manifest has this service take nothing of maker any more"),
-        // A timer of the service's own.
+        // A timer of the service itself.
         ("taker", false, "the event is no longer in the log"),
     ] {
         let row = trial.row(&event(1, "maker.made", "a"), &retry_later());
@@ -130,11 +130,11 @@ fn parked_event_that_is_not_to_be_found_says_whether_anybody_would_take_it() {
     }
 }
 
-fn retry_later() -> NotTaken {
-    NotTaken::Retry("no".into())
+fn retry_later() -> NotConsumed {
+    NotConsumed::Retry("no".into())
 }
 
-/// The first attempt after an operator asked for it is none that is made again.
+/// The first attempt after an operator asked for it does not count as a repeated one.
 #[test]
 fn event_is_counted_as_tried_again_from_its_second_attempt() {
     let trial = Trial::new(Duration::from_secs(60));
@@ -149,7 +149,7 @@ fn event_is_counted_as_tried_again_from_its_second_attempt() {
     }
 }
 
-/// Has another thread want the lease, again and again, while `work` is done.
+/// Runs `work` while another thread requests the lease again and again.
 fn beside_a_rival(trial: &Trial, work: impl FnOnce()) {
     let writer = Arc::clone(&trial.consumer.database().unwrap().writer);
     let done = AtomicBool::new(false);
@@ -157,7 +157,7 @@ fn beside_a_rival(trial: &Trial, work: impl FnOnce()) {
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 let mut lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
-                // A batch that was handed over stays open for a while.
+                // A batch that was passed on stays open for a while.
                 thread::yield_now();
                 assert!(commit(&mut lease).is_empty());
             }
@@ -177,7 +177,7 @@ fn timer_that_was_taken_is_not_due_for_the_next_look_whoever_waits_for_the_lease
     beside_a_rival(&trial, || {
         for n in 0..30 {
             trial.set_timer(&format!("t{n}"));
-            assert!(work.take_some(Kind::Timers).unwrap().found);
+            assert!(work.consume_some(Kind::Timers).unwrap().found);
             assert_eq!(trial.due_timers(&mut inbox), [0; 0], "timer {n}");
         }
     });
@@ -186,14 +186,14 @@ fn timer_that_was_taken_is_not_due_for_the_next_look_whoever_waits_for_the_lease
 #[test]
 fn parked_event_that_was_tried_is_not_due_for_the_next_look_whoever_waits_for_the_lease() {
     let trial = Trial::new(Duration::from_secs(60));
-    // Of the producer's events the one is passed over by now, and the other is no longer in the log.
+    // Of the producer's events, one is passed over by now, and the other is no longer in the event log.
     let passed = event(1, "maker.gone", "a");
     let (mut work, inbox) = (trial.deferred(vec![passed.clone()]), trial.inbox());
     beside_a_rival(&trial, || {
         for n in 0..15 {
             for event in [passed.clone(), event(2 + n, "maker.made", "b")] {
                 trial.park(&event);
-                assert!(work.take_some(Kind::Parked).unwrap().found);
+                assert!(work.consume_some(Kind::Parked).unwrap().found);
                 let (due, _) = inbox.next_parked(trial.consumer.runner().time()).unwrap();
                 assert_eq!(due, None, "{} in round {n}", event.kind);
             }
@@ -201,7 +201,7 @@ fn parked_event_that_was_tried_is_not_due_for_the_next_look_whoever_waits_for_th
     });
 }
 
-/// Otherwise it would find the same answers again without end.
+/// Otherwise the sweep would find the same answers again without end.
 #[test]
 fn sweep_ends_when_its_commit_fails_and_the_next_one_forgets_the_answers() {
     let trial = Trial::new(Duration::from_secs(60));
@@ -225,7 +225,7 @@ fn sweep_ends_when_its_commit_fails_and_the_next_one_forgets_the_answers() {
     assert!(remember(), "it is gone");
 }
 
-/// A log that can't be read now.
+/// An event log that can't be read now.
 struct Unreadable;
 
 impl EventLog for Unreadable {
@@ -253,7 +253,7 @@ fn parked_event_that_can_not_be_read_is_put_off_with_the_reason() {
         *log = Box::new(Unreadable);
     }
     let now = trial.consumer.runner().time();
-    assert!(work.take_some(Kind::Parked).unwrap().found);
+    assert!(work.consume_some(Kind::Parked).unwrap().found);
     let rows = trial.inbox().parked().unwrap();
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
     assert!(row.next.as_millis() >= (now + UNREADABLE_WAIT).as_millis(), "{row:?}");

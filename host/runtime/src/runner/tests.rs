@@ -13,7 +13,7 @@ use crate::trial::{Trial, job, lines_with};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// A request whose batch was aborted and whose time is over, and where its outcome comes.
+/// A request whose batch was aborted and whose time is over, and the receiver of its outcome.
 fn member(trial: &Trial, calls: Calls, again: bool) -> (Member, Receiver<Outcome>) {
     let (mut job, told) = job(Instant::now(), None);
     job.again = again;
@@ -25,7 +25,7 @@ fn recover(trial: &Trial, runner: &mut Runner, member: Member) {
     runner.recover(lease, vec![member]);
 }
 
-/// Whether somebody is inside: a handler may run on the schema as it is.
+/// Whether somebody is inside the gate, so that a handler may run on the current schema.
 fn is_inside(trial: &Trial) -> bool {
     trial.consumer.hold(Instant::now(), usize::MAX).is_err()
 }
@@ -49,7 +49,7 @@ fn request_that_read_from_others_is_run_again_once_and_not_under_the_lease() {
     }
 }
 
-/// The component has no handler, which is the answer to a request that is run again. Where no handler may run the answer is the abort.
+/// The component has no handler: that is the answer to a request that is run again. If no handler may run, the answer is the abort.
 #[test]
 fn request_that_is_to_be_run_again_is_told_of_the_abort_where_no_handler_may_run() {
     let trial = Trial::new(LONG);
@@ -92,7 +92,7 @@ fn runner_is_inside_afterwards_where_it_was_before() {
     }
 }
 
-/// What is carried was opened after the abort: it stands.
+/// The batch that the runner keeps was opened after the abort: it stands.
 #[test]
 fn batch_that_is_carried_is_committed_before_others_are_run_again() {
     let trial = Trial::new(LONG);
@@ -115,7 +115,7 @@ fn lease_is_waited_for_before_those_of_an_aborted_batch_are_given_up() {
         runner.recover_aborted();
         runner.next_again().is_some()
     });
-    // It goes to who waits for it.
+    // The lease goes to the thread that waits for it.
     while let Some(kept) = lease.hand_over() {
         lease = kept;
         if waiting.is_finished() {

@@ -13,7 +13,7 @@ use crate::running::Calls;
 use crate::supervise::Progress;
 use crate::trial::{Trial, event, job};
 
-/// So many commits fail, one after the other.
+/// The number of commits that fail one after the other.
 const FAILURES: u32 = 4;
 
 #[test]
@@ -58,26 +58,27 @@ fn only_the_event_that_a_thread_panicked_at_is_parked_with_what_the_panic_said()
     let events: Vec<_> =
         [(1, "a"), (2, "b")].map(|(sequence, subject)| event(sequence, "maker.made", subject)).into();
     let (subscription, mut subscription_worker) = trial.subscription_worker(events.clone());
-    // Between two events it was at none.
+    // Between two events the worker is at no event.
     subscription_worker.mend("no");
     assert_eq!((subscription_worker.alone, &subscription_worker.panicked), (0, &None));
-    subscription_worker.taking = 2;
+    subscription_worker.consuming = 2;
     subscription_worker.mend("no");
-    assert_eq!((subscription_worker.alone, subscription_worker.taking), (2, 0));
+    assert_eq!((subscription_worker.alone, subscription_worker.consuming), (2, 0));
     assert!(subscription.stopped().is_some_and(|why| why.contains("its thread panicked")));
     for event in &events {
         subscription_worker.runner.enter_until(None);
-        assert!(subscription_worker.take(event, false).is_ok());
+        assert!(subscription_worker.consume(event, false).is_ok());
     }
     let rows = trial.inbox().parked().unwrap();
-    // The other is a dead letter: nobody takes it here.
+    // The other event is a dead letter: nothing consumes it here.
     let of = |sequence| rows.iter().find(|row| row.sequence == sequence).unwrap();
     assert_eq!((of(1).state, of(2).state), (ParkedState::Dead, ParkedState::Parked));
     assert!(of(2).reason.contains("the host panicked at it") && of(2).reason.ends_with(": no"), "{rows:?}");
     assert!(!of(1).reason.contains("panicked"), "{rows:?}");
 }
 
-/// Behind the event a request is run again whose batch was aborted, on the same thread. That the host panics there is not the event's doing.
+/// After the event, a request whose batch was aborted is run again on the same thread. If the host panics there, the event is not the
+/// cause.
 #[test]
 fn event_is_not_held_responsible_for_a_panic_at_a_request_that_is_run_again_behind_it() {
     let trial = Trial::new(Duration::from_secs(60));

@@ -41,7 +41,7 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-/// The lines with this in them that `work` writes, on this thread, each behind its level.
+/// The log lines with `part` in them that `work` writes on this thread, each after its level.
 pub(crate) fn lines_with(part: &str, work: impl FnOnce()) -> Vec<String> {
     let lines = Arc::default();
     tracing::subscriber::with_default(Lines(Arc::clone(&lines)), work);

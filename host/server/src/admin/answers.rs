@@ -1,6 +1,6 @@
-//! What the admin port answers, and its problems.
+//! The answers of the admin port, and its problems.
 
-use bulkhead_runtime::Problem;
+use bulkhead_runtime::{Problem, problem_kinds};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub(super) type Answered = Result<Response<Full<Bytes>>, Problem>;
 
-/// Whether something is asked for: a word that is neither `true` nor `false` is not to have the effect of one of them.
+/// The value of a flag. A value that is neither `true` nor `false` is an error: it must not act like one of them.
 pub(super) fn flag<'p>(parameter: &dyn Fn(&str) -> Option<&'p str>, name: &str) -> Result<bool, Problem> {
     match parameter(name) {
         None | Some("false") => Ok(false),
@@ -24,15 +24,15 @@ pub(super) fn json_of(value: &Value) -> Answered {
     Ok(response)
 }
 
-/// The problem of what the host could not do. It is logged where the request is known.
+/// The problem for an operation that the host could not do. It is logged where the request is known.
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(500, "internal", "The host failed", error.to_string())
+    Problem::new(problem_kinds::HOST_FAILED, error.to_string())
 }
 
 pub(super) fn unknown(what: &str) -> Problem {
-    Problem::new(404, "not-found", "Not found", what.to_owned())
+    Problem::new(problem_kinds::NOT_FOUND, what.to_owned())
 }
 
 pub(super) fn invalid(detail: String) -> Problem {
-    Problem::new(422, "invalid", "Invalid", detail)
+    Problem::new(problem_kinds::INVALID, detail)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bulkhead_runtime::{ChangeError, Problem, Subscription};
+use bulkhead_runtime::{ChangeError, Problem, Subscription, problem_kinds};
 use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
 use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
@@ -16,11 +16,11 @@ use crate::application::{Application, RebuildError};
 use crate::check;
 use crate::http::body::RequestBody;
 
-/// Bytes of a body that are read where it has too many: whoever deploys the wrong file is to be told so.
+/// The bytes to read of a body that is too large, so that a user who deploys the wrong file gets an error message.
 pub(super) const DISCARDED_MAX: usize = COMPONENT_BYTES_MAX + BODY_DISCARD_MAX;
-/// Parked events that are made due in one unit of work.
+/// The number of parked events that one unit of work makes due.
 const RETRIED_AT_ONCE: u32 = 500;
-/// The most events that are listed at once.
+/// The maximum number of events in a list.
 const EVENTS_MAX: u32 = 1000;
 
 pub(super) async fn answer(admin: Arc<Admin>, request: Request<()>, body: &mut RequestBody) -> Answered {
@@ -28,10 +28,9 @@ pub(super) async fn answer(admin: Arc<Admin>, request: Request<()>, body: &mut R
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
     let body = body.read(COMPONENT_BYTES_MAX, DISCARDED_MAX).await.map_err(deploys::of_body)?;
-    // What is asked here reads and writes databases: not on a network thread.
+    // These requests read and write databases, so they must not run on a network thread.
     let work = tokio::task::spawn_blocking(move || route(&admin, &method, &path, &query, &body));
-    work.await
-        .unwrap_or_else(|_| Err(Problem::new(500, "internal", "The host failed", "the host failed at this")))
+    work.await.unwrap_or_else(|_| Err(Problem::new(problem_kinds::HOST_FAILED, "the host failed at this")))
 }
 
 fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -> Answered {
@@ -45,7 +44,8 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
             (name.to_owned(), decoded)
         })
         .collect();
-    // An empty value is a mistake of who asks, a variable that is not set say. Read as none it would choose all, or another one.
+    // An empty value is a mistake of the client, for example an unset variable. Read as "none" it would select everything, or something
+    // else.
     if let Some((name, _)) = parameters.iter().find(|(name, value)| value.is_empty() && !is_text(name)) {
         return Err(invalid(format!("{name} is empty: give it a value, or leave it out")));
     }
@@ -85,32 +85,27 @@ fn route(admin: &Admin, method: &Method, path: &str, query: &str, body: &[u8]) -
             json_of(&json!(report))
         }
         ("GET" | "HEAD" | "POST" | "DELETE", _) => {
-            Err(Problem::new(404, "not-found", "Not found", "the admin port has no such page"))
+            Err(Problem::new(problem_kinds::NOT_FOUND, "the admin port has no such page"))
         }
-        _ => Err(Problem::new(
-            405,
-            "method-not-allowed",
-            "Method not allowed",
-            "the admin port takes GET, POST and DELETE",
-        )),
+        _ => {
+            Err(Problem::new(problem_kinds::METHOD_NOT_ALLOWED, "the admin port takes GET, POST and DELETE"))
+        }
     }
 }
 
-/// Parameters that whoever asks has nothing to say in.
+/// Free-text parameters, which may be empty.
 fn is_text(name: &str) -> bool {
     matches!(name, "author" | "note")
 }
 
 fn not_changed(error: &ChangeError) -> Problem {
     match error {
-        ChangeError::OutcomeUnknown => {
-            Problem::new(503, "outcome-unknown", "The outcome is unknown", error.to_string())
-        }
+        ChangeError::OutcomeUnknown => Problem::new(problem_kinds::OUTCOME_UNKNOWN, error.to_string()),
         ChangeError::Failed(_) => failed(error),
     }
 }
 
-/// The application as it is.
+/// The current state of the application.
 fn status(application: &Application) -> Result<Value, Problem> {
     let mut services = Vec::new();
     for (name, entry) in &application.manifest().services {
@@ -141,7 +136,7 @@ fn status(application: &Application) -> Result<Value, Problem> {
 }
 
 fn subscription_status(application: &Application, subscription: &Subscription) -> Result<Value, Problem> {
-    // In this order: what is parked is counted after the position that passed it was read, so that nothing is neither.
+    // The order matters: parked events are counted after reading the position that passed them, so that no event is missing from both.
     let head = application.logs().get(&subscription.spec.producer).map_or(0, |(_, notifier)| notifier.head());
     let applied = subscription.applied();
     let (parked, dead) = match application.service_entries().get(&subscription.spec.consumer) {
@@ -164,7 +159,7 @@ fn subscription_status(application: &Application, subscription: &Subscription) -
     }))
 }
 
-/// Events of a service's log, the newest first.
+/// Events of a service's event log, newest first.
 fn events<'p>(
     application: &Application,
     parameter: &dyn Fn(&str) -> Option<&'p str>,
@@ -190,7 +185,7 @@ fn events<'p>(
     Ok(json!({ "items": events }))
 }
 
-/// An event as CloudEvents 1.0 has it in JSON, with its place in the log (<https://github.com/cloudevents/spec>).
+/// An event in the JSON format of CloudEvents 1.0, with its position in the event log (<https://github.com/cloudevents/spec>).
 fn event_document(source: &str, event: &Logged) -> Value {
     json!({
         "specversion": "1.0",
@@ -225,7 +220,7 @@ fn parked_document(application: &Application, service: &str, parked: &Parked) ->
     })
 }
 
-/// The parked events and dead letters of a service, or of all.
+/// The parked events and dead letters of one service, or of all services.
 fn dead_letters(application: &Application, service: Option<&str>) -> Result<Value, Problem> {
     if let Some(service) = service.filter(|service| !application.service_entries().contains_key(*service)) {
         return Err(unknown(&format!("there is no service {service:?} with a database")));
@@ -254,7 +249,7 @@ fn find(application: &Application, service: &str, id: &str) -> Result<Parked, Pr
         .ok_or_else(|| unknown(&format!("{service} has no parked event or dead letter {id}")))
 }
 
-/// One of them, with its data.
+/// One parked event or dead letter, with its data.
 fn dead_letter(application: &Application, service: &str, id: &str) -> Result<Value, Problem> {
     let parked = find(application, service, id)?;
     let mut document = parked_document(application, service, &parked);
@@ -284,7 +279,7 @@ fn retry(application: &Application, service: &str, id: &str) -> Answered {
     if let Some(service_entry) = application.service_entries().get(service) {
         let there = service_entry.consumer.retry_parked(&parked.producer, parked.sequence);
         if !there.map_err(|error| not_changed(&error))? {
-            return Err(unknown(&format!("{service} has taken {id} meanwhile")));
+            return Err(unknown(&format!("{service} has consumed {id} meanwhile")));
         }
         for subscription in application.subscriptions_of(service) {
             subscription.refresh();
@@ -294,8 +289,8 @@ fn retry(application: &Application, service: &str, id: &str) -> Answered {
     json_of(&json!({"service": service, "id": id, "state": "parked"}))
 }
 
-/// Has all dead letters and parked events be tried again that these filters leave: by the service that could not take them, by their
-/// producer and by their type.
+/// Retries all dead letters and parked events that match the filters: the service that could not consume them, their producer, and their
+/// type.
 fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&'p str>) -> Answered {
     let (only, producer, kind) = (parameter("service"), parameter("producer"), parameter("type"));
     if let Some(service) = only.filter(|service| !application.service_entries().contains_key(*service)) {
@@ -308,7 +303,7 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
         }
         let inbox = service_entry.consumer.inbox().map_err(|error| failed(&error))?;
         let (mut count, mut last) = (0, (String::new(), 0));
-        // A unit of work for each so many: others write in between, and what fails is tried again meanwhile. Each is looked at once.
+        // One unit of work for each batch: others write in between, and events that fail are retried meanwhile. Each event is visited once.
         loop {
             let parked = inbox.parked_after((&last.0, last.1), RETRIED_AT_ONCE);
             let parked = parked.map_err(|error| failed(&error))?;
@@ -338,7 +333,7 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
     json_of(&json!({ "retried": retried }))
 }
 
-/// Nothing was found to try again. Where that is because a filter names what there is not, it is no success.
+/// Nothing matched. If a filter names something that does not exist, this is an error and not a success.
 fn check_filters(
     application: &Application,
     producer: Option<&str>,
@@ -372,7 +367,7 @@ fn drop_dead(application: &Application, service: &str, id: &str) -> Answered {
     };
     if !dropped {
         let detail = "it is parked and tried again by itself; only a dead letter can be dropped";
-        return Err(Problem::new(409, "not-dead", "It is no dead letter", detail));
+        return Err(Problem::new(problem_kinds::NOT_DEAD, detail));
     }
     json_of(&json!({"service": service, "id": id, "state": "dropped"}))
 }
@@ -382,10 +377,8 @@ fn replay(application: &Application, service: &str) -> Answered {
         Ok(rebuilt) => json_of(&json!(rebuilt)),
         Err(error) => Err(match &error {
             RebuildError::Unknown(_) => unknown(&error.to_string()),
-            RebuildError::OwnsData(_) => {
-                Problem::new(409, "not-rebuildable", "It can't be rebuilt", error.to_string())
-            }
-            RebuildError::Busy => Problem::new(409, "busy", "Something else runs", error.to_string()),
+            RebuildError::OwnsData(_) => Problem::new(problem_kinds::NOT_REBUILDABLE, error.to_string()),
+            RebuildError::Busy => Problem::new(problem_kinds::BUSY, error.to_string()),
             _ => failed(&error),
         }),
     }

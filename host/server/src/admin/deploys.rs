@@ -1,17 +1,17 @@
-//! Deploys, the way back, and reloads.
+//! Deploys, rollbacks, and reloads.
 
 use std::sync::Arc;
 
-use bulkhead_runtime::Problem;
+use bulkhead_runtime::{Problem, problem_kinds};
 use bulkhead_types::is_control;
 use serde_json::json;
 
 use super::answers::{Answered, failed, flag, json_of, unknown};
 use crate::application::{Application, DeployError, DeployOptions, Deployed, ReloadError};
 
-/// The most activations of a service that are listed.
+/// The maximum number of activations in a list.
 const LISTED_MAX: u32 = 100;
-/// Characters that are kept of who deploys, and of what they say.
+/// The maximum number of characters that are kept of an author and of a note.
 const TEXT_MAX: usize = 500;
 
 type Parameter<'p, 'q> = dyn Fn(&str) -> Option<&'q str> + 'p;
@@ -50,9 +50,7 @@ pub(super) fn reload(application: &Application) -> Answered {
     match application.reload(&only) {
         Ok(reloaded) => json_of(&json!(reloaded)),
         Err(error) => Err(match &error {
-            ReloadError::Refused(_) => {
-                Problem::new(422, "reload-refused", "The manifest was not reloaded", error.to_string())
-            }
+            ReloadError::Refused(_) => Problem::new(problem_kinds::RELOAD_REFUSED, error.to_string()),
             ReloadError::DeliveryThreads(_) => failed(&error),
         }),
     }
@@ -60,10 +58,10 @@ pub(super) fn reload(application: &Application) -> Answered {
 
 fn busy() -> Problem {
     let detail = "another deploy, a reload, a check or a rebuild runs; wait for it to end";
-    Problem::new(409, "busy", "Something else runs", detail)
+    Problem::new(problem_kinds::BUSY, detail)
 }
 
-/// What is wrong with a body: one that is too large is a component that is.
+/// Converts a problem with a body: a body that is too large is a component that is too large.
 pub(super) fn of_body(wrong: Problem) -> Problem {
     if wrong.status == 413 { problem(&DeployError::TooLarge) } else { wrong }
 }
@@ -93,15 +91,13 @@ fn problem(error: &DeployError) -> Problem {
     let detail = error.to_string();
     match error {
         DeployError::Unknown(_) | DeployError::NoVersion(_) => unknown(&detail),
-        DeployError::TooLarge => Problem::new(413, "payload-too-large", "The component is too large", detail),
-        DeployError::Refused(_) => Problem::new(422, "deploy-refused", "The version is not deployed", detail),
+        DeployError::TooLarge => Problem::new(problem_kinds::COMPONENT_TOO_LARGE, detail),
+        DeployError::Refused(_) => Problem::new(problem_kinds::DEPLOY_REFUSED, detail),
         DeployError::Pause { .. } | DeployError::Room { .. } | DeployError::Crowded => {
-            Problem::new(409, "pause-too-long", "Requests would wait for too long", detail)
+            Problem::new(problem_kinds::PAUSE_TOO_LONG, detail)
         }
-        DeployError::Drain(_) => Problem::new(409, "drain-timeout", "Handlers did not end in time", detail),
-        DeployError::OutcomeUnknown { .. } => {
-            Problem::new(503, "outcome-unknown", "The outcome is unknown", detail)
-        }
+        DeployError::Drain(_) => Problem::new(problem_kinds::DRAIN_TIMEOUT, detail),
+        DeployError::OutcomeUnknown { .. } => Problem::new(problem_kinds::OUTCOME_UNKNOWN, detail),
         DeployError::DeliveryThreads(_) | DeployError::Store(_) | DeployError::Host(_) => failed(error),
     }
 }

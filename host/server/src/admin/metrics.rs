@@ -1,10 +1,10 @@
-//! `/metrics`, in the text format of Prometheus and OpenMetrics: counted when it is asked for.
+//! `/metrics`, in the text format of Prometheus and OpenMetrics. The values are computed for each request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bulkhead_runtime::{Problem, Subscription, supervise};
+use bulkhead_runtime::{Problem, Subscription, problem_kinds, supervise};
 use bulkhead_store::LogReader;
 use bulkhead_types::from_rfc3339;
 use bytes::Bytes;
@@ -65,7 +65,7 @@ pub(super) fn answer(
     last_check: &LastCheck,
 ) -> Result<Response<Full<Bytes>>, Problem> {
     let failed = |error: &dyn std::fmt::Display| {
-        Problem::new(500, "internal", "The host failed", format!("the metrics can't be told: {error}"))
+        Problem::new(problem_kinds::HOST_FAILED, format!("the metrics can't be collected: {error}"))
     };
     let text = text(application, last_check).map_err(|error| failed(&error))?;
     let mut response = Response::new(Full::new(Bytes::from(text)));
@@ -106,13 +106,13 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     let lag = Family::<SubscriptionLabels, Gauge>::default();
     registry.register(
         "subscription_lag_events",
-        "Events in the producer's log that the consumer has not taken or passed",
+        "Events in the producer's log that the consumer has not consumed or passed",
         lag.clone(),
     );
     let late = Seconds::<SubscriptionLabels>::default();
     registry.register(
         "subscription_lag_seconds",
-        "Age of the oldest event that the consumer has not taken or passed",
+        "Age of the oldest event that the consumer has not consumed or passed",
         late.clone(),
     );
     let stopped = Family::<SubscriptionLabels, Gauge>::default();
@@ -136,7 +136,7 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
         };
         delivered.get_or_create(&labels).inc_by(subscription.counts.delivered.load(Ordering::Relaxed));
         retried.get_or_create(&labels).inc_by(subscription.counts.retried.load(Ordering::Relaxed));
-        // In this order: what is parked is counted after the position that passed it was read, so that nothing is neither.
+        // The order matters: parked events are counted after reading the position that passed them, so that no event is missing from both.
         let (behind, age) = behind(application, subscription, now)?;
         let (parked_now, dead_now) = match application.service_entries().get(&subscription.spec.consumer) {
             Some(service_entry) => service_entry.consumer.inbox()?.counts(&subscription.spec.producer)?,
@@ -147,7 +147,7 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
         lag.get_or_create(&labels).set(behind);
         late.get_or_create(&labels).set(age.as_secs_f64());
         stopped.get_or_create(&labels).set(i64::from(subscription.stopped().is_some()));
-        // A copy also lacks what is parked, or dead.
+        // A replica also lacks the parked events and the dead letters.
         let age = match application.service_entries().get(&subscription.spec.consumer) {
             Some(service_entry) if parked_now + dead_now > 0 => {
                 let since = service_entry.consumer.inbox()?.oldest_parked(&subscription.spec.producer)?;
@@ -186,7 +186,7 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     accepted.inc_by(connections.accepted());
     registry.register("connections_accepted", "Connections since the host started", accepted);
 
-    // Their names are those of a convention, without a prefix.
+    // These names come from a convention, without a prefix.
     let mut http = Registry::default();
     application.http_figures().register(&mut http);
     let mut text = String::new();
@@ -196,7 +196,7 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     Ok(text)
 }
 
-/// What is to be known of the process itself.
+/// Metrics of the process itself.
 fn threads(registry: &mut Registry) {
     let dropped = Counter::<u64>::default();
     registry.register(
@@ -221,7 +221,7 @@ fn threads(registry: &mut Registry) {
     }
 }
 
-/// How many requests stand in each queue of each service, and how long requests have stood there.
+/// The number of requests in each queue of each service, and how long requests have waited there.
 fn queues(application: &Application, registry: &mut Registry) {
     let lengths = Family::<QueueLabels, Gauge>::default();
     let mut waits = Vec::new();
@@ -236,7 +236,7 @@ fn queues(application: &Application, registry: &mut Registry) {
     registry.register_collector(Box::new(QueueWaits(waits)));
 }
 
-/// The histograms that services' queues keep themselves.
+/// The histograms that the services' queues maintain.
 #[derive(Debug)]
 struct QueueWaits(Vec<(QueueLabels, Histogram)>);
 
@@ -252,7 +252,7 @@ impl Collector for QueueWaits {
     }
 }
 
-/// How many events a consumer has not taken, and how old the oldest of them is.
+/// How many events a consumer has not consumed yet, and the age of the oldest of them.
 fn behind(
     application: &Application,
     subscription: &Arc<Subscription>,

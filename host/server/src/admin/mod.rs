@@ -1,7 +1,8 @@
-//! What operators reach, on a port of its own: the state of the application, its metrics, its dead letters, checks, rebuilds and deploys.
+//! The operators' interface, on a port of its own: the state of the application, its metrics, its dead letters, checks, rebuilds and
+//! deploys.
 //!
-//! The port is on this machine alone. It wants a token, which stands in a file that only its owner reads, and answers no page of
-//! another origin: so neither another user of the machine nor a web page in a browser can use it.
+//! The port is reachable from this machine only. It requires a token, which is in a file that only its owner can read. It refuses requests
+//! from web pages of another origin. So neither another user of the machine nor a web page in a browser can use it.
 
 mod answers;
 mod api;
@@ -13,7 +14,7 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
 use bulkhead_manifest::PROBLEMS;
-use bulkhead_runtime::Problem;
+use bulkhead_runtime::{Problem, problem_kinds};
 use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, PATH_MAX};
 use bulkhead_types::{Current, TraceId, own_words};
 use bytes::Bytes;
@@ -30,10 +31,10 @@ use crate::http::{Answer, Answering, Listening, own, problem_response, tell_trac
 use crate::interface::Interface;
 use crate::telemetry::one_line;
 
-/// The file in the data folder that has the admin port's address.
+/// The file in the data folder that contains the admin port's address.
 pub const ADDRESS_FILE: &str = "admin.address";
 
-/// What answers on the admin port.
+/// Answers requests on the admin port.
 pub struct Admin {
     application: Arc<Application>,
     token: AdminToken,
@@ -42,7 +43,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Makes the token and the way to the application.
+    /// Creates the token and the connection to the application.
     ///
     /// # Errors
     ///
@@ -53,11 +54,11 @@ impl Admin {
         Ok(Arc::new(Self { application, token, last_check: LastCheck::default(), interface }))
     }
 
-    /// Has `listener` be answered by this, and writes its address into the data folder, where the command line finds it.
+    /// Answers requests on `listener`, and writes its address into the data folder, where the command line finds it.
     ///
     /// # Errors
     ///
-    /// When the address can't be told or written.
+    /// When the address is unknown or can't be written.
     pub fn listening(self: &Arc<Self>, listener: TcpListener) -> std::io::Result<Listening> {
         let address = listener.local_addr()?.to_string();
         std::fs::write(self.application.manifest().data.join(ADDRESS_FILE), address)?;
@@ -93,7 +94,7 @@ impl Admin {
         trace_id: &str,
     ) -> Result<Response<Full<Bytes>>, Problem> {
         well_formed::check(&mut request)?;
-        // Of the pages this one alone: the others are of the other port.
+        // This port serves only this page: the other pages are on the other port.
         let interface = self.interface.get();
         let page = (request.uri().path() == PROBLEMS).then(|| interface.page(PROBLEMS)).flatten();
         if let Some(response) = own(&request, page, false, trace_id) {
@@ -103,14 +104,14 @@ impl Admin {
         api::answer(self, request, body).await
     }
 
-    /// Whether a request is from who may: by way of this machine's own name, from no page of another origin, and with the token.
+    /// Checks that a request is allowed: it uses a name of this machine, comes from no page of another origin, and has the token.
     fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let host = text(HOST).unwrap_or_default();
         let origin = text(ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
         if !is_loopback(host) || origin.is_some_and(|origin| origin != host) {
             let detail = "the admin port answers requests to an address of this machine alone, such as 127.0.0.1, or to localhost, and no page of another origin";
-            return Err(Problem::new(403, "forbidden", "Forbidden", detail));
+            return Err(Problem::new(problem_kinds::FORBIDDEN, detail));
         }
         let token = text(AUTHORIZATION).and_then(|value| value.split_once(' '));
         let token =
@@ -121,7 +122,7 @@ impl Admin {
         let detail = format!(
             "the admin port wants Authorization: Bearer TOKEN, with the token in {TOKEN_FILE} of the data folder"
         );
-        Err(Problem::new(401, "invalid-token", "The token is not valid", detail))
+        Err(Problem::new(problem_kinds::INVALID_TOKEN, detail))
     }
 }
 
@@ -139,15 +140,15 @@ impl Answer for Admin {
     }
 }
 
-/// The timers of a service that it has not taken yet, or can't take.
+/// The timers of a service that are not consumed yet, or can't be consumed.
 struct ParkedTimers {
     service: String,
     parked: u64,
     dead: u64,
 }
 
-/// Those of each service that has timers, or parked ones from when it had some. They are parked with the service itself as their producer,
-/// for which there is no subscription.
+/// The parked timers of each service that has timers, or had some earlier. They are parked with the service itself as their producer, for
+/// which there is no subscription.
 fn parked_timers(application: &Application) -> anyhow::Result<Vec<ParkedTimers>> {
     let manifest = application.manifest();
     let mut found = Vec::new();
@@ -166,7 +167,7 @@ fn parked_timers(application: &Application) -> anyhow::Result<Vec<ParkedTimers>>
 fn is_loopback(host: &str) -> bool {
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     let name = name.map_or(host, |(name, _)| name);
-    // An address is no name at all. Any of the loopback ones may be the manifest's `application.admin`.
+    // An IP address is not a DNS name at all. Any loopback address may be the manifest's `application.admin`.
     let address = match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => address.parse().map(IpAddr::V6),
         None => name.parse().map(IpAddr::V4),

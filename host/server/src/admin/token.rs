@@ -1,4 +1,4 @@
-//! The admin port's token: made at each start, in a file that only its owner reads.
+//! The admin port's token. It is created at each start, in a file that only its owner can read.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,7 +15,7 @@ pub const TOKEN_FILE: &str = "admin.token";
 pub struct AdminToken(String);
 
 impl AdminToken {
-    /// Makes a token, and writes it into the data folder.
+    /// Creates a token, and writes it into the data folder.
     ///
     /// # Errors
     ///
@@ -25,7 +25,7 @@ impl AdminToken {
         SystemRandom.fill(&mut random);
         let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let (path, new) = (data.join(TOKEN_FILE), data.join("admin.token.new"));
-        // Whoever finds the file finds it whole, and never with another mode.
+        // Other processes see the file only when it is whole and has the right mode.
         if new.exists() {
             std::fs::remove_file(&new)?;
         }
@@ -40,12 +40,12 @@ impl AdminToken {
     ///
     /// # Errors
     ///
-    /// When there is none, or it can't be read.
+    /// When there is no token, or it can't be read.
     pub fn read(data: &Path) -> std::io::Result<String> {
         std::fs::read_to_string(data.join(TOKEN_FILE)).map(|token| token.trim().to_owned())
     }
 
-    /// Compares in a time that does not depend on what differs.
+    /// Compares in constant time.
     #[must_use]
     pub fn is(&self, token: &str) -> bool {
         self.0.as_bytes().ct_eq(token.as_bytes()).into()

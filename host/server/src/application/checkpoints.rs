@@ -1,4 +1,4 @@
-//! Moving the write-ahead logs into the databases.
+//! Checkpoints the WALs of the databases.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,13 +10,13 @@ use std::time::Duration;
 use bulkhead_runtime::supervise::{self, Progress};
 use bulkhead_store::Checkpointer;
 
-/// How often the write-ahead logs are looked at.
+/// How often each WAL is checked.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// By service.
 type Shared = Arc<Mutex<BTreeMap<String, Checkpointer>>>;
 
-/// The thread that moves the write-ahead logs into the databases.
+/// The thread that checkpoints the WALs.
 pub(super) struct Checkpoints {
     wake: Sender<()>,
     stop: Arc<AtomicBool>,
@@ -47,7 +47,7 @@ impl Checkpoints {
         Ok(Self { wake, stop, checkpointers, thread })
     }
 
-    /// A service has another database from now on.
+    /// The service uses another database from now on.
     pub(super) fn replace(&self, service: &str, checkpointer: Checkpointer) {
         let mut checkpointers = self.checkpointers.lock().unwrap_or_else(PoisonError::into_inner);
         checkpointers.insert(service.to_owned(), checkpointer);
@@ -56,7 +56,7 @@ impl Checkpoints {
     pub(super) fn stop(self) {
         self.stop.store(true, Ordering::Release);
         drop(self.wake);
-        // Its panic stands in the log.
+        // Its panic is already logged.
         let _ = self.thread.join();
     }
 }

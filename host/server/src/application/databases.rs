@@ -1,4 +1,4 @@
-//! The databases of an application: which file is whose, and bringing each to its replicas and its schema.
+//! The databases of an application: which file belongs to which service, and how each one gets its replicas and its schema.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,31 +15,31 @@ use super::deploy::crash::Point;
 use super::{Fault, StartError, at};
 use bulkhead_manifest::{Manifest, ServiceSection};
 
-/// The file that is in use in the place of the manifest's: a service that was rebuilt has another one, which a file beside it names. That
-/// file is replaced whole, so there is always one answer.
+/// The file that is in use instead of the manifest's file. A rebuilt service has another database, and a pointer file beside it names that
+/// database. The pointer file is replaced as a whole, so there is always one answer.
 pub(super) fn active(path: &Path) -> PathBuf {
     let named = std::fs::read_to_string(pointer(path)).ok();
     let name = named.as_deref().map(str::trim).filter(|name| !name.is_empty() && !name.contains('/'));
     name.map_or_else(|| path.to_owned(), |name| path.with_file_name(name))
 }
 
-/// The database of a service, if the manifest gives it one: the file that is in use, whether it is there yet or not.
+/// The database file of a service, if the manifest gives it one. This is the file in use, whether it exists yet or not.
 #[must_use]
 pub fn database_file(manifest: &Manifest, entry: &ServiceSection) -> Option<PathBuf> {
     entry.database.as_ref().map(|file| active(&manifest.data.join(file)))
 }
 
-/// The file that names the one in use.
+/// The pointer file: it names the database in use.
 pub(super) fn pointer(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".active");
     name.into()
 }
 
-/// The databases by service. Each is a file of its own, whatever the paths say.
+/// The databases by service. Each one must be a file of its own, whatever the paths say.
 ///
-/// Looking at a file opens and closes it, which would drop SQLite's locks on it in this process: so this is done for all of
-/// them before any is opened.
+/// This check opens and closes each file, which would drop SQLite's locks on it in this process. So it checks all files before any database
+/// is opened.
 pub(super) fn files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<String, PathBuf>, StartError> {
     let mut files = BTreeMap::new();
     let mut owners: BTreeMap<FileIdentity, &str> = BTreeMap::new();
@@ -68,7 +68,7 @@ pub(super) fn files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<Strin
     if wrong.is_empty() { Ok(files) } else { Err(StartError(wrong)) }
 }
 
-/// What is wrong with a database's file is told where the manifest names it.
+/// Reports a fault of a database file at the manifest line that names the file.
 fn at_file(entry: &ServiceSection, message: String) -> Fault {
     Fault::at(entry.lines.of("database"), message)
 }
@@ -91,13 +91,13 @@ pub(super) fn open(
     if wrong.is_empty() { Ok(opened) } else { Err(StartError(wrong)) }
 }
 
-/// The services, those first whose data others keep copies of: what says what they hold wants their schema. Where two keep copies of each
-/// other's data, the one of the two that is not prepared yet is read by its events.
+/// The services, owners of replicated data first: the statement that selects an owner's rows needs the owner's schema. Where two services
+/// replicate each other's data, the owner that is not prepared yet is read from its events.
 pub(super) fn owners_first(manifest: &Manifest) -> Vec<&str> {
     manifest.sorted_by_dependency(&|entry| entry.replicas.iter().map(|replica| &replica.owner).collect())
 }
 
-/// Where the rows of a replica are read, for the service whose database is at `path`.
+/// Where to read the rows of a replica, for the service whose database is at `path`.
 pub(super) fn owner<'o>(
     manifest: &'o Manifest,
     replica: &ReplicaSpec,
@@ -111,15 +111,15 @@ pub(super) fn owner<'o>(
     Ok(Some(Owner { database, select: select_of(manifest, replica) }))
 }
 
-/// What says which rows a replica has, if the manifest does.
+/// The statement that selects the rows of a replica, if the manifest has one.
 #[must_use]
 pub fn select_of<'m>(manifest: &'m Manifest, replica: &ReplicaSpec) -> Option<&'m str> {
     let entity = manifest.services.get(&replica.owner)?.entities.get(&replica.name)?;
     Some(&entity.select)
 }
 
-/// Tells which replicas were filled.
-pub(super) fn tell_of_filled(service: &str, filled: &[Filled]) {
+/// Logs which replicas were filled.
+pub(super) fn report_filled(service: &str, filled: &[Filled]) {
     for Filled { name, rows, source, unusable } in filled {
         tracing::info!(service, replica = name, rows, ?source, "a replica was filled");
         if let Some(why) = unusable {
@@ -133,7 +133,7 @@ pub(super) fn tell_of_filled(service: &str, filled: &[Filled]) {
     }
 }
 
-/// Makes a service's replicas, where nobody else uses its database.
+/// Creates a service's replicas. Nobody else may use its database meanwhile.
 pub(super) fn fill(
     database: &Database,
     entry: &ServiceSection,
@@ -144,12 +144,12 @@ pub(super) fn fill(
     Point::Staged.reach();
     refill.write(None)?;
     Point::Filled.reach();
-    tell_of_filled(&entry.spec.name, &refill.commit()?);
+    report_filled(&entry.spec.name, &refill.commit()?);
     Point::FillCommitted.reach();
     Ok(())
 }
 
-/// Makes a service's replicas, and brings its database to the component's schema.
+/// Creates a service's replicas, and brings its database to the component's schema.
 pub(super) fn prepare(
     database: &Database,
     entry: &ServiceSection,
@@ -168,7 +168,7 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// Records a version that became the active one, where no schema changes.
+/// Records a version that became the active one without a schema change.
 pub(super) fn record(version_database: &Database, activation: Option<&Activation>) -> Result<(), StoreError> {
     let upgrade = Upgrade { activation, ..Upgrade::default() };
     version_database.upgrade(&upgrade, &rfc3339(SystemClock.now())).map(drop)
@@ -180,7 +180,7 @@ pub fn cache(data: &Path) -> PathBuf {
     data.join("cache")
 }
 
-/// Removes what rebuilds of before left that were killed: databases with the name of this one and a number, of which none is in use.
+/// Removes the leftovers of earlier rebuilds that were killed: databases with the name of this one and a number. None of them is in use.
 pub(super) fn remove_leftovers(base: &Path) {
     let active = active(base);
     let Some(stem) = base.file_stem().and_then(|stem| stem.to_str()) else { return };
@@ -190,7 +190,7 @@ pub(super) fn remove_leftovers(base: &Path) {
         let number = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".db"));
         let is_rebuilt =
             number.is_some_and(|number| number.len() > 9 && number.bytes().all(|byte| byte.is_ascii_digit()));
-        // The first one is in use no more once there is another.
+        // The first file is no longer in use once there is another.
         let is_first = path == base && active != base;
         if path != active && (is_rebuilt || is_first) {
             remove(&path);
@@ -198,7 +198,7 @@ pub(super) fn remove_leftovers(base: &Path) {
     }
 }
 
-/// Removes a database with what belongs to it, also the journal of a copy that was not whole yet. Who has it open goes on with it.
+/// Removes a database with its side files, also the journal of an unfinished copy. A connection that is open can still use it.
 pub(super) fn remove(path: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut file = path.as_os_str().to_owned();

@@ -1,7 +1,7 @@
-//! The threads that deliver events and timers to a service: stopped while what they go by is replaced, and started again.
+//! The threads that deliver events and timers to a service. They stop while their configuration is replaced, and then start again.
 //!
-//! Invariant: they run, or whoever stopped them is about to start them again, or `/readyz` says that they do not. The second ends with a
-//! [`Stopped`], which is dropped also where the host panics in between.
+//! Invariant: either the threads run, or the code that stopped them is about to start them again, or `/readyz` reports that they do not
+//! run. The second state ends with a [`Stopped`], which is dropped even if the host panics in between.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ impl Application {
 
     /// Stops the subscription workers and timers of these services, until they are started again.
     pub(super) fn stop_delivery_threads(&self, services: BTreeSet<String>) -> Stopped<'_> {
-        // First: also where one of them panics the others are seen to.
+        // Created first: if stopping one of them panics, the others are still handled.
         let stopped = Stopped { application: self, services };
         let service_entries = stopped.services.iter().filter_map(|name| self.service_entries.get(name));
         service_entries.for_each(ServiceEntry::stop_delivery_threads);
@@ -36,18 +36,18 @@ impl Application {
     }
 }
 
-/// Services whose subscription workers are stopped. Dropped before they are started again, it has the host be not ready.
+/// Services whose subscription workers are stopped. If it is dropped before they are started again, the host becomes not ready.
 pub(super) struct Stopped<'a> {
     application: &'a Application,
-    /// Those that are not started yet.
+    /// The services that are not started yet.
     services: BTreeSet<String>,
 }
 
 impl Stopped<'_> {
-    /// Starts them, as the subscriptions are now. Where that can't be done the host is not ready, and the log says why.
+    /// Starts the threads, with the current subscriptions. If that fails, the host is not ready, and a log line says why.
     pub(super) fn start_again(mut self) -> Result<(), SchedulerError> {
         let mut result = Ok(());
-        // Each, whatever becomes of another.
+        // Start each one, even if another one fails.
         while let Some(name) = self.services.first() {
             let name = name.clone();
             supervise::point("delivery_threads");

@@ -1,4 +1,4 @@
-//! What is wrong with a service, and the line of the manifest to look at.
+//! What is wrong with a service, and the manifest line to look at.
 
 use bulkhead_store::StoreError;
 
@@ -7,7 +7,7 @@ use bulkhead_manifest::{Manifest, ServiceSection};
 /// What is wrong with a service, and what to do.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// The line of the manifest's entry that it is about; none where it is about no entry, and the section is named.
+    /// The manifest line of the entry at fault. None if the fault is not about an entry: then the section is named.
     pub line: Option<usize>,
     /// What is wrong, and what to do.
     pub message: String,
@@ -20,12 +20,12 @@ impl From<String> for Fault {
 }
 
 impl Fault {
-    /// Something that is about the entry at a line.
+    /// A fault of the entry at a line.
     pub fn at(line: usize, message: impl Into<String>) -> Self {
         Self { line: Some(line), message: message.into() }
     }
 
-    /// Why a service's database can't be made ready: what is about a replica is told at its line.
+    /// Why a service's database can't be made ready. A fault of a replica is reported at the replica's line.
     pub fn of_database(entry: &ServiceSection, error: &StoreError) -> Self {
         let line = match error {
             StoreError::Replica { name, .. } => Some(entry.lines.of(&format!("replica.{name}"))),
@@ -39,13 +39,13 @@ impl Fault {
         messages.into_iter().map(Self::from).collect()
     }
 
-    /// What is wrong alone, where no manifest is told with it.
+    /// Only the messages, where they are reported without a manifest.
     pub(super) fn messages(faults: Vec<Self>) -> Vec<String> {
         faults.into_iter().map(|fault| fault.message).collect()
     }
 }
 
-/// Messages about a service, each with the place of what it is about.
+/// Messages about a service, each with its place in the manifest.
 pub(super) fn at<F: Into<Fault>>(
     manifest: &Manifest,
     entry: &ServiceSection,

@@ -1,4 +1,4 @@
-//! Files that are there whole, or not at all.
+//! Files that exist either whole or not at all.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use bulkhead_build::folder_of;
 
-/// What is behind the name of a file until it is whole: one that a process leaves which was killed can go.
+/// The suffix of a file's name until the file is whole. A leftover of a killed process has this suffix and can be removed.
 pub(super) const UNFINISHED: &str = "new";
 
-/// Writes a file durably, in the place of the one that is there: whoever reads it finds the one or the other, whole. It is its owner's alone.
+/// Replaces a file durably. A reader finds either the old or the new content, whole. Only the owner can access the file.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".");

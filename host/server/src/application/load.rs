@@ -1,4 +1,4 @@
-//! Loading components: each is read, compiled, asked what it is, and compared with what the manifest grants.
+//! Loading components. Each one is read, compiled, and asked for its description, which is compared with the manifest's grants.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,10 +13,10 @@ use super::{Application, Fault, StartError, at, databases};
 use crate::interface::problems;
 use bulkhead_manifest::{Manifest, ServiceSection};
 
-/// Instances beyond one for each thread: those that a load asks what they are, and the threads of a rebuild.
+/// Spare instances, beyond one for each thread: for components that a load asks for their description, and for the threads of a rebuild.
 pub(super) const SPARE_INSTANCES: usize = 16;
 
-/// Components that are loaded and checked, with what they are to run in.
+/// Components that are loaded and checked, with the engine and context that they run in.
 pub(super) struct Loaded<'m> {
     pub(super) engine: Engine,
     pub(super) queues: BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)>,
@@ -24,10 +24,10 @@ pub(super) struct Loaded<'m> {
     pub(super) components: Vec<(&'m ServiceSection, Component)>,
 }
 
-/// Gives a component's bytes, or what is wrong.
+/// Returns a component's bytes, or what is wrong.
 type Read<'r> = dyn Fn(&str, &ServiceSection) -> Result<Vec<u8>, Vec<String>> + 'r;
 
-/// All that is wrong with the component of a service.
+/// Everything that is wrong with the components of services.
 pub(super) type Faults<'m> = Vec<(&'m ServiceSection, Vec<Fault>)>;
 
 pub(super) fn load_all<'m>(manifest: &'m Manifest, read: &Read<'_>) -> Result<Loaded<'m>, StartError> {
@@ -39,11 +39,11 @@ pub(super) fn load_all<'m>(manifest: &'m Manifest, read: &Read<'_>) -> Result<Lo
     Err(StartError(faults.into_iter().flat_map(|(entry, errors)| at(manifest, entry, errors)).collect()))
 }
 
-/// Loads those components that nothing is wrong with, and says what is wrong with the others.
+/// Loads the components that have no faults, and returns the faults of the others.
 ///
 /// # Errors
 ///
-/// When the machine does not have what they run in.
+/// If the machine lacks the resources to run components.
 pub(super) fn load_good<'m>(
     manifest: &'m Manifest,
     cache: &ComponentCache,
@@ -92,7 +92,7 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
         .map(|limits| limits.read_workers + limits.write_workers + limits.compute_workers)
         .sum();
     let memory = limits.map(|limits| limits.memory).max().unwrap_or(limits::MEMORY_DEFAULT);
-    // A worker has one instance at a time, and so have a subscription worker and the two threads of a service's timers and parked events.
+    // A worker has one instance at a time. So do a subscription worker and the two threads of a service's timers and parked events.
     let delivery_threads = manifest.subscriptions().len() + 2 * manifest.services.len();
     let instances = u32::try_from(workers + delivery_threads + SPARE_INSTANCES).unwrap_or(u32::MAX);
     Engine::new(instances, memory).map_err(|error| {
@@ -106,7 +106,7 @@ fn all_queues(manifest: &Manifest) -> BTreeMap<String, (Queues, bulkhead_runtime
     manifest.services.iter().map(|(name, entry)| (name.clone(), queues(&entry.spec))).collect()
 }
 
-/// What a component imports and exports, once it is found to be one of the host's world; `file` is named where it is not.
+/// The imports and exports of a component, if it is a component of the host's world. An error names `file`.
 pub(super) fn imports(bytes: &[u8], file: &dyn Display) -> Result<Imports, Vec<String>> {
     if bytes.len() > COMPONENT_BYTES_MAX {
         let most = COMPONENT_BYTES_MAX >> 20;
@@ -117,7 +117,7 @@ pub(super) fn imports(bytes: &[u8], file: &dyn Display) -> Result<Imports, Vec<S
     check_imports(bytes).map_err(|error| vec![format!("load {file}: {error}")])
 }
 
-/// Compiles a component, or takes it from the cache.
+/// Compiles a component, or loads it from the cache.
 pub(super) fn compile(
     engine: &Engine,
     cache: &ComponentCache,
@@ -127,7 +127,7 @@ pub(super) fn compile(
     Compiled::new(engine, cache, bytes).map_err(|error| vec![format!("load {file}: {error}")])
 }
 
-/// Makes an instance of a component, and asks it what it is; gives all that is wrong with it.
+/// Creates an instance of a component and asks it for its description. Returns all that is wrong with it.
 fn load(
     engine: &Engine,
     compiled: &Compiled,
@@ -143,8 +143,8 @@ fn load(
 }
 
 impl Application {
-    /// The step "try" of a deploy, and of a reload: makes an instance of a component with a section of the manifest, and asks it what it
-    /// is.
+    /// The "try" step of a deploy and of a reload: creates an instance of a component with a section of the manifest, and asks it for its
+    /// description.
     pub(super) fn try_component(
         &self,
         compiled: &Compiled,
@@ -156,7 +156,8 @@ impl Application {
         self.cache.gently(load).map(Arc::new)
     }
 
-    /// Where kinds of problem would have one code if these components served in the place of those of their services: the service, and why.
+    /// Finds problem kinds that would share a code if these components replaced those of their services. Returns the service and the
+    /// reason.
     pub(super) fn clashes<'c>(
         &self,
         tried: impl Iterator<Item = (&'c str, &'c Component)>,
@@ -171,16 +172,16 @@ impl Application {
     }
 }
 
-/// A component that is compiled and found to be one of the host's world, for a harness that makes many applications of it.
+/// A component that is compiled and checked against the host's world, for a test harness that builds many applications from it.
 pub struct CompiledFile {
     compiled: Compiled,
     imports: Imports,
-    /// What is named where it is wrong.
+    /// The name that errors use.
     file: String,
 }
 
 impl CompiledFile {
-    /// Checks and compiles the bytes of `file`, or takes what is compiled from the cache.
+    /// Checks and compiles the bytes of `file`, or loads the compiled form from the cache.
     ///
     /// # Errors
     ///
@@ -195,7 +196,7 @@ impl CompiledFile {
         Ok(Self { compiled: compile(engine, cache, bytes, file)?, imports, file: file.to_string() })
     }
 
-    /// Asks an instance of it what it is, and compares that with what the manifest grants, as a start does.
+    /// Asks an instance for its description, and compares it with the manifest's grants, as a start does.
     ///
     /// # Errors
     ///
@@ -210,7 +211,7 @@ impl CompiledFile {
     }
 }
 
-/// What the component uses and the manifest does not grant, and what the manifest routes to it and it does not have.
+/// What the component uses without a grant in the manifest, and what the manifest routes to it although the component lacks it.
 fn missing_grants(entry: &ServiceSection, imports: &Imports, component: &Component) -> Vec<Fault> {
     let (spec, lines) = (&entry.spec, &entry.lines);
     let mistakes = component.description.as_ref().map(crate::interface::mistakes);
@@ -279,7 +280,7 @@ fn missing_grants(entry: &ServiceSection, imports: &Imports, component: &Compone
         }
     }
     let takes_none = spec.grants.subscribes.is_empty() && spec.grants.timers.is_empty();
-    if !takes_none && !component.takes_events() {
+    if !takes_none && !component.consumes_events() {
         wrong.push(Fault::at(
             lines.of("subscribes"),
             "the manifest has it subscribe to events, and the component exports no bulkhead:service/event-handler",

@@ -1,6 +1,6 @@
-//! An application, from its manifest to running services and back to nothing.
+//! An application: from its manifest to running services, and its stop.
 //!
-//! Everything that can be refused is refused before the first request, and everything that is wrong is reported at once.
+//! Everything that can be refused is refused before the first request. All errors are reported at once.
 
 mod checkpoints;
 mod databases;
@@ -48,7 +48,7 @@ use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
 use bulkhead_manifest::Manifest;
 
-/// Everything that keeps an application from starting.
+/// All the reasons why an application can't start.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct StartError(pub Vec<String>);
@@ -59,49 +59,50 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// The one that checks, rebuilds, deploys or reloads, until it is dropped.
+/// The exclusive right to check, rebuild, deploy or reload. Dropping it releases the right.
 pub struct Maintenance<'a> {
     _only: MutexGuard<'a, ()>,
 }
 
 /// Running services.
 pub struct Application {
-    /// As the services are run now: what was deployed or reloaded since the start is in it.
+    /// The configuration that the services run with now. It includes all deploys and reloads since the start.
     manifest: Current<Manifest>,
     engine: Engine,
-    /// For what is compiled while the services serve.
+    /// For components that are compiled while the services serve.
     cache: ComponentCache,
     versions: VersionFiles,
     host_context: Arc<HostContext>,
-    /// Each service's database and notifier.
+    /// The database and the commit notifier of each service.
     logs: Logs,
     subscriptions: Arc<Current<Subscriptions>>,
     /// All services.
     consumers: BTreeMap<String, Consumer>,
-    /// Those that have a database.
+    /// The services that have a database.
     service_entries: BTreeMap<String, ServiceEntry>,
-    /// The databases that say which version is active, of services that have none.
+    /// The databases that record the active version, for services without a database of their own.
     version_databases: BTreeMap<String, Arc<Database>>,
-    /// None where the manifest has no `auth`, also when the application has stopped.
+    /// None if the manifest has no `auth`. Still set after the application has stopped.
     token_check: Option<TokenCheck>,
-    /// What it goes by, until the application stops.
+    /// The state behind `token_check`. Set until the application stops.
     identity: Mutex<Option<Arc<Identity>>>,
     interface: Arc<Current<Interface>>,
     routes: Arc<Current<Routes>>,
     connections: Arc<Connections>,
     http_figures: Arc<HttpFigures>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
-    /// The subscriptions that there are instances for.
+    /// The number of subscriptions that there are instances for.
     subscriptions_max: usize,
-    /// Held by the one check, rebuild, deploy or reload that runs: each holds subscription workers, or puts something in another's place.
+    /// Held by the one check, rebuild, deploy or reload that runs. Each of them holds subscription workers or replaces something.
     maintained: Mutex<()>,
-    /// Held while the release of a service is replaced. One lock for all services, since each switch makes the next manifest, subscriptions
-    /// and routes from the running ones. So a version that goes back waits for no deploy's compiling or rehearsal, but for its switch:
-    /// while another service's migrations run or its replicas change, for the whole pause (with `--allow-pause` up to `PAUSE_MAX`).
+    /// Held while the release of a service is replaced. There is one lock for all services, because each switch builds the next manifest,
+    /// subscriptions and routes from the running ones. So the rollback of a failed probation never waits for the compile or the rehearsal
+    /// of a deploy, but it waits for its switch. While another service's migrations run or its replicas change, that is the whole pause
+    /// (with `--allow-pause` up to `PAUSE_MAX`).
     switching: Mutex<()>,
-    /// Migrations are ended as soon as it is set.
+    /// When this is set, running migrations end at once.
     stopping: Arc<AtomicBool>,
-    /// How far the deploy is that runs, or the last one.
+    /// The progress of the running deploy, or of the last one.
     progress: Mutex<Progress>,
     /// The last version of each service that was on probation.
     probations: Mutex<BTreeMap<String, probation::Watched>>,
@@ -110,13 +111,13 @@ pub struct Application {
 }
 
 impl Application {
-    /// The right to check, rebuild, deploy or reload, waited for.
+    /// Waits for the right to check, rebuild, deploy or reload.
     #[must_use]
     pub fn maintain(&self) -> Maintenance<'_> {
         Maintenance { _only: self.maintained.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// The same; none while somebody else has it.
+    /// The same without waiting. None while somebody else holds the right.
     #[must_use]
     pub fn try_maintain(&self) -> Option<Maintenance<'_>> {
         match self.maintained.try_lock() {
@@ -126,20 +127,20 @@ impl Application {
         }
     }
 
-    /// The database of a service as it is now: a rebuild puts another one in its place.
+    /// The current database of a service: a rebuild replaces it.
     #[must_use]
     pub fn database(&self, service: &str) -> Option<Arc<Database>> {
         let service_entry = self.service_entries.get(service)?;
         Some(Arc::clone(&service_entry.consumer.database()?.database))
     }
 
-    /// The manifest as the services are run now.
+    /// The manifest that the services run with now.
     #[must_use]
     pub fn manifest(&self) -> Arc<Manifest> {
         self.manifest.get()
     }
 
-    /// The way to the services, and to the clock and the randomness that they see.
+    /// The way to the services, and the clock and the randomness that they see.
     #[must_use]
     pub fn host_context(&self) -> Arc<HostContext> {
         Arc::clone(&self.host_context)
@@ -157,12 +158,12 @@ impl Application {
         self.subscriptions.get()
     }
 
-    /// All subscriptions, now and later.
+    /// The subscriptions, including later changes.
     pub(crate) fn current_subscriptions(&self) -> Arc<Current<Subscriptions>> {
         Arc::clone(&self.subscriptions)
     }
 
-    /// The subscriptions of a service: what it takes of others.
+    /// The subscriptions of a service: the events that it consumes from other services.
     #[must_use]
     pub fn subscriptions_of(&self, name: &str) -> Subscriptions {
         self.subscriptions()
@@ -184,12 +185,12 @@ impl Application {
         &self.service_entries
     }
 
-    /// The documents and pages that tell of the services' interface.
+    /// The documents and pages that describe the services' interface.
     pub(crate) fn interface(&self) -> Arc<Current<Interface>> {
         Arc::clone(&self.interface)
     }
 
-    /// Where requests go.
+    /// The routes of requests.
     pub(crate) fn routes(&self) -> Arc<Current<Routes>> {
         Arc::clone(&self.routes)
     }
@@ -199,12 +200,12 @@ impl Application {
         Arc::clone(&self.connections)
     }
 
-    /// The figures of HTTP.
+    /// The HTTP metrics.
     pub(crate) fn http_figures(&self) -> Arc<HttpFigures> {
         Arc::clone(&self.http_figures)
     }
 
-    /// What the components say of themselves now, by service.
+    /// The current descriptions of the components, by service.
     fn described(&self) -> BTreeMap<String, Description> {
         let described = self.consumers.iter().filter_map(|(name, consumer)| {
             Some((name.clone(), consumer.release().component.description.clone()?))
@@ -212,18 +213,17 @@ impl Application {
         described.collect()
     }
 
-    /// The database that says which version of a service is active.
+    /// The database that records the active version of a service.
     fn version_database(&self, service: &str) -> Option<Arc<Database>> {
         self.database(service).or_else(|| self.version_databases.get(service).cloned())
     }
 
-    /// The check of requests' tokens, the same one for every listener; none where the manifest has no `auth`, and for no other reason:
-    /// without it everybody is anonymous.
+    /// The token check, shared by all listeners. None only if the manifest has no `auth`: then everybody is anonymous.
     pub(crate) fn token_check(&self) -> Option<TokenCheck> {
         self.token_check.clone()
     }
 
-    /// Answers what was taken, and ends every thread. The last connection to a database cuts its log back.
+    /// Answers the accepted requests, and ends every thread. The last connection to a database checkpoints and truncates its WAL.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         drop(self.identity.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -237,8 +237,8 @@ impl Application {
     }
 }
 
-/// What is done when events and timers are durable, before the answers that rest on them leave: revoked tokens count no more, and those
-/// who wait for the log are woken.
+/// Runs when events and timers are durable, before the answers that depend on them are sent: revoked tokens stop being valid, and waiters
+/// on the event log wake up.
 fn after_commit(
     notifier: Arc<CommitNotifier>,
     deferred: Arc<Deferred>,
@@ -246,7 +246,7 @@ fn after_commit(
 ) -> AfterCommit {
     Arc::new(move |happened| {
         if let Some(head) = happened.head {
-            // The batch is durable: a panic here must not take its answers along. Tokens count no more then: see `Revocations`.
+            // The batch is durable: a panic here must not lose its answers. Tokens are then no longer valid: see `Revocations`.
             if let Some(revoked) = &revoked
                 && let Some(why) = supervise::caught(|| revoked.follow())
             {

@@ -1,8 +1,8 @@
-//! A new version that fails in its first seconds goes back by itself.
+//! A new version that fails in its first seconds is rolled back automatically.
 //!
-//! The component of before is kept meanwhile, compiled and with its section of the manifest: nothing stands in its way, neither what the
-//! manifest's file has become nor another deploy that compiles; for the switch of another it waits. A reload that changes the section ends
-//! the probation, for the way back would undo it.
+//! Meanwhile the previous component stays in memory, compiled and with its section of the manifest. So nothing blocks the rollback: neither
+//! a changed manifest file nor another deploy that compiles. It only waits for the switch of another deploy. A reload that changes the
+//! section ends the probation, because the rollback would undo the reload.
 
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -21,65 +21,65 @@ use bulkhead_manifest::ServiceSection;
 pub(super) struct Watched {
     version: Version,
     probation: Arc<Probation>,
-    /// Why it failed, and what came of that, once it is known.
+    /// Why it failed and what happened then, once that is known.
     fate: Arc<OnceLock<(String, Fate)>>,
 }
 
-/// What came of a failed probation.
+/// The result of a failed probation.
 enum Fate {
-    /// The version before serves again.
+    /// The previous version serves again.
     Returned,
-    /// It can't take its place, for this reason.
+    /// The previous version can't serve again, for this reason.
     Stuck(String),
-    /// The version did not serve any more.
+    /// The version no longer served.
     Replaced,
-    /// It serves on, with other settings: the way back would undo them.
+    /// The version still serves, with other settings. A rollback would undo them.
     Ended,
 }
 
-/// How a probation stands.
+/// The state of a probation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProbationState {
     /// No version was on probation since the host started.
     None,
-    /// Its time is not over, or the version before is about to take its place.
+    /// The probation time is not over, or the previous version is about to serve again.
     Running,
     /// The version stays.
     Passed,
-    /// The version before serves again.
+    /// The previous version serves again.
     Failed,
-    /// It failed, and the version before could not take its place.
+    /// It failed, and the previous version could not serve again.
     Stuck,
-    /// Somebody put another version in its place.
+    /// Another version replaced it.
     Replaced,
-    /// The version serves on, and its settings were changed before its time was over: nobody watches it any more.
+    /// The version still serves. Its settings changed before the probation time was over, so nobody watches it any more.
     Ended,
 }
 
-/// How the probation of a service's version stands, or how it ended.
+/// The state of the probation of a service's version, or its result.
 #[derive(Debug, Clone, Serialize)]
 pub struct ProbationReport {
     /// The service.
     pub service: String,
-    /// The version that is or was on probation; empty where there was none.
+    /// The version that is or was on probation. Empty if there was none.
     pub version: String,
-    /// How it stands.
+    /// The state.
     pub state: ProbationState,
-    /// Its time that is left.
+    /// The remaining probation time.
     pub seconds_left: f64,
-    /// How many handlers ended in its time.
+    /// How many handlers ended during the probation time.
     pub handlers: u32,
     /// How many of them failed.
     pub failed: u32,
-    /// Why it failed; empty where it did not.
+    /// Why it failed. Empty if it did not fail.
     pub reason: String,
     /// The version that serves now.
     pub serves: String,
 }
 
 impl Application {
-    /// How the last probation of a service's version stands; none where there is no such service.
+    /// The state of the last probation of a service. None if there is no such service.
     #[must_use]
     pub fn probation(&self, service: &str) -> Option<ProbationReport> {
         let serves = self.consumers().get(service)?.release().component.version().clone();
@@ -95,7 +95,7 @@ impl Application {
         };
         let probations = self.probations.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Watched { version, probation, fate }) = probations.get(service) else { return Some(report) };
-        // Before the fate is looked at: one that was failed by then is not taken for one that passed.
+        // Read this before the fate. Otherwise a version that has failed by then could be reported as passed.
         let (left, handlers, failed) = probation.standing();
         report.version = version.to_string();
         (report.seconds_left, report.handlers, report.failed) = (left.as_secs_f64(), handlers, failed);
@@ -124,7 +124,7 @@ impl Application {
         Some(report)
     }
 
-    /// Notes that a service's release takes the place of one with the same version, and does not go on with its probation.
+    /// Notes that a service's new release has the same version as the old one, and does not continue its probation.
     pub(super) fn note_end_of_probation(&self, service: &str, before: &Release, now: &Release) {
         let Some(probation) = &before.probation else { return };
         let goes_on = now.probation.as_ref().is_some_and(|other| Arc::ptr_eq(other, probation));
@@ -132,7 +132,7 @@ impl Application {
             return;
         }
         let probations = self.probations.lock().unwrap_or_else(PoisonError::into_inner);
-        // One whose time is over has passed.
+        // A version whose probation time is over has passed.
         if let Some(watched) = probations.get(service)
             && Arc::ptr_eq(&watched.probation, probation)
             && !probation.standing().0.is_zero()
@@ -142,21 +142,21 @@ impl Application {
     }
 }
 
-/// Who goes back.
+/// The author of an automatic rollback.
 const AUTHOR: &str = "the host";
 
-/// Whoever waits to learn what came of a failed probation is told, also where the host panics at it.
+/// Sets the fate of a failed probation even if the host panics, so that waiters always get a result.
 struct OrStuck(Arc<OnceLock<(String, Fate)>>);
 
 impl Drop for OrStuck {
     fn drop(&mut self) {
-        // Nothing where it is known.
+        // This has no effect if the fate is already known.
         let why = "the host panicked at it; the log says more".to_owned();
         let _ = self.0.set((String::new(), Fate::Stuck(why)));
     }
 }
 
-/// What there was before a version that is on probation.
+/// The state before the version that is on probation.
 struct Before {
     application: Weak<Application>,
     name: String,
@@ -166,7 +166,7 @@ struct Before {
     entry: Option<ServiceSection>,
 }
 
-/// The probation of a version that begins to serve now, in the place of a release.
+/// The probation of a version that starts to serve now and replaces the release `before`.
 pub(super) fn of(
     application: &Arc<Application>,
     name: &str,
@@ -186,7 +186,7 @@ pub(super) fn of(
     let failed = move |why: String| {
         let (name, version) = (before.name.clone(), before.failing.clone());
         tracing::error!(service = name, %version, why, "a version fails its probation");
-        // A worker tells of it, which is not to wait for the writer lease.
+        // A worker reports the failure, and it must not wait for the writer lease.
         let thread = format!("{name}-return");
         let spawned = supervise::spawn_once(thread, move || {
             let _or_stuck = OrStuck(Arc::clone(&ended));
@@ -220,7 +220,7 @@ pub(super) fn of(
 }
 
 impl Before {
-    /// Has the release of before serve again; false where the version that fails does not serve any more.
+    /// Makes the previous release serve again. False if the failing version no longer serves.
     fn go_back(&self, why: &str) -> Result<bool, String> {
         let (Some(application), Some(entry)) = (self.application.upgrade(), &self.entry) else {
             return Ok(false);
@@ -256,7 +256,7 @@ impl Before {
             }
             recorded => recorded.map(drop).map_err(|error| error.to_string()),
         };
-        // A version on probation changed no schema.
+        // A version on probation did not change the schema.
         let change =
             application.begin_to_change_subscriptions(application.manifest_with(&self.name, entry.clone()));
         let recorded = consumer
@@ -272,7 +272,7 @@ impl Before {
         if recorded.is_ok() {
             application.take(vec![(consumer.clone(), release)], &change, Vec::new());
         }
-        // Where it can't be done the version of before serves all the same; the log and `/readyz` tell of the subscription workers.
+        // If this fails, the previous version serves all the same. A log line and `/readyz` report the subscription workers.
         let _ = change.end();
         recorded?;
         Ok(true)

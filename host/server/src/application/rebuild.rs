@@ -1,9 +1,9 @@
-//! Rebuilding a service that owns nothing, from the logs, while it serves.
+//! Rebuilds a service that owns no data, from the event logs, while it serves.
 //!
-//! A second database is filled by subscription workers of its own. When they have caught up, the old subscription workers stop, the new
-//! ones take the rest, and a file that names the database in use is replaced: that is the switch, also for the next start. Then the workers
-//! read the new one. Until the switch nothing of the old one has changed, so a rebuild that ends early, however it ends, leaves the service
-//! as it was.
+//! The rebuild has its own subscription workers, which fill a second database. When they have caught up, the old subscription workers stop
+//! and the new ones consume the remaining events. Then the host replaces the file that names the database in use: that is the switch, also
+//! for the next start. From then on the workers read the new database. Until the switch nothing in the old database changes, so a rebuild
+//! that ends early, for whatever reason, leaves the service as it was.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -22,9 +22,9 @@ use super::versions::HISTORY;
 use super::{Application, ServiceEntry, after_commit, databases, files};
 use bulkhead_manifest::ServiceSection;
 
-/// The longest that a rebuild may go without taking an event.
+/// The longest time that a rebuild may run without consuming an event.
 const STANDSTILL_MAX: Duration = Duration::from_secs(30);
-/// The longest wait between two looks at how far the subscription workers are.
+/// The interval between two checks of the subscription workers' progress.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What a rebuild did.
@@ -34,13 +34,13 @@ pub struct Rebuilt {
     pub service: String,
     /// Events that took effect.
     pub events: u64,
-    /// Events that could not be taken: parked, or dead letters.
+    /// Events that could not be consumed: parked events and dead letters.
     pub parked: u64,
     /// How long it took.
     pub milliseconds: u64,
 }
 
-/// Why a service is not rebuilt, and serves as before; but for one reason, with which it is.
+/// Why a service is not rebuilt and serves as before. There is one exception: with [`RebuildError::DeliveryThreads`] it is rebuilt.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// There is no such service.
@@ -51,28 +51,28 @@ pub enum RebuildError {
         "{0} can't be rebuilt: what it owns is in no log but its own; only a service that the manifest says is `rebuildable` can be"
     )]
     OwnsData(String),
-    /// Something else runs that it would disturb.
+    /// Another operation runs, and the rebuild would disturb it.
     #[error("a deploy, a reload, a check or another rebuild runs; wait for it to end")]
     Busy,
     /// The subscription workers make no progress.
-    #[error("{producer} could not be taken further than event {applied} of {head}: {why}")]
+    #[error("the events of {producer} were consumed up to number {applied} of {head}, and no further: {why}")]
     Standstill {
-        /// Whose log.
+        /// The producer of the event log.
         producer: String,
-        /// Up to where.
+        /// The last event that was consumed.
         applied: i64,
-        /// Where the log ends.
+        /// The last event of the log.
         head: i64,
         /// Why, as far as it is known.
         why: String,
     },
-    /// A database can't be made, read or written.
+    /// A database can't be created, read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The subscription workers that fill the second database can't be started.
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),
-    /// It is rebuilt, and its own subscription workers could not be started again.
+    /// The service is rebuilt, and its own subscription workers could not be started again.
     #[error(
         "{service} is rebuilt and serves, and its subscription workers could not be started again: {error}; restart the host"
     )]
@@ -82,8 +82,8 @@ pub enum RebuildError {
         /// Why not.
         error: Box<SchedulerError>,
     },
-    /// It can't be told which events could not be taken.
-    #[error("count the events that could not be taken: {0}")]
+    /// The host could not count the events that were not consumed.
+    #[error("count the events that could not be consumed: {0}")]
     Parked(StatementError),
     /// A file can't be written.
     #[error("write {}: {source}", path.display())]
@@ -96,7 +96,7 @@ pub enum RebuildError {
 }
 
 impl Application {
-    /// Rebuilds a service's database from the logs. Blocks until it is done; the service serves meanwhile.
+    /// Rebuilds a service's database from the event logs. Blocks until it is done; the service serves meanwhile.
     ///
     /// # Errors
     ///
@@ -124,12 +124,13 @@ impl Application {
             }
         };
 
-        // From here on the old database takes nothing more; what is left is what came meanwhile. And nobody else replaces the release.
+        // From here on the old database consumes no more events. Only the events that came meanwhile are left. Nobody else replaces the
+        // release.
         let _switching = self.switching();
         let stopped = self.stop_delivery_threads([name.to_owned()].into());
         let switched = filling.catch_up(self).and_then(|()| {
             let (rebuilt, database) = filling.finish(name)?;
-            // Which version is active stands in the database that serves.
+            // The active version is recorded in the database that serves, so the new one needs that record.
             if let Some(before) = self.database(name) {
                 let mut activations = before.activations(HISTORY)?;
                 activations.reverse();
@@ -137,8 +138,8 @@ impl Application {
             }
             let pointed = point(&databases::pointer(&base), &path);
             match pointed {
-                // The name was replaced, and whether that is on the disk is not known: both databases stay until the next start, which
-                // removes the one that is not named.
+                // The pointer was replaced, but it is unknown whether the change is on disk. So both databases stay until the next start,
+                // which removes the one that the pointer does not name.
                 Err(error) if databases::active(&base) == path => {
                     tracing::error!(service = name, %error, "a rebuild serves, and may be lost if the machine fails");
                     Ok((rebuilt, database, false))
@@ -165,7 +166,7 @@ impl Application {
                 Err(error)
             }
         };
-        // On the new database, or on the old one again.
+        // They run on the new database, or on the old one again.
         let restarted = stopped.start_again();
         let rebuilt = switched?;
         restarted.map_err(|error| RebuildError::DeliveryThreads {
@@ -200,7 +201,7 @@ impl Filling {
         path: &Path,
     ) -> Result<Self, RebuildError> {
         let settings = Settings { path: path.to_owned(), storage: section.spec.limits.storage };
-        // Made for its owner alone, before SQLite opens it: the log and its index get the same mode.
+        // Created for its owner alone, before SQLite opens it: the WAL and its index get the same mode.
         FileIdentity::of(path)?;
         let database = Database::open(settings)?;
         let logs = &application.logs;
@@ -227,7 +228,7 @@ impl Filling {
         Ok(Self { consumer, database, subscriptions, deliveries })
     }
 
-    /// Waits until the subscription workers have taken all that is in the logs now.
+    /// Waits until the subscription workers have consumed all events that are in the logs now.
     fn catch_up(&self, application: &Application) -> Result<(), RebuildError> {
         for subscription in &self.subscriptions {
             let head =
@@ -253,7 +254,7 @@ impl Filling {
         Ok(())
     }
 
-    /// Ends the subscription workers, and gives the database.
+    /// Ends the subscription workers, and returns the database.
     fn finish(self, name: &str) -> Result<(Rebuilt, Arc<ServiceDatabase>), RebuildError> {
         let Self { consumer, database, subscriptions, deliveries } = self;
         deliveries.stop();
@@ -271,7 +272,7 @@ impl Filling {
     }
 }
 
-/// Has the pointer name another database, durably: it is there whole, before and after.
+/// Makes the pointer file name another database, durably. The file is whole before and after.
 fn point(pointer: &Path, path: &Path) -> Result<(), RebuildError> {
     let failed = |source| RebuildError::File { path: pointer.to_owned(), source };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,11 +1,12 @@
-//! Replicas that are declared otherwise than before, filled while their service serves.
+//! Fills replicas whose declaration has changed, while their service serves.
 //!
-//! What they are to hold is read beforehand, while requests and events go on. Then, under the gate and the writer lease of each service,
-//! and with its subscription workers stopped, what has happened since is added, and the new takes the place of the old in one transaction.
-//! Requests wait for that in their queues, for half of their time at most; what is not done by then is given up, and nothing has changed.
+//! The host first reads the new content, while requests and events go on. Then it stops the subscription workers of each service, closes its
+//! gate, and holds its writer lease. In this state it adds what has happened since, and replaces the old content in one transaction.
+//! Requests wait in their queues meanwhile, for half of their time at most. If the work is not done by then, the host gives it up, and
+//! nothing has changed.
 //!
 //! Invariant: between the COMMIT and the release that knows the new replicas nobody runs a handler, and no subscription worker runs at all.
-//! So no statement of a handler, and no event, meets a replica in another form than its release knows it.
+//! So neither a handler's statement nor an event meets a replica in a form that its release does not know.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,24 +20,24 @@ use super::{Application, Fault, Logs, at, databases};
 use crate::telemetry;
 use bulkhead_manifest::{Manifest, ServiceSection};
 
-/// A service whose replicas are declared otherwise than before.
+/// A service whose replica declarations have changed.
 pub(super) struct ChangedReplicas {
     pub(super) consumer: Consumer,
     pub(super) database: Arc<Database>,
-    /// As it is to be.
+    /// Its new section.
     pub(super) entry: ServiceSection,
-    /// Statements of its component that the schema suits as it is. They are to run afterwards as well.
+    /// Statements of its component that fit the current schema. They must also run afterwards.
     pub(super) statements: Vec<String>,
 }
 
-/// What the replicas are to hold, read.
+/// The new content of the replicas.
 pub(super) struct Refills<'c> {
-    /// None where the database has them as they are declared.
+    /// None if the replicas in the database match their declaration.
     services: Vec<(&'c ChangedReplicas, Option<Refill<'c>>)>,
 }
 
 impl<'c> Refills<'c> {
-    /// Reads it. What speaks against it goes to `wrong`.
+    /// Reads the new content. Errors go to `wrong`.
     pub(super) fn read(
         manifest: &Manifest,
         logs: &Logs,
@@ -53,7 +54,7 @@ impl<'c> Refills<'c> {
             let staged = database.stage_replicas(&entry.replicas, &entry.spec.grants.subscribes, &find);
             let checked = staged.and_then(|refill| {
                 let mut refill = refill;
-                // What would be lost is told before anybody has to wait.
+                // Reports what would be lost before any request has to wait.
                 refill.as_mut().map_or(Ok(()), Refill::check)?;
                 Ok(refill)
             });
@@ -65,20 +66,21 @@ impl<'c> Refills<'c> {
         if !services.is_empty() {
             Point::Staged.reach();
         }
-        // Who calls another comes first: one who waits for an answer must not be waited for while the other's gate is held.
+        // Callers come first. A service that waits for an answer must not be waited for while the gate of the service that it calls is
+        // held.
         let sorted = callers_first(manifest);
         let place = |name: &str| sorted.iter().position(|other| *other == name);
         services.sort_by_key(|(one, _)| place(one.consumer.name()));
         Self { services }
     }
 
-    /// Whether they are of this service, among others.
+    /// Whether this service is among them.
     pub(super) fn are_of(&self, service: &str) -> bool {
         self.services.iter().any(|(one, _)| one.consumer.name() == service)
     }
 
-    /// Puts them in the place of those of before, and gives what keeps their services' handlers from running. The subscription workers are
-    /// stopped.
+    /// Replaces the content of the replicas. Returns the guards that keep handlers of their services from running. The subscription workers
+    /// must be stopped.
     pub(super) fn write(&mut self, application: &Application) -> Result<Vec<Held>, String> {
         if self.services.is_empty() {
             return Ok(Vec::new());
@@ -118,7 +120,7 @@ impl<'c> Refills<'c> {
     }
 }
 
-/// The services, each before those that it calls. Calls have no cycle.
+/// The services, callers before the services that they call. Calls have no cycle.
 fn callers_first(manifest: &Manifest) -> Vec<&str> {
     let mut sorted = manifest.sorted_by_dependency(&|entry| entry.spec.grants.calls.iter().collect());
     sorted.reverse();
@@ -133,7 +135,7 @@ fn late(service: &str, allowed: Duration) -> String {
     )
 }
 
-/// Does `work` under the writer leases of all of these services.
+/// Runs `work` under the writer leases of all these services.
 fn alone<R>(services: &[&Consumer], until: Instant, work: &mut dyn FnMut() -> R) -> Result<R, Busy> {
     match services.split_first() {
         None => Ok(work()),
@@ -141,7 +143,7 @@ fn alone<R>(services: &[&Consumer], until: Instant, work: &mut dyn FnMut() -> R)
     }
 }
 
-/// Writes all, and then commits all.
+/// Writes all replicas, and then commits all.
 fn put(
     services: &mut [(&ChangedReplicas, Option<Refill<'_>>)],
     until: Instant,
@@ -150,7 +152,7 @@ fn put(
         let Some(refill) = refill else { continue };
         let service = &one.entry.spec.name;
         refill.write(Some(until)).map_err(|error| (service.clone(), error.to_string()))?;
-        // The version that serves goes on: what it says must find the replicas that it names.
+        // The version that serves stays, so its statements must find the replicas that they name.
         let unsuited = warnings::unsuited(&refill.unsuited(&one.statements));
         if !unsuited.is_empty() {
             let why = format!(
@@ -166,12 +168,14 @@ fn put(
         let Some(refill) = refill.take() else { continue };
         let service = &one.entry.spec.name;
         match refill.commit() {
-            Ok(filled) => databases::tell_of_filled(service, &filled),
-            // It was undone, or that could not be made final (`Refill::commit`): what is seen tells which form handlers meet.
+            Ok(filled) => databases::report_filled(service, &filled),
+            // The commit was rolled back, or the rollback could not be made final (`Refill::commit`). What the database shows decides which
+            // form handlers meet.
             Err(error) => match one.database.has_replicas(&one.entry.replicas) {
                 Ok(true) => tracing::warn!(service, %error, "a commit of replicas failed, and is durable"),
                 Ok(false) if committed == 0 => return Err((service.clone(), error.to_string())),
-                // Neither may go on: handlers could meet replicas in a form that they do not know. A restart brings all to the manifest.
+                // Neither form can serve: handlers could meet replicas in a form that they do not know. A restart makes all replicas match
+                // the manifest.
                 Ok(false) | Err(_) => {
                     tracing::error!(service, %error, "which form the replicas have can't be told: the host ends");
                     telemetry::flush();

@@ -1,4 +1,4 @@
-//! Taking in what has changed in the manifest while the services serve: routes, limits, grants, config and replicas. All of it, or nothing.
+//! Applies changes of the manifest while the services serve: routes, limits, grants, config and replicas. All changes apply, or none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -18,19 +18,19 @@ use bulkhead_manifest::{Manifest, ServiceSection};
 pub struct Reloaded {
     /// The services whose sections have changed.
     pub services: Vec<String>,
-    /// The services whose `source` has changed, which only a deploy or a start makes hold.
+    /// The services whose `source` has changed. A new source takes effect only with a deploy or a start.
     pub sources: Vec<String>,
-    /// From the call until all of it held.
+    /// From the call until all changes took effect.
     pub milliseconds: f64,
 }
 
 /// Why nothing was reloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// What the manifest says can't be.
+    /// The manifest is not valid here.
     #[error("{}", .0.join("\n"))]
     Refused(Vec<String>),
-    /// It holds, and subscription workers could not be started again.
+    /// The changes took effect, and subscription workers could not be started again.
     #[error(
         "what has changed holds, and subscription workers could not be started again: {0}; restart the host"
     )]
@@ -47,7 +47,7 @@ impl Application {
         let started = std::time::Instant::now();
         let manifest = self.read_manifest().map_err(ReloadError::Refused)?;
         let mut wrong = Vec::new();
-        // Tried and read before anything waits for it, and before anything is locked.
+        // Runs before any request waits for the reload, and before anything is locked.
         let tried = self.try_changed(&manifest, &mut wrong);
         let changed = self.changed_replicas(&manifest, &mut wrong);
         let mut refills = Refills::read(&manifest, &self.logs, &changed, &mut wrong);
@@ -73,7 +73,7 @@ impl Application {
             }
             services.push(name.to_owned());
             match tried.get(name) {
-                // It is told already what is wrong with it.
+                // What is wrong with it is already reported.
                 Some(None) => {}
                 Some(Some(component)) if component.version() == release.component.version() => releases.push((
                     consumer.clone(),
@@ -81,7 +81,7 @@ impl Application {
                         component: Arc::clone(component),
                         spec: Arc::new(entry.spec.clone()),
                         database: release.database.clone(),
-                        // The way back would undo the reload.
+                        // A rollback would undo the reload.
                         probation: None,
                     },
                 )),
@@ -98,7 +98,7 @@ impl Application {
             Ok(held) => {
                 for (consumer, release) in &mut releases {
                     if refills.are_of(consumer.name()) {
-                        // The writer, and all readers, know the replicas of before.
+                        // The writer and all readers know only the old replicas.
                         release.database =
                             release.database.as_ref().map(|database| Arc::new(database.reopened()));
                     }
@@ -106,9 +106,9 @@ impl Application {
                 self.take(releases, &change, held);
             }
             Err(why) => {
-                // Their transactions are open until they are dropped, and the first thing that a subscription worker does may be to write.
+                // The refills' transactions are open until they are dropped, and a restarted subscription worker may write at once.
                 drop(refills);
-                // As they were: nothing else has changed yet.
+                // Restart the subscription workers with the old subscriptions: nothing else has changed yet.
                 let mut wrong = vec![why];
                 if let Err(error) = change.end() {
                     wrong.push(format!(
@@ -141,8 +141,9 @@ impl Application {
         })
     }
 
-    /// Tries the components of the services whose sections have changed, as a deploy does: with what is new, each is made an instance of
-    /// and asked what it is. By service; none where something is wrong with one, which goes to `wrong`.
+    /// Tries the components of the services whose sections have changed, as a deploy does: it creates an instance of each with the new
+    /// section, and asks it for its description. The result is by service. It is none for a component with an error, and the error goes to
+    /// `wrong`.
     fn try_changed(
         &self,
         manifest: &Manifest,
@@ -192,7 +193,7 @@ impl Application {
         Err(vec![why.to_owned().into()])
     }
 
-    /// The services whose replicas are declared otherwise than before.
+    /// The services whose replica declarations have changed.
     fn changed_replicas(&self, manifest: &Manifest, wrong: &mut Vec<String>) -> Vec<ChangedReplicas> {
         let running = self.manifest();
         let mut changed = Vec::new();
@@ -212,8 +213,7 @@ impl Application {
         changed
     }
 
-    /// The statements that the component of a release has as texts and that the schema suits as it is now. Others may be no statements at
-    /// all.
+    /// The statements in a release's component that fit the current schema. The other texts may not be SQL statements at all.
     fn suited_statements(
         &self,
         name: &str,
@@ -228,7 +228,7 @@ impl Application {
         Ok(statements)
     }
 
-    /// The section of a service as the manifest's file has it now: what a deploy of that service goes by.
+    /// The section of a service as the manifest file has it now. A deploy of that service uses this section.
     pub(super) fn section_of(&self, name: &str) -> Result<ServiceSection, DeployError> {
         let running = self.manifest();
         let before = running.services.get(name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
@@ -264,7 +264,7 @@ impl Application {
         self.switching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each subscription worker has an instance, for which there is room or not since the start.
+    /// Each subscription worker needs an instance. The number of instances is fixed at the start.
     fn too_many_subscriptions(&self, manifest: &Manifest) -> Option<String> {
         let (now, most) = (manifest.subscriptions().len(), self.subscriptions_max);
         (now > most).then(|| {
@@ -272,14 +272,14 @@ impl Application {
         })
     }
 
-    /// The manifest as its file has it now. What the command line said in its place still holds.
+    /// The manifest as its file has it now. Values from the command line still override it.
     fn read_manifest(&self) -> Result<Manifest, Vec<String>> {
         let running = self.manifest();
         let read = Manifest::read(&running.path).map_err(|error| vec![error.to_string()])?;
         Ok(read.with(running.given.clone()))
     }
 
-    /// What of a service's section can't change while it serves.
+    /// The changes in a service's section that need a restart.
     fn restart_needed_for(&self, name: &str, before: &ServiceSection, now: &ServiceSection) -> Vec<String> {
         let (old, new) = (&before.spec.limits, &now.spec.limits);
         let workers = |limits: &bulkhead_runtime::Limits| {
@@ -304,9 +304,9 @@ impl Application {
         wrong
     }
 
-    /// Ends the subscription workers of the services whose subscriptions another manifest changes: a handler must not get what only the one
-    /// of before, or only the next, takes. To be followed by [`SubscriptionChange::end`], whatever happens between; not by who holds a
-    /// gate, for subscription workers may wait at it.
+    /// Ends the subscription workers of the services whose subscriptions another manifest changes. A handler must not get an event that
+    /// only the old manifest, or only the new one, consumes. The caller must call [`SubscriptionChange::end`] afterwards, whatever happens
+    /// in between. The caller must not hold a gate, because subscription workers may wait at it.
     pub(super) fn begin_to_change_subscriptions(&self, manifest: Manifest) -> SubscriptionChange<'_> {
         let before = self.subscriptions();
         let subscriptions: Subscriptions = manifest
@@ -337,7 +337,8 @@ impl Application {
         }
     }
 
-    /// Has services be other releases, and all that depends on the manifest follow. `held` is given up as soon as they are.
+    /// Switches services to other releases, and updates all that depends on the manifest. `held` is dropped as soon as the releases are
+    /// switched.
     pub(super) fn take(
         &self,
         releases: Vec<(Consumer, Release)>,
@@ -356,7 +357,7 @@ impl Application {
         drop(held);
         self.subscriptions.set(Arc::clone(&change.subscriptions));
         self.routes.set(Arc::new(Routes::new(&self.host_context.directory, &self.logs)));
-        // To make the documents and pages takes longer than all else.
+        // Building the documents and pages takes longer than everything else here.
         let now = (self.described(), routes_of(&change.manifest), &change.manifest.version);
         if before != now {
             self.interface.set(Arc::new(Interface::new(&change.manifest, &now.0)));
@@ -365,17 +366,17 @@ impl Application {
     }
 }
 
-/// A manifest that is about to hold, with its subscriptions.
+/// A manifest that is about to take effect, with its subscriptions.
 pub(super) struct SubscriptionChange<'a> {
     manifest: Arc<Manifest>,
-    /// All of them, those that stay as they are included.
+    /// All subscriptions, including the unchanged ones.
     subscriptions: Arc<Subscriptions>,
     /// The services whose subscriptions change.
     stopped: Stopped<'a>,
 }
 
 impl SubscriptionChange<'_> {
-    /// Starts the subscription workers again that were ended, as the subscriptions are now.
+    /// Restarts the stopped subscription workers, with the current subscriptions.
     pub(super) fn end(self) -> Result<(), SchedulerError> {
         self.stopped.start_again()
     }
@@ -389,18 +390,18 @@ struct Retained<'m> {
     consumer: &'m Consumer,
 }
 
-/// Whether a service is to be another release.
+/// Whether a service needs another release.
 fn needs_new_release(release: &Release, before: &ServiceSection, now: &ServiceSection) -> bool {
     *release.spec != now.spec || before.replicas != now.replicas
 }
 
-/// Every route with its service: what the documents are made from, beside what the components say.
+/// Every route with its service. The documents are built from this and from the components' descriptions.
 fn routes_of(manifest: &Manifest) -> Vec<(String, Vec<String>)> {
     let routes = manifest.services.iter().map(|(name, entry)| (name.clone(), entry.spec.routes.clone()));
     routes.collect()
 }
 
-/// What of an application can't change while it runs.
+/// The changes of an application that need a restart.
 fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
     let mut wrong = Vec::new();
     let revoker = |manifest: &Manifest| {

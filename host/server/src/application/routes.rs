@@ -7,7 +7,7 @@ use bulkhead_runtime::{Directory, Queues, route_matches, route_rank};
 
 use super::logs::Logs;
 
-/// Every route with its service, that of the highest rank first.
+/// Every route with its service, the highest rank first.
 pub(crate) struct Routes(Vec<(Arc<str>, Target)>);
 
 /// Where a route leads.
@@ -20,7 +20,7 @@ pub(crate) struct Target {
 }
 
 impl Routes {
-    /// Those of all services, as they are now.
+    /// The current routes of all services.
     pub(super) fn new(directory: &Directory, logs: &Logs) -> Self {
         let mut routes = Vec::new();
         for (name, queues) in directory {
@@ -38,7 +38,7 @@ impl Routes {
         Self(routes)
     }
 
-    /// The route that a path falls under, and where it leads.
+    /// The route that matches a path, and its target.
     pub(crate) fn find(&self, path: &str) -> Option<(&Arc<str>, &Target)> {
         let (route, target) = self.0.iter().find(|(route, _)| route_matches(route, path))?;
         Some((route, target))

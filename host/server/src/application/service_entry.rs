@@ -5,24 +5,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulkhead_runtime::supervise::Down;
 use bulkhead_runtime::{Consumer, Deferred, Deliveries};
 
-/// A service that has a database, as those see it who look at events.
+/// A service that has a database, for code that looks at events.
 pub struct ServiceEntry {
     /// The service, as its subscription workers know it.
     pub consumer: Consumer,
     /// Its timers and parked events.
     pub deferred: Arc<Deferred>,
-    /// Where its subscription workers and timers run.
+    /// The threads that run its subscription workers and timers.
     pub(super) delivery_threads: Mutex<DeliveryThreads>,
 }
 
 /// The threads that deliver to a service: its subscription workers, and those of its timers and parked events.
 #[derive(Default)]
 pub(super) enum DeliveryThreads {
-    /// They are not to run now.
+    /// They should not run now.
     #[default]
     Stopped,
     Running(Deliveries),
-    /// They are to run and do not: the host is not ready until they are started, or are not to run any more.
+    /// They should run and do not. The host is not ready until they are started, or should not run any more.
     Failed {
         _down: Down,
     },
@@ -39,7 +39,7 @@ impl ServiceEntry {
         std::mem::replace(&mut *self.delivery_threads.lock().unwrap_or_else(PoisonError::into_inner), threads)
     }
 
-    /// Ends its subscription workers and timers, each when what it runs is done.
+    /// Ends its subscription workers and timers. Each ends when its current work is done.
     pub(super) fn stop_delivery_threads(&self) {
         if let DeliveryThreads::Running(deliveries) = self.set_delivery_threads(DeliveryThreads::Stopped) {
             deliveries.stop();

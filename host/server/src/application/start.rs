@@ -1,6 +1,6 @@
 //! From the manifest to running services.
 //!
-//! Everything that can be refused is refused before the first request, and everything that is wrong is reported at once.
+//! Everything that can be refused is refused before the first request. All errors are reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ impl Application {
     ///
     /// # Errors
     ///
-    /// All that is wrong, each with what to do. Nothing runs then, and databases are migrated whole or not at all.
+    /// All errors, each with what to do. Nothing runs then. Each database is migrated as a whole or not at all.
     pub fn start(manifest: &Manifest) -> Result<Self, StartError> {
         let failed = |error: &dyn std::fmt::Display| StartError(vec![error.to_string()]);
         let folder = DataFolder::lock(&manifest.data)?;
@@ -55,19 +55,19 @@ impl Application {
                 continue;
             };
             let name = &section.spec.name;
-            // Without its owner's data nothing can be said of it.
+            // Without its owner's data it can't be checked.
             if section.replicas.iter().any(|replica| failed_services.contains(&replica.owner)) {
                 continue;
             }
             let Some(Chosen { bytes, activation }) = chosen.remove(name) else { continue };
-            // One that was active before is there, unless the databases came here alone.
+            // The file of a version that was active before exists, unless the databases were moved here without the version files.
             let is_kept = activation.is_none() && versions.has(name, component.version());
             if !is_kept && let Err(error) = versions.keep(name, component.version(), &bytes) {
                 wrong.extend(at(manifest, section, vec![error]));
                 continue;
             }
             let Some(database) = all.get(name) else {
-                // A service without a database has no schema; its version is recorded all the same.
+                // A service without a database has no schema, but its version is recorded all the same.
                 let recorded = version_databases
                     .get(name)
                     .map(|version_database| databases::record(version_database, activation.as_ref()));
@@ -168,10 +168,10 @@ impl Application {
     }
 }
 
-/// The databases that say which version is active, of services that have none of their own, by service.
+/// The databases that record the active version of services without a database of their own, by service.
 type VersionDatabases = BTreeMap<String, Arc<Database>>;
 
-/// Which component each service is to run, and the databases that say so.
+/// Chooses the component that each service runs. Also returns the databases that record it.
 fn choose(
     manifest: &Manifest,
     versions: &VersionFiles,
@@ -185,7 +185,7 @@ fn choose(
             None => versions::version_database(versions, name),
         };
         let active = version_database.and_then(|version_database| {
-            // Read once, for what runs and for what is kept.
+            // Read once: for the component that runs and for the files to keep.
             let activations = version_database.activations(HISTORY).map_err(|error| error.to_string());
             if !all.contains_key(name) {
                 version_databases.insert(name.clone(), version_database);
@@ -203,7 +203,7 @@ fn choose(
     if wrong.is_empty() { Ok((version_databases, chosen)) } else { Err(StartError(wrong)) }
 }
 
-/// The revocations, if this is the service whose events end tokens.
+/// The revocations, if this service publishes the events that end tokens.
 fn revocations_of(
     manifest: &Manifest,
     section: &ServiceSection,
@@ -217,12 +217,12 @@ fn revocations_of(
         .transpose()
 }
 
-/// What the components of an application say of themselves, by service: those at the manifest's sources. Nothing runs, and no database
-/// is opened.
+/// The descriptions of an application's components, by service. The components are those at the manifest's sources. Nothing runs, and no
+/// database is opened.
 ///
 /// # Errors
 ///
-/// As for [`Application::start`], where the components are wrong.
+/// As for [`Application::start`], for errors of the components.
 pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, StartError> {
     let read = |name: &str, section: &ServiceSection| {
         versions::read_source(name, section).map_err(|error| vec![error])
@@ -230,12 +230,12 @@ pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, St
     Ok(described(&load_all(manifest, &read)?.components))
 }
 
-/// What is wrong with the components at the manifest's sources, and with the schemas of the databases that are there for them, each with
-/// what to do, by service. Nothing runs, databases are only looked at, and no folder is made.
+/// The faults of the components at the manifest's sources, and of the schemas in existing databases, by service. Each fault says what to
+/// do. Nothing runs, databases are only read, and no folder is created.
 ///
 /// # Errors
 ///
-/// When the machine does not have what they run in.
+/// If the machine lacks the resources to run components.
 pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, StartError> {
     let read = |name: &str, section: &ServiceSection| {
         versions::read_source(name, section).map_err(|error| vec![error])
@@ -254,14 +254,14 @@ pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, Start
     Ok(by_service)
 }
 
-/// Why a start could not bring the database of a service to the schema of its component: the database is of a later version, say, or of
-/// another service. One that can't be looked at is told of elsewhere.
+/// Why a start could not migrate the database of a service to the schema of its component. For example, the database belongs to a later
+/// version or to another service. A database that can't be read is reported elsewhere.
 fn unfit_schema(manifest: &Manifest, section: &ServiceSection, component: &Component) -> Option<Fault> {
     let path = databases::database_file(manifest, section).filter(|path| path.exists())?;
     let database = Database::look(&path).ok()??;
     let active = database.activations(1).ok()?.into_iter().next();
     let version = component.version().sha256();
-    // The start runs the version that was deployed, whose schema is there (`VersionFiles::choose`).
+    // The start runs the deployed version, whose schema the database already has (`VersionFiles::choose`).
     if active.is_some_and(|active| version == active.source && version != active.sha256) {
         return None;
     }

@@ -1,7 +1,7 @@
-//! The versions of the services' components: their files, and which of them runs.
+//! The versions of the services' components: their files, and which version runs.
 //!
-//! Which version is active is a row of the service's own database (`store/src/versions.rs`). Here are the files that such a row names: each
-//! under its hash, whole, and on the disk before the row is.
+//! The active version is a row of the service's own database (`store/src/versions.rs`). This module keeps the files that such rows name.
+//! Each file is named by its hash, is whole, and is on disk before its row.
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -15,17 +15,17 @@ use bulkhead_types::{Clock as _, SystemClock, limits, rfc3339};
 use super::files::{self, UNFINISHED};
 use bulkhead_manifest::{ServiceSection, Source};
 
-/// Activations that are looked through for what was there before.
+/// The number of activations that are searched for earlier versions.
 pub(super) const HISTORY: u32 = 10_000;
 
-/// The component that a service is to run from a start on.
+/// The component that a service runs from a start on.
 pub(super) struct Chosen {
     pub(super) bytes: Vec<u8>,
-    /// It is not the one that was active before: to be recorded when the schema is its own.
+    /// Set if this version was not the active one before. It is recorded when the database has the version's schema.
     pub(super) activation: Option<Activation>,
 }
 
-/// The folder of the components that are, or were, active.
+/// The folder of the components that are or were active.
 pub(super) struct VersionFiles {
     folder: PathBuf,
 }
@@ -45,31 +45,31 @@ impl VersionFiles {
         self.of(service).join(format!("{}.wasm", version.sha256()))
     }
 
-    /// Makes the folder of a service.
+    /// Creates the folder of a service.
     pub(super) fn make(&self, service: &str) -> std::io::Result<PathBuf> {
         let folder = self.of(service);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         Ok(folder)
     }
 
-    /// Keeps a component, durably, unless it is there.
+    /// Keeps a component, durably, unless it already exists.
     pub(super) fn keep(&self, service: &str, version: &Version, bytes: &[u8]) -> Result<(), String> {
         let path = self.path(service, version);
-        // A file that is there may be what a disk that failed has left.
+        // An existing file may be damaged by a disk failure, so its bytes are compared.
         let is_there = fs::read(&path).is_ok_and(|there| there == bytes);
         let write = || {
             let folder = self.make(service)?;
             if !is_there {
                 files::replace(&path, bytes)?;
             }
-            // The file's name, where it was there, and those of the folders, which may be new as well.
+            // Syncs the folder of the file, even if the file existed, and the parent folders, which may be new as well.
             let folders = [folder.as_path(), &self.folder, folder_of(&self.folder)];
             folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
         };
         write().map_err(|error| format!("keep the component as {}: {error}", path.display()))
     }
 
-    /// The component that a version is.
+    /// The component of a version.
     pub(super) fn read(&self, service: &str, version: &Version) -> Result<Vec<u8>, String> {
         let path = self.path(service, version);
         let bytes = fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
@@ -80,12 +80,12 @@ impl VersionFiles {
         }
     }
 
-    /// Whether the file of a version is there.
+    /// Whether the file of a version exists.
     pub(super) fn has(&self, service: &str, version: &Version) -> bool {
         self.path(service, version).is_file()
     }
 
-    /// Removes all but the versions that were active last, of which the first is: `activations` has the last first.
+    /// Removes all but the last active versions, the current one included. `activations` has the newest first.
     pub(super) fn prune(&self, service: &str, activations: &[Activation]) {
         let mut kept: Vec<&str> = Vec::new();
         for activation in activations {
@@ -97,15 +97,15 @@ impl VersionFiles {
         for path in entries.flatten().map(|entry| entry.path()) {
             let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            // What a process that was killed was about to write goes as well.
+            // The unfinished file of a killed process is removed as well.
             if extension == UNFINISHED || (extension == "wasm" && !kept.contains(&name)) {
                 remove(&path);
             }
         }
     }
 
-    /// The component that a service is to run from a start on: the one that was active, unless the manifest's source is another one than it
-    /// was then. So what was deployed stays, and what was built since is taken.
+    /// The component that a service runs from a start on. It is the active version, unless the manifest's source has changed since that
+    /// version was activated. So a deployed version stays, and a newer build is used.
     pub(super) fn choose(
         &self,
         name: &str,
@@ -121,7 +121,7 @@ impl VersionFiles {
         if let Ok(bytes) = source {
             let version = Version::of(&bytes);
             if version.sha256() == active.sha256 {
-                // What was deployed is at the source by now: from here on another one there is a new version.
+                // The source is now the deployed version. From here on a different source is a new version.
                 let is_known = active.source == active.sha256;
                 return Ok(Chosen { bytes, activation: (!is_known).then(|| started(&version)) });
             }
@@ -165,7 +165,7 @@ pub(super) fn read_source(name: &str, entry: &ServiceSection) -> Result<Vec<u8>,
     })
 }
 
-/// Removes a file that nobody needs any more.
+/// Removes a file that is no longer needed.
 fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != std::io::ErrorKind::NotFound
@@ -174,8 +174,8 @@ fn remove(path: &Path) {
     }
 }
 
-/// The database that says which version is active, of a service that has none of its own: it has the host's tables alone, and the service
-/// can't reach it.
+/// The database that records the active version of a service without its own database. It has the host's tables only, and the service can't
+/// access it.
 pub(super) fn version_database(
     files: &VersionFiles,
     service: &str,

@@ -1,11 +1,11 @@
-//! The consistency check: are the copies right, do references lead somewhere, are the logs as they were written?
+//! The consistency check. Are replicas right, do references point to existing entities, and are the event logs unchanged since publication?
 //!
-//! - A *replica* is compared with its owner's entity at a common position: the owner is read in one snapshot, which has a place in its
-//!   log; the subscription worker is held at that very place while the replica is read.
-//! - A *reference* (a column `NAME_id_ref`) must lead to an entity NAME of its owner, or to one that its owner said is gone. The column
-//!   is read first: what it had then, the owner had before.
+//! - A *replica* is compared with its owner's entity at a common position. The check reads the owner in one snapshot, which has a position
+//!   in the owner's event log. It holds the subscription worker at exactly that position while it reads the replica.
+//! - A *reference* (a column `NAME_id_ref`) must point to an entity NAME of its owner, or to one that its owner reported as gone. The check
+//!   reads the column first: every entity that the column referred to then, the owner had before.
 //! - An *event* must have the digest that it was published with, and no sequence may be missing.
-//! - A *subscription* must not stand still.
+//! - A *subscription* must not be stopped.
 
 mod references;
 mod replicas;
@@ -18,33 +18,33 @@ use serde::Serialize;
 
 use crate::application::{Application, Maintenance};
 
-/// Something that is not as it should be.
+/// An inconsistency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// `replica`, `reference`, `event`, `subscription` or `failed`.
     pub kind: &'static str,
-    /// The service in whose database it is.
+    /// The service whose database contains it.
     pub service: String,
-    /// Where: a table, a column, or the log.
+    /// Where: a table, a column, or the event log.
     pub place: String,
     /// The key of the row, the value, or the event's id.
     pub key: String,
     /// What is wrong.
     pub detail: String,
-    /// It was mended.
+    /// Whether it was repaired.
     pub repaired: bool,
 }
 
-/// What a check found, and what it looked at.
+/// What a check found, and how much it checked.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
-    /// All that is wrong.
+    /// All findings.
     pub findings: Vec<Finding>,
     /// Rows of replicas that were compared.
     pub replica_rows: u64,
-    /// Different values of columns that refer.
+    /// Distinct values of reference columns.
     pub references: u64,
-    /// Events that were looked at.
+    /// Events that were checked.
     pub events: u64,
 }
 
@@ -60,13 +60,13 @@ impl Report {
         });
     }
 
-    /// Something that could not be looked at.
+    /// A part that could not be checked.
     fn failed(&mut self, service: &str, place: String, error: &dyn std::fmt::Display) {
         self.add("failed", service, place, String::new(), format!("it could not be checked: {error}"));
     }
 }
 
-/// What the last check found, by kind, for the metrics.
+/// The number of findings of the last check, by kind, for the metrics.
 #[derive(Default)]
 pub struct LastCheck(Mutex<Option<BTreeMap<&'static str, u64>>>);
 
@@ -90,8 +90,8 @@ impl LastCheck {
     }
 }
 
-/// Checks the whole application. With `repair`, rows of replicas that differ become what their owner has. Nothing stops meanwhile but a
-/// subscription worker whose replica is being compared; so there is one check at a time.
+/// Checks the whole application. With `repair`, rows of replicas that differ are replaced by the owner's rows. Only a subscription worker
+/// whose replica is being compared stops meanwhile, so only one check runs at a time.
 #[must_use]
 pub fn run(application: &Application, _only: &Maintenance<'_>, repair: bool) -> Report {
     let mut report = Report::default();

@@ -1,4 +1,4 @@
-//! Looking whether what one service says of another's data leads somewhere.
+//! Checks whether references from one service to another's data point to existing entities.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use bulkhead_store::{Inspector, Reference, Value};
 use super::Report;
 use crate::application::Application;
 
-/// A column with each value that it has, and the number of rows that have it.
+/// A column with each of its values, and the number of rows that have the value.
 type Referred = (Reference, Vec<(Value, i64)>);
 
 pub(super) fn check(application: &Application, report: &mut Report) {
@@ -41,7 +41,7 @@ fn referred(database: &bulkhead_store::Database) -> Result<Vec<Referred>, String
     Ok(columns)
 }
 
-/// Looks for each value at the owner, which is read after the column was.
+/// Looks up each value at the owner. The owner is read after the column.
 fn look(
     application: &Application,
     service: &str,

@@ -1,4 +1,4 @@
-//! Comparing replicas with what their owners hold.
+//! Compares replicas with their owners' data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use bulkhead_store::{Inspector, ReplicaColumn, ReplicaSpec, Value};
 use super::{Finding, Report};
 use crate::application::Application;
 
-/// How long a subscription worker may take to the place that the owner was read at.
+/// How long a subscription worker may take to reach the position at which the owner was read.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at how far it is.
+/// The interval between two checks of its position.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Rows by their key.
+/// Rows by key.
 type Rows = BTreeMap<String, Vec<Value>>;
 
-/// Compares the replicas that are kept by a subscription.
+/// Compares the replicas that a subscription maintains.
 pub(super) fn check(
     application: &Application,
     subscription: &Arc<Subscription>,
@@ -42,7 +42,7 @@ pub(super) fn check(
     }
 }
 
-/// Lets the subscription worker go on when it is dropped, however the comparison ended.
+/// Releases the subscription worker when it is dropped, however the comparison ended.
 struct Held<'s>(&'s Subscription);
 
 impl Drop for Held<'_> {
@@ -71,7 +71,7 @@ fn compare(
     let (Some((owner, _)), Some(copy)) = (application.logs().get(&replica.owner), consumer.database()) else {
         return Err("there is no database".to_owned());
     };
-    // The subscription worker stands still from here on; and then goes on up to where the owner was read.
+    // From here on the subscription worker is held. Later it continues up to the position at which the owner was read.
     subscription.hold_at(subscription.applied());
     let snapshot = Inspector::open(owner).map_err(|error| text(&error))?;
     let head = snapshot.head().map_err(|error| text(&error))?;
@@ -95,8 +95,9 @@ fn compare(
     let select = format!("SELECT {} FROM \"{}\"", columns.join(", "), replica.name);
     let there = rows(&Inspector::open(&copy.database).map_err(|error| text(&error))?, &select, replica)?;
     report.replica_rows += truth.len().max(there.len()) as u64;
-    // What its owner has published again since: with that event the owner may have erased the data of those before it, and
-    // then the subscription worker passed over what it was to take. That event makes the row right; until then there is nothing to compare.
+    // The subjects about which the owner has published again since then. With such an event the owner may have erased the data of earlier
+    // events, and then the subscription worker skipped events that it should have consumed. The new event corrects the row. Until then
+    // there is nothing to compare.
     let now = Inspector::open(owner).map_err(|error| text(&error))?;
     let told = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;
 
@@ -123,7 +124,8 @@ fn compare(
     Ok(())
 }
 
-/// Drops the dead letters of a replica that is as its owner has it: of types that neither the service's handler gets nor another replica.
+/// Removes the dead letters of a replica that matches its owner: only of event types that neither the service's handler nor another replica
+/// gets.
 fn settle(
     subscription: &Subscription,
     consumer: &Consumer,
@@ -148,7 +150,7 @@ fn settle(
     Ok(())
 }
 
-/// Reads rows with the columns of a replica, in its order, by their key.
+/// Reads rows by key, with the columns of a replica in its order.
 fn rows(inspector: &Inspector, select: &str, replica: &ReplicaSpec) -> Result<Rows, String> {
     let mut found = Vec::new();
     let columns = inspector.select(select, |row| found.push(row)).map_err(|error| error.to_string())?;
@@ -173,7 +175,7 @@ fn rows(inspector: &Inspector, select: &str, replica: &ReplicaSpec) -> Result<Ro
     Ok(rows)
 }
 
-/// Which columns differ.
+/// The columns that differ.
 fn difference(replica: &ReplicaSpec, truth: &[Value], copy: &[Value]) -> String {
     let differs =
         replica.columns.iter().zip(truth.iter().zip(copy)).filter(|(_, (truth, copy))| truth != copy);

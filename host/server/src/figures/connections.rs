@@ -1,9 +1,9 @@
-//! How many connections clients have.
+//! Counts the clients' connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many connections there are. Each has one request at a time: so no more of them wait for anything.
+/// The number of connections. Each has one request at a time, so no more requests than this wait for anything.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     open: AtomicU64,
@@ -11,19 +11,19 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Those that are open.
+    /// The number of open connections.
     #[must_use]
     pub(crate) fn open(&self) -> u64 {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Those that were accepted since the start.
+    /// The number of connections that were accepted since the start.
     #[must_use]
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Counts one, until the returned value is dropped.
+    /// Counts a connection, until the returned value is dropped.
     pub(crate) fn accept(self: &Arc<Self>) -> Connection {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! Figures of HTTP, for `/metrics`: how many requests, how long they take, how many are being answered.
+//! HTTP metrics for `/metrics`: the number of requests, their duration, and how many are being answered.
 //!
-//! The names and labels are those of OpenTelemetry's semantic conventions for HTTP servers, as Prometheus writes them, with the service as
-//! one more label. Each label has few values, whatever clients send: the services of the manifest, the routes that components describe (or
-//! else those of the manifest), the methods that are registered, the statuses that are sent.
+//! The names and labels follow OpenTelemetry's semantic conventions for HTTP servers, in Prometheus spelling, with the service as an
+//! additional label. Each label has few values, whatever clients send: the services of the manifest, the routes that components describe
+//! (or else those of the manifest), the registered methods, and the statuses that are sent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Seconds: those that OpenTelemetry advises, and two below for reads that take less than all of them.
+/// Seconds: the buckets that OpenTelemetry recommends, and two smaller ones for reads that are faster than all of them.
 const DURATIONS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// A name that many share.
+/// A shared name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Name(Option<Arc<str>>);
 
@@ -50,8 +50,8 @@ struct ServiceLabels {
     service: Name,
 }
 
-/// The figures since the start of the host. An answer of no service's, such as a 404 for a path that no route leads to, has an empty
-/// service and route.
+/// The metrics since the start of the host. An answer that no service gave, such as a 404 for a path without a route, has an empty service
+/// and route.
 #[derive(Debug)]
 pub(crate) struct HttpFigures {
     requests: Family<RequestLabels, Counter>,
@@ -88,7 +88,7 @@ impl HttpFigures {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// Counts a request of a service until what is given is dropped.
+    /// Counts an active request of a service, until the returned value is dropped.
     pub(crate) fn begin(&self, service: &Arc<str>) -> Active {
         let gauge =
             self.active.get_or_create_owned(&ServiceLabels { service: Name(Some(Arc::clone(service))) });
@@ -96,7 +96,7 @@ impl HttpFigures {
         Active(gauge)
     }
 
-    /// Has them be told.
+    /// Adds the metrics to a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
         let (requests, durations, active) = (&self.requests, &self.durations, &self.active);
         registry.register("http_server_requests", "Requests that were answered", requests.clone());
@@ -120,7 +120,8 @@ impl Drop for Active {
     }
 }
 
-/// A method as a label: `_OTHER` for one that is not registered (RFC 9110 and RFC 5789), and where none could be read.
+/// A method as a label: `_OTHER` for an unregistered method (registered are RFC 9110 and RFC 5789), and for a method that could not be
+/// read.
 fn known(method: Option<&Method>) -> &'static str {
     match method.map(Method::as_str) {
         Some("GET") => "GET",

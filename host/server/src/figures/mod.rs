@@ -1,4 +1,4 @@
-//! Figures of the network side, for `/metrics`.
+//! Metrics of the network side, for `/metrics`.
 
 mod connections;
 mod http;

@@ -1,8 +1,9 @@
-//! The access log: a line for each request, when its answer is about to leave. A client's `traceresponse` has the trace id that the line
-//! has.
+//! The access log: one line for each request, written when its answer is about to be sent. A client finds the line's trace id in the
+//! `traceresponse` header.
 //!
-//! A line has no query (what people search for), no header but the trace, no body, no token and no principal. It has the path, with the ids
-//! in it, and the client's address: personal data in many countries. One without a status is of a client that went away before the answer.
+//! A line has no query (it may contain search terms), no header except the trace, no body, no token and no principal. It has the path, with
+//! the ids in it, and the client's address: in many countries this is personal data. A line without a status means that the client went
+//! away before the answer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use hyper::body::Body as _;
 
 use crate::telemetry::ACCESS_TARGET;
 
-/// What is known of a request. Dropped before it is answered, since its client went away, it writes its line all the same: what the request
-/// did stands.
+/// What is known of a request. If the client goes away, this is dropped before the answer, and still writes its line: the effects of the
+/// request remain.
 pub(super) struct Visit {
     began: Instant,
     peer: IpAddr,
@@ -27,12 +28,12 @@ pub(super) struct Visit {
     /// Whether there is an access log.
     has_log: bool,
     is_answered: bool,
-    /// None where its head could not be read.
+    /// None if the request's head could not be read.
     pub(super) method: Option<Method>,
-    /// In its one spelling, where it has one.
+    /// The path in its one normal spelling, if it has one.
     path: String,
     pub(super) service: Option<Arc<str>>,
-    /// As the component describes it, or else as the manifest has it.
+    /// The route as the component describes it, or else as the manifest has it.
     pub(super) route: Option<Arc<str>>,
     waited: Waited,
 }
@@ -58,24 +59,24 @@ impl Visit {
         self.peer
     }
 
-    /// The path that it asks for, of which at most so much is kept as a request may have. One that is refused may have any characters.
+    /// Notes the requested path, up to the maximum length of a request's path. The path of a refused request may have any characters.
     pub(super) fn asks_for(&mut self, path: &str) {
         if self.has_log {
             self.path = own_words(path, PATH_MAX);
         }
     }
 
-    /// Where it is told how long it stands in a queue.
+    /// Records how long the request waits in a queue.
     pub(super) fn waited(&self) -> Waited {
         self.waited.clone()
     }
 
-    /// Time since it came.
+    /// The time since the request arrived.
     pub(super) fn duration(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// It has its answer.
+    /// The request has its answer.
     pub(super) fn answered(mut self, response: &Response<Full<Bytes>>) {
         self.is_answered = true;
         self.log(Some(response));
@@ -85,7 +86,7 @@ impl Visit {
         if !self.has_log {
             return;
         }
-        // The answer to a HEAD has the body of its GET until hyper leaves it out.
+        // The answer to a HEAD request still has the body of its GET here. Hyper removes it later.
         let body = response.map(Response::body).filter(|_| self.method != Some(Method::HEAD));
         let version = response.and_then(|response| response.headers().get("bulkhead-version"));
         tracing::info!(
@@ -113,7 +114,7 @@ impl Drop for Visit {
     }
 }
 
-/// To the microsecond.
+/// Rounds to the microsecond.
 fn milliseconds(duration: Duration) -> f64 {
     let microseconds = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
     f64::from(microseconds) / 1e3

@@ -1,13 +1,13 @@
-//! `Bulkhead-After`: a request waits until its service has applied what another service published, up to a position.
+//! `Bulkhead-After`: a request waits until its service has applied the events of another service, up to a position.
 //!
-//! It waits here, on the network side, and holds no worker. A position in a log that the service has no subscription to is satisfied:
-//! the service takes nothing of that log.
+//! It waits here, on the network side, and uses no worker. A position in an event log that the service has no subscription to counts as
+//! reached: the service consumes nothing from that log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bulkhead_runtime::{Consumer, Problem, Subscription};
+use bulkhead_runtime::{Consumer, Problem, Subscription, problem_kinds};
 use bulkhead_store::{LogReader, Parked, ParkedState, StatementError};
 use bulkhead_types::limits::{AFTER_TOKENS_MAX, WAITERS_MAX};
 use bulkhead_types::{Current, Position};
@@ -18,7 +18,7 @@ use crate::application::{Application, Logs, Subscriptions};
 
 const HEADER: &str = "bulkhead-after";
 
-/// The subscriptions and logs that positions are of.
+/// The subscriptions and event logs that positions refer to.
 pub(super) struct Positions {
     logs: Logs,
     consumers: BTreeMap<String, Consumer>,
@@ -99,7 +99,7 @@ impl Positions {
         Ok(())
     }
 
-    /// A position is passed by an event that was parked too: what it tells of is not applied then.
+    /// A parked event also advances the position, but its effect is not applied. So the service may not have applied all events.
     async fn look_for_parked(
         &self,
         service: &str,
@@ -129,10 +129,7 @@ impl Positions {
                 };
                 let detail =
                     format!("{service} could not apply {}: the event {} {what}", position.service, parked.id);
-                Err(Problem {
-                    retry_after: Some(1),
-                    ..Problem::new(503, "event-parked", "An event is parked", detail)
-                })
+                Err(Problem { retry_after: Some(1), ..Problem::new(problem_kinds::EVENT_PARKED, detail) })
             }
             Ok(Err(error)) => {
                 tracing::error!(%error, service, "parked events can't be read");
@@ -145,9 +142,7 @@ impl Positions {
 
 fn invalid(why: &str) -> Problem {
     Problem::new(
-        400,
-        "invalid-position",
-        "The position is not valid",
+        problem_kinds::INVALID_POSITION,
         format!("Bulkhead-After has what a header Bulkhead-Position gave: {why}"),
     )
 }
@@ -155,9 +150,9 @@ fn invalid(why: &str) -> Problem {
 fn too_long(subscription: &Subscription, position: &Position) -> Problem {
     let detail = match subscription.stopped() {
         Some(_) => {
-            format!("{} takes no events of {} at present", subscription.spec.consumer, position.service)
+            format!("{} consumes no events of {} at present", subscription.spec.consumer, position.service)
         }
         None => format!("{} did not apply {} in time", subscription.spec.consumer, position.service),
     };
-    Problem::new(504, "position-timeout", "The position was not reached", detail)
+    Problem::new(problem_kinds::POSITION_TIMEOUT, detail)
 }

@@ -1,4 +1,4 @@
-//! What answers the requests that reach a listener.
+//! The trait for answering the requests of a listener.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -9,14 +9,14 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-/// An answer, later.
+/// A future answer.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
 
-/// What answers the requests that reach a listener.
+/// Answers the requests of a listener.
 pub(crate) trait Answer: Send + Sync {
-    /// Answers a request of a client at this address.
+    /// Answers a request from a client at this address.
     fn answer(self: Arc<Self>, peer: IpAddr, request: Request<Incoming>) -> Answering;
 
-    /// What goes out with a status that the HTTP library answers a client at this address by itself.
+    /// The answer to send when the HTTP library itself answers a client at this address with a status.
     fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>>;
 }

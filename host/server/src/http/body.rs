@@ -1,10 +1,10 @@
-//! Reading a request's body, within a size and a time.
+//! Reads a request's body, within a size and a time limit.
 //!
-//! A client that sends `Expect: 100-continue` waits until its body is read for the first time, for only then is it told to send it. So
-//! nothing is read of a body that is not wanted; of a client that does not wait, what it sends is read all the same, for one
-//! that is still sending would see a broken connection in place of the answer.
+//! A client that sends `Expect: 100-continue` sends its body only after the first read of it, because only then does it get
+//! `100 Continue`. So the host does not read a body that it does not want. If a client does not wait, the host reads the body all the
+//! same. Otherwise a client that is still sending would see a broken connection instead of the answer.
 
-use bulkhead_runtime::Problem;
+use bulkhead_runtime::{Problem, problem_kinds};
 use bulkhead_types::limits::BODY_READ_TIMEOUT;
 use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
@@ -14,20 +14,20 @@ use hyper::body::{Body as _, Incoming};
 
 use super::well_formed::malformed;
 
-/// Bytes that are set aside on the word of `Content-Length` alone.
+/// The maximum number of bytes to reserve based on `Content-Length` alone.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
 /// The body of a request.
 pub(crate) struct RequestBody {
     incoming: Incoming,
-    /// The client sends nothing of it before it is told to.
+    /// The client sends nothing of the body before it gets `100 Continue`.
     is_held_back: bool,
-    /// Nothing more is to be read of it.
+    /// Nothing more of the body is left to read.
     is_over: bool,
 }
 
 impl RequestBody {
-    /// The body that comes with this head.
+    /// The body that belongs to this head.
     pub(crate) fn new(head: &Parts, incoming: Incoming) -> Self {
         let expected = head.headers.get_all(EXPECT).iter().next_back();
         let waits = expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
@@ -35,8 +35,8 @@ impl RequestBody {
         Self { incoming, is_held_back: waits && head.version >= Version::HTTP_11, is_over }
     }
 
-    /// All of it, at most `maximum` bytes. Of a body that has more, up to `discarded` bytes are read and thrown away, unless its client
-    /// waits for leave to send it.
+    /// Reads the whole body, at most `maximum` bytes. Of a larger body, up to `discarded` bytes are read and discarded, unless its client
+    /// waits for `100 Continue`.
     pub(crate) async fn read(&mut self, maximum: usize, discarded: usize) -> Result<Vec<u8>, Problem> {
         if self.is_over {
             return Ok(Vec::new());
@@ -64,16 +64,14 @@ impl RequestBody {
         };
         tokio::time::timeout(BODY_READ_TIMEOUT, reading).await.unwrap_or_else(|_| {
             Err(Problem::new(
-                408,
-                "request-timeout",
-                "The request took too long",
+                problem_kinds::REQUEST_TIMEOUT,
                 format!("the body did not come within {} s", BODY_READ_TIMEOUT.as_secs()),
             ))
         })
     }
 
-    /// Sees to what nobody has read of it, before the answer leaves: up to `discarded` bytes are thrown away. Where the client waits for
-    /// leave to send it, the answer says that the connection ends: the client may send it after all, or not (RFC 9110, section 10.1.1).
+    /// Handles the unread rest of the body before the answer is sent: up to `discarded` bytes are discarded. If the client waits for
+    /// `100 Continue`, the answer says that the connection closes: the client may still send the body, or not (RFC 9110, section 10.1.1).
     pub(crate) async fn end<B>(mut self, discarded: usize, response: &mut Response<B>) {
         if self.is_over {
             return;
@@ -82,16 +80,14 @@ impl RequestBody {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return;
         }
-        // What comes of it changes nothing.
+        // The result does not matter.
         let _ = self.read(0, discarded).await;
     }
 }
 
 fn too_large(maximum: usize) -> Problem {
     Problem::new(
-        413,
-        "payload-too-large",
-        "The body is too large",
+        problem_kinds::PAYLOAD_TOO_LARGE,
         format!("the body has more than {maximum} bytes, which is the most that this service takes"),
     )
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bulkhead_runtime::{Answer, Failure, Header, HostContext, Job, Problem, Request, is_hosts, supervise};
+use bulkhead_runtime::{
+    Answer, Failure, Header, HostContext, Job, Problem, Request, is_hosts, problem_kinds, supervise,
+};
 use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, METHOD_TOLD_BYTES_MAX, PATH_MAX};
 use bulkhead_types::{Current, Position, TraceId, own_words};
 use bytes::Bytes;
@@ -34,11 +36,11 @@ static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 static POSITION: HeaderName = HeaderName::from_static("bulkhead-position");
 static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 
-/// What every request needs.
+/// The state that every request needs.
 pub(super) struct Ingress {
     host_context: Arc<HostContext>,
     routes: Arc<Current<Routes>>,
-    /// None where everybody is anonymous.
+    /// None if everybody is anonymous.
     tokens: Option<TokenCheck>,
     positions: Positions,
     keys: Keys,
@@ -75,7 +77,7 @@ impl Ingress {
         visit.method = Some(head.method.clone());
         let mut body = RequestBody::new(&head, incoming);
         let routing = self.route(&mut visit, http::Request::from_parts(head, ()), &mut body, &trace_id);
-        // Here, where the answer still gets its trace, its line and its place in the figures.
+        // Caught here, where the answer still gets its trace, its log line and its place in the metrics.
         let routed = tasks::caught(routing).await.unwrap_or_else(|why| {
             tracing::error!(trace_id, why, "the host panicked at a request");
             Err(host_failed())
@@ -87,16 +89,16 @@ impl Ingress {
         response
     }
 
-    /// Counts an answer, and writes its line.
+    /// Counts an answer, and writes its access log line.
     fn tell(&self, visit: Visit, response: &Response<Full<Bytes>>) {
         let place = (visit.service.as_ref(), visit.route.as_ref());
         self.figures.answered(visit.method.as_ref(), place, response.status(), visit.duration());
         visit.answered(response);
     }
 
-    /// Finds the service, reads the body, and waits for the answer. Nobody waits here for a lease or a commit: workers do.
+    /// Finds the service, reads the body, and waits for the answer. Only workers wait for the writer lease or a commit. This code does not.
     ///
-    /// The body is read when nothing in the head speaks against the request: only then is a client told to send it that waits for that.
+    /// The body is read only after all checks of the head have passed: a client that waits for `100 Continue` gets it only then.
     async fn route(
         &self,
         visit: &mut Visit,
@@ -123,16 +125,14 @@ impl Ingress {
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         if header_bytes > HEADERS_MAX {
             return Err(Problem::new(
-                431,
-                "headers-too-large",
-                "The headers are too large",
+                problem_kinds::HEADERS_TOO_LARGE,
                 format!("the headers have more than {HEADERS_MAX} bytes"),
             ));
         }
         let routes = self.routes.get();
-        let (route, target) = routes.find(path).ok_or_else(|| {
-            Problem::new(404, "not-found", "Not found", "no service has a route to this path")
-        })?;
+        let (route, target) = routes
+            .find(path)
+            .ok_or_else(|| Problem::new(problem_kinds::NOT_FOUND, "no service has a route to this path"))?;
         let admission_limits = target.queues.admission_limits();
         let described = admission_limits.described_route(parts.method.as_str(), path);
         visit.service = Some(Arc::clone(&target.service));
@@ -147,12 +147,12 @@ impl Ingress {
         let positions = self.positions.of(&parts.headers)?;
         let idempotency_key = same_key::key_of(&parts.method, &parts.headers)?;
         let body = body.read(admission_limits.body, BODY_DISCARD_MAX).await?;
-        // From the last byte of the request on.
+        // The deadline counts from the last byte of the request.
         let deadline = Instant::now() + admission_limits.request_timeout;
         self.positions.wait(&target.service, &positions, deadline).await?;
         let subject = principal.as_ref().map_or("", |principal| principal.subject.as_str());
-        // Held until the job has its answer, which leaves after the commit: so the next with this key finds it, also when this client goes
-        // away meanwhile.
+        // Held until the job has its answer, which is sent after the commit. So the next request with this key finds that answer, even if
+        // this client goes away meanwhile.
         let held = match &idempotency_key {
             Some(key) => Some(self.keys.hold(&target.service, subject, key, deadline).await?),
             None => None,
@@ -177,20 +177,20 @@ impl Ingress {
             idempotency_key,
             waited: visit.waited(),
             reply: Box::new(move |outcome| {
-                // A client that went away does not undo what was committed.
+                // The commit stands even if the client went away.
                 let _ = answer.send(outcome);
                 drop(held);
             }),
         };
         target.queues.submit(&admission_limits, job).map_err(|failure| Problem::from(&failure))?;
-        // A job that was taken is answered by its deadline, or when a COMMIT that had begun has ended. One whose reply was dropped
-        // had no effect: its service stopped before it, or restarted its worker.
+        // An accepted job gets its answer by its deadline, or when a COMMIT that has begun ends. A job whose reply was dropped had no
+        // effect: its service stopped before the job ran, or restarted its worker.
         let patience = tokio::time::timeout_at((deadline + ANSWER_GRACE).into(), answered);
         let outcome = match patience.await {
             Ok(answered) => answered.unwrap_or(Err(Failure::Stopping)),
             Err(_) => {
                 let failure = Failure::OutcomeUnknown("there was no answer long after the deadline".into());
-                // No worker has told of it: it still runs, or waits for a commit.
+                // No worker has reported the job: it still runs, or waits for a commit.
                 let service = &*target.service;
                 let method = own_words(parts.method.as_str(), METHOD_TOLD_BYTES_MAX);
                 tracing::error!(service, trace_id, method, path = %route, %failure, "a request failed");
@@ -220,7 +220,8 @@ impl super::Answer for Ingress {
     }
 }
 
-/// The trace that a request names. One that names two is in none of them (W3C Trace Context, section 3.2.1: there is one `traceparent`).
+/// The trace that a request names. A request with two `traceparent` headers belongs to neither trace (W3C Trace Context, section 3.2.1
+/// allows one).
 fn given_trace(headers: &HeaderMap) -> Option<TraceId> {
     let mut given = headers.get_all(&TRACEPARENT).iter();
     match (given.next(), given.next()) {
@@ -229,7 +230,7 @@ fn given_trace(headers: &HeaderMap) -> Option<TraceId> {
     }
 }
 
-/// The headers that a service gets to see: no credentials, nothing of the connection's, nothing that only the host may say.
+/// The headers that a service gets. Credentials, the connection's own headers, and headers that only the host may set are removed.
 fn passed_on(headers: &HeaderMap) -> Vec<Header> {
     headers
         .iter()

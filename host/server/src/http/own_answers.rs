@@ -1,11 +1,12 @@
-//! Answers that the HTTP library gives by itself, with a problem document in the body that it leaves empty.
+//! Answers that the HTTP library gives by itself. The host adds a problem document to their empty body.
 //!
-//! Where it can't read the head of a request (it is not HTTP, or too long) hyper writes a status without a body and closes the
-//! connection, and offers no way to say more. So a connection's stream looks at what is written: bytes that come while no request is being
-//! answered, and nothing of an answer is left to be sent, are such a head, and a document goes out with it.
+//! If hyper can't read the head of a request (it is not HTTP, or it is too long), it writes a status without a body and closes the
+//! connection. It has no hook to add a body. So this module watches the bytes that are written to a connection's stream. If bytes come
+//! while no request is being answered, and no part of an answer is left to send, they are the head of such an answer. Then a document goes
+//! out with it.
 //!
-//! Invariant: bytes of an answer of the host's are never changed. [`Turn`] says "nobody's" only between the flush that follows an answer
-//! and the next request; where that flush has to wait for a client that does not read, an answer of hyper's goes out as it is.
+//! Invariant: bytes of the host's own answers are never changed. [`Turn`] says "nobody's" only between the flush after an answer and the
+//! next request. If that flush has to wait because the client does not read, an answer of hyper's own goes out unchanged.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -21,7 +22,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Whose bytes are written on a connection.
+/// Which side's bytes are written on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     state: AtomicU8,
@@ -34,13 +35,13 @@ const ANSWERS: u8 = 1;
 const ANSWERED: u8 = 2;
 
 impl Turn {
-    /// A request was read, and is answered now. Gives its number.
+    /// A request was read and is now being answered. Returns its number.
     pub(super) fn begin(&self) -> u64 {
         self.state.store(ANSWERS, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// All of an answer has been given to hyper, which flushes it next. That of an earlier request ends no later turn.
+    /// Hyper has the whole answer, and flushes it next. The end of an earlier request's answer does not end a later turn.
     fn end(&self, request: u64) {
         if self.requests.load(Ordering::Relaxed) == request {
             self.state.store(ANSWERED, Ordering::Relaxed);
@@ -56,7 +57,7 @@ impl Turn {
     }
 }
 
-/// The body of an answer, which tells when hyper has taken all of it.
+/// The body of an answer. It reports when hyper has read all of it.
 pub(super) struct AnswerBody {
     body: Full<Bytes>,
     turn: Arc<Turn>,
@@ -64,7 +65,7 @@ pub(super) struct AnswerBody {
 }
 
 impl AnswerBody {
-    /// That of the answer to the request of this number.
+    /// The body of the answer to the request with this number.
     pub(super) fn new(body: Full<Bytes>, turn: Arc<Turn>, request: u64) -> Self {
         Self { body, turn, request }
     }
@@ -96,7 +97,7 @@ impl Drop for AnswerBody {
     }
 }
 
-/// Makes the answer whose headers and body go out with a status of hyper's.
+/// Creates the answer whose headers and body are sent with a status of hyper's.
 pub(super) type Answers = Box<dyn Fn(StatusCode) -> Option<Response<Full<Bytes>>> + Send>;
 
 /// A connection's stream.
@@ -104,12 +105,12 @@ pub(super) struct Spoken<S> {
     stream: S,
     turn: Arc<Turn>,
     answers: Answers,
-    /// What is left to be sent of an answer of hyper's, once it has given one.
+    /// The unsent rest of hyper's own answer, once there is one.
     own: Option<Bytes>,
     lingering: Option<Lingering>,
 }
 
-/// A client that is still sending when its connection is closed may lose the answer with it: so a while is read on.
+/// If a connection is closed while its client is still sending, the client may lose the answer. So the host continues to read for a while.
 struct Lingering {
     until: Pin<Box<Sleep>>,
     bytes: usize,
@@ -120,7 +121,7 @@ impl<S> Spoken<S> {
         Self { stream, turn, answers, own: None, lingering: None }
     }
 
-    /// The answer that hyper gives by itself with this head, and its document; none where the bytes are something else.
+    /// Hyper's own answer with this head, plus the document. None if the bytes are something else.
     fn own_answer(&self, head: &[u8]) -> Option<Bytes> {
         let text = std::str::from_utf8(head).ok()?.strip_suffix("\r\n\r\n")?;
         let (status_line, lines) = text.split_once("\r\n").unwrap_or((text, ""));
@@ -206,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Spoken<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.send_own(context))?;
-        // Hyper flushes when it has written all that it has.
+        // Hyper flushes when it has written everything that it has.
         self.turn.flushed();
         Pin::new(&mut self.stream).poll_flush(context)
     }
@@ -232,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Spoken<S> {
                 Ok(()) if !buffer.filled().is_empty() => {
                     lingering.bytes = lingering.bytes.saturating_add(buffer.filled().len());
                 }
-                // The client has ended, or its connection is broken.
+                // The client has closed the connection, or the connection is broken.
                 _ => return Poll::Ready(Ok(())),
             }
         }

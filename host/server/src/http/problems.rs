@@ -1,6 +1,6 @@
-//! Answers of the host's own: problem documents, pages, and health.
+//! The host's own answers: problem documents, pages, and health.
 
-use bulkhead_runtime::{Problem, supervise};
+use bulkhead_runtime::{Problem, problem_kinds, supervise};
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{Random, TraceId};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::interface::Page;
 
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
-/// Bytes of a target above which the HTTP library answers 414 by itself (`MAX_URI_LEN` in hyper's `proto/h1/role.rs`).
+/// The HTTP library itself answers 414 for a target with more bytes than this (`MAX_URI_LEN` in hyper's `proto/h1/role.rs`).
 const TARGET_MAX: u16 = u16::MAX - 1;
 
 /// The response for a problem.
@@ -35,22 +35,20 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
     response
 }
 
-/// Has an answer of either port tell its trace.
+/// Adds the trace headers to an answer of either port.
 pub(crate) fn tell_trace(response: &mut Response<Full<Bytes>>, trace: TraceId, random: &dyn Random) {
     if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
         response.headers_mut().insert(&TRACERESPONSE, value);
     }
 }
 
-/// What the HTTP library can't read the head of, by the status that it answers with.
+/// The problem for a request head that the HTTP library can't read, by the library's status.
 pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
     Some(match status.as_u16() {
         400 => malformed("the request line, a header, or how the body is framed is not valid in HTTP/1.1"),
         414 => uri_too_long(format!("the target, path and query together, has more than {TARGET_MAX} bytes")),
         431 => Problem::new(
-            431,
-            "headers-too-large",
-            "The headers are too large",
+            problem_kinds::HEADERS_TOO_LARGE,
             format!(
                 "there are more than {HEADER_LINES_MAX} headers, or they have more than {HEADERS_MAX} bytes, or Content-Length is a number \
                  that no body has"
@@ -60,21 +58,21 @@ pub(crate) fn unreadable(status: StatusCode) -> Option<Problem> {
     })
 }
 
-/// The problem of a request at which the host's own code panics: what it said stands in the log.
+/// The problem when the host's own code panics at a request. The log line has the panic message.
 pub(super) fn host_failed() -> Problem {
-    Problem::new(500, "internal", "The host failed", "the host failed at this request")
+    Problem::new(problem_kinds::HOST_FAILED, "the host failed at this request")
 }
 
-/// The problem of a path that is too long.
+/// The problem for a path that is too long.
 pub(super) fn path_too_long() -> Problem {
     uri_too_long(format!("the path has more than {PATH_MAX} bytes"))
 }
 
 fn uri_too_long(detail: impl Into<String>) -> Problem {
-    Problem::new(414, "uri-too-long", "The path is too long", detail)
+    Problem::new(problem_kinds::URI_TOO_LONG, detail)
 }
 
-/// The answer of one of the host's own paths, or of the page that is at a path; `None` for any other path.
+/// The answer of one of the host's own paths, or of the page at a path. `None` for any other path.
 pub(crate) fn own<B>(
     request: &Request<B>,
     page: Option<&Page>,
@@ -82,7 +80,7 @@ pub(crate) fn own<B>(
     trace_id: &str,
 ) -> Option<Response<Full<Bytes>>> {
     let (method, path) = (request.method(), request.uri().path());
-    // The host as a whole (RFC 9110, section 9.3.7).
+    // This request is about the host as a whole (RFC 9110, section 9.3.7).
     if method == Method::OPTIONS && path == "*" {
         return Some(allow("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
     }
@@ -99,7 +97,7 @@ pub(crate) fn own<B>(
         "/ready" | "/readyz" if stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
         "/ready" | "/readyz" => readiness(&supervise::down()),
         _ => {
-            let problem = Problem::new(404, "not-found", "Not found", "the host has no such page");
+            let problem = Problem::new(problem_kinds::NOT_FOUND, "the host has no such page");
             return Some(problem_response(&problem, trace_id));
         }
     };
@@ -113,7 +111,7 @@ pub(crate) fn own<B>(
     Some(response)
 }
 
-/// Whether the host is ready, with what is to run and does not, each on a line.
+/// Whether the host is ready. If not, the body lists what should run and does not, one per line.
 fn readiness(down: &[String]) -> (StatusCode, String) {
     if down.is_empty() {
         return (StatusCode::OK, "ready\n".to_owned());
@@ -122,7 +120,7 @@ fn readiness(down: &[String]) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
 }
 
-/// The answer of a page to anything but GET and HEAD; none to these.
+/// The answer of a page to any method except GET and HEAD. None for these two.
 fn read_only(method: &Method, trace_id: &str) -> Option<Response<Full<Bytes>>> {
     const ALLOWED: &str = "GET, HEAD, OPTIONS";
     match *method {
@@ -130,7 +128,7 @@ fn read_only(method: &Method, trace_id: &str) -> Option<Response<Full<Bytes>>> {
         Method::OPTIONS => Some(allow(ALLOWED)),
         _ => {
             let detail = format!("this page takes {ALLOWED}");
-            let problem = Problem::new(405, "method-not-allowed", "Method not allowed", detail);
+            let problem = Problem::new(problem_kinds::METHOD_NOT_ALLOWED, detail);
             let mut response = problem_response(&problem, trace_id);
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
             Some(response)

@@ -1,28 +1,27 @@
-//! `Idempotency-Key`: of two requests with one key at a time, the second waits for the first.
+//! `Idempotency-Key`: if two requests have the same key at the same time, the second waits for the first.
 //!
-//! That there is one effect is seen to where it is written, in the unit of work. Here the work is spared: the second finds the answer of
-//! the first.
+//! The unit of work guarantees a single effect when it writes. This module only saves work: the second request finds the answer of the
+//! first.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use bulkhead_runtime::{Problem, idempotency_key};
+use bulkhead_runtime::{Problem, idempotency_key, problem_kinds};
 use bulkhead_types::limits::WAITERS_MAX;
 use http::{HeaderMap, HeaderValue, Method};
 use tokio::sync::OwnedMutexGuard;
 
 const HEADER: &str = "idempotency-key";
 
-/// The key of a request; none where it has none.
+/// The key of a request. None if it has none.
 pub fn key_of(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let values = headers.get_all(HEADER).iter().map(HeaderValue::as_bytes);
-    idempotency_key(method.as_str(), values).map_err(|error| {
-        Problem::new(400, "invalid-idempotency-key", "The idempotency key is not valid", error.to_string())
-    })
+    idempotency_key(method.as_str(), values)
+        .map_err(|error| Problem::new(problem_kinds::INVALID_IDEMPOTENCY_KEY, error.to_string()))
 }
 
-/// Whose key, of which service.
+/// The service, the subject and the key.
 type Owner = (String, String, String);
 
 /// The keys of the requests that are being answered.
@@ -55,7 +54,7 @@ impl Keys {
             }
             Arc::clone(taken.entry(owner.clone()).or_default())
         };
-        // From here on the entry goes when the last one who wants it has gone, also when a client goes away.
+        // From here on the entry is removed when the last request that wants it has ended, even if a client goes away.
         let mut held = Held { taken: Arc::clone(&self.taken), owner, turn: None };
         match tokio::time::timeout_at(deadline.into(), turn.lock_owned()).await {
             Ok(turn) => {
@@ -73,7 +72,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         self.turn = None;
-        // The table's own, and nobody else's: those who wait have one each.
+        // Only the table still has it: each waiting request has a reference of its own.
         if taken.get(&self.owner).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             taken.remove(&self.owner);
         }

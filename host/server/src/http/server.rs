@@ -1,4 +1,4 @@
-//! Accepting connections, and letting go of them.
+//! Accepts connections, and closes them.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -26,29 +26,29 @@ use crate::application::Application;
 use crate::figures::Connections;
 use crate::tasks;
 
-/// How long to wait after the system gave no connection for want of descriptors.
+/// How long to wait after the system refused a connection for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Bytes that a connection's buffer may grow to. Headers beyond `HEADERS_MAX` but within this leave the connection open; beyond it hyper
-/// answers 431 by itself, and closes it.
+/// The maximum size of a connection's buffer. If headers are larger than `HEADERS_MAX` but fit into this buffer, the connection stays open.
+/// If they do not fit, hyper itself answers 431, and closes the connection.
 const READ_BUFFER_BYTES: usize = 4 * HEADERS_MAX;
 
-/// A listener that is bound, and what it leads to.
+/// A bound listener, and the code that answers its requests.
 pub struct Listening {
     listener: TcpListener,
     connections: Arc<Connections>,
     answer: Arc<dyn Answer>,
-    /// Called when no more connections are taken.
+    /// Called when the server accepts no more connections.
     draining: Box<dyn FnOnce() + Send>,
 }
 
 impl Listening {
-    /// Has what reaches `listener` be answered by `answer`.
+    /// `answer` answers the requests that reach `listener`.
     pub(crate) fn new(listener: TcpListener, answer: Arc<dyn Answer>) -> Self {
         Self { listener, connections: Arc::default(), answer, draining: Box::new(|| {}) }
     }
 
-    /// What reaches `listener` is answered by the application's services.
+    /// The application's services answer the requests that reach `listener`.
     #[must_use]
     pub fn application(listener: TcpListener, application: &Application) -> Self {
         let ingress = Arc::new(Ingress::new(application));
@@ -57,17 +57,17 @@ impl Listening {
         Self { listener, connections: application.connections(), answer: ingress, draining }
     }
 
-    /// Where it listens.
+    /// The address of the listener.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// Errors of the operating system.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 }
 
-/// Serves until `stop` is ready; then takes no more connections, answers the open requests, and returns.
+/// Serves until `stop` is ready. Then it accepts no more connections, answers the open requests, and returns.
 ///
 /// # Errors
 ///
@@ -118,7 +118,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tasks::passing("connection", async move {
-            // A connection that breaks has nobody left to tell.
+            // If the connection breaks, nobody is left who needs the error.
             let _ = connection.await;
             drop((permit, counted));
         });
@@ -131,7 +131,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
     Ok(())
 }
 
-/// The answer where the host's own code panics and nothing is known of the request any more: on the admin port, say.
+/// The answer when the host's own code panics and the request is no longer known, for example on the admin port.
 fn failed() -> Response<Full<Bytes>> {
     let trace = TraceId::new(&SystemRandom);
     let mut response = problem_response(&host_failed(), &trace.to_string());

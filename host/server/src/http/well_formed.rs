@@ -1,15 +1,15 @@
-//! What HTTP itself asks of a request, before anything is looked up for it: one valid `Host`, a body framed in a way that is known, and
-//! a target with one spelling. Both ports hold requests against it.
+//! The requirements of HTTP itself, checked before any lookup: one valid `Host`, a body with known framing, and a target with one spelling.
+//! Both ports check requests against them.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use bulkhead_runtime::{PathError, Problem, normal_path, normal_query};
+use bulkhead_runtime::{PathError, Problem, normal_path, normal_query, problem_kinds};
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
-/// Checks a request, and leaves its target in origin form, in the one spelling of `bulkhead_runtime::normal_path`, and in `Host` the
+/// Checks a request. Afterwards its target is in origin form, in the normal spelling of `bulkhead_runtime::normal_path`, and `Host` is the
 /// authority that the request is for.
 pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Problem> {
     check_host(request.version(), request.headers())?;
@@ -17,7 +17,7 @@ pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Problem> {
     if request.method() == Method::CONNECT {
         return Err(not_implemented("the method CONNECT asks for a proxy, and the host is none"));
     }
-    // In absolute form the target says whom the request is for, and `Host` does not (RFC 9112, section 3.2.2).
+    // In absolute form the target names the authority, and `Host` is ignored (RFC 9112, section 3.2.2).
     if let Some(authority) = request.uri().authority() {
         let is_http = request.uri().scheme_str().is_some_and(|scheme| matches!(scheme, "http" | "https"));
         if !is_http || !is_host(authority.as_str()) {
@@ -36,12 +36,12 @@ pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The target in origin form with its one spelling; none where it is so already.
+/// The target in origin form, in its one spelling. None if it already has this form.
 fn normal_target(uri: &Uri) -> Result<Option<Uri>, Problem> {
     let path = normal_path(uri.path()).map_err(|error| match error {
         PathError::Relative | PathError::Escape => malformed(error.to_string()),
-        // It is the path of a URI, and of nothing that is here.
-        PathError::DotSegment => Problem::new(404, "not-found", "Not found", error.to_string()),
+        // It is a valid path of a URI, but nothing exists there.
+        PathError::DotSegment => Problem::new(problem_kinds::NOT_FOUND, error.to_string()),
     })?;
     let query = uri.query().map(normal_query);
     let is_same = matches!(path, Cow::Borrowed(_)) && !matches!(query, Some(Cow::Owned(_)));
@@ -53,7 +53,7 @@ fn normal_target(uri: &Uri) -> Result<Option<Uri>, Problem> {
     target.map(|target| Some(Uri::from(target))).map_err(|_| malformed("the target can't be read"))
 }
 
-/// RFC 9112, section 3.2: a server answers 400 where `Host` is missing (of HTTP/1.1), stands twice, or is not valid.
+/// RFC 9112, section 3.2: a server answers 400 if `Host` is missing (in HTTP/1.1), occurs twice, or is not valid.
 fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -67,7 +67,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// `uri-host [ ":" port ]` (RFC 9110, section 7.2). The host may be empty: so is that of a target without an authority.
+/// `uri-host [ ":" port ]` (RFC 9110, section 7.2). The host may be empty, as for a target without an authority.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -87,7 +87,7 @@ fn is_host(text: &str) -> bool {
     is_port && is_registered_name(host)
 }
 
-/// `reg-name` (RFC 3986, section 3.2.2), of which an IPv4 address is one.
+/// `reg-name` (RFC 3986, section 3.2.2). An IPv4 address is a `reg-name` too.
 fn is_registered_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     while let Some(byte) = bytes.next() {
@@ -102,8 +102,8 @@ fn is_registered_name(name: &str) -> bool {
     true
 }
 
-/// RFC 9112, section 6.1: `chunked`, once and last, is the one transfer coding. The HTTP library has refused a body whose last coding is
-/// another one, and one of HTTP/1.0; it would take what an unknown coding made of a body for the body itself.
+/// RFC 9112, section 6.1: `chunked` must be the only transfer coding, and must occur once. The HTTP library already refuses a body whose
+/// last coding is another one, and a body of HTTP/1.0. But it would treat the output of an unknown coding as the body itself.
 fn check_framing(headers: &HeaderMap) -> Result<(), Problem> {
     let mut codings = 0;
     for value in headers.get_all(TRANSFER_ENCODING) {
@@ -121,12 +121,12 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn not_implemented(detail: impl Into<String>) -> Problem {
-    Problem::new(501, "not-implemented", "Not implemented", detail)
+    Problem::new(problem_kinds::NOT_IMPLEMENTED, detail)
 }
 
-/// The problem of what is not valid HTTP.
+/// The problem for a message that is not valid HTTP.
 pub(super) fn malformed(detail: impl Into<String>) -> Problem {
-    Problem::new(400, "malformed-request", "Malformed request", detail)
+    Problem::new(problem_kinds::MALFORMED_REQUEST, detail)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The key set (JWKS, RFC 7517) of the service that signs: fetched when it is needed, and kept while that service is down.
+//! The key set (JWKS, RFC 7517) of the service that signs tokens. It is fetched when needed, and kept while that service is down.
 //!
-//! Invariants: there is one fetch at a time, and none sooner than [`KEYS_FETCH_INTERVAL`] after the last began, whatever keys tokens
-//! name; no request is told that a key is unknown by a set that was fetched before it came.
+//! Invariants: there is one fetch at a time. A fetch never starts sooner than [`KEYS_FETCH_INTERVAL`] after the start of the last one,
+//! whatever keys tokens name. A set that was fetched before a request came never decides that the request's key is unknown.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,9 +20,9 @@ use crate::tasks;
 /// A set of public keys, by id.
 pub(super) struct KeySet {
     keys: HashMap<String, DecodingKey>,
-    /// As it was served.
+    /// The document as it was served.
     document: Vec<u8>,
-    /// Another number for another document.
+    /// A different document gets a different number.
     pub(super) version: u64,
 }
 
@@ -37,7 +37,7 @@ struct Document {
     keys: Vec<serde_json::Value>,
 }
 
-/// What is read of a key: the members of RFC 7517 and RFC 8037.
+/// The members of a key that are read: those of RFC 7517 and RFC 8037.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -49,7 +49,7 @@ struct Jwk {
     usage: Option<String>,
 }
 
-/// The keys of a document that are for Ed25519 signatures and have an id; others may stand beside them.
+/// The keys of a document that are for Ed25519 signatures and have an id. Other keys may be in the document too.
 fn read(document: &[u8]) -> Result<HashMap<String, DecodingKey>, String> {
     let Document { keys } = serde_json::from_slice(document).map_err(|error| error.to_string())?;
     let usable = keys.into_iter().filter_map(|key| {
@@ -70,13 +70,13 @@ struct Fetched {
     began: Instant,
 }
 
-/// Where the keys are from.
+/// The source of the keys.
 pub(super) struct Keys {
     host_context: Arc<HostContext>,
     service: String,
     path: String,
     newest: RwLock<Option<Fetched>>,
-    /// Held while a fetch runs; when the last one began.
+    /// Locked while a fetch runs. Holds the time when the last fetch began.
     last_began: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -90,13 +90,13 @@ impl Keys {
         self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The set as it is known; one that is old is used once more while another is fetched.
+    /// The known set. An old set is used once more while a new one is fetched.
     pub(super) fn known(self: &Arc<Self>) -> Option<Arc<KeySet>> {
         let Fetched { set, began } = self.newest()?;
         if began.elapsed() > KEYS_AGE_MAX {
             let keys = Arc::clone(self);
             tasks::passing("keys", async move {
-                // Whoever holds it is at it already.
+                // If the lock is held, a fetch already runs.
                 if let Ok(mut last_began) = keys.last_began.try_lock()
                     && last_began.is_none_or(|began| began.elapsed() > KEYS_AGE_MAX)
                 {
@@ -107,9 +107,9 @@ impl Keys {
         Some(set)
     }
 
-    /// A set that has this key, fetched if need be; none where the service has no such key now.
+    /// A set that has this key, fetched if necessary. None if the service has no such key now.
     ///
-    /// 503 where the key is not known and the service does not tell.
+    /// 503 if the key is not known and the service does not answer.
     pub(super) async fn with(self: &Arc<Self>, id: &str) -> Result<Option<Arc<KeySet>>, Problem> {
         let came = Instant::now();
         if let Some(set) = self.known().filter(|set| set.key(id).is_some()) {
@@ -119,11 +119,11 @@ impl Keys {
         let asking = async {
             let mut last_began = Arc::clone(&self.last_began).lock_owned().await;
             let is_told = self.newest().is_some_and(|newest| tells(&newest));
-            // A fetch that failed meanwhile would fail again.
+            // If a fetch failed meanwhile, another one would fail too.
             let was_tried = last_began.is_some_and(|began| began >= came);
             if !is_told && !was_tried {
                 let keys = Arc::clone(self);
-                // A task of its own: a client that goes away ends no fetch, which others wait for.
+                // A task of its own: a client that goes away must not end a fetch that others wait for.
                 let fetching = tasks::passing("keys", async move {
                     if let Some(began) = *last_began {
                         tokio::time::sleep_until((began + KEYS_FETCH_INTERVAL).into()).await;
@@ -140,7 +140,7 @@ impl Keys {
         }
     }
 
-    /// Asks the service, and keeps what it had before where it does not tell.
+    /// Asks the service. Keeps the old set if the service does not answer.
     async fn fetch(&self, last_began: &mut Option<Instant>) {
         let began = Instant::now();
         *last_began = Some(began);
@@ -159,7 +159,7 @@ impl Keys {
         }
     }
 
-    /// The set of a document; the one that is known where it is of the same document.
+    /// The set of a document. If the known set is of the same document, returns that set.
     fn set(&self, document: Vec<u8>) -> Result<Arc<KeySet>, String> {
         let newest = self.newest();
         if let Some(newest) = newest.as_ref().filter(|newest| newest.set.document == document) {
@@ -205,7 +205,7 @@ impl Keys {
         let answer = outcome
             .map_err(|_| "it did not answer in time".to_owned())?
             .map_err(|_| "it stopped".to_owned())?
-            // Why it failed stands in the log already.
+            // The reason of the failure is already logged.
             .map_err(|failure| Problem::from(&failure).detail)?;
         if answer.status != http::StatusCode::OK {
             return Err(format!("it answered {}", answer.status));
@@ -230,7 +230,7 @@ mod tests {
             {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "other", "alg": "HS256"},
             {"kty": "OKP", "crv": "X25519", "x": x, "kid": "agrees"},
             {"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "kid": "short"},
-            // Any signature fits the point of order 1.
+            // Any signature is valid for the point of order 1.
             {"kty": "OKP", "crv": "Ed25519", "x": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "kid": "weak"},
             {"kty": "oct", "k": "c2VjcmV0", "kid": "shared", "alg": "HS256"},
             {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "rsa"},

@@ -1,10 +1,10 @@
-//! Who a request is from: its token is checked here, once, at the edge, for every service alike.
+//! Who a request is from: its token is checked here, once, at the edge, for all services.
 //!
-//! The manifest says where the public keys are (a service of the application and a path), and which issuer and audience count. A
-//! request without a token has no principal; one with a token that is not good is answered 401, whatever its route. Services get the
-//! principal and never the token.
+//! The manifest names the source of the public keys (a service of the application and a path), and the accepted issuer and audience. A
+//! request without a token has no principal. A request with an invalid token gets 401, whatever its route. Services get the principal and
+//! never the token.
 //!
-//! Left out on purpose: sessions, refresh, what roles mean. Those are services' to decide.
+//! Left out on purpose: sessions, refresh, and the meaning of roles. Services decide these.
 
 mod keys;
 mod revocation;
@@ -12,7 +12,7 @@ mod token;
 
 use std::sync::{Arc, Weak};
 
-use bulkhead_runtime::{HostContext, Principal, Problem};
+use bulkhead_runtime::{HostContext, Principal, Problem, problem_kinds};
 use bulkhead_types::limits::TOKENS_CACHED;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -24,21 +24,21 @@ use self::revocation::Unknown;
 use self::token::{Claims, Invalid, Rules};
 use bulkhead_manifest::Auth;
 
-/// A token that was found good.
+/// A token that was found valid.
 #[derive(Clone)]
 struct Good {
     claims: Arc<Claims>,
-    /// The version of the key set that it was checked with.
+    /// The version of the key set that it was checked against.
     version: u64,
 }
 
-/// The check of tokens.
+/// The token check.
 pub(crate) struct Identity {
     host_context: Arc<HostContext>,
     keys: Arc<Keys>,
     rules: Rules,
     revocations: Option<Arc<Revocations>>,
-    /// Tokens that were found good: a signature takes as long to check as the rest of a read.
+    /// Tokens that were found valid. Checking a signature takes as long as the rest of a read.
     good: Cache<String, Good>,
 }
 
@@ -98,8 +98,8 @@ impl Identity {
     }
 }
 
-/// The check of tokens as listeners have it, each a copy of the same. It ends with the application, whose it is: then requests are refused.
-/// So the connection to the log of revocations is closed before its writer is, whoever still serves.
+/// The token check for listeners: each has a copy of the same handle. The check ends with its application, and then requests are refused.
+/// So the connection to the event log of revocations is closed before its writer, even if a listener still serves.
 #[derive(Clone)]
 pub(crate) struct TokenCheck(Weak<Identity>);
 
@@ -108,7 +108,7 @@ impl TokenCheck {
         Self(Arc::downgrade(identity))
     }
 
-    /// The principal of a request; none where it has no token.
+    /// The principal of a request. None if it has no token.
     pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Option<Principal>, Problem> {
         let Some(identity) = self.0.upgrade() else {
             return Err(Problem::unavailable("the host is stopping; nothing was done"));
@@ -117,7 +117,7 @@ impl TokenCheck {
     }
 }
 
-/// The token of a request (RFC 6750, section 2.1); none where there is no `Authorization`.
+/// The token of a request (RFC 6750, section 2.1). None if there is no `Authorization`.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -135,5 +135,5 @@ fn refused(why: Invalid) -> Problem {
 }
 
 fn invalid_token(detail: String) -> Problem {
-    Problem::new(401, "invalid-token", "The token is not valid", detail)
+    Problem::new(problem_kinds::INVALID_TOKEN, detail)
 }

@@ -1,14 +1,14 @@
-//! Subjects whose tokens have ended before their time.
+//! Subjects whose tokens are revoked before they expire.
 //!
-//! The manifest names a type of event: one that is published ends the tokens of its subject. The events are the truth: the set in
-//! memory is read from the log at the start, and again whenever events have become durable, before any answer that rests on them
-//! leaves. So whoever was answered that a subject is gone finds its tokens refused, after a crash as well.
+//! The manifest names an event type. A published event of that type ends the tokens of its subject. The events are the truth. The set in
+//! memory is read from the event log at the start. It is read again whenever events have become durable, before any answer that depends on
+//! them is sent. So after a client got an answer that a subject is gone, the subject's tokens are refused, also after a crash.
 //!
-//! Invariant: no token counts while there may be events that the set lacks. The unit of work is durable by then and its answer can't be
-//! taken back, so where the log can't be read it is the tokens that stop counting: `unread` is set under the lock of `log` before the
-//! answers leave, and cleared under that lock by a read that came to the end. Reads are serial, so one that clears it began after every
-//! event was durable for which it was set; and it puts subjects into the set before it clears it. Requests with a token are answered 503
-//! meanwhile, and have the log read again, every now and then.
+//! Invariant: no token is accepted while there may be events that the set lacks. At that point the unit of work is durable and its answer
+//! can't be taken back. So if the event log can't be read, the tokens stop being valid: `unread` is set under the lock of `log` before the
+//! answers are sent. It is cleared under the same lock by a read that reached the end. Reads are serial, so a read that clears it began
+//! after every event for which it was set was durable. The read adds subjects to the set before it clears the flag. Meanwhile requests with
+//! a token get 503, and from time to time one of them causes another read of the event log.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,42 +20,42 @@ use bulkhead_store::{Database, LogReader, StatementError, StoreError};
 use bulkhead_types::from_rfc3339;
 use bulkhead_types::limits::{TOKEN_LEEWAY, TOKEN_LIFETIME_MAX};
 
-/// The time from one attempt of a request to have the log read to the next.
+/// The minimum time between two attempts of requests to read the event log.
 const BETWEEN_READS: Duration = Duration::from_millis(100);
-/// Subjects above which those are looked for that can be forgotten.
+/// Above this number of subjects, those that can be forgotten are searched for.
 const PRUNE_FROM: usize = 4096;
 
 /// The revoked subjects.
 pub(crate) struct Revocations {
-    /// The type of event.
+    /// The event type.
     kind: String,
     host_context: Arc<HostContext>,
     log: Mutex<Log>,
-    /// Each with when it may be forgotten, by the clock that nobody sets.
+    /// Each subject with the time when it may be forgotten, on the monotonic clock.
     subjects: RwLock<HashMap<String, Duration>>,
     any: AtomicBool,
     /// There may be events that `subjects` lacks.
     unread: AtomicBool,
-    /// When a request last had the log read.
+    /// When a request last caused a read of the event log.
     tried: Mutex<Option<Instant>>,
 }
 
-/// Whether a subject's tokens have ended can't be told now.
+/// It is unknown now whether a subject's tokens are revoked.
 pub(super) struct Unknown;
 
 struct Log {
     reader: LogReader,
-    /// Up to which event it was read.
+    /// The last event that was read.
     sequence: i64,
     prune_at: usize,
 }
 
 impl Revocations {
-    /// Reads the log of the service that publishes `kind`.
+    /// Reads the event log of the service that publishes `kind`.
     ///
     /// # Errors
     ///
-    /// When the log can't be read.
+    /// When the event log can't be read.
     pub(crate) fn open(
         database: &Database,
         kind: &str,
@@ -77,7 +77,7 @@ impl Revocations {
         Ok(revocations)
     }
 
-    /// Takes in what was published since. Called before the answers that rest on it leave.
+    /// Adds the events that were published since the last read. Called before the answers that depend on them are sent.
     pub(crate) fn follow(&self) {
         if let Err(error) = self.read() {
             tracing::error!(
@@ -93,13 +93,13 @@ impl Revocations {
         let (mut found, mut newest) = (Vec::new(), None);
         log.reader.newest_first(log.sequence, |event| {
             newest.get_or_insert(event.sequence);
-            // Whatever its time says: the clock may have been wrong when it was published.
+            // Whatever the event's time says: the clock may have been wrong when it was published.
             if event.kind == self.kind {
                 found.push((event.subject, event.time));
             }
             true
         })?;
-        // What is there at the start is as old as it says; what comes later was published now, whatever the wall clock said.
+        // At the start the age of an event is what its time says. A later event was published just now, whatever the wall clock said.
         let at_start = log.sequence == 0;
         log.sequence = newest.unwrap_or(log.sequence);
         if !found.is_empty() {
@@ -121,7 +121,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Whether the tokens of a subject have ended.
+    /// Whether the tokens of a subject are revoked.
     pub(super) async fn has(self: &Arc<Self>, subject: &str) -> Result<bool, Unknown> {
         if self.unread.load(Ordering::Acquire) {
             self.try_again().await?;
@@ -129,7 +129,7 @@ impl Revocations {
         Ok(self.knows(subject))
     }
 
-    /// Reads the log once more, unless that was tried just now.
+    /// Reads the event log once more, unless that was tried a moment ago.
     async fn try_again(self: &Arc<Self>) -> Result<(), Unknown> {
         {
             let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,7 +154,7 @@ impl Revocations {
     }
 }
 
-/// Sets what it refers to when it is dropped, and clears it when the log is read: so also a panic in between leaves it set.
+/// Sets the flag when it is dropped. [`Self::mark_read`] clears the flag instead. So a panic in between leaves it set.
 struct Unread<'a>(&'a AtomicBool);
 
 impl Unread<'_> {
@@ -170,7 +170,7 @@ impl Drop for Unread<'_> {
     }
 }
 
-/// Keeps each subject until the last of its events may be forgotten, in whatever order they come.
+/// Keeps each subject until the last of its events may be forgotten, in any order of the events.
 fn remember(subjects: &mut HashMap<String, Duration>, found: impl IntoIterator<Item = (String, Duration)>) {
     for (subject, forgotten_at) in found {
         let known = subjects.entry(subject).or_default();
@@ -178,7 +178,7 @@ fn remember(subjects: &mut HashMap<String, Duration>, found: impl IntoIterator<I
     }
 }
 
-/// How long a revocation is remembered: as long as a token of before can last, on clocks that are apart.
+/// How long a revocation is remembered: as long as a token issued before it can last, with clocks that differ.
 fn remembered() -> Duration {
     TOKEN_LIFETIME_MAX + TOKEN_LEEWAY * 4
 }

@@ -1,7 +1,7 @@
-//! Checking a token: a JWT (RFC 7519) in the compact form of a JWS (RFC 7515), signed with Ed25519 (`EdDSA`, RFC 8037).
+//! Checks a token: a JWT (RFC 7519) in the compact form of a JWS (RFC 7515), signed with Ed25519 (`EdDSA`, RFC 8037).
 //!
-//! What a token may be is decided here and not by the token: one algorithm, a key that the key set names, an issuer, an audience, a
-//! subject, and an end that is not far away.
+//! This module decides what a token may be; the token itself does not. It allows one algorithm, a key that the key set names, an issuer, an
+//! audience, a subject, and an expiry that is not far away.
 
 use bulkhead_types::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY, TOKEN_LIFETIME_MAX};
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -11,10 +11,10 @@ use jsonwebtoken::signature::Verifier;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
-/// What the subjects of the host's own principals begin with: no token can have one.
+/// The prefix of the subjects of the host's own principals. No token can have such a subject.
 const HOST_SUBJECTS: &str = "service:";
 
-/// Why a token is refused. The texts are for whoever sent it.
+/// Why a token is refused. The texts are for the sender of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Invalid {
     #[error("it is longer than {TOKEN_BYTES_MAX} bytes")]
@@ -43,19 +43,19 @@ pub(super) enum Invalid {
     Revoked,
 }
 
-/// What a good token says.
+/// The claims of a valid token.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Claims {
     pub(super) subject: String,
     pub(super) roles: Vec<String>,
     /// Seconds since 1970.
     pub(super) expires_at: u64,
-    /// The same: before then it is not valid, for it says so, or was not there.
+    /// Seconds since 1970. The token is not valid before this time, because it says so or did not exist yet.
     not_before: Option<u64>,
 }
 
 impl Claims {
-    /// Whether a token is valid at this time, in seconds since 1970. It is asked with each request, also of a token that was found good
+    /// Whether a token is valid at this time, in seconds since 1970. Each request checks this, also for a token that was found valid
     /// before: the clock may have been set meanwhile.
     pub(super) fn check_times(&self, now: u64) -> Result<(), Invalid> {
         let (leeway, lifetime) = (TOKEN_LEEWAY.as_secs(), TOKEN_LIFETIME_MAX.as_secs());
@@ -65,7 +65,7 @@ impl Claims {
         if self.not_before.is_some_and(|time| time > now.saturating_add(leeway)) {
             return Err(Invalid::NotYet);
         }
-        // Later, a revocation might be forgotten before it.
+        // Otherwise a revocation could be forgotten before the token expires.
         if self.expires_at > now.saturating_add(lifetime + leeway) {
             return Err(Invalid::TooLongLived);
         }
@@ -79,12 +79,12 @@ struct RawClaims {
     exp: NumericDate,
     nbf: Option<NumericDate>,
     iat: Option<NumericDate>,
-    /// As RFC 9068 has it.
+    /// As in RFC 9068.
     #[serde(default)]
     roles: Vec<String>,
 }
 
-/// Seconds since 1970, maybe with a fraction (RFC 7519, section 2).
+/// Seconds since 1970, possibly with a fraction (RFC 7519, section 2).
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum NumericDate {
@@ -96,31 +96,31 @@ impl NumericDate {
     fn seconds(&self) -> u64 {
         match self {
             Self::Whole(seconds) => *seconds,
-            // A negative time is 0, one beyond all bounds is the last.
+            // A negative time becomes 0, and a time that is too large becomes the maximum.
             Self::Fraction(seconds) => *seconds as u64,
         }
     }
 }
 
-/// What a token must be.
+/// The requirements for a token.
 pub(super) struct Rules {
     validation: Validation,
 }
 
 impl Rules {
     pub(super) fn new(issuer: &str, audience: &str) -> Self {
-        // The second of two hosts in one process finds it installed.
+        // The second host in the same process finds it already installed.
         let _ = PROVIDER.install_default();
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["iss", "aud", "sub"]);
-        // The times are compared below, with the clock that the rest of the host has.
+        // The times are compared below, with the clock that the rest of the host uses.
         validation.validate_exp = false;
         Self { validation }
     }
 
-    /// Checks a token against the key that it names, and against `now`, in seconds since 1970.
+    /// Checks a token with the key that it names, and at the time `now`, in seconds since 1970.
     pub(super) fn check(&self, token: &str, key: &DecodingKey, now: u64) -> Result<Claims, Invalid> {
         let decoded = jsonwebtoken::decode::<RawClaims>(token, key, &self.validation);
         let claims = decoded.map_err(|error| invalid(&error))?.claims;
@@ -139,13 +139,14 @@ impl Rules {
     }
 }
 
-/// The id of the key that a token says it is signed with. Nothing of it is checked yet.
+/// The id of the key that a token claims to be signed with. Nothing of it is checked yet.
 pub(super) fn key_id(token: &str) -> Result<String, Invalid> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Invalid::TooLong);
     }
     let header = jsonwebtoken::decode_header(token).map_err(|_| Invalid::Form)?;
-    // What `crit` names must be understood, and nothing of it is (RFC 7515, section 4.1.11).
+    // A token must not name extensions in `crit` that its reader does not understand. This reader understands none (RFC 7515, section
+    // 4.1.11).
     let plain = header.crit.is_none() && header.enc.is_none() && header.zip.is_none();
     match header.kid {
         Some(id) if header.alg == Algorithm::EdDSA && plain => Ok(id),
@@ -165,7 +166,7 @@ fn invalid(error: &Error) -> Invalid {
     }
 }
 
-/// A public key from the `x` of a JWK: none where it is no point of the curve, or one of those that any signature fits.
+/// A public key from the `x` of a JWK. None if it is not a point of the curve, or a point for which any signature is valid.
 pub(super) fn public_key(x: &str) -> Option<DecodingKey> {
     let key = DecodingKey::from_ed_components(x).ok()?;
     let point = ed25519_key(&key).ok()?;
@@ -177,7 +178,7 @@ fn ed25519_key(key: &DecodingKey) -> Result<VerifyingKey, Error> {
     VerifyingKey::from_bytes(bytes).map_err(|_| ErrorKind::InvalidEddsaKey.into())
 }
 
-/// The cryptography under the library: Ed25519 alone, and nothing is signed.
+/// The library's cryptography: Ed25519 only, and no signing.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
     verifier_factory: |algorithm, key| match algorithm {

@@ -1,7 +1,7 @@
-//! What an application shows of its interface: OpenAPI documents, the page to read and try them, and the page of problem codes.
+//! The public description of an application: OpenAPI documents, a page to read and try them, and the page of problem codes.
 //!
-//! All of it is made at the start, and again with each version and reload, from the manifest and from what the components say of
-//! themselves, and is the same for everybody.
+//! All of it is built at the start, and again with each version and reload. The sources are the manifest and the components' descriptions.
+//! The result is the same for all clients.
 
 mod openapi;
 mod page;
@@ -17,20 +17,20 @@ pub use self::openapi::{About, Described, document, mistakes};
 pub use self::page::Page;
 use bulkhead_manifest::{DOCUMENT, DOCUMENT_3_0, Manifest, PROBLEMS, is_page};
 
-/// The policy of the page of problem codes: it has its style within it, and nothing else.
+/// The policy of the page of problem codes: the page contains its style, and loads nothing else.
 const PROBLEMS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The versions of OpenAPI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The one that documents are made in.
+    /// The version that documents are built in.
     V3_1,
     /// For tools that do not read 3.1.
     V3_0,
 }
 
 impl Format {
-    /// A document that was made here, in this version.
+    /// Converts a document that was built here to this version.
     #[must_use]
     pub fn of(self, document: Value) -> Value {
         match self {
@@ -47,7 +47,7 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// Makes the pages.
+    /// Builds the pages.
     #[must_use]
     pub fn new(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Self {
         let mut documents = vec![("all services".to_owned(), DOCUMENT.to_owned())];
@@ -87,7 +87,7 @@ pub fn of_application(manifest: &Manifest, described: &BTreeMap<String, Descript
     document(about(manifest), &all)
 }
 
-/// The document of one service; none where the application has no such service, or it does not say what it is.
+/// The document of one service. None if the application has no such service, or the service has no description.
 #[must_use]
 pub fn of_service(
     manifest: &Manifest,
@@ -114,7 +114,7 @@ fn find<'a>(
     Some(Described { name, summary: &description.summary, operations })
 }
 
-/// The service that requests to a path go to, as the ingress finds it: by the route of the highest rank.
+/// The service that gets requests to a path, by the same rule as in the ingress: the route with the highest rank.
 fn service_of<'a>(manifest: &'a Manifest, path: &str) -> Option<&'a str> {
     let routes = manifest
         .services

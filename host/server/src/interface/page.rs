@@ -1,6 +1,6 @@
-//! A page of the host's own: bytes that are the same for everybody, with a tag, and compressed once.
+//! A page of the host's own: bytes that are the same for all clients, with an entity tag, and compressed once.
 //!
-//! Left out on purpose: `If-Match`, for nobody changes a page.
+//! Left out on purpose: `If-Match`, because nobody changes a page.
 
 use std::sync::OnceLock;
 
@@ -20,12 +20,12 @@ use crate::compression::{self, accepts_gzip, is_worth_it};
 pub struct Page {
     content_type: &'static str,
     policy: Option<&'static str>,
-    /// In hexadecimal, of the bytes as they are kept.
+    /// In hexadecimal, of the bytes as they are stored.
     digest: String,
     kept: Kept,
 }
 
-/// One form is kept from the start, the other made when it is first asked for.
+/// One form is stored from the start. The other is created at the first request for it.
 #[derive(Debug)]
 enum Kept {
     Plain { plain: Bytes, gzip: OnceLock<Option<Bytes>> },
@@ -33,21 +33,21 @@ enum Kept {
 }
 
 impl Page {
-    /// A page of this type.
+    /// A page of this content type.
     #[must_use]
     pub fn new(content_type: &'static str, plain: Bytes) -> Self {
         let digest = digest(&plain);
         Self { content_type, policy: None, digest, kept: Kept::Plain { plain, gzip: OnceLock::new() } }
     }
 
-    /// A page that is compressed already, with gzip.
+    /// A page that is already compressed with gzip.
     #[must_use]
     pub fn compressed(content_type: &'static str, gzip: Bytes) -> Self {
         let digest = digest(&gzip);
         Self { content_type, policy: None, digest, kept: Kept::Compressed { gzip, plain: OnceLock::new() } }
     }
 
-    /// Says what the page may load and do, as a `Content-Security-Policy`.
+    /// Sets what the page may load and do, as a `Content-Security-Policy`.
     #[must_use]
     pub fn with_policy(self, policy: &'static str) -> Self {
         Self { policy: Some(policy), ..self }
@@ -71,7 +71,7 @@ impl Page {
         let headers = response.headers_mut();
         headers.extend(HeaderValue::try_from(tag).map(|tag| (ETAG, tag)));
         headers.insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
-        // To be kept, and asked for before it is used: an application that is restarted may have another.
+        // Clients may store the page, but must revalidate it before use: after a restart the application may have another one.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if is_known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -1,7 +1,7 @@
-//! The page to read the documents and to try the operations: Swagger UI (<https://github.com/swagger-api/swagger-ui>), served from here.
+//! The page to read the documents and to try the operations: Swagger UI (<https://github.com/swagger-api/swagger-ui>), served by the host.
 //!
-//! `build.rs` takes its files out of the archive that comes as a crate, and compresses each: they are sent as they are kept.
-//! The page asks nothing of another host, and its policy lets it run no other script than these.
+//! `build.rs` extracts its files from the archive in a crate, and compresses each one. They are sent as they are stored. The page requests
+//! nothing from other hosts, and its policy allows no scripts but these.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ macro_rules! compressed {
     };
 }
 
-/// The paths and pages of the viewer. `documents` are names with their paths.
+/// The paths and pages of the viewer. `documents` has names and paths.
 pub(super) fn pages(title: &str, documents: &[(String, String)]) -> Vec<(String, Page)> {
     const SCRIPT: &str = "text/javascript; charset=utf-8";
     let html = || {

@@ -1,8 +1,8 @@
-//! The log: structured lines on standard error.
+//! The log of the host: structured log lines on standard error.
 //!
-//! Invariant: whoever logs never waits for standard error, and never fails with it. Lines go into a bounded queue (`writer.rs`), from which
-//! one thread writes them; what has no room or can't be written is dropped and counted. Everything that this process says on standard error
-//! goes the same way, so the order holds: log lines, panics, the progress of a command and the reason why it failed.
+//! Invariant: code that logs never waits for standard error, and never fails with it. Lines go into a bounded queue (`writer.rs`), and one
+//! thread writes them. Lines that do not fit or can't be written are dropped and counted. All output of this process on standard error uses
+//! this queue, so the order is kept: log lines, panics, the progress of a command and the reason why it failed.
 
 mod writer;
 
@@ -21,10 +21,10 @@ use tracing_subscriber::registry::LookupSpan;
 use self::writer::Lines;
 use bulkhead_manifest::AccessLog;
 
-/// The target of the access log's lines, which tells them from others.
+/// The target of access log lines. It distinguishes them from other lines.
 pub(crate) const ACCESS_TARGET: &str = "access";
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -33,30 +33,30 @@ pub enum LogFormat {
     Json,
 }
 
-/// How the lines of the access log look, where that is said.
+/// The format of access log lines, if it is set.
 static ACCESS_FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// Has the lines of the access log look so; they look as all others before.
+/// Sets the format of access log lines. Without it they have the format of all other lines.
 pub fn set_access_log(access_log: Option<AccessLog>) {
     let format = match access_log {
         Some(AccessLog::Text) => LogFormat::Text,
         Some(AccessLog::Json) => LogFormat::Json,
-        // There are none, or nothing is said of them.
+        // There are no such lines, or the manifest does not set a format.
         Some(AccessLog::Off) | None => return,
     };
     let _ = ACCESS_FORMAT.set(format);
 }
 
-/// The way to standard error.
+/// The queue to standard error.
 static LINES: LazyLock<Lines> = LazyLock::new(|| Lines::to(std::io::stderr()));
 
-/// An error of several lines, a refusal for several reasons say, as a record of the log has it: one record is one line.
+/// An error of several lines (for example a refusal with several reasons) in the form of a log record: one record is one line.
 pub fn one_line(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// A log filter that can't be read.
+/// A log filter that can't be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("read the log filter {filter:?}: {why}; give for example \"info\"")]
 pub struct FilterError {
@@ -64,7 +64,7 @@ pub struct FilterError {
     why: String,
 }
 
-/// Starts the log. `filter` is a level or a list such as `info,bulkhead_store=debug`.
+/// Starts logging. `filter` is a level or a list such as `info,bulkhead_store=debug`.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), FilterError> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| LINES.line())
-        // An error of the log itself must not go to standard error by a way of its own, which panics where that can't be written.
+        // The logging library must not report its own errors on standard error directly: that panics if standard error can't be written.
         .log_internal_errors(false)
         .with_ansi(is_terminal && format == LogFormat::Text)
         .event_format(Form::new(format))
@@ -85,22 +85,22 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), FilterError> {
     Ok(())
 }
 
-/// Says something to the one at the terminal, on a line of its own.
+/// Writes a message to the user at the terminal, on a line of its own.
 pub fn say(text: &str) {
     LINES.push(format!("{text}\n").into_bytes());
 }
 
-/// Waits until all that was said is written; not for long, in case nobody reads it.
+/// Waits until all lines are written. The wait is limited, in case nobody reads them.
 pub fn flush() {
     LINES.flush(LOG_FLUSH_MAX);
 }
 
-/// How many lines were dropped since the process started: there was no room for them, or they could not be written.
+/// How many lines were dropped since the process started, because there was no room or they could not be written.
 pub(crate) fn dropped_lines() -> u64 {
     LINES.dropped()
 }
 
-/// The default hook writes to standard error itself, where it may wait for ever.
+/// The default hook writes to standard error directly, where it may block forever.
 fn report_panic(info: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let place = info.location().map(ToString::to_string).unwrap_or_default();
@@ -109,11 +109,11 @@ fn report_panic(info: &PanicHookInfo<'_>) {
         "a thread panicked at {place}: {}",
         bulkhead_runtime::supervise::message(info.payload())
     );
-    // The process may end before anybody else has written it.
+    // The process may end before the writer thread writes the line.
     LINES.flush(LOG_PANIC_FLUSH_MAX);
 }
 
-/// Writes lines of either form.
+/// Writes lines in either format.
 struct Form {
     usual: LogFormat,
     text: Format<Full>,

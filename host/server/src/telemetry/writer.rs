@@ -1,7 +1,7 @@
-//! Lines on their way to a place that may be slow, full or gone.
+//! Writes lines to a destination that may be slow, full or closed.
 //!
-//! Our own, because `tracing-appender` counts lines and not bytes, does not count what can't be written, and writes to standard error
-//! itself when its queue does not empty at the end: there the process would wait for ever.
+//! This is our own code and not `tracing-appender`. That crate counts lines and not bytes, and does not count lines that can't be written.
+//! If its queue does not empty at the end, it writes to standard error itself: there the process would block forever.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use bulkhead_runtime::supervise;
 use bulkhead_types::limits::{LOG_QUEUE_BYTES_MAX, LOG_QUEUE_LINES_MAX};
 
-/// How long to wait where the place takes nothing now and does not let a writer wait (`O_NONBLOCK`).
+/// How long to wait if the destination accepts nothing now and does not block (`O_NONBLOCK`).
 const PAUSE: Duration = Duration::from_millis(10);
-/// How often it is said, while lines go on being dropped.
+/// How often dropped lines are reported, while more are being dropped.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// This thread is the one that writes.
+    /// This thread is the writer.
     static IS_WRITER: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Lines(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// A line came.
+    /// A line arrived.
     filled: Condvar,
     /// All lines are written.
     emptied: Condvar,
@@ -40,7 +40,7 @@ struct Shared {
 struct Queue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// A line was taken out and is being written.
+    /// A line was removed from the queue and is being written.
     writing: bool,
 }
 
@@ -55,7 +55,7 @@ impl Shared {
 }
 
 impl Lines {
-    /// Starts the thread that writes to `place`. Where the system gives none, every line is dropped and counted.
+    /// Starts the thread that writes to `place`. If the system can't start a thread, every line is dropped and counted.
     pub(super) fn to(place: impl Write + Send + 'static) -> Self {
         let shared = Arc::<Shared>::default();
         let writer = Writer { shared: Arc::clone(&shared), place, broken: false, told: 0, told_at: None };
@@ -68,11 +68,11 @@ impl Lines {
         Self(shared)
     }
 
-    /// Puts a line behind the others, if there is room.
+    /// Appends a line, if there is room.
     pub(super) fn push(&self, line: Vec<u8>) {
         let mut queue = self.0.queue();
         let full = queue.lines.len() >= LOG_QUEUE_LINES_MAX || queue.bytes + line.len() > LOG_QUEUE_BYTES_MAX;
-        // The writer's own lines, which say how many are missing, are few, and missed when they are missing themselves.
+        // The writer's own lines report how many lines are missing. They are few, and must not be dropped themselves.
         if full && !IS_WRITER.get() {
             self.0.drop_line();
             return;
@@ -86,7 +86,7 @@ impl Lines {
     /// Waits until all lines are written, but not for longer than `patience`.
     pub(super) fn flush(&self, patience: Duration) {
         let unwritten = |queue: &mut Queue| queue.writing || !queue.lines.is_empty();
-        // Whoever waits needs no answer: there is nothing else to be done.
+        // The result does not matter: there is nothing else to do.
         let _ = self.0.emptied.wait_timeout_while(self.0.queue(), patience, unwritten);
     }
 
@@ -94,13 +94,13 @@ impl Lines {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    /// One line, put into the queue as soon as it is dropped.
+    /// A line. Dropping it puts it into the queue.
     pub(super) fn line(&self) -> Line<'_> {
         Line { lines: self, text: Vec::new() }
     }
 }
 
-/// A line that is being put together.
+/// A line that is being built.
 pub(super) struct Line<'l> {
     lines: &'l Lines,
     text: Vec<u8>,
@@ -125,19 +125,19 @@ impl Drop for Line<'_> {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Writer<W> {
     shared: Arc<Shared>,
     place: W,
-    /// The last line was written in part: the next begins on a line of its own.
+    /// The last line was written in part. The next one starts on a new line.
     broken: bool,
-    /// How many dropped lines were told of, and when.
+    /// How many dropped lines were reported, and when.
     told: u64,
     told_at: Option<Instant>,
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes what comes, for ever.
+    /// Writes lines, forever.
     fn run(&mut self, progress: &supervise::Progress) {
         IS_WRITER.set(true);
         loop {
@@ -145,7 +145,7 @@ impl<W: Write> Writer<W> {
             supervise::point("turn");
             let written = self.write(&line);
             if written {
-                self.tell_of_dropped();
+                self.report_dropped();
             } else {
                 self.shared.drop_line();
             }
@@ -153,7 +153,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// The line that was being written when the thread panicked is gone.
+    /// The line that was being written when the thread panicked is dropped.
     fn mend(&mut self) {
         self.shared.drop_line();
         self.broken = true;
@@ -173,7 +173,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes a line, however long that takes: false where it can't be written.
+    /// Writes a line, however long that takes. False if it can't be written.
     fn write(&mut self, line: &[u8]) -> bool {
         if std::mem::take(&mut self.broken) && !self.write_all(b"\n") {
             self.broken = true;
@@ -201,9 +201,9 @@ impl<W: Write> Writer<W> {
         true
     }
 
-    /// Says how many lines are missing, once something can be written again and all is written, or in between from time to time. The line
-    /// goes the way of all others: where it can't be written either, it is one more to tell of.
-    fn tell_of_dropped(&mut self) {
+    /// Reports how many lines are missing. It does so as soon as something can be written again: when the queue is empty, or at intervals.
+    /// The report goes through the same queue. If it can't be written either, it counts as one more dropped line.
+    fn report_dropped(&mut self) {
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         let is_due = self.told_at.is_none_or(|at| at.elapsed() >= SAY_EVERY);
         if dropped == self.told || !(is_due || self.shared.queue().lines.is_empty()) {

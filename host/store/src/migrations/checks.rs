@@ -1,4 +1,4 @@
-//! What must hold of a database after the steps, which the authorizer can't see while they run.
+//! Checks of a database after the steps. They cover what the authorizer can't see while the steps run.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use super::MigrationError;
 use crate::authorizer::is_host_table;
 use crate::system;
 
-/// Says what does not hold.
+/// Fails with what does not hold.
 type Check = fn(&Connection) -> Result<(), MigrationError>;
 
-/// Those that are made once, when all steps have run.
+/// The checks that run once, after all steps.
 pub(super) const ALL: [Check; 2] = [replica_keys, foreign_keys];
 
-/// What SQLite keeps of the host's tables, a line each: their schema, where their sequences stand, and statistics. It is in tables of
-/// SQLite's own, which a step may write to for the sake of the service's tables.
+/// What SQLite records about the host's tables, one line each: their schema, their last sequence numbers, and statistics. SQLite keeps this
+/// in its own tables, which a step may write to for the service's tables.
 pub(super) fn of_host_tables(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     let mut kept = BTreeSet::new();
     for (table, column) in [
@@ -45,7 +45,7 @@ pub(super) fn of_host_tables(connection: &Connection) -> rusqlite::Result<BTreeS
     Ok(kept)
 }
 
-/// Whether a step left that as it was.
+/// Checks that a step left these records as they were.
 pub(super) fn left_host_tables(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Result<(), String> {
     let Some(line) = before.symmetric_difference(after).next() else { return Ok(()) };
     let table = line.split(' ').next().unwrap_or_default();
@@ -55,7 +55,7 @@ pub(super) fn left_host_tables(before: &BTreeSet<String>, after: &BTreeSet<Strin
     ))
 }
 
-/// The authorizer is not told the new name of a renamed table, nor which table a foreign key points to.
+/// The authorizer does not get the new name of a renamed table, nor the table that a foreign key points to.
 pub(super) fn host_names(connection: &Connection) -> Result<(), MigrationError> {
     let taken = |sql: &str| {
         let mut statement = connection.prepare(sql)?;
@@ -76,7 +76,8 @@ pub(super) fn host_names(connection: &Connection) -> Result<(), MigrationError> 
     }
 }
 
-/// The host writes to replicas with its own rights: a key to one would have it run the guest's cascades and triggers with them.
+/// The host writes to replicas with its own rights. A foreign key to a replica would make the host run the guest's cascades and triggers
+/// with these rights.
 fn replica_keys(connection: &Connection) -> Result<(), MigrationError> {
     let found = connection
         .query_row(

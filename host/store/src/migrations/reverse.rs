@@ -1,8 +1,9 @@
-//! Rehearsing an upgrade on a copy, and the way back from it.
+//! Rehearses an upgrade on a copy, and the way back from it.
 //!
 //! Reverse SQL is needed when something is wrong already, and nobody has run it before. So a rehearsal runs it too: on real rows, after the
-//! steps that it undoes. What it leaves must be the schema of before. Where only the order of a table's columns differs, that is told: to add
-//! a column again that was dropped is right for all that names its columns, and wrong for what does not.
+//! steps that it undoes. It must leave the schema that was there before. If only the order of a table's columns differs, the rehearsal
+//! reports that instead of failing. A dropped column that is added again is right for statements that name their columns, and wrong for
+//! others.
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,8 @@ pub struct Rehearsed {
 }
 
 impl Database {
-    /// Makes an upgrade on this copy, and says how long it took. Then undoes its steps, the last first and as far as they can be undone, and
-    /// forgets that again.
+    /// Makes an upgrade on this copy and measures how long it takes. Then undoes its steps, the last first, as far as they can be undone,
+    /// and rolls the undoing back.
     ///
     /// # Errors
     ///
@@ -47,8 +48,8 @@ impl Database {
 }
 
 impl Upgrader<'_> {
-    /// Undoes the steps that were applied: `schemas` has what was there before each that has reverse SQL. Gives what
-    /// [`Rehearsed::reordered`] has.
+    /// Undoes the steps that were applied. `schemas` has the schema before each step that has reverse SQL. Returns the value of
+    /// [`Rehearsed::reordered`].
     fn undo(
         &self,
         upgrade: &Upgrade<'_>,
@@ -57,7 +58,7 @@ impl Upgrader<'_> {
     ) -> Result<Vec<(u32, String, String)>, MigrationError> {
         let Guarded { connection, guard } = &self.opened;
         let mut reordered = Vec::new();
-        // Foreign keys are off since the steps were applied.
+        // Foreign keys are still off, as when the steps were applied.
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for applied in outcome.applied.iter().rev() {
             let migration = upgrade.migrations.iter().find(|migration| migration.version == applied.version);

@@ -1,9 +1,9 @@
-//! What a service's schema is, apart from how it is written: to say whether reverse SQL brings back what was there.
+//! A service's schema, independent of how it is written: to check whether reverse SQL restores the schema.
 //!
-//! SQLite keeps the text of each CREATE, and ALTER TABLE changes that text. So the texts of one table may differ in blanks, comments,
-//! quotes, the case of ASCII letters in names, and the order of columns (one that was dropped and added again is the last). Here each object is lines that
-//! leave these out: the definitions of a table, one for each column and constraint, and the tokens of an index, a trigger or a view. Lines
-//! are compared as a set; that columns are in another order is told apart.
+//! SQLite keeps the text of each CREATE, and ALTER TABLE changes that text. So the texts of one table may differ in whitespace, comments,
+//! quotes, the case of ASCII letters in names, and the order of columns (a column that was dropped and added again is the last). Here each
+//! object is a list of lines without these differences: for a table one line for each column and constraint; for an index, a trigger or a
+//! view its tokens. Lines are compared as a set. A different order of columns is reported separately.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +12,13 @@ use rusqlite::Connection;
 use crate::system;
 use crate::tokens::tokens;
 
-/// The service's own objects, by kind and name, each as its lines in their order.
+/// The service's own objects, by kind and name, each as its lines in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Schema(BTreeMap<String, Vec<String>>);
 
 impl Schema {
-    /// Reads it. The host's tables and the replicas, which migrations can't change, are left out, and so are the tables that a virtual
-    /// table makes for itself.
+    /// Reads the schema. Leaves out the host's tables and the replicas, which migrations can't change, and the tables that a virtual table
+    /// creates for itself.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let own = system::names_in_sql();
         let sql = format!(
@@ -36,7 +36,7 @@ impl Schema {
         Ok(Self(objects.collect::<rusqlite::Result<_>>()?))
     }
 
-    /// What is missing in `after`, and what there is too much, each as the end of a sentence; none where the two are the same.
+    /// What is missing in `after` and what is there in addition, each as the end of a sentence. Empty if the two are the same.
     pub(super) fn differences(&self, after: &Self) -> Vec<String> {
         let mut found = Vec::new();
         for (name, lines) in &self.0 {
@@ -55,7 +55,7 @@ impl Schema {
         found
     }
 
-    /// The tables of which `after` has the same columns in another order, each as `table NAME`.
+    /// The tables whose columns are the same in `after`, but in another order, each as `table NAME`.
     pub(super) fn reordered<'s>(&'s self, after: &'s Self) -> impl Iterator<Item = &'s str> {
         let is_reordered = move |(name, lines): &(&String, &Vec<String>)| {
             let Some(there) = after.0.get(*name) else { return false };
@@ -67,7 +67,7 @@ impl Schema {
     }
 }
 
-/// Of a table's lines those that define columns.
+/// The lines of a table that define columns.
 fn columns(lines: &[String]) -> Vec<&String> {
     const OTHERS: [&str; 7] = ["constraint", "primary", "unique", "check", "foreign", "strict", "without"];
     let is_column = |line: &&String| !OTHERS.contains(&line.split(' ').next().unwrap_or_default());
@@ -87,12 +87,12 @@ fn lines(kind: &str, sql: &str) -> Vec<String> {
     }
 }
 
-/// The definitions of a table between its parentheses, and what stands behind them (`STRICT`, `WITHOUT ROWID`).
+/// The definitions of a table between its parentheses, and the options after them (`STRICT`, `WITHOUT ROWID`).
 fn definitions(body: &[String]) -> Vec<String> {
     let (mut found, mut definition, mut depth) = (Vec::new(), Vec::new(), 0_usize);
     for token in body {
         match (token.as_str(), depth) {
-            // A column or a constraint ends; behind the last parenthesis, an option.
+            // The end of a column or a constraint; after the last parenthesis, of an option.
             ("," | ")", 0) => {
                 found.push(definition.join(" "));
                 definition.clear();
@@ -134,7 +134,7 @@ mod tests {
         assert!(!differences(&table("-1"), &table("1")).is_empty());
     }
 
-    /// SQLite folds ASCII alone.
+    /// SQLite ignores the case of ASCII letters only.
     #[test]
     fn names_that_sqlite_tells_apart_differ() {
         for (before, after) in [("größe", "grÖße"), ("a", "\u{a0}a")] {

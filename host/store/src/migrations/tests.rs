@@ -1,4 +1,4 @@
-//! Forth, back, and every way to fail.
+//! Forward, back, and every way to fail.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -106,7 +106,8 @@ fn refused_or_failed_migration_changes_nothing() {
     });
 }
 
-/// SQLite keeps in tables of its own what it knows of all tables: to write to the rows of the host's would stop its events, or slow it.
+/// SQLite records what it knows of all tables in its own tables. A write to the host's rows in them would stop the host's events or slow
+/// the host down.
 #[test]
 fn migration_can_not_change_what_sqlite_keeps_of_the_hosts_tables() {
     with_database(|database| {
@@ -151,7 +152,7 @@ fn sequence_of_a_services_own_table_stays_its_own_through_a_rebuild() {
     });
 }
 
-/// SQLite looks for rows that the new column does not suit by a pragma of its own.
+/// SQLite uses a pragma of its own to look for rows that violate the new column.
 #[test]
 fn column_can_be_added_to_a_table_with_rows() {
     for column in ["note TEXT", "note TEXT NOT NULL DEFAULT '-'", "note TEXT CHECK (note <> '')"] {
@@ -229,7 +230,7 @@ fn schema_goes_back_by_reverse_sql_and_the_version_with_it() {
     });
 }
 
-/// On rows that are there, before it is needed.
+/// The reverse SQL runs on the existing rows, before it is needed.
 #[test]
 fn reverse_sql_that_fails_or_leaves_another_schema_is_found_in_the_rehearsal() {
     let add = "ALTER TABLE child ADD COLUMN note TEXT; CREATE INDEX child_note ON child (note); UPDATE child SET note = 'x'";
@@ -328,7 +329,7 @@ fn what_fails_on_the_way_leaves_schema_and_version() {
     });
 }
 
-/// The steps and the row of the version are one transaction, and what was said of its COMMIT holds after a crash.
+/// The steps and the row of the version are one transaction, and the outcome that was reported for its COMMIT holds after a crash.
 #[test]
 fn upgrade_whose_sync_failed_is_undone_for_good_or_unknown() {
     let folder = tempfile::tempdir().unwrap();
@@ -342,7 +343,7 @@ fn upgrade_whose_sync_failed_is_undone_for_good_or_unknown() {
     };
     let (first, second) =
         ([migration(1, CREATE)], [migration(1, CREATE), migration(2, "CREATE TABLE t (a)")]);
-    // It has the index of the log, as the readers of a host do.
+    // The reader has the index of the WAL open, as the readers of a host do.
     let reader = database.open_reader().unwrap();
     upgrade_to(&first, "first").unwrap();
     let state = "SELECT sha256 || (SELECT count(*) FROM sqlite_schema WHERE name = 't') FROM _bulkhead_version ORDER BY number DESC LIMIT 1";
@@ -406,7 +407,7 @@ fn copy_in_several_steps_is_whole_or_given_up_when_its_time_is_over() {
     });
 }
 
-/// A host that is told to end is not kept by a migration, however long that may last.
+/// A migration does not keep a host from stopping, however long it would take.
 #[test]
 fn migration_is_given_up_when_the_host_is_to_end() {
     with_database(|database| {

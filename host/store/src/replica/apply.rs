@@ -1,4 +1,4 @@
-//! Changing a replica in a unit of work.
+//! Changes a replica in a unit of work.
 
 use rusqlite::params_from_iter;
 
@@ -25,7 +25,7 @@ impl<M> UnitOfWork<M> {
         malformed.map_or(Ok(()), |why| Err(ApplyError::Malformed(why)))
     }
 
-    /// Applies the owner's row to a replica, or deletes the row where the owner has none: what the consistency check repairs by.
+    /// Writes the owner's row to a replica, or deletes the row if the owner has none. The consistency check uses it for repairs.
     ///
     /// # Errors
     ///
@@ -49,11 +49,12 @@ impl<M> UnitOfWork<M> {
         })
     }
 
-    /// Drops the dead letters of a producer of this type, up to a sequence, and gives how many there were: for what another way has put right.
+    /// Drops a producer's dead letters of this type, up to a sequence, and returns how many there were. For dead letters whose effect was
+    /// repaired in another way.
     ///
     /// # Errors
     ///
-    /// SQLite's.
+    /// SQLite's errors.
     pub fn drop_dead_up_to(
         &mut self,
         producer: &str,
@@ -61,7 +62,7 @@ impl<M> UnitOfWork<M> {
         sequence: i64,
     ) -> Result<usize, StatementError> {
         self.as_host(|connection| {
-            // By the index of dead letters: SQLite would go through all that is parked, by the key.
+            // Uses the index of dead letters: with the key, SQLite would scan all parked events.
             connection
                 .prepare_cached(
                     "/*bulkhead*/DELETE FROM _bulkhead_parked INDEXED BY _bulkhead_parked_by_producer

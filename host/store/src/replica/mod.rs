@@ -1,7 +1,7 @@
-//! Replicas: tables that a service can only read, kept fresh by the events of their owner.
+//! Replicas: tables that a service can only read. The events of their owner keep them up to date.
 //!
-//! The host makes the table and applies the events, in the unit of work that moves the position in the owner's log. How a replica that is
-//! new, or declared in another form than it was made in, gets its rows is in `refill.rs`.
+//! The host creates the table and applies the events, in the unit of work that moves the position in the owner's event log. `refill.rs`
+//! says how a replica gets its rows if it is new, or if its declaration has changed.
 
 mod apply;
 mod owner;
@@ -18,7 +18,7 @@ pub use self::refill::{Filled, Refill};
 use crate::StatementError;
 use crate::outbox::Logged;
 
-/// What a reason says by which an event was refused because a replica can't be made from it.
+/// The reason has this text if an event was refused because a replica can't be made from it.
 const NOT_MADE_FROM: &str = "are not what a replica is made from";
 
 /// The type of a replica's column.
@@ -33,7 +33,7 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    /// The type that the manifest names so.
+    /// The type that has this name in the manifest.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -52,13 +52,13 @@ impl ColumnType {
         }
     }
 
-    /// Whether it can have this value, which is not null.
+    /// Whether a column of this type can have this value, which is not null.
     #[must_use]
     pub fn takes(self, value: &Json) -> bool {
         self.cell(value).is_ok()
     }
 
-    /// What a column of this type has for a value that is not null; or else what the value is not.
+    /// What a column of this type stores for a value that is not null. The error says what the value is not.
     fn cell(self, value: &Json) -> Result<SqlValue, String> {
         match (value, self) {
             (Json::String(text), Self::Text) => Ok(SqlValue::Text(text.clone())),
@@ -77,11 +77,11 @@ impl ColumnType {
 /// A column of a replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaColumn {
-    /// Its name, which is that of the field in the events' data.
+    /// Its name, which is also the name of the field in the events' data.
     pub name: String,
     /// Its type.
     pub kind: ColumnType,
-    /// What it has where an event says nothing of it: never null, and of its type.
+    /// The column's value if an event does not have the field: never null, and of the column's type.
     pub default: Option<Json>,
 }
 
@@ -92,20 +92,20 @@ pub struct ReplicaSpec {
     pub name: String,
     /// The service whose data it copies.
     pub owner: String,
-    /// The type of event that carries the state of a row.
+    /// The type of event that contains the state of a row.
     pub upsert: String,
-    /// The type of event that says that a row is gone.
+    /// The type of event that says that a row was deleted.
     pub delete: Option<String>,
-    /// The column that is the key: it has the events' subject.
+    /// The key column: it has the events' subject.
     pub key: String,
-    /// The columns with their types, the key among them.
+    /// The columns with their types, including the key.
     pub columns: Vec<ReplicaColumn>,
 }
 
 /// Why an event can't be applied to a replica.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The data are not what the columns want.
+    /// The data do not fit the columns.
     #[error("{0}")]
     Malformed(String),
     /// The row could not be written.
@@ -114,19 +114,19 @@ pub enum ApplyError {
 }
 
 impl ReplicaSpec {
-    /// Whether it is kept by events of this type.
+    /// Whether events of this type update it.
     #[must_use]
     pub fn takes(&self, kind: &str) -> bool {
         self.upsert == kind || self.delete.as_deref() == Some(kind)
     }
 
-    /// The types of the events that keep it.
+    /// The types of the events that update it.
     #[must_use]
     pub fn kinds(&self) -> [&str; 2] {
         [&self.upsert, self.delete.as_ref().unwrap_or(&self.upsert)]
     }
 
-    /// What it was made with, as text: another text is another replica.
+    /// The declaration that it was created with, as text: a different text means a different replica.
     fn text(&self) -> String {
         let columns: Vec<Json> = self
             .columns
@@ -139,7 +139,7 @@ impl ReplicaSpec {
         serde_json::json!([self.owner, self.upsert, self.delete, self.key, columns]).to_string()
     }
 
-    /// Makes a table for its rows: `kind` is `TABLE` or `TEMP TABLE`.
+    /// The statement that creates a table for its rows: `kind` is `TABLE` or `TEMP TABLE`.
     fn create(&self, kind: &str, table: &str) -> String {
         let columns: Vec<String> = self
             .columns
@@ -152,8 +152,8 @@ impl ReplicaSpec {
         format!("CREATE {kind} {} ({}) STRICT, WITHOUT ROWID", quoted(table), columns.join(", "))
     }
 
-    /// The values of a row: what `data` says, with the subject as the key. Where it lacks a field the column's default stands in, if
-    /// `with_defaults`.
+    /// The values of a row: the fields of `data`, with the subject as the key. If a field is missing and `with_defaults` is set, the
+    /// column's default is used.
     fn values(&self, event: &Logged, with_defaults: bool) -> Result<Vec<Cell>, ApplyError> {
         let data: Json =
             serde_json::from_str(&event.data).map_err(|error| malformed(event, &error.to_string()))?;
@@ -174,7 +174,7 @@ impl ReplicaSpec {
         Ok(values)
     }
 
-    /// Puts a row in its place. An UPDATE where there is one: no trigger or key of the guest's could take it for a deletion.
+    /// The statement that writes a row. It updates an existing row, so that no trigger or key of the guest's can see a deletion.
     pub(crate) fn upsert_statement(&self, table: &str) -> String {
         let names: Vec<String> = self.columns.iter().map(|column| quoted(&column.name)).collect();
         let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
@@ -198,9 +198,9 @@ impl ReplicaSpec {
         format!("/*bulkhead*/DELETE FROM {} WHERE {} = ?1", quoted(table), quoted(&self.key))
     }
 
-    /// Brings the row of the event's subject in `table` to what the event says.
+    /// Changes the row of the event's subject in `table` to what the event says.
     fn apply(&self, connection: &Connection, table: &str, event: &Logged) -> Result<(), ApplyError> {
-        // What was erased is gone: its end follows.
+        // The event's data were erased: the event that deletes the row follows.
         if event.data.is_empty() && event.kind == self.upsert {
             return Ok(());
         }
@@ -220,7 +220,7 @@ fn malformed(event: &Logged, what: &str) -> ApplyError {
     ApplyError::Malformed(format!("the data of {} {NOT_MADE_FROM}: {what}", event.kind))
 }
 
-/// A name as SQL has it. Names come from the manifest, which takes letters, digits and `_` alone.
+/// A name as SQL needs it. Names come from the manifest, which accepts only letters, digits and `_`.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -233,7 +233,7 @@ impl ToSql for Cell {
     }
 }
 
-/// Whether a name may be a replica's, or a column's of one: so that none needs more than quotes in SQL.
+/// Whether a replica, or a column of one, may have this name. Such a name needs only quotes in SQL.
 #[must_use]
 pub fn is_replica_name(name: &str) -> bool {
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());

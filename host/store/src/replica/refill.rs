@@ -1,16 +1,15 @@
-//! Filling the replicas of a service that are new, or declared in another form than they were made in; and dropping those that are no
-//! longer declared.
+//! Fills a service's replicas that are new or whose declaration has changed, and drops those that are no longer declared.
 //!
 //! Invariants:
 //!
-//! - All of it is one transaction, or nothing has changed: the replica of before stays until its successor is complete. Killed at any
-//!   moment, the next start finds the one or the other.
-//! - The rows tell of the position that the same transaction sees, or of a later event, up to which none is applied any more: see
-//!   `stage.rs`.
-//! - No row is lost: where one can't be made, nothing is changed, and who asked is told how many there are, and why of the first.
+//! - All changes are one transaction: either all of them are made or none. The old replica stays until the new one is complete. If the host
+//!   is killed at any moment, the next start finds the one or the other.
+//! - The rows show the position that the same transaction sees, or a later event. In the second case no event up to that one is applied to
+//!   them any more: see `stage.rs`.
+//! - No row is lost. If a row can't be made, nothing is changed, and the caller gets the number of such rows and the reason for the first.
 //!
-//! What is read goes into temporary tables, without a lock on the service's database. So a service can serve meanwhile; what is left to do
-//! under its gate and its lease are the events since, and a copy from table to table.
+//! The rows are first read into temporary tables, without a lock on the service's database. So the service can serve requests meanwhile.
+//! Under its gate and its lease, only two things are left: to apply the events since then, and to copy from table to table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -38,21 +37,21 @@ pub struct Filled {
     pub unusable: Option<String>,
 }
 
-/// What a replica was made with.
+/// What a replica was created with.
 struct Made {
     spec: String,
     log: String,
 }
 
 impl Database {
-    /// Makes and fills the replicas that are declared, and drops those that no longer are. `handled` has the types of event that the
+    /// Creates and fills the declared replicas, and drops those that are no longer declared. `handled` has the types of event that the
     /// service's own handler gets.
     ///
-    /// To be called before the migrations, so that their views may name replicas; nothing else has the database open.
+    /// Call this before the migrations, so that their views may name replicas, and while nothing else has the database open.
     ///
     /// # Errors
     ///
-    /// When a table of the service has a replica's name, rows would be lost, or SQLite fails; nothing has changed.
+    /// When a table of the service has a replica's name, rows would be lost, or SQLite fails. Then nothing has changed.
     pub fn make_replicas(
         &self,
         replicas: &[ReplicaSpec],
@@ -68,8 +67,8 @@ impl Database {
         }
     }
 
-    /// Reads the rows of the replicas that are to be filled; none where every replica is as it is declared. Nothing has changed then, and
-    /// others may use the database.
+    /// Reads the rows of the replicas that need to be filled. None if every replica is as declared. Nothing has changed after this call,
+    /// and others may use the database.
     ///
     /// # Errors
     ///
@@ -98,14 +97,14 @@ impl Database {
             filled: Vec::new(),
         };
         let connection = &refill.opened.connection;
-        // There may be more than the memory that all services share.
+        // There may be more rows than fit into the memory that all services share.
         connection.pragma_update(None, "temp_store", "FILE").map_err(failed)?;
         for (number, replica) in replicas.iter().enumerate() {
             let before = made.get(&replica.name);
             let owner = find(replica)?;
             let cursor = inbox::cursor(connection, &replica.owner).map_err(failed)?;
-            // One of another log is not what this owner holds; where the position is in that log as well, the subscription stops and says
-            // so.
+            // A replica from another event log is not what this owner holds. If the position is in that event log too, the subscription
+            // stops and reports it.
             let is_of_another = |made: &Made| {
                 let log = owner.as_ref().map(|owner| owner.database.log());
                 !made.log.is_empty()
@@ -124,7 +123,7 @@ impl Database {
         Ok(has_work.then_some(refill))
     }
 
-    /// Whether the replicas that are there are those that are declared, in this form.
+    /// Whether the database has exactly the declared replicas, in this form.
     ///
     /// # Errors
     ///
@@ -152,7 +151,7 @@ fn made(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Made>> {
         .collect()
 }
 
-/// Whether a replica may have its name.
+/// Checks that a replica may have its name.
 fn check_place(connection: &Connection, replica: &ReplicaSpec, is_made: bool) -> Result<(), String> {
     let failed = |error: rusqlite::Error| sqlite_message(&error);
     let taken: Option<String> = connection
@@ -183,31 +182,31 @@ fn check_place(connection: &Connection, replica: &ReplicaSpec, is_made: bool) ->
     })
 }
 
-/// Replicas whose rows were read. Dropped, it has changed nothing.
+/// Replicas whose rows were read. If it is dropped, nothing has changed.
 pub struct Refill<'d> {
     database: &'d Database,
     opened: Guarded,
-    /// The names of those that are no longer declared.
+    /// The names of the replicas that are no longer declared.
     gone: Vec<String>,
     stages: Vec<Stage>,
-    /// All that are declared.
+    /// All declared replicas.
     replicas: Vec<ReplicaSpec>,
     handled: BTreeSet<String>,
     filled: Vec<Filled>,
 }
 
 impl Refill<'_> {
-    /// For each replica whose owner has a SELECT that is of no use: its name, and why.
+    /// For each replica whose owner has a SELECT that can't be used: its name, and why.
     pub fn unusable(&self) -> impl Iterator<Item = (&str, &str)> {
         self.stages.iter().filter_map(|stage| Some((stage.replica.name.as_str(), stage.unusable.as_deref()?)))
     }
 
-    /// The names of the replicas that are to be filled.
+    /// The names of the replicas that need to be filled.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.stages.iter().map(|stage| stage.replica.name.as_str())
     }
 
-    /// Brings the rows to the position, and says whether any would be lost. Nothing of it is written.
+    /// Brings the rows to the position, and checks that none would be lost. Does not write the replicas.
     ///
     /// # Errors
     ///
@@ -225,11 +224,11 @@ impl Refill<'_> {
         Ok(())
     }
 
-    /// Does all but the COMMIT, before `until`, if there is a time. The service's position must not move until then.
+    /// Does everything except the COMMIT, before `until` if there is a time. The service's position must not move until then.
     ///
     /// # Errors
     ///
-    /// As for [`Database::make_replicas`]; to be dropped then.
+    /// As for [`Database::make_replicas`]. After an error this must be dropped.
     pub fn write(&mut self, until: Option<Instant>) -> Result<(), StoreError> {
         let database = self.database;
         let guard = std::sync::Arc::clone(&self.opened.guard);
@@ -263,19 +262,18 @@ impl Refill<'_> {
         Ok(())
     }
 
-    /// Those of a guest's statements that the schema does not suit once this is durable, each with the reason. To be asked when it is
-    /// written.
+    /// The guest's statements that do not fit the schema once this is durable, each with the reason. Call this after [`Self::write`].
     #[must_use]
     pub fn unsuited<'s>(&self, statements: &'s [String]) -> Vec<(&'s str, String)> {
         trial::unsuited(&self.opened, statements)
     }
 
-    /// Makes it durable.
+    /// Makes the changes durable.
     ///
     /// # Errors
     ///
-    /// SQLite's: a COMMIT that failed was undone. Where that is not final (`settle.rs`), another [`Database::make_replicas`], as at the
-    /// next start, finds out what is there.
+    /// SQLite's errors: a COMMIT that failed was undone. If that is not final (`settle.rs`), another [`Database::make_replicas`], as at the
+    /// next start, finds out what the database has.
     pub fn commit(self) -> Result<Vec<Filled>, StoreError> {
         let connection = &self.opened.connection;
         let marked = settle::mark(connection).map_err(|source| self.database.replicas_failed(source))?;
@@ -287,8 +285,8 @@ impl Refill<'_> {
         Ok(self.filled)
     }
 
-    /// Sees to the dead letters that there were for want of what the rows now have. One that the replica alone wanted goes. One that the
-    /// service's handler gets as well, or another replica, is tried again: its effect there is still to come.
+    /// Handles the dead letters that failed because the rows did not yet have what they have now. A dead letter that only the replica needs
+    /// is deleted. If the service's handler or another replica gets it as well, it is tried again: its effect there is still missing.
     fn settle(&self, stage: &Stage) -> rusqlite::Result<()> {
         let connection = &self.opened.connection;
         let replica = &stage.replica;
@@ -342,7 +340,7 @@ fn bring(connection: &Connection, stage: &mut Stage, until: Option<Instant>) -> 
     ))
 }
 
-/// What helps where a row can't be made for this reason (`ReplicaSpec::values`). A default helps only where a field is not there.
+/// What helps if a row can't be made for this reason (`ReplicaSpec::values`). A default helps only if a field is missing.
 fn remedy(replica: &ReplicaSpec, why: &str) -> String {
     let is_about = |name: &str| why.contains(&format!("{NOT_MADE_FROM}: {name} "));
     if is_about(&replica.key) {
@@ -365,7 +363,7 @@ fn remedy(replica: &ReplicaSpec, why: &str) -> String {
     }
 }
 
-/// What to do where the rows find no room.
+/// What to do if there is no room for the rows.
 fn out_of_room(error: &rusqlite::Error) -> Option<String> {
     let is_full = matches!(error, rusqlite::Error::SqliteFailure(error, _) if error.extended_code & 0xff == ffi::SQLITE_FULL);
     is_full.then(|| {

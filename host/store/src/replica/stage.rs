@@ -1,16 +1,17 @@
-//! The rows that a replica is going to have, in a temporary table of the connection that will write them: they are read before anybody has
-//! to wait for that, and brought to the position of the service when nobody moves it any more.
+//! The rows that a replica will have, in a temporary table of the connection that will write them. They are read before anybody has to wait
+//! for that. They are brought to the service's position when nobody moves the position any more.
 //!
-//! Where the owner has a SELECT that says what it holds, the rows are those of one snapshot of its database, which is at event H of its
-//! log: a unit of work writes its rows and its events in one transaction, so the rows tell of the events up to H and of no other. Without
-//! one they are made from the events, up to H. The position of the service is C:
+//! If the owner has a SELECT that returns what it holds, the rows come from one snapshot of its database. The snapshot is at event H of the
+//! owner's event log: a unit of work writes its rows and its events in one transaction, so the rows reflect the events up to H and no
+//! others. Without a SELECT the rows are made from the events, up to H. The service's position is C:
 //!
-//! - C > H: the events between the two are applied, as the subscription worker did with the replica of before.
-//! - C < H: the subscription worker still has to take the events between the two. Where they say all that the replica has, each row that
-//!   they are about is put back to what it was at C: by the last event up to C, or, where that is not to be had any more (it was erased, or
-//!   lacks a column), by the first behind C. So no row ever goes back, and the replica is at C.
-//! - Where they do not say all (one lacks a column), the rows stay at H, and the events up to H pass the replica by (`filled`): so none of
-//!   them fails, and no row goes back. Until the position has come to H, a handler may see a row that is newer than its event.
+//! - C > H: the events between the two are applied, as the subscription worker did with the old replica.
+//! - C < H: the subscription worker still has to consume the events between the two. If these events say all that the replica has, each row
+//!   that they are about is put back to its state at C. The last event up to C gives that state. If this event is not available any more
+//!   (it was erased, or lacks a column), the first event after C gives the state. So no row ever goes back, and the replica is at C.
+//! - C < H, and these events do not say all (one lacks a column): the rows stay at H, and the events up to H are not applied to the replica
+//!   (`filled`). So none of them fails, and no row goes back. Until the position has reached H, a handler may see a row that is newer than
+//!   its event.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
@@ -24,7 +25,7 @@ use crate::{Cursor, Inspector, Value};
 
 /// How many events are read at a time.
 const EVENTS: u32 = 1000;
-/// Why it is given up where its time is over.
+/// The error when its time is over.
 const LATE: &str = "to read the events of its owner takes longer than it may";
 
 pub(super) struct Stage {
@@ -32,16 +33,16 @@ pub(super) struct Stage {
     /// The temporary table.
     table: String,
     pub(super) source: RowSource,
-    /// The owner's log with its id; none where there is no owner to read.
+    /// The owner's event log with its id; none if there is no owner to read.
     log: Option<(String, LogReader)>,
-    /// The event up to which the rows tell.
+    /// The rows reflect the events up to this one.
     pub(super) at: i64,
-    /// When it is given up: others wait. The owner's log is read on a connection that has no such time.
+    /// When to give up, because others wait. The owner's event log is read on a connection without this limit.
     until: Option<Instant>,
-    /// By subject: the event that no row can be made from, of those whose last event is one. The first that is no dead letter, if there is
-    /// one: a subject with a later dead letter had the row of before all the same.
+    /// By subject: an event that no row can be made from, for subjects whose last event is such an event. It is the first one that is not a
+    /// dead letter, if there is one: a subject with a later dead letter still had its earlier row.
     lost: BTreeMap<String, (i64, String)>,
-    /// Why the owner's SELECT is of no use.
+    /// Why the owner's SELECT can't be used.
     pub(super) unusable: Option<String>,
 }
 
@@ -54,7 +55,7 @@ fn sqlite(error: rusqlite::Error) -> String {
 }
 
 impl Stage {
-    /// Reads the rows. `cursor` is where the position is now.
+    /// Reads the rows. `cursor` is the current position.
     pub(super) fn read(
         connection: &Connection,
         number: usize,
@@ -100,7 +101,7 @@ impl Stage {
         connection.execute_batch(&self.replica.create("TEMP TABLE", &self.table)).map_err(sqlite)
     }
 
-    /// Reads the owner's rows, and gives the event that they are at.
+    /// Reads the owner's rows, and returns the event that they are at.
     fn select(&self, connection: &Connection, owner: &Owner<'_>, select: &str) -> Result<i64, String> {
         let snapshot = Inspector::open(owner.database).map_err(|error| text(&error))?;
         let head = snapshot.head().map_err(|error| text(&error))?;
@@ -138,7 +139,7 @@ impl Stage {
         }
     }
 
-    /// Whether the columns can have the values of a row as they are.
+    /// Checks that the columns can have the values of a row as they are.
     fn fits(&self, row: &[Value]) -> Result<(), String> {
         for (column, value) in self.replica.columns.iter().zip(row) {
             let is_key = column.name == self.replica.key;
@@ -158,7 +159,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Where the service is in the owner's log.
+    /// The service's position in the owner's event log.
     fn position(&self, cursor: Option<&Cursor>) -> Result<i64, String> {
         match (cursor, &self.log) {
             (None, _) | (_, None) => Ok(0),
@@ -171,7 +172,7 @@ impl Stage {
         }
     }
 
-    /// Brings the rows to the position, and looks for what would be lost. The position must not move meanwhile.
+    /// Brings the rows to the position, and looks for rows that would be lost. The position must not move meanwhile.
     pub(super) fn bring_to(
         &mut self,
         connection: &Connection,
@@ -184,7 +185,7 @@ impl Stage {
         }
         let position = match self.position(cursor) {
             Ok(position) => position,
-            // The subscription stops, and so nothing comes after these rows.
+            // The subscription stops, so nothing comes after these rows.
             Err(_) if self.source == RowSource::Select => return Ok(()),
             Err(why) => return Err(why),
         };
@@ -199,7 +200,7 @@ impl Stage {
                 }
             }
             RowSource::Select => {}
-            // What the subscription worker is still to take is not to be lost there either.
+            // Events that the subscription worker has not consumed yet must not lose rows there either.
             RowSource::Events => {
                 let head = self.log.as_ref().map_or(Ok(0), |(_, log)| log.head());
                 self.look(connection, false, head.map_err(|error| text(&error))?)?;
@@ -215,7 +216,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Goes through the events from where the rows are up to `to`, notes what no row can be made from, and applies them if `write`.
+    /// Goes through the events from where the rows are up to `to`. Notes the events that no row can be made from. Applies the events if
+    /// `write`.
     fn look(&mut self, connection: &Connection, write: bool, to: i64) -> Result<(), String> {
         let Self { replica, table, log, lost, at, until, .. } = self;
         let Some((_, log)) = log else { return Ok(()) };
@@ -246,11 +248,11 @@ impl Stage {
         })
     }
 
-    /// Whether the events behind `position`, up to where the rows are, say all that the rows have.
+    /// Whether the events after `position`, up to where the rows are, say all that the rows have.
     fn can_step_back(&self, position: i64) -> Result<bool, String> {
         let Some((_, log)) = &self.log else { return Ok(false) };
         let replica = &self.replica;
-        // Subjects of which the last was erased: no event brings their rows forward again.
+        // Subjects whose last event was erased: no event brings their rows forward again.
         let (mut told, mut erased) = (true, HashSet::new());
         each_event(log, replica, (position, self.at), self.until, |event| {
             if event.kind == replica.upsert && event.data.is_empty() {
@@ -264,7 +266,7 @@ impl Stage {
         Ok(told && erased.is_empty())
     }
 
-    /// Puts the rows that the events behind `position` are about back to what they were there.
+    /// Puts the rows that the events after `position` are about back to their state at `position`.
     fn step_back(&self, connection: &Connection, position: i64) -> Result<(), String> {
         let Self { replica, table, .. } = self;
         let Some((_, log)) = &self.log else { return Ok(()) };
@@ -275,7 +277,7 @@ impl Stage {
         };
         let is_whole = |event: &Logged| event.kind != replica.upsert || replica.values(event, false).is_ok();
         let mut seen = HashSet::new();
-        // By subject: the first event behind the position, of those that have none before it with data.
+        // By subject: the first event after the position, for subjects that have no event with data up to the position.
         let mut first = BTreeMap::new();
         each_event(log, replica, (position, self.at), self.until, |event| {
             if event.kind == replica.upsert && event.data.is_empty() {
@@ -300,7 +302,7 @@ impl Stage {
         if first.is_empty() {
             return Ok(());
         }
-        // Those that were there all the same, and whose events of then were erased since.
+        // Subjects that had rows nevertheless: their events from that time were erased later.
         let mut were_there = HashSet::new();
         each_event(log, replica, (0, position), self.until, |event| {
             if event.kind == replica.upsert && first.contains_key(&event.subject) {
@@ -317,8 +319,8 @@ impl Stage {
         )
     }
 
-    /// The events that no row can be made from and that are no dead letters yet, where their subjects have no later one: how many they
-    /// are, and of the first its sequence, its subject and why.
+    /// The events that no row can be made from and that are not dead letters yet, if no later event of the same subject could be applied.
+    /// Returns how many they are, and the first one's sequence, subject and reason.
     pub(super) fn lost(
         &self,
         connection: &Connection,
@@ -336,12 +338,12 @@ impl Stage {
         Ok(first.map(|(sequence, subject, why)| (count, sequence, subject, why)))
     }
 
-    /// Whether what this event says is in the rows, or passed over by them.
+    /// Whether the rows contain what this event says, or are past it.
     pub(super) fn covers(&self, sequence: i64) -> bool {
         sequence <= self.at && !self.lost.values().any(|(lost, _)| *lost == sequence)
     }
 
-    /// Up to which event none is applied to the rows any more, and of which log.
+    /// The event up to which no event is applied to the rows any more, with the id of its event log.
     pub(super) fn filled(&self) -> (&str, i64) {
         match (&self.log, self.source) {
             (Some((log, _)), RowSource::Select) => (log, self.at),
@@ -349,7 +351,7 @@ impl Stage {
         }
     }
 
-    /// Puts the rows where the replica is, or was; gives how many.
+    /// Replaces the replica's table by one with these rows. Returns how many there are.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<usize> {
         let name = quoted(&self.replica.name);
         connection.execute_batch(&format!("DROP TABLE IF EXISTS main.{name}"))?;
@@ -380,7 +382,7 @@ fn is_dead(connection: &Connection, producer: &str, sequence: i64) -> rusqlite::
     Ok(state.as_deref() == Some("dead"))
 }
 
-/// Runs what writes to temporary tables in one transaction, unless one is open.
+/// Runs writes to temporary tables in one transaction, unless one is open.
 fn in_one<T>(connection: &Connection, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     if !connection.is_autocommit() {
         return work();
@@ -391,7 +393,7 @@ fn in_one<T>(connection: &Connection, work: impl FnOnce() -> Result<T, String>) 
     Ok(done)
 }
 
-/// Hands on the events that keep a replica, behind the first of two sequences, up to the second. Fails once `until` has passed.
+/// Passes the events that update a replica to `each`, after the first of two sequences and up to the second. Fails once `until` has passed.
 fn each_event(
     log: &LogReader,
     replica: &ReplicaSpec,
@@ -410,7 +412,7 @@ fn each_event(
         let Some(last) = events.last() else { break };
         next = last.sequence + 1;
         for event in events.iter().filter(|event| event.sequence <= to && replica.takes(&event.kind)) {
-            // For each of these more may be read, in the owner's log too.
+            // For each of these events `each` may read more, also in the owner's event log.
             in_time()?;
             each(event)?;
         }

@@ -1,4 +1,4 @@
-//! Opening databases of earlier and later hosts.
+//! Opens databases of earlier and later hosts.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ fn in_folder(test: impl FnOnce(PathBuf)) {
 
 const NOTE: &str = "CREATE TABLE note (id TEXT PRIMARY KEY) STRICT; INSERT INTO note VALUES ('a');";
 
-/// As the first version of the schema left it: with a log, a migration, and a table of the service's.
+/// A database as the first version of the schema left it: with an event log, a migration, and a table of the service's.
 fn make_first_version(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
@@ -54,7 +54,7 @@ fn text(connection: &Connection, sql: &str) -> String {
     connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// All that the schema says, in one text.
+/// The whole schema, as one text.
 fn schema(connection: &Connection) -> String {
     text(
         connection,
@@ -148,7 +148,7 @@ fn service_goes_on_with_what_the_first_version_left() {
         assert_eq!(database.migrate(&steps, "now").unwrap().applied_versions(), [2]);
         let connection = Connection::open(&path).unwrap();
         assert_eq!(text(&connection, "SELECT id FROM note"), "a");
-        // The next event has the next number.
+        // The next event gets the next number.
         connection
             .execute_batch("INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 'k', 's', 'n', 't', '{}')")
             .unwrap();
@@ -156,7 +156,7 @@ fn service_goes_on_with_what_the_first_version_left() {
     });
 }
 
-/// The host's tables and rows have room where the guests have none.
+/// The host's tables and rows find room when the guests have none.
 #[test]
 fn database_that_is_full_is_brought_forward_and_takes_the_hosts_rows() {
     in_folder(|path| {
@@ -172,7 +172,7 @@ fn database_that_is_full_is_brought_forward_and_takes_the_hosts_rows() {
             sql: sql.into(),
             reverse: None,
         };
-        // More rows than a page has room for.
+        // More rows than fit on a page.
         let long = "x".repeat(1000);
         let mut steps = vec![migration(1, "create_note", NOTE)];
         steps.extend((2..12).map(|version| migration(version, &long, "SELECT 1")));
@@ -215,7 +215,7 @@ fn database_that_was_brought_forward_has_the_tables_of_a_new_one() {
     });
 }
 
-/// What the third version left: timers, and parked events of which nothing says which is the first.
+/// What the third version left: timers, and parked events without a mark for the first.
 #[test]
 fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_is_brought_forward() {
     in_folder(|path| {
@@ -247,7 +247,7 @@ fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_i
     });
 }
 
-/// They were hashed otherwise then: see `writer/tests/events/idempotency.rs` for what that means.
+/// Earlier hosts hashed requests differently: see `writer/tests/events/idempotency.rs` for what that means.
 #[test]
 fn answers_that_are_there_are_of_no_known_request_when_a_database_is_brought_forward() {
     in_folder(|path| {
@@ -309,7 +309,7 @@ fn second_opening_writes_nothing() {
             let (log, secret) = (first.log().to_owned(), first.secret().to_vec());
             drop(first);
             let bytes = std::fs::read(&path).unwrap();
-            // Tells of every commit by another, also of one that is in the log file alone.
+            // Sees every commit by another connection, also one that is only in the WAL.
             let observer = Connection::open(&path).unwrap();
             let version =
                 || -> i64 { observer.pragma_query_value(None, "data_version", |row| row.get(0)).unwrap() };
@@ -364,7 +364,7 @@ fn database_without_a_number_for_the_next_event_is_refused_and_says_what_to_do()
         let error = error.to_string();
         let Err(examined) = Database::examine(&path) else { panic!("examined") };
         assert!(examined.to_string().contains("9223372036854775807"), "{examined}");
-        // What it says to do is what helps.
+        // The remedy that the message names works.
         let (_, remedy) = error.split_once("by hand: ").unwrap_or_else(|| panic!("{error}"));
         connection.execute_batch(remedy).unwrap();
         open(&path).unwrap();

@@ -1,10 +1,11 @@
-//! Making a batch durable.
+//! Makes a batch durable.
 //!
-//! A failed COMMIT is ambiguous: the write-ahead log may hold the batch. Each batch that wrote anything writes its number to a host row;
-//! after a failure the database is opened again, and the row tells. That alone is not final: what is not there may be back after a crash.
+//! A failed COMMIT is ambiguous: the WAL may have the batch. Each batch that wrote anything writes its number to a host row. After a
+//! failure the database is opened again, and this row shows whether the batch is there. That alone is not final: a batch that is not there
+//! may be back after a crash.
 //!
-//! Invariant: members are told that their batch was undone, or run again, only once a later commit has succeeded (`settle.rs`). Until then
-//! the outcome is unknown, and so they are told.
+//! Invariant: members are reported as undone, or run again, only after a later commit has succeeded (`settle.rs`). Until then the outcome
+//! is unknown, and is reported as unknown.
 
 use super::abort::Abort;
 use super::faults::{CommitFault, MADE};
@@ -14,20 +15,20 @@ use super::session::CommitFailure;
 /// What became of a batch.
 #[derive(Debug)]
 pub enum Commit<M> {
-    /// It is durable: the answers of these members may leave.
+    /// It is durable: the answers of these members may be sent.
     Durable(Vec<M>),
-    /// It is not in the database, and never will be: these members are to be run again.
+    /// It is not in the database, and never will be: these members must be run again.
     Aborted {
-        /// The members, in their order.
+        /// The members, in order.
         members: Vec<M>,
-        /// What COMMIT said.
+        /// The error of COMMIT.
         abort: Abort,
     },
-    /// COMMIT failed, and so did what was to make it final: after a crash the batch may be in the database.
+    /// COMMIT failed, and so did the attempt to make its outcome final: after a crash the batch may be in the database.
     Unknown {
-        /// The members, in their order.
+        /// The members, in order.
         members: Vec<M>,
-        /// What SQLite said.
+        /// SQLite's message.
         reason: String,
     },
 }
@@ -56,7 +57,7 @@ impl<M> Lease<M> {
                 session.close();
                 return self.aborted(members, abort);
             }
-            // There is nothing that could come back.
+            // Nothing was written that could come back.
             Err(CommitFailure::Ambiguous(reason)) if !wrote => {
                 session.close();
                 return self.aborted(members, Abort::Commit(reason));
@@ -93,7 +94,7 @@ impl<M> Lease<M> {
         Commit::Aborted { members, abort }
     }
 
-    /// Commits, as far as a test has it; and whether what becomes of it is to be found out.
+    /// Commits, or fails as a test has planned. Also returns whether the outcome of a failure is to be found out.
     fn run_commit(&mut self, number: i64) -> (Result<(), CommitFailure>, bool) {
         let fault = self.faults().next();
         let session = self.session();

@@ -1,33 +1,33 @@
-//! Failures that a test has commits meet.
+//! Commit failures that a test plans.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What SQLite says where a test has it fail.
+/// SQLite's message when a test makes it fail.
 pub(super) const MADE: &str = "disk I/O error (made by the test)";
 
-/// A failure that a test has a COMMIT meet.
+/// A failure of a COMMIT that a test plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitFault {
     /// The batch is not in the database.
     BeforeDurable,
-    /// It is, and COMMIT says that it failed.
+    /// The batch is in the database, and COMMIT reports a failure.
     AfterDurable,
-    /// It is not, and nobody can tell.
+    /// The batch is not in the database, and nobody can find that out.
     Unknown,
 }
 
-/// The failures that the next commits of a writer meet, in their order: none, but for a test.
+/// The failures of a writer's next commits, in order. Only tests plan any.
 #[derive(Debug, Clone, Default)]
 pub struct CommitFaults(Arc<Mutex<VecDeque<CommitFault>>>);
 
 impl CommitFaults {
-    /// Has one more commit fail, after those that are to fail already.
+    /// Makes one more commit fail, after those that are planned already.
     pub fn plan(&self, fault: CommitFault) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
     }
 
-    /// Has no further commit fail; gives how many were still to.
+    /// Cancels the planned failures. Returns how many were left.
     pub fn clear(&self) -> usize {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).len()
     }

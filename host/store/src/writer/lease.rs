@@ -1,7 +1,7 @@
-//! The writer lease: who may write now, and who is next.
+//! The writer lease: which thread may write now, and which is next.
 //!
-//! Within an open batch whoever comes first takes the lease, which spares a switch of threads; once the batch is committed, the
-//! one who has waited longest does. So nobody waits for longer than a batch while others pass.
+//! While a batch is open, the thread that comes first gets the lease, which saves a thread switch. After the batch is committed, the thread
+//! that has waited longest gets it. So nobody waits longer than one batch while others pass.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +14,14 @@ use super::faults::CommitFaults;
 use super::session::Session;
 use crate::{Database, StoreError};
 
-/// How large and how old a batch gets.
+/// How large and how old a batch may get.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
-    /// The most members.
+    /// The maximum number of members.
     pub batch_members: usize,
     /// The time after which no further unit of work joins.
     pub batch_age: Duration,
-    /// The failures that its commits meet.
+    /// The failures that a test plans for its commits.
     pub faults: CommitFaults,
 }
 
@@ -31,7 +31,7 @@ impl Default for WriterOptions {
     }
 }
 
-/// The lease was not to be had before the deadline.
+/// The lease was not available before the deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the writer lease was not to be had before the deadline")]
 pub struct Busy;
@@ -42,7 +42,7 @@ struct Queue<M> {
     next_ticket: u64,
 }
 
-/// What has become durable since the last time.
+/// What has become durable since the last report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Happened {
     /// The sequence of the last event, if there are new ones.
@@ -51,7 +51,7 @@ pub struct Happened {
     pub timers: bool,
 }
 
-/// Called under the lease when events or timers became durable, before any answer that rests on them leaves. It must be quick.
+/// Called under the lease when events or timers became durable, before any answer that depends on them is sent. It must be quick.
 pub type AfterCommit = Arc<dyn Fn(Happened) + Send + Sync>;
 
 /// The one writer of a service's database. `M` is what is kept of a unit of work until it is durable.
@@ -68,7 +68,7 @@ impl<M> Writer<M> {
     ///
     /// # Errors
     ///
-    /// When SQLite can't.
+    /// When SQLite can't open the connection.
     pub fn open(
         database: Arc<Database>,
         options: WriterOptions,
@@ -77,7 +77,7 @@ impl<M> Writer<M> {
         Ok(Self::with(Session::open(database)?, options, after_commit))
     }
 
-    /// Another writer in the place of this one, with the same options; where SQLite can't open the connection now, the first to write tries
+    /// Creates a writer that replaces this one, with the same options. If SQLite can't open the connection now, the first write tries
     /// again.
     #[must_use]
     pub fn reopened(&self, database: Arc<Database>) -> Arc<Self> {
@@ -99,7 +99,7 @@ impl<M> Writer<M> {
     ///
     /// # Errors
     ///
-    /// [`Busy`] when others hold it until then.
+    /// [`Busy`] if others hold it until then.
     pub fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease<M>, Busy> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let passes = queue.tickets.is_empty() || queue.free.as_ref().is_some_and(|free| free.batch.is_some());
@@ -121,7 +121,7 @@ impl<M> Writer<M> {
         };
         queue.tickets.retain(|waiting| *waiting != ticket);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        // One who gave up may have been woken in the place of the next.
+        // A thread that gave up may have been woken instead of the next one.
         self.freed.notify_all();
         drop(queue);
         session.map(|session| Lease { writer: Arc::clone(self), session: Some(session) }).ok_or(Busy)
@@ -130,12 +130,12 @@ impl<M> Writer<M> {
 
 /// The right to write, which one thread has at a time.
 ///
-/// Invariant: a batch is open without a holder only while somebody waits for the lease, who will take it and see to the
-/// batch. So the batch is committed or handed over; a lease that is dropped with an open batch (its thread panicked) rolls it
-/// back and drops its members.
+/// Invariant: a batch is open without a holder only while somebody waits for the lease. That thread will get the lease and take care of the
+/// batch. So the batch is committed or passed on. If a lease is dropped with an open batch (its thread panicked), the batch is rolled back
+/// and its members are dropped.
 pub struct Lease<M> {
     writer: Arc<Writer<M>>,
-    /// There until the lease is handed over or dropped.
+    /// Present until the lease is passed on or dropped.
     session: Option<Box<Session<M>>>,
 }
 
@@ -145,8 +145,8 @@ impl<M> Lease<M> {
         self.session.as_mut().expect("a lease has its session until it is dropped")
     }
 
-    /// Tells of events and timers that have become durable, if any have since it told the last time. An event whose COMMIT nobody
-    /// could tell the outcome of is told of with the next.
+    /// Reports events and timers that have become durable since the last report, if there are any. If the outcome of an event's COMMIT was
+    /// unknown, the event is reported together with the next one.
     pub(super) fn tell(&mut self) {
         let session = self.session();
         let timers = std::mem::take(&mut session.timers);
@@ -157,17 +157,17 @@ impl<M> Lease<M> {
         }
     }
 
-    /// Makes `member` one of the batch: [`Self::commit`] gives it back. To be called after each unit of work, in order.
+    /// Adds `member` to the batch: [`Self::commit`] returns it. Call this after each unit of work, in order.
     pub fn push(&mut self, member: M) {
         self.session().members.push(member);
     }
 
-    /// The failures that its commits meet.
+    /// The failures that a test plans for its commits.
     pub(super) fn faults(&self) -> &CommitFaults {
         &self.writer.options.faults
     }
 
-    /// Whether the open batch is too old or too large to take another unit of work.
+    /// Whether the open batch is too old or too large for another unit of work.
     pub fn is_due(&mut self) -> bool {
         let WriterOptions { batch_members, batch_age, .. } = self.writer.options;
         let session = self.session();
@@ -175,18 +175,18 @@ impl<M> Lease<M> {
             || session.members.len() >= batch_members
     }
 
-    /// Whether the batch had better stay open after the unit of work that just ended: when `more` says that the caller has
-    /// another one at hand, or others wait for the lease, and the bounds allow it.
+    /// Whether the batch should stay open after the unit of work that just ended. It should if the limits allow it, and if the caller has
+    /// another unit of work ready (`more`) or others wait for the lease.
     pub fn stays_open(&mut self, more: bool) -> bool {
         let may_share = self.session().aborts.may_share();
         may_share && (more || self.others_wait()) && !self.is_due()
     }
 
-    /// Hands the lease, with the batch as it is, to one who waits; gives it back when nobody does (any more).
+    /// Passes the lease, with the batch as it is, on to a waiting thread. Returns the lease if nobody waits (any more).
     #[must_use = "an open batch that nobody took over is to be committed"]
     pub fn hand_over(mut self) -> Option<Self> {
         let writer = Arc::clone(&self.writer);
-        // Under the lock that one who gives up waiting holds while it leaves.
+        // Under the lock that a waiting thread holds while it gives up.
         let mut queue = writer.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.tickets.is_empty() {
             return Some(self);
@@ -217,7 +217,7 @@ impl<M> Drop for Lease<M> {
         let wake = !queue.tickets.is_empty();
         drop(queue);
         if wake {
-            // All of them: only the first in the queue takes it, and there are as many as a service has workers.
+            // Wakes all of them: only the first in the queue gets the lease, and there are at most as many as a service has threads that write.
             self.writer.freed.notify_all();
         }
     }

@@ -7,9 +7,9 @@
 //!                       └──────── release, with the batch open      └──► recover
 //! ```
 //!
-//! A *batch* is one SQLite transaction, a *unit of work* a savepoint in it, a *member* what its caller keeps of a unit of work
-//! until the batch is durable. Whoever holds the lease sees to it that the batch gets committed: by itself, or by handing
-//! the lease to one who waits for it.
+//! A *batch* is one SQLite transaction. A *unit of work* is a savepoint in it. A *member* is what the caller keeps of a unit of work until
+//! the batch is durable. The holder of the lease makes sure that the batch gets committed: it commits the batch itself, or passes the lease
+//! on to a waiting thread.
 
 mod abort;
 mod commit;

@@ -1,9 +1,10 @@
-//! An aborted batch is not a lost request: its members are run again.
+//! An aborted batch loses no request: its members are run again.
 //!
-//! First together, in their order, without the one under which the batch was aborted. If that batch is aborted as well, by another
-//! culprit, each of the rest is run in a batch of its own. A member whose COMMIT fails twice is given up.
+//! First they are run together, in order, without the member that aborted the batch. If that batch is aborted as well, by another culprit,
+//! each of the rest is run in its own batch. A member whose COMMIT fails twice is given up.
 //!
-//! Members come here only from a batch that is undone for good (`commit.rs`): run again, none can have its effects twice.
+//! All members come from a batch that is undone, and this is final (`commit.rs`). So no member that is run again can have its effects
+//! twice.
 
 use std::collections::VecDeque;
 
@@ -17,18 +18,18 @@ use super::unit::Ended;
 pub enum Fate {
     /// It is durable.
     Durable,
-    /// It has had no effect, because of this.
+    /// It has had no effect, for this reason.
     Aborted(Abort),
-    /// Nobody can tell, because of this: after a crash it may be there.
+    /// Nobody can tell, for this reason. After a crash it may be there.
     Unknown(String),
 }
 
-/// What a run of a member gave: the lease, and how the unit of work ended; `None` where none could be begun, and the member has
+/// The result of a member's run: the lease, and how the unit of work ended. `None` if no unit of work could be begun; then the member has
 /// its answer.
 pub type Recovered<M> = (Lease<M>, Option<Ended<M>>);
 
-/// Runs `members` again, under `lease`: `run` runs one, from [`Lease::begin`] to [`super::UnitOfWork::finish`]. Every member is
-/// given to `settle` once, in the order in which they become settled.
+/// Runs `members` again, under `lease`. `run` runs one member, from [`Lease::begin`] to [`super::UnitOfWork::finish`]. `settle` gets every
+/// member once, in the order in which they are settled.
 pub fn recover<M>(
     mut lease: Lease<M>,
     members: Vec<M>,

@@ -1,4 +1,4 @@
-//! What the holder of the lease holds: the connection, and the batch that is open on it.
+//! What the holder of the lease has: the connection, and the batch that is open on it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,32 +14,32 @@ use crate::{Abort, Database, StatementError, StoreError, outbox, settle};
 /// An open transaction.
 pub(super) struct Batch {
     pub(super) opened_at: Instant,
-    /// SQLite's count of changed rows when it was opened: whether anything was written since.
+    /// SQLite's count of changed rows when the batch was opened. It shows whether anything was written since.
     pub(super) changes_before: u64,
 }
 
 pub(super) struct Session<M> {
     pub(super) database: Arc<Database>,
-    /// `None` after a failed COMMIT and a failed attempt to open the database again.
+    /// `None` if a COMMIT failed and the database could not be opened again.
     guarded: Option<Guarded>,
     pub(super) batch: Option<Batch>,
-    /// Those whose units of work ended in the open batch, in order. Empty when no batch is open.
+    /// The members whose units of work ended in the open batch, in order. Empty when no batch is open.
     pub(super) members: Vec<M>,
-    /// The bytes that guests may fill, as the connection has it.
+    /// The bytes that guests may fill, as set on the connection.
     storage: u64,
-    /// The host has used its reserve since the quota was set. SQLite sets no quota below the size that a database has then, and that of a
-    /// unit that is rolled back is smaller afterwards: so the guests' quota is set again before the next begins.
+    /// The host has used its reserve since the quota was set. SQLite sets no quota below the current size of a database, and that size is
+    /// smaller after a unit of work is rolled back. So the guests' quota is set again before the next one begins.
     pub(super) quota_raised: bool,
-    /// The number of the last batch that was tried to commit. None is used twice: what a failed COMMIT has left in the write-ahead log
-    /// must not be taken for a later batch.
+    /// The number of the last batch whose commit was tried. No number is used twice: what a failed COMMIT has left in the WAL must not be
+    /// taken for a later batch.
     pub(super) number: i64,
-    /// The COMMIT of the last batch failed, and what became of it is not final.
+    /// The COMMIT of the last batch failed, and its outcome is not final.
     unsettled: bool,
     /// The sequence of the last event that is durable or in the open batch.
     pub(super) head: i64,
-    /// The sequence up to which `after_commit` was told.
+    /// The last sequence that was reported to `after_commit`.
     pub(super) told: i64,
-    /// Timers were set that it was not told of.
+    /// Timers were set that were not reported to `after_commit` yet.
     pub(super) timers: bool,
     pub(super) aborts: Aborts,
 }
@@ -51,7 +51,7 @@ impl<M> Session<M> {
         Ok(session)
     }
 
-    /// The same; where the database can't be opened now, with the first batch it is tried again.
+    /// Like [`Self::open`]. If the database can't be opened now, the first batch tries again.
     pub(super) fn reopened(database: Arc<Database>) -> Self {
         let mut session = Self::closed(database);
         match session.reopen() {
@@ -78,8 +78,8 @@ impl<M> Session<M> {
         }
     }
 
-    /// Closes the connection, which rolls back what is open on it, opens another, and gives the number of the last batch in
-    /// the database. The time that was written down is what stands there.
+    /// Closes the connection, which rolls back what is open on it, and opens another. Returns the number of the last batch in the database.
+    /// The recorded time is then the one that the database has.
     pub(super) fn reopen(&mut self) -> Result<i64, StoreError> {
         self.close();
         self.storage = self.database.storage();
@@ -93,13 +93,13 @@ impl<M> Session<M> {
             path: self.database.path().to_owned(),
             source,
         })?;
-        // Where a COMMIT failed, this is what became of the time that was to be written down.
+        // If a COMMIT failed, this shows what became of the time that it was to record.
         self.database.timeline().was_written(time);
         self.guarded = Some(guarded);
         Ok(number)
     }
 
-    /// Looks whether the last batch that was tried is in the database, and makes that final. Until it succeeds no batch is begun.
+    /// Checks whether the last batch whose commit was tried is in the database, and makes that final. Until this succeeds, no batch begins.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ impl<M> Session<M> {
         Ok(is_there)
     }
 
-    /// Leaves it open what became of the last batch: for a test.
+    /// Leaves the outcome of the last batch open: for a test.
     pub(super) fn leave_unsettled(&mut self) {
         self.close();
         self.unsettled = true;
@@ -132,7 +132,7 @@ impl<M> Session<M> {
             .ok_or_else(|| StatementError::Other("the database could not be opened again".into()))
     }
 
-    /// Has the guests' quota hold again, after the host has used its reserve.
+    /// Restores the guests' quota after the host has used its reserve.
     pub(super) fn restore_quota(&mut self) -> Result<(), StatementError> {
         if std::mem::take(&mut self.quota_raised) {
             set_quota(&self.guarded()?.connection, self.storage).map_err(|error| classify(&error, None))?;
@@ -151,7 +151,7 @@ impl<M> Session<M> {
             return Ok(());
         }
         if self.unsettled {
-            // What is written on top of it could not be undone with it; and its members were told that it is unknown.
+            // A write on top of it could not be undone together with it. And its members were reported as unknown.
             let is_there = self.settle().map_err(|why| {
                 tracing::error!(why, "what became of a commit is still unknown: nothing is written");
                 StatementError::Busy
@@ -168,7 +168,7 @@ impl<M> Session<M> {
         }
         let guarded = self.guarded()?;
         self.database.gate().truncate_wal_if_wanted(&guarded.connection);
-        // IMMEDIATE: all that is read in the transaction is read under the write lock, so units of work are serializable.
+        // IMMEDIATE: everything that the transaction reads is read under the write lock, so units of work are serializable.
         self.host("/*bulkhead*/BEGIN IMMEDIATE")?;
         let connection = &self.guarded()?.connection;
         let changes_before = connection.total_changes();
@@ -190,7 +190,7 @@ impl<M> Session<M> {
         run(&self.guarded()?.connection).map(drop).map_err(|error| classify(&error, None))
     }
 
-    /// Ends the transaction without effect, whatever its state.
+    /// Ends the transaction without effect, in whatever state it is.
     pub(super) fn roll_back(&mut self) {
         self.batch = None;
         self.timers = false;
@@ -202,7 +202,7 @@ impl<M> Session<M> {
         }
     }
 
-    /// Whether the batch was written to.
+    /// Whether the batch has written anything.
     pub(super) fn was_written(&self) -> bool {
         match (&self.batch, &self.guarded) {
             (Some(batch), Some(guarded)) => guarded.connection.total_changes() != batch.changes_before,
@@ -210,7 +210,7 @@ impl<M> Session<M> {
         }
     }
 
-    /// Runs `UPDATE` of the batch's number and `COMMIT`.
+    /// Runs the `UPDATE` of the batch's number, and `COMMIT`.
     pub(super) fn number_and_commit(&self, number: i64) -> Result<(), CommitFailure> {
         let guarded = self.guarded().map_err(|error| CommitFailure::Undone(error.into()))?;
         let connection = &guarded.connection;
@@ -244,9 +244,9 @@ impl<M> Session<M> {
 /// Why a batch was not committed.
 #[derive(Debug)]
 pub(super) enum CommitFailure {
-    /// Nothing that could be taken for it is in the write-ahead log.
+    /// The WAL has nothing that could be taken for the batch.
     Undone(Abort),
-    /// COMMIT failed, for this reason: the log may have it.
+    /// COMMIT failed for this reason, and the WAL may have the batch.
     Ambiguous(String),
 }
 
@@ -257,7 +257,7 @@ fn abort_of(error: &rusqlite::Error) -> Abort {
     }
 }
 
-/// Whether a service's batches are aborted so often that its neighbours had better not share one.
+/// Tracks whether a service's batches are aborted so often that its units of work should not share one.
 #[derive(Debug, Default)]
 pub(super) struct Aborts {
     recent: u32,
@@ -266,7 +266,7 @@ pub(super) struct Aborts {
 }
 
 impl Aborts {
-    /// A batch with others in it was aborted.
+    /// A batch with other members was aborted.
     pub(super) fn note(&mut self) {
         self.recent += 1;
         if self.recent >= BATCH_ABORTS_MAX {
@@ -274,7 +274,7 @@ impl Aborts {
         }
     }
 
-    /// A unit of work ended; gives whether the batch may take another.
+    /// A unit of work ended. Returns whether its batch may take another one.
     pub(super) fn may_share(&mut self) -> bool {
         self.units += 1;
         if self.units >= BATCH_ABORT_WINDOW {

@@ -1,10 +1,10 @@
-//! The unit of work: what one handler writes and publishes, released into the batch whole or rolled back whole.
+//! The unit of work: what one handler writes and publishes. It is released into the batch as a whole, or rolled back as a whole.
 //!
-//! SQLite ends the whole transaction, not the savepoint, when a write is interrupted, on SQLITE_FULL, IOERR and NOMEM, and by
-//! `OR ROLLBACK` and `RAISE(ROLLBACK)`. A guest that ignored the error and wrote on would then write, and commit, outside any unit
-//! of work. So the transaction is looked at before each statement and after each error: once it is gone the unit is *aborted* and
-//! runs nothing more. A unit whose statement met a full database or its deadline is aborted too, where SQLite undid no more
-//! than the statement: but then its neighbours stand.
+//! SQLite ends the whole transaction, not the savepoint, when a write is interrupted, on SQLITE_FULL, IOERR and NOMEM, and by `OR ROLLBACK`
+//! and `RAISE(ROLLBACK)`. If a guest then ignored the error and continued, it would write, and commit, outside any unit of work. So the
+//! transaction is checked before each statement and after each error. Once it is gone, the unit of work is *aborted* and runs nothing more.
+//! A unit of work whose statement met a full database or its deadline is aborted too, also if SQLite undid only the statement. In that case
+//! its neighbours are kept.
 
 use std::time::Instant;
 
@@ -24,16 +24,16 @@ use crate::{Database, Outcome, PublishError, ResultSet, StatementError, Value};
 pub enum Ended<M> {
     /// Released into the batch.
     Kept {
-        /// The sequence of the last event that it published, or where the log stood.
+        /// The sequence of the last event that it published; if it published none, the position of the event log.
         position: u64,
     },
-    /// Rolled back, as its caller wished.
+    /// Rolled back, as its caller requested.
     RolledBack,
     /// Rolled back, because it left foreign keys that COMMIT would have refused.
     ForeignKeys,
-    /// Rolled back, because a statement of its own failed in a way that it can't go on from. Its neighbours stand.
+    /// Rolled back, because one of its statements failed in a way from which it can't continue. Its neighbours are kept.
     Failed(Abort),
-    /// The whole batch is gone, with the units of work of these neighbours, in their order.
+    /// The whole batch was rolled back, including the units of work of these neighbours, in order.
     Aborted {
         /// Why.
         abort: Abort,
@@ -51,9 +51,9 @@ pub struct UnitOfWork<M> {
     published: Option<i64>,
     /// It set a timer.
     timer: bool,
-    /// The subjects of what it published and set, and those that its handler named.
+    /// The subjects of the events that it published and of the timers that it set, and those that its handler named.
     about: Vec<String>,
-    /// How many of those its handler named.
+    /// How many of them its handler named.
     named: usize,
     /// SQLite's count of changed rows when it began.
     changes_before: u64,
@@ -64,7 +64,7 @@ impl<M> Lease<M> {
     ///
     /// # Errors
     ///
-    /// Why no batch could be opened; nothing was done, and nothing was lost.
+    /// Why no batch could be opened. Nothing was done, and nothing was rolled back.
     pub fn begin(mut self) -> Result<UnitOfWork<M>, (Self, StatementError)> {
         match self.session().begin_batch() {
             Ok(()) => Ok(UnitOfWork::begin(self)),
@@ -89,27 +89,27 @@ impl<M> UnitOfWork<M> {
         let session = unit.lease.session();
         if let Ok(guarded) = session.guarded() {
             unit.changes_before = guarded.connection.total_changes();
-            // That of a neighbour is nothing that this unit may see.
+            // This unit of work must not see the rowid of a neighbour's insert.
             set_last_insert_rowid(&guarded.connection, 0);
         }
         let result = session.host("/*bulkhead*/SAVEPOINT unit").and_then(|()| session.restore_quota());
         if let Err(error) = result {
-            // With nothing to roll back to, the unit must not run: that costs its neighbours the batch.
+            // Without a savepoint to roll back to, the unit of work must not run. This aborts the batch of its neighbours.
             unit.aborted = Some(error.into());
         }
         unit
     }
 
-    /// Has statements be interrupted at `deadline`, in place of [`LEASE_HOLD_DEFAULT`] after the beginning.
+    /// Interrupts statements at `deadline`, instead of [`LEASE_HOLD_DEFAULT`] after the beginning.
     pub fn end_at(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }
 
-    /// Runs a statement and gives its rows.
+    /// Runs a statement and returns its rows.
     ///
     /// # Errors
     ///
-    /// Why the statement failed; [`StatementError::Aborted`] once the unit of work is gone.
+    /// Why the statement failed; [`StatementError::Aborted`] once the unit of work is aborted.
     pub fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<ResultSet, StatementError> {
         self.check()?;
         let deadline = self.deadline;
@@ -132,7 +132,7 @@ impl<M> UnitOfWork<M> {
         self.look(result)
     }
 
-    /// Runs statements of the host's own in the unit of work. To the guest nothing was inserted by them.
+    /// Runs the host's own statements in the unit of work. The guest does not see that they inserted anything.
     pub(crate) fn as_host<T>(
         &mut self,
         run: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
@@ -145,7 +145,8 @@ impl<M> UnitOfWork<M> {
         self.look(result)
     }
 
-    /// The same, with the host's reserve beyond the guests' quota: for rows of events, which must find room when the guest has none.
+    /// Like [`Self::as_host`], with the host's reserve beyond the guests' quota: for rows of events, which must find room when the guest
+    /// has none.
     pub(crate) fn as_host_with_reserve<T>(
         &mut self,
         run: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
@@ -160,18 +161,18 @@ impl<M> UnitOfWork<M> {
         &self.lease.session().database
     }
 
-    /// What idempotent requests are hashed with.
+    /// The secret with which idempotent requests are hashed.
     pub(crate) fn secret(&mut self) -> Vec<u8> {
         self.lease.session().database.secret().to_owned()
     }
 
-    /// Has the unit of work meet `error`, as if a statement of its own had, and so be aborted: for a test of what becomes of it.
+    /// Aborts the unit of work, as if one of its statements had failed with `error`: for a test of what follows.
     pub fn meet(&mut self, error: StatementError) -> StatementError {
         self.aborted.get_or_insert(error.clone().into());
         error
     }
 
-    /// A timer was set, which [`super::Happened`] is to tell of if the unit of work is kept.
+    /// A timer was set. [`super::Happened`] reports it if the unit of work is kept.
     pub(crate) fn note_timer(&mut self) {
         self.timer = true;
     }
@@ -182,17 +183,17 @@ impl<M> UnitOfWork<M> {
         self.lease.session().guarded().is_ok_and(|guarded| guarded.connection.total_changes() != before)
     }
 
-    /// Where the log stands, if nothing else is published.
+    /// The position of the event log, if nothing else is published.
     pub fn position(&mut self) -> u64 {
         let head = self.lease.session().head;
         self.published.unwrap_or(head).unsigned_abs()
     }
 
-    /// Appends an event to the log.
+    /// Appends an event to the event log.
     ///
     /// # Errors
     ///
-    /// When the event can't be, or the row could not be written.
+    /// When the event is not valid, or the row could not be written.
     pub fn publish(&mut self, event: &NewEvent<'_>) -> Result<(), PublishError> {
         event.check()?;
         let sequence = self.as_host(|connection| outbox::append(connection, event))?;
@@ -201,11 +202,11 @@ impl<M> UnitOfWork<M> {
         Ok(())
     }
 
-    /// Says that it is about this subject: see [`Self::forget_answers`].
+    /// Records that the unit of work is about this subject: see [`Self::forget_answers`].
     ///
     /// # Errors
     ///
-    /// For a text that is no subject, and for more of them than one unit of work may name; the unit of work stands.
+    /// For a text that is not a subject, and for more subjects than one unit of work may name. The unit of work goes on.
     pub fn about(&mut self, subject: &str) -> Result<(), StatementError> {
         check_subject(subject)?;
         if self.named >= ANSWER_SUBJECTS_MAX {
@@ -218,19 +219,19 @@ impl<M> UnitOfWork<M> {
         Ok(())
     }
 
-    /// The same of a subject that was checked.
+    /// Like [`Self::about`], for a subject that was checked.
     pub(crate) fn note_subject(&mut self, subject: &str) {
         if self.about.last().is_none_or(|last| last != subject) {
             self.about.push(subject.to_owned());
         }
     }
 
-    /// What it is about, as far as that is known by now.
+    /// The subjects that it is about, as far as they are known by now.
     pub(crate) fn subjects(&self) -> &[String] {
         &self.about
     }
 
-    /// Erases the data of every event of `subject` that is in the log, and gives how many had any.
+    /// Erases the data of every event of `subject` in the event log, and returns how many had data.
     ///
     /// # Errors
     ///
@@ -239,9 +240,9 @@ impl<M> UnitOfWork<M> {
         self.as_host(|connection| outbox::erase(connection, subject))
     }
 
-    /// Ends it: released into the batch when `keep`, else rolled back.
+    /// Ends the unit of work: releases it into the batch if `keep`, otherwise rolls it back.
     pub fn finish(mut self, keep: bool) -> (Lease<M>, Ended<M>) {
-        // One more look: the transaction may have ended without an error that this unit saw.
+        // One more check: the transaction may have ended without an error that this unit of work saw.
         let _ = self.check();
         let ended = match self.aborted.clone() {
             None => self.leave_savepoint(keep),
@@ -263,12 +264,12 @@ impl<M> UnitOfWork<M> {
         (self.lease, ended)
     }
 
-    /// `None` when that failed, and the batch is aborted.
+    /// Leaves the savepoint. `None` if that failed, and the batch is aborted.
     fn leave_savepoint(&mut self, keep: bool) -> Option<Ended<M>> {
         let (published, timer) = (self.published, self.timer);
         let session = self.lease.session();
-        // Deferred keys would fail only at COMMIT, and with no culprit. They are those of this unit of work: every earlier one
-        // left none.
+        // Deferred keys would fail only at COMMIT, and without a known culprit. They belong to this unit of work: every earlier one left
+        // none.
         let dangling = keep && session.guarded().is_ok_and(|guarded| has_deferred_keys(&guarded.connection));
         let left = if keep && !dangling {
             session.host("/*bulkhead*/RELEASE unit")
@@ -316,7 +317,7 @@ impl<M> UnitOfWork<M> {
     }
 }
 
-/// Sets what SQLite gives as the rowid of the newest insert.
+/// Sets the rowid that SQLite returns for the latest insert.
 fn set_last_insert_rowid(connection: &rusqlite::Connection, rowid: i64) {
     // SAFETY: the handle is that of an open connection, which the reference keeps alive.
     unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), rowid) }

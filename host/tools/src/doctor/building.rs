@@ -1,4 +1,4 @@
-//! What builds guests: the toolchain, its compiler, and what binds guests to this host.
+//! Checks what builds guests: the toolchain, its compiler, and the crates that bind guests to this host.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use bulkhead_build::{Bindings, RUSTC_MINIMUM, Toolchain, WIT_BINDGEN};
 use super::Check;
 use bulkhead_manifest::{Manifest, Source};
 
-/// Of the workspace in `folder`. Where every service is a component already, nothing needs to be built.
+/// The checks for the workspace in `folder`. If every service is already a component file, nothing needs to be built.
 pub(super) fn checks(folder: &Path, manifest: Option<&Manifest>) -> Vec<Check> {
     let crates: Option<Vec<&PathBuf>> = manifest.map(|manifest| {
         let sources = manifest.services.values().map(|entry| &entry.source);
@@ -26,7 +26,7 @@ pub(super) fn checks(folder: &Path, manifest: Option<&Manifest>) -> Vec<Check> {
         }
         Err(error) => checks.push(lacking("toolchain", error.lack(), error.remedy())),
     }
-    // Each workspace has one.
+    // Each workspace has one lock file.
     let locks: BTreeSet<PathBuf> =
         crates.into_iter().flatten().filter_map(|folder| lock_of(folder)).collect();
     checks.extend(locks.iter().filter_map(|lock| bindings(lock, &std::fs::read_to_string(lock).ok()?)));
@@ -54,7 +54,7 @@ fn lock_of(crate_dir: &Path) -> Option<PathBuf> {
     absolute.ancestors().map(|above| above.join("Cargo.lock")).find(|lock| lock.is_file())
 }
 
-/// What a workspace's guests are bound to the host with; none where its file does not tell.
+/// The crates that bind a workspace's guests to the host. None if its lock file does not show them.
 fn bindings(lock: &Path, text: &str) -> Option<Check> {
     let bindings = Bindings::of_lock(text)?;
     let Bindings { sdk, wit_bindgen } = &bindings;

@@ -1,4 +1,4 @@
-//! The data folder: whether it is there or can be made, who holds it, what it lies on, and the cache in it.
+//! Checks of the data folder: whether it exists or can be created, who holds it, its file system, and the cache in it.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -12,11 +12,11 @@ use super::Check;
 use bulkhead_server::admin::ADDRESS_FILE;
 use bulkhead_server::application::cache;
 
-/// Room below which a warning is given: the databases, their logs and what is compiled grow.
+/// Below this free space there is a warning: the databases, their WALs and event logs, and the compiled components grow.
 const ROOM_MIN: u64 = 1 << 30;
 
-/// What file systems across a network say they are (`statfs(2)`). SQLite's write-ahead log needs memory that all who use a database share,
-/// so theirs must be one machine.
+/// The magic numbers of network file systems (`statfs(2)`). SQLite's WAL needs memory that all users of a database share, so they must be
+/// on one machine.
 const NETWORK_FILE_SYSTEMS: [(u32, &str); 7] = [
     (0x6969, "NFS"),
     (0x517B, "SMB"),
@@ -29,7 +29,7 @@ const NETWORK_FILE_SYSTEMS: [(u32, &str); 7] = [
 
 const REMEDY: &str = "give a folder that this user may write to, with --data or application.data";
 
-/// Gives also whether a host holds the folder.
+/// Also returns whether a host holds the folder.
 pub(super) fn checks(data: &Path) -> (bool, Vec<Check>) {
     let mut checks = vec![folder(data)];
     let held = match DataFolder::is_held(data) {
@@ -38,10 +38,10 @@ pub(super) fn checks(data: &Path) -> (bool, Vec<Check>) {
             checks.push(held_by_a_host(data));
             true
         }
-        // What is wrong with the folder has been said.
+        // The fault of the folder is already reported.
         Err(_) => false,
     };
-    // What a folder that is not there yet will lie on.
+    // The file system that the folder is on, or will be on once it exists.
     if let Some(there) = data.ancestors().map(or_here).find(|above| above.is_dir()) {
         checks.extend(room(there));
         checks.extend(file_system(there));
@@ -57,7 +57,7 @@ pub(super) fn checks(data: &Path) -> (bool, Vec<Check>) {
     (held, checks)
 }
 
-/// The last of the ancestors of a relative path is empty, and means the folder that one is in.
+/// The last ancestor of a relative path is empty, and means the current folder.
 fn or_here(path: &Path) -> &Path {
     if path == Path::new("") { Path::new(".") } else { path }
 }
@@ -92,7 +92,7 @@ fn folder(data: &Path) -> Check {
     }
 }
 
-/// A running application is nothing wrong; a second host can't have its folder.
+/// A running application is not an error, but a second host can't have its folder.
 fn held_by_a_host(data: &Path) -> Check {
     let address = std::fs::read_to_string(data.join(ADDRESS_FILE)).unwrap_or_default();
     let admin = match address.trim() {

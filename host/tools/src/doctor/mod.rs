@@ -1,15 +1,18 @@
-//! What an application needs before it starts, looked at piece by piece: the cheapest and most basic first.
+//! Checks what an application needs before it starts, piece by piece: the cheapest and most basic checks first.
 //!
-//! Invariants: nothing is made or changed, but for the index of a database whose log lies there without one (see
-//! [`bulkhead_store::Database::examine`]), so it may be asked at any time, also while the host runs; what is not as it should be comes with
-//! a remedy; and what one look finds wrong does not keep the others from being taken, unless they stand on it.
+//! Invariants:
 //!
-//! A host that *starts* meanwhile can be disturbed in one way: who holds the data folder is found by taking its lock, for the time between
-//! two system calls, and a start that falls into it is refused as if another host held the folder. The next one is not. Ports are looked at
-//! without listening on them, which on Linux keeps no host from them; elsewhere a start that falls between two system calls finds one taken.
+//! - Nothing is created or changed, with one exception: the index of a database's WAL that exists without an index (see
+//!   [`bulkhead_store::Database::examine`]). So it can run at any time, also while the host runs.
+//! - Each finding that is not OK has a remedy.
+//! - An error in one check does not prevent the other checks, unless they depend on it.
 //!
-//! Left out on purpose: reading whole databases, which takes time (`bulkhead check` does, of a running host). What the next start would read
-//! to fill a replica is read here as well: whether rows would be lost is not to be told otherwise.
+//! A host that *starts* meanwhile can be disturbed in one way. To find who holds the data folder, the check takes its lock, for the time
+//! between two system calls. A start at that moment is refused as if another host held the folder. The next start is not. The checks of
+//! ports do not listen on them, which on Linux never blocks a host. On other systems a start between two system calls finds a port in use.
+//!
+//! Left out on purpose: reading whole databases, which takes time (`bulkhead check` does it on a running host). However, the checks do read
+//! the rows that the next start would read to fill a replica: there is no other way to tell whether rows would be lost.
 
 mod building;
 mod folders;
@@ -26,10 +29,10 @@ use serde::Serialize;
 use crate::scaffold::{MANIFEST_DEFAULT, application_above};
 use bulkhead_manifest::Manifest;
 
-/// What to do where there is no manifest.
+/// What to do if there is no manifest.
 const ELSEWHERE: &str = "run in the folder that has it, or name it with --manifest; `bulkhead new NAME` makes a new application here";
 
-/// What is looked at: a manifest, and what is asked for in place of what it says.
+/// The input of the checks: a manifest, and values that override it.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// The manifest's file.
@@ -42,56 +45,56 @@ pub struct Asked {
     pub admin: Option<SocketAddr>,
 }
 
-/// How what was looked at is.
+/// The state of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// As it should be.
+    /// Everything is OK.
     Ok,
-    /// It will do, and may be in the way later.
+    /// It works, but may cause a problem later.
     Warning,
     /// The application can't be built, or can't start.
     Wrong,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
+    /// Its name.
     pub name: String,
-    /// How it is.
+    /// Its state.
     pub state: State,
-    /// What was found.
+    /// Its finding.
     pub found: String,
-    /// What to do; none where it is as it should be.
+    /// What to do. None if everything is OK.
     pub remedy: Option<String>,
 }
 
 impl Check {
-    /// It is as it should be.
+    /// A check with the state OK.
     pub fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
         Self { name: name.into(), state: State::Ok, found: found.into(), remedy: None }
     }
 
-    /// It will do.
+    /// A check with a warning.
     pub fn warning(name: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         let remedy = Some(remedy.into());
         Self { name: name.into(), state: State::Warning, found: found.into(), remedy }
     }
 
-    /// It is wrong.
+    /// A check that failed.
     pub fn wrong(name: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { state: State::Wrong, ..Self::warning(name, found, remedy) }
     }
 
-    /// It is wrong, by a message of the host: these say what is wrong, and behind the last semicolon what to do.
+    /// A check that failed with a message of the host. Such messages say what is wrong, and after the last semicolon what to do.
     fn told(name: &str, message: &str, otherwise: &str) -> Self {
         let (found, remedy) = message.rsplit_once("; ").unwrap_or((message, otherwise));
         Self::wrong(name, found, remedy)
     }
 }
 
-/// Looks at everything.
+/// Runs all checks.
 #[must_use]
 pub fn examine(asked: &Asked) -> Vec<Check> {
     let folder = folder_of(&asked.manifest);
@@ -123,7 +126,7 @@ pub fn examine(asked: &Asked) -> Vec<Check> {
     checks
 }
 
-/// This host, and what it carries.
+/// This host, and what it contains.
 fn host() -> Check {
     let found = format!(
         "bulkhead {}, with wasmtime {} and SQLite {}",
@@ -134,7 +137,7 @@ fn host() -> Check {
     Check::ok("host", found)
 }
 
-/// What is wrong with a manifest that can't be read. `above`: a folder above its own that has an application.
+/// The errors of a manifest that can't be read. `above` is a parent folder that has an application.
 fn unread(path: &Path, above: Option<PathBuf>, error: &bulkhead_manifest::ManifestError) -> Vec<Check> {
     if !path.exists() {
         let found = format!("there is no {}", path.display());
@@ -145,7 +148,7 @@ fn unread(path: &Path, above: Option<PathBuf>, error: &bulkhead_manifest::Manife
                 format!("{found} here, and there is an application in {}", folder.display()),
                 "run there, or name its manifest with --manifest",
             ),
-            // Nothing is wrong with a folder that has no application yet.
+            // A folder without an application yet is not an error.
             None => Check::warning("manifest", found, ELSEWHERE),
         };
         return vec![check];

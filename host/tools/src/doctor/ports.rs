@@ -1,6 +1,6 @@
-//! The addresses that the host listens on, and how many connections it can have.
+//! Checks of the addresses that the host listens on, and of the number of connections that it can have.
 //!
-//! Whether an address is free is found without listening on it ([`bound`]).
+//! To see whether an address is free, the check does not listen on it ([`bound`]).
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -15,12 +15,12 @@ use bulkhead_manifest::HOST_PATHS;
 use bulkhead_manifest::Manifest;
 use bulkhead_manifest::address::refused;
 
-/// How long who listens on an address is waited for.
+/// How long to wait for a process that listens on an address.
 const ANSWER_WAIT: Duration = Duration::from_millis(500);
-/// Open files below which a warning is given: databases, logs and connections each take some.
+/// Below this limit of open files there is a warning: databases, WALs and connections each need some.
 const FILES_MIN: u64 = 1024;
 
-/// `held`: a host holds the data folder. `admin_asked`: the admin port was named at the command line.
+/// `held`: a host holds the data folder. `admin_asked`: the command line named the admin port.
 pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<Check> {
     let Manifest { listen, admin, .. } = manifest;
     let mut checks = vec![port("listen", *listen, held)];
@@ -31,8 +31,8 @@ pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<
             "give an address of this one, for example --admin 127.0.0.1:9090",
         ),
         (_, Some(clash)) => Check::told("port admin", &clash, "give another port"),
-        // The host helps itself, unless the port was asked for.
-        (check, None) if check.remedy.is_some() && !admin_asked && is_taken(*admin) => Check::warning(
+        // The host chooses another port by itself, unless the command line named this one.
+        (check, None) if check.remedy.is_some() && !admin_asked && is_consumed(*admin) => Check::warning(
             "port admin",
             format!("{}; `bulkhead up` takes another one, which `bulkhead status` finds", check.found),
             "nothing needs to be done; or choose another address with application.admin",
@@ -43,12 +43,12 @@ pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<
     checks
 }
 
-fn is_taken(address: SocketAddr) -> bool {
+fn is_consumed(address: SocketAddr) -> bool {
     bound(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
 }
 
-/// A socket with this address that nobody can connect to. Where somebody listens on the address, there is none. On Linux it keeps nobody from
-/// the address who asks as a host does, for both are ready to share it until one of them listens (`SO_REUSEADDR`, socket(7)).
+/// A socket bound to this address, without listening. Fails if another process listens on the address. On Linux it does not prevent a host
+/// from using the address: both set `SO_REUSEADDR`, and so can share the address until one of them listens (socket(7)).
 fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
@@ -59,7 +59,7 @@ fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
 fn port(option: &str, address: SocketAddr, held: bool) -> Check {
     let name = format!("port {option}");
     let elsewhere = format!("choose another address with --{option} or application.{option}");
-    // The socket is gone when this is known.
+    // The socket is already closed when the result is known.
     let error = match bound(address).map(drop) {
         Ok(()) if address.port() == 0 => {
             return Check::ok(name, format!("{address}: the system chooses the port"));
@@ -72,7 +72,7 @@ fn port(option: &str, address: SocketAddr, held: bool) -> Check {
             let (found, remedy) = refused(&error, address, option);
             Check::wrong(name, found, remedy)
         }
-        // Which of the two it is can't be told from outside; one application rarely has two hosts.
+        // From outside the two cases look the same. One application rarely has two hosts.
         ErrorKind::AddrInUse if held => Check::warning(
             name,
             format!(
@@ -92,7 +92,7 @@ fn port(option: &str, address: SocketAddr, held: bool) -> Check {
     }
 }
 
-/// Whether a Bulkhead host answers there: each says on both ports that it lives.
+/// Whether a Bulkhead host answers there: a host answers the liveness request on both of its ports.
 fn is_host(address: SocketAddr) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect_timeout(&address, ANSWER_WAIT)?;
@@ -106,12 +106,12 @@ fn is_host(address: SocketAddr) -> bool {
     ask().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(b"\r\n\r\nlive\n"))
 }
 
-/// How many files the host may have open: each connection is one, and each database some.
+/// How many files the host may have open. Each connection needs one, and each database needs some.
 pub(super) fn open_files() -> Check {
     enough(getrlimit(Resource::Nofile).current)
 }
 
-/// None is without a bound.
+/// None means no limit.
 fn enough(limit: Option<u64>) -> Check {
     let Some(limit) = limit else { return Check::ok("open files", "as many as it takes") };
     let connections = u64::try_from(CONNECTIONS_MAX).unwrap_or(u64::MAX);
@@ -168,7 +168,7 @@ mod tests {
     fn a_port_is_free_taken_or_not_of_this_machine() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        // It never answers.
+        // This listener never answers.
         let check = port("listen", address, true);
         assert_eq!(check.state, State::Wrong);
         assert!(check.found.contains(&address.to_string()), "{check:?}");

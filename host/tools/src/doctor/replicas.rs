@@ -1,4 +1,5 @@
-//! The replicas that the next start has to fill: whether it can, and loses no row. They are filled as a start does, up to the last step.
+//! The replicas that the next start must fill: whether it can, and without losing a row. The check fills them like a start, except for the
+//! last step.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use super::Check;
 use bulkhead_manifest::{Manifest, ServiceSection};
 use bulkhead_server::application::{Fault, database_file, select_of};
 
-/// Of the databases that are there. What can't be opened, and what is of an earlier host, is not looked at.
+/// The checks of the existing databases. Databases that can't be opened, and those of an earlier host version, are skipped.
 pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {
     let databases: BTreeMap<_, _> = manifest
         .services

@@ -1,4 +1,4 @@
-//! Each service: the variables that its secrets come from, its component, its database.
+//! The checks of each service: the variables of its secrets, its component, its database.
 
 use bulkhead_build::freshness;
 use bulkhead_store::Database;
@@ -7,7 +7,7 @@ use super::Check;
 use bulkhead_manifest::{Manifest, ServiceSection, Source};
 use bulkhead_server::application::{Fault, database_file, faults};
 
-/// The environment variables that the manifest names. A secret that is not set is none, which a service may be content with.
+/// The environment variables that the manifest names. An unset secret is missing for the service, which may accept that.
 pub(super) fn variables(manifest: &Manifest) -> Vec<Check> {
     let mut checks = Vec::new();
     for (name, entry) in &manifest.services {
@@ -29,7 +29,7 @@ pub(super) fn variables(manifest: &Manifest) -> Vec<Check> {
     checks
 }
 
-/// The components, compared with this host and with what the manifest grants them.
+/// The components, compared with this host and with their grants in the manifest.
 pub(super) fn components(manifest: &Manifest) -> Vec<Check> {
     let faults = match faults(manifest) {
         Ok(faults) => faults,
@@ -56,7 +56,7 @@ pub(super) fn components(manifest: &Manifest) -> Vec<Check> {
     checks
 }
 
-/// A service whose source is no crate, and no component either.
+/// A service whose source is not a crate, and not a component either.
 fn missing_crate(check: &str, entry: &ServiceSection) -> Option<Check> {
     let Source::Crate(folder) = &entry.source else { return None };
     (!folder.join("Cargo.toml").is_file()).then(|| {
@@ -65,7 +65,7 @@ fn missing_crate(check: &str, entry: &ServiceSection) -> Option<Check> {
     })
 }
 
-/// A component that nothing is wrong with, but for its age.
+/// A component without errors. It may still be out of date.
 fn good(check: &str, name: &str, entry: &ServiceSection) -> Check {
     let component = entry.source.component(name);
     if let Source::Crate(folder) = &entry.source
@@ -78,7 +78,7 @@ fn good(check: &str, name: &str, entry: &ServiceSection) -> Check {
     Check::ok(check, format!("{} ({kibibytes} KiB)", component.display()))
 }
 
-/// The databases that are there. Those that are not are made at the start.
+/// The existing databases. Missing ones are created at the start.
 pub(super) fn databases(manifest: &Manifest) -> Vec<Check> {
     let mut checks = Vec::new();
     for (name, entry) in &manifest.services {

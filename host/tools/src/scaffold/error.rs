@@ -1,13 +1,13 @@
-//! Why nothing was made.
+//! Why nothing was created.
 
 use std::path::PathBuf;
 
 use bulkhead_manifest::ManifestError;
 
-/// Why nothing was made. Each is a fragment that can follow "failed to ".
+/// Why nothing was created. Each message is a fragment that can follow "failed to ".
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
-    /// The name can't be a service's, or a crate's.
+    /// The name is not valid for a service or a crate.
     #[error("name a service {name:?}: {why}")]
     Name {
         /// The name.
@@ -16,7 +16,7 @@ pub enum NewError {
         why: String,
     },
 
-    /// Something is in the way.
+    /// Something already exists at this path.
     #[error("make {}: {what} is there already; choose another name, or remove it", path.display())]
     Exists {
         /// What it is.
@@ -25,28 +25,28 @@ pub enum NewError {
         path: PathBuf,
     },
 
-    /// What is named as the manifest is not called as one.
+    /// The file that was named as the manifest does not have a manifest's name.
     #[error(
         "make a manifest {}: its name ends with .toml; name it for example {}",
         file.display(),
         file.with_file_name("bulkhead.toml").display()
     )]
     ManifestName {
-        /// What was named.
+        /// The file that was named.
         file: PathBuf,
     },
 
-    /// No manifest was named, and the folder is one of an application.
+    /// No manifest was named, and the folder belongs to an application.
     #[error(
         "make a new application: there is an application in {}: run there, or name its manifest with --manifest",
         folder.display()
     )]
     ApplicationAbove {
-        /// Where its manifest is.
+        /// The folder of its manifest.
         folder: PathBuf,
     },
 
-    /// The manifest has such a service.
+    /// The manifest already has such a service.
     #[error("add the service {name}: {place} has it already; choose another name")]
     ServiceExists {
         /// The name.
@@ -64,30 +64,30 @@ pub enum NewError {
         other: String,
     },
 
-    /// The manifest is wrong before anything is added to it.
+    /// The manifest already has errors, before anything is added to it.
     #[error("{0}\ncorrect these first: `bulkhead doctor` looks at the rest as well")]
     Manifest(ManifestError),
 
-    /// The manifest would be wrong with it.
+    /// The manifest would have errors with the new service.
     #[error("add the service {name} to the manifest: {}", mistakes.join("\n"))]
     Clash {
         /// The name.
         name: String,
-        /// What would be wrong.
+        /// The errors.
         mistakes: Vec<String>,
     },
 
-    /// The crate has no workspace to be in.
+    /// There is no workspace for the crate.
     #[error(
         "find the workspace of the new crate: {} has no [workspace]; add one, or make the application in a folder of its own",
         file.display()
     )]
     NoWorkspace {
-        /// The `Cargo.toml` that is there.
+        /// The existing `Cargo.toml`.
         file: PathBuf,
     },
 
-    /// A workspace's `Cargo.toml` can't be understood.
+    /// A workspace's `Cargo.toml` can't be parsed.
     #[error("read {}: {why}", file.display())]
     Cargo {
         /// The file.
@@ -96,23 +96,23 @@ pub enum NewError {
         why: String,
     },
 
-    /// Bulkhead's sources are needed, and not found.
+    /// Bulkhead's sources are needed, and were not found.
     #[error(
         "find Bulkhead's sources, which have the guest SDK: {why}; name their folder with --bulkhead DIR"
     )]
     Sources {
-        /// Where they are not.
+        /// Where they were not found.
         why: String,
     },
 
     /// A file can't be read or written.
     #[error("{what} {}: {error}", file.display())]
     File {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
         /// The file.
         file: PathBuf,
-        /// What the operating system says.
+        /// The operating system's message.
         error: std::io::Error,
     },
 }

@@ -1,10 +1,10 @@
-//! What `bulkhead new` makes: a service with a route, a table, a migration, an event and tests; and where there is none, the application.
+//! `bulkhead new`: it creates a service with a route, a table, a migration, an event and tests, and the application if there is none.
 //!
-//! Everything is decided first ([`plan`]) and written afterwards ([`Plan::carry_out`]): whatever is wrong is told before anything is
-//! written, and where a file can't be written, everything is as it was. The manifest and the workspace's `Cargo.toml` are added to, and keep
-//! the rest of their bytes; no other file that is there is touched.
+//! Everything is decided first ([`plan`]) and written afterwards ([`Plan::carry_out`]). So all errors are reported before anything is
+//! written, and if a file can't be written, everything stays as it was. The manifest and the workspace's `Cargo.toml` get additions, and
+//! keep the rest of their bytes. No other existing file is touched.
 //!
-//! The files are in `template/`; `{{…}}` stands for what differs.
+//! The files are in `template/`. `{{…}}` marks the parts that differ.
 
 mod error;
 mod name;
@@ -27,14 +27,14 @@ use self::workspace::{Workspace, read_if_there};
 use self::writing::Written;
 use bulkhead_manifest::Manifest;
 
-/// What is wanted.
+/// The user's request.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// The service's name, and its crate's.
     pub name: String,
     /// The manifest, which may be missing.
     pub manifest: PathBuf,
-    /// Bulkhead's sources, if somebody says where they are.
+    /// Bulkhead's sources, if the user named their folder.
     pub bulkhead: Option<PathBuf>,
 }
 
@@ -45,9 +45,9 @@ pub struct Plan {
     pub name: String,
     /// The folder of the workspace that the service's crate is in. Absolute.
     pub workspace: PathBuf,
-    /// Those that are not there yet.
+    /// New files.
     pub made: Vec<(PathBuf, String)>,
-    /// Those that are there, with their new text.
+    /// Existing files, with their new text.
     pub changed: Vec<(PathBuf, String)>,
 }
 
@@ -124,7 +124,7 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
     let is_new = text.is_none();
     let before = text.unwrap_or_else(|| values.fill(template::MANIFEST));
     let after = added(&before, &values.section(data.as_deref().unwrap_or("data")));
-    // The host itself says whether the two go together: routes and events have one owner.
+    // The host's own parser says whether the two fit together: each route and each event has one owner.
     let mistakes = Manifest::parse(file, &after).err().unwrap_or_default();
     if !mistakes.is_empty() {
         let mistakes = mistakes.iter().map(|mistake| mistake.message.clone()).collect();
@@ -147,7 +147,7 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
 }
 
 impl Plan {
-    /// Writes it. Where that fails, everything is as it was.
+    /// Writes the plan. If that fails, everything is as it was.
     ///
     /// # Errors
     ///
@@ -157,21 +157,21 @@ impl Plan {
     }
 }
 
-/// A manifest that is there must be right before something is added to it.
+/// An existing manifest must have no errors before something is added to it.
 fn read(file: &Path, text: &str) -> Result<Manifest, NewError> {
     Manifest::parse(file, text).map_err(|mistakes| {
         NewError::Manifest(bulkhead_manifest::ManifestError { path: file.to_owned(), mistakes })
     })
 }
 
-/// The data folder as a manifest names it.
+/// The data folder as the manifest names it.
 fn data_of(manifest: &Manifest, file: &Path) -> Option<String> {
     let folder = folder_of(file);
     let data = manifest.data.strip_prefix(folder).unwrap_or(&manifest.data);
     data.to_str().map(str::to_owned)
 }
 
-/// A text with another one behind it, with the line ends that it has.
+/// A text with another one appended, with the same line endings.
 fn added(text: &str, section: &str) -> String {
     let mut added = text.to_owned();
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };

@@ -1,8 +1,8 @@
-//! Which names a service can have whose crate is made with it.
+//! Which names are valid for a service and its new crate.
 
 use bulkhead_manifest::is_service_name;
 
-/// Words that no crate can be called, for it could not be named in Rust (<https://doc.rust-lang.org/reference/keywords.html>).
+/// Words that can't be crate names, because Rust code could not name such a crate (<https://doc.rust-lang.org/reference/keywords.html>).
 const KEYWORDS: [&str; 51] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
     "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",

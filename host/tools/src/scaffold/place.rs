@@ -1,11 +1,11 @@
-//! Where an application is, by its manifest.
+//! Finds an application by its manifest.
 
 use std::path::{Path, PathBuf};
 
-/// The manifest that is looked for where none is named.
+/// The manifest's default name.
 pub const MANIFEST_DEFAULT: &str = "bulkhead.toml";
 
-/// The nearest folder above this one that has an application. Whoever names no manifest there may have meant that one.
+/// The nearest parent folder that has an application. If the user named no manifest, they may have meant that application.
 #[must_use]
 pub fn application_above(folder: &Path) -> Option<PathBuf> {
     let folder = folder.canonicalize().ok()?;

@@ -1,4 +1,4 @@
-//! Where Bulkhead's sources are: the SDK and the test harness that a service's crate depends on, and the contract.
+//! Finds Bulkhead's sources: the SDK and the test harness that a service's crate depends on, and the WIT contract.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::NewError;
 
-/// What must be there for a folder to be theirs.
+/// The files that a folder must have to be Bulkhead's sources.
 const FILES: [&str; 4] =
     ["Cargo.lock", "components/sdk/Cargo.toml", "host/testing/Cargo.toml", "wit/world.wit"];
 
@@ -16,12 +16,12 @@ const FILES: [&str; 4] =
 pub(super) struct Sources {
     /// Absolute.
     pub(super) root: PathBuf,
-    /// They were named by a relative path, and so are to be found by one.
+    /// Whether they were named by a relative path. Then references to them must be relative too.
     pub(super) is_relative: bool,
 }
 
 impl Sources {
-    /// Those that were named; or those whose SDK the workspace uses (`used`, with whether it names them by a relative path); or those that
+    /// The named sources. Otherwise those whose SDK the workspace uses (`used`, with whether the path is relative). Otherwise those that
     /// the running command was built from.
     pub(super) fn find(asked: Option<&Path>, used: Option<(PathBuf, bool)>) -> Result<Self, NewError> {
         let named = asked.map(|folder| (folder.to_owned(), folder.is_relative()));
@@ -30,7 +30,7 @@ impl Sources {
         }
         let command = std::env::current_exe().ok();
         let above = command.iter().flat_map(|command| command.ancestors().skip(1));
-        // Where cargo's target folder is elsewhere: the folder in which this was compiled.
+        // If cargo's target folder is elsewhere: the folder in which this code was compiled.
         let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
         let found = above.chain(compiled).find_map(|folder| Self::at(folder, false).ok());
         found.ok_or_else(|| NewError::Sources {
@@ -38,7 +38,7 @@ impl Sources {
         })
     }
 
-    /// The sources in a folder, or what is missing there.
+    /// The sources in a folder. The error is what is missing there.
     fn at(folder: &Path, is_relative: bool) -> Result<Self, String> {
         match FILES.iter().find(|file| !folder.join(file).is_file()) {
             Some(file) => Err(format!("{} has no {file}", folder.display())),
@@ -49,14 +49,15 @@ impl Sources {
         }
     }
 
-    /// The versions that Bulkhead was tested with, for a new application to begin with.
+    /// The versions that Bulkhead was tested with, as a start for a new application.
     pub(super) fn lock(&self) -> Result<String, NewError> {
         let file = self.root.join("Cargo.lock");
         let text = fs::read_to_string(&file);
         text.map(|text| without_members(&text)).map_err(|error| NewError::File { what: "read", file, error })
     }
 
-    /// How the sources are named from a folder of a workspace: absolute, unless they are in it or were named by a relative path.
+    /// The path of the sources as seen from a folder of a workspace. It is absolute, unless they are in the workspace or were named by a
+    /// relative path.
     pub(super) fn from(&self, folder: &Path, workspace: &Path) -> String {
         let path = if self.is_relative || self.root.starts_with(workspace) {
             relative(folder, &self.root)
@@ -72,12 +73,12 @@ impl Sources {
 pub(super) struct Locked {
     pub(super) name: String,
     pub(super) version: String,
-    /// None for the crates of a workspace, and others that are named by a path.
+    /// None for the crates of a workspace, and for other path dependencies.
     pub(super) source: Option<String>,
 }
 
-/// A lock without the members of Bulkhead's own workspace that nobody can depend on: an application may call its services as they are
-/// called. Bulkhead's crates stay, and so do packages that only those who went need, until cargo writes the file again.
+/// A lock file without the members of Bulkhead's own workspace that nobody can depend on, because an application's services may have the
+/// same names. Bulkhead's crates stay. Packages that only the removed members needed also stay, until cargo writes the file again.
 fn without_members(lock: &str) -> String {
     const BEGINS: &str = "[[package]]";
     let mut parts = lock.split(BEGINS);
@@ -89,7 +90,7 @@ fn without_members(lock: &str) -> String {
     parts.filter(stays).fold(head, |text, part| text + BEGINS + part)
 }
 
-/// The way from one folder to another. Both are absolute, without links and dots.
+/// The relative path from one folder to another. Both are absolute, without links and dots.
 fn relative(from: &Path, to: &Path) -> PathBuf {
     let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = from.components().skip(common).map(|_| Path::new(".."));

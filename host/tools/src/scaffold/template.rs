@@ -1,4 +1,4 @@
-//! The templates, and what stands in the place of their `{{…}}`.
+//! The templates, and the values of their `{{…}}` placeholders.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) const CRATE: [(&str, &str); 8] = [
 pub(super) const MANIFEST: &str = include_str!("template/application/manifest.toml");
 /// Its `rust-toolchain.toml`.
 pub(super) const TOOLCHAIN: &str = include_str!("template/application/toolchain.toml");
-/// Its `rustfmt.toml`: the templates are formatted by this project's own.
+/// Its `rustfmt.toml`: the templates are formatted with this project's own.
 pub(super) const FORMAT: &str = include_str!("../../../../rustfmt.toml");
 /// Its `.gitignore`.
 pub(super) const IGNORED: &str = include_str!("template/application/ignored");
@@ -34,7 +34,7 @@ pub(super) fn workspace(sources: &str) -> String {
     WORKSPACE.replace("{{sources}}", &escaped(sources))
 }
 
-/// What a template's names stand for.
+/// The values of a template's placeholders.
 #[derive(Debug, Clone)]
 pub(super) struct Values(Vec<(&'static str, String)>);
 
@@ -70,7 +70,7 @@ impl Values {
         ])
     }
 
-    /// The template with its names replaced.
+    /// The template with its placeholders replaced.
     pub(super) fn fill(&self, template: &str) -> String {
         self.0.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
     }
@@ -81,7 +81,7 @@ impl Values {
     }
 }
 
-/// What a package says of itself: what the workspace says for all, and where it says nothing, the least.
+/// A package's metadata: taken from the workspace if it has them, otherwise the minimum.
 fn package(workspace: &Workspace) -> String {
     let defaults = [
         ("version", Some("\"0.1.0\"")),
@@ -99,12 +99,12 @@ fn package(workspace: &Workspace) -> String {
     lines.collect()
 }
 
-/// A new application is called as its folder is.
+/// A new application has the name of its folder.
 pub(super) fn application_name(folder: &Path) -> String {
     component_name(folder.file_name().and_then(|name| name.to_str()).unwrap_or_default())
 }
 
-/// A name as WIT has them: words with hyphens between, each of lower-case letters and digits, and beginning with a letter.
+/// A name in WIT syntax: words joined by hyphens. Each word has lower-case letters and digits, and begins with a letter.
 fn component_name(text: &str) -> String {
     let mut name = String::new();
     let lower = text.to_ascii_lowercase();
@@ -120,7 +120,7 @@ fn component_name(text: &str) -> String {
     if name.is_empty() { "application".to_owned() } else { name }
 }
 
-/// A text as it stands between the quotes of TOML.
+/// A text escaped for a quoted TOML string.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
@@ -143,14 +143,14 @@ mod tests {
         }
     }
 
-    /// Then what is built here need not be built again there, and is what was tested.
+    /// Then artifacts that are built here need no second build there, and they are the tested ones.
     #[test]
     fn a_new_application_builds_as_this_workspace_does() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         let read =
             |name: &str| std::fs::read_to_string(root.join(name)).unwrap().parse::<toml::Table>().unwrap();
         let (mut ours, theirs): (_, toml::Table) = (read("Cargo.toml"), workspace("/src").parse().unwrap());
-        // Of `make mutation`, which is for this workspace.
+        // This profile is for `make mutation`, which works only on this workspace.
         ours["profile"].as_table_mut().unwrap().remove("mutants").unwrap();
         assert_eq!(theirs["profile"], ours["profile"]);
         assert_eq!(theirs["workspace"]["resolver"], ours["workspace"]["resolver"]);

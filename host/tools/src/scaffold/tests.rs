@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// A folder with what stands for Bulkhead's sources in it, and an empty one for an application.
+/// A folder with a substitute for Bulkhead's sources in it, and an empty folder for an application.
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -47,7 +47,7 @@ impl Place {
         })
     }
 
-    /// Makes it, and gives the files that it made and those that it changed.
+    /// Creates a service. Returns the files that were created and those that were changed.
     fn make(&self, name: &str) -> [BTreeSet<String>; 2] {
         let plan = self.plan(name).unwrap_or_else(|error| panic!("failed to {error}"));
         plan.carry_out().unwrap();
@@ -164,7 +164,7 @@ fn a_workspace_that_is_there_is_used_as_it_is() {
     let manifest: toml::Table = place.read("app/components/greeter/Cargo.toml").parse().unwrap();
     assert_eq!(manifest["package"]["edition"]["workspace"].as_bool(), Some(true));
     assert_eq!(manifest["package"]["version"].as_str(), Some("0.1.0"));
-    // The sources are in the workspace: they are found from wherever it lies.
+    // The sources are in the workspace, so their path is relative.
     assert_eq!(
         manifest["dependencies"]["bulkhead-sdk"]["path"].as_str(),
         Some("../../../bulkhead/components/sdk")
@@ -210,7 +210,7 @@ fn what_is_there_of_an_application_is_kept() {
 #[test]
 fn every_mistake_is_told_before_anything_is_written() {
     const GOOD: &str = "[application]\nname = \"shop\"\n[service.a]\nsource = \"a.wasm\"\n";
-    /// A name, the files that are there, and what is told.
+    /// A name, the existing files, and the expected message.
     type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
     let cases: [Case; 12] = [
         ("Greeter", &[], "lower-case letters"),
@@ -265,7 +265,7 @@ fn services_may_be_called_as_those_of_bulkheads_own_workspace() {
 fn what_was_made_goes_again_when_the_rest_can_t_be_written() {
     let place = Place::new();
     let plan = place.plan("greeter").unwrap();
-    // Somebody else is quicker.
+    // Another process is faster.
     place.write("app/bulkhead.toml", "theirs");
     let error = plan.carry_out().unwrap_err().to_string();
     assert!(error.contains("bulkhead.toml"), "{error}");

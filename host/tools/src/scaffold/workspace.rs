@@ -1,4 +1,4 @@
-//! The cargo workspace that a service's crate is a member of.
+//! The cargo workspace of a service's crate.
 
 use std::fs;
 use std::ops::Range;
@@ -10,16 +10,16 @@ use toml::de::{DeTable, DeValue};
 use super::NewError;
 use super::sources::{Locked, Sources};
 
-/// A workspace, by its `Cargo.toml`.
+/// A workspace, with its `Cargo.toml`.
 #[derive(Debug, Clone)]
 pub(super) struct Workspace {
     /// Absolute.
     pub(super) root: PathBuf,
     /// The file's text.
     pub(super) text: String,
-    /// What stands under `[workspace]`.
+    /// The content of `[workspace]`.
     table: toml::Table,
-    /// It is made together with the service.
+    /// Whether it is created together with the service.
     is_new: bool,
 }
 
@@ -30,7 +30,7 @@ struct Lock {
 }
 
 impl Workspace {
-    /// The nearest workspace from this folder upwards; none where no folder has a `Cargo.toml`.
+    /// The nearest workspace in this folder or its parents. None if no folder has a `Cargo.toml`.
     pub(super) fn above(folder: &Path) -> Result<Option<Self>, NewError> {
         let mut without = None;
         for above in folder.ancestors() {
@@ -43,12 +43,12 @@ impl Workspace {
         without.map_or(Ok(None), |file| Err(NewError::NoWorkspace { file }))
     }
 
-    /// The workspace whose root is this folder; none where it has no `Cargo.toml`.
+    /// The workspace whose root is this folder. None if it has no `Cargo.toml`.
     pub(super) fn of(folder: &Path) -> Result<Option<Self>, NewError> {
         Self::read(folder)?.transpose().map_err(|file| NewError::NoWorkspace { file })
     }
 
-    /// What a folder's `Cargo.toml` is: a workspace, or not, and then which file it is.
+    /// Reads a folder's `Cargo.toml`: either a workspace, or the file that is not one.
     fn read(folder: &Path) -> Result<Option<Result<Self, PathBuf>>, NewError> {
         let file = folder.join("Cargo.toml");
         let Some(text) = read_if_there(&file)? else { return Ok(None) };
@@ -63,7 +63,7 @@ impl Workspace {
         Ok(Some(workspace))
     }
 
-    /// One for a new application in this folder, with the text of its `Cargo.toml`.
+    /// A workspace for a new application in this folder, with the text of its `Cargo.toml`.
     pub(super) fn new(folder: &Path, text: String) -> Self {
         let whole: toml::Table = toml::from_str(&text).unwrap_or_default();
         let table = whole.get("workspace").and_then(toml::Value::as_table).cloned().unwrap_or_default();
@@ -75,7 +75,7 @@ impl Workspace {
         self.root.join("Cargo.toml")
     }
 
-    /// Whether its `[workspace.SECTION]` has this entry, for members to take with `workspace = true`.
+    /// Whether its `[workspace.SECTION]` has this entry, so that members can use `workspace = true`.
     pub(super) fn offers(&self, section: &str, entry: &str) -> bool {
         self.table.get(section).and_then(|section| section.get(entry)).is_some()
     }
@@ -85,13 +85,13 @@ impl Workspace {
         self.table.contains_key("lints")
     }
 
-    /// Bulkhead's sources, by the path of the SDK that its members use; and whether that path is relative.
+    /// Bulkhead's sources, found by the path of the SDK that its members use, and whether that path is relative.
     pub(super) fn sources(&self) -> Option<(PathBuf, bool)> {
         let sdk = Path::new(self.table.get("dependencies")?.get("bulkhead-sdk")?.get("path")?.as_str()?);
         Some((self.root.join(sdk).ancestors().nth(2)?.to_owned(), sdk.is_relative()))
     }
 
-    /// The crate that has this name already, if there is one.
+    /// The crate that already has this name, if there is one.
     pub(super) fn crate_named(&self, name: &str, sources: &Sources) -> Result<Option<String>, NewError> {
         let text =
             if self.is_new { Some(sources.lock()?) } else { read_if_there(&self.root.join("Cargo.lock"))? };
@@ -109,7 +109,7 @@ impl Workspace {
         }))
     }
 
-    /// The file's text with the crate in this folder among the members; none where it is one already, by a pattern.
+    /// The file's text with the crate in this folder added to the members. None if a pattern already makes it a member.
     pub(super) fn with_member(&self, crate_dir: &Path) -> Result<Option<String>, NewError> {
         let cant = |why: &str| NewError::Cargo { file: self.file(), why: why.to_owned() };
         let member = crate_dir.strip_prefix(&self.root).ok().and_then(Path::to_str);
@@ -132,7 +132,7 @@ impl Workspace {
     }
 }
 
-/// Whether a pattern of cargo's `members` has this folder. Each part of it may have `*` for any letters.
+/// Whether a pattern of cargo's `members` matches this folder. In each part `*` matches any characters.
 fn covers(pattern: &str, member: &str) -> bool {
     let pattern = pattern.strip_prefix("./").unwrap_or(pattern).trim_end_matches('/');
     let (pattern, member): (Vec<&str>, Vec<&str>) =
@@ -149,13 +149,13 @@ fn fits(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The text with another item in a list: at its place where the list is sorted, and last where it is not. A list with an item on each line
-/// has the new one on a line of its own.
+/// The text with a new item in a list: at its sorted position if the list is sorted, otherwise at the end. If the list has one item per
+/// line, the new item gets a line of its own.
 fn inserted(text: &str, list: Range<usize>, items: &[(&str, Range<usize>)], new: &str) -> String {
     let new_item = format!("\"{new}\"");
     let before = |place: usize| text.get(..place).unwrap_or_default();
     let behind = |place: usize| text.get(place..).unwrap_or_default();
-    // What stands between two items, but for comments.
+    // The text between two items, without comments.
     let between = |place: usize| {
         let line = before(place).rsplit_once('\n').map(|(_, line)| line);
         match line {
@@ -176,7 +176,7 @@ fn inserted(text: &str, list: Range<usize>, items: &[(&str, Range<usize>)], new:
     }
 }
 
-/// The text of a file; none where there is no such file.
+/// The text of a file. None if it does not exist.
 pub(super) fn read_if_there(file: &Path) -> Result<Option<String>, NewError> {
     match fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),

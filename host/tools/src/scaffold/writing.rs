@@ -1,8 +1,8 @@
-//! Writing a plan: all of it, or nothing.
+//! Writes a plan: everything or nothing.
 //!
-//! Each step is noted as soon as there is something to undo, and all are undone, the last first, where one fails. A file that is there is
-//! replaced whole, by another that was written beside it: whoever reads it finds the one or the other. A process that is killed between two
-//! steps undoes nothing.
+//! Each step is noted as soon as it needs an undo. If one fails, all steps are undone, the last one first. An existing file is replaced as
+//! a whole by a file that was written beside it: a reader finds either the old or the new one. If the process is killed between two steps,
+//! nothing is undone.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
@@ -12,21 +12,21 @@ use bulkhead_build::folder_of;
 
 use super::NewError;
 
-/// What is behind the name of a file until it takes the place of another.
+/// The suffix of a file's name until it replaces another file.
 const UNFINISHED: &str = "new";
 
-/// A step, with what undoes it.
+/// A step, with the data to undo it.
 #[derive(Debug)]
 enum Step {
-    /// A folder was made. It goes when it is empty, for what others have put there is theirs.
+    /// A folder was created. The undo removes it only if it is empty: others may have put files into it.
     Folder(PathBuf),
-    /// A file was made.
+    /// A file was created.
     File(PathBuf),
     /// A file was replaced.
     Replaced(Replaced),
 }
 
-/// A file that has another text, by its real path: a link to it stays one.
+/// A file with a new text, by its real path, so that a link to it stays a link.
 #[derive(Debug)]
 struct Replaced {
     file: PathBuf,
@@ -34,16 +34,16 @@ struct Replaced {
     permissions: Permissions,
 }
 
-/// The steps that were taken, the last at the end.
+/// The completed steps, the last one at the end.
 #[derive(Debug, Default)]
 pub(super) struct Written(Vec<Step>);
 
 impl Written {
-    /// Writes files that are not there yet and gives others a new text.
+    /// Writes new files, and gives existing files a new text.
     ///
     /// # Errors
     ///
-    /// The file that can't be written. Then it is as if nothing had been.
+    /// The file that can't be written. Then everything is as it was.
     pub(super) fn all(made: &[(PathBuf, String)], changed: &[(PathBuf, String)]) -> Result<(), NewError> {
         let mut written = Self::default();
         let result = written.write(made, changed);
@@ -61,7 +61,7 @@ impl Written {
         for (file, text) in made {
             self.make(file, text.as_bytes()).map_err(failed(file))?;
         }
-        // Everything is on the disk before the first is replaced.
+        // Everything is on disk before the first file is replaced.
         let mut ready = Vec::new();
         for (file, text) in changed {
             ready.push((file, self.prepare(file, text.as_bytes()).map_err(failed(file))?));
@@ -72,7 +72,7 @@ impl Written {
         Ok(())
     }
 
-    /// Writes a file that is not there yet, and makes the folders that it lies in.
+    /// Writes a new file, and creates its folders.
     fn make(&mut self, file: &Path, bytes: &[u8]) -> std::io::Result<File> {
         let folder = folder_of(file);
         let missing = |folder: &&Path| folder.as_os_str() != "" && !folder.exists();
@@ -87,7 +87,7 @@ impl Written {
         Ok(new)
     }
 
-    /// Writes what is to take a file's place, beside it.
+    /// Writes the replacement of a file beside it.
     fn prepare(&mut self, file: &Path, bytes: &[u8]) -> std::io::Result<(PathBuf, Replaced)> {
         let file = file.canonicalize()?;
         let (old, permissions) = (fs::read(&file)?, fs::metadata(&file)?.permissions());
@@ -96,7 +96,7 @@ impl Written {
     }
 
     fn beside(&mut self, file: &Path, bytes: &[u8], permissions: &Permissions) -> std::io::Result<PathBuf> {
-        // What a process has left that was killed is in nobody's way.
+        // The name has the process id, so a leftover of a killed process is not in the way.
         let mut path = file.as_os_str().to_owned();
         path.push(format!(".{}.{UNFINISHED}", std::process::id()));
         let path = PathBuf::from(path);
@@ -112,7 +112,7 @@ impl Written {
         Ok(())
     }
 
-    /// Undoes all steps. The error to tell is the one that this is done for: what can't be undone stays.
+    /// Undoes all steps. Errors are ignored: the caller reports the error that caused the undo, and what can't be undone stays.
     fn undo(mut self) {
         while let Some(step) = self.0.pop() {
             let _ = match step {
@@ -133,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// The names of a folder's files and of those in its folders, with their texts.
+    /// The paths of a folder's files and of those in its subfolders, with their texts.
     fn files(folder: &Path) -> Vec<(PathBuf, Option<String>)> {
         let mut found = Vec::new();
         for entry in fs::read_dir(folder).unwrap() {
@@ -158,7 +158,7 @@ mod tests {
         fs::write(path("real"), "old").unwrap();
         fs::set_permissions(path("real"), Permissions::from_mode(0o640)).unwrap();
         symlink("real", path("link")).unwrap();
-        // One that has it open reads on what it opened.
+        // A process that has the file open continues to read the old file.
         let mut open = File::open(path("real")).unwrap();
         Written::all(&[(path("a/b/made"), text("made"))], &[(path("link"), text("new"))]).unwrap();
         assert_eq!(std::io::read_to_string(&mut open).unwrap(), "old");

@@ -1,10 +1,10 @@
-//! Ending the process at a chosen step of a deploy, or of the filling of replicas, for tests of what is there after a crash.
+//! Ends the process at a chosen step of a deploy or of a replica fill. Tests use it to check the state after a crash.
 //!
-//! `BULKHEAD_CRASH_AT_DEPLOY=kept` has it killed, as by SIGKILL, at the point of that name: nothing is tidied up.
+//! `BULKHEAD_CRASH_AT_DEPLOY=kept` kills the process, as by SIGKILL, at the point with that name. Nothing is cleaned up.
 
 use rustix::process::{Signal, getpid, kill_process};
 
-/// The variable.
+/// The environment variable.
 const VARIABLE: &str = "BULKHEAD_CRASH_AT_DEPLOY";
 
 /// The points, in their order.
@@ -14,20 +14,20 @@ pub(in crate::application) enum Point {
     Compiled,
     Tried,
     Rehearsed,
-    /// The file is on the disk.
+    /// The file is on disk.
     Kept,
     /// Nobody runs a handler.
     Held,
-    /// Schema and version are written, and not committed.
+    /// Schema and version are written but not committed.
     Written,
     /// Schema and version are durable.
     Committed,
     Switched,
-    /// What replicas are to hold is read, and nothing is written. These three are points of a start and of a reload.
+    /// The new content of replicas is read, and nothing is written. The last three are points of a start and of a reload.
     Staged,
-    /// It is written, and not committed.
+    /// The content is written but not committed.
     Filled,
-    /// It is durable.
+    /// The content is durable.
     FillCommitted,
 }
 
@@ -49,7 +49,7 @@ impl Point {
         }
     }
 
-    /// Ends the process here, if that was asked for.
+    /// Ends the process here, if the variable names this point.
     pub(in crate::application) fn reach(self) {
         if std::env::var_os(VARIABLE).is_some_and(|asked| asked == self.name()) {
             tracing::error!(point = self.name(), "the process ends here, as {VARIABLE} says");

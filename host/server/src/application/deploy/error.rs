@@ -1,4 +1,4 @@
-//! Why a version is not deployed, or not all of its deploy was done.
+//! Why a version is not deployed, or why its deploy was not completed.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 
 use crate::application::Fault;
 
-/// Why a version is not deployed, and the one before serves on; or what is missing where it serves: see [`DeployError::serves`].
+/// Why a version is not deployed and the previous one still serves. If the version serves all the same, what is missing: see
+/// [`DeployError::serves`].
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// There is no such service.
@@ -35,7 +36,7 @@ pub enum DeployError {
         /// How long requests may wait.
         allowed: Duration,
     },
-    /// More requests would wait than there is room for.
+    /// More requests would wait than the queues have room for.
     #[error(
         "while the migrations run, some {expected} requests would wait, and the queues have room for {room} more; deploy it with \
          --allow-pause, raise limits.queue, or wait until fewer requests come"
@@ -46,28 +47,28 @@ pub enum DeployError {
         /// How many can.
         room: usize,
     },
-    /// More requests came than could wait while handlers of the version before ended.
+    /// While handlers of the previous version were ending, more requests came than can wait.
     #[error(
         "more requests came while handlers of the version that serves ended than there is room for; try again when fewer come, raise \
          limits.queue, or deploy it with --allow-pause"
     )]
     Crowded,
-    /// Handlers of the version before did not end in time.
+    /// Handlers of the previous version did not end in time.
     #[error("handlers of the version that serves did not end within {} ms; try again, or deploy it with --allow-pause", .0.as_millis())]
     Drain(Duration),
-    /// COMMIT failed, and which version is active after a crash is not known.
+    /// COMMIT failed, and it is unknown which version is active after a crash.
     #[error(
         "{why}; {serves} serves now; deploy it again, or look with `bulkhead versions` after the next start"
     )]
     OutcomeUnknown {
         /// The version that serves now.
         serves: String,
-        /// That is the one that was to be deployed.
+        /// The version that serves is the one to be deployed.
         is_new: bool,
-        /// What failed, and what is known.
+        /// What failed, and what is known about the state.
         why: String,
     },
-    /// It serves, and subscription workers that were stopped for it could not be started again.
+    /// The version serves, and subscription workers that were stopped for the deploy could not be started again.
     #[error(
         "the version serves, and subscription workers that were stopped for it could not be started again: {0}; restart the host"
     )]

@@ -1,17 +1,18 @@
-//! Another version of a service's component, code and schema in one step, while it serves.
+//! Deploys another version of a service's component, code and schema in one step, while it serves.
 //!
-//! A deploy goes through all that can be refused before it touches what serves: it validates, compiles (on a thread that gives way),
-//! makes an instance and asks it what it is, and rehearses its migrations on a copy. Then it switches.
+//! A deploy runs all checks that can refuse it before it touches what serves. It validates, compiles (on a low-priority thread), creates an
+//! instance and asks it for its description, and rehearses the migrations on a copy. Then it switches.
 //!
 //! Invariants:
 //!
-//! - Which version is active is the last row of a table of the service's own database, and stands nowhere else. The row is written in the
-//!   transaction that changes the schema. So a process that ends, at whatever moment, leaves one version and its schema.
-//! - The file that the row names is on the disk before the row is.
-//! - Without migrations nobody waits: handlers that run end on the version that they began with, and the next begin with the new one.
-//! - With migrations no handler runs and no batch is open while the schema changes (`runtime/src/gate.rs`): so none sees the schema of
-//!   another version. Requests wait in their queues; what is not done in the time that they can wait is given up, and the version
-//!   before goes on.
+//! - The active version is the last row of a table of the service's own database. It is recorded nowhere else. The transaction that changes
+//!   the schema also writes this row. So a process that ends at any moment leaves one version and its schema.
+//! - The file that the row names is on disk before the row.
+//! - Without migrations no request waits: running handlers end on the version that they began with, and the next ones begin with the new
+//!   one.
+//! - With migrations no handler runs and no batch is open while the schema changes (`runtime/src/gate.rs`). So no handler sees the schema
+//!   of another version. Requests wait in their queues. If the change takes longer than they can wait, the host gives it up, and the
+//!   previous version stays.
 
 pub(super) mod crash;
 mod error;
@@ -42,32 +43,32 @@ use super::{Application, Maintenance, load};
 use crate::telemetry::one_line;
 use bulkhead_manifest::ServiceSection;
 
-/// How long who changes no schema waits for the writer lease: others have it for a batch at a time.
+/// How long a deploy without a schema change waits for the writer lease. Others hold the lease for one batch at a time.
 pub(super) const LEASE_WAIT: Duration = Duration::from_secs(5);
-/// Bytes of the disk that a rehearsal leaves alone.
+/// Bytes on the disk that a rehearsal must leave free.
 const DISK_SPARE: u64 = 256 << 20;
 
-/// How a deploy is to be made.
+/// The options of a deploy.
 #[derive(Debug, Clone, Default)]
 pub struct DeployOptions {
-    /// All but the switch.
+    /// Do everything but the switch.
     pub dry_run: bool,
     /// Requests may wait for longer than half of their time.
     pub allow_pause: bool,
-    /// Also when the version is the active one already.
+    /// Deploy even if the version is already the active one.
     pub force: bool,
-    /// Who does it.
+    /// Who deploys.
     pub author: String,
-    /// What they say of it.
+    /// The author's note.
     pub note: String,
 }
 
 impl Application {
-    /// Deploys a component. Blocks until it serves or is refused; the service serves meanwhile.
+    /// Deploys a component. Blocks until it serves or is refused. The service serves meanwhile.
     ///
     /// # Errors
     ///
-    /// See [`DeployError`]; the version before serves on, unless it says otherwise.
+    /// See [`DeployError`]. The previous version still serves, unless the error says otherwise.
     pub fn deploy(
         self: &Arc<Self>,
         _only: &Maintenance<'_>,
@@ -78,14 +79,15 @@ impl Application {
         Deploy::of(self, name, How::Deploy, options)?.run(bytes)
     }
 
-    /// How far the deploy is that runs, or the last one.
+    /// The progress of the running deploy, or of the last one.
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.current_progress().clone()
     }
 
-    /// How long requests to a service may wait while nobody runs its handlers, if they are to have `own` from now on: half of the time that
-    /// they have, so that the other half is left to answer them. Those of services that call it, by whatever way, are among them.
+    /// How long requests to a service may wait while nobody runs its handlers. The result is half of their time, so that the other half is
+    /// left to answer them. Requests of services that call it, directly or indirectly, count too. `own` is the service's new request
+    /// timeout.
     pub(super) fn pause_allowed(&self, service: &str, own: Duration) -> Duration {
         let manifest = self.manifest();
         let mut waiting = vec![service];
@@ -108,22 +110,22 @@ impl Application {
     }
 }
 
-/// A deploy that runs.
+/// A running deploy.
 struct Deploy<'a> {
     application: &'a Arc<Application>,
     consumer: &'a Consumer,
-    /// The database that says which version is active.
+    /// The database that records the active version.
     version_database: Arc<Database>,
-    /// The service's section of the manifest, as its file has it now.
+    /// The service's section of the manifest, as the manifest file has it now.
     entry: ServiceSection,
     how: How,
     options: &'a DeployOptions,
     started: Instant,
-    /// It changes the schema.
+    /// The deploy changes the schema.
     migrates: bool,
-    /// It is a version that has to prove itself.
+    /// The version is a new one and goes on probation.
     is_new: bool,
-    /// Why the switch is not final, if it is not.
+    /// Why the switch is not final, if so.
     unsettled: Option<String>,
     report: Deployed,
 }
@@ -242,7 +244,7 @@ impl<'a> Deploy<'a> {
         })?;
         Point::Tried.reach();
 
-        // A way back is taken on purpose, and not because somebody deployed the wrong file.
+        // A rollback is deliberate. It is not the result of deploying the wrong file by mistake.
         let goes_back = self.how == How::Rollback;
         let leaving = if goes_back { before.component.migrations.as_slice() } else { &[] };
         let activation = self.activation(&version);
@@ -289,7 +291,7 @@ impl<'a> Deploy<'a> {
         Ok(())
     }
 
-    /// Tries the migrations on a copy, and says how long they took; refused where requests would wait for too long.
+    /// Tries the migrations on a copy, and returns how long they took. Refuses them if requests would wait too long.
     fn rehearse(&mut self, upgrade: &Upgrade<'_>, statements: &[String]) -> Result<Duration, DeployError> {
         let application = Arc::clone(self.application);
         let (name, version_database) = (self.report.service.clone(), Arc::clone(&self.version_database));
@@ -321,7 +323,8 @@ impl<'a> Deploy<'a> {
             if took > allowed {
                 return Err(DeployError::Pause { took, allowed });
             }
-            // As many as came meanwhile come in that time again; a connection has no second request before its first is answered.
+            // Estimate: requests keep coming at the rate seen during the rehearsal. A connection sends no second request before its first
+            // is answered.
             let share = took.as_secs_f64() / began.elapsed().as_secs_f64().max(1e-3);
             let requests = (queues.taken() - taken) as f64 * share;
             let clients = connections.open() as f64 + (connections.accepted() - accepted) as f64 * share;
@@ -338,14 +341,14 @@ impl<'a> Deploy<'a> {
         self.application.pause_allowed(&self.report.service, self.entry.spec.limits.request_timeout)
     }
 
-    /// How many requests may stand in a queue when the schema begins to change: half of those that there is room for, so that the other
-    /// half is left for those that come while it does.
+    /// How many requests may be in a queue when the schema change begins: half of the queue's room. The other half is left for the requests
+    /// that come during the change.
     fn room(&self) -> usize {
         let before = self.consumer.queues().admission_limits().queue;
         before.min(self.entry.spec.limits.queue) / 2
     }
 
-    /// The row that makes a version the active one.
+    /// The row that activates a version.
     fn activation(&self, version: &Version) -> Activation {
         let source = read_source(&self.report.service, &self.entry);
         Activation {
@@ -358,7 +361,7 @@ impl<'a> Deploy<'a> {
         }
     }
 
-    /// Does one step, and reports it.
+    /// Runs one step, and reports it.
     fn step<R>(
         &mut self,
         step: &'static str,
@@ -374,7 +377,7 @@ impl<'a> Deploy<'a> {
         Ok(result)
     }
 
-    /// What speaks against the migrations.
+    /// The reason to refuse the migrations.
     fn refused(&self, error: StoreError) -> DeployError {
         match &error {
             StoreError::Migration { source, .. } if matches!(**source, MigrationError::Newer { .. }) => {
@@ -388,7 +391,7 @@ impl<'a> Deploy<'a> {
     }
 }
 
-/// Refused where a copy of the database would leave less room on the disk than the services may need meanwhile.
+/// Refuses if a copy of the database would leave less disk space than the services may need meanwhile.
 fn has_room_for_copy(database: &Database, folder: &Path) -> Result<(), DeployError> {
     let failed =
         |error: &dyn std::fmt::Display| DeployError::Host(format!("look for room on the disk: {error}"));
@@ -406,7 +409,7 @@ fn has_room_for_copy(database: &Database, folder: &Path) -> Result<(), DeployErr
     )]))
 }
 
-/// What a migration does wrong is for who wrote it to mend.
+/// An error in a migration is for its author to fix.
 fn refused(error: StoreError) -> DeployError {
     match error {
         StoreError::Migration { source, .. }

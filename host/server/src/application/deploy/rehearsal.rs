@@ -1,4 +1,4 @@
-//! Trying migrations on a copy of the database, before anybody waits for them.
+//! Tries migrations on a copy of the database, before any request has to wait.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,18 +14,18 @@ use crate::application::databases::remove;
 /// The file of the copy, in the folder of the service's versions.
 const COPY: &str = "rehearsal.db";
 
-/// What a rehearsal showed.
+/// The result of a rehearsal.
 pub(super) struct Rehearsal {
     pub(super) migrations: Vec<MigrationReport>,
     pub(super) tables: Vec<TableReport>,
-    /// How long it took from BEGIN to COMMIT.
+    /// The time from BEGIN to COMMIT.
     pub(super) took: Duration,
-    /// Of reverse SQL that leaves another order of columns, and of statements that the new schema does not suit.
+    /// Warnings about reverse SQL that changes the order of columns, and about statements that do not fit the new schema.
     pub(super) warnings: Vec<String>,
 }
 
-/// Copies the database into a folder, with room for so many bytes, brings the copy to the new schema, and tries there what undoes that, and
-/// the component's statements. The copy goes in any case.
+/// Copies the database into a folder, with room for `storage` bytes, and migrates the copy to the new schema. On the copy it also tries the
+/// reverse migrations and the component's statements. The copy is removed in any case.
 pub(super) fn rehearse(
     database: &Database,
     (upgrade, statements): (&Upgrade<'_>, &[String]),
@@ -40,7 +40,7 @@ pub(super) fn rehearse(
     rehearsed
 }
 
-/// Removes the copy that a process left which was killed.
+/// Removes the copy that a killed process left.
 pub(in crate::application) fn remove_leftover(folder: &Path) {
     remove(&folder.join(COPY));
 }
@@ -51,7 +51,7 @@ fn on_copy(
     (path, storage): (&Path, u64),
     until: Instant,
 ) -> Result<Rehearsal, StoreError> {
-    // Made for its owner alone, before SQLite opens it.
+    // Created for its owner alone, before SQLite opens it.
     FileIdentity::of(path)?;
     let copy = database.copy_to(path, storage, until)?;
     let before = counts(&copy, until)?;

@@ -1,18 +1,18 @@
-//! What a deploy tells: its steps as they end, and what came of it.
+//! The report of a deploy: its steps as they end, and its result.
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// What came of a deploy.
+/// The result of a deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The version serves.
     Deployed,
-    /// It was the active one already, and nothing was done.
+    /// It was already the active version, and nothing was done.
     Unchanged,
-    /// All was tried but the switch.
+    /// Everything was tried, but the switch was not made.
     Tried,
 }
 
@@ -23,7 +23,7 @@ pub struct StepReport {
     pub step: &'static str,
     /// How long it took.
     pub milliseconds: f64,
-    /// What there is to say of it; empty for nothing.
+    /// Details; empty if there are none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
@@ -35,22 +35,22 @@ pub struct MigrationReport {
     pub version: u32,
     /// Its name.
     pub name: String,
-    /// Whether it is undone, and not applied.
+    /// Whether the rehearsal undid it instead of applying it.
     pub undone: bool,
-    /// Whether it has what undoes it.
+    /// Whether it has reverse SQL.
     pub reversible: bool,
     /// How long its statements ran.
     pub milliseconds: f64,
 }
 
-/// A table whose rows the migrations made more or fewer, or that came or went.
+/// A table that the migrations created or removed, or whose number of rows they changed.
 #[derive(Debug, Clone, Serialize)]
 pub struct TableReport {
     /// Its name.
     pub table: String,
-    /// How many rows it had; none where there was no such table.
+    /// Its rows before; none if the table did not exist.
     pub before: Option<u64>,
-    /// How many it has; none where there is no such table.
+    /// Its rows after; none if the table does not exist.
     pub after: Option<u64>,
 }
 
@@ -59,7 +59,7 @@ pub struct TableReport {
 pub struct Deployed {
     /// The service.
     pub service: String,
-    /// What came of it.
+    /// The result.
     pub outcome: Outcome,
     /// The version, as `Bulkhead-Version` shows it.
     pub version: String,
@@ -67,41 +67,41 @@ pub struct Deployed {
     pub sha256: String,
     /// The version that was active before.
     pub before: String,
-    /// What was done, and how long it took.
+    /// The steps that were done, and how long each took.
     pub steps: Vec<StepReport>,
     /// The migrations of the rehearsal.
     pub migrations: Vec<MigrationReport>,
     /// The tables, with how many rows they have before and after the migrations.
     pub tables: Vec<TableReport>,
-    /// What is no reason to refuse it, and is to be known.
+    /// Facts to know that are no reason to refuse the version.
     pub warnings: Vec<String>,
-    /// How long requests waited for the switch; none where nobody had to.
+    /// How long requests waited for the switch; none if no request had to wait.
     pub pause_milliseconds: Option<f64>,
     /// From the call until it served.
     pub milliseconds: f64,
-    /// For how many seconds it is on probation; 0 for not at all.
+    /// The length of its probation in seconds; 0 for no probation.
     pub probation_seconds: u64,
 }
 
-/// How far a deploy is.
+/// The progress of a deploy.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Progress {
-    /// Raised with each deploy since the host started.
+    /// Increased with each deploy since the host started.
     pub number: u64,
     /// The service.
     pub service: String,
     /// The steps that ended.
     pub steps: Vec<StepReport>,
-    /// The step that runs; none when the deploy has ended.
+    /// The running step; none when the deploy has ended.
     pub running: Option<&'static str>,
 }
 
 pub(super) fn milliseconds(time: Duration) -> f64 {
-    // Microseconds are as much as anybody wants to read.
+    // Nobody needs more precision than microseconds.
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// The time of a step, from now on.
+/// Measures the time of a step, from now on.
 pub(super) struct Stopwatch {
     pub(super) step: &'static str,
     started: Instant,

@@ -1,4 +1,4 @@
-//! Back to a version from before, or forth again.
+//! Rollback to an earlier version, and forward again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,32 +9,32 @@ use bulkhead_store::{Activation, How};
 use super::{Application, Deploy, DeployError, DeployOptions, Deployed, Maintenance};
 use crate::application::versions::HISTORY;
 
-/// Digits of a hash that name a version at least.
+/// The minimum number of hash digits that name a version.
 const DIGITS_MIN: usize = 4;
 
-/// A time that a version became the active one.
+/// One activation of a version.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct VersionReport {
     /// The version, as `Bulkhead-Version` shows it.
     pub version: String,
     /// Its SHA-256.
     pub sha256: String,
-    /// It is the one that serves.
+    /// It is the version that serves.
     pub active: bool,
     /// Its file is kept: `bulkhead rollback` can go to it.
     pub kept: bool,
-    /// How it came about: `start`, `deploy`, `rollback` or `return`.
+    /// The cause: `start`, `deploy`, `rollback` or `return`.
     pub how: &'static str,
     /// Who did it.
     pub author: String,
-    /// What they said of it.
+    /// The author's note.
     pub note: String,
     /// When: RFC 3339, UTC.
     pub at: String,
 }
 
 impl Application {
-    /// Each time that a version of a service became the active one, the last first, at most `count`.
+    /// The activations of a service's versions, newest first, at most `count`.
     ///
     /// # Errors
     ///
@@ -59,12 +59,12 @@ impl Application {
         Ok(activations.into_iter().enumerate().map(report).collect())
     }
 
-    /// Goes back to the version that was active before, or to the one whose hash begins with `to`. Steps that it does not know are undone
-    /// by what the version that is left says undoes them.
+    /// Goes back to the previously active version, or to the version whose hash begins with `to`. Migrations that the target does not know
+    /// are undone by the reverse SQL of the current version.
     ///
     /// # Errors
     ///
-    /// See [`DeployError`]; the version that is there serves on, unless it says otherwise.
+    /// See [`DeployError`]. The current version still serves, unless the error says otherwise.
     pub fn rollback(
         self: &Arc<Self>,
         _only: &Maintenance<'_>,
@@ -84,7 +84,7 @@ impl Application {
     }
 }
 
-/// The version that is meant.
+/// Finds the requested version.
 fn find(name: &str, activations: &[Activation], to: Option<&str>) -> Result<Version, DeployError> {
     let none = |why: String| DeployError::NoVersion(format!("{why}; `bulkhead versions {name}` lists them"));
     let active = activations.first().map(|active| active.sha256.as_str()).unwrap_or_default();
@@ -92,7 +92,7 @@ fn find(name: &str, activations: &[Activation], to: Option<&str>) -> Result<Vers
         |place: usize| activations.get(place).is_some_and(|activation| activation.how == How::Return);
     let hashes = || activations.iter().map(|activation| activation.sha256.as_str());
     let found = match to {
-        // One that failed its probation is gone to by name alone.
+        // A version that failed its probation is chosen only by its hash.
         None => (0..activations.len())
             .filter(|place| !place.checked_sub(1).is_some_and(&returned))
             .filter_map(|place| Some(activations.get(place)?.sha256.as_str()))
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn version_is_the_one_before_or_the_one_that_is_named() {
-        // The last first.
+        // Newest first.
         let history = ["aaaab", "aaaac", "bb", "aaaac"].map(|start| {
             let filled = format!("{start:0<64}");
             Activation { sha256: filled, ..activation("ab") }
@@ -150,7 +150,7 @@ mod tests {
             let error = found(to).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
-        // What failed its probation is passed over.
+        // A version that failed its probation is skipped.
         let returned = [
             Activation { how: How::Return, ..history[2].clone() },
             history[1].clone(),

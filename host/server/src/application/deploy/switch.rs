@@ -1,4 +1,4 @@
-//! The switch from one version to another.
+//! Switches from one version to another.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::application::reload::SubscriptionChange;
 use crate::telemetry;
 
 impl Deploy<'_> {
-    /// Makes the version the active one, durably, and then has it serve. `took` is what its migrations took in the rehearsal.
+    /// Activates the version, durably, and then lets it serve. `took` is the time of its migrations in the rehearsal.
     pub(super) fn switch(
         &mut self,
         component: &Arc<Component>,
@@ -31,7 +31,7 @@ impl Deploy<'_> {
             let manifest = application.manifest_with(&this.report.service, this.entry.clone());
             let change = application.begin_to_change_subscriptions(manifest);
             let before = this.consumer.release();
-            // The migrations have the room that they were rehearsed with.
+            // The migrations get the same storage limit as in the rehearsal.
             let storage = |bytes| {
                 if let Some(database) = &before.database {
                     database.database.set_storage(bytes);
@@ -57,10 +57,10 @@ impl Deploy<'_> {
         Ok(())
     }
 
-    /// How long to wait for handlers to end, and how long the pause may be in all.
+    /// How long to wait for handlers to end, and the maximum length of the whole pause.
     fn wait_limits(&self, took: Duration) -> (Duration, Duration) {
         if self.options.allow_pause {
-            // A handler has its request's time, and a COMMIT that has begun is awaited.
+            // A handler may use its request's timeout, and the host awaits a COMMIT that has begun.
             let longest = self.consumer.release().spec.limits.request_timeout + ANSWER_GRACE;
             (longest, longest + PAUSE_MAX)
         } else {
@@ -69,14 +69,14 @@ impl Deploy<'_> {
         }
     }
 
-    /// One pointer is replaced: handlers that run end on the version that they began with.
+    /// Replaces one pointer: running handlers end on the version that they began with.
     fn without_pause(
         &mut self,
         component: &Arc<Component>,
         upgrade: &Upgrade<'_>,
         change: &SubscriptionChange<'_>,
     ) -> Result<(), DeployError> {
-        // Opened before anybody waits.
+        // Opened before any request waits.
         let upgrader = self.version_database.upgrader()?;
         let deadline = Instant::now() + LEASE_WAIT;
         let recorded = self.consumer.exclusively(deadline, || self.record(&upgrader, upgrade));
@@ -96,7 +96,7 @@ impl Deploy<'_> {
         change: &SubscriptionChange<'_>,
     ) -> Result<Duration, DeployError> {
         let (drain, longest) = self.wait_limits(took);
-        // Opened before anybody waits.
+        // Opened before any request waits.
         let upgrader = self.version_database.upgrader()?;
         let began = Instant::now();
         let until = began + longest;
@@ -110,15 +110,15 @@ impl Deploy<'_> {
         let recorded = self.consumer.exclusively(until, || self.record(&upgrader, &upgrade));
         self.unsettled = recorded.map_err(|_| DeployError::Drain(longest))??;
         Point::Committed.reach();
-        // The old writer, and all readers, know the schema of before.
+        // The old writer and all old readers know only the old schema.
         let database = self.consumer.database().map(|database| Arc::new(database.reopened()));
         let pause = began.elapsed();
         self.serve(component, database, change, vec![held]);
         Ok(pause)
     }
 
-    /// Writes the version, and the schema with it, in one transaction. Gives why that is not final, where the database has them and may
-    /// lose them: then the version serves all the same, for whoever serves goes with the schema that all connections see.
+    /// Writes the version and the schema in one transaction. If the database has them but may lose them, returns why the switch is not
+    /// final. Then the version serves all the same, because the version that serves must match the schema that all connections see.
     fn record(&self, upgrader: &Upgrader<'_>, upgrade: &Upgrade<'_>) -> Result<Option<String>, DeployError> {
         let Err(error) = upgrader.upgrade(upgrade, &rfc3339(SystemClock.now())) else { return Ok(None) };
         let Some(seen) = error.unknown_outcome() else { return Err(refused(error)) };
@@ -126,19 +126,19 @@ impl Deploy<'_> {
         match seen {
             Seen::New => Ok(Some(why)),
             Seen::Unreadable if self.migrates => {
-                // Neither version may go on: code of the one could meet the schema of the other. A restart finds out.
+                // Neither version can serve: its code could meet the schema of the other version. A restart finds out which one is active.
                 tracing::error!(service = self.report.service, %error, "which version is active can't be told: the host ends");
                 telemetry::flush();
                 std::process::abort()
             }
-            // The version before goes on, with the schema that it knows.
+            // The previous version still serves, with the schema that it knows.
             Seen::Before | Seen::Unreadable => {
                 Err(DeployError::OutcomeUnknown { serves: self.report.before.clone(), is_new: false, why })
             }
         }
     }
 
-    /// From the next handler on it is this version that serves.
+    /// From the next handler on this version serves.
     fn serve(
         &self,
         component: &Arc<Component>,
@@ -150,7 +150,7 @@ impl Deploy<'_> {
         let probation = if self.is_new {
             Some(probation::of(self.application, &self.report.service, component, &before))
         } else {
-            // The same version once more goes on with what it is on.
+            // Deploying the same version again keeps its running probation.
             let is_same =
                 before.component.version() == component.version() && *before.spec == self.entry.spec;
             before.probation.clone().filter(|_| is_same)

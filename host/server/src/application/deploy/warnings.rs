@@ -1,11 +1,11 @@
-//! What is no reason to refuse a version, and is to be known before it serves.
+//! Facts to know before a version serves. They are no reason to refuse it.
 
 use bulkhead_store::Migration;
 
-/// Characters of a statement that are shown.
+/// The number of characters of a statement that a warning shows.
 const SHOWN: usize = 200;
 
-/// Of those steps that nothing undoes: once they are made, there is no way back to `before`.
+/// Warns about steps without reverse SQL: after them there is no way back to `before`.
 pub(super) fn irreversible(service: &str, before: &str, steps: &[&Migration]) -> Vec<String> {
     let warning = |step: &&Migration| {
         format!(
@@ -17,7 +17,7 @@ pub(super) fn irreversible(service: &str, before: &str, steps: &[&Migration]) ->
     steps.iter().filter(|step| step.reverse.is_none()).map(warning).collect()
 }
 
-/// Of steps whose reverse SQL leaves the columns of a table in another order than they had.
+/// Warns about steps whose reverse SQL leaves the columns of a table in a different order.
 pub(super) fn reordered(found: &[(u32, String, String)]) -> Vec<String> {
     let warning = |(version, name, table): &(u32, String, String)| {
         format!(
@@ -28,7 +28,7 @@ pub(super) fn reordered(found: &[(u32, String, String)]) -> Vec<String> {
     found.iter().map(warning).collect()
 }
 
-/// Of statements that the schema does not suit.
+/// Warns about statements that do not fit the schema.
 pub(in crate::application) fn unsuited(found: &[(&str, String)]) -> Vec<String> {
     let warning = |(sql, why): &(&str, String)| {
         let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,4 +1,4 @@
-//! What every document has: the parts that the host and the SDK add to each operation.
+//! The common parts of all documents: what the host and the SDK add to each operation.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// The name of the security scheme.
 pub(super) const TOKEN: &str = "bearer";
 
-/// For whoever reads a document from its top.
+/// For a reader who starts at the top of a document.
 pub(super) const DESCRIPTION: &str = "\
 Bodies are JSON; fields and query parameters that are not described here are refused.\n\
 \n\
@@ -39,7 +39,7 @@ pub(super) fn response(name: &str) -> Value {
     reference("responses", name)
 }
 
-/// The responses of the host and the SDK: the name, what is so, and the header that comes with it.
+/// The responses of the host and the SDK: the name, what happened, and the header that comes with it.
 const RESPONSES: [(&str, &str, Option<&str>); 10] = [
     ("Malformed", "The body is no JSON, or a header of the request is malformed.", None),
     (
@@ -65,7 +65,7 @@ const RESPONSES: [(&str, &str, Option<&str>); 10] = [
     ),
 ];
 
-/// An answer with a problem document of one of these codes; of any where none is given.
+/// An answer with a problem document of one of these codes, or of any code if the list is empty.
 fn problem_response(description: &str, codes: &[&str], headers: &[&str]) -> Value {
     let schema = match codes {
         [] => reference("schemas", "Problem"),
@@ -84,7 +84,7 @@ fn problem_response(description: &str, codes: &[&str], headers: &[&str]) -> Valu
     answer
 }
 
-/// An answer with one of a service's own problems, which all have one status; and with what any operation may answer with that status.
+/// An answer with one of a service's own problems of the same status, and with the standard problems of that status.
 pub(super) fn own_problems(kinds: &[&Problem], standard: Option<&str>) -> Value {
     let mut description = String::new();
     for kind in kinds {

@@ -1,7 +1,7 @@
-//! Links from an answer that has an `id` to the operations that take it.
+//! Links from an answer that has an `id` to the operations that use that id.
 //!
-//! `POST /notes` answers with a note, and so does the first item of `GET /notes`: its `id` is the last parameter of every path
-//! that goes on from there by one, such as `/notes/{id}` and `/notes/{id}/lines`.
+//! `POST /notes` answers with a note. So does the first item of `GET /notes`. Its `id` is the last parameter of every path that extends
+//! this one by one parameter, such as `/notes/{id}` and `/notes/{id}/lines`.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub(super) fn add(paths: &mut Paths<'_>, services: &[Described<'_>]) {
     }
 }
 
-/// The links from a path to all operations whose path goes on from it by one parameter.
+/// The links from a path to all operations whose path extends it by one parameter.
 fn links(from: &str, id: &str, paths: &Paths<'_>) -> Map<String, Value> {
     let mut links = Map::new();
     for (path, methods) in paths {

@@ -1,4 +1,4 @@
-//! What keeps a document from being made of a description: a component with such a one is refused at load.
+//! Mistakes in a description that make a document impossible. A component with a mistake is refused at load.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::operation::parameter_names;
 /// The methods that a description may have.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// All that is wrong, each a fragment with what to do.
+/// All mistakes, each as a fragment that says what to do.
 #[must_use]
 pub fn mistakes(description: &Description) -> Vec<String> {
     let mut found = Vec::new();
@@ -44,7 +44,7 @@ pub fn mistakes(description: &Description) -> Vec<String> {
     found
 }
 
-/// The path with its parameters nameless; none where it is no path.
+/// The path with its parameters' names removed. None if it is not a path.
 fn template(path: &str) -> Option<String> {
     let is_plain = |part: &str| !part.contains(|letter: char| "{}?#".contains(letter) || letter.is_control());
     let parts = path.strip_prefix('/')?.split('/').map(|part| {
@@ -108,7 +108,7 @@ fn answers(route: &Route) -> Vec<String> {
     wrong
 }
 
-/// A document has each schema at another place than its component had it, so a reference would lead nowhere.
+/// A document moves each schema to another place than in the component, so a reference would point nowhere.
 fn has_reference(schema: &Value) -> bool {
     match schema {
         Value::Object(members) => {

@@ -1,19 +1,20 @@
-//! OpenAPI 3.1 documents (<https://spec.openapis.org/oas/v3.1.1.html>), made from what the components say of themselves.
+//! OpenAPI 3.1 documents (<https://spec.openapis.org/oas/v3.1.1.html>), built from the components' descriptions.
 //!
-//! What a component describes is what it serves: the SDK makes both of the same types and routes, so a document can't drift from the
-//! code. What the host does for every operation (tokens, positions, idempotency keys, its own problems) is added here, once.
+//! A component serves what it describes: the SDK builds both from the same types and routes, so a document can't drift from the code. The
+//! parts that the host adds to every operation (tokens, positions, idempotency keys, its own problems) are added here, once.
 //!
-//! - An operation is in a document if requests can reach it: if the manifest's routes lead to this service with its path.
-//! - A schema with a `title` is that of a type with a name. It stands once, in `components/schemas`; where types of two services have one
-//!   name and differ, the second has its service's before it.
-//! - An answer that has an `id` has links to the operations that take that id in their path.
-//! - No two schemas have names that a generator of clients would take for one: see [`names`].
-//! - `info.version` is that of the manifest: package managers take nothing but a semantic version. `info.x-bulkhead-document` is a digest of
-//!   all the rest, without the version: it changes exactly when the interface does.
-//! - [`v3_0`] makes the same document in OpenAPI 3.0.
+//! - A document contains an operation if requests can reach it, that is, if the manifest's routes lead to this service with its path.
+//! - A schema with a `title` belongs to a named type. It occurs once, in `components/schemas`. If types of two services have the same name
+//!   and differ, the second one gets its service's name as a prefix.
+//! - An answer that has an `id` has links to the operations that have that id in their path.
+//! - No two schemas have names that a client generator would treat as the same: see [`names`].
+//! - `info.version` is that of the manifest: package managers accept only a semantic version. `info.x-bulkhead-document` is a digest of
+//!   everything else, without the version: it changes exactly when the interface changes.
+//! - [`v3_0`] builds the same document in OpenAPI 3.0.
 //!
-//! Left out on purpose: 405, 408, 414 and 431, which no client gets that keeps to the document and sends what it has to say at once, and
-//! OPTIONS and HEAD, which every path and every GET has. What only the host or chance can change stands together, under `5XX`.
+//! Left out on purpose: 405, 408, 414 and 431, because a client that follows the document and sends its request without delay never gets
+//! them. Also OPTIONS and HEAD, because every path has OPTIONS and every GET has HEAD. Problems that only the host or chance can change are
+//! listed together, under `5XX`.
 
 mod common;
 mod links;
@@ -38,10 +39,10 @@ pub(crate) use self::v3_0::convert as to_3_0;
 
 /// The member of `info` with the digest of the document.
 const DIGEST: &str = "x-bulkhead-document";
-/// Hexadecimal digits of it.
+/// The number of hexadecimal digits of it.
 const DIGEST_DIGITS: usize = 12;
 
-/// What a document says of itself.
+/// What a document says about itself.
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
     /// Its title.
@@ -52,14 +53,14 @@ pub struct About<'a> {
     pub has_tokens: bool,
 }
 
-/// A service, as far as its interface goes.
+/// A service, as far as its interface is concerned.
 #[derive(Debug, Clone)]
 pub struct Described<'a> {
     /// Its name.
     pub name: &'a str,
     /// One sentence.
     pub summary: &'a str,
-    /// What requests to this service can reach.
+    /// The operations that requests to this service can reach.
     pub operations: Vec<&'a Route>,
 }
 
@@ -99,7 +100,7 @@ pub fn document(about: About<'_>, services: &[Described<'_>]) -> Value {
     document
 }
 
-/// What a document has, with the ids.
+/// The operations of a document, with their ids.
 fn operations<'a>(services: &'a [Described<'a>]) -> Vec<(String, &'a Route, &'a Described<'a>)> {
     let mut ids = BTreeSet::new();
     let all = services
@@ -109,12 +110,12 @@ fn operations<'a>(services: &'a [Described<'a>]) -> Vec<(String, &'a Route, &'a 
     all.map(|(route, service)| (free_id(&mut ids, route), route, service)).collect()
 }
 
-/// OPTIONS and HEAD are described by no document: see above.
+/// No document describes OPTIONS and HEAD: see above.
 fn is_shown(route: &Route) -> bool {
     !matches!(route.method.as_str(), "HEAD" | "OPTIONS")
 }
 
-/// An id for an operation that no other one has, whatever the case: paths may differ in punctuation alone.
+/// An id for an operation. No other operation has it, even if case is ignored: paths may differ only in punctuation.
 fn free_id(ids: &mut BTreeSet<String>, route: &Route) -> String {
     let id = operation::operation_id(&route.method, &route.path);
     let numbered = (2..).map(|number| format!("{id}{number}"));

@@ -1,17 +1,18 @@
-//! Names of schemas that generators of clients can use.
+//! Names of schemas that client generators can use.
 //!
-//! A generator makes a class of each schema, and more names beside it in the same place: openapi-generator's Go has a function `NewNote`
-//! beside the class `Note`, so a schema `NewNote` can't be built. It also has classes of its own, and classes for tags and operations. A
-//! name that would meet another is not used: the schema gets its service's name before its own.
+//! A generator creates a class for each schema, and more names beside it in the same namespace. For example, openapi-generator's Go client
+//! has a function `NewNote` beside the class `Note`, so a schema `NewNote` can't be built. It also has its own classes, and classes for
+//! tags and operations. A name that would clash with another one is not used. Instead the schema gets its service's name as a prefix.
 //!
-//! Left out on purpose: most words of a language, which its generator changes by itself.
+//! Left out on purpose: most keywords of a language, which its generator changes by itself.
 
 use std::collections::BTreeSet;
 
-/// What generated clients have themselves, or what their language has and their code uses: a schema with such a name breaks their build. From
-/// the sources of clients that openapi-generator 7.26 made, and from building clients of schemas with these and a hundred other names.
+/// Names that generated clients have themselves, or that their language has and their code uses. A schema with such a name breaks their
+/// build. The list comes from the sources of clients that openapi-generator 7.26 generated, and from building clients of schemas with these
+/// names and a hundred others.
 const RESERVED: [&str; 96] = [
-    // Of several languages.
+    // In several languages.
     "ApiClient",
     "ApiException",
     "ApiResponse",
@@ -26,7 +27,7 @@ const RESERVED: [&str; 96] = [
     "Option",
     "Serialize",
     "Vec",
-    // Go: what the client has, and the types that it has a nullable form of.
+    // Go: the client's own names, and the types with a nullable form.
     "ApiKey",
     "BasicAuth",
     "Bool",
@@ -107,7 +108,7 @@ const RESERVED: [&str; 96] = [
     "Rfc3339InstantDeserializer",
     "Rfc3339JavaTimeModule",
     "Thread",
-    // C#, whose clients were not built.
+    // C#: its clients were not built.
     "Attribute",
     "Error",
     "Exception",
@@ -116,14 +117,14 @@ const RESERVED: [&str; 96] = [
     "Type",
 ];
 
-/// The names that are taken, with all that is made of them.
+/// The names in use, with all names that are derived from them.
 #[derive(Debug)]
 pub(super) struct Names {
     taken: BTreeSet<String>,
 }
 
 impl Names {
-    /// Those that no schema can have beside these tags and operations.
+    /// The names that no schema can have beside these tags and operations.
     pub(super) fn new<'a>(
         tags: impl Iterator<Item = &'a str>,
         operations: impl Iterator<Item = &'a str>,
@@ -140,7 +141,7 @@ impl Names {
         Self { taken }
     }
 
-    /// Takes a name; false where it would meet another one.
+    /// Reserves a name. False if it would clash with another one.
     pub(super) fn take(&mut self, name: &str) -> bool {
         let made = made_of(name);
         let is_free = made.iter().all(|made| !self.taken.contains(made));
@@ -151,7 +152,7 @@ impl Names {
     }
 }
 
-/// What generators make of a name: what it is as that of a file, and as an identifier, with those that stand beside it.
+/// The names that generators derive from a name: its form as a file name and as an identifier, and the identifiers beside it.
 fn made_of(name: &str) -> Vec<String> {
     let around = [
         ("", ""),
@@ -166,7 +167,7 @@ fn made_of(name: &str) -> Vec<String> {
         ("", "FromJSONTyped"),
         ("", "ToJSON"),
         ("", "ToJSONTyped"),
-        // What becomes of a name that the language has already.
+        // The form of a name that the language already has.
         ("Model", ""),
     ];
     let identifier = pascal_case(name);
@@ -174,8 +175,8 @@ fn made_of(name: &str) -> Vec<String> {
     identifiers.chain([key(name)]).collect()
 }
 
-/// What is left of a name where only its letters and digits count, and not their case: some file systems do not tell `Notebook` from
-/// `NoteBook`, and a generator writes `note_book` as its language does. No identifier in [`made_of`] looks like this.
+/// A name reduced to its letters and digits, in lower case. Some file systems do not distinguish `Notebook` from `NoteBook`, and a
+/// generator writes `note_book` in the style of its language. No identifier in [`made_of`] looks like this.
 fn key(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
 }

@@ -15,7 +15,7 @@ pub(super) fn parameter_names(path: &str) -> Vec<&str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
 }
 
-/// `getNotesByIdLines` is `GET /notes/{id}/lines`. Paths that differ in punctuation alone have the same.
+/// `getNotesByIdLines` is `GET /notes/{id}/lines`. Paths that differ only in punctuation get the same id.
 pub(super) fn operation_id(method: &str, path: &str) -> String {
     let parts = path.split('/').map(|part| match part.strip_prefix('{') {
         Some(name) => format!("By{}", pascal_case(name)),
@@ -119,7 +119,7 @@ fn responses(route: &Route, service: &str, has_tokens: bool, schemas: &mut Schem
 
 /// The problems that the host and the SDK answer with, by status, with the names of their responses.
 fn standard(route: &Route, has_tokens: bool) -> Vec<(u16, &'static str)> {
-    // What nobody reads of a body is refused as well.
+    // A body that no handler reads can be refused as well.
     let has_body = writes(route);
     let is_conditional = matches!(route.method.as_str(), "PUT" | "PATCH" | "DELETE");
     let restricted = !matches!(route.access, Access::Public);

@@ -1,4 +1,4 @@
-//! The schemas of a document: types with a name once, and references to them everywhere else.
+//! The schemas of a document: each named type once, and references to it everywhere else.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use super::common;
 use super::names::{Names, pascal_case};
 
-/// The host's own schema. No type of a service gets its name.
+/// The host's own schema. No service's type gets this name.
 const PROBLEM: &str = "Problem";
 
-/// Schemas by the names that they have in the document.
+/// Schemas by their names in the document.
 #[derive(Debug)]
 pub(super) struct Schemas {
     named: BTreeMap<String, Value>,
@@ -18,14 +18,14 @@ pub(super) struct Schemas {
 }
 
 impl Schemas {
-    /// The host's own schemas; those of the services get other names than these and the ones that are used already.
+    /// The host's own schemas. The services' schemas get names other than these and those already in use.
     pub(super) fn new(mut names: Names) -> Self {
         names.take(PROBLEM);
         Self { named: BTreeMap::from([(PROBLEM.to_owned(), common::problem())]), names }
     }
 
-    /// The schema that stands in this text, with references in the place of types with a name. Anything goes where the text is no schema,
-    /// which is refused at load.
+    /// The schema in this text, with references in place of named types. If the text is not a schema, anything is allowed: load refuses
+    /// such a text.
     pub(super) fn place(&mut self, service: &str, text: &str) -> Value {
         let schema = serde_json::from_str(text).unwrap_or(Value::Bool(true));
         self.hoist(service, schema)
@@ -46,7 +46,7 @@ impl Schemas {
     }
 
     fn hoist_object(&mut self, service: &str, members: Map<String, Value>) -> Value {
-        // A word that an instance may be is data, however it looks.
+        // Keywords that contain instances contain data, whatever the data looks like.
         let is_data = |key: &str| matches!(key, "enum" | "const" | "default" | "examples");
         let mut members: Map<String, Value> = members
             .into_iter()
@@ -55,14 +55,14 @@ impl Schemas {
                 (key, value)
             })
             .collect();
-        // A title is a type's name where there is something to name: an object or a choice. It may also be the name of a property: then its
-        // value is no text.
+        // A title is the name of a type only for an object or a choice. `title` may also be the name of a property: then its value is not
+        // text.
         let is_type = members.contains_key("properties") || members.contains_key("enum");
         if is_type && members.get("title").and_then(Value::as_str).is_some_and(|title| !title.is_empty()) {
             let Some(Value::String(title)) = members.remove("title") else { return Value::Object(members) };
             return self.name(service, &title, Value::Object(members));
         }
-        // A type with a name and what it is for here: JSON Schema 2020-12 lets a reference have other words beside it.
+        // A named type and its purpose here: JSON Schema 2020-12 allows other keywords beside a reference.
         if let Some(Value::Array(all)) = members.get("allOf")
             && let [Value::Object(only)] = all.as_slice()
             && let (1, Some(reference)) = (only.len(), only.get("$ref").cloned())
@@ -73,9 +73,9 @@ impl Schemas {
         Value::Object(members)
     }
 
-    /// Gives the schema a name that clients can tell from all others, and gives the reference.
+    /// Gives the schema a name that clients can distinguish from all others, and returns the reference.
     fn name(&mut self, service: &str, title: &str, schema: Value) -> Value {
-        // The names that OpenAPI allows.
+        // Keep only characters that OpenAPI allows in names.
         let title: String = title
             .chars()
             .map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' })

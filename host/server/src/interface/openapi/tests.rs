@@ -204,7 +204,7 @@ fn the_digest_changes_exactly_when_the_interface_does() {
     assert_eq!((&next["info"]["version"], &next["info"][DIGEST]), (&json!("2.0.0"), &json!(one)));
 }
 
-/// Package managers take nothing else, and generators give a package the version of its document.
+/// Package managers accept nothing else, and generators give a package the version of its document.
 #[test]
 fn the_version_is_the_semantic_version_of_the_manifest() {
     let document = of(vec![route("GET", "/notes")]);
@@ -212,7 +212,7 @@ fn the_version_is_the_semantic_version_of_the_manifest() {
     assert_eq!(to_3_0(document.clone())["info"], document["info"]);
 }
 
-/// The names of the schemas in a document of services that answer with types of these names: a service for each list.
+/// The names of the schemas in a document of services that answer with types of these names. Each list is one service.
 fn names_of(services: &[(&str, &[&str])]) -> Vec<String> {
     let routes: Vec<Vec<Route>> = services
         .iter()
@@ -242,7 +242,7 @@ fn schemas_whose_names_a_generator_takes_for_one_get_other_names() {
         (&[("shop", &["Note", "NoteToJSON"])], &["Note", "ShopNoteToJSON"]),
         (&[("shop", &["NoteItem", "note_item"])], &["NoteItem", "Shopnote_item"]),
         (&[("shop", &["Noteitem", "NoteItem"])], &["Noteitem", "ShopNoteItem"]),
-        // What generated clients and their languages have.
+        // Names that generated clients and their languages have.
         (&[("shop", &["Error", "Object", "APIClient"])], &["ShopAPIClient", "ShopError", "ShopObject"]),
         (&[("shop", &["NewConfiguration", "NullableInt64"])], &["ShopNewConfiguration", "ShopNullableInt64"]),
         // The classes of a tag and of an operation, which is `getShopShopApi` here.

@@ -1,4 +1,4 @@
-//! The page that the host serves. It needs nothing but itself: no script, no other file.
+//! The page that the host serves. It is self-contained: no script, no other file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use super::{EVERYWHERE, INTRODUCTION, NONE, STANDARD, STANDARD_DOCUMENT, own};
 
 const STYLE: &str = include_str!("page.css");
 
-/// The page for these services, in HTML. Each code has a place, whose id it is.
+/// The page for these services, in HTML. Each code has an anchor, whose id is the code.
 #[must_use]
 pub fn html(application: &str, described: &BTreeMap<String, Description>) -> String {
     let title = format!("Problem codes of {}", html_escaped(application));
@@ -59,7 +59,7 @@ fn begin(page: &mut String, title: &str, more_columns: &[&str]) {
     page.push_str("</tr></thead>\n<tbody>\n");
 }
 
-/// A row, with the place of its code unless another row has it: two services may have the same kind.
+/// A row, with the anchor of its code unless another row has it: two services may have the same kind.
 fn row<'c>(page: &mut String, places: &mut BTreeSet<&'c str>, code: &'c str, status: u16, cells: &[String]) {
     let shown = html_escaped(code);
     let place = if places.insert(code) { format!(" id=\"{shown}\"") } else { String::new() };

@@ -37,7 +37,7 @@ fn application(services: &[(&str, Vec<Route>)]) -> BTreeMap<String, Description>
     services.iter().map(|(name, routes)| ((*name).to_owned(), describe(routes))).collect()
 }
 
-/// What is wrong with the problems of services, each of which has one route.
+/// The clashes of problem kinds among services with one route each.
 fn clashes_of(services: &[(&str, &[&Problem])]) -> Vec<(String, String)> {
     let routes = services.iter().map(|(name, problems)| (*name, vec![route("POST", "/notes", problems)]));
     let described = application(&routes.collect::<Vec<_>>());
@@ -51,7 +51,7 @@ fn attributes<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
     page.split(begin.as_str()).skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
 }
 
-/// The rows of the tables, without their heads: the cells of each.
+/// The rows of the tables, without their headers: the cells of each.
 fn rows(page: &str) -> Vec<Vec<&str>> {
     let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
     let cells = rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect::<Vec<_>>());
@@ -208,7 +208,7 @@ fn no_service_takes_a_code_of_the_hosts_or_the_sdks() {
             "its problem {:?} has the code of one of the host's or the SDK's; give it another code",
             kind.code
         );
-        // Both are to change theirs.
+        // Both must change theirs.
         assert_eq!(
             clashes_of(&[("archive", &[&own]), ("notes", &[&own])]),
             [("archive".to_owned(), expected.clone()), ("notes".to_owned(), expected)]

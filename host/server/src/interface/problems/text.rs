@@ -1,4 +1,4 @@
-//! Texts with code spans, in HTML and in Markdown. A component may say anything: nothing of it is markup but the backticks.
+//! Text with code spans, in HTML and in Markdown. A component's text may contain anything: only its backticks are markup.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ pub(super) enum Part<'t> {
     Code(&'t str),
 }
 
-/// The parts of a text: what stands between two backticks is code. One backtick too many stands for itself.
+/// The parts of a text: text between two backticks is code. An unpaired backtick is literal.
 pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -55,7 +55,7 @@ pub(super) fn html_escaped(text: &str) -> String {
     escaped
 }
 
-/// A text as Markdown, on one line and fit for a cell of a table.
+/// A text as Markdown, on one line and suitable for a table cell.
 pub(super) fn markdown(text: &str) -> String {
     parts(&one_line(text))
         .iter()
@@ -66,8 +66,8 @@ pub(super) fn markdown(text: &str) -> String {
         .collect()
 }
 
-/// Code in Markdown, on one line. In a code span a cell's `|` is written with a backslash and a backslash is not, and a backtick can't be
-/// written at all: what has one of them becomes an element of HTML, in which all is escaped as elsewhere.
+/// Code in Markdown, on one line. In a code span of a table cell, a `|` needs a backslash, a backslash must not be escaped, and a backtick
+/// can't be written at all. Code with one of these becomes an HTML element, in which everything is escaped as elsewhere.
 pub(super) fn markdown_code(code: &str) -> String {
     let code = one_line(code);
     if code.is_empty() || code.contains(['|', '\\', '`']) {
@@ -77,7 +77,7 @@ pub(super) fn markdown_code(code: &str) -> String {
     }
 }
 
-/// With a backslash before whatever Markdown takes for markup within a line.
+/// Puts a backslash before each character that is markup in Markdown text.
 pub(super) fn markdown_escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -8,10 +8,10 @@ use super::Lines;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// What a place does with the next write: takes so many bytes at most, or fails.
+/// What a destination does with the next write: accepts at most this number of bytes, or fails.
 type Fate = Result<usize, Error>;
 
-/// A place that asks a test what to do with each write, and tells it what was written.
+/// A destination that asks a test what to do with each write, and reports what was written.
 struct Told {
     fates: Receiver<Fate>,
     written: Sender<Vec<u8>>,
@@ -43,12 +43,12 @@ impl Stage {
         Self { lines: Lines::to(Told { fates: told, written: tell }), fates, written }
     }
 
-    /// Waits until the thread asks what is to become of its next write.
+    /// Waits until the thread asks for the fate of its next write.
     fn until_asked(&self) {
         assert_eq!(self.written.recv_timeout(LONG).unwrap(), b"");
     }
 
-    /// From now on everything is taken; gives what was written in all.
+    /// From now on every write is accepted. Returns all text that was written.
     fn text(self) -> String {
         drop(self.fates);
         self.lines.flush(LONG);
@@ -100,7 +100,7 @@ fn a_line_that_can_not_be_written_is_counted_and_those_after_it_are_written() {
     }
     let lines = &stage.lines;
     lines.flush(Duration::ZERO);
-    // What stands in the middle of a line is not continued by the next.
+    // The next line does not continue a line that was cut in the middle.
     let Stage { lines, fates, written } = stage;
     drop(fates);
     lines.flush(LONG);

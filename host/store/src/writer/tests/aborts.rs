@@ -20,7 +20,7 @@ fn abort_at_commit(world: &World, lease: Held) -> Held {
     lease
 }
 
-/// How many of so many units of work may share a batch with the next one.
+/// How many of `units` units of work may share a batch with the next one.
 fn shared(lease: &mut Held, units: u32) -> usize {
     (0..units).filter(|_| lease.stays_open(true)).count()
 }

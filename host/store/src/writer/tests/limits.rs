@@ -1,4 +1,4 @@
-//! How much statements, results and events may have, and how long a unit of work may take.
+//! The limits of statements, results and events, and of the time of a unit of work.
 
 use std::time::Instant;
 
@@ -65,7 +65,7 @@ fn event_has_as_many_bytes_as_it_may() {
     }
 }
 
-/// By default a unit of work has time; `end_at` shortens it.
+/// By default a unit of work has enough time; `end_at` shortens it.
 #[test]
 fn unit_of_work_ends_when_it_is_to() {
     let world = world();

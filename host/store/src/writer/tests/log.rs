@@ -1,4 +1,4 @@
-//! The log: who follows it is told of every event, once it is durable and before its answer leaves; and erasing.
+//! The event log: a follower gets every event, once it is durable and before its answer is sent. And erasing.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use crate::writer::{AfterCommit, recover};
 use crate::{Commit, CommitFault};
 use crate::{Database, Value};
 
-/// Reads what is new in the log each time that it is told of events.
+/// On each notification, reads what is new in the event log.
 pub(super) fn follow(database: &Database, told: &Arc<Mutex<Vec<String>>>) -> AfterCommit {
     let log = Mutex::new((LogReader::open(database).unwrap(), 0));
     let told = Arc::clone(told);
@@ -64,7 +64,7 @@ fn history_of_a_subject_has_its_erased_events_in_their_places() {
     assert_eq!(found(None, i64::MAX, 2), [(3, false), (2, true)]);
     assert_eq!(found(None, 3, 9), [(2, true), (1, true)]);
     assert_eq!(found(Some("k"), i64::MAX, 9), [(3, false), (1, true)]);
-    // Of those without data none is the last.
+    // An event without data is never the last one.
     let last = |sequence| log.last_of("s", ["k", "l"], sequence).unwrap().map(|event| event.sequence);
     assert_eq!((last(9), last(2)), (Some(3), None));
 }
@@ -109,7 +109,7 @@ fn erasing_takes_the_data_of_one_subject_and_leaves_every_place() {
     drop(lease.commit());
     assert_eq!(world.log(), [("a".to_owned(), String::new()), ("b".to_owned(), "{}".to_owned())]);
 
-    // It is the guest's unit of work that it belongs to.
+    // The erasing belongs to the guest's unit of work.
     let mut unit = begin(lease);
     assert_eq!(unit.erase("b"), Ok(1));
     unit.execute("DELETE FROM note WHERE id = ?1", &[Value::Text("b".into())]).unwrap();

@@ -34,7 +34,7 @@ struct World {
     path: PathBuf,
     database: Arc<Database>,
     writer: Arc<Writer<&'static str>>,
-    /// The subjects that a follower of the log was told of, in the order in which it was.
+    /// The subjects of the events that a follower of the event log got, in that order.
     told: Arc<Mutex<Vec<String>>>,
 }
 
@@ -47,7 +47,7 @@ fn world_at(folder: tempfile::TempDir, storage: u64) -> World {
     let database = Database::open(Settings { path: path.clone(), storage }).unwrap();
     let schema = Migration { version: 1, name: "create_note".into(), sql: SCHEMA.into(), reverse: None };
     database.migrate(&[schema], "2026-01-01T00:00:00.000Z").unwrap();
-    // A test that the machine holds up for some milliseconds is no other test.
+    // A delay of some milliseconds on the machine must not change what a test does.
     let options = WriterOptions { batch_age: Duration::from_secs(60), ..WriterOptions::default() };
     let told = Arc::new(Mutex::new(Vec::new()));
     let writer = Writer::open(Arc::clone(&database), options, log::follow(&database, &told)).unwrap();
@@ -74,7 +74,7 @@ impl World {
         begin(lease)
     }
 
-    /// The notes that another process would see, without the one of the schema.
+    /// The notes that another process would see, without the one from the schema.
     fn notes(&self) -> Vec<String> {
         let connection = rusqlite::Connection::open(&self.path).unwrap();
         let mut statement =
@@ -117,7 +117,7 @@ fn write(unit: &mut UnitOfWork<&'static str>, id: &str) {
     .unwrap();
 }
 
-/// Runs an honest member: writes its note, and keeps it.
+/// Runs an honest member: it writes its note, and is kept.
 fn honest(lease: Lease<&'static str>, id: &mut &'static str) -> Recovered<&'static str> {
     let mut unit = begin(lease);
     write(&mut unit, id);
@@ -191,7 +191,7 @@ fn position_is_that_of_the_last_event_or_where_the_log_stood() {
 /// Whether a batch was aborted for the expected reason.
 type IsExpected = fn(&Abort) -> bool;
 
-/// Each way in which SQLite ends the whole transaction: what the guest runs, and why the batch is then aborted.
+/// Each way in which SQLite ends the whole transaction: the guest's statement, and why the batch is then aborted.
 fn ways_to_abort() -> Vec<(&'static str, IsExpected)> {
     fn rolled_back(kind: ConstraintKind) -> impl Fn(&Abort) -> bool {
         move |abort| matches!(abort, Abort::RolledBack(constraint) if constraint.kind == kind)
@@ -215,8 +215,8 @@ fn ways_to_abort() -> Vec<(&'static str, IsExpected)> {
     ]
 }
 
-/// The guest ignores the error and writes on, and says that all is well: nothing of it may stay, and its neighbours are run
-/// again, once each.
+/// The guest ignores the error, continues to write, and reports success. Nothing of it may remain, and its neighbours are run again, once
+/// each.
 #[test]
 fn aborted_batch_runs_the_neighbours_again_and_drops_the_culprit() {
     for (sql, is_expected) in ways_to_abort() {
@@ -232,8 +232,8 @@ fn aborted_batch_runs_the_neighbours_again_and_drops_the_culprit() {
             assert!(matches!(after, Err(StatementError::Aborted(_))), "{sql}: {after:?}");
             unit.finish(true)
         };
-        // A database of such a size that it is a statement of FTS5's own that finds it full: else only the guest's statement is undone, see
-        // below. Which size that is hangs on how many pages the host's own tables have.
+        // The database must have a size at which a statement of FTS5's own finds it full: otherwise only the guest's statement is undone,
+        // see below. That size depends on how many pages the host's own tables have.
         let aborted = (0..64).find_map(|pages| {
             let world = world_with((4 << 20) + pages * 4096);
             let (lease, ended) = abort(&world);
@@ -257,8 +257,8 @@ fn aborted_batch_runs_the_neighbours_again_and_drops_the_culprit() {
     }
 }
 
-/// SQLite undoes no more than the statement when one row finds the database full. The guest must not go on from there: what it
-/// wrote before goes, and its neighbours stand without being run again.
+/// If one row finds the database full, SQLite undoes only the statement. The guest must not continue from there: what it wrote before is
+/// rolled back, and its neighbours are kept without being run again.
 #[test]
 fn unit_that_filled_the_database_is_rolled_back_and_its_neighbours_stand() {
     let world = world_with(1 << 20);
@@ -289,7 +289,7 @@ fn unit_that_filled_the_database_is_rolled_back_and_its_neighbours_stand() {
     assert_eq!(world.notes(), ["a"]);
 }
 
-/// A second culprit among the neighbours: each of the rest is run in a batch of its own.
+/// There is a second culprit among the neighbours: each of the rest is run in its own batch.
 #[test]
 fn batch_aborted_again_is_run_one_by_one() {
     let world = world();
@@ -323,7 +323,7 @@ fn deferred_key_fails_its_own_unit_and_not_the_commit() {
     let (mut lease, ended) = unit.finish(true);
     assert!(matches!(ended, Ended::ForeignKeys), "{ended:?}");
     lease.push("dangling");
-    // One that resolves its key before it ends is none.
+    // A unit of work that resolves its key before it ends is not dangling.
     let mut unit = world.begin(Some(lease));
     unit.execute("INSERT INTO reply VALUES (1, 'b')", &[]).unwrap();
     write(&mut unit, "b");
@@ -389,7 +389,7 @@ fn handlers_can_not_do_what_is_the_hosts() {
             "{sql}: {result:?}"
         );
     }
-    // All of that cost the unit nothing, and a trigger may do what the handler may not.
+    // None of this harmed the unit of work. And a trigger may do what the handler may not.
     write(&mut unit, "a");
     let found = unit.query("SELECT count(*) FROM note_search WHERE note_search MATCH 'b'", &[]).unwrap();
     assert_eq!(found.rows, [[Value::Integer(1)]]);
@@ -398,7 +398,7 @@ fn handlers_can_not_do_what_is_the_hosts() {
     assert_eq!(world.notes(), ["a"]);
 }
 
-/// A write that gives rows has written all before it gives the first.
+/// A write that returns rows has written everything before it returns the first row.
 #[test]
 fn write_whose_rows_can_not_be_read_is_undone() {
     let world = world();
@@ -416,7 +416,7 @@ fn write_whose_rows_can_not_be_read_is_undone() {
     assert_eq!(world.notes(), ["a", "c", "d"]);
 }
 
-/// What only reads costs the disk nothing.
+/// A batch that only reads costs the disk nothing.
 #[test]
 fn batch_that_wrote_nothing_has_no_number() {
     let world = world();
@@ -445,8 +445,8 @@ fn rowid_of_the_newest_insert_is_the_units_own() {
     assert_eq!(unit.execute(update, &[]).unwrap().last_insert_rowid, 77);
 }
 
-/// The cache holds statements by their text; a statement that the host prepared with its own rights must not come out of it
-/// for a guest, nor one that was prepared in a transaction for a snapshot.
+/// The cache holds statements by their text. A guest must not get a statement from it that the host prepared with its own rights. A
+/// snapshot must not get one that was prepared in a transaction.
 #[test]
 fn cached_statements_keep_to_who_prepared_them() {
     let world = world();
@@ -520,7 +520,7 @@ fn lease_that_nobody_waits_for_is_given_back() {
     assert_eq!(durable(lease.unwrap().commit()), ["a"]);
 }
 
-/// Many threads, each handing the open batch on: every member comes back durable exactly once, from whichever thread commits.
+/// Many threads, each passing the open batch on: every member comes back durable exactly once, from whichever thread commits.
 #[test]
 fn batches_passed_between_threads_lose_and_double_no_member() {
     let world = world();
@@ -535,7 +535,7 @@ fn batches_passed_between_threads_lose_and_double_no_member() {
                     for id in mine {
                         let (mut lease, _) = honest(writer.acquire(soon()).unwrap(), &mut { *id });
                         lease.push(id);
-                        // As a worker does: whoever leaves the batch open leaves it to one who waits.
+                        // As a worker does: a thread that leaves the batch open passes it on to a waiting thread.
                         let left = if lease.stays_open(false) { lease.hand_over() } else { Some(lease) };
                         if let Some(mut lease) = left {
                             answered.extend(durable(lease.commit()));

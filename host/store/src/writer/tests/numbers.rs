@@ -1,11 +1,11 @@
-//! Tables whose numbers have come to an end: that is not a full disk, and is not called one.
+//! Tables whose numbers are used up: that is not a full disk, and is not reported as one.
 
 use std::sync::Arc;
 
 use super::{begin, soon};
 use crate::{Abort, Database, Ended, Migration, Settings, StatementError, Writer, WriterOptions};
 
-/// A database of which the table `ticket` has given its last number.
+/// The writer of a database in which the table `ticket` has used its last number.
 fn writer(folder: &tempfile::TempDir, storage: u64) -> Arc<Writer<&'static str>> {
     let database = Database::open(Settings { path: folder.path().join("a.db"), storage }).unwrap();
     let sql = "CREATE TABLE ticket (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT) STRICT;
@@ -27,7 +27,7 @@ fn insert_behind_the_last_number_says_so() {
         let error = unit.execute(insert, &[]).unwrap_err();
         let StatementError::Aborted(message) = &error else { panic!("{error:?}") };
         assert!(message.contains("table ticket has given its last number, 9223372036854775807"), "{message}");
-        // The handler must not go on, as with a database that is full.
+        // The handler must not continue, as with a full database.
         assert!(matches!(unit.query("SELECT 1", &[]), Err(StatementError::Aborted(_))));
         let (_, ended) = unit.finish(true);
         let (Ended::Failed(abort) | Ended::Aborted { abort, .. }) = ended else { panic!("{ended:?}") };

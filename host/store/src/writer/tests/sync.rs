@@ -1,4 +1,5 @@
-//! Commits that fail. One whose sync fails after its frames were written comes back with a crash, unless a later commit has succeeded.
+//! Commits that fail. If the sync of a commit fails after its frames were written, a crash brings the commit back, unless a later commit
+//! has succeeded.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -13,7 +14,7 @@ use crate::{Database, Migration, Settings, StatementError, Value};
 
 const NOTES: &str = "SELECT id FROM note WHERE id <> 'there' ORDER BY rowid";
 
-/// A world with a note in it, and the syncs of its log.
+/// A world with a note in it, and the syncs of its WAL.
 fn failing_world() -> (World, FailingSync) {
     let folder = tempfile::tempdir().unwrap();
     let syncs = FailingSync::of(&folder.path().join("a.db"));
@@ -51,7 +52,7 @@ fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_
     let mut lease = recover(lease, members, honest, |member, fate| fates.push((member, fate)));
     assert_eq!(fates, [("a", Fate::Durable)]);
 
-    // A neighbour's commit must not be taken for one's own: the numbers go on.
+    // A neighbour's commit must not be taken for the member's own: the numbers continue.
     lease = add(&world, Some(lease), "b");
     lease.faults().plan(CommitFault::BeforeDurable);
     let Commit::Aborted { members, .. } = lease.commit() else { panic!("not aborted") };
@@ -96,8 +97,8 @@ fn outcome_is_unknown_while_no_later_commit_succeeds_and_nothing_is_written_mean
     assert_eq!(world.told(), ["a", "c"]);
 }
 
-/// Where nobody else has the database open, the index goes with the connection, and the next one finds the batch in the log: on pages
-/// that the system believes to be on the disk.
+/// If nobody else has the database open, the index is deleted with the connection. The next connection finds the batch in the WAL, on pages
+/// that the operating system believes to be on the disk.
 #[test]
 fn commit_whose_sync_failed_is_durable_where_the_log_shows_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -115,7 +116,7 @@ fn commit_whose_sync_failed_is_durable_where_the_log_shows_it() {
         lease.commit()
     };
     durable(one("a"));
-    // That of the commit, and that of the checkpoint with which the last connection is closed.
+    // The sync of the commit, and the sync of the checkpoint when the last connection is closed.
     syncs.fail(2);
     assert_eq!(durable(one("b")), ["b"]);
     assert_eq!(syncs.left(), 0);
@@ -124,8 +125,8 @@ fn commit_whose_sync_failed_is_durable_where_the_log_shows_it() {
     assert_eq!(read(&crashed(&path), NOTES), ["a", "b", "c"]);
 }
 
-/// Batches of random sizes, of which some fail at random syncs: after a crash there is what was durable, nothing that was undone, and of
-/// what is unknown all or nothing.
+/// Batches of random sizes, of which some fail at random syncs. After a crash the database has everything that was durable, nothing that
+/// was undone, and all or nothing of what is unknown.
 #[test]
 #[expect(clippy::print_stdout, reason = "the seed belongs to the test's output")]
 fn whatever_was_told_of_a_batch_holds_after_a_crash() {
@@ -143,7 +144,7 @@ fn whatever_was_told_of_a_batch_holds_after_a_crash() {
         unit.end_at(soon());
         let ids: Vec<String> = (0..random.usize(1..6)).map(|place| format!("{batch}-{place}")).collect();
         for id in &ids {
-            // Up to three pages each: seldom has a batch as many frames as the one before.
+            // Up to three pages each: a batch seldom has as many frames as the one before.
             let body = "x".repeat(random.usize(1..9_000));
             let row = [Value::Text(id.clone()), Value::Text(body)];
             unit.execute("INSERT INTO note (id, body) VALUES (?1, ?2)", &row).unwrap();
@@ -173,7 +174,7 @@ fn whatever_was_told_of_a_batch_holds_after_a_crash() {
     assert!(told.iter().all(|count| *count > 0), "seed {seed}: {told:?}");
 }
 
-/// What the process says of a commit before it is killed.
+/// Set in the child process, which reports what became of a commit before it is killed.
 const CHILD: &str = "BULKHEAD_TEST_FAILING_SYNC";
 
 #[test]

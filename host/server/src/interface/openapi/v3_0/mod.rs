@@ -1,9 +1,10 @@
-//! The same document in OpenAPI 3.0 (<https://spec.openapis.org/oas/v3.0.4.html>), for generators of clients that read nothing newer.
+//! The same document in OpenAPI 3.0 (<https://spec.openapis.org/oas/v3.0.4.html>), for client generators that can't read a newer version.
 //!
-//! A document in 3.1 has schemas of JSON Schema 2020-12, whose words 3.0 has in part, and in part with other meanings: [`schema`] converts
-//! them. Beside the schemas one thing differs: the roles of an operation, which 3.0 allows with OAuth alone, are in [`ROLES`].
+//! A 3.1 document has schemas of JSON Schema 2020-12. OpenAPI 3.0 has only some of their keywords, and some of those have other meanings.
+//! [`schema`] converts them. Apart from the schemas one thing differs: the roles of an operation, which 3.0 allows with OAuth only, are in
+//! [`ROLES`].
 //!
-//! Left out on purpose: what this crate's documents do not have, such as webhooks and path items under `components`.
+//! Left out on purpose: features that this crate's documents do not use, such as webhooks and path items under `components`.
 
 mod schema;
 #[cfg(test)]
@@ -11,12 +12,12 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
-/// The last version that every reader of 3.0 knows: 3.0.4 changed words of the specification alone.
+/// The last version that every 3.0 reader knows: 3.0.4 changed only the wording of the specification.
 const VERSION: &str = "3.0.3";
-/// The member of an operation that has the roles of its callers: any one of them is enough.
+/// The member of an operation that lists the roles of its callers. Any one of them is enough.
 const ROLES: &str = "x-bulkhead-roles";
 
-/// Converts a document of version 3.1, as this crate makes it.
+/// Converts a 3.1 document, as this crate builds it.
 #[must_use]
 pub(crate) fn convert(mut document: Value) -> Value {
     if let Some(version) = document.get_mut("openapi") {
@@ -51,7 +52,7 @@ fn operation(operation: &mut Value) {
     }
 }
 
-/// Takes the roles out of the requirements of an operation; none where there are none.
+/// Removes the roles from the requirements of an operation, and returns them. None if there are none.
 fn take_roles(security: &mut Value) -> Option<Value> {
     let mut roles = Vec::new();
     each(Some(security), |requirement| {
@@ -85,14 +86,14 @@ fn schema_in_place(schema: &mut Value) {
     *schema = schema::convert(schema.take());
 }
 
-/// An object of one member.
+/// An object with one member.
 fn single(key: &str, value: Value) -> Map<String, Value> {
     let mut members = Map::new();
     members.insert(key.to_owned(), value);
     members
 }
 
-/// A schema that nothing fits.
+/// A schema that no value matches.
 fn nothing() -> Value {
     json!({"not": {}})
 }

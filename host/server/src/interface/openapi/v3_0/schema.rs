@@ -1,12 +1,12 @@
 //! From JSON Schema 2020-12 to the Schema Object of OpenAPI 3.0.
 //!
-//! Invariant: what fits the schema fits the one that comes of it. 3.0 has no words for some rules, such as `if` and `propertyNames`: they
-//! are left out, and the schema then takes more than it did. So a client that is made from it sends and reads whatever the service takes
-//! and gives. (One exception: beside a reference `nullable` has null fit as every generator reads it, and not to the letter of 3.0.3; what
-//! is to the letter, a choice with a second schema, becomes a class of its own in clients.) Where taking more would turn into taking less,
-//! below `not` and among the choices of `oneOf`, the word around it changes too.
+//! Invariant: a value that matches the schema also matches the converted one. 3.0 has no keywords for some rules, such as `if` and
+//! `propertyNames`: they are left out, and the converted schema then accepts more than the original. So a client that is generated from it
+//! sends and reads whatever the service accepts and returns. (One exception: beside a reference, `nullable` allows null as every generator
+//! reads it, but not in the strict sense of 3.0.3. The strict form, a choice with a second schema, becomes a class of its own in clients.)
+//! Below `not` and among the choices of `oneOf`, accepting more would turn into accepting less. There the surrounding keyword changes too.
 //!
-//! Words that 3.0 does not know and that rule nothing are left out, but for those that begin with `x-`.
+//! Keywords that 3.0 does not know and that set no rule are left out, except those that begin with `x-`.
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use super::{nothing, single};
 
 type Members = Map<String, Value>;
 
-/// The words that mean the same in both and have no schema in them.
+/// The keywords that mean the same in both and contain no schema.
 const SAME: [&str; 20] = [
     "title",
     "description",
@@ -38,7 +38,7 @@ const SAME: [&str; 20] = [
     "xml",
 ];
 
-/// The rules that 3.0 has no words for.
+/// The rules for which 3.0 has no keywords.
 const UNKNOWN_RULES: [&str; 12] = [
     "$dynamicRef",
     "contains",
@@ -59,12 +59,12 @@ pub(super) fn convert(schema: Value) -> Value {
     convert_noting(schema, &mut false)
 }
 
-/// Converts a schema, and notes when it then takes more.
+/// Converts a schema, and notes if the result accepts more.
 fn convert_noting(schema: Value, takes_more: &mut bool) -> Value {
     match schema {
         Value::Bool(false) => nothing(),
         Value::Object(members) => Value::Object(convert_object(members, takes_more)),
-        // Anything fits `true`; something that is no schema is refused at load.
+        // `true` matches everything. A value that is not a schema is refused at load.
         _ => json!({}),
     }
 }
@@ -98,7 +98,7 @@ fn convert_object(mut from: Members, takes_more: &mut bool) -> Members {
     }
     if let Some(Value::String(reference)) = from.remove("$ref") {
         let reference = single("$ref", Value::from(reference));
-        // 3.0 ignores whatever stands beside a reference.
+        // 3.0 ignores everything beside a reference.
         if to.is_empty() {
             return reference;
         }
@@ -108,7 +108,7 @@ fn convert_object(mut from: Members, takes_more: &mut bool) -> Members {
     to
 }
 
-/// `const` is a choice of one. `examples` has several, `example` the first of them.
+/// `const` is an `enum` with one value. `examples` has several values, and `example` is the first of them.
 fn enumerated(from: &mut Members, to: &mut Members, takes_more: &mut bool) {
     if let Some(choices) = from.remove("enum") {
         to.insert("enum".to_owned(), choices);
@@ -123,7 +123,7 @@ fn enumerated(from: &mut Members, to: &mut Members, takes_more: &mut bool) {
     }
 }
 
-/// In 3.0 a bound is one number, and another word says whether it is exclusive: of two bounds the narrower one is kept.
+/// In 3.0 a bound is one number, and another keyword says whether it is exclusive. Of two bounds the narrower one is kept.
 fn bounds(from: &mut Members, to: &mut Members) {
     for (inclusive, exclusive, is_lower) in
         [("minimum", "exclusiveMinimum", true), ("maximum", "exclusiveMaximum", false)]
@@ -148,7 +148,7 @@ fn bounds(from: &mut Members, to: &mut Members) {
 }
 
 fn objects(from: &mut Members, to: &mut Members, takes_more: &mut bool) {
-    // An empty list is nothing in 3.1, and no list in 3.0.
+    // An empty list means nothing in 3.1, and is not allowed in 3.0.
     if let Some(required) = from.remove("required")
         && required.as_array().is_some_and(|names| !names.is_empty())
     {
@@ -161,7 +161,7 @@ fn objects(from: &mut Members, to: &mut Members, takes_more: &mut bool) {
     }
     let patterns = from.remove("patternProperties");
     let Some(additional) = from.remove("additionalProperties") else { return };
-    // What a pattern lets in is not additional in 3.1; 3.0 has no patterns.
+    // In 3.1 a property that matches a pattern is not additional. 3.0 has no patterns.
     let patterns = match patterns {
         Some(Value::Object(patterns)) if !patterns.is_empty() => {
             Some(patterns.into_iter().map(|(_, schema)| schema))
@@ -180,7 +180,7 @@ fn arrays(from: &mut Members, to: &mut Members, takes_more: &mut bool) {
     let items = from.remove("items");
     let items = match from.remove("prefixItems") {
         Some(Value::Array(first)) => {
-            // 3.0 can't say which item is which: each may be any of them.
+            // 3.0 can't say which item is which, so each item may match any of them.
             *takes_more = true;
             if items == Some(Value::Bool(false)) {
                 to.entry("maxItems").or_insert(json!(first.len()));
@@ -192,7 +192,7 @@ fn arrays(from: &mut Members, to: &mut Members, takes_more: &mut bool) {
     to.extend(items.map(|items| ("items".to_owned(), items)));
 }
 
-/// A schema that what fits any of these fits.
+/// A schema for values that match any of these schemas.
 fn any_of(schemas: impl Iterator<Item = Value>, takes_more: &mut bool) -> Value {
     let mut choices: Vec<Value> = Vec::new();
     for schema in schemas.filter(|schema| *schema != Value::Bool(false)) {
@@ -211,7 +211,7 @@ fn any_of(schemas: impl Iterator<Item = Value>, takes_more: &mut bool) -> Value 
     }
 }
 
-/// 3.0 knows bytes by their format.
+/// 3.0 identifies bytes by their format.
 fn content(from: &mut Members, to: &mut Members) {
     let encoding = from.remove("contentEncoding");
     let format = match (encoding.as_ref().and_then(Value::as_str), from.remove("contentMediaType")) {
@@ -222,7 +222,7 @@ fn content(from: &mut Members, to: &mut Members) {
     to.entry("format").or_insert(json!(format));
 }
 
-/// `allOf`, `anyOf` and `oneOf`. `can_be_null` says whether the types beside it have null.
+/// `allOf`, `anyOf` and `oneOf`. `can_be_null` says whether the types beside it include null.
 fn composed(word: &str, choices: Vec<Value>, can_be_null: bool, to: &mut Members, takes_more: &mut bool) {
     let is_choice = word != "allOf";
     let before = choices.len();
@@ -232,17 +232,17 @@ fn composed(word: &str, choices: Vec<Value>, can_be_null: bool, to: &mut Members
         others.map(|choice| convert_noting(choice, &mut inner_takes_more)).collect();
     *takes_more |= inner_takes_more;
     if choices.len() == before {
-        // What then takes more may fit beside another choice: one of them would no longer be the only one.
+        // A choice that accepts more may overlap with another choice: then a value would no longer match exactly one.
         let word = if word == "oneOf" && inner_takes_more { "anyOf" } else { word };
         return add(to, single(word, Value::Array(choices)));
     }
-    // Null or something else. If that has null as well, `oneOf` takes neither.
+    // Null or another choice. If that choice includes null as well, `oneOf` accepts null with neither.
     *takes_more |= word == "oneOf";
     let mut choice = match choices.len() {
         0 => null(),
         1 => match choices.remove(0) {
             Value::Object(choice) if choice.contains_key("$ref") => single("allOf", json!([choice])),
-            // The schemas in it would still refuse null.
+            // The schemas inside it would still refuse null.
             Value::Object(choice)
                 if ["allOf", "anyOf", "oneOf", "not"].iter().any(|word| choice.contains_key(*word)) =>
             {
@@ -259,13 +259,13 @@ fn composed(word: &str, choices: Vec<Value>, can_be_null: bool, to: &mut Members
     add(to, choice);
 }
 
-/// The schema that null alone fits.
+/// The schema that only null matches.
 fn null() -> Members {
     let null = json!({"type": "string", "enum": [null], "nullable": true});
     null.as_object().cloned().unwrap_or_default()
 }
 
-/// Whether null alone fits.
+/// Whether only null matches the schema.
 fn is_null(schema: &Value) -> bool {
     let is = |word: &str, value: &Value| schema.get(word) == Some(value);
     is("type", &json!("null"))
@@ -274,7 +274,7 @@ fn is_null(schema: &Value) -> bool {
         || is("enum", &json!([null]))
 }
 
-/// Adds members to those of a schema: beside them where they have other names, or else under `allOf`.
+/// Adds members to those of a schema: directly if the names are free, otherwise under `allOf`.
 fn add(to: &mut Members, members: Members) {
     if members.keys().any(|word| to.contains_key(word)) {
         also(to, Value::Object(members));
@@ -283,7 +283,7 @@ fn add(to: &mut Members, members: Members) {
     }
 }
 
-/// Has what fits the schema fit another one as well.
+/// Values of the schema must also match another schema.
 fn also(to: &mut Members, other: Value) {
     match to.get_mut("allOf") {
         Some(Value::Array(all)) => all.push(other),
@@ -299,7 +299,7 @@ fn names_of(types: &Value) -> impl Iterator<Item = &str> {
     several.chain([types]).filter_map(Value::as_str)
 }
 
-/// `type` has one type in 3.0, and null is no type.
+/// In 3.0 `type` has one type, and null is not a type.
 fn typed(types: Option<Value>, to: &mut Members) {
     let Some(types) = types else { return };
     let takes_null = names_of(&types).any(|name| name == "null");
@@ -322,7 +322,7 @@ fn typed(types: Option<Value>, to: &mut Members) {
     };
     if takes_null {
         let excludes_null = |all: &Vec<Value>| !all.contains(&Value::Null);
-        // Beside `enum` null has to be among its values.
+        // Beside `enum`, null must be among its values.
         if !to.get("enum").and_then(Value::as_array).is_some_and(excludes_null) {
             take_null(&mut schema);
         }
@@ -333,8 +333,8 @@ fn typed(types: Option<Value>, to: &mut Members) {
     }
 }
 
-/// Has null fit a schema beside what fits it already. As 3.0.3 has it, `nullable` counts beside `type` alone; beside a reference it says
-/// the same to the generators of clients, which make nothing good of the long way round.
+/// Makes a schema accept null in addition. According to 3.0.3, `nullable` is effective only beside `type`. Client generators treat it the
+/// same beside a reference, and produce poor code for the strict form.
 fn take_null(schema: &mut Members) {
     schema.insert("nullable".to_owned(), Value::Bool(true));
     if let Some(Value::Array(values)) = schema.get_mut("enum")

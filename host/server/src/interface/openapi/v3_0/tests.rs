@@ -1,6 +1,6 @@
 use super::*;
 
-/// Converts a schema, and holds it against the rules of 3.0.
+/// Converts a schema, and checks the result against the rules of 3.0.
 #[track_caller]
 fn converted(schema: Value) -> Value {
     let converted = schema::convert(schema);
@@ -9,7 +9,7 @@ fn converted(schema: Value) -> Value {
     converted
 }
 
-/// What a Schema Object of 3.0 may not have (OpenAPI 3.0.4, section 4.7.24).
+/// What a Schema Object of 3.0 must not contain (OpenAPI 3.0.4, section 4.7.24).
 fn mistakes_in(schema: &Value) -> Vec<String> {
     const WORDS: &[&str] = &[
         "title",
@@ -140,7 +140,7 @@ fn each_word_of_3_1_becomes_one_of_3_0_or_goes() {
         (json!({"examples": ["a", "b"]}), json!({"example": "a"})),
         (json!({"examples": ["a"], "example": "b"}), json!({"example": "b"})),
         (json!({"examples": []}), json!({})),
-        // Data is left alone.
+        // Data is unchanged.
         (
             json!({"default": {"type": ["a", "null"], "const": 1}}),
             json!({"default": {"type": ["a", "null"], "const": 1}}),
@@ -185,14 +185,14 @@ fn each_word_of_3_1_becomes_one_of_3_0_or_goes() {
             json!({"type": "array", "prefixItems": [{"type": "string"}]}),
             json!({"type": "array", "items": {}}),
         ),
-        // What only explains goes, and what begins with x- stays.
+        // Keywords that only explain are removed. Keywords that begin with x- stay.
         (json!({"$comment": "C", "$id": "i", "$defs": {}, "x-unit": "g"}), json!({"x-unit": "g"})),
     ] {
         assert_eq!(converted(schema.clone()), expected, "{schema}");
     }
 }
 
-/// A client that is made from it sends and reads whatever the service takes and gives.
+/// A client that is generated from it sends and reads whatever the service accepts and returns.
 #[test]
 fn a_rule_without_a_word_in_3_0_is_left_out_and_never_turns_into_a_stricter_one() {
     let sized = || json!({"type": "object", "propertyNames": {"maxLength": 3}});
@@ -203,11 +203,11 @@ fn a_rule_without_a_word_in_3_0_is_left_out_and_never_turns_into_a_stricter_one(
             json!({"allOf": [sized(), {"minProperties": 1}]}),
             json!({"allOf": [object(), {"minProperties": 1}]}),
         ),
-        // What is not sized would be no object at all.
+        // Otherwise a value that does not match `sized` could not be an object at all.
         (json!({"not": sized()}), json!({})),
         (json!({"not": {"properties": {"a": {"not": sized()}}}}), json!({})),
         (json!({"not": {"required": ["a"]}}), json!({"not": {"required": ["a"]}})),
-        // Of an object with a long name the second choice alone would be true before, and both after.
+        // For an object with a long name only the second choice matches before the conversion, and both match after it.
         (
             json!({"oneOf": [sized(), {"minProperties": 1}]}),
             json!({"anyOf": [object(), {"minProperties": 1}]}),

@@ -1,4 +1,4 @@
-//! Digests: an event that was altered in the file, or taken out of it, is named, and no other.
+//! Digests: an event that was altered in the file, or removed from it, is named, and no other.
 
 use super::event;
 use crate::writer::tests::{World, durable, world, write};
@@ -43,7 +43,7 @@ fn untouched_log_has_no_damages() {
     assert_eq!(damages(&world()), [], "an empty one");
     let world = world_of_events();
     assert_eq!(damages(&world), []);
-    // Numbers that a rolled back unit had are given again.
+    // Numbers of a unit of work that was rolled back are used again.
     world.roll_back(|unit| write(unit, "never"));
     let (lease, ()) = world.keep(None, |unit| write(unit, "aborted"));
     durable(super::abort(lease, "INSERT INTO refused VALUES (1)").commit());
@@ -63,7 +63,7 @@ fn altered_event_is_named_and_no_other() {
         ("time = 'then' WHERE sequence = 3", "e3"),
         ("trace_id = 'x' WHERE sequence = 3", "e3"),
         ("id = 'x' WHERE sequence = 3", "x"),
-        // What one part lost the next must not make up for.
+        // Text that moves from one part to the next must change the digest.
         ("type = 'note.writtenc', subject = '' WHERE sequence = 3", "e3"),
         ("digest = x'00' WHERE sequence = 3", "e3"),
         ("digest = zeroblob(32) WHERE sequence = 3", "e3"),
@@ -141,7 +141,7 @@ fn gap_before_an_unreadable_event_is_named_too() {
     assert_eq!(damages(&world), [missing(3), unreadable(4)]);
 }
 
-/// Numbers are never used twice: SQLite keeps the highest that it gave.
+/// Numbers are never used twice: SQLite keeps the highest that it has given.
 #[test]
 fn last_events_that_were_taken_out_are_named() {
     let world = world_of_events();

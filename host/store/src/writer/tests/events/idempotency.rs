@@ -1,4 +1,4 @@
-//! Idempotency keys: an answer is there exactly when its effects are.
+//! Idempotency keys: an answer exists exactly when its effects exist.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl World {
         Reader::open(&self.database).unwrap().known(key, now).unwrap()
     }
 
-    /// Has an answer be kept, with the note that is its effect.
+    /// Keeps an answer, and commits.
     fn remember(&self, key: &RequestKey, body: &str, now: Duration) -> bool {
         self.commit(|unit| unit.remember(key, &answer(body), now).unwrap())
     }
@@ -54,7 +54,7 @@ fn same_request_gets_the_first_answer_and_another_is_told_so() {
     }
 }
 
-/// So are those that a host kept which hashed requests otherwise.
+/// A host that hashed requests differently left such answers.
 #[test]
 fn answer_of_which_the_request_is_not_known_is_that_of_any_with_its_key() {
     let world = world();
@@ -141,7 +141,7 @@ fn key_is_free_again_after_a_day() {
     assert_eq!(world.known(&key, NOW + DAY), Known::Answer(answer("second")));
 }
 
-/// Only so many old ones go at a time, the oldest first: that of the key itself need not be among them.
+/// Only some old answers are deleted at a time, the oldest first. The key's own answer need not be among them.
 #[test]
 fn key_is_free_again_after_a_day_however_many_older_ones_there_are() {
     let world = world();
@@ -185,10 +185,10 @@ fn what_a_client_sent_stands_nowhere_in_the_files() {
     for sent in [caller, key, body, "4929-1234"] {
         assert!(!holds(&world, sent), "{sent}");
     }
-    // Nor what a plain hash of a guess would find: each database has a secret of its own.
+    // A plain hash of a guess finds nothing either: each database has its own secret.
     let elsewhere = self::world();
     assert_ne!(request, elsewhere.key(caller, key, &["POST", "/loans", body]));
-    // Once all is in the file itself.
+    // Once everything is in the database file itself.
     let world = world.reopened();
     for sent in [caller, key, body, "4929-1234"] {
         assert!(!holds(&world, sent), "{sent}");
@@ -205,7 +205,7 @@ impl World {
     }
 }
 
-/// What an answer is about, and the subject by which it is forgotten.
+/// The subjects by which an answer is forgotten, and some by which it is not.
 #[test]
 fn answers_are_forgotten_with_whomever_they_are_about_and_no_others() {
     for (subject, forgotten) in [
@@ -256,7 +256,7 @@ fn subjects_that_a_guest_names_are_bounded_and_one_too_many_costs_nothing_but_it
         unit.about(&longest).unwrap();
         (1..ANSWER_SUBJECTS_MAX).for_each(|n| unit.about(&n.to_string()).unwrap());
         assert!(is_refused(unit.about("one too many")));
-        // An event's own is bounded by its row.
+        // The limit does not apply to an event's own subject: its row bounds it.
         unit.publish(&event("loan.made", "of-an-event", "{}")).unwrap();
         assert!(unit.remember(&key, &answer("first"), NOW).unwrap());
     });
@@ -283,7 +283,7 @@ fn what_an_answer_is_about_goes_with_it() {
     let world = world();
     for i in 0..20 {
         assert!(world.remember(&world.key("ann", &format!("k{i}"), &[]), "old", NOW));
-        // One that is refused leaves nothing.
+        // An answer that is refused leaves nothing.
         assert!(!world.remember(&world.key("ann", &format!("k{i}"), &[]), "again", NOW));
     }
     assert_eq!((world.answers(), world.subjects()), (20, 20));

@@ -1,4 +1,4 @@
-//! What the check for consistency and operators read of a whole database.
+//! What the consistency check and operators read of a whole database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -101,7 +101,7 @@ fn rows_are_handed_on_as_they_are_with_the_names_of_their_columns() {
         Value::Text("f\u{fffd}".into()),
     ];
     assert_eq!(rows, [row]);
-    // Of one moment: what is written later is not seen.
+    // One snapshot: what is written later is not seen.
     world.by_hand("INSERT INTO note VALUES ('later', 'x')");
     let mut count = 0;
     inspector.select("SELECT id FROM note", |_| count += 1).unwrap();

@@ -1,4 +1,4 @@
-//! What services take of each other's logs: positions, parked events, timers, idempotency keys, replicas and digests.
+//! What services consume of each other's event logs: positions, parked events, timers, idempotency keys, replicas and digests.
 
 mod digests;
 mod idempotency;
@@ -24,14 +24,14 @@ use crate::{Cursor, Database, InboxReader, Settings, UnitOfWork, Value, Writer, 
 type Unit = UnitOfWork<&'static str>;
 
 impl World {
-    /// What `run` does in a unit of work of its own, made durable.
+    /// Calls `run` in its own unit of work, makes it durable, and returns the result.
     fn commit<T>(&self, run: impl FnOnce(&mut Unit) -> T) -> T {
         let (mut lease, given) = self.keep(None, run);
         durable(lease.commit());
         given
     }
 
-    /// What `run` does in a unit of work that is kept, in a batch that stays open.
+    /// Calls `run` in a unit of work that is kept, in a batch that stays open. Returns the result.
     fn keep<T>(
         &self,
         lease: Option<Lease<&'static str>>,
@@ -45,7 +45,7 @@ impl World {
         (lease, given)
     }
 
-    /// What `run` does in a unit of work that is rolled back, in a batch that is made durable.
+    /// Calls `run` in a unit of work that is rolled back, in a batch that is made durable. Returns the result.
     fn roll_back<T>(&self, run: impl FnOnce(&mut Unit) -> T) -> T {
         let mut unit = self.begin(None);
         let given = run(&mut unit);
@@ -63,7 +63,7 @@ impl World {
         self.inbox().cursor(producer).unwrap()
     }
 
-    /// The file as another host would open it, after this one ended.
+    /// The file as another host would open it after this one ended.
     fn reopened(self) -> Self {
         let Self { _folder, path, database, writer, told } = self;
         let storage = database.storage();
@@ -79,14 +79,14 @@ impl World {
         rusqlite::Connection::open(&self.path).unwrap().execute_batch(sql).unwrap();
     }
 
-    /// The one number that another process would read.
+    /// Reads one number as another process would.
     pub(super) fn number(&self, sql: &str) -> i64 {
         let connection = rusqlite::Connection::open(&self.path).unwrap();
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 }
 
-/// Aborts the open batch, under a unit of work that is run after those in it.
+/// Aborts the open batch, with a unit of work that runs after those in it.
 pub(super) fn abort(lease: Lease<&'static str>, sql: &str) -> Lease<&'static str> {
     let mut unit = begin(lease);
     unit.end_at(if sql.contains("i < 0") { Instant::now() } else { soon() });
@@ -97,7 +97,7 @@ pub(super) fn abort(lease: Lease<&'static str>, sql: &str) -> Lease<&'static str
     lease
 }
 
-/// Each way to abort a batch that doesn't hang on how full the database is.
+/// Each way to abort a batch that does not depend on how full the database is.
 fn sure_ways_to_abort() -> impl Iterator<Item = &'static str> {
     ways_to_abort().into_iter().map(|(sql, _)| sql).filter(|sql| !sql.contains("100000"))
 }

@@ -1,4 +1,4 @@
-//! Parked events and dead letters: an event is taken, parked, or still ahead, and a subject's events keep their order.
+//! Parked events and dead letters: an event is consumed, parked, or still ahead, and a subject's events keep their order.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn dead(sequence: i64, subject: &str) -> Parked {
     Parked { state: ParkedState::Dead, ..parked(sequence, subject, 0) }
 }
 
-/// A world with these parked, in this order.
+/// A world with these events parked, in this order.
 fn world_of(rows: &[Parked]) -> World {
     let world = world();
     world.commit(|unit| rows.iter().for_each(|row| unit.park(row).unwrap()));
@@ -43,7 +43,7 @@ impl World {
         self.inbox().parked().unwrap().into_iter().map(|row| row.sequence).collect()
     }
 
-    /// The sequence of the one that is due, and when the next is.
+    /// The sequence of the parked event that is due, and when the next one is due.
     fn next_parked(&self, now: u64) -> (Option<i64>, Option<Duration>) {
         let (due, next) = self.inbox().next_parked(ms(now)).unwrap();
         (due.map(|row| row.sequence), next)
@@ -176,7 +176,8 @@ fn write_is_held_up_by_what_is_parked_of_its_trace_whatever_the_subject_and_the_
     }
 }
 
-/// Whoever waits for an event must not be told that it took effect because another takes the one before it meanwhile.
+/// A client waits for an event. It must not get the answer that the event took effect just because another thread consumes the one
+/// before it meanwhile.
 #[test]
 fn what_holds_a_subject_up_is_looked_for_in_one_snapshot() {
     let world = world_of(&[parked(5, "s", 0), parked(7, "s", 0)]);
@@ -188,7 +189,7 @@ fn what_holds_a_subject_up_is_looked_for_in_one_snapshot() {
     assert_eq!(held_up(), Some(7));
 }
 
-/// Does `other` when a connection begins with the statement that has this text, while `run` runs.
+/// Calls `run`. When the connection begins the statement that contains this text, calls `other` first.
 fn during<T>(
     connection: &Connection,
     text: &'static str,
@@ -214,7 +215,7 @@ fn during<T>(
         // SAFETY: the connection is open while it is borrowed, and nobody else has its handle.
         unsafe { connection.handle() };
     let context = std::ptr::from_mut(&mut plan).cast::<c_void>();
-    // SAFETY: the callback is taken back before the plan goes.
+    // SAFETY: the callback is removed before the plan is dropped.
     unsafe { ffi::sqlite3_trace_v2(handle, ffi::SQLITE_TRACE_STMT, Some(begins), context) };
     let done = run();
     // SAFETY: as above.
@@ -288,7 +289,7 @@ fn dead_letter_that_is_to_be_tried_again_is_due_at_once_with_its_attempts_from_z
         let (due, _) = world.inbox().next_parked(ms(0)).unwrap();
         let again = Parked { state: ParkedState::Parked, attempts: 0, next: ms(0), ..row.clone() };
         assert_eq!(due, Some(again.clone()));
-        // Who read it before it was retried has nothing in hand any more.
+        // A caller that read the row before the retry can do nothing with it any more.
         assert!(!world.commit(|unit| unit.unpark(&row).unwrap()));
         assert!(world.commit(|unit| unit.unpark(&again).unwrap()));
     }
@@ -397,7 +398,7 @@ fn parked_events_are_gone_through_by_producer_and_sequence_page_by_page() {
     assert_eq!(inbox.parked_after(("book", 3), 9).unwrap().len(), 3);
 }
 
-/// Has the guest fill its database: until no row finds room, first no large one, then no small one.
+/// Fills the guest's database until no row finds room: first with large rows, then with small ones.
 fn fill(world: &World) {
     [10_000, 1_000, 100].into_iter().for_each(|size| fill_with(world, size));
 }
@@ -409,14 +410,14 @@ fn fill_with(world: &World, size: usize) {
         let result = unit.execute("INSERT INTO note VALUES (?1, ?2)", &row);
         let (mut lease, ended) = unit.finish(result.is_ok());
         durable(lease.commit());
-        // The index of the search is written when the savepoint is released: it may be that which finds no room.
+        // The search index is written when the savepoint is released: that write may be the one that finds no room.
         if !matches!(ended, Ended::Kept { .. }) {
             return assert!(matches!(result, Ok(_) | Err(StatementError::StorageFull)), "{result:?}");
         }
     }
 }
 
-/// The guest has no room, and what it did in vain stays away.
+/// The guest has no room, and what it tried to write is not there.
 fn assert_full(world: &World) {
     let pages = world.number("PRAGMA page_count");
     let mut unit = world.begin(None);
@@ -448,10 +449,10 @@ fn event_is_parked_beyond_the_guests_quota_which_holds_afterwards() {
     assert_eq!(world.parked().len(), 200);
     assert_eq!(world.cursor("book").map(|cursor| cursor.sequence), Some(200));
     assert_full(&world);
-    // And there is room for the next.
+    // And there is room for the next event.
     world.commit(|unit| unit.park(&parked(201, "s", 0)).unwrap());
     assert_eq!(world.parked().len(), 201);
-    // And for marking the next of the subject as the first, and a dead letter as one that is tried again.
+    // There is also room to mark the next event of the subject as the first, and a dead letter as one that is tried again.
     for sequence in 1..200 {
         assert!(world.commit(|unit| unit.unpark(&parked(sequence, "s", 0)).unwrap()), "{sequence}");
         assert_eq!(world.next_parked(10).0, Some(sequence + 1));

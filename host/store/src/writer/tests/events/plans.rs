@@ -1,6 +1,7 @@
-//! No statement of the host's goes through a table that grows: what a service does takes as long with a million rows as with none.
+//! No statement of the host scans a table that grows: what a service does takes as long with a million rows as with none.
 //!
-//! The statements are taken out of the sources, so a new one can't be forgotten; [`JUSTIFIED`] says which may go through all, and why.
+//! The statements are taken from the sources, so no new one can be forgotten. [`JUSTIFIED`] lists those that may scan a whole table, and
+//! why.
 
 mod sources;
 mod work;
@@ -12,7 +13,7 @@ use self::sources::{Statement, statements};
 use super::World;
 use crate::writer::tests::world;
 
-/// Tables that don't grow with what a service does: of one row, or with a row for each neighbour, column, step of the schema or the like.
+/// Tables that do not grow with what a service does: they have one row, or a row for each neighbour, column, schema step or the like.
 const SMALL: [&str; 8] = [
     "_bulkhead_meta",
     "_bulkhead_cursor",
@@ -24,7 +25,7 @@ const SMALL: [&str; 8] = [
     "CONSTANT",
 ];
 
-/// Statements that may go through a whole table: what they begin with, and why.
+/// Statements that may scan a whole table: how they begin, and why.
 const JUSTIFIED: &[(&str, &str)] = &[
     (
         "SELECT producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason FROM _bulkhead_parked ORDER BY since_ms",
@@ -60,16 +61,16 @@ const JUSTIFIED: &[(&str, &str)] = &[
 ];
 
 impl World {
-    /// The file, with the host's rights.
+    /// The file, opened with the host's rights.
     fn connection(&self) -> Connection {
         let connection = Connection::open(&self.path).unwrap();
-        // The plans of triggers are told with those of the statements that run them.
+        // The plans of triggers are reported with those of the statements that run them.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRIGGER_EQP, true).unwrap();
         connection
     }
 }
 
-/// What of a statement's plan goes through a whole table that grows, or sorts what it finds.
+/// The parts of a statement's plan that scan a whole table that grows, or sort what they find.
 fn scans(connection: &Connection, sql: &str) -> Vec<String> {
     let explained = format!("EXPLAIN QUERY PLAN {sql}");
     let mut statement =
@@ -78,7 +79,7 @@ fn scans(connection: &Connection, sql: &str) -> Vec<String> {
     let mut found = Vec::new();
     while let Some(row) = rows.next().unwrap() {
         let step: String = row.get(3).unwrap();
-        // What is sorted is all read before the first row is there.
+        // A sort reads everything before it returns the first row.
         let is_sorted = step.starts_with("USE TEMP B-TREE");
         let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
         if is_sorted || scanned.is_some_and(|table| !SMALL.contains(&table)) {
@@ -115,7 +116,7 @@ fn no_statement_of_the_hosts_scans_a_table_that_grows() {
     }
 }
 
-/// The test finds what it is for: the statements that once went through whole tables.
+/// The test finds what it is meant to find: the statements that once scanned whole tables.
 #[test]
 fn a_statement_that_scans_is_found_and_one_of_a_trigger_too() {
     let world = world();

@@ -1,4 +1,4 @@
-//! The position in a producer's log: it moves with what was taken, and from where its mover believes it to be.
+//! The position in a producer's event log: it moves with what was consumed, and only from where the caller expects it.
 
 use super::{abort, note, sure_ways_to_abort};
 use crate::writer::Ended;
@@ -10,7 +10,7 @@ fn place(log: &str, sequence: i64, event_id: &str) -> Cursor {
     Cursor { log: log.into(), sequence, event_id: event_id.into() }
 }
 
-/// A world that has taken the event `e1` of `book`, whose log is `l`.
+/// A world that has consumed the event `e1` of `book`, whose event log is `l`.
 fn world_at_first() -> World {
     let world = world();
     assert!(world.commit(|unit| unit.move_cursor("book", &place("l", 0, ""), (1, "e1")).unwrap()));
@@ -60,7 +60,7 @@ fn move_of_one_producers_position_leaves_anothers() {
     assert_eq!(world.cursor("user"), Some(place("u", 9, "u9")));
 }
 
-/// Also within a batch, where nothing is durable yet: of two that take the same event one has its effect.
+/// Also within a batch, where nothing is durable yet: if two consume the same event, only one has its effect.
 #[test]
 fn second_mover_from_one_event_in_one_batch_moves_nothing() {
     let world = world_at_first();
@@ -72,7 +72,7 @@ fn second_mover_from_one_event_in_one_batch_moves_nothing() {
     assert_eq!(world.cursor("book"), Some(place("l", 2, "e2")));
 }
 
-/// Takes the event `number`, as a subscription worker does: its handler's rows, what it publishes, and the position.
+/// Consumes the event `number`, as a subscription worker does: its handler's rows, what it publishes, and the position.
 fn take(unit: &mut super::Unit, number: i64, id: &str) -> bool {
     write(unit, id);
     let from = place("l", number - 1, &format!("e{}", number - 1));
@@ -119,7 +119,7 @@ fn aborted_batch_takes_the_position_back_and_the_stale_mover_changes_nothing() {
         assert_eq!(world.cursor("book"), Some(place("l", 1, "e1")), "{sql}");
         assert_eq!((world.notes(), world.events()), (vec![], vec![]), "{sql}");
 
-        // One that knows nothing of it goes on from where it was.
+        // A worker that does not know of the abort continues from where it was.
         let mut unit = world.begin(Some(lease));
         assert!(!take(&mut unit, 4, "c"), "{sql}");
         let (mut lease, _) = unit.finish(false);
@@ -152,7 +152,7 @@ fn failing_commit_takes_position_and_rows_back_or_neither() {
     durable(lease.commit());
     drop(lease);
     assert_eq!(world.cursor("book"), Some(place("l", 2, "e2")));
-    // Whoever was told nothing and takes it again finds it taken.
+    // A worker that got no answer consumes the event again, and finds that it was consumed.
     assert!(!world.roll_back(|unit| take(unit, 2, "again")));
     assert_eq!((world.notes(), world.events()), (vec!["a".to_owned()], vec!["a".to_owned()]));
 }
@@ -173,7 +173,7 @@ fn position_is_there_after_the_database_was_opened_again() {
     assert!(world.commit(|unit| take(unit, 2, "a")));
 }
 
-/// What the host writes of its own is nothing that a guest asked for.
+/// A guest sees nothing of what the host writes for itself.
 #[test]
 fn guest_finds_no_trace_of_the_host_moving_a_position() {
     let world = world();

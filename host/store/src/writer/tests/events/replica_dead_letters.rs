@@ -1,4 +1,4 @@
-//! What filling a replica does with the dead letters that there were for want of its rows.
+//! What filling a replica does with the dead letters that failed because its rows were missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ fn dead(sequence: i64, kind: &str, reason: &str) -> Parked {
     }
 }
 
-/// The reason of a dead letter as a replica that can't be made from an event gives it.
+/// The reason of a dead letter, as given by a replica that can't be made from an event.
 fn refusal(world: &World, replica: &ReplicaSpec) -> String {
     world.commit(|unit| {
         let event = LogReader::open(&changed_owner().database).unwrap().read(1, 1).unwrap().remove(0);
@@ -47,7 +47,7 @@ fn dead_letters_of_a_replica_go_when_it_is_complete() {
         world.commit(|unit| {
             unit.park(&dead(1, UPSERT, &because)).unwrap();
             unit.park(&dead(2, UPSERT, "after 5 attempts: the handler failed")).unwrap();
-            // What it does not take, what is behind it, and another's.
+            // An event of a type that it does not use, an event after its rows, and an event of another producer.
             unit.park(&dead(4, "book.moved", &because)).unwrap();
             unit.park(&dead(5, UPSERT, &because)).unwrap();
             unit.park(&Parked { producer: "cover".into(), ..dead(3, UPSERT, &because) }).unwrap();
@@ -60,10 +60,10 @@ fn dead_letters_of_a_replica_go_when_it_is_complete() {
         parked.iter().map(|row| (row.sequence, state(row), row.attempts)).collect()
     };
     park(&world);
-    // Its own go.
+    // Its own dead letters are deleted.
     world.make_by(&[with_default(1)], &owner, Some(SELECT)).unwrap();
     assert_eq!(left(&world), [(3, "dead", 3), (4, "dead", 3), (5, "dead", 3)]);
-    // What the handler gets as well is tried again where it was the replica that refused it.
+    // If the handler gets the event as well, the dead letter is tried again if it was the replica that refused it.
     park(&world);
     let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select: Some(SELECT) }));
     let handled = BTreeSet::from([UPSERT.to_owned()]);
@@ -72,7 +72,7 @@ fn dead_letters_of_a_replica_go_when_it_is_complete() {
         left(&world),
         [(1, "parked", 0), (2, "dead", 3), (3, "dead", 3), (4, "dead", 3), (5, "dead", 3)]
     );
-    // And so is what another replica takes that is as it was.
+    // A dead letter is also tried again if another replica, which has not changed, uses the event.
     let world = consumer_at(4, &owner);
     let another = ReplicaSpec { name: "other".into(), ..with_stock() };
     world.make_by(std::slice::from_ref(&another), &owner, Some(SELECT)).unwrap();
@@ -96,7 +96,7 @@ fn dead_letter_goes_where_a_replica_of_another_owner_takes_such_events() {
     assert_eq!(world.inbox().parked().unwrap().len(), 0);
 }
 
-/// Who looks after a dead letter knows of the row; it is not what a change loses.
+/// Somebody looks after the dead letter and so knows of the row: a change does not lose it.
 #[test]
 fn row_of_a_dead_letter_is_not_lost_by_a_change_and_its_letter_stays() {
     let owner = owner_of(&[(UPSERT, "a", r#"{"id":"a"}"#), (UPSERT, "b", r#"{"id":"b","name":"two"}"#)]);
@@ -109,7 +109,7 @@ fn row_of_a_dead_letter_is_not_lost_by_a_change_and_its_letter_stays() {
     assert_eq!(world.inbox().filled(owner.database.log()).unwrap(), BTreeMap::new());
 }
 
-/// The row that there was before the dead letter is no less lost for it.
+/// A later dead letter does not mean that the row from before it may be lost.
 #[test]
 fn row_that_a_later_dead_letter_left_is_not_lost_by_a_change() {
     let owner = owner_of(&[

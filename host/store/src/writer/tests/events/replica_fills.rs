@@ -1,4 +1,4 @@
-//! Filling replicas of another form: from what the owner holds, or from its events; never at the cost of a row, and never back.
+//! Filling replicas whose declaration has changed: from what the owner holds, or from its events. No row is lost, and none goes back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::{ColumnType, LogReader, Owner, ReplicaSpec, RowSource, StoreError, Va
 const TRUTH: &str = "CREATE TABLE truth (id TEXT PRIMARY KEY, name TEXT, stock INTEGER) STRICT";
 pub(super) const SELECT: &str = "SELECT stock, id, name FROM truth";
 
-/// With a column that old events lack.
+/// A declaration with a column that old events lack.
 pub(super) fn with_stock() -> ReplicaSpec {
     spec(&[("name", ColumnType::Text), ("stock", ColumnType::Integer)])
 }
@@ -23,7 +23,7 @@ pub(super) fn with_default(default: i64) -> ReplicaSpec {
     spec
 }
 
-/// An owner that holds something, and has told of it in the form of before (the first two) and in the form of now.
+/// An owner that holds rows, and has published events in the old form (the first two) and in the new form.
 pub(super) fn changed_owner() -> World {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one"}"#),
@@ -69,11 +69,11 @@ fn column_that_old_events_lack_is_refused_and_nothing_has_changed() {
         }
         assert_eq!(world.books(), ["a one", "b zwei"]);
     }
-    // The replica of before is the one that is declared.
+    // The old replica is the one that is declared.
     assert_eq!(world.make(&[of_names()], &owner).unwrap(), []);
 }
 
-/// A default stands in for what is missing alone, and a key has none.
+/// A default only replaces a missing field, and a key has no default.
 #[test]
 fn advice_is_about_what_keeps_a_row_from_being_made() {
     let mut keyed = of_names();
@@ -90,7 +90,7 @@ fn advice_is_about_what_keeps_a_row_from_being_made() {
     }
 }
 
-/// By the log, whatever their subjects.
+/// By the order of the event log, whatever the subjects are.
 #[test]
 fn first_of_the_rows_that_would_be_lost_is_that_of_the_first_event() {
     let owner = owner_of(&[(UPSERT, "z", r#"{"id":"z"}"#), (UPSERT, "a", r#"{"id":"a"}"#)]);
@@ -98,7 +98,7 @@ fn first_of_the_rows_that_would_be_lost_is_that_of_the_first_event() {
     assert!(refused.contains("2 rows would be lost, the first that of \"z\""), "{refused}");
 }
 
-/// What the subscription worker is still to take must not be lost there either.
+/// Events that the subscription worker has not consumed yet must not lose rows there either.
 #[test]
 fn events_ahead_that_would_be_lost_are_counted() {
     let owner = changed_owner();
@@ -118,7 +118,7 @@ fn default_stands_in_for_what_an_event_lacks() {
     world.make(&[of_names()], &owner).unwrap();
     world.make(&[with_default(7)], &owner).unwrap();
     assert_eq!(world.books(), ["a one 7", "b zwei 2"]);
-    // For events that come as well, and only where they say nothing.
+    // The default also applies to later events, and only if they do not have the field.
     let world = world.reopened();
     let old = event(UPSERT, "c", r#"{"id":"c","name":"three"}"#);
     let null = event(UPSERT, "d", r#"{"id":"d","name":"four","stock":null}"#);
@@ -127,7 +127,7 @@ fn default_stands_in_for_what_an_event_lacks() {
     }
     world.take_up_to(6, &owner, &with_default(7));
     assert_eq!(world.books(), ["a one 7", "b zwei 2", "c three 7", "d four -"]);
-    // Another default is another form.
+    // Another default means another form.
     world.make(&[with_default(8)], &owner).unwrap();
     assert_eq!(world.books(), ["a one 8", "b zwei 2", "c three 8", "d four -"]);
 }
@@ -139,19 +139,19 @@ fn rows_are_the_owners_where_it_says_what_it_holds() {
         let world = if position == 0 { world() } else { consumer_at(position, &owner) };
         let filled = world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
         assert_eq!((filled[0].rows, filled[0].source), (world.books().len(), RowSource::Select));
-        // Where all that comes says what the rows have, they are at the position; otherwise at the owner's.
+        // If the events ahead say all that the rows have, the rows are at the position; otherwise they are at the owner's.
         assert_eq!(world.books(), ["a one 1", "b zwei 2", "untold x 3"], "{position}");
         let log = owner.database.log();
         let filled = [4, 4, 2, 3, 4][position as usize];
         assert_eq!(world.inbox().filled(log).unwrap()["book"], filled, "{position}");
         world.take_up_to(4, &owner, &with_stock());
         assert_eq!(world.books(), ["a one 1", "b zwei 2", "untold x 3"], "{position}");
-        // It is as it is declared.
+        // The replica is as it is declared.
         assert_eq!(world.make_by(&[with_stock()], &owner, Some("nonsense")).unwrap(), []);
     }
 }
 
-/// With events that say all, a fill from the owner is the same as one from the log, at whatever position.
+/// If the events say everything, a fill from the owner gives the same as a fill from the event log, at every position.
 #[test]
 fn rows_of_the_owner_are_put_back_to_the_position() {
     let events = [
@@ -178,7 +178,8 @@ fn rows_of_the_owner_are_put_back_to_the_position() {
     assert!(world.books().is_empty());
 }
 
-/// What a row was at the position is not to be had any more where its events of then were erased: it is what the next event says.
+/// If a row's events up to the position were erased, its state at the position is not available any more. Then the row is what the next
+/// event says.
 #[test]
 fn row_whose_past_was_erased_is_there_and_not_older_than_its_next_event() {
     let owner = owner_of(&[
@@ -204,7 +205,7 @@ fn row_whose_past_was_erased_is_there_and_not_older_than_its_next_event() {
     assert_eq!(world.books(), ["a eins 9", "b again 9", "c new 9"]);
 }
 
-/// No event that is to come would bring back the row that an earlier one deletes.
+/// No event ahead would bring back the row that an earlier one deletes.
 #[test]
 fn row_whose_last_event_was_erased_stays_as_the_owner_has_it() {
     let a = r#"{"id":"a","name":"one","stock":1}"#;
@@ -221,7 +222,7 @@ fn row_whose_last_event_was_erased_stays_as_the_owner_has_it() {
     }
 }
 
-/// A row that is gone needs none of its past.
+/// A row that was deleted needs none of its past events.
 #[test]
 fn erased_subject_with_a_deletion_does_not_keep_the_rows_from_being_put_back() {
     let owner = owner_of(&[
@@ -265,20 +266,20 @@ fn select_that_is_of_no_use_is_told_with_its_replica_and_the_reason() {
     }
 }
 
-/// The subscription stops, and says so: but what the owner holds is there.
+/// The subscription stops and reports it. But what the owner holds is there.
 #[test]
 fn rows_of_an_owner_whose_database_was_replaced_are_read_though_the_position_is_in_the_log_of_before() {
     let (before, owner) = (changed_owner(), changed_owner());
     let world = consumer_at(3, &before);
     world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
     assert_eq!(world.books(), ["a one 1", "b zwei 2", "untold x 3"]);
-    // Events say what there is only up to a position.
+    // Events give the rows only up to a position.
     let world = consumer_at(3, &before);
     let refused = why(world.make(&[with_default(1)], &owner));
     assert!(refused.contains("its database was replaced"), "{refused}");
 }
 
-/// While rows are read a service goes on: its position may be ahead of the snapshot when they take their place.
+/// A service continues while rows are read: its position may be ahead of the snapshot when they take their place.
 #[test]
 fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
     let owner = changed_owner();
@@ -299,7 +300,7 @@ fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
     world.take_up_to(6, &owner, &with_stock());
     assert_eq!(world.books(), ["a uno 8", "untold x 3"]);
 
-    // One that is given up has changed nothing, and what would be lost meanwhile is not lost.
+    // A refill that is given up has changed nothing, and what would be lost meanwhile is not lost.
     let before = world.books();
     let other = spec(&[("stock", ColumnType::Integer)]);
     let mut refill = world.database.stage_replicas(&[other], &BTreeSet::new(), &find).unwrap().unwrap();
@@ -311,7 +312,7 @@ fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
     assert_eq!(world.books(), before);
 }
 
-/// While it is written requests wait: however many events there are to read, by then it is given up.
+/// While a refill is written, requests wait. So it is given up at its deadline, however many events there are to read.
 #[test]
 fn fill_that_is_late_is_given_up_and_has_changed_nothing() {
     let owner = changed_owner();
@@ -351,7 +352,7 @@ fn replica_of_an_owner_whose_database_was_replaced_is_refilled() {
     assert_eq!(world.inbox().filled(owner.database.log()).unwrap(), BTreeMap::new());
 }
 
-/// Where the position is in the event log of before, the subscription stops; the replica is not filled from the other event log.
+/// If the position is in the old event log, the subscription stops. The replica is not filled from the other event log.
 #[test]
 fn replica_waits_where_the_position_is_in_the_log_of_before() {
     let (owner, other) = (changed_owner(), changed_owner());
@@ -384,7 +385,7 @@ fn replica_that_finds_no_room_says_what_to_do_and_the_one_before_stays() {
 }
 
 impl World {
-    /// Takes the events up to a place, as a subscription worker does.
+    /// Consumes the events up to a sequence, as a subscription worker does.
     fn take_up_to(&self, to: i64, owner: &World, replica: &ReplicaSpec) {
         let from = self.cursor("book").map_or(0, |cursor| cursor.sequence);
         let filled = self.inbox().filled(owner.database.log()).unwrap();
@@ -401,7 +402,7 @@ impl World {
     }
 }
 
-/// A generator of which the seed is all (Marsaglia's xorshift).
+/// A random generator that depends only on its seed (Marsaglia's xorshift).
 struct Random(u64);
 
 impl Random {
@@ -413,8 +414,8 @@ impl Random {
     }
 }
 
-/// Owners that tell in the form of before and then in that of now, delete and erase; and services that are filled somewhere on the way. No
-/// event fails, no row that is there goes back to an earlier version, and in the end each has what its owner has.
+/// Owners that publish in the old form and then in the new form, delete and erase; and services that are filled at some point on the way.
+/// No event fails, no existing row goes back to an earlier version, and in the end each service has what its owner has.
 #[test]
 #[expect(clippy::print_stdout, reason = "the seed belongs to the test's output")]
 fn filled_anywhere_each_service_ends_with_what_its_owner_has_and_no_row_goes_back() {
@@ -455,7 +456,7 @@ fn filled_anywhere_each_service_ends_with_what_its_owner_has_and_no_row_goes_bac
     }
 }
 
-/// Something happens to one of the owner's rows, and it tells of it, with the stock or without.
+/// Changes one of the owner's rows, and publishes the change, with the stock or without.
 fn tell(owner: &World, version: i64, with_stock: bool, random: &mut Random) {
     let id = format!("s{}", random.below(4));
     let (delete, erase) = (random.below(5) == 0, random.below(3) == 0);

@@ -1,5 +1,5 @@
-//! Foreign keys of a guest's to a replica. What the host does to a row would act on the guest's tables, and have the guest's triggers
-//! run with the host's rights: there can be none.
+//! Foreign keys of a guest's table to a replica. What the host does to a row would act on the guest's tables, and run the guest's triggers
+//! with the host's rights. So there can be no such keys.
 
 use super::durable;
 use super::replica_rights::{logged, replica, world_with_row};
@@ -44,7 +44,7 @@ fn migration_can_not_make_a_foreign_key_to_a_replica() {
     }
 }
 
-/// SQLite takes a key to a table that is not there: it may be older than the replica.
+/// SQLite accepts a foreign key to a table that does not exist: the key may be older than the replica.
 #[test]
 fn replica_is_refused_by_name_where_a_table_of_the_services_refers_to_it() {
     let world = world();

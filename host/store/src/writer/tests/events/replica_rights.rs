@@ -1,4 +1,4 @@
-//! A guest can read a replica, and the host alone writes to it.
+//! A guest can only read a replica. Only the host writes to it.
 
 use super::replicas::column;
 use crate::writer::tests::{World, durable, world};
@@ -51,7 +51,7 @@ impl World {
     }
 }
 
-/// What would change the rows.
+/// Statements that would change the rows.
 const WRITES: [&str; 9] = [
     "INSERT INTO book VALUES ('b', 'two')",
     "INSERT INTO BOOK VALUES ('b', 'two')",
@@ -64,7 +64,7 @@ const WRITES: [&str; 9] = [
     "WITH x AS (SELECT 'a' AS id) DELETE FROM book WHERE id IN (SELECT id FROM x)",
 ];
 
-/// What would change the table.
+/// Statements that would change the table.
 const CHANGES: [&str; 8] = [
     "DROP TABLE book",
     "DROP TABLE IF EXISTS Book",
@@ -118,7 +118,7 @@ fn nothing_can_be_renamed_to_a_replica() {
     }
 }
 
-/// The body of a trigger is looked at when a statement would run it.
+/// The body of a trigger is checked when a statement would run it.
 #[test]
 fn trigger_of_the_services_own_can_not_change_a_replica() {
     let world = world_with_row();
@@ -153,7 +153,7 @@ fn guest_can_read_and_join_a_replica() {
     for sql in read {
         assert_eq!(unit.query(sql, &[]).unwrap().rows, one, "{sql}");
     }
-    // What is read of it may be written elsewhere.
+    // What is read from it may be written elsewhere.
     unit.execute("INSERT INTO note SELECT 'new', name FROM book", &[]).unwrap();
     unit.execute("UPDATE note SET body = p.name FROM book AS p WHERE note.id = 'there'", &[]).unwrap();
     let (mut lease, _) = unit.finish(true);
@@ -178,7 +178,7 @@ fn migration_can_read_a_replica_and_make_views_of_it() {
     assert_eq!(world.number("SELECT count(*) FROM note WHERE body = 'one'"), 1);
 }
 
-/// A view names the replica that is dropped and made again: the next start must get over that.
+/// A view names the replica that is dropped and created again: the next start must cope with that.
 #[test]
 fn replica_with_a_view_can_be_recreated() {
     let world = world_with_row();

@@ -1,4 +1,4 @@
-//! Replicas: made and filled by the host, kept by the owner's events, and always at the state of the position.
+//! Replicas: created and filled by the host, updated by the owner's events, and always at the state of the position.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ fn logged(kind: &str, subject: &str, data: &str) -> Logged {
     Logged { sequence: 1, id, kind: kind.into(), subject: subject.into(), time, trace_id, data: data.into() }
 }
 
-/// No owner to read anything of.
+/// There is no owner to read from.
 pub(super) fn no_owner(_: &ReplicaSpec) -> Result<Option<Owner<'static>>, StoreError> {
     Ok(None)
 }
@@ -61,7 +61,7 @@ pub(super) fn owner_of(events: &[(&str, &str, &str)]) -> World {
     world
 }
 
-/// A world that has taken the log of `book` up to `position`.
+/// A world that has consumed the event log of `book` up to `position`.
 pub(super) fn consumer_at(position: i64, owner: &World) -> World {
     let world = world();
     world.move_to(position, owner);
@@ -73,7 +73,7 @@ impl World {
         self.make_by(replicas, owner, None)
     }
 
-    /// The same, from the owner's SELECT.
+    /// Like [`Self::make`], from the owner's SELECT.
     pub(super) fn make_by(
         &self,
         replicas: &[ReplicaSpec],
@@ -84,12 +84,12 @@ impl World {
         self.database.make_replicas(replicas, &BTreeSet::new(), &find)
     }
 
-    /// Those of which nothing is read.
+    /// Creates replicas without an owner to read from.
     pub(super) fn make_empty(&self, replicas: &[ReplicaSpec]) -> Result<Vec<Filled>, StoreError> {
         self.database.make_replicas(replicas, &BTreeSet::new(), &no_owner)
     }
 
-    /// Moves the position in the log of `book`.
+    /// Moves the position in the event log of `book`.
     pub(super) fn move_to(&self, position: i64, owner: &World) {
         let log = owner.database.log().to_owned();
         let from = self.cursor("book").unwrap_or_else(|| Cursor { log, ..Cursor::default() });
@@ -122,14 +122,14 @@ fn replica_of_a_log_of_which_nothing_was_taken_is_made_empty() {
     assert!(world.books().is_empty());
 }
 
-/// As with a batch: a crash would have it back, for the host was told that it is not there.
+/// As with a batch: after a crash it must not be back, because the host got the report that it is not there.
 #[test]
 fn replica_whose_sync_failed_is_not_there_after_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let syncs = FailingSync::of(&path);
     let world = world_at(folder, 1 << 30);
-    // With a log that has been begun, so that no sync but that of the commit comes.
+    // The WAL has frames already, so the only sync is that of the commit.
     durable(add(&world, None, "a").commit());
     let there = "SELECT name FROM sqlite_schema WHERE name = 'book'";
     syncs.fail(1);
@@ -163,7 +163,7 @@ fn new_replica_on_an_old_subscription_is_filled_up_to_the_position_and_no_furthe
     }
 }
 
-/// More than are read at a time.
+/// More events than are read at a time.
 #[test]
 fn long_log_is_filled_from_to_its_end() {
     let events: Vec<_> =
@@ -178,7 +178,7 @@ fn long_log_is_filled_from_to_its_end() {
     world.make(&[of_names()], &owner).unwrap();
     let books = world.books();
     assert_eq!(books.len(), 700);
-    // The last of all, 2499, is of p399 and lies behind the position.
+    // The last event, 2499, is about p399 and lies after the position.
     assert!(books.contains(&"p399 v1799".to_owned()) && books.contains(&"p398 v2498".to_owned()));
 }
 
@@ -247,7 +247,7 @@ fn replica_that_is_no_longer_declared_is_dropped() {
     assert_eq!(world.number("SELECT count(*) FROM _bulkhead_replica"), 1);
     world.make_empty(&[]).unwrap();
     assert!(!world.has_table("cover"));
-    // What it was named is the service's again, and what the service has stays.
+    // The service may use the name again, and the service's own tables stay.
     assert!(world.has_table("note"));
     world.by_hand("CREATE TABLE book (id TEXT) STRICT");
 }
@@ -311,11 +311,11 @@ fn events_of_the_owner_write_and_delete_rows() {
             r#"{"id":"b","name":null,"stock":null,"weight":null}"#,
             &["a uno 1 2.0", "b - - -"][..],
         ),
-        // What was erased tells nothing.
+        // An erased event changes nothing.
         (UPSERT, "a", "", &["a uno 1 2.0", "b - - -"][..]),
         (UPSERT, "c", "", &["a uno 1 2.0", "b - - -"][..]),
         (DELETE, "nobody", "{}", &["a uno 1 2.0", "b - - -"][..]),
-        // But an end is one, whatever it says.
+        // But a deletion is a deletion, whatever its data are.
         (DELETE, "a", "", &["b - - -"][..]),
         (DELETE, "b", r#"{"why":1}"#, &[][..]),
     ] {
@@ -387,7 +387,7 @@ fn replica_is_written_in_the_unit_of_work_of_the_position() {
     let one = logged(UPSERT, "a", r#"{"id":"a","name":"one"}"#);
     world.roll_back(|unit| {
         unit.apply(&replica, &one).unwrap();
-        // The handler that follows reads what its event brought.
+        // The handler that follows reads what its event has changed.
         let found = unit.query("SELECT name FROM book", &[]).unwrap();
         assert_eq!(found.rows, [[Value::Text("one".into())]]);
     });

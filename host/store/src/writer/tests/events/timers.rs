@@ -1,4 +1,4 @@
-//! Durable timers: set in the unit of work, due in their order, taken once.
+//! Durable timers: set in the unit of work, due in order, consumed once.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::{Commit, CommitFault};
 use crate::{Logged, NewEvent, Parked, ParkedState, PublishError, Timers};
 
 impl World {
-    /// The subjects of the timers that are due, and when the next is.
+    /// The subjects of the timers that are due, and when the next one is due.
     fn due(&self, now: u64, count: u32) -> (Vec<String>, Option<Duration>) {
         let (due, next) = self.inbox().due_timers(ms(now), count).unwrap();
         (due.into_iter().map(|timer| timer.subject).collect(), next)
@@ -23,7 +23,7 @@ fn set(unit: &mut super::Unit, subject: &str, due: u64) {
     unit.schedule(&event("loan.late", subject, "{}"), ms(due)).unwrap();
 }
 
-/// A world with a timer for each, in this order.
+/// A world with these timers, set in this order.
 fn world_of(timers: &[(&str, u64)]) -> World {
     let world = world();
     world.commit(|unit| timers.iter().for_each(|(subject, due)| set(unit, subject, *due)));
@@ -87,13 +87,13 @@ fn timer_is_the_event_that_was_set() {
 #[test]
 fn timer_is_taken_once() {
     let world = world_of(&[("a", 1), ("b", 1)]);
-    assert!(world.roll_back(|unit| unit.take_timer(1, false).unwrap()));
-    let (lease, first) = world.keep(None, |unit| unit.take_timer(1, false).unwrap());
-    let (mut lease, second) = world.keep(Some(lease), |unit| unit.take_timer(1, false).unwrap());
+    assert!(world.roll_back(|unit| unit.consume_timer(1, false).unwrap()));
+    let (lease, first) = world.keep(None, |unit| unit.consume_timer(1, false).unwrap());
+    let (mut lease, second) = world.keep(Some(lease), |unit| unit.consume_timer(1, false).unwrap());
     durable(lease.commit());
     drop(lease);
     assert_eq!((first, second), (true, false), "in one batch");
-    assert!(!world.commit(|unit| unit.take_timer(1, false).unwrap()));
+    assert!(!world.commit(|unit| unit.consume_timer(1, false).unwrap()));
     assert_eq!(world.due(10, 9), (vec!["b".to_owned()], None));
 }
 
@@ -103,13 +103,13 @@ fn timer_that_was_taken_is_there_again_where_its_batch_is_aborted() {
         let world = world_of(&[("a", 1)]);
         let (lease, _) = world.keep(None, |unit| {
             note(unit, "rung");
-            assert!(unit.take_timer(1, false).unwrap());
+            assert!(unit.consume_timer(1, false).unwrap());
         });
         durable(abort(lease, sql).commit());
         assert_eq!((world.due(10, 9).0, world.notes()), (vec!["a".to_owned()], vec![]), "{sql}");
         world.commit(|unit| {
             note(unit, "rung");
-            assert!(unit.take_timer(1, false).unwrap());
+            assert!(unit.consume_timer(1, false).unwrap());
         });
         assert_eq!((world.due(10, 9).0, world.notes()), (vec![], vec!["rung".to_owned()]), "{sql}");
     }
@@ -125,16 +125,16 @@ fn parked_timer_is_neither_due_nor_next_and_taken_only_as_parked() {
     assert_eq!(world.due(9, 9), (vec!["b".to_owned()], None));
     assert!(world.commit(|unit| unit.mark_timer_parked(2).unwrap()));
     assert_eq!(world.due(3, 9), (vec![], None));
-    assert!(!world.commit(|unit| unit.take_timer(1, false).unwrap()));
+    assert!(!world.commit(|unit| unit.consume_timer(1, false).unwrap()));
     assert!(world.inbox().timer(1).unwrap().is_some());
-    assert!(world.commit(|unit| unit.take_timer(1, true).unwrap()));
+    assert!(world.commit(|unit| unit.consume_timer(1, true).unwrap()));
     assert!(world.inbox().timer(1).unwrap().is_none());
 }
 
 #[test]
 fn timers_survive_opening_the_database_again_and_no_number_is_given_twice() {
     let world = world_of(&[("a", 30), ("b", 10)]);
-    assert!(world.commit(|unit| unit.take_timer(2, false).unwrap()));
+    assert!(world.commit(|unit| unit.consume_timer(2, false).unwrap()));
     let world = world.reopened();
     assert_eq!(world.due(20, 9), (vec![], Some(ms(30))));
     assert_eq!(world.due(30, 9), (vec!["a".to_owned()], None));
@@ -176,7 +176,7 @@ fn a_timer_is_refused_when_there_are_as_many_as_there_may_be_and_set_when_one_is
             "{refused:?}"
         );
         note(unit, "goes on");
-        assert!(unit.take_timer(1, false).unwrap());
+        assert!(unit.consume_timer(1, false).unwrap());
         set(unit, "c", 1);
         assert!(unit.schedule(&event("loan.late", "d", "{}"), ms(1)).is_err());
     });
@@ -189,14 +189,14 @@ fn timers_are_counted_exactly_whatever_becomes_of_a_unit_or_a_batch() {
     assert_eq!(world.timers(), [4, 4]);
     world.roll_back(|unit| {
         set(unit, "never", 1);
-        assert!(unit.take_timer(1, false).unwrap());
+        assert!(unit.consume_timer(1, false).unwrap());
         assert_eq!(unit.cancel("loan", Timers::Of { kind: "loan.late", subject: "b" }, None), Ok(1));
     });
     assert_eq!(world.timers(), [4, 4], "after a unit that was rolled back");
     for sql in sure_ways_to_abort() {
         let (lease, ()) = world.keep(None, |unit| {
             set(unit, "aborted", 1);
-            assert!(unit.take_timer(1, false).unwrap());
+            assert!(unit.consume_timer(1, false).unwrap());
         });
         durable(abort(lease, sql).commit());
         assert_eq!(world.timers(), [4, 4], "{sql}");
@@ -205,7 +205,7 @@ fn timers_are_counted_exactly_whatever_becomes_of_a_unit_or_a_batch() {
         assert!(unit.mark_timer_parked(1).unwrap());
         unit.park(&parked(1, ParkedState::Dead)).unwrap();
         assert!(unit.drop_dead("loan", "loan", 1).unwrap());
-        assert!(unit.take_timer(2, false).unwrap());
+        assert!(unit.consume_timer(2, false).unwrap());
         assert_eq!(unit.cancel("loan", Timers::Of { kind: "loan.late", subject: "c" }, None), Ok(1));
         set(unit, "e", 1);
     });
@@ -300,22 +300,23 @@ fn timer_whose_handler_runs_is_not_cancelled_by_it_and_taken_with_its_unit_of_wo
     world.commit(|unit| {
         assert_eq!(unit.cancel("loan", of("loan.late", "a"), Some(1)), Ok(1), "the other one");
         assert_eq!(unit.cancel("loan", Timers::Id("e"), Some(1)), Ok(0));
-        assert!(unit.take_timer(1, false).unwrap());
+        assert!(unit.consume_timer(1, false).unwrap());
     });
     assert_eq!(world.timers(), [0, 0]);
 }
 
-/// Whoever is first wins: the other finds that the timer is gone, and is rolled back by its caller.
+/// The first one wins: the other finds that the timer is gone, and its caller rolls it back.
 #[test]
 fn timer_that_was_cancelled_is_neither_taken_nor_parked_any_more() {
     let world = world_of(&[("a", 1)]);
     let (lease, _) = world.keep(None, |unit| unit.cancel("loan", of("loan.late", "a"), None).unwrap());
-    let (mut lease, taken) = world
-        .keep(Some(lease), |unit| (unit.take_timer(1, false).unwrap(), unit.mark_timer_parked(1).unwrap()));
+    let (mut lease, taken) = world.keep(Some(lease), |unit| {
+        (unit.consume_timer(1, false).unwrap(), unit.mark_timer_parked(1).unwrap())
+    });
     durable(lease.commit());
     drop(lease);
     assert_eq!(taken, (false, false), "in one batch");
-    assert!(!world.commit(|unit| unit.take_timer(1, false).unwrap()));
+    assert!(!world.commit(|unit| unit.consume_timer(1, false).unwrap()));
 }
 
 #[test]
@@ -344,7 +345,7 @@ fn timer_that_failed_is_cancelled_with_its_parked_row_and_lets_the_next_of_its_s
     }
 }
 
-/// A world whose writer tells of all that has become durable.
+/// A world whose writer records each report of what has become durable.
 fn told_world() -> (World, Arc<Mutex<Vec<Happened>>>) {
     let world = world();
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -393,7 +394,7 @@ fn taking_a_timer_is_not_told_of() {
     let (world, told) = told_world();
     world.commit(|unit| set(unit, "a", 1));
     taken(&told);
-    world.commit(|unit| assert!(unit.take_timer(1, false).unwrap()));
+    world.commit(|unit| assert!(unit.consume_timer(1, false).unwrap()));
     assert!(taken(&told).is_empty());
 }
 

@@ -1,32 +1,32 @@
-//! The host's statements, as they stand in the sources of this crate, the only one that has SQL.
+//! The host's statements, as they are written in the sources of this crate, the only crate that has SQL.
 
 use std::path::{Path, PathBuf};
 
 use crate::statement::HOST_MARK;
 use crate::{ColumnType, ReplicaColumn, ReplicaSpec};
 
-/// A statement, and the file that it stands in.
+/// A statement, and the file that contains it.
 pub(super) struct Statement {
     pub(super) place: String,
     pub(super) sql: String,
 }
 
-/// What a statement begins with.
+/// The words that a statement begins with.
 const VERBS: [&str; 6] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "REPLACE ", "WITH "];
 
-/// This file's statements are run once, when a database is made or brought forward. Those of triggers are seen with the statements that
-/// run them.
+/// The statements of this file are run once, when a database is created or upgraded. Statements of triggers are seen with the statements
+/// that run them.
 const STEPS: &str = "system.rs";
-/// Here statements are made of what the manifest says: see [`of_replicas`]. One more fills a new replica, at a start.
+/// Here statements are built from what the manifest says: see [`of_replicas`]. One more statement fills a new replica, at a start.
 const REPLICA: &str = "replica/";
 
-/// All of them. A part of one that is filled in when it runs is filled in here: a new one has to be made known.
+/// All statements. A part that is filled in at run time is filled in here: a new such part must be added here.
 pub(super) fn statements() -> Vec<Statement> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     for file in files(&root) {
         let text = std::fs::read_to_string(&file).unwrap();
-        // Tests stand at the end.
+        // Tests are at the end of a file.
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let place = file.strip_prefix(&root).unwrap().display().to_string();
         let literals = literals(text);
@@ -56,7 +56,7 @@ fn is_statement(text: &str, marked: bool) -> bool {
     VERBS.iter().any(|verb| text.starts_with(verb)) || marked && text.starts_with('{')
 }
 
-/// Those that a replica is written by are made of its columns.
+/// The statements that write a replica are built from its columns.
 fn of_replicas() -> impl Iterator<Item = Statement> {
     let column = |name: &str, kind| ReplicaColumn { name: name.to_owned(), kind, default: None };
     let replica = ReplicaSpec {
@@ -112,7 +112,7 @@ fn literals(text: &str) -> Vec<String> {
             '/' if characters.peek() == Some(&'/') => {
                 characters.by_ref().take_while(|character| *character != '\n').for_each(drop);
             }
-            // A quote as a character, and what is escaped as one.
+            // A quote as a character literal, and an escaped character.
             '\'' if characters.peek() == Some(&'"') => drop(characters.next()),
             '\'' if characters.peek() == Some(&'\\') => {
                 characters.next();

@@ -1,4 +1,4 @@
-//! What a statement costs, as the steps that SQLite takes for it: the same with few rows and with a hundred times as many.
+//! What a statement costs, in steps of SQLite's virtual machine: the same with few rows and with a hundred times as many.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn steps(connection: &Connection) -> i64 {
     let mut sum = 0;
     let mut statement = std::ptr::null_mut();
     loop {
-        // SAFETY: the connection is open; the statement is none, or the one before, which its cache keeps.
+        // SAFETY: the connection is open; the statement is null, or the one before, which its cache keeps.
         statement = unsafe { ffi::sqlite3_next_stmt(connection.handle(), statement) };
         if statement.is_null() {
             return sum;
@@ -29,8 +29,8 @@ fn steps(connection: &Connection) -> i64 {
     }
 }
 
-/// A world in which there are so many timers, parked events of one subject and of as many others, events of as many subjects and of one,
-/// and kept answers.
+/// A world with `rows` timers, as many parked events of one subject and of different subjects, as many events of different subjects and of
+/// one, and as many kept answers.
 fn world_of(rows: u32) -> World {
     let world = world();
     world.by_hand(&format!(
@@ -89,7 +89,7 @@ fn parked(sequence: u32, subject: &str) -> Parked {
 
 type Write = (&'static str, fn(&mut Unit, u32));
 
-/// What a unit of work does, as the host does it; the number is how many rows there are of each kind.
+/// The operations of a unit of work, as the host does them; the number is how many rows there are of each kind.
 const WRITES: [Write; 15] = [
     ("set a timer", |unit, _| unit.schedule(&event("loan.late", "new", "{}"), ms(1)).unwrap()),
     ("cancel a timer", |unit, _| assert_eq!(unit.cancel("loan", Timers::Id("t7"), None), Ok(1))),
@@ -97,7 +97,7 @@ const WRITES: [Write; 15] = [
         let of = Timers::Of { kind: "loan.late", subject: "s8" };
         assert_eq!(unit.cancel("loan", of, None), Ok(1));
     }),
-    ("take a timer", |unit, _| assert!(unit.take_timer(9, false).unwrap())),
+    ("take a timer", |unit, _| assert!(unit.consume_timer(9, false).unwrap())),
     ("park an event", |unit, rows| unit.park(&parked(3 * rows, "new")).unwrap()),
     ("park one behind many", |unit, rows| unit.park(&parked(3 * rows + 1, "stuck")).unwrap()),
     ("ask for parked ones", |unit, _| assert!(unit.has_parked("book", "stuck").unwrap())),
@@ -153,7 +153,7 @@ const READS: [Read; 13] = [
     }),
 ];
 
-/// The steps of one thing that is done once and, so that its statements are prepared, was done before in a unit that was rolled back.
+/// The steps of one operation. It was done before in a unit of work that was rolled back, so that its statements are prepared.
 fn written((what, write): Write, rows: u32, world: &World) -> (String, i64) {
     let told = |connection: &Connection| Ok(steps(connection));
     world.roll_back(|unit| write(unit, rows));
@@ -180,7 +180,7 @@ fn what_the_host_does_takes_as_many_steps_with_a_hundred_times_the_rows() {
         let world = world_of(rows);
         let writes = WRITES.into_iter().map(|write| written(write, rows, &world));
         let mut all: Vec<(String, i64)> = writes.collect();
-        // So many are listed at most.
+        // The list has a limit, so it is measured only with many rows.
         let reads = READS.into_iter().filter(|(what, _)| *what != "the list" || rows == MANY);
         all.extend(reads.map(|write| read(write, rows, &world)));
         all.push(known(rows, &world));
@@ -193,7 +193,7 @@ fn what_the_host_does_takes_as_many_steps_with_a_hundred_times_the_rows() {
             continue;
         };
         assert!(*before > 0, "{what} was not measured");
-        // A step or two more, where a value is stored otherwise because it is larger.
+        // A step or two more are possible, if a value is stored differently because it is larger.
         assert!(
             *steps <= before + before / 10,
             "{what}: {before} steps with {FEW} rows, {steps} with {MANY}"
