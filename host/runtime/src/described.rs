@@ -78,11 +78,12 @@ impl DescribedRoutes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::bindings::exports::bulkhead::service::describe::{Access, Route};
 
-    fn routes(described: &[(&str, &str, bool)]) -> DescribedRoutes {
+    /// Routes by method and path; some compute, and may be repeated.
+    pub(crate) fn routes(described: &[(&str, &str, bool)]) -> DescribedRoutes {
         let route = |(method, path, computes): &(&str, &str, bool)| Route {
             method: (*method).to_owned(),
             path: (*path).to_owned(),

@@ -15,7 +15,7 @@ use bulkhead_types::own_words;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use wasmtime::Store;
 
-use crate::bindings::bulkhead::service::types::{Effects, Event, Principal, Response};
+use crate::bindings::bulkhead::service::types::{Effects, Event, Principal, Request, Response};
 use crate::bindings::exports::bulkhead::service::event_handler::{self, HandleError};
 use crate::bindings::exports::bulkhead::service::http_handler;
 use crate::component::new_store;
@@ -99,6 +99,16 @@ impl WarmInstance {
         self.instance = None;
     }
 
+    #[cfg(test)]
+    pub(crate) fn warm_up(&mut self, release: &Release, parts: &mut WorkerParts) {
+        self.instance = self.instantiate(release, parts, Instant::now() + Duration::from_secs(60)).ok();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_warm(&self) -> bool {
+        self.instance.is_some()
+    }
+
     /// Calls the handler of a request. What the thread holds of the lease is in `parts.hold`, before and after.
     pub(crate) fn run_handler(
         &mut self,
@@ -113,18 +123,7 @@ impl WarmInstance {
             Err(why) => return did_not_run(release, job, Failure::Host(why)),
         };
         let request = &job.request;
-        let running = Running {
-            component: Some(Arc::clone(&release.component.info)),
-            handler: Handler::Request {
-                method: own_words(&request.method, METHOD_TOLD_BYTES_MAX),
-                path: request.path.clone(),
-                route: request.route.clone(),
-            },
-            trace_id: request.trace_id.clone(),
-            principal: request.principal.clone(),
-            peer: request.peer.clone(),
-            ..Running::starting(deadline)
-        };
+        let running = of_request(release, request, deadline);
         let Some(http) = &instance.http else {
             return did_not_run(release, job, Failure::Host("it exports no http-handler".into()));
         };
@@ -305,6 +304,22 @@ fn leave(store: &mut Store<State>, parts: &mut WorkerParts) -> Running {
     let memory_refused = state.memory.refused;
     let running = state.running.take().unwrap_or_else(|| Running::starting(Instant::now()));
     Running { memory_refused, ..running }
+}
+
+/// The run of a request's handler.
+fn of_request(release: &Release, request: &Request, deadline: Instant) -> Running {
+    Running {
+        component: Some(Arc::clone(&release.component.info)),
+        handler: Handler::Request {
+            method: own_words(&request.method, METHOD_TOLD_BYTES_MAX),
+            path: request.path.clone(),
+            route: request.route.clone(),
+        },
+        trace_id: request.trace_id.clone(),
+        principal: request.principal.clone(),
+        peer: request.peer.clone(),
+        ..Running::starting(deadline)
+    }
 }
 
 /// The result for a request for which no handler ran.

@@ -157,6 +157,12 @@ impl Runner {
         matches!(self.parts.hold, Hold::Carried(_))
     }
 
+    /// Makes the warm instance.
+    #[cfg(test)]
+    pub(crate) fn warm_up(&mut self) {
+        self.instance.warm_up(&self.release, &mut self.parts);
+    }
+
     /// The next job to run again; it runs before all other jobs.
     pub(crate) fn next_again(&mut self) -> Option<Job> {
         self.again.pop_front()

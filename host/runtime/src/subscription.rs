@@ -209,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn subscription_is_troubled_from_its_first_parked_event_on() {
+        let subscription = subscription(&[]);
+        assert!(!subscription.is_troubled());
+        subscription.note_trouble();
+        assert!(subscription.is_troubled() && subscription.changed_to(spec(&["maker.made"])).is_troubled());
+    }
+
+    #[test]
     fn subscription_stands_still_with_a_reason_until_it_goes_on() {
         let subscription = subscription(&[]);
         assert_eq!(subscription.stopped(), None);

@@ -61,3 +61,19 @@ impl Waited {
         (nanoseconds != u64::MAX).then(|| Duration::from_nanos(nanoseconds))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_the_queue_is_known_once_a_worker_has_the_job() {
+        let waited = Waited::new();
+        assert_eq!(waited.told(), None);
+        waited.clone().tell(Duration::from_millis(7));
+        assert_eq!(waited.told(), Some(Duration::from_millis(7)));
+        let unread = Waited::default();
+        unread.tell(Duration::from_millis(7));
+        assert_eq!(unread.told(), None);
+    }
+}

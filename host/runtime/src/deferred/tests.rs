@@ -114,7 +114,7 @@ fn parked_event_that_is_not_to_be_found_says_whether_anybody_would_take_it() {
     let trial = Trial::new(Duration::from_secs(60));
     for (producer, is_subscribed, why) in [
         ("maker", true, "the event is no longer in the log"),
-        ("maker", false, "the manifest has this service take nothing of maker any more"),
+        ("maker", false, "the manifest lets this service consume nothing of maker any more"),
         // A timer of the service itself.
         ("taker", false, "the event is no longer in the log"),
     ] {
@@ -259,4 +259,16 @@ fn parked_event_that_can_not_be_read_is_put_off_with_the_reason() {
     assert!(row.next.as_millis() >= (now + UNREADABLE_WAIT).as_millis(), "{row:?}");
     assert!(row.reason.contains("the event can't be read"), "{row:?}");
     assert_eq!((row.state, row.attempts), (ParkedState::Parked, 1), "nothing was attempted");
+}
+
+#[test]
+fn everything_that_is_due_is_consumed_before_the_thread_waits() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (mut work, mut inbox) = (trial.deferred(Vec::new()), trial.inbox());
+    assert_eq!(work.consume_all(Kind::Timers).unwrap(), None, "nothing is due, ever");
+    for n in 0..3 {
+        trial.set_timer(&format!("t{n}"));
+    }
+    assert_eq!(work.consume_all(Kind::Timers).unwrap(), None);
+    assert_eq!(trial.due_timers(&mut inbox), [0; 0]);
 }

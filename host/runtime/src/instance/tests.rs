@@ -2,7 +2,7 @@ use super::*;
 use crate::bindings::bulkhead::service::types::Header;
 use crate::probation::Probation;
 use crate::runner::Runner;
-use crate::trial::Trial;
+use crate::trial::{Trial, job, lines_with};
 
 fn response(status: u16, headers: &[(&str, &[u8])]) -> Response {
     let header = |(name, value): &(&str, &[u8])| Header { name: (*name).into(), value: value.to_vec() };
@@ -129,5 +129,77 @@ fn request_that_calls_or_computes_for_long_under_the_lease_is_to_be_asked_for_ag
         let run =
             Run { outcome, keep: false, calls, called_in_recovery, told: false, running, spoilt: false };
         assert_eq!(run.is_to_be_asked_for_again(), is_again, "{called_in_recovery} {failure}");
+    }
+}
+
+#[test]
+fn run_of_a_request_knows_who_asks_for_what_and_which_component_runs() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (release, deadline) = (trial.consumer.release(), Instant::now());
+    let mut request = job(deadline, None).0.request;
+    request.peer = "127.0.0.1".into();
+    request.principal = Some(Principal { subject: "ann".into(), roles: Vec::new(), expires_at: None });
+    let running = of_request(&release, &request, deadline);
+    let Handler::Request { method, path, route } = &running.handler else { panic!("{:?}", running.handler) };
+    assert_eq!([method, path, route], ["POST", "/taker/things", "/taker/..."]);
+    assert_eq!((running.trace_id.as_str(), running.peer.as_str()), ("t", "127.0.0.1"));
+    assert_eq!(running.principal.map(|principal| principal.subject).as_deref(), Some("ann"));
+    assert!(Arc::ptr_eq(&running.component.unwrap(), &release.component.info));
+    assert_eq!(running.deadline, deadline);
+}
+
+/// A handler that runs again, or behind a replica, holds the lease from its beginning: its time to hold it begins there.
+#[test]
+fn run_begins_when_it_enters_and_the_time_of_the_lease_only_if_it_is_held() {
+    let trial = Trial::new(Duration::from_secs(60));
+    for is_held in [false, true] {
+        let mut runner = trial.consumer.runner();
+        let Runner { instance: warm, release, parts, .. } = &mut runner;
+        let long = Instant::now() + Duration::from_secs(60);
+        let mut instance = warm.instantiate(release, parts, long).unwrap();
+        if is_held {
+            let lease = trial.consumer.database().unwrap().writer.acquire(long).unwrap();
+            parts.hold = Hold::Reserved(lease);
+        }
+        let before = Instant::now();
+        let running = Running { began: before - Duration::from_secs(9), ..Running::starting(long) };
+        enter(&mut instance.store, parts, running);
+        let running = leave(&mut instance.store, parts);
+        assert!(!running.starting && running.began >= before);
+        assert_eq!(running.lease_until.is_some(), is_held);
+        assert_eq!(matches!(parts.hold, Hold::Reserved(_)), is_held, "it comes back");
+    }
+}
+
+#[test]
+fn effects_are_kept_below_400_and_a_used_instance_is_spoilt_where_they_are_not() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let release = trial.consumer.release();
+    let (job, _) = job(Instant::now(), None);
+    for (status, joined, keep, spoilt) in [
+        (200, true, true, false),
+        (399, true, true, false),
+        (400, true, false, true),
+        (400, false, false, false),
+        (500, false, false, false),
+    ] {
+        let running = Running { joined, ..Running::starting(Instant::now()) };
+        let run = judge(&release, Ok(response(status, &[])), &running, &job, Duration::from_secs(60));
+        assert_eq!((run.keep, run.spoilt), (keep, spoilt), "{status} {joined}");
+    }
+}
+
+#[test]
+fn log_lines_beyond_the_bound_are_counted_in_one_line() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let runner = trial.consumer.runner();
+    for (more, expected) in [(0, None), (1, Some("lines=1")), (3, Some("lines=3"))] {
+        let running = Running { log_lines: LOG_LINES_MAX + more, ..Running::starting(Instant::now()) };
+        let lines = lines_with("log lines were left out", || runner.instance.report_left_out_lines(&running));
+        assert_eq!(lines.len(), usize::from(more > 0));
+        assert!(
+            lines.iter().all(|line| expected.is_some_and(|expected| line.contains(expected))),
+            "{lines:?}"
+        );
     }
 }

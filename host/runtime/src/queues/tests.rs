@@ -1,6 +1,7 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::queues;
+use super::{AdmissionLimits, queues};
 use crate::job::Failure;
 use crate::kind::Kind;
 use crate::spec::{ServiceSpec, route_matches};
@@ -53,4 +54,19 @@ fn queue_counts_what_stands_in_it_and_what_it_ever_took_and_refuses_what_is_more
     let lengths = queues.figures().map(|(name, length, _)| (name, length));
     assert_eq!(lengths, [("read", 0), ("write", 2), ("compute", 0)]);
     assert_eq!([Kind::Read, Kind::Write, Kind::Compute].map(Kind::name), ["read", "write", "compute"]);
+}
+
+#[test]
+fn key_of_a_request_that_may_be_repeated_is_dropped_and_no_other() {
+    let described =
+        crate::described::tests::routes(&[("POST", "/taker/things", true), ("POST", "/taker", false)]);
+    let limits = AdmissionLimits::new(&ServiceSpec::default(), Arc::new(described));
+    for (path, key, is_kept) in
+        [("/taker/things", Some("key"), false), ("/taker", Some("key"), true), ("/taker/things", None, false)]
+    {
+        let (mut job, _) = job(Instant::now(), key);
+        job.request.path = path.into();
+        limits.drop_needless_key(&mut job);
+        assert_eq!(job.idempotency_key.is_some(), is_kept, "{path} {key:?}");
+    }
 }

@@ -2,10 +2,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bulkhead_store::Ended;
 use flume::Receiver;
 
 use super::Runner;
-use crate::job::{Failure, Outcome};
+use crate::hold::Hold;
+use crate::instance::Run;
+use crate::job::{Answer, Failure, Outcome};
 use crate::member::Member;
 use crate::release::Release;
 use crate::running::Calls;
@@ -159,5 +162,53 @@ fn request_whose_failure_is_in_the_log_gets_no_second_line() {
         job.told = is_told;
         let lines = lines_with("a request failed", || runner.tell(&job, &Failure::Aborted));
         assert_eq!(lines.is_empty(), is_told, "{lines:?}");
+    }
+}
+
+/// What a request did in another service stands: so its key counts as used, although it wrote nothing here.
+#[test]
+fn unit_of_work_is_joined_for_a_key_only_where_another_service_did_something() {
+    for (key, calls, is_joined) in [
+        (Some("key"), Calls::Effective, true),
+        (Some("key"), Calls::Reading, false),
+        (Some("key"), Calls::None, false),
+        (None, Calls::Effective, false),
+    ] {
+        let trial = Trial::new(LONG);
+        let mut runner = trial.consumer.runner();
+        let (job, _) = job(Instant::now() + LONG, key);
+        let answer = Answer {
+            status: http::StatusCode::OK,
+            headers: http::HeaderMap::new(),
+            body: Vec::new(),
+            position: None,
+            replayed: false,
+            version: http::HeaderValue::from_static("taker@1"),
+        };
+        let (outcome, running) = (Ok(answer), None);
+        let run = Run {
+            outcome,
+            keep: true,
+            calls,
+            called_in_recovery: false,
+            told: false,
+            running,
+            spoilt: false,
+        };
+        runner.join_to_remember(&job, &run);
+        assert_eq!(matches!(runner.parts.hold, Hold::Joined(_)), is_joined, "{key:?} {calls:?}");
+    }
+}
+
+#[test]
+fn instance_stays_warm_only_where_its_unit_of_work_was_kept() {
+    let trial = Trial::new(LONG);
+    for (ended, is_warm) in [(Ended::Kept { position: 1 }, true), (Ended::RolledBack, false)] {
+        let mut runner = trial.consumer.runner();
+        let (mut job, _) = job(Instant::now(), None);
+        runner.warm_up();
+        assert!(runner.instance.is_warm());
+        drop(runner.settled(Err(Failure::Deadline), None, &ended, &mut job));
+        assert_eq!(runner.instance.is_warm(), is_warm);
     }
 }

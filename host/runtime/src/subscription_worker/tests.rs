@@ -97,6 +97,31 @@ fn event_is_not_held_responsible_for_a_panic_at_a_request_that_is_run_again_behi
 }
 
 #[test]
+fn worker_consumes_up_to_where_it_is_held_and_nothing_behind_it() {
+    for (held_at, expected) in [(0, None), (1, Some(1)), (2, Some(2)), (9, Some(3))] {
+        let trial = Trial::new(Duration::from_secs(60));
+        let events = [1, 2, 3].map(|sequence| event(sequence, "maker.made", "a")).into();
+        let (subscription, mut subscription_worker) = trial.subscription_worker(events);
+        subscription.refresh();
+        subscription.hold_at(held_at);
+        assert!(subscription_worker.go(&Progress::default()).is_ok());
+        let row = trial.inbox().cursor("maker").unwrap();
+        assert_eq!(row.map(|row| row.sequence), expected, "held at {held_at}");
+    }
+}
+
+#[test]
+fn worker_that_is_to_stop_consumes_nothing_more() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (subscription, mut subscription_worker) =
+        trial.subscription_worker(vec![event(1, "maker.made", "a")]);
+    subscription.refresh();
+    subscription_worker.stop.store(true, Ordering::Release);
+    assert!(subscription_worker.go(&Progress::default()).is_ok());
+    assert_eq!(trial.inbox().cursor("maker").unwrap(), None);
+}
+
+#[test]
 fn position_that_is_not_in_the_log_stops_the_worker_with_what_is_there() {
     for (sequence, id, there) in [(4, "e4", "no event there"), (7, "e8", "event e7 there"), (7, "e7", "")] {
         let trial = Trial::new(Duration::from_secs(60));
