@@ -22,10 +22,10 @@ use bulkhead_server::tasks;
 pub(super) struct HostArgs {
     #[command(flatten)]
     manifest: ManifestArg,
-    /// The data folder of the host, in place of the manifest's: the admin port's token is in it
+    /// The data folder of the host, which has the admin port's token; overrides the manifest
     #[arg(long, global = true, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
-    /// The admin port of the host, in place of the one that the host wrote into its data folder
+    /// The admin port of the host; default: the one that the host wrote into its data folder
     #[arg(long, global = true, env = "BULKHEAD_ADMIN", value_parser = bulkhead_manifest::address::parse)]
     admin: Option<SocketAddr>,
 }

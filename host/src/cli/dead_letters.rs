@@ -13,24 +13,24 @@ use super::output::{items, print, print_json, print_table};
 pub(super) enum Action {
     /// List the parked events and dead letters
     List {
-        /// Only those of this service
+        /// Only events of this service
         service: Option<String>,
     },
-    /// Show one with its data
+    /// Show one event with its data
     Show {
-        /// The service that could not take it
+        /// The service that could not consume it
         service: String,
         /// The event's id
         id: String,
     },
-    /// Try one again at once, or all of them
+    /// Retry one event now, or all of them
     Retry {
-        /// The service that could not take it; with --all, only those of this service
+        /// The service that could not consume it; with --all, only those of this service
         service: Option<String>,
         /// The event's id
         #[arg(conflicts_with = "all")]
         id: Option<String>,
-        /// All of them, dead letters and parked events
+        /// Retry all dead letters and parked events
         #[arg(long)]
         all: bool,
         /// With --all, only events of this service
@@ -40,9 +40,9 @@ pub(super) enum Action {
         #[arg(long = "type", value_name = "TYPE", requires = "all", conflicts_with = "id")]
         kind: Option<String>,
     },
-    /// Drop a dead letter for good
+    /// Delete a dead letter
     Drop {
-        /// The service that could not take it
+        /// The service that could not consume it
         service: String,
         /// The event's id
         id: String,

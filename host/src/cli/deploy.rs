@@ -25,16 +25,16 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How it is to be done.
 #[derive(Debug, Args)]
 pub(super) struct How {
-    /// Do all but the switch: what would be refused is, and migrations are rehearsed
+    /// Do everything except the switch: check the version, and rehearse its migrations
     #[arg(long)]
     dry_run: bool,
     /// Let requests wait for longer than half of their time while migrations run: some may fail
     #[arg(long)]
     allow_pause: bool,
-    /// Who does it
+    /// Who deploys it
     #[arg(long, env = "USER", default_value = "")]
     author: String,
-    /// What is to stand beside the version
+    /// A note to record with the version
     #[arg(long, default_value = "")]
     note: String,
 }

@@ -9,18 +9,18 @@ use super::output::{items, print_json, print_table};
 /// Which events.
 #[derive(Debug, Args)]
 pub(super) struct Which {
-    /// The service whose log is read
+    /// The service whose event log is read
     service: String,
-    /// Only those of this type
+    /// Only events of this type
     #[arg(long = "type")]
     kind: Option<String>,
-    /// Only those about this subject
+    /// Only events about this subject
     #[arg(long)]
     subject: Option<String>,
-    /// Only those before this place in the log
+    /// Only events before this place in the event log
     #[arg(long)]
     before: Option<u64>,
-    /// At most so many, the newest first
+    /// At most this many, newest first
     #[arg(long, default_value_t = 50)]
     limit: u32,
 }

@@ -53,33 +53,33 @@ enum Verb {
         /// Build and deploy a component when its source changes, and reload the manifest when that does
         #[arg(long)]
         watch: bool,
-        /// Whether each request has a line of log, and how that looks, in place of the manifest's
+        /// Log one line for each request, in this format; overrides the manifest
         #[arg(long, value_parser = words::access_log(), env = "BULKHEAD_ACCESS_LOG")]
         access_log: Option<AccessLog>,
     },
-    /// Make a service with a route, a table, a migration, an event and tests; and the application, where there is no manifest
+    /// Create a service with a route, a table, a migration, an event and tests; and the application, if there is no manifest
     New {
-        /// The service's name, and its crate's: lower-case letters, digits and hyphens
+        /// The name of the service and of its crate: lower-case letters, digits and hyphens
         name: String,
         #[command(flatten)]
         manifest: ManifestArg,
-        /// The folder of Bulkhead's sources, which have the guest SDK; those that this command was built from if none is named
+        /// The folder of Bulkhead's sources, which contain the guest SDK; default: those that this command was built from
         #[arg(long, value_name = "DIR")]
         bulkhead: Option<PathBuf>,
     },
-    /// Look at what an application needs before it starts: toolchain, manifest, folders, ports, components, databases
+    /// Check what an application needs before it starts: toolchain, manifest, folders, ports, components, databases
     Doctor {
         #[command(flatten)]
         application: ApplicationArgs,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Print what the components say of themselves: routes, whom they answer, events
+    /// Print what the components describe: routes, who may call them, events
     Describe {
         #[command(flatten)]
         application: ApplicationArgs,
-        /// All of it, with the schemas, as JSON
+        /// Print all of it as JSON, with the schemas
         #[arg(long)]
         json: bool,
     },
@@ -90,44 +90,44 @@ enum Verb {
         /// The version of OpenAPI: 3.0 for tools that do not read 3.1
         #[arg(long, value_parser = words::openapi_version(), default_value = "3.1")]
         version: interface::Format,
-        /// The service; all of them in one document if none is named
+        /// The service; default: all services in one document
         service: Option<String>,
     },
-    /// Print the page of who owns which data, and who keeps which copies, in Markdown
+    /// Print in Markdown who owns which data, and who keeps which copies
     Ownership {
         #[command(flatten)]
         application: ApplicationArgs,
     },
-    /// Print the page of every problem code: what it means, and what to do, in Markdown
+    /// Print every problem code in Markdown: what it means, and what to do
     Problems {
         #[command(flatten)]
         application: ApplicationArgs,
     },
-    /// Say how a running host is: its services, and how far each takes the events of others
+    /// Show the state of a running host: its services, and how far each has consumed the events of others
     Status {
         #[command(flatten)]
         host: HostArgs,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// List events of a service's log, the newest first
+    /// List events of a service's event log, newest first
     Events {
         #[command(flatten)]
         host: HostArgs,
         #[command(flatten)]
         which: events::Which,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// List, show, retry or drop events that a service could not take
+    /// List, show, retry or drop events that a service could not consume
     DeadLetters {
         #[command(subcommand)]
         action: dead_letters::Action,
         #[command(flatten)]
         host: HostArgs,
-        /// As JSON
+        /// Print JSON
         #[arg(long, global = true)]
         json: bool,
     },
@@ -135,20 +135,20 @@ enum Verb {
     Check {
         #[command(flatten)]
         host: HostArgs,
-        /// Bring copies that differ to what their owner has
+        /// Repair copies that differ from their owner's data
         #[arg(long)]
         repair: bool,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Rebuild a service that owns nothing from the logs, while it serves
+    /// Rebuild a service that owns nothing from the event logs, while it serves
     Replay {
         /// The service
         service: String,
         #[command(flatten)]
         host: HostArgs,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -156,52 +156,52 @@ enum Verb {
     Deploy {
         /// The service
         service: String,
-        /// The component, as `bulkhead build` makes it; that of the manifest's source if none is named
+        /// The component, as `bulkhead build` makes it; default: that of the manifest's source
         file: Option<PathBuf>,
         #[command(flatten)]
         how: deploy::How,
-        /// Swap also when this version is the active one already
+        /// Swap even if this version is already active
         #[arg(long)]
         force: bool,
-        /// Wait until the version has passed its probation; fail if it goes back
+        /// Wait until the version has passed its probation; fail if it is rolled back
         #[arg(long, conflicts_with = "dry_run")]
         wait: bool,
         #[command(flatten)]
         host: HostArgs,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// List the versions of a service's component that were active, the last first
+    /// List the versions of a service's component that were active, newest first
     Versions {
         /// The service
         service: String,
         #[command(flatten)]
         host: HostArgs,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Go back to the version that was active before, or to another one from before
+    /// Roll back to the version that was active before, or to an earlier one
     Rollback {
         /// The service
         service: String,
-        /// The version, by the first digits of its hash; the one before the active one if none is named
+        /// The version, by the first digits of its hash; default: the one before the active one
         #[arg(long, value_name = "VERSION")]
         to: Option<String>,
         #[command(flatten)]
         how: deploy::How,
         #[command(flatten)]
         host: HostArgs,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Have a running host take in what has changed in its manifest: routes, limits, grants, config and replicas, all of it or nothing
+    /// Reload the manifest of a running host: routes, limits, grants, config and replicas, all of it or nothing
     Reload {
         #[command(flatten)]
         host: HostArgs,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -209,17 +209,17 @@ enum Verb {
     Build {
         #[command(flatten)]
         manifest: ManifestArg,
-        /// Only these services; all if none is named
+        /// Only these services; default: all
         services: Vec<String>,
     },
 }
 
 #[derive(Debug, Args)]
 struct Log {
-    /// How log lines on standard error look
+    /// The format of log lines on standard error
     #[arg(long, global = true, value_parser = words::log_format(), default_value = "text", env = "BULKHEAD_LOG_FORMAT")]
     log_format: LogFormat,
-    /// Which log lines there are: a level, or for example `info,service=debug`
+    /// Which log lines to write: a level, or for example `info,service=debug`
     #[arg(long, global = true, default_value = "info", env = "BULKHEAD_LOG")]
     log: String,
 }
@@ -228,13 +228,13 @@ struct Log {
 struct ApplicationArgs {
     #[command(flatten)]
     manifest: ManifestArg,
-    /// The folder of the databases, in place of the manifest's
+    /// The folder of the databases; overrides the manifest
     #[arg(long, env = "BULKHEAD_DATA")]
     data: Option<PathBuf>,
-    /// Where to listen, in place of the manifest's; with port 0 the system chooses one
+    /// Where to listen; overrides the manifest; with port 0 the system chooses one
     #[arg(long, env = "BULKHEAD_LISTEN", value_parser = bulkhead_manifest::address::parse)]
     listen: Option<SocketAddr>,
-    /// Where operators reach the host, in place of the manifest's
+    /// Where operators reach the host; overrides the manifest
     #[arg(long, env = "BULKHEAD_ADMIN", value_parser = bulkhead_manifest::address::parse)]
     admin: Option<SocketAddr>,
 }

@@ -56,7 +56,7 @@ fn page(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Strin
     }
     let _ = write!(
         text,
-        "\n## Copies\n\nA copy is as fresh as its subscription is: an event is in it when its keeper has taken the event, usually within milliseconds of the \
+        "\n## Copies\n\nA copy is as fresh as its subscription is: an event is in it when its keeper has consumed the event, usually within milliseconds of the \
          owner's commit. `/metrics` on the admin port tells how old the oldest event is that a copy lacks \
          (`bulkhead_replica_staleness_seconds`), a request with `Bulkhead-After` waits for it, and `bulkhead check` compares copies with \
          their owners.\n\n| copy | kept by | owner | columns | follows | goes with |\n| --- | --- | --- | --- | --- | --- |\n"
