@@ -32,7 +32,7 @@ macro_rules! service {
 }
 
 /// A panic becomes a trap, which does not say where it came from. So this reports the panic to the host first.
-fn tell_of_panics() {
+fn report_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
@@ -45,28 +45,28 @@ fn tell_of_panics() {
 
 impl<C: Component> describe::Guest for C {
     fn describe() -> describe::Description {
-        tell_of_panics();
+        report_panics();
         C::service().description()
     }
 }
 
 impl<C: Component> http_handler::Guest for C {
     fn handle(request: types::Request) -> types::Response {
-        tell_of_panics();
+        report_panics();
         C::service().handle(&request)
     }
 }
 
 impl<C: Component> event_handler::Guest for C {
     fn handle(event: types::Event) -> Result<(), event_handler::HandleError> {
-        tell_of_panics();
+        report_panics();
         C::service().handle_event(event)
     }
 }
 
 impl<C: Component> migrations::Guest for C {
     fn all() -> Vec<migrations::Migration> {
-        tell_of_panics();
+        report_panics();
         C::service().migrations()
     }
 }

@@ -86,8 +86,8 @@ impl Transaction {
     }
 
     /// Says that the answer of this handler is about this subject too, so that [`Self::forget_answers`] finds the answer that is kept for
-    /// an idempotency key. Even without this call an answer is about its caller, about each part of the path and of `Location`, and about
-    /// the subjects of its events.
+    /// an idempotency key. Even without this call an answer is about the principal that asked, about each part of the path and of
+    /// `Location`, and about the subjects of its events.
     pub fn about(&self, subject: &str) -> Result<(), Error> {
         answers::about(subject)
     }

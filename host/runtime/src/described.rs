@@ -83,8 +83,14 @@ pub(crate) mod tests {
     use crate::bindings::exports::bulkhead::service::describe::{Access, Route};
 
     /// Routes by method and path; some compute, and may be repeated.
-    pub(crate) fn routes(described: &[(&str, &str, bool)]) -> DescribedRoutes {
-        let route = |(method, path, computes): &(&str, &str, bool)| Route {
+    fn routes(described: &[(&str, &str, bool)]) -> DescribedRoutes {
+        let routes = described.iter().map(|(method, path, computes)| (*method, *path, *computes, *computes));
+        routes_of(&routes.collect::<Vec<_>>())
+    }
+
+    /// Routes by method and path, and whether each computes, and may be repeated.
+    pub(crate) fn routes_of(described: &[(&str, &str, bool, bool)]) -> DescribedRoutes {
+        let route = |(method, path, computes, repeatable): &(&str, &str, bool, bool)| Route {
             method: (*method).to_owned(),
             path: (*path).to_owned(),
             summary: String::new(),
@@ -95,7 +101,7 @@ pub(crate) mod tests {
             problems: Vec::new(),
             access: Access::Public,
             computes: *computes,
-            repeatable: *computes,
+            repeatable: *repeatable,
         };
         DescribedRoutes::of(Some(&Description {
             summary: String::new(),

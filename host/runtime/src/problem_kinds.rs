@@ -31,7 +31,7 @@ const fn kind(status: u16, code: &'static str, title: &'static str) -> ProblemKi
 /// `Idempotency-Key` is not a key.
 pub const INVALID_IDEMPOTENCY_KEY: ProblemKind =
     kind(400, "invalid-idempotency-key", "The idempotency key is not valid");
-/// `Bulkhead-After` is not a position of an event log here.
+/// `Bulkhead-After` is not a position of an event log here, or is ahead of it.
 pub const INVALID_POSITION: ProblemKind = kind(400, "invalid-position", "The position is not valid");
 /// The request breaks a rule of HTTP.
 pub const MALFORMED_REQUEST: ProblemKind = kind(400, "malformed-request", "Malformed request");
@@ -79,17 +79,17 @@ pub const RELOAD_REFUSED: ProblemKind = kind(422, "reload-refused", "The manifes
 pub const HEADERS_TOO_LARGE: ProblemKind = kind(431, "headers-too-large", "The headers are too large");
 /// The host's own code failed.
 pub const HOST_FAILED: ProblemKind = kind(500, "internal", "The host failed");
-/// The component trapped, or its answer can't be sent.
+/// The component trapped, its answer can't be sent, or the host could not run it.
 pub const SERVICE_FAILED: ProblemKind = kind(500, "internal", "The service failed");
 /// The request wants what the host does not do.
 pub const NOT_IMPLEMENTED: ProblemKind = kind(501, "not-implemented", "Not implemented");
 /// The event that a request waits for is parked.
 pub const EVENT_PARKED: ProblemKind = kind(503, "event-parked", "An event is parked");
-/// The commit failed, and what became of it is not known.
+/// The commit failed or did not end in time, and what became of it is not known.
 pub const OUTCOME_UNKNOWN: ProblemKind = kind(503, "outcome-unknown", "The outcome is unknown");
-/// There is no room or time now: the client may try again.
+/// Nothing was done: there is no room or time now, the commit was undone, or the service stops. The client may try again.
 pub const UNAVAILABLE: ProblemKind = kind(503, "unavailable", "Try again");
-/// The deadline passed.
+/// The deadline passed, or the handler wrote for longer than it may.
 pub const DEADLINE_EXCEEDED: ProblemKind = kind(504, "deadline-exceeded", "The deadline passed");
 /// The position was not reached in time.
 pub const POSITION_TIMEOUT: ProblemKind = kind(504, "position-timeout", "The position was not reached");

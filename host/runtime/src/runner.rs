@@ -321,7 +321,7 @@ impl Runner {
         }
     }
 
-    /// Answers the jobs that must run again by themselves that they were aborted: for a caller that may not run handlers.
+    /// Answers the jobs that would have to run again by themselves: their batch was aborted, and this caller may not run handlers.
     pub(crate) fn give_up_again(&mut self) {
         while let Some(job) = self.next_again() {
             self.give_up(job);

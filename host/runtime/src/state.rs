@@ -33,7 +33,7 @@ pub(crate) struct State {
     pub(crate) spec: Arc<ServiceSpec>,
     pub(crate) host_context: Arc<HostContext>,
     pub(crate) worker: WorkerParts,
-    /// None if no handler runs.
+    /// None if no guest code runs.
     pub(crate) running: Option<Running>,
     pub(crate) memory: MemoryLimit,
 }

@@ -231,7 +231,7 @@ impl SubscriptionWorker {
             if self.subscription.take_stale() {
                 self.begin()?;
             }
-            Ok(self.read()?.iter().any(|event| self.is_consumed(event)))
+            Ok(self.read()?.iter().any(|event| self.is_for_consumer(event)))
         };
         look().map_err(|halt| match halt {
             Halt::Pause(why) | Halt::Stopped(why) => why,
@@ -349,7 +349,7 @@ impl SubscriptionWorker {
 
     /// Whether an event is for the consumer. An erased event has no data, and only an event that says that a row is gone needs none.
     /// Everything else that matters about the end of its subject comes later in the event log.
-    fn is_consumed(&self, event: &Logged) -> bool {
+    fn is_for_consumer(&self, event: &Logged) -> bool {
         let ends = |replica: &ReplicaSpec| replica.delete.as_ref() == Some(&event.kind);
         let erased = event.data.is_empty() && !self.subscription.spec.replicas.iter().any(ends);
         self.subscription.consumes(&event.kind) && !erased
@@ -363,7 +363,7 @@ impl SubscriptionWorker {
     fn consume(&mut self, event: &Logged, more: bool) -> Result<(), Halt> {
         let subscription = Arc::clone(&self.subscription);
         let spec = &subscription.spec;
-        if !self.is_consumed(event) {
+        if !self.is_for_consumer(event) {
             self.seen = (event.sequence, event.id.clone());
             return Ok(());
         }

@@ -53,7 +53,7 @@ enum Verb {
         /// Build and deploy a component when its source changes, and reload the manifest when that does
         #[arg(long)]
         watch: bool,
-        /// Log one line for each request, in this format; overrides the manifest
+        /// Whether to log a line for each request, and in which format; overrides the manifest
         #[arg(long, value_parser = words::access_log(), env = "BULKHEAD_ACCESS_LOG")]
         access_log: Option<AccessLog>,
     },
@@ -63,7 +63,7 @@ enum Verb {
         name: String,
         #[command(flatten)]
         manifest: ManifestArg,
-        /// The folder of Bulkhead's sources, which contain the guest SDK; default: those that this command was built from
+        /// The folder of Bulkhead's sources, which contain the guest SDK; default: those that the workspace uses, or else those that this command was built from
         #[arg(long, value_name = "DIR")]
         bulkhead: Option<PathBuf>,
     },
@@ -182,7 +182,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Roll back to the version that was active before, or to an earlier one
+    /// Roll back to the version that was active before, or to any other version that was active
     Rollback {
         /// The service
         service: String,

@@ -46,8 +46,8 @@ impl RequestKey {
     }
 }
 
-/// The hash that identifies a subject in kept answers. It ignores case, because an id in a path may be in upper case. If one answer too
-/// many is forgotten, the only cost is a key that is free again.
+/// The hash that identifies a subject in kept answers. It ignores the case of ASCII letters, because an id in a path may be in upper
+/// case. If one answer too many is forgotten, the only cost is a key that is free again.
 fn subject_hash(secret: &[u8], subject: &str) -> [u8; 32] {
     keyed_hash(secret, &[b"subject", subject.to_ascii_lowercase().as_bytes()])
 }

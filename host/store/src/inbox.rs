@@ -241,7 +241,7 @@ impl<M> UnitOfWork<M> {
         })
     }
 
-    /// Removes an event from the parked ones. Returns false if there is no event in this state with this number of attempts.
+    /// Removes an event from the parked ones. Returns false if the event is not there in this state with this number of attempts.
     ///
     /// # Errors
     ///

@@ -144,7 +144,7 @@ impl Event {
             None => State::PassedOver,
             Some(_) => state_of(&world, &consumer, producer, sequence),
         };
-        if state == State::Taken {
+        if state == State::Consumed {
             world.hits.event(&consumer, &kind);
         }
         let (database_calls, told) = (world.recorder.database_calls(), world.recorder.told());
@@ -155,7 +155,7 @@ impl Event {
 /// The result of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
-    Taken,
+    Consumed,
     PassedOver,
     Parked(String),
     Dead(String),
@@ -168,7 +168,7 @@ pub(crate) fn state_of(world: &World, consumer: &str, producer: &str, sequence: 
         looks.inbox(database)?.parked_at(producer, sequence).map_err(|error| error.to_string())
     });
     match parked {
-        None => State::Taken,
+        None => State::Consumed,
         Some(parked) if parked.state == ParkedState::Dead => State::Dead(parked.reason),
         Some(parked) => State::Parked(parked.reason),
     }
@@ -193,7 +193,7 @@ impl Delivered {
     /// Checks that it took effect.
     #[track_caller]
     pub fn taken(self) -> Self {
-        self.expect(&State::Taken, "")
+        self.expect(&State::Consumed, "")
     }
 
     /// Checks that it was skipped, because its data were erased.
@@ -219,11 +219,11 @@ impl Delivered {
         let same = std::mem::discriminant(&self.state) == std::mem::discriminant(expected);
         let reason = match &self.state {
             State::Parked(reason) | State::Dead(reason) => reason.as_str(),
-            State::Taken | State::PassedOver => "",
+            State::Consumed | State::PassedOver => "",
         };
         if !same || !reason.contains(words) {
             let wanted = match expected {
-                State::Taken => "taken".to_owned(),
+                State::Consumed => "consumed".to_owned(),
                 State::PassedOver => "passed over".to_owned(),
                 State::Parked(_) => format!("parked, for a reason with {words:?}"),
                 State::Dead(_) => format!("rejected, for a reason with {words:?}"),

@@ -12,7 +12,8 @@ pub const MEMORY_DEFAULT: u64 = 64 * MIB as u64;
 pub const MEMORY_MAX: u64 = 256 * MIB as u64;
 /// Time from the last byte of a request to its answer, calls to other services included. Then: 504.
 pub const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
-/// Time that a handler may hold its service's writer lease. Then its unit of work is rolled back, and the answer is 504.
+/// Time that a handler may hold its service's writer lease. Then the handler is ended, its unit of work is rolled back, and the answer is
+/// 504.
 pub const LEASE_HOLD_DEFAULT: Duration = Duration::from_millis(100);
 /// Requests that wait in each of a service's three queues: for reads, for long computations, and for the rest. Then: 503 with
 /// `Retry-After`.
@@ -194,7 +195,7 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(3600);
 pub const PROBATION: Duration = Duration::from_secs(10);
 /// The number of failed handlers from which a version on probation may be rolled back.
 pub const PROBATION_FAILURES: u32 = 3;
-/// A version on probation fails if one of this many handlers fails.
+/// The share of failed handlers that is too many, from [`PROBATION_FAILURES`] on: one in this many.
 pub const PROBATION_FAILED_OF: u32 = 10;
 /// Versions of a service whose files are kept, the active one included.
 pub const VERSIONS_KEPT: usize = 16;

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{AdmissionLimits, queues};
+use crate::described::tests::routes_of;
 use crate::job::Failure;
 use crate::kind::Kind;
 use crate::spec::{ServiceSpec, route_matches};
@@ -58,8 +59,7 @@ fn queue_counts_what_stands_in_it_and_what_it_ever_took_and_refuses_what_is_more
 
 #[test]
 fn key_of_a_request_that_may_be_repeated_is_dropped_and_no_other() {
-    let described =
-        crate::described::tests::routes(&[("POST", "/taker/things", true), ("POST", "/taker", false)]);
+    let described = routes_of(&[("POST", "/taker/things", false, true), ("POST", "/taker", true, false)]);
     let limits = AdmissionLimits::new(&ServiceSpec::default(), Arc::new(described));
     for (path, key, is_kept) in
         [("/taker/things", Some("key"), false), ("/taker", Some("key"), true), ("/taker/things", None, false)]

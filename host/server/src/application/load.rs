@@ -279,8 +279,8 @@ fn missing_grants(entry: &ServiceSection, imports: &Imports, component: &Compone
             }
         }
     }
-    let takes_none = spec.grants.subscribes.is_empty() && spec.grants.timers.is_empty();
-    if !takes_none && !component.consumes_events() {
+    let consumes_none = spec.grants.subscribes.is_empty() && spec.grants.timers.is_empty();
+    if !consumes_none && !component.consumes_events() {
         wrong.push(Fault::at(
             lines.of("subscribes"),
             "the manifest has it subscribe to events, and the component exports no bulkhead:service/event-handler",

@@ -1,7 +1,7 @@
 //! Fills replicas whose declaration has changed, while their service serves.
 //!
-//! The host first reads the new content, while requests and events go on. Then it stops the subscription workers of each service, closes its
-//! gate, and holds its writer lease. In this state it adds what has happened since, and replaces the old content in one transaction.
+//! The host first reads the new content, while requests and events go on. Then it stops the subscription workers of each service, closes
+//! its gate, and holds its writer lease. In this state it adds what has happened since, and replaces the old content in one transaction.
 //! Requests wait in their queues meanwhile, for half of their time at most. If the work is not done by then, the host gives it up, and
 //! nothing has changed.
 //!

@@ -31,7 +31,8 @@ pub(crate) struct Revocations {
     kind: String,
     host_context: Arc<HostContext>,
     log: Mutex<Log>,
-    /// Each subject with the time when it may be forgotten, on the monotonic clock.
+    /// Each subject with the time when it may be forgotten, on the clock that nobody sets
+    /// ([`Clock::steady`](bulkhead_types::Clock::steady)).
     subjects: RwLock<HashMap<String, Duration>>,
     any: AtomicBool,
     /// There may be events that `subjects` lacks.

@@ -175,7 +175,7 @@ const INTRODUCTION: [&str; 2] = [
     "A service has codes of its own beside those that any may answer with.",
 ];
 
-/// The text above the tables, one paragraph each.
+/// The standard that the introduction names, and its address.
 const STANDARD_DOCUMENT: (&str, &str) = ("RFC 9457", "https://www.rfc-editor.org/rfc/rfc9457");
 
 /// The title of the table of the standard kinds.

@@ -217,7 +217,7 @@ impl<M> Drop for Lease<M> {
         let wake = !queue.tickets.is_empty();
         drop(queue);
         if wake {
-            // Wakes all of them: only the first in the queue gets the lease, and there are at most as many as a service has threads that write.
+            // Wakes all of them: only the first in the queue gets the lease, and no more wait than the service has threads that write.
             self.writer.freed.notify_all();
         }
     }

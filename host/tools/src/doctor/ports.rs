@@ -32,7 +32,7 @@ pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<
         ),
         (_, Some(clash)) => Check::told("port admin", &clash, "give another port"),
         // The host chooses another port by itself, unless the command line named this one.
-        (check, None) if check.remedy.is_some() && !admin_asked && is_consumed(*admin) => Check::warning(
+        (check, None) if check.remedy.is_some() && !admin_asked && is_in_use(*admin) => Check::warning(
             "port admin",
             format!("{}; `bulkhead up` takes another one, which `bulkhead status` finds", check.found),
             "nothing needs to be done; or choose another address with application.admin",
@@ -43,7 +43,7 @@ pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<
     checks
 }
 
-fn is_consumed(address: SocketAddr) -> bool {
+fn is_in_use(address: SocketAddr) -> bool {
     bound(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
 }
 

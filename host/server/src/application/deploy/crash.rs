@@ -23,7 +23,8 @@ pub(in crate::application) enum Point {
     /// Schema and version are durable.
     Committed,
     Switched,
-    /// The new content of replicas is read, and nothing is written. The last three are points of a start and of a reload.
+    /// The new content of replicas is read, and nothing is written. This point and the next two are points of a start and of a
+    /// reload.
     Staged,
     /// The content is written but not committed.
     Filled,

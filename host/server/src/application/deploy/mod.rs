@@ -43,7 +43,8 @@ use super::{Application, Maintenance, load};
 use crate::telemetry::one_line;
 use bulkhead_manifest::ServiceSection;
 
-/// How long a deploy without a schema change waits for the writer lease. Others hold the lease for one batch at a time.
+/// How long a deploy without a schema change, or the return after a failed probation, waits for the writer lease. Others hold the lease for
+/// one batch at a time.
 pub(super) const LEASE_WAIT: Duration = Duration::from_secs(5);
 /// Bytes on the disk that a rehearsal must leave free.
 const DISK_SPARE: u64 = 256 << 20;
@@ -123,7 +124,7 @@ struct Deploy<'a> {
     started: Instant,
     /// The deploy changes the schema.
     migrates: bool,
-    /// The version is a new one and goes on probation.
+    /// The version goes on probation: it is another version, not a rollback, and without migrations.
     is_new: bool,
     /// Why the switch is not final, if so.
     unsettled: Option<String>,

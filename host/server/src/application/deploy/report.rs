@@ -35,7 +35,7 @@ pub struct MigrationReport {
     pub version: u32,
     /// Its name.
     pub name: String,
-    /// Whether the rehearsal undid it instead of applying it.
+    /// Whether the switch undoes this step (a rollback) instead of applying it.
     pub undone: bool,
     /// Whether it has reverse SQL.
     pub reversible: bool,

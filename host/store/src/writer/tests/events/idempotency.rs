@@ -54,7 +54,7 @@ fn same_request_gets_the_first_answer_and_another_is_told_so() {
     }
 }
 
-/// A host that hashed requests differently left such answers.
+/// Answers of a host that hashed requests differently have no request hash: they count for every request with their key.
 #[test]
 fn answer_of_which_the_request_is_not_known_is_that_of_any_with_its_key() {
     let world = world();

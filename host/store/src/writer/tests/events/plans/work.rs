@@ -97,7 +97,7 @@ const WRITES: [Write; 15] = [
         let of = Timers::Of { kind: "loan.late", subject: "s8" };
         assert_eq!(unit.cancel("loan", of, None), Ok(1));
     }),
-    ("take a timer", |unit, _| assert!(unit.consume_timer(9, false).unwrap())),
+    ("consume a timer", |unit, _| assert!(unit.consume_timer(9, false).unwrap())),
     ("park an event", |unit, rows| unit.park(&parked(3 * rows, "new")).unwrap()),
     ("park one behind many", |unit, rows| unit.park(&parked(3 * rows + 1, "stuck")).unwrap()),
     ("ask for parked ones", |unit, _| assert!(unit.has_parked("book", "stuck").unwrap())),
