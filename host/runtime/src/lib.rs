@@ -6,10 +6,10 @@
 //!   document (`problem.rs`).
 //! - A component has no authority except the interfaces of `capability/`. Each interface checks the grants of the manifest.
 //! - Every accepted job is answered exactly once. If it joined a unit of work, the answer comes after the unit of work is durable
-//!   (`worker.rs`).
+//!   (`runner.rs`, `member.rs`).
 //! - No action of a guest panics a worker.
 //!
-//! This crate does not use sockets: `host/` turns HTTP into [`Job`]s.
+//! This crate does not use sockets: `host/server` turns HTTP into [`Job`]s.
 
 mod bindings;
 mod cache;

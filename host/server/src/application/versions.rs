@@ -1,7 +1,7 @@
 //! The versions of the services' components: their files, and which version runs.
 //!
-//! The active version is a row of the service's own database (`store/src/versions.rs`). This module keeps the files that such rows name.
-//! Each file is named by its hash, is whole, and is on disk before its row.
+//! The active version is a row of the service's own database (`host/store/src/versions.rs`). This module keeps the files that such rows
+//! name. Each file is named by its hash, is whole, and is on disk before its row.
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;

@@ -10,8 +10,8 @@
 //! - The file that the row names is on disk before the row.
 //! - Without migrations no request waits: running handlers end on the version that they began with, and the next ones begin with the new
 //!   one.
-//! - With migrations no handler runs and no batch is open while the schema changes (`runtime/src/gate.rs`). So no handler sees the schema
-//!   of another version. Requests wait in their queues. If the change takes longer than they can wait, the host gives it up, and the
+//! - With migrations no handler runs and no batch is open while the schema changes (`host/runtime/src/gate.rs`). So no handler sees the
+//!   schema of another version. Requests wait in their queues. If the change takes longer than they can wait, the host gives it up, and the
 //!   previous version stays.
 
 pub(super) mod crash;
