@@ -11,7 +11,7 @@ fn check_that_fails_shows_statements_with_values_and_lines_of_the_log() {
         sink().event("source.happened").subject("a").data(data).id("e1").deliver().parked("never");
     });
     for words in [
-        "sink: source.happened a is Taken, and was to be parked",
+        "sink: source.happened a is Consumed, and was to be parked",
         "what happened:",
         "sink: transaction.execute INSERT INTO taken (event_id, subject, n, attempt, trace, principal)",
         "[\"e1\", \"a\", 5, 1, ",
