@@ -418,7 +418,8 @@ fn listed_problem(row: &str) -> Option<(u16, String)> {
 
 /// The problems that a source makes: each with its status and its code, one after the other.
 fn made_problems(source: &str) -> impl Iterator<Item = (u16, String)> {
-    let calls = ["kind(", "ProblemKind::standard("].into_iter().flat_map(|call| source.split(call).skip(1));
+    let calls =
+        ["kind(", "new(", "ProblemKind::standard("].into_iter().flat_map(|call| source.split(call).skip(1));
     calls.filter_map(|call| {
         let mut arguments = call.split(',').map(str::trim);
         let status = arguments.next()?.parse().ok().filter(|status| (400..600).contains(status))?;
