@@ -342,13 +342,10 @@ impl DeferredWork {
         let mark = |unit: &mut UnitOfWork<_>| {
             Ok(unit.unpark(row)? && (!own || unit.consume_timer(row.sequence, true)?))
         };
-        let why = match self.runner.deliver(&delivery, mark, settle, true) {
-            Ok(Written::Kept | Written::Moved) => return Ok(()),
-            Ok(Written::Unavailable(why)) => return Err(StatementError::Other(why)),
-            Ok(Written::Failed(why)) => NotConsumed::Retry(why),
-            Err(why) => why,
-        };
-        self.park_again(row, attempts, &why)
+        match not_consumed(self.runner.deliver(&delivery, mark, settle, true))? {
+            None => Ok(()),
+            Some(why) => self.park_again(row, attempts, &why),
+        }
     }
 
     /// The event of a row; none if it is no longer there, or if the service consumes nothing of its producer any more.
@@ -412,6 +409,20 @@ impl DeferredWork {
             }
             deferred.wake();
         })
+    }
+}
+
+/// Why an event or a timer is parked now; none if it was consumed, or is no longer there as it was read.
+///
+/// # Errors
+///
+/// If nothing is known of it, since the database can't be written to now.
+fn not_consumed(delivered: Result<Written, NotConsumed>) -> Result<Option<NotConsumed>, StatementError> {
+    match delivered {
+        Ok(Written::Kept | Written::Moved) => Ok(None),
+        Ok(Written::Unavailable(why)) => Err(StatementError::Other(why)),
+        Ok(Written::Failed(why)) => Ok(Some(NotConsumed::Retry(why))),
+        Err(why) => Ok(Some(why)),
     }
 }
 

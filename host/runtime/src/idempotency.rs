@@ -196,20 +196,7 @@ mod tests {
     use http::header::CACHE_CONTROL;
 
     use super::*;
-    use crate::trial::{Trial, job};
-
-    fn answer(headers: &[(HeaderName, &str)]) -> Answer {
-        let value =
-            |(name, value): &(HeaderName, &str)| (name.clone(), HeaderValue::from_str(value).unwrap());
-        Answer {
-            status: StatusCode::CREATED,
-            headers: headers.iter().map(value).collect(),
-            body: Vec::new(),
-            position: None,
-            replayed: false,
-            version: HeaderValue::from_static("taker@1"),
-        }
-    }
+    use crate::trial::{Trial, answer, job, run};
 
     #[test]
     fn an_answer_is_about_the_parts_of_its_path_and_location_as_they_are_meant() {
@@ -222,11 +209,6 @@ mod tests {
     }
 
     static LABEL: HeaderValue = HeaderValue::from_static("taker@1");
-
-    fn run(outcome: Outcome, keep: bool) -> Run {
-        let (calls, running) = (Calls::None, None);
-        Run { outcome, keep, calls, called_in_recovery: false, told: false, running, spoilt: false }
-    }
 
     #[test]
     fn answer_is_kept_if_there_is_a_key_and_the_handler_keeps_what_it_did() {

@@ -84,7 +84,7 @@ impl NotConsumed {
 
 /// The instance that a thread keeps warm, and what is needed to make another one.
 pub(crate) struct WarmInstance {
-    engine: Engine,
+    pub(crate) engine: Engine,
     context: Arc<ServiceContext>,
     instance: Option<Instance>,
 }

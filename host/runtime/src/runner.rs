@@ -24,7 +24,6 @@ use crate::state::WorkerParts;
 
 /// What a thread runs handlers with.
 pub(crate) struct Runner {
-    engine: Engine,
     pub(crate) context: Arc<ServiceContext>,
     /// The service's release when this thread began what it runs now.
     pub(crate) release: Arc<Release>,
@@ -69,14 +68,14 @@ impl Runner {
     pub(crate) fn new(engine: Engine, context: Arc<ServiceContext>) -> Self {
         let release = context.release.get();
         let parts = WorkerParts { database: release.database.clone(), ..WorkerParts::default() };
-        let instance = WarmInstance::new(engine.clone(), Arc::clone(&context));
+        let instance = WarmInstance::new(engine, Arc::clone(&context));
         let (again, inside) = (VecDeque::new(), None);
-        Self { engine, context, release, instance, parts, again, inside }
+        Self { context, release, instance, parts, again, inside }
     }
 
     /// A runner that holds nothing, to replace this one after its thread panicked.
     pub(crate) fn fresh(&self) -> Self {
-        Self::new(self.engine.clone(), Arc::clone(&self.context))
+        Self::new(self.instance.engine.clone(), Arc::clone(&self.context))
     }
 
     /// The database's own time. It decides when timers and parked events are due, and when answers are too old.
@@ -95,15 +94,15 @@ impl Runner {
         entered
     }
 
-    /// Does `work` inside the gate, like [`HasRunner::inside`]. If the gate is still held at `deadline`, `work` runs outside of the gate,
+    /// Does `work` inside the gate, like [`HasRunner::inside`]. If the gate is still held at a `deadline`, `work` runs outside of the gate,
     /// and its second argument is false. This function does not run jobs again whose batch was aborted: the caller decides when they run.
     pub(crate) fn inside_until<R>(
         &mut self,
-        deadline: Instant,
+        deadline: Option<Instant>,
         work: impl FnOnce(&mut Self, bool) -> R,
     ) -> R {
         let was_inside = self.inside.is_some();
-        let is_inside = self.enter_until(Some(deadline));
+        let is_inside = self.enter_until(deadline);
         let result = work(self, is_inside);
         if !was_inside {
             self.leave();
@@ -343,15 +342,11 @@ impl Runner {
             }
             _ => {
                 // While this thread did not hold the lease the schema may have changed. The members run again on the current release.
-                let entered = self.enter();
-                let patience = Instant::now() + self.release.spec.limits.request_timeout;
-                let lease =
-                    self.parts.database.as_ref().and_then(|database| database.writer.acquire(patience).ok());
-                // From here on the lease gives the same guarantee as the gate.
-                if entered {
-                    self.leave();
-                }
-                lease
+                // From then on the lease gives the same guarantee as the gate.
+                self.inside_until(None, |runner, _| {
+                    let patience = Instant::now() + runner.release.spec.limits.request_timeout;
+                    runner.parts.database.as_ref().and_then(|database| database.writer.acquire(patience).ok())
+                })
             }
         };
         match lease {

@@ -14,6 +14,7 @@ use bulkhead_store::{
 use bulkhead_types::limits::{BATCH_AGE_MAX, MEMORY_DEFAULT};
 use bulkhead_types::{Random, SystemClock};
 use flume::Receiver;
+use http::{HeaderName, HeaderValue, StatusCode};
 use tempfile::TempDir;
 
 use crate::bindings::bulkhead::service::types::Request;
@@ -26,8 +27,8 @@ use crate::delivery::{Written, parked};
 use crate::engine::Engine;
 use crate::event_log::{EventLog, Waker};
 use crate::host_context::HostContext;
-use crate::instance::NotConsumed;
-use crate::job::{Failure, Job, Outcome};
+use crate::instance::{NotConsumed, Run};
+use crate::job::{Answer, Failure, Job, Outcome};
 use crate::member::{Member, Pending, RequestMember, Settle};
 use crate::queues::queues;
 use crate::release::{Release, ServiceContext};
@@ -257,6 +258,25 @@ pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcom
         waited: Waited::default(),
     };
     (job, told)
+}
+
+/// 201 with these headers.
+pub(crate) fn answer(headers: &[(HeaderName, &str)]) -> Answer {
+    let value = |(name, value): &(HeaderName, &str)| (name.clone(), HeaderValue::from_str(value).unwrap());
+    Answer {
+        status: StatusCode::CREATED,
+        headers: headers.iter().map(value).collect(),
+        body: Vec::new(),
+        position: None,
+        replayed: false,
+        version: HeaderValue::from_static("taker@1"),
+    }
+}
+
+/// How a handler left that called nobody.
+pub(crate) fn run(outcome: Outcome, keep: bool) -> Run {
+    let (calls, running) = (Calls::None, None);
+    Run { outcome, keep, calls, called_in_recovery: false, told: false, running, spoilt: false }
 }
 
 /// An event log that does not grow.

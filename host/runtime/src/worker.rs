@@ -31,7 +31,7 @@ impl<'s> Worker<'s> {
             // Whatever becomes of this job, the next one is another job.
             progress.made();
             // Jobs whose time is over are answered also while the gate is held.
-            self.runner.inside_until(job.deadline, |runner, is_inside| {
+            self.runner.inside_until(Some(job.deadline), |runner, is_inside| {
                 if is_inside && Instant::now() < job.deadline {
                     supervise::point("turn");
                     runner.run_job(job, || !self.queue.is_empty());

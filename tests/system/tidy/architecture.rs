@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bulkhead_tests::paths;
 
-use super::{files, nothing_of, read};
+use super::{files, has_word, nothing_of, read};
 
 /// What stands in backquotes, outside of drawings.
 fn named(text: &str) -> BTreeSet<String> {
@@ -30,14 +30,6 @@ fn words_of_code(name: &str) -> Option<Vec<&str>> {
     };
     let words: Vec<&str> = name.split("::").collect();
     words.iter().all(is_word).then_some(words)
-}
-
-fn has_word(text: &str, word: &str) -> bool {
-    let is_inner = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    text.match_indices(word).any(|(place, _)| {
-        let (before, behind) = (text[..place].chars().next_back(), text[place + word.len()..].chars().next());
-        !before.is_some_and(is_inner) && !behind.is_some_and(is_inner)
-    })
 }
 
 /// The interface and the function that a name such as `outbox.erase` is of; no function where it is `outbox.*`.

@@ -2,9 +2,8 @@
 
 use bulkhead_store::{Logged, StatementError, UnitOfWork};
 
-use super::{DeferredWork, Look, finished};
-use crate::delivery::{Delivery, Written, parked, report_parked};
-use crate::instance::NotConsumed;
+use super::{DeferredWork, Look, finished, not_consumed};
+use crate::delivery::{Delivery, parked, report_parked};
 use crate::runner::HasRunner as _;
 
 /// Timers that are read at a time.
@@ -40,12 +39,7 @@ impl DeferredWork {
             }
             Some(why) => Err(why),
         };
-        let why = match delivered {
-            Ok(Written::Kept | Written::Moved) => return Ok(()),
-            Ok(Written::Unavailable(why)) => return Err(StatementError::Other(why)),
-            Ok(Written::Failed(why)) => NotConsumed::Retry(why),
-            Err(why) => why,
-        };
+        let Some(why) = not_consumed(delivered)? else { return Ok(()) };
         let row = parked(&self.runner, timer, &name, 1, &why);
         report_parked(&self.runner, &row);
         let settle = self.settle_parked();

@@ -2,7 +2,7 @@ use super::*;
 use crate::bindings::bulkhead::service::types::Header;
 use crate::probation::Probation;
 use crate::runner::Runner;
-use crate::trial::{Trial, job, lines_with};
+use crate::trial::{Trial, job, lines_with, run};
 
 fn response(status: u16, headers: &[(&str, &[u8])]) -> Response {
     let header = |(name, value): &(&str, &[u8])| Header { name: (*name).into(), value: value.to_vec() };
@@ -125,9 +125,7 @@ fn request_that_calls_or_computes_for_long_under_the_lease_is_to_be_asked_for_ag
         (true, Failure::LeaseHeld, true),
         (false, Failure::Deadline, false),
     ] {
-        let (outcome, calls, running) = (Err(failure.clone()), Calls::None, None);
-        let run =
-            Run { outcome, keep: false, calls, called_in_recovery, told: false, running, spoilt: false };
+        let run = Run { called_in_recovery, ..run(Err(failure.clone()), false) };
         assert_eq!(run.is_to_be_asked_for_again(), is_again, "{called_in_recovery} {failure}");
     }
 }

@@ -8,11 +8,11 @@ use flume::Receiver;
 use super::Runner;
 use crate::hold::Hold;
 use crate::instance::Run;
-use crate::job::{Answer, Failure, Outcome};
+use crate::job::{Failure, Outcome};
 use crate::member::Member;
 use crate::release::Release;
 use crate::running::Calls;
-use crate::trial::{Trial, job, lines_with};
+use crate::trial::{Trial, answer, job, lines_with, run};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -177,24 +177,7 @@ fn unit_of_work_is_joined_for_a_key_only_where_another_service_did_something() {
         let trial = Trial::new(LONG);
         let mut runner = trial.consumer.runner();
         let (job, _) = job(Instant::now() + LONG, key);
-        let answer = Answer {
-            status: http::StatusCode::OK,
-            headers: http::HeaderMap::new(),
-            body: Vec::new(),
-            position: None,
-            replayed: false,
-            version: http::HeaderValue::from_static("taker@1"),
-        };
-        let (outcome, running) = (Ok(answer), None);
-        let run = Run {
-            outcome,
-            keep: true,
-            calls,
-            called_in_recovery: false,
-            told: false,
-            running,
-            spoilt: false,
-        };
+        let run = Run { calls, ..run(Ok(answer(&[])), true) };
         runner.join_to_remember(&job, &run);
         assert_eq!(matches!(runner.parts.hold, Hold::Joined(_)), is_joined, "{key:?} {calls:?}");
     }
