@@ -15,11 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{InboxReader, Logged, Parked, ReplicaSpec, StatementError, UnitOfWork};
+use bulkhead_store::{EventLog, InboxReader, Logged, Parked, ReplicaSpec, StatementError, UnitOfWork};
 use flume::{Receiver, Sender};
 
 use crate::delivery::{Delivery, Written, changes, failed, report_parked};
-use crate::event_log::EventLog;
 use crate::instance::NotConsumed;
 use crate::member::Settle;
 use crate::runner::{HasRunner, Runner};
@@ -310,12 +309,12 @@ impl DeferredWork {
         let erased = event.data.is_empty();
         let cursor = self.inbox.cursor(&row.producer)?.map_or(0, |cursor| cursor.sequence);
         let spec = subscription.as_ref().map(|subscription| &subscription.spec);
-        let replicas = match (spec, self.sources.get_mut(&row.producer)) {
+        let replicas = match (spec, self.sources.get(&row.producer)) {
             (Some(spec), Some((_, log))) => {
                 // A replica that was read from its owner may include this event already, or a later one.
                 let filled = self.inbox.filled(log.id())?;
                 let is_behind = |replica: &&ReplicaSpec| changes(&filled, replica, row.sequence);
-                match replicas_of(log.as_mut(), spec.replicas.iter().filter(is_behind), &event, cursor) {
+                match replicas_of(log.as_ref(), spec.replicas.iter().filter(is_behind), &event, cursor) {
                     Ok(replicas) => replicas,
                     Err(error) => {
                         return self
@@ -353,7 +352,7 @@ impl DeferredWork {
         if own {
             return self.inbox.timer(row.sequence);
         }
-        let Some((_, log)) = self.sources.get_mut(&row.producer) else { return Ok(None) };
+        let Some((_, log)) = self.sources.get(&row.producer) else { return Ok(None) };
         Ok(log.read(row.sequence, 1)?.into_iter().find(|event| event.sequence == row.sequence))
     }
 
@@ -436,7 +435,7 @@ fn finished(written: Written) -> Result<(), StatementError> {
 
 /// The replicas to which an event is applied. If a later event of the subject was applied to a replica, this event must not set it back.
 fn replicas_of<'r>(
-    log: &mut dyn EventLog,
+    log: &dyn EventLog,
     replicas: impl Iterator<Item = &'r ReplicaSpec>,
     event: &Logged,
     cursor: i64,

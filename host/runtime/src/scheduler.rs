@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use bulkhead_store::{InboxReader, StoreError};
+use bulkhead_store::{InboxReader, OpenLog, StoreError};
 
 use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork, Kind};
-use crate::event_log::OpenLog;
 use crate::subscription::Subscription;
 use crate::subscription_worker::SubscriptionWorker;
 use crate::supervise::{self, Progress};

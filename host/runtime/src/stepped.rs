@@ -9,12 +9,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{Commit, Ended, InboxReader, Logged};
+use bulkhead_store::{Commit, Ended, EventLog, InboxReader, Logged, OpenLog};
 
 use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork};
 use crate::engine::Engine;
-use crate::event_log::{EventLog, OpenLog};
 use crate::host_context::HostContext;
 use crate::job::Job;
 use crate::queues::Queues;

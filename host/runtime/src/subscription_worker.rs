@@ -7,8 +7,8 @@
 //!   the subscription worker starts again from the row. So the subscription worker never needs to know what became of its batches, and an
 //!   event that took effect is never consumed again.
 //! - Before it goes on, the subscription worker looks up the last event that it consumed or passed over, at its place in the event log, by
-//!   its id. If another event is there, or none, or if the event log has another id, the subscription worker stops: it neither skips nor
-//!   repeats events.
+//!   its id. If another event is there, or none, if the event log has another id, or if it begins after the next event (the trim point),
+//!   the subscription worker stops: it neither skips nor repeats events.
 //! - A failing event does not hold up the subscription worker. The commit that moves the position past the event parks it, and later events
 //!   of its subject are parked behind it. An event at which the host itself panics counts as failed too.
 
@@ -17,12 +17,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bulkhead_store::{Cursor, InboxReader, Logged, ParkedState, ReplicaSpec, StatementError, UnitOfWork};
+use bulkhead_store::{
+    Cursor, EventLog, InboxReader, Logged, ParkedState, ReplicaSpec, StatementError, UnitOfWork,
+};
 use bulkhead_types::limits::{SUBSCRIPTION_EVENTS_READ_MAX, SUBSCRIPTION_EVENTS_SKIPPED_MAX};
 
 use crate::deferred::Deferred;
 use crate::delivery::{Delivery, Written, changes, parked, report_parked};
-use crate::event_log::EventLog;
 use crate::instance::NotConsumed;
 use crate::member::Settle;
 use crate::runner::{HasRunner, Runner};
@@ -95,7 +96,7 @@ impl SubscriptionWorker {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let cursor = Cursor::default();
-        log.follow(subscription.waker());
+        log.tail(subscription.waker());
         let (seen, held, filled, alone) = ((0, String::new()), HashSet::new(), BTreeMap::new(), 0);
         let (consuming, panicked, started_at) = (0, None, 0);
         Self {
@@ -301,6 +302,13 @@ impl SubscriptionWorker {
                 "the position is in the log {} of {producer}, and the log that is there is {log}: its database was replaced; put the \
                  right file back, or recreate this service's database",
                 self.cursor.log
+            )));
+        }
+        let (position, first) = (self.cursor.sequence, self.log.trim_point()?);
+        if position + 1 < first {
+            return Err(Halt::Stopped(format!(
+                "the position is at event {position} of {producer}, and its log begins at event {first}: the events between them are gone; \
+                 put the whole log back, or recreate this service's database"
             )));
         }
         self.seen = (self.cursor.sequence, self.cursor.event_id.clone());

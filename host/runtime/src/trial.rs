@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{
-    CommitFault, CommitFaults, Database, InboxReader, Logged, NewEvent, Parked, Settings, StatementError,
-    UnitOfWork, WriterOptions,
+    CommitFault, CommitFaults, Database, InboxReader, Logged, MemoryLog, NewEvent, Parked, Settings,
+    StatementError, UnitOfWork, WriterOptions,
 };
 use bulkhead_types::limits::{BATCH_AGE_MAX, MEMORY_DEFAULT};
 use bulkhead_types::{Random, SystemClock};
@@ -25,7 +25,6 @@ use crate::database::ServiceDatabase;
 use crate::deferred::{Deferred, DeferredWork, Source};
 use crate::delivery::{Written, parked};
 use crate::engine::Engine;
-use crate::event_log::{EventLog, Waker};
 use crate::host_context::HostContext;
 use crate::instance::{NotConsumed, Run};
 use crate::job::{Answer, Failure, Job, Outcome};
@@ -185,7 +184,7 @@ impl Trial {
 
     /// The service's deferred work, with these events in the producer's event log.
     pub(crate) fn deferred(&self, events: Vec<Logged>) -> DeferredWork {
-        let source: Source = (Arc::new(subscription()), Box::new(List(events)));
+        let source: Source = (Arc::new(subscription()), Box::new(MemoryLog::from(events)));
         DeferredWork::new(
             Arc::new(Deferred::default()),
             self.consumer.runner(),
@@ -200,7 +199,7 @@ impl Trial {
         let subscription = Arc::new(subscription());
         let subscription_worker = SubscriptionWorker::new(
             Arc::clone(&subscription),
-            Box::new(List(events)),
+            Box::new(MemoryLog::from(events)),
             self.consumer.runner(),
             self.inbox(),
             Arc::default(),
@@ -277,24 +276,4 @@ pub(crate) fn answer(headers: &[(HeaderName, &str)]) -> Answer {
 pub(crate) fn run(outcome: Outcome, keep: bool) -> Run {
     let (calls, running) = (Calls::None, None);
     Run { outcome, keep, calls, called_in_recovery: false, told: false, running, spoilt: false }
-}
-
-/// An event log that does not grow.
-struct List(Vec<Logged>);
-
-impl EventLog for List {
-    fn id(&self) -> &str {
-        "list"
-    }
-
-    fn read(&mut self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
-        let events = self.0.iter().filter(|event| event.sequence >= sequence);
-        Ok(events.take(count as usize).cloned().collect())
-    }
-
-    fn has_later(&mut self, _: &str, _: [&str; 2], _: (i64, i64)) -> Result<bool, StatementError> {
-        Ok(false)
-    }
-
-    fn follow(&self, _: Waker) {}
 }

@@ -15,9 +15,10 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::authorizer::Guard;
+use crate::commit_notifier::CommitNotifier;
 use crate::snapshot_gate::{BUSY_TIMEOUT, SnapshotGate};
 use crate::timeline::Timeline;
-use crate::{StoreError, system};
+use crate::{StoreError, outbox, system};
 
 /// Kibibytes of pages that a connection caches. Small: each worker has a connection, and the operating system caches the file.
 const CACHE_KIB: i64 = 2048;
@@ -54,6 +55,7 @@ pub struct Database {
     identity: system::Identity,
     timeline: Timeline,
     gate: Arc<SnapshotGate>,
+    notifier: Arc<CommitNotifier>,
 }
 
 /// A connection with its guard.
@@ -95,15 +97,17 @@ impl Database {
         // host from starting. The guests' quota is set where they write.
         let unbounded = Settings { path: settings.path.clone(), storage: u64::MAX };
         let opened = open_writable(&unbounded, purpose)?;
-        let prepared = system::prepare(&opened.connection)
-            .and_then(|identity| Ok((identity, Timeline::of(&opened.connection, clock)?)));
-        let (identity, timeline) = prepared.map_err(|source| StoreError::Sqlite {
+        let prepared = system::prepare(&opened.connection).and_then(|identity| {
+            Ok((identity, Timeline::of(&opened.connection, clock)?, notifier(&opened.connection)?))
+        });
+        let (identity, timeline, notifier) = prepared.map_err(|source| StoreError::Sqlite {
             action: "prepare the host's tables in",
             path: settings.path.clone(),
             source,
         })?;
         let storage = AtomicU64::new(settings.storage);
-        Ok(Arc::new(Self { settings, storage, purpose, identity, timeline, gate: Arc::default() }))
+        let gate = Arc::default();
+        Ok(Arc::new(Self { settings, storage, purpose, identity, timeline, gate, notifier }))
     }
 
     /// Checks that this host knows the version of the host's tables in an existing file. Writes nothing to the file or its WAL, and does
@@ -134,14 +138,14 @@ impl Database {
             let connection = open_to_look(path)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
             let Some(identity) = system::read(&connection)? else { return Ok(None) };
-            Ok(Some((identity, Timeline::of(&connection, Arc::new(SystemClock))?)))
+            Ok(Some((identity, Timeline::of(&connection, Arc::new(SystemClock))?, notifier(&connection)?)))
         };
         let read =
             read().map_err(|source| StoreError::Sqlite { action: "open", path: path.to_owned(), source });
-        Ok(read?.map(|(identity, timeline)| {
+        Ok(read?.map(|(identity, timeline, notifier)| {
             let settings = Settings { path: path.to_owned(), storage: 0 };
             let (storage, purpose, gate) = (AtomicU64::default(), Purpose::Look, Arc::default());
-            Arc::new(Self { settings, storage, purpose, identity, timeline, gate })
+            Arc::new(Self { settings, storage, purpose, identity, timeline, gate, notifier })
         }))
     }
 
@@ -155,6 +159,16 @@ impl Database {
     #[must_use]
     pub fn log(&self) -> &str {
         &self.identity.log
+    }
+
+    /// The sequence of the last event of the event log that is durable, as far as this process knows; 0 before the first. Reads nothing.
+    #[must_use]
+    pub fn head(&self) -> i64 {
+        self.notifier.head()
+    }
+
+    pub(crate) fn notifier(&self) -> &Arc<CommitNotifier> {
+        &self.notifier
     }
 
     /// The secret with which idempotent requests are hashed.
@@ -249,6 +263,13 @@ impl Database {
 #[must_use]
 pub fn sqlite_version() -> &'static str {
     rusqlite::version()
+}
+
+/// What notifies the readers of the event log in the database. It knows the last event.
+fn notifier(connection: &Connection) -> rusqlite::Result<Arc<CommitNotifier>> {
+    let notifier = CommitNotifier::default();
+    notifier.notify(outbox::head(connection)?);
+    Ok(Arc::new(notifier))
 }
 
 /// The error that SQLite returns for a statement whose time is over.

@@ -14,8 +14,10 @@
 
 mod authorizer;
 mod checkpoint;
+mod commit_notifier;
 mod connection;
 mod error;
+mod event_log;
 #[cfg(test)]
 mod failing_sync;
 mod folder;
@@ -42,8 +44,10 @@ mod versions;
 mod writer;
 
 pub use checkpoint::Checkpointer;
+pub use commit_notifier::Waker;
 pub use connection::{Database, Settings, sqlite_version};
 pub use error::{Constraint, ConstraintKind, PublishError, StatementError, StoreError};
+pub use event_log::{AppendEvent, EventLog, MemoryLog, OpenLog};
 pub use folder::{DataFolder, FileIdentity};
 pub use idempotency::{KeptAnswer, Known, RequestKey};
 pub use inbox::{Cursor, InboxReader, Parked, ParkedState};
@@ -51,10 +55,10 @@ pub use inspect::{Inspector, Reference};
 pub use migrations::{
     Migration, MigrationError, Outcome as MigrationOutcome, Rehearsed, Seen, Step, Upgrade, Upgrader,
 };
-pub use outbox::{Damage, LogReader, Logged, NewEvent};
+pub use outbox::{Damage, Logged, NewEvent};
 pub use replica::{
-    ApplyError, ColumnType, Filled, FindOwner, Owner, Refill, ReplicaColumn, ReplicaSpec, RowSource,
-    is_replica_name,
+    ApplyError, ColumnType, Filled, FindOwner, OwnedRows, Owner, Refill, ReplicaColumn, ReplicaSpec,
+    RowSource, is_replica_name,
 };
 pub use snapshot::Reader;
 pub use timer::Timers;

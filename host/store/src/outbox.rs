@@ -1,15 +1,14 @@
-//! The event log: rows that are written in the unit of work that they report, and read by all who follow the event log.
+//! The rows of the event log. They are written in the unit of work that they report, and read through `event_log/`.
 //!
 //! Each row has a digest, so that the consistency check finds events that were altered in the file. It has 16 bytes of SHA-256 over the
 //! columns that erasing keeps and, until the event is erased, 16 bytes over the data.
 
-use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX, LOG_READ_BYTES_MAX};
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX};
+use rusqlite::{Connection, Row};
 use sha2::{Digest as _, Sha256};
 
-use crate::connection::Guarded;
 use crate::error::classify;
-use crate::{Database, PublishError, StatementError, StoreError};
+use crate::{PublishError, StatementError};
 
 /// An event to be published.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +107,16 @@ pub(crate) fn head(connection: &Connection) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
+/// The sequence of the first event; without one, the sequence that the next event gets.
+pub(crate) fn trim_point(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(
+            "/*bulkhead*/SELECT coalesce((SELECT min(sequence) FROM _bulkhead_outbox),
+             (SELECT seq + 1 FROM sqlite_sequence WHERE name = '_bulkhead_outbox'), 1)",
+        )?
+        .query_row([], |row| row.get(0))
+}
+
 /// An event of the event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logged {
@@ -165,7 +174,7 @@ fn gap(next: i64, found: i64) -> Option<Damage> {
 }
 
 /// Distinguishes a row that is not an event from an event log that can't be read now.
-fn unreadable(error: &rusqlite::Error) -> StatementError {
+pub(crate) fn unreadable(error: &rusqlite::Error) -> StatementError {
     match error {
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
@@ -174,226 +183,46 @@ fn unreadable(error: &rusqlite::Error) -> StatementError {
     }
 }
 
-/// Reads an event log on its own connection.
-pub struct LogReader {
-    guarded: Guarded,
-}
-
-impl LogReader {
-    /// Opens a connection of its own.
-    ///
-    /// # Errors
-    ///
-    /// When SQLite can't open the connection.
-    pub fn open(database: &Database) -> Result<Self, StoreError> {
-        Ok(Self { guarded: database.open_reader()? })
-    }
-
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.guarded.connection
-    }
-
-    /// At most `count` events from `sequence` on, in order. Fewer if they are large.
-    ///
-    /// # Errors
-    ///
-    /// [`StatementError::InvalidValue`] for a row that is not an event: only somebody other than the host can have written it. Otherwise
-    /// SQLite's errors.
-    pub fn read(&self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
-        let read = || {
-            let mut statement = self.connection().prepare_cached(
-                "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
-                 WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2",
-            )?;
-            let mut rows = statement.query((sequence, count))?;
-            let (mut events, mut bytes) = (Vec::new(), 0);
-            while let Some(row) = rows.next()? {
-                let event = Logged::from_row(row)?;
-                bytes += event.data.len();
-                events.push(event);
-                if bytes > LOG_READ_BYTES_MAX {
-                    break;
-                }
-            }
-            Ok(events)
+/// Every event that is not as it was published, and every gap: see [`crate::EventLog::damages`].
+pub(crate) fn damages(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
+    // Read first: events that are published meanwhile come after it.
+    let given: i64 = connection.query_row(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '_bulkhead_outbox'",
+        [],
+        |row| row.get(0),
+    )?;
+    let mut statement = connection.prepare_cached(
+        "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data, digest FROM _bulkhead_outbox
+         ORDER BY sequence",
+    )?;
+    let mut rows = statement.query([])?;
+    let (mut damages, mut next) = (Vec::new(), 1);
+    while let Some(row) = rows.next()? {
+        let sequence: i64 = row.get(0)?;
+        damages.extend(gap(next, sequence));
+        next = sequence + 1;
+        // A text that was written by hand may not be valid text.
+        let (Ok(event), Ok(recorded)) = (Logged::from_row(row), row.get::<_, Vec<u8>>(7)) else {
+            damages.push(Damage { sequence, id: String::new(), what: "is not readable".to_owned() });
+            continue;
         };
-        read().map_err(|error| unreadable(&error))
+        let found = digest(&NewEvent {
+            id: &event.id,
+            kind: &event.kind,
+            subject: &event.subject,
+            time: &event.time,
+            trace_id: &event.trace_id,
+            data: &event.data,
+        });
+        // An erased event has half a digest. Data that are missing with a whole digest were removed by hand.
+        let compared = recorded.len();
+        let erased = event.data.is_empty();
+        let fits =
+            recorded.is_empty() || (compared == if erased { 16 } else { 32 } && found.starts_with(&recorded));
+        if !fits {
+            damages.push(Damage { sequence, id: event.id, what: "is not as it was published".to_owned() });
+        }
     }
-
-    /// Whether the event log has an event of one of these types about a subject, after the first of two sequences and up to the second. An
-    /// empty type matches nothing.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's errors.
-    pub fn has_between(
-        &self,
-        subject: &str,
-        kinds: [&str; 2],
-        between: (i64, i64),
-    ) -> Result<bool, StatementError> {
-        let [first, second] = kinds;
-        let read = || {
-            self.connection()
-                .prepare_cached(
-                    "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?1 AND (data <> '') = 1
-                     AND type IN (?2, ?3) AND sequence > ?4 AND sequence <= ?5)",
-                )?
-                .query_row((subject, first, second, between.0, between.1), |row| row.get(0))
-        };
-        read().map_err(|error| classify(&error, None))
-    }
-
-    /// The last event with data that has one of these types and is about a subject, up to `sequence`.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's errors.
-    pub fn last_of(
-        &self,
-        subject: &str,
-        kinds: [&str; 2],
-        sequence: i64,
-    ) -> Result<Option<Logged>, StatementError> {
-        let read = || {
-            self.guarded
-                .connection
-                .prepare_cached(
-                    "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
-                     WHERE subject = ?1 AND (data <> '') = 1 AND type IN (?2, ?3) AND sequence <= ?4
-                     ORDER BY sequence DESC LIMIT 1",
-                )?
-                .query_row((subject, kinds[0], kinds[1], sequence), Logged::from_row)
-                .optional()
-        };
-        read().map_err(|error| unreadable(&error))
-    }
-
-    /// The sequence of the last event; 0 before the first.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's errors.
-    pub fn head(&self) -> Result<i64, StatementError> {
-        head(self.connection()).map_err(|error| classify(&error, None))
-    }
-
-    /// At most `count` events before the sequence `before`, the newest first: of one type, of one subject, or all.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's errors.
-    pub fn newest(
-        &self,
-        (kind, subject): (Option<&str>, Option<&str>),
-        before: i64,
-        count: u32,
-    ) -> Result<Vec<Logged>, StatementError> {
-        let read = || {
-            let connection = self.connection();
-            match subject {
-                None => connection
-                    .prepare_cached(
-                        "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
-                         WHERE sequence < ?1 AND (?2 IS NULL OR type = ?2) ORDER BY sequence DESC LIMIT ?3",
-                    )?
-                    .query_map((before, kind, count), Logged::from_row)?
-                    .collect::<rusqlite::Result<_>>(),
-                // The index keeps events with data and events without data apart, each in order. SQLite merges the two.
-                Some(subject) => connection
-                    .prepare_cached(
-                        "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
-                         WHERE subject = ?4 AND (data <> '') = 1 AND sequence < ?1 AND (?2 IS NULL OR type = ?2)
-                         UNION ALL SELECT sequence, id, type, subject, time, trace_id, data FROM _bulkhead_outbox
-                         WHERE subject = ?4 AND (data <> '') = 0 AND sequence < ?1 AND (?2 IS NULL OR type = ?2)
-                         ORDER BY sequence DESC LIMIT ?3",
-                    )?
-                    .query_map((before, kind, count, subject), Logged::from_row)?
-                    .collect::<rusqlite::Result<_>>(),
-            }
-        };
-        read().map_err(|error| classify(&error, None))
-    }
-
-    /// Every event that is not as it was published, and every gap: the host assigns sequences without gaps.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's errors.
-    pub fn damages(&self) -> Result<Vec<Damage>, StatementError> {
-        let read = || {
-            // Read first: events that are published meanwhile come after it.
-            let given: i64 = self.connection().query_row(
-                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '_bulkhead_outbox'",
-                [],
-                |row| row.get(0),
-            )?;
-            let mut statement = self.connection().prepare_cached(
-                "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data, digest FROM _bulkhead_outbox
-                 ORDER BY sequence",
-            )?;
-            let mut rows = statement.query([])?;
-            let (mut damages, mut next) = (Vec::new(), 1);
-            while let Some(row) = rows.next()? {
-                let sequence: i64 = row.get(0)?;
-                damages.extend(gap(next, sequence));
-                next = sequence + 1;
-                // A text that was written by hand may not be valid text.
-                let (Ok(event), Ok(recorded)) = (Logged::from_row(row), row.get::<_, Vec<u8>>(7)) else {
-                    damages.push(Damage { sequence, id: String::new(), what: "is not readable".to_owned() });
-                    continue;
-                };
-                let found = digest(&NewEvent {
-                    id: &event.id,
-                    kind: &event.kind,
-                    subject: &event.subject,
-                    time: &event.time,
-                    trace_id: &event.trace_id,
-                    data: &event.data,
-                });
-                // An erased event has half a digest. Data that are missing with a whole digest were removed by hand.
-                let compared = recorded.len();
-                let erased = event.data.is_empty();
-                let fits = recorded.is_empty()
-                    || (compared == if erased { 16 } else { 32 } && found.starts_with(&recorded));
-                if !fits {
-                    damages.push(Damage {
-                        sequence,
-                        id: event.id,
-                        what: "is not as it was published".to_owned(),
-                    });
-                }
-            }
-            damages.extend(gap(next, given.saturating_add(1)));
-            Ok(damages)
-        };
-        read().map_err(|error: rusqlite::Error| classify(&error, None))
-    }
-
-    /// Passes every event after `sequence` to `wanted`, the newest first and without its data, until `wanted` returns false or there are no
-    /// more events.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's errors.
-    pub fn newest_first(
-        &self,
-        sequence: i64,
-        mut wanted: impl FnMut(Logged) -> bool,
-    ) -> Result<(), StatementError> {
-        let mut read = || {
-            let mut statement = self.connection().prepare_cached(
-                "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, '' FROM _bulkhead_outbox
-                 WHERE sequence > ?1 ORDER BY sequence DESC",
-            )?;
-            let mut rows = statement.query([sequence])?;
-            while let Some(row) = rows.next()? {
-                if !wanted(Logged::from_row(row)?) {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        read().map_err(|error| classify(&error, None))
-    }
+    damages.extend(gap(next, given.saturating_add(1)));
+    Ok(damages)
 }

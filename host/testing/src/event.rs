@@ -132,7 +132,7 @@ impl Event {
             trace_id: world.trace_id(),
             data,
         };
-        let sequence = world.feed(producer).append(event);
+        let sequence = world.feed(producer).push(event);
         let what = format!("{consumer}: {kind} {subject}");
         let taken =
             world.observe(what.clone(), fault, || world.step(subscription, fault == Some(Fault::Memory)));

@@ -59,7 +59,6 @@ mod diff;
 mod event;
 mod fail;
 mod fault;
-mod feed;
 mod hits;
 mod recorder;
 mod request;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::Description;
-use bulkhead_store::{Database, InboxReader, LogReader, Parked, ParkedState, Reader, Value as Column};
+use bulkhead_store::{Database, EventLog, InboxReader, Parked, ParkedState, Reader, Value as Column};
 use bulkhead_types::rfc3339;
 use serde_json::{Value, json};
 
@@ -233,8 +233,8 @@ impl Looks {
         opened(&mut self.inbox, || InboxReader::open(database))
     }
 
-    pub(crate) fn log(&mut self, database: &Arc<Database>) -> Result<&LogReader, String> {
-        opened(&mut self.log, || LogReader::open(database))
+    pub(crate) fn log(&mut self, database: &Arc<Database>) -> Result<&dyn EventLog, String> {
+        opened(&mut self.log, || database.event_log()).map(AsRef::as_ref)
     }
 
     fn rows(&mut self, database: &Arc<Database>) -> Result<&mut Reader, String> {

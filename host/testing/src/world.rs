@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use bulkhead_manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{
-    CommitNotifier, Component, EmbeddedLog, EventLog, Failure, HostContext, Job, Queues, Release,
-    ServiceDatabase, SteppedService, SteppedSubscriptionWorker, SteppedTimers, Subscription,
+    Component, Failure, HostContext, Job, Queues, Release, ServiceDatabase, SteppedService,
+    SteppedSubscriptionWorker, SteppedTimers, Subscription,
 };
 use bulkhead_store::{
-    CommitFaults, Database, InboxReader, LogReader, Logged, Reader, Settings, StatementError, StoreError,
-    WriterOptions,
+    CommitFaults, Database, EventLog, InboxReader, Logged, MemoryLog, Reader, Settings, StatementError,
+    StoreError, WriterOptions,
 };
 use bulkhead_types::{Clock as _, Random as _, TraceId};
 use tempfile::TempDir;
@@ -28,7 +28,6 @@ use crate::clock::{SeededRandom, TestClock};
 use crate::component::{ENGINE, compiled};
 use crate::fail::or_fail;
 use crate::fault::Fault;
-use crate::feed::Feed;
 use crate::hits::Hits;
 use crate::recorder::Recorder;
 use crate::stand_in::{StandIn, answer};
@@ -63,7 +62,6 @@ pub(crate) struct Member {
     pub(crate) entry: ServiceSection,
     pub(crate) queues: Queues,
     database: Option<Arc<Database>>,
-    notifier: Arc<CommitNotifier>,
 }
 
 /// The running services, by name. Set once all are created.
@@ -72,7 +70,7 @@ type Members = Arc<OnceLock<BTreeMap<String, Member>>>;
 /// The readers of a service's database, opened at their first use.
 #[derive(Default)]
 pub(crate) struct Looks {
-    pub(crate) log: Option<LogReader>,
+    pub(crate) log: Option<Box<dyn EventLog>>,
     pub(crate) inbox: Option<InboxReader>,
     pub(crate) rows: Option<Reader>,
     /// The last event that the test has seen.
@@ -90,7 +88,8 @@ pub(crate) struct World {
     subscriptions: Vec<Arc<Subscription>>,
     subscription_workers: RefCell<BTreeMap<(String, String), SteppedSubscriptionWorker>>,
     deferred: RefCell<BTreeMap<String, SteppedTimers>>,
-    feeds: RefCell<BTreeMap<String, Feed>>,
+    /// The event logs of producers that do not run: the test supplies their events.
+    feeds: RefCell<BTreeMap<String, MemoryLog>>,
     looks: RefCell<BTreeMap<String, Looks>>,
     /// The record of the last call was already shown.
     told: Cell<bool>,
@@ -276,7 +275,7 @@ impl World {
     }
 
     /// The event log of a producer that does not run.
-    pub(crate) fn feed(&self, producer: &str) -> Feed {
+    pub(crate) fn feed(&self, producer: &str) -> MemoryLog {
         self.feeds.borrow_mut().entry(producer.to_owned()).or_default().clone()
     }
 
@@ -284,7 +283,7 @@ impl World {
         match self.members().get(producer) {
             None => Ok(Some(Box::new(self.feed(producer)))),
             Some(member) => match &member.database {
-                Some(database) => Ok(Some(Box::new(EmbeddedLog::open(database, &member.notifier)?))),
+                Some(database) => database.event_log().map(Some),
                 None => Ok(None),
             },
         }
@@ -429,7 +428,7 @@ fn member(
     };
     let queues = host_context.directory.get(name).cloned().ok_or("it has no queues")?;
     let stepped = SteppedService::new(&ENGINE, release, host_context, queues.clone());
-    Ok(Member { stepped, component, entry, queues, database, notifier: Arc::default() })
+    Ok(Member { stepped, component, entry, queues, database })
 }
 
 /// A folder that is removed with the test. It is in memory if there is such a place with room.

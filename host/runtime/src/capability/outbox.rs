@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_store::{NewEvent, PublishError, StatementError, Timers, UnitOfWork};
+use bulkhead_store::{AppendEvent as _, NewEvent, PublishError, StatementError, Timers, UnitOfWork};
 use bulkhead_types::rfc3339;
 
 use super::transaction::join;
@@ -27,7 +27,7 @@ impl Host for State {
         let written = self.database_call(
             &call,
             |_| 1,
-            |state| write(state, &kind, &subject, &data, |unit, event| unit.publish(event)),
+            |state| write(state, &kind, &subject, &data, |unit, event| unit.append(event).map(drop)),
         );
         Ok(written.map_err(Into::into))
     }

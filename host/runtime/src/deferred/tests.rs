@@ -3,10 +3,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{KeptAnswer, Logged, Parked, ParkedState, RequestKey, StatementError};
+use bulkhead_store::{
+    Damage, EventLog, KeptAnswer, Logged, Parked, ParkedState, RequestKey, StatementError, Waker,
+};
 
 use super::{Deferred, DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
-use crate::event_log::{EventLog, Waker};
 use crate::instance::NotConsumed;
 use crate::member::commit;
 use crate::supervise::Progress;
@@ -230,18 +231,48 @@ struct Unreadable;
 
 impl EventLog for Unreadable {
     fn id(&self) -> &str {
-        "list"
+        "unreadable"
     }
 
-    fn read(&mut self, _: i64, _: u32) -> Result<Vec<Logged>, StatementError> {
+    fn head(&self) -> Result<i64, StatementError> {
         Err(StatementError::Busy)
     }
 
-    fn has_later(&mut self, _: &str, _: [&str; 2], _: (i64, i64)) -> Result<bool, StatementError> {
+    fn trim_point(&self) -> Result<i64, StatementError> {
         Err(StatementError::Busy)
     }
 
-    fn follow(&self, _: Waker) {}
+    fn read(&self, _: i64, _: u32) -> Result<Vec<Logged>, StatementError> {
+        Err(StatementError::Busy)
+    }
+
+    fn read_without_data(&self, _: i64, _: &mut dyn FnMut(Logged)) -> Result<(), StatementError> {
+        Err(StatementError::Busy)
+    }
+
+    fn newest(
+        &self,
+        _: Option<&str>,
+        _: Option<&str>,
+        _: i64,
+        _: u32,
+    ) -> Result<Vec<Logged>, StatementError> {
+        Err(StatementError::Busy)
+    }
+
+    fn last_of(&self, _: &str, _: [&str; 2], _: i64) -> Result<Option<Logged>, StatementError> {
+        Err(StatementError::Busy)
+    }
+
+    fn has_later(&self, _: &str, _: [&str; 2], _: (i64, i64)) -> Result<bool, StatementError> {
+        Err(StatementError::Busy)
+    }
+
+    fn damages(&self) -> Result<Vec<Damage>, StatementError> {
+        Err(StatementError::Busy)
+    }
+
+    fn tail(&self, _: Waker) {}
 }
 
 #[test]

@@ -43,12 +43,43 @@ fn position_is_made_durable_for_the_sake_of_many_events_that_were_passed_over() 
     ] {
         let trial = Trial::new(Duration::from_secs(60));
         let (subscription, mut subscription_worker) =
-            trial.subscription_worker(vec![event(passed, "maker.gone", "a")]);
+            trial.subscription_worker(vec![event(1, "maker.gone", "a"), event(passed, "maker.gone", "a")]);
         subscription.refresh();
         assert!(subscription_worker.go(&Progress::default()).is_ok());
         let row = trial.inbox().cursor("maker").unwrap();
         assert_eq!(row.map(|row| row.sequence), expected);
         assert_eq!(subscription.applied(), passed);
+    }
+}
+
+/// A consumer must not pass over events that were removed from the event log before it consumed them.
+#[test]
+fn subscription_worker_stops_where_the_log_begins_after_the_next_event() {
+    for (consumed, first, goes_on) in [(0, 1, true), (0, 2, false), (2, 2, true), (2, 4, false)] {
+        let trial = Trial::new(Duration::from_secs(60));
+        if consumed > 0 {
+            let events = (1..=consumed).map(|at| event(at, "maker.made", "a")).collect();
+            let (subscription, mut before) = trial.subscription_worker(events);
+            subscription.refresh();
+            while before.step().unwrap().is_some() {}
+        }
+        let rest = (first..=5).map(|at| event(at, "maker.made", "a")).collect();
+        let (subscription, mut worker) = trial.subscription_worker(rest);
+        subscription.refresh();
+        let went = worker.go(&Progress::default());
+        let stopped = match went {
+            Ok(()) => None,
+            Err(Halt::Stopped(why)) => Some(why),
+            Err(Halt::Pause(why)) => panic!("{why}"),
+            Err(Halt::Stale) => panic!("stale"),
+        };
+        assert_eq!(stopped.is_none(), goes_on, "{stopped:?}");
+        if let Some(why) = stopped {
+            let expected =
+                format!("the position is at event {consumed} of maker, and its log begins at event {first}");
+            assert!(why.contains(&expected), "{why}");
+            assert_eq!(subscription.applied(), 0, "it consumed nothing");
+        }
     }
 }
 

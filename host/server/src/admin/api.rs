@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bulkhead_runtime::{ChangeError, Problem, Subscription, problem_kinds};
-use bulkhead_store::{LogReader, Logged, Parked, ParkedState};
+use bulkhead_store::{Logged, Parked, ParkedState};
 use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
 use http::{Method, Request};
@@ -114,7 +114,7 @@ fn status(application: &Application) -> Result<Value, Problem> {
             "routes": entry.spec.routes,
             "rebuildable": entry.rebuildable,
             "version": application.consumers().get(name).map(|it| it.release().component.version().to_string()),
-            "log_head": application.logs().get(name).map(|(_, notifier)| notifier.head()),
+            "log_head": application.logs().head(name),
         }));
     }
     let subscriptions: Result<Vec<Value>, Problem> = application
@@ -137,7 +137,7 @@ fn status(application: &Application) -> Result<Value, Problem> {
 
 fn subscription_status(application: &Application, subscription: &Subscription) -> Result<Value, Problem> {
     // The order matters: parked events are counted after reading the position that passed them, so that no event is missing from both.
-    let head = application.logs().get(&subscription.spec.producer).map_or(0, |(_, notifier)| notifier.head());
+    let head = application.logs().head(&subscription.spec.producer).unwrap_or(0);
     let applied = subscription.applied();
     let (parked, dead) = match application.service_entries().get(&subscription.spec.consumer) {
         Some(service_entry) => {
@@ -164,10 +164,10 @@ fn events<'p>(
     application: &Application,
     parameter: &dyn Fn(&str) -> Option<&'p str>,
 ) -> Result<Value, Problem> {
-    let names = || application.logs().keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let names = || application.logs().heads().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
     let service =
         parameter("service").ok_or_else(|| invalid(format!("service is missing: one of {}", names())))?;
-    let database = application.database(service).ok_or_else(|| {
+    let log = application.logs().open(service).map_err(|error| failed(&error))?.ok_or_else(|| {
         unknown(&format!("there is no service {service:?} with a log; there are {}", names()))
     })?;
     let number = |name: &str, default: i64| match parameter(name) {
@@ -177,10 +177,8 @@ fn events<'p>(
     let limit = u32::try_from(number("limit", 50)?).ok().filter(|limit| (1..=EVENTS_MAX).contains(limit));
     let limit = limit.ok_or_else(|| invalid(format!("limit is from 1 to {EVENTS_MAX}")))?;
     let before = number("before", i64::MAX)?;
-    let reader = LogReader::open(&database).map_err(|error| failed(&error))?;
-    let events = reader
-        .newest((parameter("type"), parameter("subject")), before, limit)
-        .map_err(|error| failed(&error))?;
+    let events =
+        log.newest(parameter("type"), parameter("subject"), before, limit).map_err(|error| failed(&error))?;
     let events: Vec<Value> = events.iter().map(|event| event_document(service, event)).collect();
     Ok(json!({ "items": events }))
 }
@@ -260,9 +258,8 @@ fn dead_letter(application: &Application, service: &str, id: &str) -> Result<Val
             .transpose()
             .map_err(|error| failed(&error))?;
         inbox.map(|inbox| inbox.timer(parked.sequence)).transpose().map_err(|error| failed(&error))?.flatten()
-    } else if let Some((database, _)) = application.logs().get(&parked.producer) {
-        let reader = LogReader::open(database).map_err(|error| failed(&error))?;
-        let events = reader.read(parked.sequence, 1).map_err(|error| failed(&error))?;
+    } else if let Some(log) = application.logs().open(&parked.producer).map_err(|error| failed(&error))? {
+        let events = log.read(parked.sequence, 1).map_err(|error| failed(&error))?;
         events.into_iter().find(|event| event.id == parked.id)
     } else {
         None

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bulkhead_runtime::{Problem, Subscription, problem_kinds, supervise};
-use bulkhead_store::LogReader;
 use bulkhead_types::from_rfc3339;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -78,9 +77,9 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     let mut registry = Registry::with_prefix("bulkhead");
     let published = Family::<ServiceLabels, Counter>::default();
     registry.register("events_published", "Events in the service's log", published.clone());
-    for (service, (_, notifier)) in application.logs() {
-        let labels = ServiceLabels { service: service.clone() };
-        published.get_or_create(&labels).inc_by(notifier.head().unsigned_abs());
+    for (service, head) in application.logs().heads() {
+        let labels = ServiceLabels { service: service.to_owned() };
+        published.get_or_create(&labels).inc_by(head.unsigned_abs());
     }
 
     let counter = |registry: &mut Registry, name: &str, help: &str| {
@@ -258,15 +257,13 @@ fn behind(
     subscription: &Arc<Subscription>,
     now: Duration,
 ) -> anyhow::Result<(i64, Duration)> {
-    let Some((database, notifier)) = application.logs().get(&subscription.spec.producer) else {
-        return Ok((0, Duration::ZERO));
-    };
+    let (logs, producer) = (application.logs(), &subscription.spec.producer);
     let applied = subscription.applied();
-    let behind = (notifier.head() - applied).max(0);
+    let behind = logs.head(producer).map_or(0, |head| (head - applied).max(0));
     if behind == 0 {
         return Ok((0, Duration::ZERO));
     }
-    let oldest = LogReader::open(database)?.read(applied + 1, 1)?;
+    let oldest = logs.open(producer)?.map(|log| log.read(applied + 1, 1)).transpose()?.unwrap_or_default();
     let time = oldest.first().and_then(|event| from_rfc3339(&event.time));
     Ok((behind, time.map_or(Duration::ZERO, |time| now.saturating_sub(time))))
 }

@@ -108,7 +108,7 @@ pub(super) fn owner<'o>(
         let why = "its owner has no database".to_owned();
         return Err(StoreError::Replica { path: path.to_owned(), name: replica.name.clone(), why });
     };
-    Ok(Some(Owner { database, select: select_of(manifest, replica) }))
+    Owner::of(database, select_of(manifest, replica)).map(Some)
 }
 
 /// The statement that selects the rows of a replica, if the manifest has one.

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use bulkhead_runtime::{Deliveries, SchedulerError, supervise};
 
-use super::logs::open_log;
 use super::service_entry::DeliveryThreads;
 use super::{Application, ServiceEntry};
 
@@ -19,7 +18,7 @@ impl Application {
         service_entry: &ServiceEntry,
     ) -> Result<(), SchedulerError> {
         let subscriptions = self.subscriptions_of(name);
-        let open = |producer: &str| open_log(&self.logs, producer);
+        let open = |producer: &str| self.logs.open(producer);
         let deliveries =
             Deliveries::start(&service_entry.consumer, &subscriptions, &service_entry.deferred, &open)?;
         service_entry.set_delivery_threads(DeliveryThreads::Running(deliveries));

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
-    CommitNotifier, ComponentCache, Consumer, Deferred, Description, Engine, HostContext, Service, supervise,
+    ComponentCache, Consumer, Deferred, Description, Engine, HostContext, Service, supervise,
 };
 use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
@@ -73,7 +73,6 @@ pub struct Application {
     cache: ComponentCache,
     versions: VersionFiles,
     host_context: Arc<HostContext>,
-    /// The database and the commit notifier of each service.
     logs: Logs,
     subscriptions: Arc<Current<Subscriptions>>,
     /// All services.
@@ -132,6 +131,12 @@ impl Application {
     pub fn database(&self, service: &str) -> Option<Arc<Database>> {
         let service_entry = self.service_entries.get(service)?;
         Some(Arc::clone(&service_entry.consumer.database()?.database))
+    }
+
+    /// The current databases, by service.
+    fn databases(&self) -> BTreeMap<String, Arc<Database>> {
+        let named = |name: &String| Some((name.clone(), self.database(name)?));
+        self.service_entries.keys().filter_map(named).collect()
     }
 
     /// The manifest that the services run with now.
@@ -239,13 +244,9 @@ impl Application {
 
 /// Runs when events and timers are durable, before the answers that depend on them are sent: revoked tokens stop being valid, and waiters
 /// on the event log wake up.
-fn after_commit(
-    notifier: Arc<CommitNotifier>,
-    deferred: Arc<Deferred>,
-    revoked: Option<Arc<Revocations>>,
-) -> AfterCommit {
+fn after_commit(deferred: Arc<Deferred>, revoked: Option<Arc<Revocations>>) -> AfterCommit {
     Arc::new(move |happened| {
-        if let Some(head) = happened.head {
+        if happened.head.is_some() {
             // The batch is durable: a panic here must not lose its answers. Tokens are then no longer valid: see `Revocations`.
             if let Some(revoked) = &revoked
                 && let Some(why) = supervise::caught(|| revoked.follow())
@@ -255,7 +256,6 @@ fn after_commit(
                     "the host panicked where it reads ended tokens: no token counts until it can"
                 );
             }
-            notifier.notify(head);
         }
         if happened.timers {
             deferred.wake();

@@ -9,15 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bulkhead_runtime::{
-    CommitNotifier, Consumer, Deferred, Deliveries, SchedulerError, ServiceDatabase, Subscription,
-};
+use bulkhead_runtime::{Consumer, Deferred, Deliveries, SchedulerError, ServiceDatabase, Subscription};
 use bulkhead_store::{
     Checkpointer, Database, FileIdentity, ReplicaSpec, Settings, StatementError, StoreError,
 };
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
-use super::logs::open_log;
 use super::versions::HISTORY;
 use super::{Application, ServiceEntry, after_commit, databases, files};
 use bulkhead_manifest::ServiceSection;
@@ -204,17 +201,15 @@ impl Filling {
         // Created for its owner alone, before SQLite opens it: the WAL and its index get the same mode.
         FileIdentity::of(path)?;
         let database = Database::open(settings)?;
-        let logs = &application.logs;
         let manifest = application.manifest();
+        let owners = application.databases();
         let find = |replica: &ReplicaSpec| {
-            let owner = logs.get(&replica.owner).map(|(owner, _)| owner);
-            databases::owner(&manifest, replica, owner, database.path())
+            databases::owner(&manifest, replica, owners.get(&replica.owner), database.path())
         };
         databases::fill(&database, section, &find)?;
         let release = service_entry.consumer.release();
         database.migrate(&release.component.migrations, &rfc3339(SystemClock.now()))?;
-        let after =
-            after_commit(Arc::new(CommitNotifier::default()), Arc::clone(&service_entry.deferred), None);
+        let after = after_commit(Arc::clone(&service_entry.deferred), None);
         let database = Arc::new(ServiceDatabase::open(database, after)?);
         let consumer = service_entry.consumer.on(Arc::clone(&database));
         let subscriptions: Vec<Arc<Subscription>> = application
@@ -223,7 +218,7 @@ impl Filling {
             .map(|subscription| Arc::new(Subscription::new(subscription.spec.clone())))
             .collect();
         let deferred = Arc::new(Deferred::default());
-        let open = |producer: &str| open_log(logs, producer);
+        let open = |producer: &str| application.logs.open(producer);
         let deliveries = Deliveries::start(&consumer, &subscriptions, &deferred, &open)?;
         Ok(Self { consumer, database, subscriptions, deliveries })
     }
@@ -231,8 +226,7 @@ impl Filling {
     /// Waits until the subscription workers have consumed all events that are in the logs now.
     fn catch_up(&self, application: &Application) -> Result<(), RebuildError> {
         for subscription in &self.subscriptions {
-            let head =
-                application.logs.get(&subscription.spec.producer).map_or(0, |(_, notifier)| notifier.head());
+            let head = application.logs.head(&subscription.spec.producer).unwrap_or(0);
             subscription.wake_for(head);
             let (mut applied, mut moved) = (subscription.applied(), Instant::now());
             while subscription.applied() < head {

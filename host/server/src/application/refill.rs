@@ -8,6 +8,7 @@
 //! Invariant: between the COMMIT and the release that knows the new replicas nobody runs a handler, and no subscription worker runs at all.
 //! So neither a handler's statement nor an event meets a replica in a form that its release does not know.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use bulkhead_store::{Busy, Database, Refill, ReplicaSpec};
 
 use super::deploy::crash::Point;
 use super::deploy::warnings;
-use super::{Application, Fault, Logs, at, databases};
+use super::{Application, Fault, at, databases};
 use crate::telemetry;
 use bulkhead_manifest::{Manifest, ServiceSection};
 
@@ -40,7 +41,7 @@ impl<'c> Refills<'c> {
     /// Reads the new content. Errors go to `wrong`.
     pub(super) fn read(
         manifest: &Manifest,
-        logs: &Logs,
+        owners: &BTreeMap<String, Arc<Database>>,
         changed: &'c [ChangedReplicas],
         wrong: &mut Vec<String>,
     ) -> Self {
@@ -48,8 +49,7 @@ impl<'c> Refills<'c> {
         for one in changed {
             let ChangedReplicas { database, entry, .. } = one;
             let find = |replica: &ReplicaSpec| {
-                let owner = logs.get(&replica.owner).map(|(owner, _)| owner);
-                databases::owner(manifest, replica, owner, database.path())
+                databases::owner(manifest, replica, owners.get(&replica.owner), database.path())
             };
             let staged = database.stage_replicas(&entry.replicas, &entry.spec.grants.subscribes, &find);
             let checked = staged.and_then(|refill| {

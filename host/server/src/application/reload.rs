@@ -50,7 +50,7 @@ impl Application {
         // Runs before any request waits for the reload, and before anything is locked.
         let tried = self.try_changed(&manifest, &mut wrong);
         let changed = self.changed_replicas(&manifest, &mut wrong);
-        let mut refills = Refills::read(&manifest, &self.logs, &changed, &mut wrong);
+        let mut refills = Refills::read(&manifest, &self.databases(), &changed, &mut wrong);
         let _switching = self.switching();
         let running = self.manifest();
         wrong.extend(restart_needed(&running, &manifest));

@@ -24,7 +24,7 @@ impl Routes {
     pub(super) fn new(directory: &Directory, logs: &Logs) -> Self {
         let mut routes = Vec::new();
         for (name, queues) in directory {
-            let log = logs.get(name).map(|(database, _)| Arc::from(database.log()));
+            let log = logs.id(name).cloned();
             let target = Target { service: Arc::from(name.as_str()), log, queues: queues.clone() };
             routes.extend(
                 queues

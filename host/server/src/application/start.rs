@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bulkhead_runtime::{
-    CommitNotifier, Component, ComponentCache, Deferred, Description, HostContext, Release, Service,
-    ServiceDatabase, Subscription,
+    Component, ComponentCache, Deferred, Description, HostContext, Release, Service, ServiceDatabase,
+    Subscription,
 };
-use bulkhead_store::{Checkpointer, DataFolder, Database, LogReader, StoreError, Upgrade};
+use bulkhead_store::{Checkpointer, DataFolder, Database, StoreError, Upgrade};
 use bulkhead_types::Current;
 
 use super::checkpoints::Checkpoints;
@@ -46,7 +46,7 @@ impl Application {
             manifest.subscriptions().into_iter().map(|spec| Arc::new(Subscription::new(spec))).collect();
 
         let mut wrong = Vec::new();
-        let (mut opened, mut logs, mut checkpointers) = (BTreeMap::new(), Logs::new(), Vec::new());
+        let (mut opened, mut checkpointers) = (BTreeMap::new(), Vec::new());
         let mut revocations = None;
         let mut failed_services = BTreeSet::new();
         for name in databases::owners_first(manifest) {
@@ -81,16 +81,9 @@ impl Application {
             let opening = prepared.and_then(|()| {
                 let revoked = revocations_of(manifest, section, database, &host_context)?;
                 revocations = revocations.take().or_else(|| revoked.clone());
-                let (notifier, deferred) =
-                    (Arc::new(CommitNotifier::default()), Arc::new(Deferred::default()));
-                notifier.notify(
-                    LogReader::open(database)?
-                        .head()
-                        .map_err(|source| StoreError::Log { path: database.path().to_owned(), source })?,
-                );
-                logs.insert(name.clone(), (Arc::clone(database), Arc::clone(&notifier)));
+                let deferred = Arc::new(Deferred::default());
                 checkpointers.push((name.clone(), Checkpointer::open(database)?));
-                let after = after_commit(notifier, Arc::clone(&deferred), revoked);
+                let after = after_commit(Arc::clone(&deferred), revoked);
                 Ok((Arc::new(ServiceDatabase::open(Arc::clone(database), after)?), deferred))
             });
             match opening {
@@ -107,6 +100,7 @@ impl Application {
 
         let (mut services, mut service_entries, mut consumers) =
             (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let mut logs = Logs::default();
         for (section, component) in loaded {
             let name = &section.spec.name;
             let Some((senders, ends)) = queues.remove(name) else { continue };
@@ -116,6 +110,7 @@ impl Application {
             let service = Service::start(&engine, release, &host_context, &senders, ends)
                 .map_err(|error| failed(&format!("start a thread: {error}")))?;
             consumers.insert(name.clone(), service.consumer());
+            logs.add(service.consumer());
             if let Some(deferred) = deferred {
                 let service_entry = ServiceEntry {
                     consumer: service.consumer(),

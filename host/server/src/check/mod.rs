@@ -11,9 +11,8 @@ mod references;
 mod replicas;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use bulkhead_store::LogReader;
 use serde::Serialize;
 
 use crate::application::{Application, Maintenance};
@@ -115,12 +114,13 @@ pub fn run(application: &Application, _only: &Maintenance<'_>, repair: bool) -> 
 }
 
 fn events(application: &Application, report: &mut Report) {
-    for (name, service_entry) in application.service_entries() {
-        let Some(database) = service_entry.consumer.database().map(|database| Arc::clone(&database.database))
-        else {
-            continue;
+    for name in application.service_entries().keys() {
+        let log = match application.logs().open(name) {
+            Ok(Some(log)) => Ok(log),
+            Ok(None) => continue,
+            Err(error) => Err(error.to_string()),
         };
-        let damages = LogReader::open(&database).map_err(|error| error.to_string()).and_then(|log| {
+        let damages = log.and_then(|log| {
             Ok((
                 log.head().map_err(|error| error.to_string())?,
                 log.damages().map_err(|error| error.to_string())?,

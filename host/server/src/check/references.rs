@@ -60,10 +60,10 @@ fn look(
             reference.entity, reference.entity
         ));
     };
-    let Some((database, _)) = application.logs().get(owner) else {
+    let Some(database) = application.database(owner) else {
         return Err(format!("{owner} has no database"));
     };
-    let inspector = Inspector::open(database).map_err(|error| error.to_string())?;
+    let inspector = Inspector::open(&database).map_err(|error| error.to_string())?;
     let mut ids = HashSet::new();
     let mut found = Vec::new();
     let columns =

@@ -68,12 +68,12 @@ fn compare(
             replica.owner, replica.owner, replica.name
         ));
     };
-    let (Some((owner, _)), Some(copy)) = (application.logs().get(&replica.owner), consumer.database()) else {
+    let (Some(owner), Some(copy)) = (application.database(&replica.owner), consumer.database()) else {
         return Err("there is no database".to_owned());
     };
     // From here on the subscription worker is held. Later it continues up to the position at which the owner was read.
     subscription.hold_at(subscription.applied());
-    let snapshot = Inspector::open(owner).map_err(|error| text(&error))?;
+    let snapshot = Inspector::open(&owner).map_err(|error| text(&error))?;
     let head = snapshot.head().map_err(|error| text(&error))?;
     let truth = rows(&snapshot, &entity.select, replica)?;
     drop(snapshot);
@@ -98,7 +98,7 @@ fn compare(
     // The subjects about which the owner has published again since then. With such an event the owner may have erased the data of earlier
     // events, and then the subscription worker skipped events that it should have consumed. The new event corrects the row. Until then
     // there is nothing to compare.
-    let now = Inspector::open(owner).map_err(|error| text(&error))?;
+    let now = Inspector::open(&owner).map_err(|error| text(&error))?;
     let told = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;
 
     let before = report.findings.len();

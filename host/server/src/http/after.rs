@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bulkhead_runtime::{Consumer, Problem, Subscription, problem_kinds};
-use bulkhead_store::{LogReader, Parked, ParkedState, StatementError};
+use bulkhead_store::{Parked, ParkedState, StatementError, StoreError};
 use bulkhead_types::limits::{AFTER_TOKENS_MAX, WAITERS_MAX};
 use bulkhead_types::{Current, Position};
 use http::HeaderMap;
@@ -51,12 +51,11 @@ impl Positions {
                 }
                 let position: Position =
                     token.parse().map_err(|_| invalid(&format!("{token:?} is no position")))?;
-                let known =
-                    self.logs.get(&position.service).filter(|(database, _)| database.log() == position.log);
-                let Some((_, notifier)) = known else {
+                let is_here = self.logs.id(&position.service).is_some_and(|id| **id == *position.log);
+                let Some(head) = self.logs.head(&position.service).filter(|_| is_here) else {
                     return Err(invalid(&format!("{token:?} is a position in a log that is not here")));
                 };
-                if i64::try_from(position.sequence).map_or(true, |sequence| sequence > notifier.head()) {
+                if i64::try_from(position.sequence).map_or(true, |sequence| sequence > head) {
                     return Err(invalid(&format!("{token:?} is ahead of its log")));
                 }
                 positions.push(position);
@@ -106,17 +105,14 @@ impl Positions {
         position: &Position,
         sequence: i64,
     ) -> Result<(), Problem> {
-        let (Some((producer, _)), Some(consumer)) =
-            (self.logs.get(&position.service).cloned(), self.consumers.get(service).cloned())
-        else {
-            return Ok(());
-        };
-        let name = position.service.clone();
+        let Some(consumer) = self.consumers.get(service).cloned() else { return Ok(()) };
+        let (logs, name) = (self.logs.clone(), position.service.clone());
         let look = move || -> Result<Option<Parked>, StatementError> {
-            let failed = |error: bulkhead_store::StoreError| StatementError::Other(error.to_string());
-            let event = LogReader::open(&producer).map_err(failed)?.read(sequence, 1)?;
+            let failed = |error: StoreError| StatementError::Other(error.to_string());
+            let Some(log) = logs.open(&name).map_err(failed)? else { return Ok(None) };
+            let events = log.read(sequence, 1)?;
             let about =
-                event.first().map_or(("", ""), |event| (event.subject.as_str(), event.trace_id.as_str()));
+                events.first().map_or(("", ""), |event| (event.subject.as_str(), event.trace_id.as_str()));
             consumer.inbox().map_err(failed)?.held_up(&name, about, sequence)
         };
         let found = tokio::task::spawn_blocking(look).await;

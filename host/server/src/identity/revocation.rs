@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::HostContext;
-use bulkhead_store::{Database, LogReader, StatementError, StoreError};
+use bulkhead_store::{Database, EventLog, StatementError, StoreError};
 use bulkhead_types::from_rfc3339;
 use bulkhead_types::limits::{TOKEN_LEEWAY, TOKEN_LIFETIME_MAX};
 
@@ -45,7 +45,7 @@ pub(crate) struct Revocations {
 pub(super) struct Unknown;
 
 struct Log {
-    reader: LogReader,
+    events: Box<dyn EventLog>,
     /// The last event that was read.
     sequence: i64,
     prune_at: usize,
@@ -62,7 +62,7 @@ impl Revocations {
         kind: &str,
         host_context: Arc<HostContext>,
     ) -> Result<Arc<Self>, StoreError> {
-        let log = Log { reader: LogReader::open(database)?, sequence: 0, prune_at: PRUNE_FROM };
+        let log = Log { events: database.event_log()?, sequence: 0, prune_at: PRUNE_FROM };
         let revocations = Arc::new(Self {
             kind: kind.to_owned(),
             host_context,
@@ -91,18 +91,17 @@ impl Revocations {
     fn read(&self) -> Result<(), StatementError> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let unread = Unread(&self.unread);
-        let (mut found, mut newest) = (Vec::new(), None);
-        log.reader.newest_first(log.sequence, |event| {
-            newest.get_or_insert(event.sequence);
+        let (mut found, mut last) = (Vec::new(), log.sequence);
+        log.events.read_without_data(log.sequence, &mut |event| {
+            last = event.sequence;
             // Whatever the event's time says: the clock may have been wrong when it was published.
             if event.kind == self.kind {
                 found.push((event.subject, event.time));
             }
-            true
         })?;
         // At the start the age of an event is what its time says. A later event was published just now, whatever the wall clock said.
         let at_start = log.sequence == 0;
-        log.sequence = newest.unwrap_or(log.sequence);
+        log.sequence = last;
         if !found.is_empty() {
             let (wall, now) = (self.host_context.clock.now(), self.host_context.clock.steady());
             let age =

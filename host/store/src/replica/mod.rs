@@ -13,7 +13,7 @@ use rusqlite::types::{ToSqlOutput, Value as SqlValue};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use serde_json::Value as Json;
 
-pub use self::owner::{FindOwner, Owner, RowSource};
+pub use self::owner::{FindOwner, OwnedRows, Owner, RowSource};
 pub use self::refill::{Filled, Refill};
 use crate::StatementError;
 use crate::outbox::Logged;

@@ -106,7 +106,7 @@ impl Database {
             // A replica from another event log is not what this owner holds. If the position is in that event log too, the subscription
             // stops and reports it.
             let is_of_another = |made: &Made| {
-                let log = owner.as_ref().map(|owner| owner.database.log());
+                let log = owner.as_ref().map(|owner| owner.log.id());
                 !made.log.is_empty()
                     && log.is_some_and(|log| log != made.log)
                     && cursor.as_ref().is_none_or(|cursor| Some(cursor.log.as_str()) == log)
@@ -116,7 +116,7 @@ impl Database {
             }
             let refused = |why| self.refused(replica, why);
             check_place(connection, replica, before.is_some()).map_err(refused)?;
-            let stage = Stage::read(connection, number, replica, owner.as_ref(), cursor.as_ref());
+            let stage = Stage::read(connection, number, replica, owner, cursor.as_ref());
             refill.stages.push(stage.map_err(refused)?);
         }
         let has_work = !(refill.gone.is_empty() && refill.stages.is_empty());

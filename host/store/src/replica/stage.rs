@@ -18,10 +18,9 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
-use super::{ApplyError, ColumnType, Owner, ReplicaSpec, RowSource, quoted};
+use super::{ApplyError, ColumnType, OwnedRows, Owner, ReplicaSpec, RowSource, quoted};
 use crate::error::sqlite_message;
-use crate::outbox::{LogReader, Logged};
-use crate::{Cursor, Inspector, Value};
+use crate::{Cursor, EventLog, Inspector, Logged, Value};
 
 /// How many events are read at a time.
 const EVENTS: u32 = 1000;
@@ -33,8 +32,8 @@ pub(super) struct Stage {
     /// The temporary table.
     table: String,
     pub(super) source: RowSource,
-    /// The owner's event log with its id; none if there is no owner to read.
-    log: Option<(String, LogReader)>,
+    /// The owner's event log; none if there is no owner to read.
+    log: Option<Box<dyn EventLog>>,
     /// The rows reflect the events up to this one.
     pub(super) at: i64,
     /// When to give up, because others wait. The owner's event log is read on a connection without this limit.
@@ -60,17 +59,11 @@ impl Stage {
         connection: &Connection,
         number: usize,
         replica: &ReplicaSpec,
-        owner: Option<&Owner<'_>>,
+        owner: Option<Owner<'_>>,
         cursor: Option<&Cursor>,
     ) -> Result<Self, String> {
         let table = format!("_bulkhead_stage_{number}");
-        let log = match owner {
-            Some(owner) => {
-                let reader = LogReader::open(owner.database).map_err(|error| text(&error))?;
-                Some((owner.database.log().to_owned(), reader))
-            }
-            None => None,
-        };
+        let (log, rows) = owner.map_or((None, None), |owner| (Some(owner.log), owner.rows));
         let mut this = Self {
             replica: replica.clone(),
             table,
@@ -82,9 +75,11 @@ impl Stage {
             unusable: None,
         };
         this.make_table(connection)?;
-        let Some(owner) = owner else { return Ok(this) };
-        if let Some(select) = owner.select {
-            match in_one(connection, || this.select(connection, owner, select)) {
+        if this.log.is_none() {
+            return Ok(this);
+        }
+        if let Some(rows) = rows {
+            match in_one(connection, || this.select(connection, &rows)) {
                 Ok(head) => {
                     (this.at, this.source) = (head, RowSource::Select);
                     return Ok(this);
@@ -102,10 +97,10 @@ impl Stage {
     }
 
     /// Reads the owner's rows, and returns the event that they are at.
-    fn select(&self, connection: &Connection, owner: &Owner<'_>, select: &str) -> Result<i64, String> {
-        let snapshot = Inspector::open(owner.database).map_err(|error| text(&error))?;
+    fn select(&self, connection: &Connection, rows: &OwnedRows<'_>) -> Result<i64, String> {
+        let snapshot = Inspector::open(rows.database).map_err(|error| text(&error))?;
         let head = snapshot.head().map_err(|error| text(&error))?;
-        let columns = snapshot.columns(select).map_err(|error| text(&error))?;
+        let columns = snapshot.columns(rows.select).map_err(|error| text(&error))?;
         let places = self
             .replica
             .columns
@@ -119,7 +114,7 @@ impl Stage {
             .collect::<Result<Vec<_>, _>>()?;
         let mut insert = connection.prepare(&self.replica.upsert_statement(&self.table)).map_err(sqlite)?;
         let (mut unfit, mut first) = (0_u64, None);
-        let read = snapshot.select(select, |row| {
+        let read = snapshot.select(rows.select, |row| {
             let row: Vec<Value> =
                 places.iter().map(|place| row.get(*place).cloned().unwrap_or(Value::Null)).collect();
             let written = self
@@ -163,11 +158,13 @@ impl Stage {
     fn position(&self, cursor: Option<&Cursor>) -> Result<i64, String> {
         match (cursor, &self.log) {
             (None, _) | (_, None) => Ok(0),
-            (Some(cursor), Some((log, _))) if cursor.log == *log => Ok(cursor.sequence),
-            (Some(cursor), Some((log, _))) => Err(format!(
-                "the position is in the log {} of {}, and the log that is there is {log}: its database was replaced; put the right \
+            (Some(cursor), Some(log)) if cursor.log == log.id() => Ok(cursor.sequence),
+            (Some(cursor), Some(log)) => Err(format!(
+                "the position is in the log {} of {}, and the log that is there is {}: its database was replaced; put the right \
                  file back",
-                cursor.log, self.replica.owner
+                cursor.log,
+                self.replica.owner,
+                log.id()
             )),
         }
     }
@@ -202,7 +199,7 @@ impl Stage {
             RowSource::Select => {}
             // Events that the subscription worker has not consumed yet must not lose rows there either.
             RowSource::Events => {
-                let head = self.log.as_ref().map_or(Ok(0), |(_, log)| log.head());
+                let head = self.log.as_ref().map_or(Ok(0), |log| log.head());
                 self.look(connection, false, head.map_err(|error| text(&error))?)?;
             }
         }
@@ -220,7 +217,18 @@ impl Stage {
     /// `write`.
     fn look(&mut self, connection: &Connection, write: bool, to: i64) -> Result<(), String> {
         let Self { replica, table, log, lost, at, until, .. } = self;
-        let Some((_, log)) = log else { return Ok(()) };
+        let Some(log) = log.as_deref() else { return Ok(()) };
+        let first = log.trim_point().map_err(|error| text(&error))?;
+        if *at < to && *at + 1 < first {
+            return Err(format!(
+                "the event log of {} begins at event {first}, and the rows need the events from {} on: put the whole log back, or add \
+                 [service.{}.entity.{}] with a select that gives its columns",
+                replica.owner,
+                *at + 1,
+                replica.owner,
+                replica.name
+            ));
+        }
         each_event(log, replica, (*at, to), *until, |event| {
             let applied = if write {
                 replica.apply(connection, table, event)
@@ -250,7 +258,7 @@ impl Stage {
 
     /// Whether the events after `position`, up to where the rows are, say all that the rows have.
     fn can_step_back(&self, position: i64) -> Result<bool, String> {
-        let Some((_, log)) = &self.log else { return Ok(false) };
+        let Some(log) = self.log.as_deref() else { return Ok(false) };
         let replica = &self.replica;
         // Subjects whose last event was erased: no event brings their rows forward again.
         let (mut told, mut erased) = (true, HashSet::new());
@@ -269,7 +277,7 @@ impl Stage {
     /// Puts the rows that the events after `position` are about back to their state at `position`.
     fn step_back(&self, connection: &Connection, position: i64) -> Result<(), String> {
         let Self { replica, table, .. } = self;
-        let Some((_, log)) = &self.log else { return Ok(()) };
+        let Some(log) = self.log.as_deref() else { return Ok(()) };
         let apply = |event: &Logged| replica.apply(connection, table, event).map_err(|error| text(&error));
         let delete = |subject: &str| {
             let mut delete = connection.prepare_cached(&replica.delete_statement(table)).map_err(sqlite)?;
@@ -346,7 +354,7 @@ impl Stage {
     /// The event up to which no event is applied to the rows any more, with the id of its event log.
     pub(super) fn filled(&self) -> (&str, i64) {
         match (&self.log, self.source) {
-            (Some((log, _)), RowSource::Select) => (log, self.at),
+            (Some(log), RowSource::Select) => (log.id(), self.at),
             _ => ("", 0),
         }
     }
@@ -395,7 +403,7 @@ fn in_one<T>(connection: &Connection, work: impl FnOnce() -> Result<T, String>) 
 
 /// Passes the events that update a replica to `each`, after the first of two sequences and up to the second. Fails once `until` has passed.
 fn each_event(
-    log: &LogReader,
+    log: &dyn EventLog,
     replica: &ReplicaSpec,
     (behind, to): (i64, i64),
     until: Option<Instant>,

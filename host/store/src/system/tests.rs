@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::{NAMES, STEPS};
+use crate::event_log::{EmbeddedLog, EventLog as _};
 use crate::{
-    Activation, Commit, Database, Ended, How, InboxReader, LogReader, Migration, Settings, StoreError,
-    Upgrade, Writer, WriterOptions,
+    Activation, Commit, Database, Ended, How, InboxReader, Migration, Settings, StoreError, Upgrade, Writer,
+    WriterOptions,
 };
 
 fn open(path: &Path) -> Result<std::sync::Arc<Database>, StoreError> {
@@ -73,7 +74,7 @@ fn database_of_the_first_version_is_brought_forward_with_its_log() {
         assert_eq!(database.log(), "00112233445566778899aabbccddeeff");
         assert_eq!(database.secret().len(), 32);
 
-        let log = LogReader::open(&database).unwrap();
+        let log = EmbeddedLog::open(&database).unwrap();
         let events: Vec<_> = log
             .read(1, 10)
             .unwrap()
@@ -124,7 +125,7 @@ fn events_of_the_first_version_are_erased_as_others_are() {
         let (mut lease, ended) = unit.finish(true);
         assert!(matches!(ended, Ended::Kept { .. }), "{ended:?}");
         assert!(matches!(lease.commit(), Commit::Durable(_)));
-        let log = LogReader::open(&database).unwrap();
+        let log = EmbeddedLog::open(&database).unwrap();
         assert!(log.read(1, 1).unwrap()[0].data.is_empty());
         assert_eq!(log.damages().unwrap(), []);
     });
@@ -152,7 +153,7 @@ fn service_goes_on_with_what_the_first_version_left() {
         connection
             .execute_batch("INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 'k', 's', 'n', 't', '{}')")
             .unwrap();
-        assert_eq!(LogReader::open(&database).unwrap().head(), Ok(4));
+        assert_eq!(EmbeddedLog::open(&database).unwrap().head(), Ok(4));
     });
 }
 
@@ -279,7 +280,7 @@ fn database_is_looked_at_without_a_change_and_one_of_an_earlier_host_not_at_all(
         let before = std::fs::read(&path).unwrap();
         let looked = Database::look(&path).unwrap().unwrap();
         assert_eq!(looked.log(), log);
-        assert_eq!(LogReader::open(&looked).unwrap().head().unwrap(), 3);
+        assert_eq!(EmbeddedLog::open(&looked).unwrap().head().unwrap(), 3);
         Database::examine(&path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before);
         let files = std::fs::read_dir(path.parent().unwrap()).unwrap();

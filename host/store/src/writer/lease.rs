@@ -152,8 +152,12 @@ impl<M> Lease<M> {
         let timers = std::mem::take(&mut session.timers);
         let head = (session.head > session.told).then_some(session.head);
         session.told = session.head;
+        let notifier = Arc::clone(session.database.notifier());
         if timers || head.is_some() {
             (self.writer.after_commit)(Happened { head, timers });
+        }
+        if let Some(head) = head {
+            notifier.notify(head);
         }
     }
 

@@ -189,17 +189,17 @@ impl<M> UnitOfWork<M> {
         self.published.unwrap_or(head).unsigned_abs()
     }
 
-    /// Appends an event to the event log.
+    /// Appends an event to the event log, and returns its sequence.
     ///
     /// # Errors
     ///
     /// When the event is not valid, or the row could not be written.
-    pub fn publish(&mut self, event: &NewEvent<'_>) -> Result<(), PublishError> {
+    pub fn publish(&mut self, event: &NewEvent<'_>) -> Result<i64, PublishError> {
         event.check()?;
         let sequence = self.as_host(|connection| outbox::append(connection, event))?;
         self.published = Some(sequence);
         self.note_subject(event.subject);
-        Ok(())
+        Ok(sequence)
     }
 
     /// Records that the unit of work is about this subject: see [`Self::forget_answers`].

@@ -24,7 +24,7 @@ pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {
         if let Some(database) = databases.get(name.as_str()) {
             let find = |replica: &ReplicaSpec| {
                 let owner = databases.get(replica.owner.as_str());
-                Ok(owner.map(|owner| Owner { database: owner, select: select_of(manifest, replica) }))
+                owner.map(|owner| Owner::of(owner, select_of(manifest, replica))).transpose()
             };
             checks.push(of_service(manifest, (name, entry), database, &find));
         }

@@ -58,7 +58,7 @@ fn event_has_as_many_bytes_as_it_may() {
         let data = format!("\"{}\"", "x".repeat(EVENT_DATA_BYTES_MAX - 2 + more));
         let event = NewEvent { id: "e", kind: "k", subject: "s", time: "now", trace_id: "t", data: &data };
         match unit.publish(&event) {
-            Ok(()) => assert!(fits),
+            Ok(_) => assert!(fits),
             Err(PublishError::Invalid(why)) => assert!(!fits && why.contains("at most"), "{why}"),
             Err(error) => panic!("{error}"),
         }

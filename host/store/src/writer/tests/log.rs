@@ -3,26 +3,22 @@
 use std::sync::{Arc, Mutex};
 
 use super::{add, begin, durable, honest, world, write};
-use crate::outbox::{LogReader, NewEvent};
+use crate::event_log::{EmbeddedLog, EventLog as _};
+use crate::outbox::NewEvent;
 use crate::writer::{AfterCommit, recover};
 use crate::{Commit, CommitFault};
 use crate::{Database, Value};
 
 /// On each notification, reads what is new in the event log.
 pub(super) fn follow(database: &Database, told: &Arc<Mutex<Vec<String>>>) -> AfterCommit {
-    let log = Mutex::new((LogReader::open(database).unwrap(), 0));
+    let log = Mutex::new((EmbeddedLog::open(database).unwrap(), 0));
     let told = Arc::clone(told);
     Arc::new(move |_| {
         let mut log = log.lock().unwrap();
         let (mut new, behind) = (Vec::new(), log.1);
-        log.0
-            .newest_first(behind, |event| {
-                new.push(event);
-                true
-            })
-            .unwrap();
-        log.1 = new.first().map_or(behind, |event| event.sequence);
-        told.lock().unwrap().extend(new.into_iter().rev().map(|event| event.subject));
+        log.0.read_without_data(behind, &mut |event| new.push(event)).unwrap();
+        log.1 = new.last().map_or(behind, |event| event.sequence);
+        told.lock().unwrap().extend(new.into_iter().map(|event| event.subject));
     })
 }
 
@@ -55,9 +51,9 @@ fn history_of_a_subject_has_its_erased_events_in_their_places() {
         lease = Some(unit.finish(true).0);
     }
     drop(lease.unwrap().commit());
-    let log = LogReader::open(&world.database).unwrap();
+    let log = EmbeddedLog::open(&world.database).unwrap();
     let found = |kind, before, count| -> Vec<(i64, bool)> {
-        let found = log.newest((kind, Some("s")), before, count).unwrap();
+        let found = log.newest(kind, Some("s"), before, count).unwrap();
         found.into_iter().map(|event| (event.sequence, event.data.is_empty())).collect()
     };
     assert_eq!(found(None, i64::MAX, 9), [(3, false), (2, true), (1, true)]);

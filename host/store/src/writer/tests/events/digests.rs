@@ -1,8 +1,9 @@
 //! Digests: an event that was altered in the file, or removed from it, is named, and no other.
 
 use super::event;
+use crate::Damage;
+use crate::event_log::{EmbeddedLog, EventLog as _};
 use crate::writer::tests::{World, durable, world, write};
-use crate::{Damage, LogReader};
 
 /// A world with five events; the second, of the subject `b`, was erased.
 fn world_of_events() -> World {
@@ -18,7 +19,7 @@ fn world_of_events() -> World {
 }
 
 fn damages(world: &World) -> Vec<Damage> {
-    LogReader::open(&world.database).unwrap().damages().unwrap()
+    EmbeddedLog::open(&world.database).unwrap().damages().unwrap()
 }
 
 fn altered(sequence: i64, id: &str) -> Damage {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ms;
 use super::replica_fills::{SELECT, changed_owner, why, with_default, with_stock};
 use super::replicas::{UPSERT, consumer_at, of_names, owner_of};
+use crate::event_log::{EmbeddedLog, EventLog as _};
 use crate::writer::tests::World;
 use crate::writer::tests::events::event;
-use crate::{ApplyError, LogReader, Owner, Parked, ParkedState, ReplicaSpec};
+use crate::{ApplyError, Owner, Parked, ParkedState, ReplicaSpec};
 
 fn dead(sequence: i64, kind: &str, reason: &str) -> Parked {
     Parked {
@@ -28,7 +29,7 @@ fn dead(sequence: i64, kind: &str, reason: &str) -> Parked {
 /// The reason of a dead letter, as given by a replica that can't be made from an event.
 fn refusal(world: &World, replica: &ReplicaSpec) -> String {
     world.commit(|unit| {
-        let event = LogReader::open(&changed_owner().database).unwrap().read(1, 1).unwrap().remove(0);
+        let event = EmbeddedLog::open(&changed_owner().database).unwrap().read(1, 1).unwrap().remove(0);
         match unit.apply(replica, &event) {
             Err(ApplyError::Malformed(why)) => why,
             other => panic!("{other:?}"),
@@ -65,7 +66,7 @@ fn dead_letters_of_a_replica_go_when_it_is_complete() {
     assert_eq!(left(&world), [(3, "dead", 3), (4, "dead", 3), (5, "dead", 3)]);
     // If the handler gets the event as well, the dead letter is tried again if it was the replica that refused it.
     park(&world);
-    let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select: Some(SELECT) }));
+    let find = |_: &ReplicaSpec| Owner::of(&owner.database, Some(SELECT)).map(Some);
     let handled = BTreeSet::from([UPSERT.to_owned()]);
     world.database.make_replicas(&[with_default(2)], &handled, &find).unwrap();
     assert_eq!(

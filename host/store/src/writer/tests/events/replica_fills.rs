@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::event;
 use super::replicas::{DELETE, UPSERT, consumer_at, of_names, owner_of, spec};
+use crate::event_log::{EmbeddedLog, EventLog as _};
 use crate::writer::tests::{World, world, world_with};
-use crate::{ColumnType, LogReader, Owner, ReplicaSpec, RowSource, StoreError, Value};
+use crate::{ColumnType, Owner, ReplicaSpec, RowSource, StoreError, Value};
 
 /// What the owner holds.
 const TRUTH: &str = "CREATE TABLE truth (id TEXT PRIMARY KEY, name TEXT, stock INTEGER) STRICT";
@@ -256,7 +257,7 @@ fn select_that_is_of_no_use_is_told_with_its_replica_and_the_reason() {
         (unfit("('a', x'00', 1), ('b', 'two', 2), ('c', 3, 3)"), Some(unfit_rows("name is bytes"))),
         ("nonsense".to_owned(), Some("near \"nonsense\": syntax error".to_owned())),
     ] {
-        let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select: Some(&*select) }));
+        let find = |_: &ReplicaSpec| Owner::of(&owner.database, Some(&*select)).map(Some);
         let replicas = [with_stock()];
         let staged = world.database.stage_replicas(&replicas, &BTreeSet::new(), &find);
         let refill = staged.unwrap().unwrap();
@@ -285,7 +286,7 @@ fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
     let owner = changed_owner();
     let world = consumer_at(2, &owner);
     world.make(&[of_names()], &owner).unwrap();
-    let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select: Some(SELECT) }));
+    let find = |_: &ReplicaSpec| Owner::of(&owner.database, Some(SELECT)).map(Some);
     let replicas = [with_stock()];
     let staged = world.database.stage_replicas(&replicas, &BTreeSet::new(), &find);
     let mut refill = staged.unwrap().unwrap();
@@ -312,6 +313,18 @@ fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
     assert_eq!(world.books(), before);
 }
 
+/// Rows that are made from events need all of them. A SELECT needs none.
+#[test]
+fn rows_are_not_made_from_an_event_log_whose_first_events_are_gone() {
+    let owner = changed_owner();
+    let connection = rusqlite::Connection::open(&owner.path).unwrap();
+    connection.execute("DELETE FROM _bulkhead_outbox WHERE sequence < 3", []).unwrap();
+    let world = consumer_at(3, &owner);
+    let refused = why(world.make(&[with_default(1)], &owner));
+    assert!(refused.contains("begins at event 3, and the rows need the events from 1 on"), "{refused}");
+    assert!(world.make_by(&[with_stock()], &owner, Some(SELECT)).is_ok());
+}
+
 /// While a refill is written, requests wait. So it is given up at its deadline, however many events there are to read.
 #[test]
 fn fill_that_is_late_is_given_up_and_has_changed_nothing() {
@@ -319,7 +332,7 @@ fn fill_that_is_late_is_given_up_and_has_changed_nothing() {
     for (replica, select) in [(with_stock(), Some(SELECT)), (with_default(7), None)] {
         let world = consumer_at(2, &owner);
         world.make(&[of_names()], &owner).unwrap();
-        let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select }));
+        let find = |_: &ReplicaSpec| Owner::of(&owner.database, select).map(Some);
         let replicas = [replica];
         let stage = || {
             let staged = world.database.stage_replicas(&replicas, &BTreeSet::new(), &find);
@@ -390,7 +403,7 @@ impl World {
         let from = self.cursor("book").map_or(0, |cursor| cursor.sequence);
         let filled = self.inbox().filled(owner.database.log()).unwrap();
         let filled = filled.get("book").copied().unwrap_or(0);
-        for event in LogReader::open(&owner.database).unwrap().read(from + 1, 1000).unwrap() {
+        for event in EmbeddedLog::open(&owner.database).unwrap().read(from + 1, 1000).unwrap() {
             if event.sequence > to {
                 break;
             }

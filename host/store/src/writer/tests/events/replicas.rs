@@ -80,7 +80,7 @@ impl World {
         owner: &World,
         select: Option<&str>,
     ) -> Result<Vec<Filled>, StoreError> {
-        let find = |_: &ReplicaSpec| Ok(Some(Owner { database: &owner.database, select }));
+        let find = |_: &ReplicaSpec| Owner::of(&owner.database, select).map(Some);
         self.database.make_replicas(replicas, &BTreeSet::new(), &find)
     }
 

@@ -1,0 +1,137 @@
+//! An event log in memory: of a producer that does not run, for tests of its consumers.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{AppendEvent, EventLog};
+use crate::commit_notifier::{CommitNotifier, Waker};
+use crate::outbox::{Damage, Logged, NewEvent};
+use crate::{PublishError, StatementError};
+
+/// The id of every such event log. No database's event log has it: those ids have 32 digits.
+const ID: &str = "in memory";
+
+/// An event log in memory. Clones are the same event log.
+#[derive(Clone, Default)]
+pub struct MemoryLog {
+    events: Arc<Mutex<Vec<Logged>>>,
+    notifier: Arc<CommitNotifier>,
+}
+
+impl MemoryLog {
+    pub(super) fn events(&self) -> MutexGuard<'_, Vec<Logged>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends an event as it is, also one that nobody could publish, and returns its sequence. It gets the next one, whatever its own is.
+    pub fn push(&self, event: Logged) -> i64 {
+        let mut events = self.events();
+        let sequence = events.last().map_or(0, |last| last.sequence) + 1;
+        events.push(Logged { sequence, ..event });
+        drop(events);
+        self.notifier.notify(sequence);
+        sequence
+    }
+
+    fn found(&self, is_wanted: impl Fn(&Logged) -> bool) -> Vec<Logged> {
+        self.events().iter().filter(|event| is_wanted(event)).cloned().collect()
+    }
+}
+
+/// The events have their own sequences, which grow.
+impl From<Vec<Logged>> for MemoryLog {
+    fn from(events: Vec<Logged>) -> Self {
+        Self { events: Arc::new(Mutex::new(events)), notifier: Arc::default() }
+    }
+}
+
+impl AppendEvent for MemoryLog {
+    fn append(&mut self, event: &NewEvent<'_>) -> Result<i64, PublishError> {
+        event.check()?;
+        let NewEvent { id, kind, subject, time, trace_id, data } = *event;
+        Ok(self.push(Logged {
+            sequence: 0,
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            subject: subject.to_owned(),
+            time: time.to_owned(),
+            trace_id: trace_id.to_owned(),
+            data: data.to_owned(),
+        }))
+    }
+}
+
+impl EventLog for MemoryLog {
+    fn id(&self) -> &str {
+        ID
+    }
+
+    fn head(&self) -> Result<i64, StatementError> {
+        Ok(self.events().last().map_or(0, |last| last.sequence))
+    }
+
+    fn trim_point(&self) -> Result<i64, StatementError> {
+        Ok(self.events().first().map_or(1, |first| first.sequence))
+    }
+
+    fn read(&self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
+        let mut events = self.found(|event| event.sequence >= sequence);
+        events.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+        Ok(events)
+    }
+
+    fn read_without_data(&self, sequence: i64, found: &mut dyn FnMut(Logged)) -> Result<(), StatementError> {
+        for event in self.found(|event| event.sequence > sequence) {
+            found(Logged { data: String::new(), ..event });
+        }
+        Ok(())
+    }
+
+    fn newest(
+        &self,
+        kind: Option<&str>,
+        subject: Option<&str>,
+        before: i64,
+        count: u32,
+    ) -> Result<Vec<Logged>, StatementError> {
+        let mut events = self.found(|event| {
+            event.sequence < before
+                && kind.is_none_or(|kind| event.kind == kind)
+                && subject.is_none_or(|subject| event.subject == subject)
+        });
+        events.reverse();
+        events.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+        Ok(events)
+    }
+
+    fn last_of(
+        &self,
+        subject: &str,
+        kinds: [&str; 2],
+        sequence: i64,
+    ) -> Result<Option<Logged>, StatementError> {
+        let mut events = self.found(|event| {
+            event.sequence <= sequence
+                && event.subject == subject
+                && !event.data.is_empty()
+                && kinds.contains(&event.kind.as_str())
+        });
+        Ok(events.pop())
+    }
+
+    fn has_later(
+        &self,
+        subject: &str,
+        kinds: [&str; 2],
+        (after, to): (i64, i64),
+    ) -> Result<bool, StatementError> {
+        Ok(self.last_of(subject, kinds, to)?.is_some_and(|event| event.sequence > after))
+    }
+
+    fn damages(&self) -> Result<Vec<Damage>, StatementError> {
+        Ok(Vec::new())
+    }
+
+    fn tail(&self, wake: Waker) {
+        self.notifier.add(wake);
+    }
+}
