@@ -336,8 +336,7 @@ impl DeferredWork {
         {
             subscription.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
-        let passed_over = !delivery.handled && delivery.replicas.is_empty();
-        let settle = self.settle(subscription.clone().filter(|_| !passed_over));
+        let settle = self.settle(subscription.clone().filter(|_| !delivery.is_passed_over()));
         let mark = |unit: &mut UnitOfWork<_>| {
             Ok(unit.unpark(row)? && (!own || unit.consume_timer(row.sequence, true)?))
         };

@@ -29,6 +29,18 @@ pub(crate) struct Delivery<'a> {
     pub(crate) replicas: Vec<&'a ReplicaSpec>,
 }
 
+impl Delivery<'_> {
+    /// The sequence of a timer. An event that a service consumes from itself is a timer: its own event log is only for other services.
+    fn timer(&self, consumer: &str) -> Option<i64> {
+        (self.producer == consumer).then_some(self.event.sequence)
+    }
+
+    /// Nobody gets it: no handler, and no replica.
+    pub(crate) fn is_passed_over(&self) -> bool {
+        !self.handled && self.replicas.is_empty()
+    }
+}
+
 /// The result of a unit of work of the host itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Written {
@@ -86,8 +98,7 @@ impl Runner {
                 data: event.data.clone(),
                 attempt: delivery.attempt,
             };
-            // An event that a service consumes from itself is a timer: its own event log is only for other services.
-            let timer = (delivery.producer == self.context.name).then_some(delivery.event.sequence);
+            let timer = delivery.timer(&self.context.name);
             self.instance.run_event(&self.release, &mut self.parts, &event, timer, deadline)?;
         }
         Ok(())
@@ -247,15 +258,16 @@ fn backoff(host_context: &HostContext, attempts: u32) -> Duration {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use bulkhead_store::{Abort, NewEvent, ReplicaSpec, StatementError};
+    use bulkhead_store::{Abort, NewEvent, ParkedState, ReplicaSpec, StatementError};
 
     use bulkhead_types::limits::{RETRY_FIRST, RETRY_MAX};
     use bulkhead_types::{Random, SystemClock};
 
-    use super::{Written, backoff, changes};
+    use super::{ATTEMPTS_MAX, Delivery, Written, backoff, changes, parked};
     use crate::host_context::HostContext;
+    use crate::instance::NotConsumed;
     use crate::member::Settle;
-    use crate::trial::Trial;
+    use crate::trial::{Trial, event};
 
     /// Always gives the same number.
     struct Always(u8);
@@ -318,15 +330,54 @@ mod tests {
     }
 
     #[test]
-    fn event_up_to_which_a_replica_was_filled_changes_it_no_more() {
-        let replica = ReplicaSpec {
+    fn event_of_the_service_itself_is_a_timer() {
+        let event = event(7, "taker.due", "a");
+        let of =
+            |producer| Delivery { event: &event, producer, attempt: 1, handled: true, replicas: Vec::new() };
+        assert_eq!(of("taker").timer("taker"), Some(7));
+        assert_eq!(of("maker").timer("taker"), None);
+    }
+
+    #[test]
+    fn event_is_passed_over_if_neither_the_handler_nor_a_replica_gets_it() {
+        let (event, replica) = (event(7, "maker.made", "a"), item());
+        for (handled, replicas, is_passed_over) in
+            [(false, vec![], true), (true, vec![], false), (false, vec![&replica], false)]
+        {
+            let delivery = Delivery { event: &event, producer: "maker", attempt: 1, handled, replicas };
+            assert_eq!(delivery.is_passed_over(), is_passed_over);
+        }
+    }
+
+    #[test]
+    fn event_is_a_dead_letter_after_its_last_attempt_or_if_it_is_rejected() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let runner = trial.consumer.runner();
+        let retry = || NotConsumed::Retry("no".to_owned());
+        for (attempts, why, state, reason) in [
+            (1, NotConsumed::Reject("never".to_owned()), ParkedState::Dead, "never".to_owned()),
+            (ATTEMPTS_MAX - 1, retry(), ParkedState::Parked, "no".to_owned()),
+            (ATTEMPTS_MAX, retry(), ParkedState::Dead, format!("after {ATTEMPTS_MAX} attempts: no")),
+        ] {
+            let row = parked(&runner, &event(7, "maker.made", "a"), "maker", attempts, &why);
+            assert_eq!((row.state, row.reason, row.attempts), (state, reason, attempts));
+        }
+    }
+
+    fn item() -> ReplicaSpec {
+        ReplicaSpec {
             name: "item".into(),
             owner: "maker".into(),
             upsert: "maker.made".into(),
             delete: None,
             key: "id".into(),
             columns: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn event_up_to_which_a_replica_was_filled_changes_it_no_more() {
+        let replica = item();
         let filled = [("item".to_owned(), 7)].into();
         assert_eq!([6, 7, 8].map(|sequence| changes(&filled, &replica, sequence)), [false, false, true]);
         assert!(changes(&[("other".to_owned(), 7)].into(), &replica, 1));

@@ -134,9 +134,9 @@ impl WarmInstance {
         };
         let running = leave(&mut instance.store, parts);
         self.report_left_out_lines(&running);
-        let run = judge(release, result, &running, job, left);
+        let run = judge(release, result, running, job, left);
         self.keep_or_drop(release, instance, run.spoilt);
-        Run { running: Some(running), ..run }
+        run
     }
 
     /// Calls the handler of an event. If the event is one of the service's own timers, `timer` is its sequence. What the thread holds of
@@ -150,19 +150,7 @@ impl WarmInstance {
         deadline: Instant,
     ) -> Result<(), NotConsumed> {
         let mut instance = self.take(release, parts, deadline).map_err(NotConsumed::Retry)?;
-        let name = self.context.name.clone();
-        let running = Running {
-            component: Some(Arc::clone(&release.component.info)),
-            handler: Handler::Event { kind: event.type_.clone() },
-            trace_id: event.trace_id.clone(),
-            principal: Some(Principal {
-                subject: format!("service:{name}"),
-                roles: Vec::new(),
-                expires_at: None,
-            }),
-            timer,
-            ..Running::starting(deadline)
-        };
+        let running = of_event(release, event, timer, deadline);
         let Some(events) = &instance.events else {
             return Err(NotConsumed::Reject("the component exports no event-handler".into()));
         };
@@ -238,10 +226,7 @@ impl WarmInstance {
         let mut store =
             new_store(&self.engine, Arc::clone(&release.spec), Arc::clone(&self.context.host_context));
         let state = store.data_mut();
-        state.running = Some(Running {
-            component: Some(Arc::clone(&release.component.info)),
-            ..Running::starting(deadline)
-        });
+        state.running = Some(Running::of(&release.component.info, deadline));
         state.worker = std::mem::take(parts);
         store.set_epoch_deadline(1);
         let started = {
@@ -309,7 +294,6 @@ fn leave(store: &mut Store<State>, parts: &mut WorkerParts) -> Running {
 /// The run of a request's handler.
 fn of_request(release: &Release, request: &Request, deadline: Instant) -> Running {
     Running {
-        component: Some(Arc::clone(&release.component.info)),
         handler: Handler::Request {
             method: own_words(&request.method, METHOD_TOLD_BYTES_MAX),
             path: request.path.clone(),
@@ -318,7 +302,19 @@ fn of_request(release: &Release, request: &Request, deadline: Instant) -> Runnin
         trace_id: request.trace_id.clone(),
         principal: request.principal.clone(),
         peer: request.peer.clone(),
-        ..Running::starting(deadline)
+        ..Running::of(&release.component.info, deadline)
+    }
+}
+
+/// The run of an event's handler. The service itself is its principal.
+fn of_event(release: &Release, event: &Event, timer: Option<i64>, deadline: Instant) -> Running {
+    let subject = format!("service:{}", release.spec.name);
+    Running {
+        handler: Handler::Event { kind: event.type_.clone() },
+        trace_id: event.trace_id.clone(),
+        principal: Some(Principal { subject, roles: Vec::new(), expires_at: None }),
+        timer,
+        ..Running::of(&release.component.info, deadline)
     }
 }
 
@@ -340,11 +336,11 @@ pub(crate) fn report_once(release: &Release, job: &Job, failure: &Failure) {
 fn judge(
     release: &Release,
     result: wasmtime::Result<Response>,
-    running: &Running,
+    running: Running,
     job: &Job,
     left: Duration,
 ) -> Run {
-    let Running { joined, calls, called_in_recovery, .. } = *running;
+    let Running { joined, calls, called_in_recovery, .. } = running;
     let (component, spec, request) = (&release.component.info, &release.spec, &job.request);
     let (outcome, keep) = match result {
         Ok(response) => {
@@ -361,13 +357,13 @@ fn judge(
                 Err(reason) => (Err(Failure::InvalidResponse(reason)), false),
             }
         }
-        Err(error) => (Err(diagnosis::failure(&error, running, spec)), false),
+        Err(error) => (Err(diagnosis::failure(&error, &running, spec)), false),
     };
     let mut told = job.told;
     let trapped = match &outcome {
         Err(failure) => {
             if !told {
-                diagnosis::report_request(component, spec, request, failure, Some(running));
+                diagnosis::report_request(component, spec, request, failure, Some(&running));
             }
             told = true;
             !matches!(failure, Failure::InvalidResponse(_))
@@ -375,17 +371,17 @@ fn judge(
         Ok(answer) => {
             if answer.status.is_server_error() {
                 if !told {
-                    diagnosis::report_answer(component, spec, request, answer.status, running);
+                    diagnosis::report_answer(component, spec, request, answer.status, &running);
                 }
                 told = true;
             }
             false
         }
     };
-    note_request(release, &outcome, running, left);
+    note_request(release, &outcome, &running, left);
     // An instance whose writes were rolled back may still remember them.
     let spoilt = trapped || (joined && !keep);
-    Run { outcome, keep, calls, called_in_recovery, told, running: None, spoilt }
+    Run { outcome, keep, calls, called_in_recovery, told, running: Some(running), spoilt }
 }
 
 /// Notes how a request ended, while the version is new. A failure is the version's own if the handler trapped, or answered with an error by

@@ -22,3 +22,22 @@ impl Kind {
 pub(crate) fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_read;
+
+    #[test]
+    fn safe_methods_read_and_no_others() {
+        for (method, reads) in [
+            ("GET", true),
+            ("HEAD", true),
+            ("OPTIONS", true),
+            ("POST", false),
+            ("DELETE", false),
+            ("get", false),
+        ] {
+            assert_eq!(is_read(method), reads, "{method}");
+        }
+    }
+}

@@ -75,6 +75,11 @@ impl std::fmt::Display for Handler {
 }
 
 impl Running {
+    /// Guest code of a component, until `deadline`.
+    pub(crate) fn of(component: &Arc<ComponentInfo>, deadline: Instant) -> Self {
+        Self { component: Some(Arc::clone(component)), ..Self::starting(deadline) }
+    }
+
     /// Guest code that runs for no request, until `deadline`. It has no database and can't call other services.
     pub(crate) fn starting(deadline: Instant) -> Self {
         Self {

@@ -121,3 +121,47 @@ impl Drop for Deliveries {
         self.tell_to_stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bulkhead_store::{EventLog, MemoryLog};
+
+    use super::*;
+    use crate::trial::Trial;
+
+    fn started(trial: &Trial) -> (Arc<Deferred>, Deliveries) {
+        let deferred = Arc::new(Deferred::default());
+        let (subscription, worker) = trial.subscription_worker(Vec::new());
+        drop(worker);
+        let open = |_: &str| Ok(Some(Box::new(MemoryLog::default()) as Box<dyn EventLog>));
+        let deliveries = Deliveries::start(&trial.consumer, &[subscription], &deferred, &open).unwrap();
+        assert_eq!(deliveries.threads.len(), 3);
+        (deferred, deliveries)
+    }
+
+    /// How many threads have it, and this one.
+    fn holders(deferred: &Arc<Deferred>) -> usize {
+        Arc::strong_count(deferred)
+    }
+
+    #[test]
+    fn threads_have_ended_when_the_deliveries_are_stopped() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let (deferred, deliveries) = started(&trial);
+        assert!(holders(&deferred) > 1);
+        deliveries.stop();
+        assert_eq!(holders(&deferred), 1);
+    }
+
+    #[test]
+    fn threads_of_dropped_deliveries_end_too() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let (deferred, deliveries) = started(&trial);
+        drop(deliveries);
+        while holders(&deferred) > 1 {
+            std::thread::yield_now();
+        }
+    }
+}

@@ -91,3 +91,71 @@ impl Service {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use bulkhead_types::limits::MEMORY_DEFAULT;
+
+    use super::*;
+    use crate::job::Failure;
+    use crate::queues::queues;
+    use crate::trial::{Trial, job};
+
+    fn started(trial: &Trial) -> (Queues, Service) {
+        let before = trial.consumer.release();
+        let mut spec = (*before.spec).clone();
+        let limits = &mut spec.limits;
+        (limits.read_workers, limits.write_workers, limits.compute_workers) = (1, 1, 1);
+        let (queues, ends) = queues(&spec);
+        let release = Release {
+            component: Arc::clone(&before.component),
+            spec: Arc::new(spec),
+            database: before.database.clone(),
+            probation: None,
+        };
+        let engine = Engine::new(4, MEMORY_DEFAULT).unwrap();
+        let host_context = &trial.context.host_context;
+        let service = Service::start(&engine, release, host_context, &queues, ends).unwrap();
+        (queues, service)
+    }
+
+    /// The priority of this process's thread of a name, as the system has it: field 19 of its line (proc(5)). The name has no blank.
+    fn nice(thread: &str) -> Option<i32> {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()).find_map(
+            |line| {
+                let fields: Vec<&str> = line.split(' ').collect();
+                (fields[1] == format!("({thread})")).then(|| fields[18].parse().unwrap())
+            },
+        )
+    }
+
+    #[test]
+    fn workers_that_compute_have_a_low_priority_and_the_others_not() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let own = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        let (_queues, service) = started(&trial);
+        let until = Instant::now() + Duration::from_secs(60);
+        while nice("taker-compute-0").is_none_or(|nice| nice <= own) {
+            assert!(Instant::now() < until, "{:?}", nice("taker-compute-0"));
+            std::thread::yield_now();
+        }
+        assert_eq!([nice("taker-read-0"), nice("taker-write-0")], [Some(own); 2]);
+        service.stop();
+    }
+
+    #[test]
+    fn service_that_is_stopped_answers_what_it_has_and_takes_no_more() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let (queues, service) = started(&trial);
+        let (last, answered) = job(Instant::now() + Duration::from_secs(60), None);
+        queues.submit(&queues.admission_limits(), last).unwrap();
+        service.stop();
+        assert!(answered.try_recv().is_ok());
+        let late = job(Instant::now() + Duration::from_secs(60), None).0;
+        assert_eq!(queues.submit(&queues.admission_limits(), late), Err(Failure::Stopping));
+        assert_eq!(nice("taker-write-0"), None, "its threads have ended");
+    }
+}

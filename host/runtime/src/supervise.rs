@@ -31,6 +31,10 @@ impl Progress {
     pub fn made(&self) {
         self.0.set(true);
     }
+
+    pub(crate) fn is_made(&self) -> bool {
+        self.0.get()
+    }
 }
 
 /// What is known of all threads of this process, by their names.
@@ -113,11 +117,11 @@ pub fn spawn<S: Send + 'static>(
             let Some(why) = caught(|| run(&mut state, &progress)) else { return };
             // Only its own drops can panic in there, and what they drop is gone anyway.
             let _ = caught(|| mend(&mut state, &why));
-            if stopping && !progress.0.get() {
+            if stopping && !progress.is_made() {
                 tracing::error!(thread = name, why, "a thread panicked, and is to end");
                 return;
             }
-            wait = if progress.0.get() { Duration::ZERO } else { longer(wait) };
+            wait = if progress.is_made() { Duration::ZERO } else { longer(wait) };
             tracing::error!(
                 thread = name,
                 why,
@@ -233,6 +237,39 @@ mod tests {
         let mend = move |_: &mut _, why: &str| mends.send(why.to_owned()).unwrap();
         spawn(name.to_owned(), &NEVER(), state, run, mend).unwrap().join().unwrap();
         (told.iter().count(), mended.iter().collect())
+    }
+
+    #[test]
+    fn thread_has_made_progress_once_it_says_so() {
+        let progress = Progress::default();
+        assert!(!progress.is_made());
+        progress.made();
+        assert!(progress.is_made());
+    }
+
+    /// The variable is read once in a process, so this test runs itself in another one.
+    #[test]
+    fn thread_panics_at_the_point_that_the_variable_names_as_often_as_it_says() {
+        if std::env::var_os(VARIABLE).is_some() {
+            let panics = |thread: &str, name: &'static str| {
+                let thread = thread::Builder::new().name(thread.to_owned());
+                thread.spawn(move || point(name)).unwrap().join().is_err()
+            };
+            assert!(!panics("other", "turn") && !panics("here", "other"));
+            assert_eq!(
+                [panics("here", "turn"), panics("here", "turn"), panics("here", "turn")],
+                [true, true, false]
+            );
+            return;
+        }
+        let this = "supervise::tests::thread_panics_at_the_point_that_the_variable_names_as_often_as_it_says";
+        let again = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", this])
+            .env(VARIABLE, "here@turn*2")
+            .output()
+            .unwrap();
+        assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+        assert!(String::from_utf8_lossy(&again.stdout).contains("1 passed"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use bulkhead_store::{
     StatementError, UnitOfWork, WriterOptions,
 };
 use bulkhead_types::limits::{BATCH_AGE_MAX, MEMORY_DEFAULT};
-use bulkhead_types::{Random, SystemClock};
+use bulkhead_types::{Clock, Random, SystemClock};
 use flume::Receiver;
 use http::{HeaderName, HeaderValue, StatusCode};
 use tempfile::TempDir;
@@ -41,7 +41,7 @@ use crate::waits::Waited;
 /// An empty component: it exports no handler, so each event for it becomes a dead letter.
 pub(crate) const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 /// Bytes that a database may have.
-const STORAGE: u64 = 1 << 30;
+pub(crate) const STORAGE: u64 = 1 << 30;
 
 pub(crate) use lines::lines_with;
 
@@ -73,6 +73,11 @@ impl Trial {
 
     /// The same, with a database of at most `storage` bytes.
     pub(crate) fn with_storage(request_timeout: Duration, storage: u64) -> Self {
+        Self::with_clock(request_timeout, storage, Arc::new(SystemClock))
+    }
+
+    /// The same, with a database that has this clock.
+    pub(crate) fn with_clock(request_timeout: Duration, storage: u64, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::new(4, MEMORY_DEFAULT).unwrap();
         let mut spec = ServiceSpec { name: "taker".into(), ..ServiceSpec::default() };
@@ -88,7 +93,7 @@ impl Trial {
         let compiled = Compiled::new(&engine, &cache, EMPTY).unwrap();
         let component = Component::load(&engine, &compiled, &spec, &host_context).unwrap();
         let settings = Settings { path: folder.path().join("taker.db"), storage };
-        let database = Database::open(settings).unwrap();
+        let database = Database::open_by(settings, clock).unwrap();
         database.migrate(&[], "now").unwrap();
         let options = WriterOptions { faults: commits.clone(), ..WriterOptions::default() };
         let database = ServiceDatabase::open_with(database, options, Arc::new(|_| {})).unwrap();

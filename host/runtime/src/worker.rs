@@ -34,7 +34,7 @@ impl<'s> Worker<'s> {
             self.runner.inside_until(Some(job.deadline), |runner, is_inside| {
                 if is_inside && Instant::now() < job.deadline {
                     supervise::point("turn");
-                    runner.run_job(job, || !self.queue.is_empty());
+                    runner.run_job(job, || has_more(&self.queue));
                 } else {
                     let release = &runner.release;
                     diagnosis::report_late_job(&release.component.info, &release.spec, &job.request);
@@ -75,6 +75,11 @@ impl<'s> Worker<'s> {
     }
 }
 
+/// Whether a worker has another job at hand: then it keeps the batch open for that job.
+fn has_more(queue: &Receiver<Work>) -> bool {
+    !queue.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -85,7 +90,7 @@ mod tests {
     use bulkhead_store::{KeptAnswer, RequestKey};
     use prometheus_client::metrics::histogram::Histogram;
 
-    use super::Worker;
+    use super::{Worker, has_more};
     use crate::job::Failure;
     use crate::member::Settle;
     use crate::queues::Work;
@@ -96,6 +101,14 @@ mod tests {
 
     fn wait() -> Histogram {
         Histogram::new([1.0])
+    }
+
+    #[test]
+    fn worker_has_more_to_do_as_long_as_its_queue_has() {
+        let (to, queue) = flume::unbounded();
+        assert!(!has_more(&queue));
+        to.send(Work::Job(job(Instant::now(), None).0, Instant::now())).unwrap();
+        assert!(has_more(&queue));
     }
 
     #[test]

@@ -1,17 +1,19 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{
-    Damage, EventLog, KeptAnswer, Logged, Parked, ParkedState, RequestKey, StatementError, Waker,
+    Damage, EventLog, KeptAnswer, Known, Logged, Parked, ParkedState, Reader, RequestKey, StatementError,
+    Waker,
 };
+use bulkhead_types::{Clock, SystemClock};
 
 use super::{Deferred, DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
 use crate::instance::NotConsumed;
 use crate::member::commit;
 use crate::supervise::Progress;
-use crate::trial::{Trial, event, lines_with};
+use crate::trial::{STORAGE, Trial, event, lines_with};
 
 /// The number of commits, or of attempts, that fail one after the other.
 const FAILURES: u32 = 4;
@@ -303,4 +305,53 @@ fn everything_that_is_due_is_consumed_before_the_thread_waits() {
     }
     assert_eq!(work.consume_all(Kind::Timers).unwrap(), None);
     assert_eq!(trial.due_timers(&mut inbox), [0; 0]);
+}
+
+#[test]
+fn all_old_answers_are_deleted_however_many_there_are() {
+    const MANY: usize = 1001;
+    let trial = Trial::new(Duration::from_secs(60));
+    let database = Arc::clone(&trial.consumer.database().unwrap().database);
+    let key = |number: usize| RequestKey::new(&database, ("", ""), &number.to_string(), &[b"request"]);
+    trial.write(|unit| {
+        (0..MANY).try_for_each(|number| {
+            unit.remember(&key(number), &KeptAnswer::none(0, Vec::new()), Duration::ZERO).map(drop)
+        })
+    });
+    trial.deferred(Vec::new()).sweep();
+    let mut reader = Reader::open(&database).unwrap();
+    for number in [0, MANY - 1] {
+        let known = reader.known(&key(number), Duration::ZERO).unwrap();
+        assert!(matches!(known, Known::No), "{number}");
+    }
+}
+
+/// The operating system's clock, which a test sets.
+#[derive(Default)]
+struct SetClock(AtomicU64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Duration {
+        SystemClock.now() + Duration::from_secs(self.0.load(Ordering::Acquire))
+    }
+
+    fn steady(&self) -> Duration {
+        SystemClock.steady()
+    }
+}
+
+/// Otherwise a restart would take the step for time that has passed.
+#[test]
+fn step_of_the_wall_clock_is_written_down_once() {
+    let clock = Arc::new(SetClock::default());
+    let trial = Trial::with_clock(Duration::from_secs(60), STORAGE, clock.clone());
+    let database = Arc::clone(&trial.consumer.database().unwrap().database);
+    let mut work = trial.deferred(Vec::new());
+    let mut lines = || lines_with("the wall clock was set", || work.write_time_if_set()).len();
+    assert_eq!(lines(), 0);
+    clock.0.store(3600, Ordering::Release);
+    assert!(database.clock_was_set());
+    assert_eq!(lines(), 1);
+    assert!(!database.clock_was_set());
+    assert_eq!(lines(), 0);
 }

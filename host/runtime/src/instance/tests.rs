@@ -182,8 +182,9 @@ fn effects_are_kept_below_400_and_a_used_instance_is_spoilt_where_they_are_not()
         (500, false, false, false),
     ] {
         let running = Running { joined, ..Running::starting(Instant::now()) };
-        let run = judge(&release, Ok(response(status, &[])), &running, &job, Duration::from_secs(60));
+        let run = judge(&release, Ok(response(status, &[])), running, &job, Duration::from_secs(60));
         assert_eq!((run.keep, run.spoilt), (keep, spoilt), "{status} {joined}");
+        assert_eq!(run.running.map(|running| running.joined), Some(joined), "it comes back");
     }
 }
 
@@ -200,4 +201,59 @@ fn log_lines_beyond_the_bound_are_counted_in_one_line() {
             "{lines:?}"
         );
     }
+}
+
+#[test]
+fn run_of_an_event_is_the_services_own_and_knows_its_event_its_trace_and_its_timer() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (release, deadline) = (trial.consumer.release(), Instant::now());
+    let event = Event {
+        id: "e".into(),
+        source: "maker".into(),
+        type_: "maker.made".into(),
+        subject: "a".into(),
+        time: "now".into(),
+        trace_id: "trace".into(),
+        data: "{}".into(),
+        attempt: 1,
+    };
+    for timer in [None, Some(7)] {
+        let running = of_event(&release, &event, timer, deadline);
+        assert_eq!(running.handler, Handler::Event { kind: "maker.made".into() });
+        assert_eq!((running.trace_id.as_str(), running.timer), ("trace", timer));
+        assert_eq!(running.principal.map(|principal| principal.subject).as_deref(), Some("service:taker"));
+        assert!(Arc::ptr_eq(&running.component.unwrap(), &release.component.info));
+        assert_eq!(running.deadline, deadline);
+    }
+}
+
+/// It may remember what was rolled back.
+#[test]
+fn warm_instance_is_taken_until_a_batch_is_aborted() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let mut runner = trial.consumer.runner();
+    let mut uses = |is_aborted: bool| {
+        runner.warm_up();
+        let Runner { instance: warm, release, parts, .. } = &mut runner;
+        warm.instance.as_mut().unwrap().uses = 5;
+        if is_aborted {
+            trial.context.aborts.raise();
+        }
+        warm.take(release, parts, Instant::now() + Duration::from_secs(60)).unwrap().uses
+    };
+    assert_eq!([uses(false), uses(true), uses(false)], [5, 0, 5]);
+}
+
+/// A failure of which there is a log line is not logged again, and the memory of an instance whose answer was not valid is as it should be.
+#[test]
+fn instance_is_spoilt_by_a_trap_and_not_by_an_answer_that_is_not_valid() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let release = trial.consumer.release();
+    let (job, _) = job(Instant::now(), None);
+    let run =
+        |result| judge(&release, result, Running::starting(Instant::now()), &job, Duration::from_secs(60));
+    let invalid = run(Ok(response(1000, &[])));
+    assert!(matches!(invalid.outcome, Err(Failure::InvalidResponse(_))) && !invalid.spoilt && invalid.told);
+    let trapped = run(Err(wasmtime::Error::msg("no")));
+    assert!(trapped.outcome.is_err() && trapped.spoilt && trapped.told);
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{AdmissionLimits, queues};
@@ -69,4 +70,23 @@ fn key_of_a_request_that_may_be_repeated_is_dropped_and_no_other() {
         limits.drop_needless_key(&mut job);
         assert_eq!(job.idempotency_key.is_some(), is_kept, "{path} {key:?}");
     }
+}
+
+#[test]
+fn route_that_the_component_describes_for_a_request_is_found() {
+    let described = routes_of(&[("POST", "/taker/things", false, true)]);
+    let limits = AdmissionLimits::new(&ServiceSpec::default(), Arc::new(described));
+    let found = |method, path| limits.described_route(method, path);
+    assert_eq!(found("POST", "/taker/things").as_deref(), Some("/taker/things"));
+    assert_eq!(found("POST", "/taker"), None);
+}
+
+#[test]
+fn service_that_stops_takes_no_more() {
+    let (queues, _ends) = queues(&ServiceSpec::default());
+    let submit =
+        || queues.submit(&queues.admission_limits(), job(Instant::now() + Duration::from_secs(60), None).0);
+    assert!(submit().is_ok());
+    queues.stopping().store(true, Ordering::Release);
+    assert_eq!(submit(), Err(Failure::Stopping));
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bulkhead_store::Ended;
 use flume::Receiver;
 
-use super::Runner;
+use super::{HasRunner as _, Runner};
 use crate::hold::Hold;
 use crate::instance::Run;
 use crate::job::{Failure, Outcome};
@@ -194,4 +194,14 @@ fn instance_stays_warm_only_where_its_unit_of_work_was_kept() {
         drop(runner.settled(Err(Failure::Deadline), None, &ended, &mut job));
         assert_eq!(runner.instance.is_warm(), is_warm);
     }
+}
+
+#[test]
+fn thread_that_lets_go_keeps_no_batch() {
+    let trial = Trial::new(LONG);
+    let (mut runner, durable) = trial.carrying();
+    assert!(durable.is_empty());
+    runner.let_go();
+    assert!(!runner.carries());
+    assert_eq!(durable.try_recv(), Ok(true));
 }

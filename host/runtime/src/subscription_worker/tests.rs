@@ -165,3 +165,19 @@ fn position_that_is_not_in_the_log_stops_the_worker_with_what_is_there() {
         }
     }
 }
+
+/// A thread that panics at its start must wait before it starts again, also if it consumed something the time before.
+#[test]
+fn subscription_worker_has_made_progress_once_it_consumed_more_than_before_it_started() {
+    for (started_at, is_made) in [(0, true), (1, true), (2, false), (3, false)] {
+        let trial = Trial::new(Duration::from_secs(60));
+        let events = [(1, "a"), (2, "b")].map(|(sequence, subject)| event(sequence, "maker.made", subject));
+        let (subscription, mut worker) = trial.subscription_worker(events.into());
+        subscription.refresh();
+        worker.started_at = started_at;
+        let progress = Progress::default();
+        assert!(worker.go(&progress).is_ok());
+        assert_eq!(subscription.applied(), 2);
+        assert_eq!(progress.is_made(), is_made, "{started_at}");
+    }
+}
