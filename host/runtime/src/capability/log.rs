@@ -99,6 +99,15 @@ mod tests {
         let half = "x".repeat(LOG_LINE_BYTES_MAX / 2);
         let told = fields(&[("a", &half), ("b", &half), ("c", "d")]);
         assert_eq!(told, format!(r#"{{"a":"{half}"}}"#));
+        // As many bytes as there may be, and one more.
+        let (first, rest) = ("x".repeat(LOG_LINE_BYTES_MAX / 2 - 2), LOG_LINE_BYTES_MAX / 2 - 2);
+        let whole = "y".repeat(rest);
+        assert_eq!(
+            fields(&[("aa", &first), ("bb", &whole)]),
+            format!(r#"{{"aa":"{first}","bb":"{whole}"}}"#)
+        );
+        let more = "y".repeat(rest + 1);
+        assert_eq!(fields(&[("aa", &first), ("bb", &more), ("c", "d")]), format!(r#"{{"aa":"{first}"}}"#));
         // The escaped form is longer.
         let controls = "\u{9b}".repeat(LOG_LINE_BYTES_MAX / 4);
         assert_eq!(fields(&[("a", &controls)]), "{}");
