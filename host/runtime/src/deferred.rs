@@ -441,8 +441,7 @@ fn replicas_of<'r>(
 ) -> Result<Vec<&'r ReplicaSpec>, StatementError> {
     let mut applied = Vec::new();
     for replica in replicas.filter(|replica| replica.takes(&event.kind)) {
-        let kinds = [replica.upsert.as_str(), replica.delete.as_deref().unwrap_or_default()];
-        if !log.has_later(&event.subject, kinds, (event.sequence, cursor))? {
+        if !log.has_later(&event.subject, replica.kinds(), (event.sequence, cursor))? {
             applied.push(replica);
         }
     }

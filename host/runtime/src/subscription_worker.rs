@@ -304,8 +304,8 @@ impl SubscriptionWorker {
                 self.cursor.log
             )));
         }
-        let (position, first) = (self.cursor.sequence, self.log.trim_point()?);
-        if position + 1 < first {
+        let position = self.cursor.sequence;
+        if let Some(first) = self.log.trimmed_beyond(position)? {
             return Err(Halt::Stopped(format!(
                 "the position is at event {position} of {producer}, and its log begins at event {first}: the events between them are gone; \
                  put the whole log back, or recreate this service's database"

@@ -115,12 +115,8 @@ pub fn run(application: &Application, _only: &Maintenance<'_>, repair: bool) -> 
 
 fn events(application: &Application, report: &mut Report) {
     for name in application.service_entries().keys() {
-        let log = match application.logs().open(name) {
-            Ok(Some(log)) => Ok(log),
-            Ok(None) => continue,
-            Err(error) => Err(error.to_string()),
-        };
-        let damages = log.and_then(|log| {
+        let Some(log) = application.logs().open(name).transpose() else { continue };
+        let damages = log.map_err(|error| error.to_string()).and_then(|log| {
             Ok((
                 log.head().map_err(|error| error.to_string())?,
                 log.damages().map_err(|error| error.to_string())?,

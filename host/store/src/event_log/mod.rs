@@ -42,6 +42,16 @@ pub trait EventLog: Send {
     /// See [`EventLog`].
     fn trim_point(&self) -> Result<i64, StatementError>;
 
+    /// Whether events are gone that a reader at this position has not read: if so, the trim point.
+    ///
+    /// # Errors
+    ///
+    /// See [`EventLog`].
+    fn trimmed_beyond(&self, position: i64) -> Result<Option<i64>, StatementError> {
+        let first = self.trim_point()?;
+        Ok((position.saturating_add(1) < first).then_some(first))
+    }
+
     /// At most `count` events from `sequence` on, in order. Fewer if they are large, but at least one if there is one.
     ///
     /// # Errors

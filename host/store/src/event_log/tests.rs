@@ -216,6 +216,8 @@ fn trimmed_log_says_where_it_begins_and_keeps_the_places_of_the_rest() {
         log.trim(3);
         let reader = log.open();
         assert_eq!((reader.trim_point().unwrap(), reader.head().unwrap()), (3, 3));
+        let trimmed = [0, 1, 2, 3, i64::MAX].map(|position| reader.trimmed_beyond(position).unwrap());
+        assert_eq!(trimmed, [Some(3), Some(3), None, None, None]);
         assert_eq!(sequences(&reader.read(1, 9).unwrap()), [3]);
         fill(log, &[("loan.made", "d")]);
         assert_eq!(sequences(&reader.read(1, 9).unwrap()), [3, 4]);

@@ -218,8 +218,8 @@ impl Stage {
     fn look(&mut self, connection: &Connection, write: bool, to: i64) -> Result<(), String> {
         let Self { replica, table, log, lost, at, until, .. } = self;
         let Some(log) = log.as_deref() else { return Ok(()) };
-        let first = log.trim_point().map_err(|error| text(&error))?;
-        if *at < to && *at + 1 < first {
+        let trimmed = log.trimmed_beyond(*at).map_err(|error| text(&error))?;
+        if let Some(first) = trimmed.filter(|_| *at < to) {
             return Err(format!(
                 "the event log of {} begins at event {first}, and the rows need the events from {} on: put the whole log back, or add \
                  [service.{}.entity.{}] with a select that gives its columns",
