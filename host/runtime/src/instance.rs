@@ -174,13 +174,7 @@ impl WarmInstance {
                 Err(NotConsumed::Retry(diagnosis::reason(&sentence, &running)))
             }
         };
-        // An event that failed before, perhaps with another version, says nothing about this version.
-        if let Some(probation) = release.probation.as_ref().filter(|_| event.attempt == 1) {
-            match (&consumed, trapped) {
-                (Err(NotConsumed::Retry(why) | NotConsumed::Reject(why)), true) => probation.note(Some(why)),
-                _ => probation.note(None),
-            }
-        }
+        note_event(release, event.attempt, &consumed, trapped);
         // Nothing is kept of an event that was not consumed, and the instance may remember effects that never happened.
         self.keep_or_drop(release, instance, consumed.is_err());
         consumed
@@ -401,6 +395,16 @@ fn note_request(release: &Release, outcome: &Outcome, running: &Running, left: D
         Err(failure) => {
             probation.note(Some(&diagnosis::sentence(failure, running, &release.spec)));
         }
+    }
+}
+
+/// Notes how an event ended, while the version is new. An event that failed before, perhaps with another version, says nothing about this
+/// version. What the handler refuses by itself is no failure of the version.
+fn note_event(release: &Release, attempt: u32, consumed: &Result<(), NotConsumed>, trapped: bool) {
+    let Some(probation) = release.probation.as_ref().filter(|_| attempt == 1) else { return };
+    match consumed {
+        Err(NotConsumed::Retry(why) | NotConsumed::Reject(why)) if trapped => probation.note(Some(why)),
+        _ => probation.note(None),
     }
 }
 

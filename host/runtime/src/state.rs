@@ -115,3 +115,56 @@ impl ResourceLimiter for MemoryLimit {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Display;
+
+    use super::*;
+    use crate::probe::DatabaseCall;
+
+    /// Refuses every byte.
+    struct Refuses;
+
+    impl Probe for Refuses {
+        fn before_database(&self, _: &str, _: &DatabaseCall<'_>) -> Option<StatementError> {
+            None
+        }
+
+        fn after_database(&self, _: &str, _: &DatabaseCall<'_>, _: Result<u64, &dyn Display>) {}
+
+        fn before_call(&self, _: &str, _: &str) -> Option<String> {
+            None
+        }
+
+        fn after_call(&self, _: &str, _: &str, _: (&str, &str), _: Result<u16, &dyn Display>) {}
+
+        fn may_grow(&self, _: &str) -> bool {
+            false
+        }
+    }
+
+    /// A harness refuses growth, and not what an instance begins with. The service's limit holds for both.
+    #[test]
+    fn memory_has_a_limit_and_a_harness_refuses_its_growth() {
+        let probe: Arc<dyn Probe> = Arc::new(Refuses);
+        for (probe, current, desired, is_allowed) in [
+            (None, 0, 100, true),
+            (None, 50, 100, true),
+            (None, 50, 101, false),
+            (None, 0, 101, false),
+            (Some(&probe), 0, 100, true),
+            (Some(&probe), 50, 100, false),
+        ] {
+            let probe = probe.map(|probe| (Arc::clone(probe), "a".to_owned()));
+            let mut limit = MemoryLimit { maximum: 100, bytes: 50, refused: false, probe };
+            assert_eq!(
+                limit.memory_growing(current, desired, None).unwrap(),
+                is_allowed,
+                "{current} {desired}"
+            );
+            let bytes = if is_allowed { desired } else { 50 };
+            assert_eq!((limit.bytes, limit.refused), (bytes, !is_allowed), "{current} {desired}");
+        }
+    }
+}

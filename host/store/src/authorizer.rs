@@ -331,3 +331,26 @@ fn refuse_in_migration(action: &AuthAction<'_>) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::authorizer::Mode;
+    use crate::{Database, Settings};
+
+    #[test]
+    fn guests_mode_holds_again_after_a_pause_for_the_hosts_own_statements() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { path: folder.path().join("a.db"), storage: 1 << 30 };
+        let opened = Database::open(settings).unwrap().open_reader().unwrap();
+        let may_read = || opened.connection.prepare("SELECT id FROM _bulkhead_meta").is_ok();
+        assert!(may_read());
+        let entered = opened.guard.enter(Mode::Handler, None);
+        assert!(!may_read());
+        let paused = opened.guard.pause();
+        assert!(may_read());
+        drop(paused);
+        assert!(!may_read());
+        drop(entered);
+        assert!(may_read());
+    }
+}

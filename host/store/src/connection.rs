@@ -389,3 +389,15 @@ const LIMITS: [(Limit, i32); 11] = [
     (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 32),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_is_that_of_the_library_that_runs() {
+        let connection = Connection::open_in_memory().unwrap();
+        let runs: String = connection.query_row("SELECT sqlite_version()", [], |row| row.get(0)).unwrap();
+        assert_eq!(sqlite_version(), runs);
+    }
+}

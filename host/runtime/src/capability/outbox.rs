@@ -142,3 +142,25 @@ impl From<PublishError> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::trial::Trial;
+
+    #[test]
+    fn timer_of_a_type_that_the_manifest_does_not_name_is_neither_set_nor_cancelled() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let mut state = State::new(Arc::default(), Arc::clone(&trial.context.host_context));
+        let due = "2027-01-01T00:00:00Z";
+        let [kind, subject] = ["taker.rung", "a"].map(str::to_owned);
+        let set = state.schedule(kind.clone(), subject.clone(), "{}".into(), due.into()).unwrap();
+        let cancelled = state.cancel_all(kind, subject).unwrap();
+        for refused in [set.map(drop), cancelled.map(drop)] {
+            let Err(Error::NotAllowed(why)) = refused else { panic!("{refused:?}") };
+            assert!(why.contains("a timer of the type taker.rung"), "{why}");
+        }
+    }
+}

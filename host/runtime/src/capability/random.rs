@@ -23,3 +23,23 @@ impl Host for State {
         Ok(u64::from_ne_bytes(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::trial::Trial;
+
+    #[test]
+    fn as_many_random_bytes_as_are_asked_for_up_to_a_limit() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let mut state = State::new(Arc::default(), Arc::clone(&trial.context.host_context));
+        for length in [0, 1, RANDOM_BYTES_MAX] {
+            assert_eq!(state.get_random_bytes(length).unwrap().len() as u64, length);
+        }
+        let refused = state.get_random_bytes(RANDOM_BYTES_MAX + 1).unwrap_err().to_string();
+        assert_eq!(refused, "asked for 65537 random bytes at once, and 65536 is the most");
+    }
+}

@@ -84,7 +84,6 @@ fn instance_serves_again_until_it_is_worn_or_spoilt() {
 #[test]
 fn probation_counts_what_is_the_versions_own_doing() {
     let trial = Trial::new(Duration::from_secs(60));
-    let long = Duration::from_secs(600);
     let answered = |status: u16| {
         Ok(Answer { status: StatusCode::from_u16(status).unwrap(), ..checked(response(200, &[])).unwrap() })
     };
@@ -102,18 +101,43 @@ fn probation_counts_what_is_the_versions_own_doing() {
         (late(), Calls::Reading, all, (0, 0)),
         (late(), Calls::Effective, all, (0, 0)),
     ] {
-        let probation = Arc::new(Probation::new(long, Box::new(drop)));
-        let before = trial.consumer.release();
-        trial.consumer.switch(Release {
-            component: Arc::clone(&before.component),
-            spec: Arc::clone(&before.spec),
-            database: before.database.clone(),
-            probation: Some(Arc::clone(&probation)),
-        });
+        let (release, probation) = on_probation(&trial);
         let running = Running { calls, ..Running::starting(Instant::now()) };
-        note_request(&trial.consumer.release(), &outcome, &running, left);
+        note_request(&release, &outcome, &running, left);
         let (_, ended, failed) = probation.standing();
         assert_eq!((ended, failed), standing, "{outcome:?} {left:?}");
+    }
+}
+
+/// The service's release, as if it were new.
+fn on_probation(trial: &Trial) -> (Arc<Release>, Arc<Probation>) {
+    let probation = Arc::new(Probation::new(Duration::from_secs(600), Box::new(drop)));
+    let before = trial.consumer.release();
+    trial.consumer.switch(Release {
+        component: Arc::clone(&before.component),
+        spec: Arc::clone(&before.spec),
+        database: before.database.clone(),
+        probation: Some(Arc::clone(&probation)),
+    });
+    (trial.consumer.release(), probation)
+}
+
+#[test]
+fn probation_counts_events_at_their_first_attempt_and_their_traps_as_failures() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let (retry, reject) = (NotConsumed::Retry("no".into()), NotConsumed::Reject("never".into()));
+    for (attempt, consumed, trapped, standing) in [
+        (1, Ok(()), false, (1, 0)),
+        (1, Err(retry.clone()), false, (1, 0)),
+        (1, Err(reject), false, (1, 0)),
+        (1, Err(retry.clone()), true, (1, 1)),
+        (2, Err(retry), true, (0, 0)),
+        (2, Ok(()), false, (0, 0)),
+    ] {
+        let (release, probation) = on_probation(&trial);
+        note_event(&release, attempt, &consumed, trapped);
+        let (_, ended, failed) = probation.standing();
+        assert_eq!((ended, failed), standing, "{attempt} {consumed:?} {trapped}");
     }
 }
 

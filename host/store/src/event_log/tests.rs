@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, LOG_READ_BYTES_MAX};
+
 use super::{AppendEvent, EventLog, MemoryLog};
 use crate::outbox::{Logged, NewEvent};
 use crate::{Commit, Database, PublishError, Settings, Writer, WriterOptions};
@@ -238,6 +240,22 @@ fn tail_wakes_each_reader_after_its_events_are_there() {
         fill(log, &[("loan.made", "c")]);
         assert_eq!(woken.drain().count(), 1);
     });
+}
+
+/// A read takes as many events as are asked for, but ends behind the one with which the data have more bytes than one read may have.
+#[test]
+fn embedded_log_reads_no_more_events_than_memory_may_take() {
+    let mut log = Embedded::new();
+    let data = format!("\"{}\"", "x".repeat(EVENT_DATA_BYTES_MAX - 2));
+    let fit = LOG_READ_BYTES_MAX / EVENT_DATA_BYTES_MAX;
+    log.append(&mut |unit| {
+        for _ in 0..fit + 3 {
+            unit.append(&NewEvent { data: &data, ..event("e", "loan.made", "s") }).unwrap();
+        }
+    });
+    let reader = log.open();
+    assert_eq!(reader.read(1, 1000).unwrap().len(), fit + 1);
+    assert_eq!(reader.read(fit as i64 + 2, 1000).unwrap().len(), 2);
 }
 
 /// The trim point of an event log whose events are all gone is where the next one comes.

@@ -39,3 +39,50 @@ pub(super) fn point(number: u64, moment: Moment) {
         std::process::abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Runs a test of this program by itself in a process of its own.
+    #[test]
+    fn process_ends_at_the_commit_and_the_moment_that_the_variable_names() {
+        if std::env::var_os(VARIABLE).is_some() {
+            assert_eq!(next(), 1);
+            point(1, Moment::Before);
+            point(1, Moment::After);
+            assert_eq!(next(), 2);
+            point(2, Moment::Before);
+            writeln!(std::io::stdout(), "at the second").unwrap();
+            point(2, Moment::After);
+            writeln!(std::io::stdout(), "behind the second").unwrap();
+            return;
+        }
+        let this = "writer::crash::tests::process_ends_at_the_commit_and_the_moment_that_the_variable_names";
+        let run = |plan: &str| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", this, "--nocapture"])
+                .env(VARIABLE, plan)
+                .output()
+                .unwrap()
+        };
+        let ended = run("2:after");
+        let told = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.signal().is_some(), "{told}");
+        assert!(told.contains("at the second") && !told.contains("behind the second"), "{told}");
+        let ended = run("3:before");
+        let told = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.success() && told.contains("behind the second"), "{told}");
+    }
+
+    #[test]
+    fn commits_are_not_counted_without_the_variable() {
+        if std::env::var_os(VARIABLE).is_none() {
+            assert_eq!([next(), next()], [0, 0]);
+        }
+    }
+}

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::commit::Commit;
 use super::{Abort, Ended, Fate, Lease, Recovered, UnitOfWork, Writer, WriterOptions, recover};
 use crate::outbox::NewEvent;
-use crate::{ConstraintKind, Database, Migration, Reader, Settings, StatementError, Value};
+use crate::{CommitFault, ConstraintKind, Database, Migration, Reader, Settings, StatementError, Value};
 
 const SCHEMA: &str = "
 CREATE TABLE note (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
@@ -257,6 +257,39 @@ fn aborted_batch_runs_the_neighbours_again_and_drops_the_culprit() {
     }
 }
 
+/// A unit of work that fails in its own savepoint takes no neighbour with it, and ends as failed whatever its handler wants.
+#[test]
+fn unit_that_failed_alone_leaves_its_neighbours_in_the_batch() {
+    let world = world();
+    let lease = add(&world, None, "a");
+    let mut unit = world.begin(Some(lease));
+    write(&mut unit, "b");
+    unit.meet(StatementError::StorageFull);
+    let (mut lease, ended) = unit.finish(true);
+    assert!(matches!(ended, Ended::Failed(Abort::StorageFull)), "{ended:?}");
+    assert_eq!(durable(lease.commit()), ["a"]);
+    assert_eq!(world.notes(), ["a"]);
+}
+
+/// The statement that ends the transaction is reported with SQLite's reason, also where its rows are returned.
+#[test]
+fn write_with_rows_that_ends_the_transaction_is_told_with_its_reason() {
+    let world = world();
+    let mut unit = world.begin(None);
+    let error = unit.query("INSERT INTO refused VALUES (1) RETURNING id", &[]).unwrap_err();
+    assert!(error.to_string().contains("never"), "{error}");
+}
+
+/// A unit of work has time from its beginning, also where nobody says how much.
+#[test]
+fn unit_without_a_deadline_of_its_own_has_time() {
+    let world = world();
+    let count = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT count(*) FROM n";
+    let unit = || world.writer.acquire(soon()).unwrap().begin().map_err(|(_, error)| error).unwrap();
+    // A machine that is busy may have taken the time away: then another one has it.
+    assert!((0..100).any(|_| unit().query(count, &[]).is_ok()));
+}
+
 /// If one row finds the database full, SQLite undoes only the statement. The guest must not continue from there: what it wrote before is
 /// rolled back, and its neighbours are kept without being run again.
 #[test]
@@ -416,6 +449,25 @@ fn write_whose_rows_can_not_be_read_is_undone() {
     assert_eq!(world.notes(), ["a", "c", "d"]);
 }
 
+/// Nothing of it can come back after a crash: it is undone, whatever the failed COMMIT did.
+#[test]
+fn batch_that_wrote_nothing_is_never_unknown() {
+    for fault in [CommitFault::BeforeDurable, CommitFault::AfterDurable, CommitFault::Unknown] {
+        let world = world();
+        let mut unit = world.begin(None);
+        unit.query("SELECT id FROM note", &[]).unwrap();
+        let (mut lease, _) = unit.finish(true);
+        lease.push("reader");
+        lease.faults().plan(fault);
+        let commit = lease.commit();
+        assert!(
+            matches!(&commit, Commit::Aborted { members, .. } if members == &["reader"]),
+            "{fault:?}: {commit:?}"
+        );
+        assert_eq!(durable(add(&world, Some(lease), "a").commit()), ["a"], "{fault:?}");
+    }
+}
+
 /// A batch that only reads costs the disk nothing.
 #[test]
 fn batch_that_wrote_nothing_has_no_number() {
@@ -496,6 +548,26 @@ fn lease_is_waited_for_until_the_deadline() {
     told.recv().unwrap();
     drop(lease);
     assert_eq!(waiting.join().unwrap(), ["late"]);
+}
+
+/// A holder keeps the batch open for those who wait, and hands the lease over to them.
+#[test]
+fn lease_says_whether_others_wait_and_wakes_them_when_it_is_dropped() {
+    let world = world();
+    let mut lease = world.writer.acquire(soon()).unwrap();
+    assert!(!lease.others_wait() && !lease.stays_open(false));
+    let writer = Arc::clone(&world.writer);
+    // Nothing but the end of the lease ends this wait.
+    let far = Instant::now() + Duration::from_secs(24 * 3600);
+    let waiting = std::thread::spawn(move || drop(writer.acquire(far).unwrap()));
+    while !lease.others_wait() {
+        assert!(!waiting.is_finished(), "it got a lease that another holds");
+        std::thread::yield_now();
+    }
+    assert!(lease.stays_open(false));
+    drop(lease);
+    waiting.join().unwrap();
+    assert!(!world.writer.acquire(soon()).unwrap().others_wait());
 }
 
 fn add_by(writer: &Arc<Writer<&'static str>>) -> Vec<&'static str> {

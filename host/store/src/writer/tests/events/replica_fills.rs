@@ -206,6 +206,24 @@ fn row_whose_past_was_erased_is_there_and_not_older_than_its_next_event() {
     assert_eq!(world.books(), ["a eins 9", "b again 9", "c new 9"]);
 }
 
+/// The next event is the next one that still says something.
+#[test]
+fn row_whose_past_was_erased_is_what_its_next_event_with_data_says() {
+    let a = |name: &str| format!(r#"{{"id":"a","name":"{name}","stock":9}}"#);
+    let owner = owner_of(&[(UPSERT, "a", &a("one")), (UPSERT, "a", &a("two"))]);
+    owner.commit(|unit| {
+        unit.erase("a").unwrap();
+        unit.publish(&event(UPSERT, "a", &a("uno"))).unwrap();
+        unit.publish(&event(UPSERT, "a", &a("eins"))).unwrap();
+    });
+    owner.by_hand(&format!("{TRUTH}; INSERT INTO truth VALUES ('a', 'eins', 9)"));
+    let world = consumer_at(1, &owner);
+    world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
+    assert_eq!(world.books(), ["a uno 9"]);
+    world.take_up_to(4, &owner, &with_stock());
+    assert_eq!(world.books(), ["a eins 9"]);
+}
+
 /// No event ahead would bring back the row that an earlier one deletes.
 #[test]
 fn row_whose_last_event_was_erased_stays_as_the_owner_has_it() {
