@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
+/// The span of a client.
+const PARENT: &str = "00f067aa0ba902b7";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// The lines of the access log of a host that logs JSON, by their traces.
@@ -85,6 +87,11 @@ fn every_answer_is_found_in_the_log_by_its_trace() {
     );
     let login = json!({"email": "nobody@quiet.example", "password": "quiet-password"});
     sent(nobody.post("/sessions", &login), "POST", "/sessions", Some("user"), Some("/sessions"));
+    let parent = format!("00-{}-{PARENT}-01", "4b".repeat(16));
+    let traced = nobody.send(Method::GET, &path, &[("traceparent", &parent)], Bytes::new());
+    let continued = trace(&traced);
+    assert_eq!(continued, "4b".repeat(16));
+    sent(traced, "GET", &path, product, route);
     let malformed = raw::exchange(host.address(), b"GET /%zz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     sent(malformed, "GET", "/%zz", None, None);
     let garbage = raw::exchange(host.address(), b"garbage\r\n\r\n").unwrap();
@@ -95,6 +102,10 @@ fn every_answer_is_found_in_the_log_by_its_trace() {
         let line = lines.get(&trace).unwrap_or_else(|| panic!("{method} {path} is not in the log:\n{log}"));
         assert_eq!((&line["method"], &line["path"]), (&json!(method), &json!(path)), "{line}");
         assert_eq!(line["status"], answer.status, "{line}");
+        // The span that a client hears of is the one that is recorded.
+        let span = answer.header("traceresponse").and_then(|told| told.split('-').nth(2));
+        assert_eq!(line["span_id"].as_str(), span, "{line}");
+        assert_eq!(line["parent_id"].as_str(), (trace == continued).then_some(PARENT), "{line}");
         assert_eq!(line["service"].as_str().map(str::to_owned), service, "{line}");
         assert_eq!(line["route"].as_str().map(str::to_owned), route, "{line}");
         assert_eq!(line["client"], "127.0.0.1", "{line}");

@@ -12,7 +12,7 @@ mod words;
 pub use clock::{Clock, Random, SystemClock, SystemRandom, from_rfc3339, rfc3339};
 pub use current::Current;
 pub use position::Position;
-pub use trace::TraceId;
+pub use trace::{SpanId, TraceContext, TraceId};
 pub use words::{is_control, own_words};
 
 /// The prefix of the host's own tables. No guest statement may name such a table.

@@ -1,6 +1,7 @@
-//! Trace ids, as defined by W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
+//! Traces and their spans, as defined by W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use crate::Random;
 
@@ -15,11 +16,42 @@ impl TraceId {
         random.fill(&mut bytes);
         Self(bytes)
     }
+}
 
-    /// The trace that a `traceparent` header names: `00-TRACE-PARENT-FLAGS`. `None` for an invalid header: then the standard requires a new
-    /// trace.
+/// A span id: 8 bytes, not all zero, written as 16 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpanId(NonZeroU64);
+
+impl SpanId {
+    fn new(random: &dyn Random) -> Self {
+        let mut bytes = [0; 8];
+        random.fill(&mut bytes);
+        Self(NonZeroU64::new(u64::from_be_bytes(bytes)).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+/// Where a request is in its trace. The span is what the host does for this request: whoever it passes the trace to has this span as its
+/// parent, and it is recorded under this id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace.
+    pub trace: TraceId,
+    /// The request's own span.
+    pub span: SpanId,
+    /// The span of the client, if it named one.
+    pub parent: Option<SpanId>,
+}
+
+impl TraceContext {
+    /// The beginning of a new trace.
+    pub fn new(random: &dyn Random) -> Self {
+        Self { trace: TraceId::new(random), span: SpanId::new(random), parent: None }
+    }
+
+    /// A new span in the trace that a `traceparent` header names: `00-TRACE-PARENT-FLAGS`. `None` for an invalid header: then the standard
+    /// requires a new trace.
     #[must_use]
-    pub fn from_traceparent(header: &str) -> Option<Self> {
+    pub fn from_traceparent(header: &str, random: &dyn Random) -> Option<Self> {
         let mut parts = header.trim().split('-');
         let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let hex = |text: &str, length: usize| {
@@ -31,20 +63,30 @@ impl TraceId {
             && (version != "00" || parts.next().is_none())
             && hex(trace, 32)
             && hex(parent, 16)
-            && hex(flags, 2)
-            && parent.bytes().any(|b| b != b'0');
+            && hex(flags, 2);
         if !valid {
             return None;
         }
-        let id = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
-        Some(Self(id.to_be_bytes()))
+        let trace = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
+        let parent = u64::from_str_radix(parent, 16).ok().and_then(NonZeroU64::new)?;
+        Some(Self {
+            trace: TraceId(trace.to_be_bytes()),
+            span: SpanId::new(random),
+            parent: Some(SpanId(parent)),
+        })
     }
+}
 
-    /// The header that passes this trace to the client or to the next service, with a new span id.
-    pub fn to_traceparent(self, random: &dyn Random) -> String {
-        let mut span = [0; 8];
-        random.fill(&mut span);
-        format!("00-{self}-{:016x}-01", u64::from_be_bytes(span).max(1))
+/// The header that passes the trace to the client or to the next service: `00-TRACE-SPAN-FLAGS`.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{}-{}-01", self.trace, self.span)
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
     }
 }
 
@@ -56,7 +98,17 @@ impl fmt::Display for TraceId {
 
 #[cfg(test)]
 mod tests {
-    use super::TraceId;
+    use super::TraceContext;
+    use crate::Random;
+
+    /// Gives these bytes again and again.
+    struct Always(u8);
+
+    impl Random for Always {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
 
     #[test]
     fn traceparent_is_taken_when_valid_and_only_then() {
@@ -73,8 +125,20 @@ mod tests {
             (format!("00-{trace}"), false),
             (String::new(), false),
         ] {
-            let found = TraceId::from_traceparent(&header).map(|id| id.to_string());
-            assert_eq!(found.as_deref(), valid.then_some(trace), "{header}");
+            let found = TraceContext::from_traceparent(&header, &Always(0xab)).map(|context| {
+                (context.trace.to_string(), context.parent.map(|span| span.to_string()), context.to_string())
+            });
+            let expected =
+                (trace.to_owned(), Some(span.to_owned()), format!("00-{trace}-{}-01", "ab".repeat(8)));
+            assert_eq!(found, valid.then_some(expected), "{header}");
         }
+    }
+
+    #[test]
+    fn new_trace_has_no_parent_and_a_span_id_is_never_zero() {
+        let new = TraceContext::new(&Always(0xcd));
+        assert_eq!(new.to_string(), format!("00-{}-{}-01", "cd".repeat(16), "cd".repeat(8)));
+        assert_eq!(new.parent, None);
+        assert_eq!(TraceContext::new(&Always(0)).span.to_string(), "0000000000000001");
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bulkhead_manifest::PROBLEMS;
 use bulkhead_runtime::{Problem, problem_kinds};
 use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, PATH_MAX};
-use bulkhead_types::{Current, TraceId, own_words};
+use bulkhead_types::{Current, TraceContext, own_words};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -66,9 +66,8 @@ impl Admin {
     }
 
     async fn answered(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let host_context = self.application.host_context();
-        let trace = TraceId::new(host_context.random.as_ref());
-        let trace_id = trace.to_string();
+        let context = TraceContext::new(self.application.host_context().random.as_ref());
+        let trace_id = context.trace.to_string();
         let (head, incoming) = request.into_parts();
         let (method, path) = (head.method.clone(), head.uri.path().to_owned());
         let mut body = RequestBody::new(&head, incoming);
@@ -83,7 +82,7 @@ impl Admin {
             problem_response(&problem, &trace_id)
         });
         body.end(api::DISCARDED_MAX, &mut response).await;
-        tell_trace(&mut response, trace, host_context.random.as_ref());
+        tell_trace(&mut response, &context);
         response
     }
 
@@ -132,10 +131,9 @@ impl Answer for Admin {
     }
 
     fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
-        let host_context = self.application.host_context();
-        let trace = TraceId::new(host_context.random.as_ref());
-        let mut response = problem_response(&unreadable(status)?, &trace.to_string());
-        tell_trace(&mut response, trace, host_context.random.as_ref());
+        let context = TraceContext::new(self.application.host_context().random.as_ref());
+        let mut response = problem_response(&unreadable(status)?, &context.trace.to_string());
+        tell_trace(&mut response, &context);
         Some(response)
     }
 }

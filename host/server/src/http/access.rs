@@ -1,5 +1,5 @@
-//! The access log: one line for each request, written when its answer is about to be sent. A client finds the line's trace id in the
-//! `traceresponse` header.
+//! The access log: one line for each request, written when its answer is about to be sent. A client finds the trace id and the span id
+//! of the line in the `traceresponse` header.
 //!
 //! A line has no query (it may contain search terms), no header except the trace, no body, no token and no principal. It has the path, with
 //! the ids in it, and the client's address: in many countries this is personal data. A line without a status means that the client went
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_runtime::Waited;
 use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, PATH_MAX};
-use bulkhead_types::own_words;
+use bulkhead_types::{TraceContext, own_words};
 use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::Full;
@@ -24,7 +24,7 @@ use crate::telemetry::ACCESS_TARGET;
 pub(super) struct Visit {
     began: Instant,
     peer: IpAddr,
-    trace_id: String,
+    context: TraceContext,
     /// Whether there is an access log.
     has_log: bool,
     is_answered: bool,
@@ -39,11 +39,11 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn begin(peer: IpAddr, trace_id: &str, has_log: bool) -> Self {
+    pub(super) fn begin(peer: IpAddr, context: TraceContext, has_log: bool) -> Self {
         Self {
             began: Instant::now(),
             peer,
-            trace_id: trace_id.to_owned(),
+            context,
             has_log,
             is_answered: false,
             method: None,
@@ -89,9 +89,12 @@ impl Visit {
         // The answer to a HEAD request still has the body of its GET here. Hyper removes it later.
         let body = response.map(Response::body).filter(|_| self.method != Some(Method::HEAD));
         let version = response.and_then(|response| response.headers().get("bulkhead-version"));
+        let TraceContext { trace, span, parent } = self.context;
         tracing::info!(
             target: ACCESS_TARGET,
-            trace_id = self.trace_id,
+            trace_id = trace.to_string(),
+            span_id = span.to_string(),
+            parent_id = parent.map(|parent| parent.to_string()),
             client = %self.peer,
             method = self.method.as_ref().map(|method| own_words(method.as_str(), METHOD_TOLD_BYTES_MAX)),
             path = self.path,

@@ -9,7 +9,7 @@ use bulkhead_runtime::{
     Answer, Failure, Header, HostContext, Job, Problem, Request, is_hosts, problem_kinds, supervise,
 };
 use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, METHOD_TOLD_BYTES_MAX, PATH_MAX};
-use bulkhead_types::{Current, Position, TraceId, own_words};
+use bulkhead_types::{Current, Position, Random, TraceContext, own_words};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
@@ -68,11 +68,10 @@ impl Ingress {
 
     /// Answers one request.
     async fn answered(&self, peer: IpAddr, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
-        let random = self.host_context.random.as_ref();
-        let trace = given_trace(request.headers()).unwrap_or_else(|| TraceId::new(random));
-        let trace_id = trace.to_string();
+        let context = context_of(request.headers(), self.host_context.random.as_ref());
+        let trace_id = context.trace.to_string();
 
-        let mut visit = Visit::begin(peer, &trace_id, self.has_log);
+        let mut visit = Visit::begin(peer, context, self.has_log);
         let (head, incoming) = request.into_parts();
         visit.method = Some(head.method.clone());
         let mut body = RequestBody::new(&head, incoming);
@@ -84,7 +83,7 @@ impl Ingress {
         });
         let mut response = routed.unwrap_or_else(|problem| problem_response(&problem, &trace_id));
         body.end(BODY_DISCARD_MAX, &mut response).await;
-        tell_trace(&mut response, trace, random);
+        tell_trace(&mut response, &context);
         self.tell(visit, &response);
         response
     }
@@ -210,24 +209,25 @@ impl super::Answer for Ingress {
     }
 
     fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
-        let random = self.host_context.random.as_ref();
-        let trace = TraceId::new(random);
-        let trace_id = trace.to_string();
-        let mut response = problem_response(&unreadable(status)?, &trace_id);
-        tell_trace(&mut response, trace, random);
-        self.tell(Visit::begin(peer, &trace_id, self.has_log), &response);
+        let context = TraceContext::new(self.host_context.random.as_ref());
+        let mut response = problem_response(&unreadable(status)?, &context.trace.to_string());
+        tell_trace(&mut response, &context);
+        self.tell(Visit::begin(peer, context, self.has_log), &response);
         Some(response)
     }
 }
 
-/// The trace that a request names. A request with two `traceparent` headers belongs to neither trace (W3C Trace Context, section 3.2.1
-/// allows one).
-fn given_trace(headers: &HeaderMap) -> Option<TraceId> {
+/// A new span in the trace that a request names, or in a new trace. A request with two `traceparent` headers belongs to neither trace (W3C
+/// Trace Context, section 3.2.1 allows one).
+fn context_of(headers: &HeaderMap, random: &dyn Random) -> TraceContext {
     let mut given = headers.get_all(&TRACEPARENT).iter();
-    match (given.next(), given.next()) {
-        (Some(only), None) => TraceId::from_traceparent(only.to_str().ok()?),
+    let continued = match (given.next(), given.next()) {
+        (Some(only), None) => {
+            only.to_str().ok().and_then(|header| TraceContext::from_traceparent(header, random))
+        }
         _ => None,
-    }
+    };
+    continued.unwrap_or_else(|| TraceContext::new(random))
 }
 
 /// The headers that a service gets. Credentials, the connection's own headers, and headers that only the host may set are removed.

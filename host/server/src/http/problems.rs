@@ -1,8 +1,8 @@
 //! The host's own answers: problem documents, pages, and health.
 
 use bulkhead_runtime::{Problem, problem_kinds, supervise};
+use bulkhead_types::TraceContext;
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
-use bulkhead_types::{Random, TraceId};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -35,9 +35,9 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Fu
     response
 }
 
-/// Adds the trace headers to an answer of either port.
-pub(crate) fn tell_trace(response: &mut Response<Full<Bytes>>, trace: TraceId, random: &dyn Random) {
-    if let Ok(value) = HeaderValue::try_from(trace.to_traceparent(random)) {
+/// Adds the trace header to an answer of either port.
+pub(crate) fn tell_trace(response: &mut Response<Full<Bytes>>, context: &TraceContext) {
+    if let Ok(value) = HeaderValue::try_from(context.to_string()) {
         response.headers_mut().insert(&TRACERESPONSE, value);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bulkhead_types::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEADER_READ_TIMEOUT, HEADERS_MAX};
-use bulkhead_types::{SystemRandom, TraceId};
+use bulkhead_types::{SystemRandom, TraceContext};
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
@@ -133,8 +133,8 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
 
 /// The answer when the host's own code panics and the request is no longer known, for example on the admin port.
 fn failed() -> Response<Full<Bytes>> {
-    let trace = TraceId::new(&SystemRandom);
-    let mut response = problem_response(&host_failed(), &trace.to_string());
-    tell_trace(&mut response, trace, &SystemRandom);
+    let context = TraceContext::new(&SystemRandom);
+    let mut response = problem_response(&host_failed(), &context.trace.to_string());
+    tell_trace(&mut response, &context);
     response
 }
