@@ -77,6 +77,21 @@ pub enum AccessLog {
     Json,
 }
 
+impl AccessLog {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Text, Self::Json];
+
+    /// Its word in a manifest and on the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// How requests' tokens are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {

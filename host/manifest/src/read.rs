@@ -111,18 +111,13 @@ fn read_application(
     if let Some((data, _)) = section.string("data", report) {
         manifest.data = folder.join(data);
     }
-    manifest.access_log = match section.string("access_log", report) {
-        None => None,
-        Some(("off", _)) => Some(AccessLog::Off),
-        Some(("text", _)) => Some(AccessLog::Text),
-        Some(("json", _)) => Some(AccessLog::Json),
-        Some((other, span)) => {
-            let message =
-                format!("application.access_log is \"off\", \"text\" or \"json\", and not {other:?}");
-            report.add(&span, message);
-            None
+    if let Some((word, span)) = section.string("access_log", report) {
+        manifest.access_log = AccessLog::ALL.into_iter().find(|format| format.word() == word);
+        if manifest.access_log.is_none() {
+            let words = AccessLog::ALL.map(|format| format!("{:?}", format.word())).join(", ");
+            report.add(&span, format!("application.access_log is one of {words}, and not {word:?}"));
         }
-    };
+    }
     if let Some(auth) = section.table("auth", report) {
         manifest.auth = read_auth(auth, report);
     }

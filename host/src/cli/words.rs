@@ -7,11 +7,14 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 /// The form of the access log.
 pub(super) fn access_log() -> impl TypedValueParser<Value = AccessLog> {
-    words([
-        ("off", "None", AccessLog::Off),
-        ("text", "For people", AccessLog::Text),
-        ("json", "One JSON object a line, for programs", AccessLog::Json),
-    ])
+    words(AccessLog::ALL.map(|format| {
+        let help = match format {
+            AccessLog::Off => "None",
+            AccessLog::Text => "For people",
+            AccessLog::Json => "One JSON object a line, for programs",
+        };
+        (format.word(), help, format)
+    }))
 }
 
 /// The form of log lines.
