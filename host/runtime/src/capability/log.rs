@@ -72,9 +72,36 @@ fn cut(message: &str, fields: &[Field]) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
     use bulkhead_types::limits::LOG_LINE_BYTES_MAX;
 
-    use super::{Field, cut};
+    use super::{Field, Host as _, Level, cut};
+    use crate::running::Running;
+    use crate::state::State;
+    use crate::trial::{Trial, lines_with};
+
+    /// The line about a failed request has the guest's own last words.
+    #[test]
+    fn last_error_of_a_guest_is_remembered_and_no_other_line() {
+        let trial = Trial::new(Duration::from_secs(60));
+        let mut state = State::new(Arc::default(), Arc::clone(&trial.context.host_context));
+        state.running = Some(Running::starting(Instant::now()));
+        for (level, message, remembered) in [
+            (Level::Warn, "one", None),
+            (Level::Error, "two", Some("two")),
+            (Level::Info, "three", Some("two")),
+            (Level::Error, "four", Some("four")),
+        ] {
+            let lines = lines_with(message, || {
+                state.write(level, message.to_owned(), Vec::new()).unwrap();
+            });
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            let running = state.running.as_ref().unwrap();
+            assert_eq!(running.last_error.as_deref(), remembered, "{message}");
+        }
+    }
 
     fn fields(fields: &[(&str, &str)]) -> String {
         let field = |(name, value): &(&str, &str)| Field { name: (*name).into(), value: (*value).into() };

@@ -29,8 +29,33 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use bulkhead_types::{Random, SystemClock};
+
     use super::*;
+    use crate::host_context::HostContext;
     use crate::trial::Trial;
+
+    /// Gives the bytes 1, 2, 3 and so on, from 1 in each call.
+    struct Counting;
+
+    impl Random for Counting {
+        fn fill(&self, bytes: &mut [u8]) {
+            (1..).zip(bytes).for_each(|(number, byte)| *byte = number);
+        }
+    }
+
+    #[test]
+    fn number_has_eight_random_bytes() {
+        let host_context = HostContext {
+            clock: Box::new(SystemClock),
+            random: Box::new(Counting),
+            directory: Default::default(),
+            probe: None,
+        };
+        let mut state = State::new(Arc::default(), Arc::new(host_context));
+        assert_eq!(state.get_random_u64().unwrap().to_ne_bytes(), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(state.get_random_bytes(3).unwrap(), [1, 2, 3]);
+    }
 
     #[test]
     fn as_many_random_bytes_as_are_asked_for_up_to_a_limit() {

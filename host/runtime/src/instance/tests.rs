@@ -212,6 +212,33 @@ fn effects_are_kept_below_400_and_a_used_instance_is_spoilt_where_they_are_not()
     }
 }
 
+/// Also if it runs again: however a request fails, the log has one line about it.
+#[test]
+fn failed_request_is_in_the_log_once() {
+    let trial = Trial::new(Duration::from_secs(60));
+    let release = trial.consumer.release();
+    let trap = || Err(wasmtime::Trap::UnreachableCodeReached.into());
+    let fine = || Ok(response(200, &[]));
+    let failing = || Ok(response(500, &[]));
+    for (result, was_told, lines, told) in [
+        (trap(), false, 1, true),
+        (trap(), true, 0, true),
+        (failing(), false, 1, true),
+        (failing(), true, 0, true),
+        (fine(), false, 0, false),
+        (fine(), true, 0, true),
+    ] {
+        let (mut job, _) = job(Instant::now(), None);
+        job.told = was_told;
+        let written = lines_with("a request failed", || {
+            let running = Running::starting(Instant::now());
+            let run = judge(&release, result, running, &job, Duration::from_secs(60));
+            assert_eq!(run.told, told);
+        });
+        assert_eq!(written.len(), lines, "{written:?}");
+    }
+}
+
 #[test]
 fn log_lines_beyond_the_bound_are_counted_in_one_line() {
     let trial = Trial::new(Duration::from_secs(60));

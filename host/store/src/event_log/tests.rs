@@ -258,6 +258,13 @@ fn embedded_log_reads_no_more_events_than_memory_may_take() {
     assert_eq!(reader.read(fit as i64 + 2, 1000).unwrap().len(), 2);
 }
 
+/// The position in one is never taken for a position in the other.
+#[test]
+fn memory_log_has_an_id_that_no_database_has() {
+    assert_eq!(MemoryLog::default().id(), "in memory");
+    assert!(Embedded::new().open().id().bytes().all(|byte| byte.is_ascii_hexdigit()));
+}
+
 /// The trim point of an event log whose events are all gone is where the next one comes.
 #[test]
 fn embedded_log_without_events_begins_at_the_next_one() {
