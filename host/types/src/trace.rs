@@ -30,8 +30,8 @@ impl SpanId {
     }
 }
 
-/// Where a request is in its trace. The span is what the host does for this request: whoever it passes the trace to has this span as its
-/// parent, and it is recorded under this id.
+/// Where a request is in its trace. The span is what the host does for this request: the client hears of it in `traceresponse`, and the
+/// access log has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
     /// The trace.
@@ -77,7 +77,7 @@ impl TraceContext {
     }
 }
 
-/// The header that passes the trace to the client or to the next service: `00-TRACE-SPAN-FLAGS`.
+/// The form of `traceresponse`: `00-TRACE-SPAN-FLAGS`.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{}-{}-01", self.trace, self.span)

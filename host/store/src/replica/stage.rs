@@ -260,6 +260,10 @@ impl Stage {
     fn can_step_back(&self, position: i64) -> Result<bool, String> {
         let Some(log) = self.log.as_deref() else { return Ok(false) };
         let replica = &self.replica;
+        // Which rows were there at the position is in the events up to it.
+        if position > 0 && log.trimmed_beyond(0).map_err(|error| text(&error))?.is_some() {
+            return Ok(false);
+        }
         // Subjects whose last event was erased: no event brings their rows forward again.
         let (mut told, mut erased) = (true, HashSet::new());
         each_event(log, replica, (position, self.at), self.until, |event| {
