@@ -34,6 +34,7 @@ use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
 use crate::running::Calls;
 use crate::spec::ServiceSpec;
+use crate::state::State;
 use crate::subscription::{Subscription, SubscriptionSpec};
 use crate::subscription_worker::SubscriptionWorker;
 use crate::waits::Waited;
@@ -107,6 +108,11 @@ impl Trial {
         let context = ServiceContext::new(release, host_context);
         let consumer = Consumer::new(engine, Arc::clone(&context), queues);
         Self { consumer, context, commits, failures, _folder: folder }
+    }
+
+    /// What an instance's store holds for a handler of the service, whose manifest grants nothing.
+    pub(crate) fn state(&self) -> State {
+        State::new(Arc::default(), Arc::clone(&self.context.host_context))
     }
 
     /// Makes the next commits fail.

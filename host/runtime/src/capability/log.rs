@@ -72,21 +72,19 @@ fn cut(message: &str, fields: &[Field]) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use bulkhead_types::limits::LOG_LINE_BYTES_MAX;
 
     use super::{Field, Host as _, Level, cut};
     use crate::running::Running;
-    use crate::state::State;
     use crate::trial::{Trial, lines_with};
 
     /// The line about a failed request has the guest's own last words.
     #[test]
     fn last_error_of_a_guest_is_remembered_and_no_other_line() {
         let trial = Trial::new(Duration::from_secs(60));
-        let mut state = State::new(Arc::default(), Arc::clone(&trial.context.host_context));
+        let mut state = trial.state();
         state.running = Some(Running::starting(Instant::now()));
         for (level, message, remembered) in [
             (Level::Warn, "one", None),

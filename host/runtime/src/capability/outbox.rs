@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn timer_of_a_type_that_the_manifest_does_not_name_is_neither_set_nor_cancelled() {
         let trial = Trial::new(Duration::from_secs(60));
-        let mut state = State::new(Arc::default(), Arc::clone(&trial.context.host_context));
+        let mut state = trial.state();
         let due = "2027-01-01T00:00:00Z";
         let [kind, subject] = ["taker.rung", "a"].map(str::to_owned);
         let set = state.schedule(kind.clone(), subject.clone(), "{}".into(), due.into()).unwrap();
