@@ -75,7 +75,7 @@ mutants: setup-build ## Put deliberate bugs into the services, and see that the 
 	$(TARGET_DIR)/release/mutants $(ARGS)
 
 .PHONY: mutation
-mutation: guests ## Change the code in one place after the other, and see that a test fails; some of it: make mutation ONLY=host/store/src/writer
+mutation: guests ## Change the code in one place after the other, and see that a test fails; some of it: make mutation ONLY=host/sqlite/src/writer
 	@host/build/setup.sh mutation
 	cargo run --quiet --release -p bulkhead-mutation -- --target $(TARGET_DIR) $(if $(ONLY),--only '$(ONLY)') $(if $(SECONDS),--seconds $(SECONDS))
 

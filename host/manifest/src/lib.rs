@@ -24,7 +24,7 @@ use bulkhead_store::ReplicaSpec;
 
 pub use self::host_paths::{DOCUMENT, DOCUMENT_3_0, HEALTH_ALIASES, HOST_PATHS, PROBLEMS, is_page};
 pub use self::lines::Lines;
-pub use self::read::is_service_name;
+pub use self::read::{example_database, is_service_name};
 
 /// An application.
 #[derive(Debug, Clone)]

@@ -276,9 +276,15 @@ fn check_route(route: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The line of the manifest that gives a service a database, for messages.
+#[must_use]
+pub fn example_database(service: &str) -> String {
+    format!("database = \"sqlite:data/{service}.db\"")
+}
+
 /// The database's path relative to the data folder.
 fn database_file(url: &str, folder: &Path, data: &Path) -> Result<PathBuf, String> {
-    let example = "write for example \"sqlite:data/notes.db\"";
+    let example = format!("write for example {}", example_database("notes"));
     let Some(file) = url.strip_prefix("sqlite:").filter(|file| !file.is_empty()) else {
         return Err(format!("{url:?} is no database; {example}"));
     };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bulkhead_runtime::SubscriptionSpec;
 
+use super::read::example_database;
 use super::{Manifest, Mistake, ServiceSection};
 
 impl Manifest {
@@ -101,7 +102,8 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             !(grants.subscribes.is_empty() && grants.timers.is_empty() && service.replicas.is_empty());
         if uses_events && service.database.is_none() {
             let message = format!(
-                "service.{name}: a service that consumes events keeps its position in its database; add database = \"sqlite:data/{name}.db\""
+                "service.{name}: a service that consumes events keeps its position in its database; add {}",
+                example_database(name)
             );
             add(service.line, message);
         }

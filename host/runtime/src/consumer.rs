@@ -6,13 +6,14 @@ mod tests;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bulkhead_store::{Busy, InboxReader, ReplicaSpec, StatementError, StoreError, UnitOfWork, Value};
+use bulkhead_store::{Busy, InboxReader, ReplicaSpec, StatementError, StoreError, Value};
 
 use crate::database::ServiceDatabase;
+use crate::database::UnitOfWork;
 use crate::delivery::Written;
 use crate::engine::Engine;
 use crate::gate::{Held, NotHeld};
-use crate::member::{Effect, Member, Settle, commit};
+use crate::member::{Effect, Settle, commit};
 use crate::queues::Queues;
 use crate::release::{Release, ServiceContext};
 use crate::runner::{HasRunner as _, Runner};
@@ -82,7 +83,7 @@ impl Consumer {
         let Some(database) = self.database() else { return Ok(work()) };
         loop {
             let mut lease = database.writer.acquire(deadline)?;
-            let aborted = commit(&mut lease);
+            let aborted = commit(&mut *lease);
             if aborted.is_empty() {
                 return Ok(work());
             }
@@ -118,9 +119,9 @@ impl Consumer {
     /// # Errors
     ///
     /// If it has no database, or the database can't be read.
-    pub fn inbox(&self) -> Result<InboxReader, StoreError> {
+    pub fn inbox(&self) -> Result<Box<dyn InboxReader>, StoreError> {
         match self.database() {
-            Some(database) => InboxReader::open(&database.database),
+            Some(database) => database.database.inbox(),
             None => Err(StoreError::NoDatabase { service: self.name().to_owned() }),
         }
     }
@@ -196,7 +197,7 @@ impl Consumer {
     /// Runs a unit of work of the host itself, and waits until it is durable; false if it was not to be kept.
     fn write(
         &self,
-        work: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
+        work: impl FnOnce(&mut UnitOfWork) -> Result<bool, StatementError>,
     ) -> Result<bool, ChangeError> {
         let mut runner = self.runner();
         let (told, durable) = flume::bounded(1);

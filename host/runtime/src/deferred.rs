@@ -4,7 +4,7 @@
 //! other kind's handlers take, and however many of them fail. The unit of work that consumes a timer or a parked event deletes its row, and
 //! only while the row is as it was when it was read. So each has its effect once, also if something else looks at it at the same time.
 //!
-//! The database's own time decides what is due. It only goes forward (`host/store/src/timeline.rs`).
+//! The database's own time decides what is due. It only goes forward (`Database::time`).
 
 #[cfg(test)]
 mod tests;
@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{EventLog, InboxReader, Logged, Parked, ReplicaSpec, StatementError, UnitOfWork};
+use bulkhead_store::{EventLog, InboxReader, Logged, Parked, ReplicaSpec, StatementError};
 use flume::{Receiver, Sender};
 
+use crate::database::UnitOfWork;
 use crate::delivery::{Delivery, Written, changes, failed, report_parked};
 use crate::instance::NotConsumed;
 use crate::member::Settle;
@@ -96,7 +97,7 @@ pub(crate) type Source = (Arc<Subscription>, Box<dyn EventLog>);
 pub(crate) struct DeferredWork {
     deferred: Arc<Deferred>,
     runner: Runner,
-    inbox: InboxReader,
+    inbox: Box<dyn InboxReader>,
     /// By producer.
     sources: BTreeMap<String, Source>,
     stop: Arc<AtomicBool>,
@@ -129,7 +130,7 @@ impl DeferredWork {
     pub(crate) fn new(
         deferred: Arc<Deferred>,
         runner: Runner,
-        inbox: InboxReader,
+        inbox: Box<dyn InboxReader>,
         sources: BTreeMap<String, Source>,
         stop: Arc<AtomicBool>,
     ) -> Self {
@@ -337,7 +338,7 @@ impl DeferredWork {
             subscription.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
         let settle = self.settle(subscription.clone().filter(|_| !delivery.is_passed_over()));
-        let mark = |unit: &mut UnitOfWork<_>| {
+        let mark = |unit: &mut UnitOfWork| {
             Ok(unit.unpark(row)? && (!own || unit.consume_timer(row.sequence, true)?))
         };
         match not_consumed(self.runner.deliver(&delivery, mark, settle, true))? {

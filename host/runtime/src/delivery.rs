@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{
-    Abort, ApplyError, Ended, Logged, Parked, ParkedState, ReplicaSpec, StatementError, UnitOfWork,
-};
+use bulkhead_store::{Abort, ApplyError, Ended, Logged, Parked, ParkedState, ReplicaSpec, StatementError};
 use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
 use bulkhead_types::own_words;
 
 use crate::bindings::bulkhead::service::types::Event;
+use crate::database::UnitOfWork;
 use crate::hold::Hold;
 use crate::host_context::HostContext;
 use crate::instance::NotConsumed;
@@ -60,7 +59,7 @@ impl Runner {
     pub(crate) fn deliver(
         &mut self,
         delivery: &Delivery<'_>,
-        mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
+        mark: impl FnOnce(&mut UnitOfWork) -> Result<bool, StatementError>,
         settle: Settle,
         more: bool,
     ) -> Result<Written, NotConsumed> {
@@ -105,7 +104,7 @@ impl Runner {
     }
 
     /// The open unit of work, or a new one.
-    fn open_unit(&mut self, deadline: Instant) -> Result<&mut UnitOfWork<Member>, StatementError> {
+    fn open_unit(&mut self, deadline: Instant) -> Result<&mut UnitOfWork, StatementError> {
         let Some(database) = self.parts.database.clone() else {
             return Err(StatementError::Other("the service has no database".into()));
         };
@@ -140,7 +139,7 @@ impl Runner {
     /// what becomes of the batch. If it is not kept, `settle` gets nothing: the return value says so.
     pub(crate) fn write(
         &mut self,
-        mark: impl FnOnce(&mut UnitOfWork<Member>) -> Result<bool, StatementError>,
+        mark: impl FnOnce(&mut UnitOfWork) -> Result<bool, StatementError>,
         settle: Settle,
         more: bool,
     ) -> Written {
@@ -325,7 +324,7 @@ mod tests {
         assert_eq!(failed, StatementError::Interrupted);
         assert!(matches!(runner.undo(), Some(Abort::Interrupted)), "its neighbours stand");
         let unit = runner.open_unit(soon()).unwrap();
-        while unit.publish(&event).is_ok() {}
+        while unit.append(&event).is_ok() {}
         assert!(matches!(runner.undo(), Some(Abort::StorageFull)));
     }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{Lease, StatementError, UnitOfWork, Writer};
+use bulkhead_store::{StatementError, Writer};
 
+use crate::database::{Lease, UnitOfWork};
 use crate::member::{AbortedMembers, Member, commit};
 
 /// What a worker holds while a handler runs, and between two handlers.
@@ -15,11 +16,11 @@ pub(crate) enum Hold {
     Nothing,
     /// The lease, with the open batch of earlier handlers, which the current handler has not joined. The batch is committed as soon as it
     /// is due, or before anything that may take long.
-    Carried(Lease<Member>),
+    Carried(Lease),
     /// The lease, for a handler that is run again; the batch waits for it.
-    Reserved(Lease<Member>),
+    Reserved(Lease),
     /// The unit of work of this handler, and when it joined.
-    Joined(UnitOfWork<Member>),
+    Joined(Box<UnitOfWork>),
 }
 
 impl Hold {
@@ -27,7 +28,7 @@ impl Hold {
     /// beyond `deadline`.
     pub(crate) fn join(
         &mut self,
-        writer: &Arc<Writer<Member>>,
+        writer: &Arc<dyn Writer<Member>>,
         deadline: Instant,
         lease_hold: Duration,
     ) -> Result<Joined<'_>, StatementError> {
@@ -54,7 +55,7 @@ impl Hold {
             }
         }
         match self {
-            Self::Joined(unit) => Ok(Joined { unit, until: newly }),
+            Self::Joined(unit) => Ok(Joined { unit: &mut **unit, until: newly }),
             _ => Err(StatementError::Other("the unit of work could not be joined".into())),
         }
     }
@@ -62,7 +63,7 @@ impl Hold {
     /// Commits the batch that the worker keeps, if there is one. Called before anything that may take long.
     pub(crate) fn commit_carried(&mut self) -> AbortedMembers {
         match std::mem::take(self) {
-            Self::Carried(mut lease) => commit(&mut lease),
+            Self::Carried(mut lease) => commit(&mut *lease),
             other => {
                 *self = other;
                 Vec::new()
@@ -82,7 +83,7 @@ impl Hold {
 
 /// See [`Hold::join`].
 pub(crate) struct Joined<'h> {
-    pub(crate) unit: &'h mut UnitOfWork<Member>,
+    pub(crate) unit: &'h mut UnitOfWork,
     /// Until when the lease may be held, if it was acquired just now.
     pub(crate) until: Option<Instant>,
 }

@@ -6,7 +6,7 @@
 //! the effects of the call stand, and no record says so: a handler gives such calls keys of their own. A route that its component calls
 //! repeatable, such as a login, has no keys at all (`described.rs`).
 
-use bulkhead_store::{KeptAnswer, Known, Reader, RequestKey, UnitOfWork};
+use bulkhead_store::{KeptAnswer, Known, RequestKey};
 use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -14,11 +14,11 @@ use percent_encoding::percent_decode_str;
 
 use crate::bindings::bulkhead::service::types::Header;
 use crate::database::ServiceDatabase;
+use crate::database::UnitOfWork;
 use crate::header::says_no_store;
 use crate::instance::Run;
 use crate::job::{Answer, Failure, Job, Outcome};
 use crate::json_value::canonical;
-use crate::member::Member;
 use crate::running::Calls;
 use crate::state::WorkerParts;
 
@@ -43,7 +43,7 @@ fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     };
     let parts =
         [request.method.as_bytes(), request.path.as_bytes(), query.as_bytes(), kind.as_bytes(), form, body];
-    Some(RequestKey::new(&database.database, (subject, by_way_of), key, &parts))
+    Some(RequestKey::new(database.database.secret(), (subject, by_way_of), key, &parts))
 }
 
 /// The media type of a request's body in lower case, without blanks, and without the one charset that it has anyway. If there are several
@@ -78,7 +78,7 @@ pub(crate) fn earlier_answer(parts: &mut WorkerParts, label: &HeaderValue, job: 
     let failed = |reason: String| Some(Err(Failure::Host(format!("look for the idempotency key: {reason}"))));
     let reader = match &mut parts.reader {
         Some(reader) => reader,
-        empty => match Reader::open(&database.database) {
+        empty => match database.database.reader() {
             Ok(reader) => empty.insert(reader),
             Err(error) => return failed(error.to_string()),
         },
@@ -101,12 +101,7 @@ pub(crate) fn is_to_be_kept(job: &Job, run: &Run) -> bool {
 
 /// Keeps the answer in the unit of work, if the job has a key and the unit of work is to be kept. If the key has an answer by now, the unit
 /// of work is not kept, and the client must ask again.
-pub(crate) fn remember(
-    database: Option<&ServiceDatabase>,
-    unit: &mut UnitOfWork<Member>,
-    job: &Job,
-    run: &mut Run,
-) {
+pub(crate) fn remember(database: Option<&ServiceDatabase>, unit: &mut UnitOfWork, job: &Job, run: &mut Run) {
     if !is_to_be_kept(job, run) {
         return;
     }

@@ -75,7 +75,7 @@ pub enum Failure {
     /// A deferred foreign key, or a statement that rolled the transaction back.
     #[error("the constraint {name:?} was violated")]
     Constraint {
-        /// As SQLite names it; empty for a foreign key.
+        /// As the database names it; empty for a foreign key.
         name: String,
     },
     /// The batch was aborted, and the handler can't be run again.

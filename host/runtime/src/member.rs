@@ -13,7 +13,7 @@ use crate::spec::ServiceSpec;
 
 /// The owner of a unit of work in the open batch.
 #[expect(clippy::large_enum_variant, reason = "as in a queue, nearly all are requests")]
-pub(crate) enum Member {
+pub enum Member {
     /// A request, with the outcome that is sent when the batch is durable.
     Request(RequestMember),
     /// An event, or a write of the host itself. It is not run again when the batch is aborted, because its subscription worker goes back to
@@ -38,7 +38,7 @@ impl AbortCount {
 
 /// A member's unit of work that is not durable. If it is dropped in this state, the unit of work is rolled back, or may be. Instances may
 /// then remember effects that never happened, so they are retired.
-pub(crate) struct Pending(Option<Arc<AbortCount>>);
+pub struct Pending(Option<Arc<AbortCount>>);
 
 impl Pending {
     pub(crate) fn new(aborts: &Arc<AbortCount>) -> Self {
@@ -71,7 +71,7 @@ pub(crate) enum Effect {
 
 /// Is notified, once, of what became of a unit of work. If it is dropped before that (its thread panicked), it is notified that the unit of
 /// work was undone.
-pub(crate) struct Settle(Option<Box<dyn FnOnce(Effect) + Send>>);
+pub struct Settle(Option<Box<dyn FnOnce(Effect) + Send>>);
 
 impl Settle {
     /// For a caller that looks again unless the unit of work is known to be durable.
@@ -104,7 +104,7 @@ impl Drop for Settle {
 }
 
 /// A job with its outcome.
-pub(crate) struct RequestMember {
+pub struct RequestMember {
     pub(crate) job: Job,
     pub(crate) outcome: Outcome,
     pub(crate) calls: Calls,
@@ -165,7 +165,7 @@ impl Member {
 pub(crate) type AbortedMembers = Vec<Member>;
 
 /// Commits the open batch and answers its members. Returns the members that must be run again.
-pub(crate) fn commit(lease: &mut Lease<Member>) -> AbortedMembers {
+pub(crate) fn commit(lease: &mut dyn Lease<Member>) -> AbortedMembers {
     match lease.commit() {
         Commit::Durable(members) => {
             for member in members {

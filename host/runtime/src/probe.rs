@@ -68,7 +68,7 @@ pub enum DatabaseCall<'a> {
 /// What a harness is notified of, and asked. `service` is the one whose handler runs.
 pub trait Probe: Send + Sync {
     /// A handler is about to ask its database. If this returns an error, the handler gets the error instead of a result, as from a database
-    /// that can't do it. The error aborts the unit of work in every case in which SQLite would have ended the transaction.
+    /// that can't do it. The error aborts the unit of work in every case in which the database would have ended the transaction.
     fn before_database(&self, service: &str, call: &DatabaseCall<'_>) -> Option<StatementError>;
 
     /// What came of it: the rows that were read or changed.

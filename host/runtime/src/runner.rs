@@ -8,8 +8,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{Ended, Lease, UnitOfWork, recover};
+use bulkhead_store::{Ended, recover};
 
+use crate::database::Lease;
+use crate::database::UnitOfWork;
 use crate::diagnosis;
 use crate::engine::Engine;
 use crate::gate::Inside;
@@ -184,7 +186,7 @@ impl Runner {
         self.join_to_remember(&job, &run);
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(mut unit) => {
-                idempotency::remember(self.parts.database.as_deref(), &mut unit, &job, &mut run);
+                idempotency::remember(self.parts.database.as_deref(), &mut *unit, &job, &mut run);
                 let (lease, ended) = unit.finish(run.keep);
                 self.after_request(lease, ended, job, run, more());
             }
@@ -214,14 +216,7 @@ impl Runner {
     }
 
     /// A request's unit of work ended: either its member waits for COMMIT, or its batch was aborted.
-    fn after_request(
-        &mut self,
-        lease: Lease<Member>,
-        ended: Ended<Member>,
-        mut job: Job,
-        run: Run,
-        more: bool,
-    ) {
+    fn after_request(&mut self, lease: Lease, ended: Ended<Member>, mut job: Job, run: Run, more: bool) {
         job.told = run.told;
         let outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut job);
         if let Ended::Aborted { abort, neighbours } = ended {
@@ -273,7 +268,7 @@ impl Runner {
     }
 
     /// Adds `member` to the batch whose lease this thread holds, and decides what becomes of the lease.
-    pub(crate) fn join_batch(&mut self, mut lease: Lease<Member>, member: Member, more: bool) {
+    pub(crate) fn join_batch(&mut self, mut lease: Lease, member: Member, more: bool) {
         lease.push(member);
         if lease.stays_open(more) {
             // Within a batch the lease stays with a thread that has work for it, because passing it on costs a thread switch. A waiting
@@ -287,7 +282,7 @@ impl Runner {
                 Some(kept) => lease = kept,
             }
         }
-        let aborted = commit(&mut lease);
+        let aborted = commit(&mut *lease);
         if !aborted.is_empty() {
             self.recover(lease, aborted);
         }
@@ -336,7 +331,7 @@ impl Runner {
         let lease = match std::mem::take(&mut self.parts.hold) {
             // The batch that this thread keeps now was opened after the abort.
             Hold::Carried(mut lease) => {
-                let more = commit(&mut lease);
+                let more = commit(&mut *lease);
                 self.parts.aborted.extend(more);
                 Some(lease)
             }
@@ -362,7 +357,7 @@ impl Runner {
 
     /// Runs the members of an aborted batch again: see `bulkhead_store::recover`. A member that called other services is not run again
     /// under the lease. An event is not run again at all: its subscription worker gets the result.
-    pub(crate) fn recover(&mut self, mut lease: Lease<Member>, members: Vec<Member>) {
+    pub(crate) fn recover(&mut self, mut lease: Lease, members: Vec<Member>) {
         // The members' instances, here and in other workers, may remember a run that was rolled back.
         self.context.aborts.raise();
         let mut runnable = Vec::new();
@@ -379,18 +374,14 @@ impl Runner {
             }
         }
         // The lease may come with a batch that other threads opened. That batch must be kept, so commit it.
-        let aborted = commit(&mut lease);
+        let aborted = commit(&mut *lease);
         self.parts.aborted.extend(aborted);
         let lease = recover(lease, runnable, |lease, member| self.run_again(lease, member), settle);
         drop(lease);
     }
 
     /// Runs a member again, under the lease.
-    fn run_again(
-        &mut self,
-        lease: Lease<Member>,
-        member: &mut Member,
-    ) -> (Lease<Member>, Option<Ended<Member>>) {
+    fn run_again(&mut self, lease: Lease, member: &mut Member) -> (Lease, Option<Ended<Member>>) {
         let Member::Request(member) = member else { return (lease, None) };
         self.parts.hold = Hold::Reserved(lease);
         // The member's own deadline may have passed while it waited for the culprit, which is not the member's fault.
@@ -405,7 +396,7 @@ impl Runner {
         }
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(mut unit) => {
-                idempotency::remember(self.parts.database.as_deref(), &mut unit, &member.job, &mut run);
+                idempotency::remember(self.parts.database.as_deref(), &mut *unit, &member.job, &mut run);
                 let (lease, ended) = unit.finish(run.keep);
                 member.outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut member.job);
                 (lease, Some(ended))
@@ -423,7 +414,7 @@ impl Runner {
     }
 
     /// Acquires the lease again, however long it takes: other threads hold it for a bounded time.
-    fn reacquire(&self) -> Lease<Member> {
+    fn reacquire(&self) -> Lease {
         loop {
             let patience = Instant::now() + self.release.spec.limits.request_timeout;
             let database = self.parts.database.as_ref();
@@ -434,7 +425,7 @@ impl Runner {
     }
 
     /// Takes the open unit of work of the last run, if it joined one.
-    pub(crate) fn take_unit(&mut self) -> Option<UnitOfWork<Member>> {
+    pub(crate) fn take_unit(&mut self) -> Option<Box<UnitOfWork>> {
         match std::mem::take(&mut self.parts.hold) {
             Hold::Joined(unit) => Some(unit),
             other => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use bulkhead_store::{InboxReader, OpenLog, StoreError};
+use bulkhead_store::{OpenLog, StoreError};
 
 use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork, Kind};
@@ -65,7 +65,7 @@ impl Deliveries {
                 Arc::clone(subscription),
                 log,
                 consumer.runner(),
-                InboxReader::open(&database)?,
+                database.inbox()?,
                 Arc::clone(deferred),
                 Arc::clone(&stop),
             );
@@ -86,7 +86,7 @@ impl Deliveries {
                     sources.insert(subscription.spec.producer.clone(), (Arc::clone(subscription), log));
                 }
             }
-            let inbox = InboxReader::open(&database)?;
+            let inbox = database.inbox()?;
             let work =
                 DeferredWork::new(Arc::clone(deferred), consumer.runner(), inbox, sources, Arc::clone(&stop));
             let run = move |work: &mut DeferredWork, progress: &Progress| work.run(kind, progress);

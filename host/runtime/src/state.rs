@@ -21,7 +21,7 @@ pub(crate) struct WorkerParts {
     /// The service's database, as it was when the handler began.
     pub(crate) database: Option<Arc<ServiceDatabase>>,
     /// The read-only connection, once it was used.
-    pub(crate) reader: Option<Reader>,
+    pub(crate) reader: Option<Box<dyn Reader>>,
     pub(crate) hold: Hold,
     /// Members whose batch was aborted while a handler ran.
     pub(crate) aborted: AbortedMembers,

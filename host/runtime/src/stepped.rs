@@ -122,10 +122,10 @@ impl SteppedService {
         Ok(SteppedTimers(DeferredWork::new(Arc::new(Deferred::default()), runner, inbox, sources, never())))
     }
 
-    fn open(&self) -> Result<(Runner, InboxReader), SchedulerError> {
+    fn open(&self) -> Result<(Runner, Box<dyn InboxReader>), SchedulerError> {
         let name = || self.consumer.name().to_owned();
         let database = self.consumer.database().ok_or_else(|| SchedulerError::NoDatabase(name()))?;
-        Ok((self.consumer.runner(), InboxReader::open(&database.database)?))
+        Ok((self.consumer.runner(), database.database.inbox()?))
     }
 }
 

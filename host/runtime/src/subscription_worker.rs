@@ -17,11 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bulkhead_store::{
-    Cursor, EventLog, InboxReader, Logged, ParkedState, ReplicaSpec, StatementError, UnitOfWork,
-};
+use bulkhead_store::{Cursor, EventLog, InboxReader, Logged, ParkedState, ReplicaSpec, StatementError};
 use bulkhead_types::limits::{SUBSCRIPTION_EVENTS_READ_MAX, SUBSCRIPTION_EVENTS_SKIPPED_MAX};
 
+use crate::database::UnitOfWork;
 use crate::deferred::Deferred;
 use crate::delivery::{Delivery, Written, changes, parked, report_parked};
 use crate::instance::NotConsumed;
@@ -43,7 +42,7 @@ pub(crate) struct SubscriptionWorker {
     subscription: Arc<Subscription>,
     log: Box<dyn EventLog>,
     runner: Runner,
-    inbox: InboxReader,
+    inbox: Box<dyn InboxReader>,
     deferred: Arc<Deferred>,
     stop: Arc<AtomicBool>,
     /// Where this subscription worker believes the row of the position to be.
@@ -91,7 +90,7 @@ impl SubscriptionWorker {
         subscription: Arc<Subscription>,
         log: Box<dyn EventLog>,
         runner: Runner,
-        inbox: InboxReader,
+        inbox: Box<dyn InboxReader>,
         deferred: Arc<Deferred>,
         stop: Arc<AtomicBool>,
     ) -> Self {
@@ -393,7 +392,7 @@ impl SubscriptionWorker {
             replicas: spec.replicas.iter().filter(|replica| self.is_to_apply(replica, event)).collect(),
         };
         let (producer, from, to) = (&spec.producer, &self.cursor, (event.sequence, event.id.as_str()));
-        let mark = |unit: &mut UnitOfWork<_>| unit.move_cursor(producer, from, to);
+        let mark = |unit: &mut UnitOfWork| unit.move_cursor(producer, from, to);
         let why = match self.runner.deliver(&delivery, mark, delivered(&subscription, event.sequence), more) {
             Ok(Written::Kept) => {
                 tracing::debug!(

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bulkhead_sqlite::Sqlite;
 use bulkhead_store::{
-    CommitFault, CommitFaults, Database, InboxReader, Logged, MemoryLog, NewEvent, Parked, Settings,
-    StatementError, UnitOfWork, WriterOptions,
+    CommitFault, CommitFaults, Engine as _, InboxReader, Logged, MemoryLog, NewEvent, Parked, Settings,
+    StatementError, WriterOptions,
 };
 use bulkhead_types::limits::{BATCH_AGE_MAX, MEMORY_DEFAULT};
 use bulkhead_types::{Clock, Random, SystemClock};
@@ -21,7 +22,8 @@ use crate::bindings::bulkhead::service::types::Request;
 use crate::cache::ComponentCache;
 use crate::component::{Compiled, Component};
 use crate::consumer::Consumer;
-use crate::database::ServiceDatabase;
+use crate::database::UnitOfWork;
+use crate::database::{ServiceDatabase, WritableDatabase};
 use crate::deferred::{Deferred, DeferredWork, Source};
 use crate::delivery::{Written, parked};
 use crate::engine::Engine;
@@ -94,7 +96,7 @@ impl Trial {
         let compiled = Compiled::new(&engine, &cache, EMPTY).unwrap();
         let component = Component::load(&engine, &compiled, &spec, &host_context).unwrap();
         let settings = Settings { path: folder.path().join("taker.db"), storage };
-        let database = Database::open_by(settings, clock).unwrap();
+        let database: Arc<WritableDatabase> = Sqlite.open(settings, clock).unwrap();
         database.migrate(&[], "now").unwrap();
         let options = WriterOptions { faults: commits.clone(), ..WriterOptions::default() };
         let database = ServiceDatabase::open_with(database, options, Arc::new(|_| {})).unwrap();
@@ -120,7 +122,7 @@ impl Trial {
         (0..count).for_each(|_| self.commits.plan(CommitFault::BeforeDurable));
     }
 
-    pub(crate) fn inbox(&self) -> InboxReader {
+    pub(crate) fn inbox(&self) -> Box<dyn InboxReader> {
         self.consumer.inbox().unwrap()
     }
 
@@ -178,7 +180,7 @@ impl Trial {
     }
 
     /// Runs a unit of work, which is durable when this returns.
-    pub(crate) fn write(&self, work: impl FnOnce(&mut UnitOfWork<Member>) -> Result<(), StatementError>) {
+    pub(crate) fn write(&self, work: impl FnOnce(&mut UnitOfWork) -> Result<(), StatementError>) {
         let (tell, told) = flume::bounded(1);
         let settle = Settle::new(move |kept| tell.send(kept).unwrap());
         let mut runner = self.consumer.runner();
@@ -187,7 +189,7 @@ impl Trial {
     }
 
     /// The timers that are due, by their places.
-    pub(crate) fn due_timers(&self, inbox: &mut InboxReader) -> Vec<i64> {
+    pub(crate) fn due_timers(&self, inbox: &mut dyn InboxReader) -> Vec<i64> {
         let now = self.consumer.runner().time();
         let (timers, _) = inbox.due_timers(now, 64).unwrap();
         timers.into_iter().map(|timer| timer.sequence).collect()

@@ -115,7 +115,7 @@ mod tests {
     fn batch_that_is_due_is_committed_behind_a_job_whose_answer_was_kept() {
         let trial = Trial::new(LONG);
         let database = Arc::clone(&trial.consumer.database().unwrap().database);
-        let other = RequestKey::new(&database, ("", ""), "key", &[b"another request"]);
+        let other = RequestKey::new(database.secret(), ("", ""), "key", &[b"another request"]);
         trial.write(|unit| {
             let now = unit.time();
             unit.remember(&other, &KeptAnswer::none(0, Vec::new()), now).map(drop)
@@ -152,7 +152,7 @@ mod tests {
     fn worker_that_panics_behind_its_stop_waits_for_no_second_one() {
         let trial = Trial::new(LONG);
         let mut runner = trial.consumer.runner();
-        let mark = |_: &mut bulkhead_store::UnitOfWork<_>| Ok(true);
+        let mark = |_: &mut crate::database::UnitOfWork| Ok(true);
         // On a busy machine the batch may be due at once, and its commit panics here.
         while !runner.carries() {
             let settle = Settle::new(|_| panic!("told to"));

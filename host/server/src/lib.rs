@@ -7,9 +7,12 @@ pub mod admin;
 pub mod application;
 pub mod check;
 mod compression;
+mod engine;
 mod figures;
 pub mod http;
 mod identity;
 pub mod interface;
 pub mod tasks;
 pub mod telemetry;
+
+pub use engine::database_engine;

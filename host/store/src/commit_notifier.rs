@@ -10,14 +10,14 @@ pub type Waker = Sender<()>;
 
 /// Notifies the readers of an event log that it has grown. It only wakes them: the event log is the truth.
 #[derive(Default)]
-pub(crate) struct CommitNotifier {
+pub struct CommitNotifier {
     head: AtomicI64,
     readers: Mutex<Vec<Waker>>,
 }
 
 impl CommitNotifier {
     /// The event log is durable up to `head`.
-    pub(crate) fn notify(&self, head: i64) {
+    pub fn notify(&self, head: i64) {
         self.head.fetch_max(head, Ordering::AcqRel);
         // A full channel wakes its reader already. A channel whose reader is gone is removed.
         self.readers
@@ -27,11 +27,13 @@ impl CommitNotifier {
     }
 
     /// The sequence of the last durable event.
-    pub(crate) fn head(&self) -> i64 {
+    #[must_use]
+    pub fn head(&self) -> i64 {
         self.head.load(Ordering::Acquire)
     }
 
-    pub(crate) fn add(&self, wake: Waker) {
+    /// Wakes this reader from now on, and once for each channel.
+    pub fn add(&self, wake: Waker) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if !readers.iter().any(|reader| reader.same_channel(&wake)) {
             readers.push(wake);

@@ -91,7 +91,7 @@ impl FileIdentity {
     /// When the file can't be opened or created.
     pub fn of(path: &Path) -> Result<Self, StoreError> {
         let open = || {
-            // SQLite gives the WAL and its index the same mode.
+            // A database gives the files beside it the same mode.
             let file = File::options().create(true).write(true).truncate(false).mode(0o600).open(path)?;
             file.metadata()
         };

@@ -2,6 +2,8 @@
 
 use bulkhead_types::HOST_TABLE_PREFIX;
 
+use crate::EngineError;
+
 /// Why a migration was refused or failed. The database is as it was, except after [`MigrationError::OutcomeUnknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
@@ -111,7 +113,7 @@ pub enum MigrationError {
         version: u32,
         /// Its name.
         name: String,
-        /// SQLite's text.
+        /// The database's text.
         message: String,
     },
     /// Foreign keys point nowhere after the steps.
@@ -148,18 +150,18 @@ pub enum MigrationError {
     },
     /// COMMIT failed. The database is as it was, and this is final.
     #[error("commit the migrations: {0}; the database is as it was")]
-    Commit(rusqlite::Error),
+    Commit(EngineError),
     /// COMMIT failed, and so did the attempt to make the outcome final.
     #[error("commit the migrations: {reason}; {seen}")]
     OutcomeUnknown {
-        /// SQLite's message.
+        /// The database's message.
         reason: String,
         /// What the database has now. After a crash this may be different.
         seen: Seen,
     },
     /// The host's own part failed.
     #[error("{0}")]
-    Host(#[from] rusqlite::Error),
+    Host(#[from] EngineError),
 }
 
 /// What a database has after a COMMIT whose outcome is unknown.

@@ -1,31 +1,11 @@
 //! Brings a database to the schema of its component. Each step is applied once and recorded with its checksum, all of them in one
 //! transaction.
-//!
-//! Foreign keys are off while the steps run, so that a table with children can be rebuilt (<https://sqlite.org/lang_altertable.html>,
-//! section 7). Every key is checked before COMMIT. The pragma is set before BEGIN: inside a transaction SQLite ignores it.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
-use sha2::{Digest, Sha256};
-
-use crate::authorizer::{Guard, Mode};
-use crate::connection::{Guarded, with_reserve};
-use crate::error::sqlite_message;
-use crate::settle::Settled;
-use crate::versions::Activation;
-use crate::{Database, StoreError, settle};
-
-mod checks;
-mod reverse;
-mod schema;
-
-pub use self::reverse::Rehearsed;
-pub use crate::migration_error::{MigrationError, Seen};
+use crate::{Activation, StoreError};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,272 +68,69 @@ pub struct Step {
     pub took: Duration,
 }
 
-impl Database {
+/// What a rehearsal showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// What was done.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+    /// The steps whose reverse SQL leaves the columns of a table in another order, each with its version, its name and the table.
+    pub reordered: Vec<(u32, String, String)>,
+}
+
+/// Brings a database to the schema of a component.
+pub trait Migrations {
     /// Applies those of `migrations` that are not applied yet, all or none. `now` is the time to record (RFC 3339).
     ///
     /// # Errors
     ///
-    /// See [`MigrationError`]. After an error the database is as it was, except after [`MigrationError::OutcomeUnknown`].
-    pub fn migrate(&self, migrations: &[Migration], now: &str) -> Result<Outcome, StoreError> {
-        self.upgrade(&Upgrade { migrations, ..Upgrade::default() }, now)
-    }
-
-    /// Brings the schema to what a component needs and records its version, in one transaction.
-    ///
-    /// # Errors
-    ///
-    /// See [`MigrationError`]. After an error the database is as it was, except after [`MigrationError::OutcomeUnknown`].
-    pub fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
-        self.upgrader()?.upgrade(upgrade, now)
-    }
-
-    /// Opens a connection for an upgrade. A caller can open it early, so that nobody waits while it is opened.
-    ///
-    /// # Errors
-    ///
-    /// When SQLite can't open it.
-    pub fn upgrader(&self) -> Result<Upgrader<'_>, StoreError> {
-        Ok(Upgrader { database: self, opened: self.open_writer()? })
-    }
+    /// See [`crate::MigrationError`]. After an error the database is as it was, except after [`crate::MigrationError::OutcomeUnknown`].
+    fn migrate(&self, migrations: &[Migration], now: &str) -> Result<Outcome, StoreError>;
 
     /// The numbers of the steps that an upgrade would undo, and of those that it would apply.
     ///
     /// # Errors
     ///
     /// Why the upgrade can't be made, as far as that is known without trying it.
-    pub fn plan(&self, upgrade: &Upgrade<'_>) -> Result<(Vec<u32>, Vec<u32>), StoreError> {
-        let opened = self.open_reader()?;
-        let way = way(&opened.connection, upgrade).map_err(|error| self.migration(error))?;
-        let numbers = |steps: &[&Migration]| steps.iter().map(|step| step.version).collect();
-        Ok((numbers(&way.undo), numbers(&way.apply)))
-    }
+    fn plan(&self, upgrade: &Upgrade<'_>) -> Result<(Vec<u32>, Vec<u32>), StoreError>;
 
-    fn migration(&self, source: MigrationError) -> StoreError {
-        StoreError::Migration { path: self.path().to_owned(), source: Box::new(source) }
-    }
-}
-
-/// Called with the database before each step that is applied.
-type BeforeStep<'b> = dyn FnMut(&Connection, &Migration) -> rusqlite::Result<()> + 'b;
-
-/// A connection for an upgrade.
-pub struct Upgrader<'d> {
-    database: &'d Database,
-    opened: Guarded,
-}
-
-impl Upgrader<'_> {
-    /// See [`Database::upgrade`].
+    /// Opens a connection for an upgrade. A caller can open it early, so that nobody waits while it is opened.
     ///
     /// # Errors
     ///
-    /// See [`MigrationError`]. After an error the database is as it was, except after [`MigrationError::OutcomeUnknown`].
-    pub fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
-        self.upgrade_with(upgrade, now, &mut |_, _| Ok(()))
-    }
+    /// When the database can't be opened.
+    fn upgrader(&self) -> Result<Box<dyn Upgrader + '_>, StoreError>;
 
-    /// Like [`Self::upgrade`]; calls `before` before each step that is applied.
-    fn upgrade_with(
-        &self,
-        upgrade: &Upgrade<'_>,
-        now: &str,
-        before: &mut BeforeStep<'_>,
-    ) -> Result<Outcome, StoreError> {
-        let opened = &self.opened;
-        if let Some(stop) = upgrade.stop {
-            opened.guard.end_when(stop);
-        }
-        // A migration may sort more than fits into the memory that all services share.
-        let mut run = || {
-            opened.connection.pragma_update(None, "temp_store", "FILE")?;
-            self.run(upgrade, now, before)
-        };
-        run().map_err(|error| self.database.migration(error))
-    }
+    /// Brings the schema to what a component needs and records its version, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// See [`crate::MigrationError`]. After an error the database is as it was, except after [`crate::MigrationError::OutcomeUnknown`].
+    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError>;
 
-    fn run(
-        &self,
-        upgrade: &Upgrade<'_>,
-        now: &str,
-        before: &mut BeforeStep<'_>,
-    ) -> Result<Outcome, MigrationError> {
-        let Guarded { connection, guard } = &self.opened;
-        let way = way(connection, upgrade)?;
-        let version = u32::try_from(upgrade.migrations.len()).unwrap_or(u32::MAX);
-        let changes = !(way.undo.is_empty() && way.apply.is_empty());
-        if !changes && upgrade.activation.is_none() {
-            return Ok(Outcome { undone: Vec::new(), applied: Vec::new(), version });
-        }
-        if changes {
-            connection.pragma_update(None, "foreign_keys", false)?;
-        }
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        let changed = change((connection, self.database.storage()), guard, upgrade, &way, now, before)
-            .and_then(|steps| Ok((steps, settle::mark(connection)?)));
-        let ((undone, applied), mark) = match changed {
-            Ok(changed) => changed,
-            Err(error) => {
-                // The statement itself may have ended the transaction already.
-                if !connection.is_autocommit() {
-                    connection.execute_batch("ROLLBACK")?;
-                }
-                return Err(error);
-            }
-        };
-        if let Some(told) = upgrade.before_commit {
-            told();
-        }
-        if let Err(error) = connection.execute_batch("COMMIT") {
-            self.settle(mark, error)?;
-        }
-        Ok(Outcome { undone, applied, version })
-    }
+    /// Makes an upgrade on this copy and measures how long it takes. Then undoes its steps, the last first, as far as they can be undone,
+    /// and rolls the undoing back.
+    ///
+    /// # Errors
+    ///
+    /// See [`crate::MigrationError`].
+    fn rehearse(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Rehearsed, StoreError>;
 
-    /// Finds out what became of the transaction with this mark, whose COMMIT failed. `Ok` if it is in the database, and this is final.
-    fn settle(&self, mark: i64, failed: rusqlite::Error) -> Result<(), MigrationError> {
-        match settle::of_marked(self.database, &self.opened.connection, mark, &failed) {
-            Settled::There => Ok(()),
-            Settled::Undone => Err(MigrationError::Commit(failed)),
-            Settled::Unknown(seen) => {
-                Err(MigrationError::OutcomeUnknown { reason: sqlite_message(&failed), seen })
-            }
-        }
-    }
+    /// The guest's statements that do not fit the schema, or that a guest may not run, each with the reason.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be opened.
+    fn unsuited<'s>(&self, statements: &'s [String]) -> Result<Vec<(&'s str, String)>, StoreError>;
 }
 
-/// The steps from the current schema to another.
-struct Way<'m> {
-    /// The last first.
-    undo: Vec<&'m Migration>,
-    apply: Vec<&'m Migration>,
+/// What an upgrade needs, opened early.
+pub trait Upgrader {
+    /// See [`Migrations::upgrade`].
+    ///
+    /// # Errors
+    ///
+    /// See [`crate::MigrationError`]. After an error the database is as it was, except after [`crate::MigrationError::OutcomeUnknown`].
+    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError>;
 }
-
-/// Which steps to undo and which to apply. Checks first that the applied steps are unchanged.
-fn way<'m>(connection: &Connection, upgrade: &Upgrade<'m>) -> Result<Way<'m>, MigrationError> {
-    let migrations = upgrade.migrations;
-    for (place, migration) in (1..).zip(migrations) {
-        if migration.version != place {
-            return Err(MigrationError::Gap { place, found: migration.version });
-        }
-    }
-    let mut statement = connection.prepare("SELECT version, name, sha256 FROM _bulkhead_migration")?;
-    let recorded = statement
-        .query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
-        .collect::<rusqlite::Result<BTreeMap<u32, (String, String)>>>()?;
-    let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
-    let last = recorded.last_key_value().map_or(0, |(last, _)| *last);
-    if last > known && upgrade.leaving.is_empty() {
-        return Err(MigrationError::Newer { recorded: last, known });
-    }
-    // The reverse SQL belongs to the step as it was applied.
-    let unchanged = |migration: &Migration| match recorded.get(&migration.version) {
-        Some((recorded_name, checksum)) if *checksum != sha256(&migration.sql) => {
-            Err(MigrationError::Edited {
-                version: migration.version,
-                name: migration.name.clone(),
-                recorded_name: recorded_name.clone(),
-                recorded: checksum.clone(),
-                found: sha256(&migration.sql),
-                next: known + 1,
-            })
-        }
-        _ => Ok(()),
-    };
-    migrations.iter().try_for_each(unchanged)?;
-    let mut undo = Vec::new();
-    for (&version, (name, _)) in recorded.iter().rev().take_while(|(version, _)| **version > known) {
-        let step = upgrade.leaving.iter().find(|step| step.version == version);
-        match step.filter(|step| step.reverse.is_some()) {
-            Some(step) => {
-                unchanged(step)?;
-                undo.push(step);
-            }
-            None => return Err(MigrationError::Irreversible { version, name: name.clone(), last }),
-        }
-    }
-    let apply = migrations.iter().filter(|step| step.version > last).collect();
-    Ok(Way { undo, apply })
-}
-
-fn change(
-    (connection, storage): (&Connection, u64),
-    guard: &Guard,
-    upgrade: &Upgrade<'_>,
-    way: &Way<'_>,
-    now: &str,
-    before: &mut BeforeStep<'_>,
-) -> Result<(Vec<Step>, Vec<Step>), MigrationError> {
-    let (mut undone, mut applied) = (Vec::new(), Vec::new());
-    for migration in &way.undo {
-        let reverse = migration.reverse.as_deref().unwrap_or_default();
-        undone.push(step(connection, guard, migration, reverse, upgrade.until)?);
-        connection.execute("DELETE FROM _bulkhead_migration WHERE version = ?1", [migration.version])?;
-    }
-    for migration in &way.apply {
-        before(connection, migration)?;
-        applied.push(step(connection, guard, migration, &migration.sql, upgrade.until)?);
-        with_reserve(connection, storage, |connection| {
-            connection.execute(
-                "INSERT INTO _bulkhead_migration (version, name, sha256, applied_at) VALUES (?1, ?2, ?3, ?4)",
-                (migration.version, &migration.name, sha256(&migration.sql), now),
-            )
-        })?;
-    }
-    if !(undone.is_empty() && applied.is_empty()) {
-        let _entered = guard.enter(Mode::Host, upgrade.until);
-        checks::ALL.iter().try_for_each(|check| check(connection)).map_err(|error| match error {
-            MigrationError::Host(error) if is_interrupted(&error) => MigrationError::ChecksTooLong,
-            error => error,
-        })?;
-    }
-    if let Some(activation) = upgrade.activation {
-        with_reserve(connection, storage, |connection| activation.write(connection))?;
-    }
-    Ok((undone, applied))
-}
-
-/// Runs the statements of one step, forward or reverse.
-fn step(
-    connection: &Connection,
-    guard: &Guard,
-    migration: &Migration,
-    sql: &str,
-    until: Option<Instant>,
-) -> Result<Step, MigrationError> {
-    let (version, name) = (migration.version, migration.name.clone());
-    let before = checks::of_host_tables(connection)?;
-    let started = Instant::now();
-    let result = {
-        let _entered = guard.enter(Mode::Migration, until);
-        connection.execute_batch(sql)
-    };
-    let took = started.elapsed();
-    match result {
-        Ok(()) => {
-            checks::host_names(connection)?;
-            match checks::left_host_tables(&before, &checks::of_host_tables(connection)?) {
-                Ok(()) => Ok(Step { version, name, took }),
-                Err(reason) => Err(MigrationError::Refused { version, name, reason }),
-            }
-        }
-        Err(error) => Err(match guard.take_denied() {
-            Some(reason) => MigrationError::Refused { version, name, reason },
-            None if is_interrupted(&error) => MigrationError::TooLong { version, name },
-            None => MigrationError::Failed { version, name, message: sqlite_message(&error) },
-        }),
-    }
-}
-
-fn is_interrupted(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
-}
-
-fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,33 +1,18 @@
 //! What goes into a statement and what comes out.
 
-use rusqlite::ToSql;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-
-/// SQLite's five storage classes.
+/// A value of a row or a parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// NULL.
     Null,
     /// A signed 64-bit integer.
     Integer(i64),
-    /// A double. SQLite stores NaN as NULL.
+    /// A double. NaN is stored as NULL.
     Real(f64),
     /// UTF-8.
     Text(String),
     /// Bytes.
     Blob(Vec<u8>),
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Self::Null => ValueRef::Null,
-            Self::Integer(value) => ValueRef::Integer(*value),
-            Self::Real(value) => ValueRef::Real(*value),
-            Self::Text(value) => ValueRef::Text(value.as_bytes()),
-            Self::Blob(value) => ValueRef::Blob(value),
-        }))
-    }
 }
 
 /// All rows of a query.

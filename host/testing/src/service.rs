@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_runtime::Description;
-use bulkhead_store::{Database, EventLog, InboxReader, Parked, ParkedState, Reader, Value as Column};
+use bulkhead_runtime::{Description, WritableDatabase};
+use bulkhead_store::{EventLog, InboxReader, Parked, ParkedState, Reader, Value as Column};
 use bulkhead_types::rfc3339;
 use serde_json::{Value, json};
 
@@ -229,18 +229,18 @@ impl Service {
 }
 
 impl Looks {
-    pub(crate) fn inbox(&mut self, database: &Arc<Database>) -> Result<&InboxReader, String> {
-        opened(&mut self.inbox, || InboxReader::open(database))
+    pub(crate) fn inbox(&mut self, database: &Arc<WritableDatabase>) -> Result<&dyn InboxReader, String> {
+        opened(&mut self.inbox, || database.inbox()).map(AsRef::as_ref)
     }
 
-    pub(crate) fn log(&mut self, database: &Arc<Database>) -> Result<&dyn EventLog, String> {
+    pub(crate) fn log(&mut self, database: &Arc<WritableDatabase>) -> Result<&dyn EventLog, String> {
         opened(&mut self.log, || database.event_log()).map(AsRef::as_ref)
     }
 
-    fn rows(&mut self, database: &Arc<Database>) -> Result<&mut Reader, String> {
+    fn rows(&mut self, database: &Arc<WritableDatabase>) -> Result<&mut dyn Reader, String> {
         match &mut self.rows {
-            Some(reader) => Ok(reader),
-            empty => Ok(empty.insert(Reader::open(database).map_err(|error| error.to_string())?)),
+            Some(reader) => Ok(&mut **reader),
+            empty => Ok(&mut **empty.insert(database.reader().map_err(|error| error.to_string())?)),
         }
     }
 }

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_manifest::ServiceSection;
 use bulkhead_runtime::Component;
-use bulkhead_store::{Database, Settings, StoreError, Upgrade};
+use bulkhead_server::database_engine;
+use bulkhead_store::{Settings, StoreError, Upgrade};
+use bulkhead_types::SystemClock;
 use bulkhead_types::limits::STORAGE_DEFAULT;
 use sha2::{Digest as _, Sha256};
 
@@ -63,7 +65,7 @@ fn make(path: &Path, entry: &ServiceSection, component: &Component) -> Result<()
     // With enough room, whatever limit the test gives the service.
     let storage = STORAGE_DEFAULT.max(entry.spec.limits.storage);
     let settings = Settings { path: path.to_owned(), storage };
-    let database = Database::open(settings)?;
+    let database = database_engine().open(settings, Arc::new(SystemClock))?;
     // The replicas are empty: nothing was consumed from any event log.
     database.make_replicas(&entry.replicas, &entry.spec.grants.subscribes, &|_| Ok(None))?;
     let upgrade = Upgrade { migrations: &component.migrations, ..Upgrade::default() };

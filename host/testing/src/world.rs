@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use bulkhead_manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{
     Component, Failure, HostContext, Job, Queues, Release, ServiceDatabase, SteppedService,
-    SteppedSubscriptionWorker, SteppedTimers, Subscription,
+    SteppedSubscriptionWorker, SteppedTimers, Subscription, WritableDatabase,
 };
+use bulkhead_server::database_engine;
 use bulkhead_store::{
-    CommitFaults, Database, EventLog, InboxReader, Logged, MemoryLog, Reader, Settings, StatementError,
-    StoreError, WriterOptions,
+    CommitFaults, EventLog, InboxReader, Logged, MemoryLog, Reader, Settings, StatementError, StoreError,
+    WriterOptions,
 };
 use bulkhead_types::{Clock as _, Random as _, TraceId};
 use tempfile::TempDir;
@@ -61,7 +62,7 @@ pub(crate) struct Member {
     pub(crate) component: Arc<Component>,
     pub(crate) entry: ServiceSection,
     pub(crate) queues: Queues,
-    database: Option<Arc<Database>>,
+    database: Option<Arc<WritableDatabase>>,
 }
 
 /// The running services, by name. Set once all are created.
@@ -71,8 +72,8 @@ type Members = Arc<OnceLock<BTreeMap<String, Member>>>;
 #[derive(Default)]
 pub(crate) struct Looks {
     pub(crate) log: Option<Box<dyn EventLog>>,
-    pub(crate) inbox: Option<InboxReader>,
-    pub(crate) rows: Option<Reader>,
+    pub(crate) inbox: Option<Box<dyn InboxReader>>,
+    pub(crate) rows: Option<Box<dyn Reader>>,
     /// The last event that the test has seen.
     pub(crate) seen: i64,
 }
@@ -250,7 +251,7 @@ impl World {
     pub(crate) fn look<T>(
         &self,
         name: &str,
-        look: impl FnOnce(&Arc<Database>, &mut Looks) -> Result<T, String>,
+        look: impl FnOnce(&Arc<WritableDatabase>, &mut Looks) -> Result<T, String>,
     ) -> T {
         self.member(name);
         or_fail(self.try_look(name, look), |error| error)
@@ -260,7 +261,7 @@ impl World {
     pub(crate) fn try_look<T>(
         &self,
         name: &str,
-        look: impl FnOnce(&Arc<Database>, &mut Looks) -> Result<T, String>,
+        look: impl FnOnce(&Arc<WritableDatabase>, &mut Looks) -> Result<T, String>,
     ) -> Result<T, String> {
         let database = self.members().get(name).and_then(|member| member.database.as_ref());
         let database = database.ok_or_else(|| format!("the manifest gives {name} no database"))?;
@@ -413,7 +414,7 @@ fn member(
         template::put(&path, &compiled.folder, &entry, &component)?;
         let failed = |error: StoreError| error.to_string();
         let settings = Settings { path, storage: entry.spec.limits.storage };
-        let database = Database::open_by(settings, Arc::new(clock.clone())).map_err(failed)?;
+        let database = database_engine().open(settings, Arc::new(clock.clone())).map_err(failed)?;
         // Each unit of work is a batch of its own. Otherwise the speed of the machine would decide whether two share a batch.
         let options = WriterOptions { batch_members: 1, faults: commits.clone(), ..WriterOptions::default() };
         let service = ServiceDatabase::open_with(Arc::clone(&database), options, Arc::new(|_| {}));

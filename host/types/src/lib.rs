@@ -17,3 +17,5 @@ pub use words::{is_control, own_words};
 
 /// The prefix of the host's own tables. No guest statement may name such a table.
 pub const HOST_TABLE_PREFIX: &str = "_bulkhead_";
+/// How names of tables begin that neither guests nor the manifest may use: those of the host, and those of a database engine.
+pub const RESERVED_TABLE_PREFIXES: [&str; 2] = [HOST_TABLE_PREFIX, "sqlite_"];

@@ -124,9 +124,14 @@ impl Tree {
     }
 }
 
-/// What is changed: the host's store and runtime, the rules of the services, and the contracts between them.
-const FILES: [&str; 4] =
-    ["host/store/src/**", "host/runtime/src/**", "components/*/src/rules/**", "components/contracts/src/**"];
+/// What is changed: the host's database engine, store and runtime, the rules of the services, and the contracts between them.
+const FILES: [&str; 5] = [
+    "host/sqlite/src/**",
+    "host/store/src/**",
+    "host/runtime/src/**",
+    "components/*/src/rules/**",
+    "components/contracts/src/**",
+];
 
 /// The note with the list of cargo-mutants.
 const MUTANTS: &str = "mutants.json";

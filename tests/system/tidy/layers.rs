@@ -47,15 +47,24 @@ const SERVER_AND_BELOW: [&str; 6] = [
 
 #[test]
 fn crates_depend_on_one_another_in_one_direction() {
-    let allowed: [(&str, &[&str]); 15] = [
+    let allowed: [(&str, &[&str]); 16] = [
         ("bulkhead-types", &[]),
         ("bulkhead-store", &["bulkhead-types"]),
-        ("bulkhead-runtime", &["bulkhead-types", "bulkhead-store"]),
+        ("bulkhead-sqlite", &["bulkhead-types", "bulkhead-store"]),
+        // The engine is for its tests.
+        ("bulkhead-runtime", &["bulkhead-types", "bulkhead-store", "bulkhead-sqlite"]),
         ("bulkhead-build", &[]),
         ("bulkhead-manifest", &["bulkhead-runtime", "bulkhead-store", "bulkhead-types"]),
         (
             "bulkhead-server",
-            &["bulkhead-build", "bulkhead-manifest", "bulkhead-runtime", "bulkhead-store", "bulkhead-types"],
+            &[
+                "bulkhead-build",
+                "bulkhead-manifest",
+                "bulkhead-runtime",
+                "bulkhead-sqlite",
+                "bulkhead-store",
+                "bulkhead-types",
+            ],
         ),
         ("bulkhead-tools", &SERVER_AND_BELOW),
         (
@@ -107,7 +116,7 @@ fn crates_depend_on_one_another_in_one_direction() {
 fn wasmtime_and_sqlite_are_each_known_to_few_crates() {
     let users: [(&str, &[&str]); 5] = [
         ("wasmtime", &["bulkhead-runtime"]),
-        ("rusqlite", &["bulkhead-store", "bulkhead-tests"]),
+        ("rusqlite", &["bulkhead-sqlite", "bulkhead-tests"]),
         // Not the test harness, nor what it is made of.
         ("clap", &["bulkhead", "bulkhead-mutation", "bulkhead-tests", "shop-loader"]),
         ("notify", &["bulkhead"]),
@@ -122,6 +131,32 @@ fn wasmtime_and_sqlite_are_each_known_to_few_crates() {
         }
     }
     nothing_of(&found, "a library's types stay inside the crate that it is for");
+}
+
+/// Where a database's engine may be named: where it is chosen, by the host and in the manifest, and in tests.
+const ENGINE_CHOSEN: [&str; 3] =
+    ["host/manifest/src/read.rs", "host/runtime/src/trial.rs", "host/server/src/engine.rs"];
+
+/// Who names an engine knows how it works, and then nobody can put another one in its place.
+#[test]
+fn nothing_above_the_store_names_a_database_engine() {
+    let mut found = Vec::new();
+    for file in files(&paths::root().join("host"), ".rs") {
+        let name = shown(&file);
+        let is_engine = name.starts_with("host/sqlite/");
+        // Below the engines: limits and names that they have in common.
+        let is_below = name.starts_with("host/types/");
+        if is_engine || is_below || ENGINE_CHOSEN.contains(&name.as_str()) || name.ends_with("/tests.rs") {
+            continue;
+        }
+        for (number, line) in read(&file).lines().enumerate() {
+            let line = line.to_ascii_lowercase();
+            if ["sqlite", "postgres"].iter().any(|engine| line.contains(engine)) {
+                found.push(format!("{name}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    nothing_of(&found, "use what bulkhead_store has; where it lacks something, every engine gets it");
 }
 
 /// The crates of the workspace by their folders of sources. The programs of a crate are crates of their own.

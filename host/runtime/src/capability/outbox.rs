@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bulkhead_store::{AppendEvent as _, NewEvent, PublishError, StatementError, Timers, UnitOfWork};
+use bulkhead_store::{NewEvent, PublishError, StatementError, Timers};
 use bulkhead_types::rfc3339;
 
 use super::transaction::join;
 use crate::bindings::bulkhead::service::outbox::{Error, Host};
-use crate::member::Member;
+use crate::database::UnitOfWork;
 use crate::probe::DatabaseCall;
 use crate::state::State;
 
@@ -115,7 +115,7 @@ fn write(
     kind: &str,
     subject: &str,
     data: &str,
-    write: impl FnOnce(&mut UnitOfWork<Member>, &NewEvent<'_>) -> Result<(), PublishError>,
+    write: impl FnOnce(&mut UnitOfWork, &NewEvent<'_>) -> Result<(), PublishError>,
 ) -> Result<String, PublishError> {
     let host_context = &state.host_context;
     let now = host_context.clock.now();

@@ -1,6 +1,6 @@
 //! `snapshot`: the last committed state, read through the worker's own read-only connection.
 
-use bulkhead_store::{Reader, StatementError};
+use bulkhead_store::StatementError;
 
 use super::sql::parameters;
 use crate::bindings::bulkhead::service::snapshot::Host;
@@ -31,7 +31,7 @@ fn read(
     let reader = match &mut worker.reader {
         Some(reader) => reader,
         empty => {
-            let opened = Reader::open(&database.database);
+            let opened = database.database.reader();
             empty.insert(opened.map_err(|error| StatementError::Other(error.to_string()))?)
         }
     };

@@ -1,11 +1,11 @@
 //! `transaction`: statements inside the unit of work, which the first of them joins.
 
-use bulkhead_store::{StatementError, UnitOfWork};
+use bulkhead_store::StatementError;
 
 use super::sql::parameters;
 use crate::bindings::bulkhead::service::sql::{Error, Outcome, ResultSet, Value};
 use crate::bindings::bulkhead::service::transaction::Host;
-use crate::member::Member;
+use crate::database::UnitOfWork;
 use crate::probe::DatabaseCall;
 use crate::state::State;
 
@@ -33,7 +33,7 @@ impl Host for State {
 }
 
 /// The unit of work of the running handler. Joins it if the handler has not joined it yet.
-pub(super) fn join(state: &mut State) -> Result<&mut UnitOfWork<Member>, StatementError> {
+pub(super) fn join(state: &mut State) -> Result<&mut UnitOfWork, StatementError> {
     let (database, worker, running, lease_hold) = state.database()?;
     let joined = worker.hold.join(&database.writer, running.deadline, lease_hold)?;
     if joined.until.is_some() {

@@ -108,7 +108,7 @@ fn row_of_a_replica_is_made_what_its_owner_has() {
     let replicas = std::slice::from_ref(&replica);
     database.database.make_replicas(replicas, &Default::default(), &|_| Ok(None)).unwrap();
     let names = || {
-        let mut reader = bulkhead_store::Reader::open(&database.database).unwrap();
+        let mut reader = database.database.reader().unwrap();
         let until = Instant::now() + Duration::from_secs(60);
         reader.query(until, "SELECT name FROM thing", &[]).unwrap().rows
     };

@@ -4,8 +4,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{
-    Damage, EventLog, KeptAnswer, Known, Logged, Parked, ParkedState, Reader, RequestKey, StatementError,
-    Waker,
+    Damage, EventLog, KeptAnswer, Known, Logged, Parked, ParkedState, RequestKey, StatementError, Waker,
 };
 use bulkhead_types::{Clock, SystemClock};
 
@@ -49,7 +48,7 @@ fn timer_whose_commit_fails_waits_before_it_is_tried_again() {
     let began = Instant::now();
     let (thread, end) = timers(trial.deferred(Vec::new()));
     let mut inbox = trial.inbox();
-    while !trial.due_timers(&mut inbox).is_empty() {
+    while !trial.due_timers(&mut *inbox).is_empty() {
         thread::yield_now();
     }
     assert!(began.elapsed() >= PAUSE * FAILURES, "{:?}", began.elapsed());
@@ -162,7 +161,7 @@ fn beside_a_rival(trial: &Trial, work: impl FnOnce()) {
                 let mut lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
                 // A batch that was passed on stays open for a while.
                 thread::yield_now();
-                assert!(commit(&mut lease).is_empty());
+                assert!(commit(&mut *lease).is_empty());
             }
         });
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
@@ -181,7 +180,7 @@ fn timer_that_was_taken_is_not_due_for_the_next_look_whoever_waits_for_the_lease
         for n in 0..30 {
             trial.set_timer(&format!("t{n}"));
             assert!(work.consume_some(Kind::Timers).unwrap().found);
-            assert_eq!(trial.due_timers(&mut inbox), [0; 0], "timer {n}");
+            assert_eq!(trial.due_timers(&mut *inbox), [0; 0], "timer {n}");
         }
     });
 }
@@ -208,7 +207,8 @@ fn parked_event_that_was_tried_is_not_due_for_the_next_look_whoever_waits_for_th
 #[test]
 fn sweep_ends_when_its_commit_fails_and_the_next_one_forgets_the_answers() {
     let trial = Trial::new(Duration::from_secs(60));
-    let key = RequestKey::new(&trial.consumer.database().unwrap().database, ("ann", ""), "k", &[b"POST"]);
+    let key =
+        RequestKey::new(trial.consumer.database().unwrap().database.secret(), ("ann", ""), "k", &[b"POST"]);
     let remember = || {
         let mut is_new = false;
         trial.write(|unit| {
@@ -304,7 +304,7 @@ fn everything_that_is_due_is_consumed_before_the_thread_waits() {
         trial.set_timer(&format!("t{n}"));
     }
     assert_eq!(work.consume_all(Kind::Timers).unwrap(), None);
-    assert_eq!(trial.due_timers(&mut inbox), [0; 0]);
+    assert_eq!(trial.due_timers(&mut *inbox), [0; 0]);
 }
 
 #[test]
@@ -312,14 +312,15 @@ fn all_old_answers_are_deleted_however_many_there_are() {
     const MANY: usize = 1001;
     let trial = Trial::new(Duration::from_secs(60));
     let database = Arc::clone(&trial.consumer.database().unwrap().database);
-    let key = |number: usize| RequestKey::new(&database, ("", ""), &number.to_string(), &[b"request"]);
+    let key =
+        |number: usize| RequestKey::new(database.secret(), ("", ""), &number.to_string(), &[b"request"]);
     trial.write(|unit| {
         (0..MANY).try_for_each(|number| {
             unit.remember(&key(number), &KeptAnswer::none(0, Vec::new()), Duration::ZERO).map(drop)
         })
     });
     trial.deferred(Vec::new()).sweep();
-    let mut reader = Reader::open(&database).unwrap();
+    let mut reader = database.reader().unwrap();
     for number in [0, MANY - 1] {
         let known = reader.known(&key(number), Duration::ZERO).unwrap();
         assert!(matches!(known, Known::No), "{number}");

@@ -1,8 +1,9 @@
 //! Consuming timers.
 
-use bulkhead_store::{Logged, StatementError, UnitOfWork};
+use bulkhead_store::{Logged, StatementError};
 
 use super::{DeferredWork, Look, finished, not_consumed};
+use crate::database::UnitOfWork;
 use crate::delivery::{Delivery, parked, report_parked};
 use crate::runner::HasRunner as _;
 
@@ -31,7 +32,7 @@ impl DeferredWork {
         let name = self.name().to_owned();
         let delivery =
             Delivery { event: timer, producer: &name, attempt: 1, handled: true, replicas: Vec::new() };
-        let mark = |unit: &mut UnitOfWork<_>| unit.consume_timer(timer.sequence, false);
+        let mark = |unit: &mut UnitOfWork| unit.consume_timer(timer.sequence, false);
         let delivered = match self.panicked_at(&(None, timer.sequence)) {
             None => {
                 let settle = self.settle(None);

@@ -14,7 +14,7 @@ use bulkhead_store::Checkpointer;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// By service.
-type Shared = Arc<Mutex<BTreeMap<String, Checkpointer>>>;
+type Shared = Arc<Mutex<BTreeMap<String, Box<dyn Checkpointer>>>>;
 
 /// The thread that checkpoints the WALs.
 pub(super) struct Checkpoints {
@@ -26,7 +26,7 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     pub(super) fn start(
-        checkpointers: impl IntoIterator<Item = (String, Checkpointer)>,
+        checkpointers: impl IntoIterator<Item = (String, Box<dyn Checkpointer>)>,
     ) -> std::io::Result<Self> {
         let checkpointers: Shared = Arc::new(Mutex::new(checkpointers.into_iter().collect()));
         let shared = Arc::clone(&checkpointers);
@@ -48,7 +48,7 @@ impl Checkpoints {
     }
 
     /// The service uses another database from now on.
-    pub(super) fn replace(&self, service: &str, checkpointer: Checkpointer) {
+    pub(super) fn replace(&self, service: &str, checkpointer: Box<dyn Checkpointer>) {
         let mut checkpointers = self.checkpointers.lock().unwrap_or_else(PoisonError::into_inner);
         checkpointers.insert(service.to_owned(), checkpointer);
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::database_engine;
 use bulkhead_build::folder_of;
-use bulkhead_runtime::Component;
+use bulkhead_runtime::{Component, WritableDatabase};
 use bulkhead_store::{
     Activation, Database, FileIdentity, Filled, FindOwner, Owner, ReplicaSpec, Settings, StoreError, Upgrade,
 };
@@ -38,7 +39,7 @@ pub(super) fn pointer(path: &Path) -> PathBuf {
 
 /// The databases by service. Each one must be a file of its own, whatever the paths say.
 ///
-/// This check opens and closes each file, which would drop SQLite's locks on it in this process. So it checks all files before any database
+/// This check opens and closes each file, which would drop the locks that this process has on it. So it checks all files before any database
 /// is opened.
 pub(super) fn files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<String, PathBuf>, StartError> {
     let mut files = BTreeMap::new();
@@ -77,13 +78,13 @@ fn at_file(entry: &ServiceSection, message: String) -> Fault {
 pub(super) fn open(
     manifest: &Manifest,
     files: &BTreeMap<String, PathBuf>,
-) -> Result<BTreeMap<String, Arc<Database>>, StartError> {
+) -> Result<BTreeMap<String, Arc<WritableDatabase>>, StartError> {
     let mut wrong = Vec::new();
     let mut opened = BTreeMap::new();
     for (name, entry) in &manifest.services {
         let Some(path) = files.get(name) else { continue };
         let settings = Settings { path: path.clone(), storage: entry.spec.limits.storage };
-        match Database::open(settings) {
+        match database_engine().open(settings, Arc::new(SystemClock)) {
             Ok(database) => drop(opened.insert(name.clone(), database)),
             Err(error) => wrong.extend(at(manifest, entry, vec![at_file(entry, error.to_string())])),
         }
@@ -101,14 +102,14 @@ pub(super) fn owners_first(manifest: &Manifest) -> Vec<&str> {
 pub(super) fn owner<'o>(
     manifest: &'o Manifest,
     replica: &ReplicaSpec,
-    database: Option<&'o Arc<Database>>,
+    database: Option<&'o Arc<WritableDatabase>>,
     path: &Path,
 ) -> Result<Option<Owner<'o>>, StoreError> {
     let Some(database) = database else {
         let why = "its owner has no database".to_owned();
         return Err(StoreError::Replica { path: path.to_owned(), name: replica.name.clone(), why });
     };
-    Owner::of(database, select_of(manifest, replica)).map(Some)
+    Owner::of(&**database, select_of(manifest, replica)).map(Some)
 }
 
 /// The statement that selects the rows of a replica, if the manifest has one.
@@ -135,7 +136,7 @@ pub(super) fn report_filled(service: &str, filled: &[Filled]) {
 
 /// Creates a service's replicas. Nobody else may use its database meanwhile.
 pub(super) fn fill(
-    database: &Database,
+    database: &dyn Database,
     entry: &ServiceSection,
     find: &FindOwner<'_>,
 ) -> Result<(), StoreError> {
@@ -151,11 +152,11 @@ pub(super) fn fill(
 
 /// Creates a service's replicas, and brings its database to the component's schema.
 pub(super) fn prepare(
-    database: &Database,
+    database: &dyn Database,
     entry: &ServiceSection,
     component: &Component,
     activation: Option<&Activation>,
-    (manifest, all): (&Manifest, &BTreeMap<String, Arc<Database>>),
+    (manifest, all): (&Manifest, &BTreeMap<String, Arc<WritableDatabase>>),
 ) -> Result<(), StoreError> {
     let find = |replica: &ReplicaSpec| owner(manifest, replica, all.get(&replica.owner), database.path());
     fill(database, entry, &find)?;
@@ -169,7 +170,10 @@ pub(super) fn prepare(
 }
 
 /// Records a version that became the active one without a schema change.
-pub(super) fn record(version_database: &Database, activation: Option<&Activation>) -> Result<(), StoreError> {
+pub(super) fn record(
+    version_database: &dyn Database,
+    activation: Option<&Activation>,
+) -> Result<(), StoreError> {
     let upgrade = Upgrade { activation, ..Upgrade::default() };
     version_database.upgrade(&upgrade, &rfc3339(SystemClock.now())).map(drop)
 }

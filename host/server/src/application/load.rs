@@ -11,7 +11,7 @@ use bulkhead_types::{SystemClock, SystemRandom, limits};
 
 use super::{Application, Fault, StartError, at, databases};
 use crate::interface::problems;
-use bulkhead_manifest::{Manifest, ServiceSection};
+use bulkhead_manifest::{Manifest, ServiceSection, example_database};
 
 /// Spare instances, beyond one for each thread: for components that a load asks for their description, and for the threads of a rebuild.
 pub(super) const SPARE_INSTANCES: usize = 16;
@@ -220,7 +220,7 @@ fn missing_grants(entry: &ServiceSection, imports: &Imports, component: &Compone
         let message = format!("the component {uses}, and its section of the manifest {lacks}; add {example}");
         wrong.push(Fault::at(lines.of(key), message));
     };
-    let database = format!("database = \"sqlite:data/{}.db\"", spec.name);
+    let database = example_database(&spec.name);
     for interface in
         ["snapshot", "transaction", "outbox", "answers"].map(|name| format!("bulkhead:service/{name}"))
     {

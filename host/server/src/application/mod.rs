@@ -24,7 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use bulkhead_runtime::{
-    ComponentCache, Consumer, Deferred, Description, Engine, HostContext, Service, supervise,
+    ComponentCache, Consumer, Deferred, Description, Engine, HostContext, Service, WritableDatabase,
+    supervise,
 };
 use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
 use bulkhead_types::Current;
@@ -80,7 +81,7 @@ pub struct Application {
     /// The services that have a database.
     service_entries: BTreeMap<String, ServiceEntry>,
     /// The databases that record the active version, for services without a database of their own.
-    version_databases: BTreeMap<String, Arc<Database>>,
+    version_databases: BTreeMap<String, Arc<dyn Database>>,
     /// None if the manifest has no `auth`. Still set after the application has stopped.
     token_check: Option<TokenCheck>,
     /// The state behind `token_check`. Set until the application stops.
@@ -128,13 +129,13 @@ impl Application {
 
     /// The current database of a service: a rebuild replaces it.
     #[must_use]
-    pub fn database(&self, service: &str) -> Option<Arc<Database>> {
+    pub fn database(&self, service: &str) -> Option<Arc<WritableDatabase>> {
         let service_entry = self.service_entries.get(service)?;
         Some(Arc::clone(&service_entry.consumer.database()?.database))
     }
 
     /// The current databases, by service.
-    fn databases(&self) -> BTreeMap<String, Arc<Database>> {
+    fn databases(&self) -> BTreeMap<String, Arc<WritableDatabase>> {
         let named = |name: &String| Some((name.clone(), self.database(name)?));
         self.service_entries.keys().filter_map(named).collect()
     }
@@ -219,8 +220,9 @@ impl Application {
     }
 
     /// The database that records the active version of a service.
-    fn version_database(&self, service: &str) -> Option<Arc<Database>> {
-        self.database(service).or_else(|| self.version_databases.get(service).cloned())
+    fn version_database(&self, service: &str) -> Option<Arc<dyn Database>> {
+        let own = self.database(service).map(|database| database as Arc<dyn Database>);
+        own.or_else(|| self.version_databases.get(service).cloned())
     }
 
     /// The token check, shared by all listeners. None only if the manifest has no `auth`: then everybody is anonymous.

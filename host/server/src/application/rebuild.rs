@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::database_engine;
 use bulkhead_runtime::{Consumer, Deferred, Deliveries, SchedulerError, ServiceDatabase, Subscription};
-use bulkhead_store::{
-    Checkpointer, Database, FileIdentity, ReplicaSpec, Settings, StatementError, StoreError,
-};
+use bulkhead_store::{Checkpointer, FileIdentity, ReplicaSpec, Settings, StatementError, StoreError};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::versions::HISTORY;
@@ -174,9 +173,9 @@ impl Application {
         Ok(Rebuilt { milliseconds, ..rebuilt })
     }
 
-    fn checkpointer(&self, service_entry: &ServiceEntry) -> Result<Checkpointer, StoreError> {
+    fn checkpointer(&self, service_entry: &ServiceEntry) -> Result<Box<dyn Checkpointer>, StoreError> {
         match service_entry.consumer.database() {
-            Some(database) => Checkpointer::open(&database.database),
+            Some(database) => database.database.checkpointer(),
             None => Err(StoreError::NoDatabase { service: service_entry.consumer.name().to_owned() }),
         }
     }
@@ -198,15 +197,15 @@ impl Filling {
         path: &Path,
     ) -> Result<Self, RebuildError> {
         let settings = Settings { path: path.to_owned(), storage: section.spec.limits.storage };
-        // Created for its owner alone, before SQLite opens it: the WAL and its index get the same mode.
+        // Created for its owner alone, before the database is opened: the files beside it get the same mode.
         FileIdentity::of(path)?;
-        let database = Database::open(settings)?;
+        let database = database_engine().open(settings, Arc::new(SystemClock))?;
         let manifest = application.manifest();
         let owners = application.databases();
         let find = |replica: &ReplicaSpec| {
             databases::owner(&manifest, replica, owners.get(&replica.owner), database.path())
         };
-        databases::fill(&database, section, &find)?;
+        databases::fill(&*database, section, &find)?;
         let release = service_entry.consumer.release();
         database.migrate(&release.component.migrations, &rfc3339(SystemClock.now()))?;
         let after = after_commit(Arc::clone(&service_entry.deferred), None);

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_runtime::{Consumer, Held, NotHeld};
-use bulkhead_store::{Busy, Database, Refill, ReplicaSpec};
+use bulkhead_runtime::{Consumer, Held, NotHeld, WritableDatabase};
+use bulkhead_store::{Busy, Refill, ReplicaSpec};
 
 use super::deploy::crash::Point;
 use super::deploy::warnings;
@@ -24,7 +24,7 @@ use bulkhead_manifest::{Manifest, ServiceSection};
 /// A service whose replica declarations have changed.
 pub(super) struct ChangedReplicas {
     pub(super) consumer: Consumer,
-    pub(super) database: Arc<Database>,
+    pub(super) database: Arc<WritableDatabase>,
     /// Its new section.
     pub(super) entry: ServiceSection,
     /// Statements of its component that fit the current schema. They must also run afterwards.
@@ -34,14 +34,14 @@ pub(super) struct ChangedReplicas {
 /// The new content of the replicas.
 pub(super) struct Refills<'c> {
     /// None if the replicas in the database match their declaration.
-    services: Vec<(&'c ChangedReplicas, Option<Refill<'c>>)>,
+    services: Vec<(&'c ChangedReplicas, Option<Box<dyn Refill + 'c>>)>,
 }
 
 impl<'c> Refills<'c> {
     /// Reads the new content. Errors go to `wrong`.
     pub(super) fn read(
         manifest: &Manifest,
-        owners: &BTreeMap<String, Arc<Database>>,
+        owners: &BTreeMap<String, Arc<WritableDatabase>>,
         changed: &'c [ChangedReplicas],
         wrong: &mut Vec<String>,
     ) -> Self {
@@ -55,7 +55,7 @@ impl<'c> Refills<'c> {
             let checked = staged.and_then(|refill| {
                 let mut refill = refill;
                 // Reports what would be lost before any request has to wait.
-                refill.as_mut().map_or(Ok(()), Refill::check)?;
+                refill.as_mut().map_or(Ok(()), |refill| refill.check())?;
                 Ok(refill)
             });
             match checked {
@@ -145,7 +145,7 @@ fn alone<R>(services: &[&Consumer], until: Instant, work: &mut dyn FnMut() -> R)
 
 /// Writes all replicas, and then commits all.
 fn put(
-    services: &mut [(&ChangedReplicas, Option<Refill<'_>>)],
+    services: &mut [(&ChangedReplicas, Option<Box<dyn Refill + '_>>)],
     until: Instant,
 ) -> Result<(), (String, String)> {
     for (one, refill) in services.iter_mut() {

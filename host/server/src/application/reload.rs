@@ -202,7 +202,7 @@ impl Application {
                 continue;
             };
             let database = Arc::clone(&database.database);
-            match self.suited_statements(name, &consumer.release(), &database) {
+            match self.suited_statements(name, &consumer.release(), &*database) {
                 Ok(statements) => {
                     let (consumer, entry) = (consumer.clone(), entry.clone());
                     changed.push(ChangedReplicas { consumer, database, entry, statements });
@@ -218,7 +218,7 @@ impl Application {
         &self,
         name: &str,
         release: &Release,
-        database: &Database,
+        database: &dyn Database,
     ) -> Result<Vec<String>, String> {
         let bytes = self.versions.read(name, release.component.version())?;
         let mut statements = self.cache.gently(|| bulkhead_build::statements(&bytes));

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use crate::database_engine;
 use bulkhead_runtime::{
     Component, ComponentCache, Deferred, Description, HostContext, Release, Service, ServiceDatabase,
-    Subscription,
+    Subscription, WritableDatabase,
 };
-use bulkhead_store::{Checkpointer, DataFolder, Database, StoreError, Upgrade};
+use bulkhead_store::{DataFolder, Database, StoreError, Upgrade};
 use bulkhead_types::Current;
 
 use super::checkpoints::Checkpoints;
@@ -70,19 +71,19 @@ impl Application {
                 // A service without a database has no schema, but its version is recorded all the same.
                 let recorded = version_databases
                     .get(name)
-                    .map(|version_database| databases::record(version_database, activation.as_ref()));
+                    .map(|version_database| databases::record(&**version_database, activation.as_ref()));
                 if let Some(Err(error)) = recorded {
                     wrong.extend(at(manifest, section, vec![error.to_string()]));
                 }
                 continue;
             };
             let owners = (manifest, &all);
-            let prepared = databases::prepare(database, section, component, activation.as_ref(), owners);
+            let prepared = databases::prepare(&**database, section, component, activation.as_ref(), owners);
             let opening = prepared.and_then(|()| {
                 let revoked = revocations_of(manifest, section, database, &host_context)?;
                 revocations = revocations.take().or_else(|| revoked.clone());
                 let deferred = Arc::new(Deferred::default());
-                checkpointers.push((name.clone(), Checkpointer::open(database)?));
+                checkpointers.push((name.clone(), database.checkpointer()?));
                 let after = after_commit(Arc::clone(&deferred), revoked);
                 Ok((Arc::new(ServiceDatabase::open(Arc::clone(database), after)?), deferred))
             });
@@ -164,19 +165,19 @@ impl Application {
 }
 
 /// The databases that record the active version of services without a database of their own, by service.
-type VersionDatabases = BTreeMap<String, Arc<Database>>;
+type VersionDatabases = BTreeMap<String, Arc<dyn Database>>;
 
 /// Chooses the component that each service runs. Also returns the databases that record it.
 fn choose(
     manifest: &Manifest,
     versions: &VersionFiles,
-    all: &BTreeMap<String, Arc<Database>>,
+    all: &BTreeMap<String, Arc<WritableDatabase>>,
 ) -> Result<(VersionDatabases, BTreeMap<String, Chosen>), StartError> {
     let (mut version_databases, mut chosen, mut wrong) =
         (VersionDatabases::new(), BTreeMap::new(), Vec::new());
     for (name, section) in &manifest.services {
         let version_database = match all.get(name) {
-            Some(database) => Ok(Arc::clone(database)),
+            Some(database) => Ok(Arc::clone(database) as Arc<dyn Database>),
             None => versions::version_database(versions, name),
         };
         let active = version_database.and_then(|version_database| {
@@ -202,13 +203,13 @@ fn choose(
 fn revocations_of(
     manifest: &Manifest,
     section: &ServiceSection,
-    database: &Arc<Database>,
+    database: &Arc<WritableDatabase>,
     host_context: &Arc<HostContext>,
 ) -> Result<Option<Arc<Revocations>>, StoreError> {
     let revoked_by = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
     revoked_by
         .filter(|kind| section.spec.grants.publishes.contains(*kind))
-        .map(|kind| Revocations::open(database, kind, Arc::clone(host_context)))
+        .map(|kind| Revocations::open(&**database, kind, Arc::clone(host_context)))
         .transpose()
 }
 
@@ -253,7 +254,7 @@ pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, Start
 /// version or to another service. A database that can't be read is reported elsewhere.
 fn unfit_schema(manifest: &Manifest, section: &ServiceSection, component: &Component) -> Option<Fault> {
     let path = databases::database_file(manifest, section).filter(|path| path.exists())?;
-    let database = Database::look(&path).ok()??;
+    let database = database_engine().look(&path).ok()??;
     let active = database.activations(1).ok()?.into_iter().next();
     let version = component.version().sha256();
     // The start runs the deployed version, whose schema the database already has (`VersionFiles::choose`).

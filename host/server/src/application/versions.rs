@@ -6,7 +6,9 @@
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::database_engine;
 use bulkhead_build::folder_of;
 use bulkhead_runtime::Version;
 use bulkhead_store::{Activation, Database, How};
@@ -179,10 +181,11 @@ fn remove(path: &Path) {
 pub(super) fn version_database(
     files: &VersionFiles,
     service: &str,
-) -> Result<std::sync::Arc<Database>, String> {
+) -> Result<std::sync::Arc<dyn Database>, String> {
     let folder =
         files.make(service).map_err(|error| format!("make {}: {error}", files.of(service).display()))?;
     let settings =
         bulkhead_store::Settings { path: folder.join("versions.db"), storage: limits::STORAGE_DEFAULT };
-    Database::open(settings).map_err(|error| error.to_string())
+    let database = database_engine().open(settings, Arc::new(SystemClock));
+    database.map(|database| database as _).map_err(|error| error.to_string())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bulkhead_store::{Inspector, Reference, Value};
+use bulkhead_store::{Database, Reference, Value};
 
 use super::Report;
 use crate::application::Application;
@@ -13,7 +13,7 @@ type Referred = (Reference, Vec<(Value, i64)>);
 pub(super) fn check(application: &Application, report: &mut Report) {
     for (name, service_entry) in application.service_entries() {
         let Some(database) = service_entry.consumer.database() else { continue };
-        match referred(&database.database) {
+        match referred(&*database.database) {
             Ok(columns) => {
                 for (reference, values) in columns {
                     let place = format!("{}.{}", reference.table, reference.column);
@@ -28,13 +28,13 @@ pub(super) fn check(application: &Application, report: &mut Report) {
     }
 }
 
-fn referred(database: &bulkhead_store::Database) -> Result<Vec<Referred>, String> {
-    let inspector = Inspector::open(database).map_err(|error| error.to_string())?;
+fn referred(database: &dyn Database) -> Result<Vec<Referred>, String> {
+    let inspector = database.inspector().map_err(|error| error.to_string())?;
     let mut columns = Vec::new();
     for reference in inspector.references().map_err(|error| error.to_string())? {
         let mut values = Vec::new();
         inspector
-            .referred(&reference, |value, count| values.push((value, count)))
+            .referred(&reference, &mut |value, count| values.push((value, count)))
             .map_err(|error| error.to_string())?;
         columns.push((reference, values));
     }
@@ -63,11 +63,11 @@ fn look(
     let Some(database) = application.database(owner) else {
         return Err(format!("{owner} has no database"));
     };
-    let inspector = Inspector::open(&database).map_err(|error| error.to_string())?;
+    let inspector = database.inspector().map_err(|error| error.to_string())?;
     let mut ids = HashSet::new();
     let mut found = Vec::new();
     let columns =
-        inspector.select(&entity.select, |row| found.push(row)).map_err(|error| error.to_string())?;
+        inspector.select(&entity.select, &mut |row| found.push(row)).map_err(|error| error.to_string())?;
     let Some(id) = columns.iter().position(|column| column == "id") else {
         return Err(format!("the select of the entity {} gives no column id", reference.entity));
     };

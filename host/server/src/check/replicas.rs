@@ -73,9 +73,9 @@ fn compare(
     };
     // From here on the subscription worker is held. Later it continues up to the position at which the owner was read.
     subscription.hold_at(subscription.applied());
-    let snapshot = Inspector::open(&owner).map_err(|error| text(&error))?;
+    let snapshot = owner.inspector().map_err(|error| text(&error))?;
     let head = snapshot.head().map_err(|error| text(&error))?;
-    let truth = rows(&snapshot, &entity.select, replica)?;
+    let truth = rows(&*snapshot, &entity.select, replica)?;
     drop(snapshot);
     subscription.hold_at(head);
     let started = std::time::Instant::now();
@@ -93,12 +93,12 @@ fn compare(
     }
     let columns: Vec<String> = replica.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
     let select = format!("SELECT {} FROM \"{}\"", columns.join(", "), replica.name);
-    let there = rows(&Inspector::open(&copy.database).map_err(|error| text(&error))?, &select, replica)?;
+    let there = rows(&*copy.database.inspector().map_err(|error| text(&error))?, &select, replica)?;
     report.replica_rows += truth.len().max(there.len()) as u64;
     // The subjects about which the owner has published again since then. With such an event the owner may have erased the data of earlier
     // events, and then the subscription worker skipped events that it should have consumed. The new event corrects the row. Until then
     // there is nothing to compare.
-    let now = Inspector::open(&owner).map_err(|error| text(&error))?;
+    let now = owner.inspector().map_err(|error| text(&error))?;
     let told = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;
 
     let before = report.findings.len();
@@ -151,9 +151,9 @@ fn settle(
 }
 
 /// Reads rows by key, with the columns of a replica in its order.
-fn rows(inspector: &Inspector, select: &str, replica: &ReplicaSpec) -> Result<Rows, String> {
+fn rows(inspector: &dyn Inspector, select: &str, replica: &ReplicaSpec) -> Result<Rows, String> {
     let mut found = Vec::new();
-    let columns = inspector.select(select, |row| found.push(row)).map_err(|error| error.to_string())?;
+    let columns = inspector.select(select, &mut |row| found.push(row)).map_err(|error| error.to_string())?;
     let places: Vec<usize> = replica
         .columns
         .iter()

@@ -58,7 +58,7 @@ impl Revocations {
     ///
     /// When the event log can't be read.
     pub(crate) fn open(
-        database: &Database,
+        database: &dyn Database,
         kind: &str,
         host_context: Arc<HostContext>,
     ) -> Result<Arc<Self>, StoreError> {

@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{AppendEvent, EventLog};
 use crate::commit_notifier::{CommitNotifier, Waker};
-use crate::outbox::{Damage, Logged, NewEvent};
-use crate::{PublishError, StatementError};
+use crate::{Damage, Logged, NewEvent, PublishError, StatementError};
 
 /// The id of every such event log. No database's event log has it: those ids have 32 digits.
 const ID: &str = "in memory";
@@ -18,7 +17,7 @@ pub struct MemoryLog {
 }
 
 impl MemoryLog {
-    pub(super) fn events(&self) -> MutexGuard<'_, Vec<Logged>> {
+    fn events(&self) -> MutexGuard<'_, Vec<Logged>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -30,6 +29,18 @@ impl MemoryLog {
         drop(events);
         self.notifier.notify(sequence);
         sequence
+    }
+
+    /// Takes the data of a subject's events, as [`crate::UnitOfWork::erase`] does.
+    pub fn erase(&self, subject: &str) {
+        for event in self.events().iter_mut().filter(|event| event.subject == subject) {
+            event.data.clear();
+        }
+    }
+
+    /// Removes every event before this one.
+    pub fn trim(&self, sequence: i64) {
+        self.events().retain(|event| event.sequence >= sequence);
     }
 
     fn found(&self, is_wanted: impl Fn(&Logged) -> bool) -> Vec<Logged> {

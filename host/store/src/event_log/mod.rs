@@ -4,23 +4,17 @@
 //! log between machines would be another implementation. Subscription workers, parked events, positions that requests wait for, ended
 //! tokens, filled replicas and the consistency check know no more about an event log than this.
 //!
-//! Invariants, which `tests.rs` checks for each implementation:
+//! Invariants, which one suite of tests checks for each implementation:
 //!
 //! - Sequences only grow, and an event keeps its sequence and its id for ever. Erasing takes an event's data, and nothing else.
 //! - From the trim point to the head every sequence has its event. A reader whose next event is before the trim point has missed events.
 //! - An event that was read is never undone: nobody reads it before it is durable.
 
-mod embedded;
 mod memory;
-#[cfg(test)]
-mod tests;
 
-#[cfg(test)]
-pub(crate) use self::embedded::EmbeddedLog;
 pub use self::memory::MemoryLog;
 use crate::commit_notifier::Waker;
-use crate::outbox::{Damage, Logged, NewEvent};
-use crate::{PublishError, StatementError, StoreError};
+use crate::{Damage, Logged, NewEvent, PublishError, StatementError, StoreError};
 
 /// An event log, as one reader sees it. Each reader opens its own. All errors mean that the event log can't be read now, unless a method
 /// says more.

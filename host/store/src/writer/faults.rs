@@ -3,9 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// SQLite's message when a test makes it fail.
-pub(super) const MADE: &str = "disk I/O error (made by the test)";
-
 /// A failure of a COMMIT that a test plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitFault {
@@ -15,6 +12,11 @@ pub enum CommitFault {
     AfterDurable,
     /// The batch is not in the database, and nobody can find that out.
     Unknown,
+}
+
+impl CommitFault {
+    /// The message of a failure that a test planned.
+    pub const MESSAGE: &str = "disk I/O error (made by the test)";
 }
 
 /// The failures of a writer's next commits, in order. Only tests plan any.
@@ -32,7 +34,9 @@ impl CommitFaults {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).len()
     }
 
-    pub(super) fn next(&self) -> Option<CommitFault> {
+    /// The failure of the next commit; none if it is not to fail. An engine calls this once for each commit.
+    #[must_use]
+    pub fn next(&self) -> Option<CommitFault> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 }

@@ -8,10 +8,10 @@
 
 use std::collections::VecDeque;
 
+use super::Commit;
+use super::Ended;
+use super::Lease;
 use super::abort::Abort;
-use super::commit::Commit;
-use super::lease::Lease;
-use super::unit::Ended;
 
 /// What became of a member.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,16 +26,16 @@ pub enum Fate {
 
 /// The result of a member's run: the lease, and how the unit of work ended. `None` if no unit of work could be begun; then the member has
 /// its answer.
-pub type Recovered<M> = (Lease<M>, Option<Ended<M>>);
+pub type Recovered<M> = (Box<dyn Lease<M>>, Option<Ended<M>>);
 
 /// Runs `members` again, under `lease`. `run` runs one member, from [`Lease::begin`] to [`super::UnitOfWork::finish`]. `settle` gets every
 /// member once, in the order in which they are settled.
 pub fn recover<M>(
-    mut lease: Lease<M>,
+    mut lease: Box<dyn Lease<M>>,
     members: Vec<M>,
-    mut run: impl FnMut(Lease<M>, &mut M) -> Recovered<M>,
+    mut run: impl FnMut(Box<dyn Lease<M>>, &mut M) -> Recovered<M>,
     mut settle: impl FnMut(M, Fate),
-) -> Lease<M> {
+) -> Box<dyn Lease<M>> {
     let mut left = VecDeque::from(members);
     let mut together = true;
     while let Some(mut member) = left.pop_front() {

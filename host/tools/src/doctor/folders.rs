@@ -15,8 +15,8 @@ use bulkhead_server::application::cache;
 /// Below this free space there is a warning: the databases, their WALs and event logs, and the compiled components grow.
 const ROOM_MIN: u64 = 1 << 30;
 
-/// The magic numbers of network file systems (`statfs(2)`). SQLite's WAL needs memory that all users of a database share, so they must be
-/// on one machine.
+/// The magic numbers of network file systems (`statfs(2)`). The users of a database file share memory, so they must be on one
+/// machine.
 const NETWORK_FILE_SYSTEMS: [(u32, &str); 7] = [
     (0x6969, "NFS"),
     (0x517B, "SMB"),

@@ -129,10 +129,10 @@ pub fn examine(asked: &Asked) -> Vec<Check> {
 /// This host, and what it contains.
 fn host() -> Check {
     let found = format!(
-        "bulkhead {}, with wasmtime {} and SQLite {}",
+        "bulkhead {}, with wasmtime {} and {}",
         env!("CARGO_PKG_VERSION"),
         bulkhead_runtime::WASMTIME_VERSION,
-        bulkhead_store::sqlite_version()
+        bulkhead_server::database_engine().version()
     );
     Check::ok("host", found)
 }

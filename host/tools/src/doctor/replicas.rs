@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use bulkhead_server::database_engine;
 use bulkhead_store::{Database, Owner, ReplicaSpec, StoreError};
 
 use super::Check;
@@ -16,7 +17,7 @@ pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {
         .iter()
         .filter_map(|(name, entry)| {
             let path = database_file(manifest, entry).filter(|path| path.exists())?;
-            Some((name.as_str(), Database::look(&path).ok()??))
+            Some((name.as_str(), database_engine().look(&path).ok()??))
         })
         .collect();
     let mut checks = Vec::new();
@@ -24,9 +25,9 @@ pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {
         if let Some(database) = databases.get(name.as_str()) {
             let find = |replica: &ReplicaSpec| {
                 let owner = databases.get(replica.owner.as_str());
-                owner.map(|owner| Owner::of(owner, select_of(manifest, replica))).transpose()
+                owner.map(|owner| Owner::of(&**owner, select_of(manifest, replica))).transpose()
             };
-            checks.push(of_service(manifest, (name, entry), database, &find));
+            checks.push(of_service(manifest, (name, entry), &**database, &find));
         }
     }
     checks
@@ -35,7 +36,7 @@ pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {
 fn of_service(
     manifest: &Manifest,
     (name, entry): (&str, &ServiceSection),
-    database: &Database,
+    database: &dyn Database,
     find: &bulkhead_store::FindOwner<'_>,
 ) -> Check {
     let check = format!("replicas {name}");
@@ -49,9 +50,10 @@ fn of_service(
         Ok(Some(refill)) => refill,
         Err(error) => return told(&error),
     };
-    let names = refill.names().collect::<Vec<_>>().join(", ");
+    let names = refill.names().join(", ");
     let unusable: Vec<String> = refill
         .unusable()
+        .into_iter()
         .map(|(replica, why)| {
             format!("the select of the entity {replica} can't be used as its owner's database is now: {why}")
         })

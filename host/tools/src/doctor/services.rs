@@ -1,7 +1,7 @@
 //! The checks of each service: the variables of its secrets, its component, its database.
 
 use bulkhead_build::freshness;
-use bulkhead_store::Database;
+use bulkhead_server::database_engine;
 
 use super::Check;
 use bulkhead_manifest::{Manifest, ServiceSection, Source};
@@ -84,7 +84,7 @@ pub(super) fn databases(manifest: &Manifest) -> Vec<Check> {
     for (name, entry) in &manifest.services {
         let Some(path) = database_file(manifest, entry).filter(|path| path.exists()) else { continue };
         let check = format!("database {name}");
-        checks.push(match Database::examine(&path) {
+        checks.push(match database_engine().examine(&path) {
             Ok(()) => Check::ok(check, path.display().to_string()),
             Err(error) => {
                 let otherwise = "put back a copy that is whole, or give another file in `database`";

@@ -116,7 +116,7 @@ struct Deploy<'a> {
     application: &'a Arc<Application>,
     consumer: &'a Consumer,
     /// The database that records the active version.
-    version_database: Arc<Database>,
+    version_database: Arc<dyn Database>,
     /// The service's section of the manifest, as the manifest file has it now.
     entry: ServiceSection,
     how: How,
@@ -304,9 +304,9 @@ impl<'a> Deploy<'a> {
         let rehearsal = self.step("rehearse", |_| {
             let folder =
                 application.versions.make(&name).map_err(|error| DeployError::Host(error.to_string()))?;
-            has_room_for_copy(&version_database, &folder)?;
+            has_room_for_copy(&*version_database, &folder)?;
             let until = Instant::now() + limit;
-            let rehearsal = rehearse(&version_database, (upgrade, statements), (&folder, storage), until)
+            let rehearsal = rehearse(&*version_database, (upgrade, statements), (&folder, storage), until)
                 .map_err(refused)?;
             let detail = match rehearsal.migrations.as_slice() {
                 [only] => format!("V{:04} in {:.1} ms", only.version, milliseconds(rehearsal.took)),
@@ -393,7 +393,7 @@ impl<'a> Deploy<'a> {
 }
 
 /// Refuses if a copy of the database would leave less disk space than the services may need meanwhile.
-fn has_room_for_copy(database: &Database, folder: &Path) -> Result<(), DeployError> {
+fn has_room_for_copy(database: &dyn Database, folder: &Path) -> Result<(), DeployError> {
     let failed =
         |error: &dyn std::fmt::Display| DeployError::Host(format!("look for room on the disk: {error}"));
     let size = std::fs::metadata(database.path()).map_err(|error| failed(&error))?.len();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{Database, FileIdentity, Inspector, Rehearsed, StoreError, Upgrade};
+use bulkhead_store::{Database, FileIdentity, Rehearsed, StoreError, Upgrade};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::report::{MigrationReport, TableReport, milliseconds};
@@ -27,7 +27,7 @@ pub(super) struct Rehearsal {
 /// Copies the database into a folder, with room for `storage` bytes, and migrates the copy to the new schema. On the copy it also tries the
 /// reverse migrations and the component's statements. The copy is removed in any case.
 pub(super) fn rehearse(
-    database: &Database,
+    database: &dyn Database,
     (upgrade, statements): (&Upgrade<'_>, &[String]),
     (folder, storage): (&Path, u64),
     until: Instant,
@@ -46,17 +46,17 @@ pub(in crate::application) fn remove_leftover(folder: &Path) {
 }
 
 fn on_copy(
-    database: &Database,
+    database: &dyn Database,
     (upgrade, statements): (&Upgrade<'_>, &[String]),
     (path, storage): (&Path, u64),
     until: Instant,
 ) -> Result<Rehearsal, StoreError> {
-    // Created for its owner alone, before SQLite opens it.
+    // Created for its owner alone, before the copy is opened.
     FileIdentity::of(path)?;
     let copy = database.copy_to(path, storage, until)?;
-    let before = counts(&copy, until)?;
+    let before = counts(&*copy, until)?;
     let Rehearsed { outcome, took, reordered } = copy.rehearse(upgrade, &rfc3339(SystemClock.now()))?;
-    let mut after = counts(&copy, until)?;
+    let mut after = counts(&*copy, until)?;
     let mut tables: Vec<TableReport> = before
         .into_iter()
         .map(|(table, before)| TableReport { after: after.remove(&table), before: Some(before), table })
@@ -85,7 +85,7 @@ fn on_copy(
 }
 
 /// How many rows each of the service's own tables has.
-fn counts(database: &Database, until: Instant) -> Result<BTreeMap<String, u64>, StoreError> {
+fn counts(database: &dyn Database, until: Instant) -> Result<BTreeMap<String, u64>, StoreError> {
     let path = database.path().to_owned();
-    Inspector::open(database)?.row_counts(until).map_err(|source| StoreError::Log { path, source })
+    database.inspector()?.row_counts(until).map_err(|source| StoreError::Log { path, source })
 }

@@ -79,7 +79,7 @@ impl Deploy<'_> {
         // Opened before any request waits.
         let upgrader = self.version_database.upgrader()?;
         let deadline = Instant::now() + LEASE_WAIT;
-        let recorded = self.consumer.exclusively(deadline, || self.record(&upgrader, upgrade));
+        let recorded = self.consumer.exclusively(deadline, || self.record(&*upgrader, upgrade));
         self.unsettled = recorded
             .map_err(|error| DeployError::Host(format!("write the version: {error}; try again")))??;
         Point::Committed.reach();
@@ -107,7 +107,7 @@ impl Deploy<'_> {
         })?;
         Point::Held.reach();
         let upgrade = Upgrade { until: Some(until), ..*upgrade };
-        let recorded = self.consumer.exclusively(until, || self.record(&upgrader, &upgrade));
+        let recorded = self.consumer.exclusively(until, || self.record(&*upgrader, &upgrade));
         self.unsettled = recorded.map_err(|_| DeployError::Drain(longest))??;
         Point::Committed.reach();
         // The old writer and all old readers know only the old schema.
@@ -119,7 +119,7 @@ impl Deploy<'_> {
 
     /// Writes the version and the schema in one transaction. If the database has them but may lose them, returns why the switch is not
     /// final. Then the version serves all the same, because the version that serves must match the schema that all connections see.
-    fn record(&self, upgrader: &Upgrader<'_>, upgrade: &Upgrade<'_>) -> Result<Option<String>, DeployError> {
+    fn record(&self, upgrader: &dyn Upgrader, upgrade: &Upgrade<'_>) -> Result<Option<String>, DeployError> {
         let Err(error) = upgrader.upgrade(upgrade, &rfc3339(SystemClock.now())) else { return Ok(None) };
         let Some(seen) = error.unknown_outcome() else { return Err(refused(error)) };
         let why = error.to_string();

@@ -1,0 +1,430 @@
+//! Durable timers: set in the unit of work, due in order, consumed once.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bulkhead_store::{
+    Commit, CommitFault, Happened, Logged, NewEvent, Parked, ParkedState, PublishError, Timers, WriterOptions,
+};
+use bulkhead_types::limits::TIMERS_MAX;
+
+use super::{abort, event, ms, note, options, sure_ways_to_abort};
+use crate::writer::tests::{World, durable, world, write};
+
+impl World {
+    /// The subjects of the timers that are due, and when the next one is due.
+    fn due(&self, now: u64, count: u32) -> (Vec<String>, Option<Duration>) {
+        let (due, next) = self.inbox().due_timers(ms(now), count).unwrap();
+        (due.into_iter().map(|timer| timer.subject).collect(), next)
+    }
+}
+
+fn set(unit: &mut super::Unit, subject: &str, due: u64) {
+    unit.schedule(&event("loan.late", subject, "{}"), ms(due)).unwrap();
+}
+
+/// A world with these timers, set in this order.
+fn world_of(timers: &[(&str, u64)]) -> World {
+    let world = world();
+    world.commit(|unit| timers.iter().for_each(|(subject, due)| set(unit, subject, *due)));
+    world
+}
+
+#[test]
+fn timer_is_set_when_its_unit_of_work_is_durable_and_only_then() {
+    let world = world();
+    world.roll_back(|unit| set(unit, "never", 1));
+    assert_eq!(world.due(10, 9), (vec![], None));
+    let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
+    assert_eq!(world.due(10, 9), (vec![], None));
+    durable(lease.commit());
+    assert_eq!(world.due(10, 9), (vec!["a".to_owned()], None));
+}
+
+#[test]
+fn timer_of_an_aborted_batch_is_not_there() {
+    for sql in sure_ways_to_abort() {
+        let world = world();
+        let (lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
+        durable(abort(lease, sql).commit());
+        assert_eq!(world.due(10, 9), (vec![], None), "{sql}");
+    }
+}
+
+#[test]
+fn timers_are_due_in_the_order_of_their_time_and_then_of_their_setting() {
+    let world = world_of(&[("c", 30), ("a", 10), ("d", 50), ("b", 10)]);
+    for (now, count, due, next) in [
+        (9, 9, &[][..], Some(ms(10))),
+        (10, 9, &["a", "b"][..], Some(ms(30))),
+        (30, 9, &["a", "b", "c"][..], Some(ms(50))),
+        (30, 2, &["a", "b"][..], Some(ms(50))),
+        (50, 9, &["a", "b", "c", "d"][..], None),
+    ] {
+        let expected = (due.iter().map(|subject| (*subject).to_owned()).collect(), next);
+        assert_eq!(world.due(now, count), expected, "{now} {count}");
+    }
+}
+
+#[test]
+fn timer_is_the_event_that_was_set() {
+    let world = world();
+    let data = r#"{"loan":"é"}"#;
+    world.commit(|unit| unit.schedule(&event("loan.late", "o", data), ms(5)).unwrap());
+    let expected = Logged {
+        sequence: 1,
+        id: "e".into(),
+        kind: "loan.late".into(),
+        subject: "o".into(),
+        time: "now".into(),
+        trace_id: "t".into(),
+        data: data.into(),
+    };
+    assert_eq!(world.inbox().timer(1).unwrap(), Some(expected));
+    assert_eq!(world.inbox().timer(2).unwrap(), None);
+}
+
+#[test]
+fn timer_is_taken_once() {
+    let world = world_of(&[("a", 1), ("b", 1)]);
+    assert!(world.roll_back(|unit| unit.consume_timer(1, false).unwrap()));
+    let (lease, first) = world.keep(None, |unit| unit.consume_timer(1, false).unwrap());
+    let (mut lease, second) = world.keep(Some(lease), |unit| unit.consume_timer(1, false).unwrap());
+    durable(lease.commit());
+    drop(lease);
+    assert_eq!((first, second), (true, false), "in one batch");
+    assert!(!world.commit(|unit| unit.consume_timer(1, false).unwrap()));
+    assert_eq!(world.due(10, 9), (vec!["b".to_owned()], None));
+}
+
+#[test]
+fn timer_that_was_taken_is_there_again_where_its_batch_is_aborted() {
+    for sql in sure_ways_to_abort() {
+        let world = world_of(&[("a", 1)]);
+        let (lease, _) = world.keep(None, |unit| {
+            note(unit, "rung");
+            assert!(unit.consume_timer(1, false).unwrap());
+        });
+        durable(abort(lease, sql).commit());
+        assert_eq!((world.due(10, 9).0, world.notes()), (vec!["a".to_owned()], vec![]), "{sql}");
+        world.commit(|unit| {
+            note(unit, "rung");
+            assert!(unit.consume_timer(1, false).unwrap());
+        });
+        assert_eq!((world.due(10, 9).0, world.notes()), (vec![], vec!["rung".to_owned()]), "{sql}");
+    }
+}
+
+#[test]
+fn parked_timer_is_neither_due_nor_next_and_taken_only_as_parked() {
+    let world = world_of(&[("a", 1), ("b", 5)]);
+    assert!(world.commit(|unit| unit.mark_timer_parked(1).unwrap()));
+    assert!(!world.commit(|unit| unit.mark_timer_parked(1).unwrap()), "it was");
+    assert!(!world.commit(|unit| unit.mark_timer_parked(7).unwrap()), "there is none");
+    assert_eq!(world.due(3, 9), (vec![], Some(ms(5))));
+    assert_eq!(world.due(9, 9), (vec!["b".to_owned()], None));
+    assert!(world.commit(|unit| unit.mark_timer_parked(2).unwrap()));
+    assert_eq!(world.due(3, 9), (vec![], None));
+    assert!(!world.commit(|unit| unit.consume_timer(1, false).unwrap()));
+    assert!(world.inbox().timer(1).unwrap().is_some());
+    assert!(world.commit(|unit| unit.consume_timer(1, true).unwrap()));
+    assert!(world.inbox().timer(1).unwrap().is_none());
+}
+
+#[test]
+fn timers_survive_opening_the_database_again_and_no_number_is_given_twice() {
+    let world = world_of(&[("a", 30), ("b", 10)]);
+    assert!(world.commit(|unit| unit.consume_timer(2, false).unwrap()));
+    let world = world.reopened();
+    assert_eq!(world.due(20, 9), (vec![], Some(ms(30))));
+    assert_eq!(world.due(30, 9), (vec!["a".to_owned()], None));
+    world.commit(|unit| set(unit, "c", 40));
+    let (timers, _) = world.inbox().due_timers(ms(40), 9).unwrap();
+    assert_eq!(timers.iter().map(|timer| timer.sequence).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn timer_that_can_not_be_an_event_is_refused_and_costs_the_unit_nothing() {
+    let world = world();
+    world.commit(|unit| {
+        for wrong in [event("", "s", "{}"), event("k", "", "{}"), event("k", "s", "nonsense")] {
+            let result = unit.schedule(&wrong, ms(1));
+            assert!(matches!(result, Err(PublishError::Invalid(_))), "{wrong:?}: {result:?}");
+        }
+        note(unit, "a");
+    });
+    assert_eq!((world.due(10, 9), world.notes()), ((vec![], None), vec!["a".to_owned()]));
+}
+
+impl World {
+    /// How many timers are counted, and how many there are.
+    fn timers(&self) -> [i64; 2] {
+        ["SELECT timers FROM _bulkhead_meta", "SELECT count(*) FROM _bulkhead_timer"]
+            .map(|sql| self.number(sql))
+    }
+}
+
+#[test]
+fn a_timer_is_refused_when_there_are_as_many_as_there_may_be_and_set_when_one_is_gone() {
+    let world = world_of(&[("a", 1)]);
+    // As if there were a million.
+    world.by_hand(&format!("UPDATE _bulkhead_meta SET timers = {TIMERS_MAX}"));
+    world.commit(|unit| {
+        let refused = unit.schedule(&event("loan.late", "b", "{}"), ms(1));
+        assert!(
+            matches!(&refused, Err(PublishError::Invalid(why)) if why.contains("1000000")),
+            "{refused:?}"
+        );
+        note(unit, "goes on");
+        assert!(unit.consume_timer(1, false).unwrap());
+        set(unit, "c", 1);
+        assert!(unit.schedule(&event("loan.late", "d", "{}"), ms(1)).is_err());
+    });
+    assert_eq!((world.due(10, 9).0, world.notes()), (vec!["c".to_owned()], vec!["goes on".to_owned()]));
+}
+
+#[test]
+fn timers_are_counted_exactly_whatever_becomes_of_a_unit_or_a_batch() {
+    let world = world_of(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
+    assert_eq!(world.timers(), [4, 4]);
+    world.roll_back(|unit| {
+        set(unit, "never", 1);
+        assert!(unit.consume_timer(1, false).unwrap());
+        assert_eq!(unit.cancel("loan", Timers::Of { kind: "loan.late", subject: "b" }, None), Ok(1));
+    });
+    assert_eq!(world.timers(), [4, 4], "after a unit that was rolled back");
+    for sql in sure_ways_to_abort() {
+        let (lease, ()) = world.keep(None, |unit| {
+            set(unit, "aborted", 1);
+            assert!(unit.consume_timer(1, false).unwrap());
+        });
+        durable(abort(lease, sql).commit());
+        assert_eq!(world.timers(), [4, 4], "{sql}");
+    }
+    world.commit(|unit| {
+        assert!(unit.mark_timer_parked(1).unwrap());
+        unit.park(&parked(1, ParkedState::Dead)).unwrap();
+        assert!(unit.drop_dead("loan", "loan", 1).unwrap());
+        assert!(unit.consume_timer(2, false).unwrap());
+        assert_eq!(unit.cancel("loan", Timers::Of { kind: "loan.late", subject: "c" }, None), Ok(1));
+        set(unit, "e", 1);
+    });
+    assert_eq!(world.timers(), [2, 2]);
+    assert_eq!(world.reopened().timers(), [2, 2]);
+}
+
+/// The row of a timer that failed.
+fn parked(sequence: i64, state: ParkedState) -> Parked {
+    Parked {
+        producer: "loan".into(),
+        sequence,
+        id: format!("e{sequence}"),
+        kind: "loan.late".into(),
+        subject: "a".into(),
+        trace_id: "t".into(),
+        state,
+        attempts: 1,
+        next: ms(1),
+        since: ms(1),
+        reason: String::new(),
+    }
+}
+
+/// A world with these timers, each with an id of its own.
+fn world_with_ids(timers: &[(&str, &str, &str)]) -> World {
+    let world = world();
+    world.commit(|unit| {
+        for (id, kind, subject) in timers {
+            unit.schedule(&NewEvent { id, ..event(kind, subject, "{}") }, ms(1)).unwrap();
+        }
+    });
+    world
+}
+
+fn of<'t>(kind: &'t str, subject: &'t str) -> Timers<'t> {
+    Timers::Of { kind, subject }
+}
+
+#[test]
+fn timers_are_cancelled_by_their_id_or_by_their_type_and_subject_and_no_others() {
+    let world = world_with_ids(&[
+        ("1", "loan.late", "a"),
+        ("2", "loan.late", "a"),
+        ("3", "loan.late", "b"),
+        ("4", "loan.over", "a"),
+        ("5", "loan.late", "a"),
+    ]);
+    let left = || world.inbox().timers().unwrap().into_iter().map(|(timer, _)| timer.id).collect::<Vec<_>>();
+    world.commit(|unit| {
+        assert_eq!(unit.cancel("loan", Timers::Id("2"), None), Ok(1));
+        assert_eq!(unit.cancel("loan", Timers::Id("2"), None), Ok(0), "it is gone");
+        assert_eq!(unit.cancel("loan", Timers::Id("a"), None), Ok(0), "no id");
+        assert_eq!(unit.cancel("loan", of("loan.late", "A"), None), Ok(0), "no subject");
+        assert_eq!(unit.cancel("loan", of("loan.lat", "a"), None), Ok(0), "no type");
+    });
+    assert_eq!(left(), ["1", "3", "4", "5"]);
+    world.commit(|unit| assert_eq!(unit.cancel("loan", of("loan.late", "a"), None), Ok(2)));
+    assert_eq!(left(), ["3", "4"]);
+}
+
+#[test]
+fn cancelling_is_undone_with_its_unit_of_work_or_its_batch() {
+    for sql in sure_ways_to_abort() {
+        let world = world_of(&[("a", 1)]);
+        assert_eq!(world.roll_back(|unit| unit.cancel("loan", of("loan.late", "a"), None)), Ok(1));
+        assert_eq!(world.due(10, 9).0, ["a"], "after a rollback");
+        let (lease, _) = world.keep(None, |unit| {
+            note(unit, "cancelled");
+            unit.cancel("loan", of("loan.late", "a"), None).unwrap()
+        });
+        durable(abort(lease, sql).commit());
+        assert_eq!((world.due(10, 9).0, world.notes()), (vec!["a".to_owned()], vec![]), "{sql}");
+    }
+}
+
+#[test]
+fn timer_that_was_set_in_the_same_unit_of_work_is_cancelled_in_it() {
+    let world = world();
+    world.commit(|unit| {
+        set(unit, "a", 1);
+        assert_eq!(unit.cancel("loan", of("loan.late", "a"), None), Ok(1));
+        set(unit, "a", 2);
+    });
+    assert_eq!(world.due(1, 9), (vec![], Some(ms(2))));
+    assert_eq!(world.timers(), [1, 1]);
+}
+
+#[test]
+fn timer_whose_handler_runs_is_not_cancelled_by_it_and_taken_with_its_unit_of_work() {
+    let world = world_of(&[("a", 1), ("a", 2)]);
+    world.commit(|unit| {
+        assert_eq!(unit.cancel("loan", of("loan.late", "a"), Some(1)), Ok(1), "the other one");
+        assert_eq!(unit.cancel("loan", Timers::Id("e"), Some(1)), Ok(0));
+        assert!(unit.consume_timer(1, false).unwrap());
+    });
+    assert_eq!(world.timers(), [0, 0]);
+}
+
+/// The first one wins: the other finds that the timer is gone, and its caller rolls it back.
+#[test]
+fn timer_that_was_cancelled_is_neither_taken_nor_parked_any_more() {
+    let world = world_of(&[("a", 1)]);
+    let (lease, _) = world.keep(None, |unit| unit.cancel("loan", of("loan.late", "a"), None).unwrap());
+    let (mut lease, taken) = world.keep(Some(lease), |unit| {
+        (unit.consume_timer(1, false).unwrap(), unit.mark_timer_parked(1).unwrap())
+    });
+    durable(lease.commit());
+    drop(lease);
+    assert_eq!(taken, (false, false), "in one batch");
+    assert!(!world.commit(|unit| unit.consume_timer(1, false).unwrap()));
+}
+
+#[test]
+fn timer_that_failed_is_cancelled_with_its_parked_row_and_lets_the_next_of_its_subject_go() {
+    for state in [ParkedState::Parked, ParkedState::Dead] {
+        let world =
+            world_with_ids(&[("1", "loan.late", "a"), ("2", "loan.over", "a"), ("3", "loan.late", "b")]);
+        let other = Parked { producer: "book".into(), ..parked(1, state) };
+        world.commit(|unit| {
+            for sequence in [1, 2] {
+                assert!(unit.mark_timer_parked(sequence).unwrap());
+                unit.park(&parked(sequence, if sequence == 1 { state } else { ParkedState::Parked }))
+                    .unwrap();
+            }
+            // Another service's event has the same number.
+            unit.park(&other).unwrap();
+        });
+        assert_eq!(world.commit(|unit| unit.cancel("loan", Timers::Id("1"), None)), Ok(1));
+        let left = world.inbox().parked().unwrap();
+        let left: Vec<_> = left.iter().map(|row| (row.producer.as_str(), row.sequence)).collect();
+        assert_eq!(left, [("book", 1), ("loan", 2)], "{state:?}");
+        assert_eq!(world.inbox().parked_at("loan", 1).unwrap(), None);
+        assert_eq!(world.inbox().held_up("loan", ("a", "other"), 9).unwrap().unwrap().sequence, 2);
+        let unpark = |unit: &mut super::Unit| unit.unpark(&parked(1, state)).unwrap();
+        assert!(!world.commit(unpark), "its attempt finds it gone");
+    }
+}
+
+/// A world whose writer records each report of what has become durable.
+fn told_world() -> (World, Arc<Mutex<Vec<Happened>>>) {
+    let world = world();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let options = WriterOptions { faults: world.faults.clone(), ..options() };
+    let after_commit = Arc::new(move |happened| tell.lock().unwrap().push(happened));
+    let writer = crate::Writer::open(Arc::clone(&world.database), options, after_commit).unwrap();
+    (World { writer, ..world }, told)
+}
+
+fn taken(told: &Mutex<Vec<Happened>>) -> Vec<Happened> {
+    std::mem::take(&mut told.lock().unwrap())
+}
+
+const TIMERS_ALONE: Happened = Happened { head: None, timers: true };
+
+#[test]
+fn timer_is_told_of_when_it_is_durable_and_once() {
+    let (world, told) = told_world();
+    let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
+    assert!(taken(&told).is_empty());
+    durable(lease.commit());
+    assert_eq!(taken(&told), [TIMERS_ALONE]);
+    let (mut lease, ()) = world.keep(Some(lease), |unit| write(unit, "b"));
+    durable(lease.commit());
+    assert_eq!(taken(&told), [Happened { head: Some(1), timers: false }]);
+    let (mut lease, ()) = world.keep(Some(lease), |unit| {
+        set(unit, "c", 1);
+        write(unit, "c");
+    });
+    durable(lease.commit());
+    assert_eq!(taken(&told), [Happened { head: Some(2), timers: true }]);
+}
+
+#[test]
+fn timer_of_a_unit_that_was_rolled_back_is_not_told_of() {
+    let (world, told) = told_world();
+    world.roll_back(|unit| set(unit, "never", 1));
+    assert!(taken(&told).is_empty());
+    world.commit(|unit| note(unit, "a"));
+    assert!(taken(&told).is_empty());
+}
+
+#[test]
+fn taking_a_timer_is_not_told_of() {
+    let (world, told) = told_world();
+    world.commit(|unit| set(unit, "a", 1));
+    taken(&told);
+    world.commit(|unit| assert!(unit.consume_timer(1, false).unwrap()));
+    assert!(taken(&told).is_empty());
+}
+
+#[test]
+fn timer_is_told_of_where_a_failing_commit_left_it_and_not_where_it_did_not() {
+    let (world, told) = told_world();
+    let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
+    world.faults.plan(CommitFault::AfterDurable);
+    durable(lease.commit());
+    assert_eq!(taken(&told), [TIMERS_ALONE]);
+    let (mut lease, ()) = world.keep(Some(lease), |unit| set(unit, "b", 1));
+    world.faults.plan(CommitFault::BeforeDurable);
+    assert!(matches!(lease.commit(), Commit::Aborted { .. }));
+    assert!(taken(&told).is_empty());
+}
+
+#[test]
+fn timer_of_an_aborted_batch_is_not_told_of_by_the_next() {
+    for sql in sure_ways_to_abort() {
+        let (world, told) = told_world();
+        let (lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
+        let (mut lease, ()) = world.keep(Some(abort(lease, sql)), |unit| note(unit, "b"));
+        durable(lease.commit());
+        assert_eq!(taken(&told), [], "{sql}");
+    }
+    let (world, told) = told_world();
+    let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
+    world.faults.plan(CommitFault::BeforeDurable);
+    assert!(matches!(lease.commit(), Commit::Aborted { .. }));
+    let (mut lease, ()) = world.keep(Some(lease), |unit| note(unit, "b"));
+    durable(lease.commit());
+    assert_eq!(taken(&told), [], "by a failing commit");
+}

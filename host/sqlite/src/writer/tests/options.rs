@@ -1,0 +1,70 @@
+//! A writer's options, which a reopened writer keeps, and the quota, which a reload may change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bulkhead_store::{CommitFault, CommitFaults, Lease, StatementError, Writer, WriterOptions};
+
+use super::{begin, durable, soon, world, write};
+
+#[test]
+fn writer_in_the_place_of_another_keeps_its_options_and_whom_it_tells() {
+    let world = world();
+    let (faults, told) = (CommitFaults::default(), Arc::new(AtomicUsize::new(0)));
+    let options =
+        WriterOptions { batch_members: 2, batch_age: Duration::from_secs(3600), faults: faults.clone() };
+    let count = Arc::clone(&told);
+    let after_commit = Arc::new(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let writer: Arc<dyn Writer<&'static str>> =
+        crate::Writer::open(Arc::clone(&world.database), options, after_commit).unwrap();
+    let writer = writer.reopened();
+
+    let add = |lease: Box<dyn Lease<&'static str>>, id: &'static str| {
+        let mut unit = begin(lease);
+        write(&mut *unit, id);
+        let (mut lease, _) = unit.finish(true);
+        lease.push(id);
+        lease
+    };
+    let mut lease = add(writer.acquire(soon()).unwrap(), "a");
+    assert!(!lease.is_due(), "there is room for another");
+    lease = add(lease, "b");
+    assert!(lease.is_due(), "and for no third");
+    durable(lease.commit());
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+
+    faults.plan(CommitFault::BeforeDurable);
+    let mut lease = add(lease, "c");
+    assert!(
+        !matches!(lease.commit(), bulkhead_store::Commit::Durable(_)),
+        "the failure is planned for this writer too"
+    );
+    assert_eq!(faults.clear(), 0);
+    assert_eq!(world.notes(), ["a", "b"]);
+}
+
+/// A reload sets the quota while the service runs.
+#[test]
+fn quota_that_has_changed_holds_from_the_next_batch_on() {
+    let world = world();
+    let fill = |units: &[Result<(), StatementError>]| {
+        let mut lease = world.writer.acquire(soon()).unwrap();
+        for expected in units {
+            let mut unit = begin(lease);
+            let written =
+                unit.execute("INSERT INTO note SELECT count(*), hex(zeroblob(50000)) FROM note", &[]);
+            assert_eq!(written.map(drop), *expected);
+            (lease, _) = unit.finish(expected.is_ok());
+            lease.push("a");
+        }
+        drop(lease.commit());
+    };
+    fill(&[Ok(())]);
+    world.database.set_storage(1);
+    fill(&[Err(StatementError::StorageFull)]);
+    world.database.set_storage(1 << 30);
+    fill(&[Ok(()), Ok(())]);
+}
