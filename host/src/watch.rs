@@ -16,7 +16,7 @@ use bulkhead_runtime::supervise::{self, Down, Progress};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use bulkhead_manifest::{Manifest, Source, components_folder};
-use bulkhead_server::application::{Application, DeployOptions, Outcome};
+use bulkhead_server::application::{Application, DeployOptions, DeployOutcome};
 use bulkhead_server::telemetry::{one_line, say};
 
 /// How long nothing more may change before the watcher acts: editors write a file in several steps.
@@ -185,7 +185,7 @@ fn renew(application: &Arc<Application>, name: &str) {
     let options = DeployOptions { allow_pause: true, author: AUTHOR.to_owned(), ..DeployOptions::default() };
     let only = application.maintain();
     match application.deploy(&only, name, &bytes, &options) {
-        Ok(deployed) if deployed.outcome == Outcome::Unchanged => {
+        Ok(deployed) if deployed.outcome == DeployOutcome::Unchanged => {
             tracing::info!(service = name, "the component is the same as before");
         }
         Ok(deployed) => tracing::info!(

@@ -316,6 +316,13 @@ fn requests_are_counted_by_service_route_method_and_status_with_few_labels() {
     // The login of the administrator.
     assert_eq!(waits("user", "compute"), Some(1.0), "{text}");
     assert_eq!(text.matches("# TYPE bulkhead_queue_wait_seconds histogram").count(), 1, "{text}");
+    let of_product = |name: &str| value(&text, name, &[("service", "product")]).unwrap();
+    let (batches, units) = (
+        of_product("bulkhead_batches_committed_total"),
+        of_product("bulkhead_units_of_work_committed_total"),
+    );
+    assert!(batches >= 1.0 && units >= batches, "{text}");
+    assert!(of_product("bulkhead_instances_created_total") >= 1.0, "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
     assert!(text.contains("\nbulkhead_connections_open "), "{text}");
 }
@@ -343,4 +350,26 @@ fn requests_that_wait_stand_in_the_figures_of_their_queue() {
             (waiting == Some(3.0) && active == Some(4.0)).then_some(())
         });
     });
+}
+
+/// The causes by which instances go, and the limits that requests meet, are counted where they happen.
+#[test]
+fn instances_that_go_and_limits_that_are_met_stand_in_the_figures() {
+    let manifest = Manifest::guests()
+        .set("service.hostile.limits.write_workers", 1)
+        .set("service.hostile.limits.request_timeout", "1s");
+    let site = Site::new(&manifest);
+    let host = site.start();
+    let mut client = host.client();
+    for path in ["/hostile/trap", "/hostile/grow-memory?id=m", "/hostile/loop?id=l"] {
+        let answer = client.send(Method::POST, path, &[], Bytes::new());
+        assert!(answer.status >= 500, "{path}: {}", answer.status);
+    }
+    let text = metrics(&site, &host);
+    let hostile =
+        |name: &str, label: &str, is: &str| value(&text, name, &[("service", "hostile"), (label, is)]);
+    assert_eq!(hostile("bulkhead_instances_dropped_total", "cause", "failed"), Some(3.0), "{text}");
+    assert_eq!(hostile("bulkhead_limits_reached_total", "limit", "memory"), Some(1.0), "{text}");
+    assert_eq!(hostile("bulkhead_limits_reached_total", "limit", "request_timeout"), Some(1.0), "{text}");
+    assert_eq!(hostile("bulkhead_limits_reached_total", "limit", "queue"), Some(0.0), "{text}");
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::event::Event;
 use crate::problem::Problem;
-use crate::sql::{Column, Error, Outcome, ResultSet, Value};
+use crate::sql::{Column, Error, ExecuteResult, ResultSet, Value};
 use crate::time::Timestamp;
 use crate::wit::bulkhead::service::{answers, outbox, snapshot, transaction};
 
@@ -68,7 +68,7 @@ impl Read for Transaction {
 
 impl Transaction {
     /// Runs a statement and drops the rows that it returns, if any.
-    pub fn execute(&self, statement: &str, parameters: &[Value]) -> Result<Outcome, Error> {
+    pub fn execute(&self, statement: &str, parameters: &[Value]) -> Result<ExecuteResult, Error> {
         transaction::execute(statement, parameters)
     }
 

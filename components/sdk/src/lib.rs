@@ -98,6 +98,6 @@ pub use random::{new_id, random_bytes};
 pub use record::FromQuery;
 pub use response::{AnswerDescription, Created, Effects, Json, NoContent, Put, Reply, Response};
 pub use service::Service;
-pub use sql::{Column, ConstraintKind, Outcome, Parameter, Value};
+pub use sql::{Column, ConstraintKind, ExecuteResult, Parameter, Value};
 pub use time::{Timestamp, now};
 pub use value::{FromJson, FromText, Schema};

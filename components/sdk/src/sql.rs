@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 pub use crate::wit::bulkhead::service::sql::{
-    ConstraintKind, ConstraintViolation, Error, Outcome, ResultSet, Value,
+    ConstraintKind, ConstraintViolation, Error, ExecuteResult, ResultSet, Value,
 };
 
 /// A value that can be bound to a statement.

@@ -279,12 +279,16 @@ fn check_route(route: &str) -> Result<(), String> {
 /// The line of the manifest that gives a service a database, for messages.
 #[must_use]
 pub fn example_database(service: &str) -> String {
-    format!("database = \"sqlite:data/{service}.db\"")
+    format!("database = {}", example_url(service))
+}
+
+fn example_url(service: &str) -> String {
+    format!("\"sqlite:data/{service}.db\"")
 }
 
 /// The database's path relative to the data folder.
 fn database_file(url: &str, folder: &Path, data: &Path) -> Result<PathBuf, String> {
-    let example = format!("write for example {}", example_database("notes"));
+    let example = format!("write for example {}", example_url("notes"));
     let Some(file) = url.strip_prefix("sqlite:").filter(|file| !file.is_empty()) else {
         return Err(format!("{url:?} is no database; {example}"));
     };

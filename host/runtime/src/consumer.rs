@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use bulkhead_store::{Busy, InboxReader, ReplicaSpec, StatementError, StoreError, Value};
 
-use crate::database::ServiceDatabase;
-use crate::database::UnitOfWork;
+use crate::database::{ServiceDatabase, UnitOfWork};
 use crate::delivery::Written;
 use crate::engine::Engine;
 use crate::gate::{Held, NotHeld};
@@ -83,7 +82,7 @@ impl Consumer {
         let Some(database) = self.database() else { return Ok(work()) };
         loop {
             let mut lease = database.writer.acquire(deadline)?;
-            let aborted = commit(&mut *lease);
+            let aborted = commit(&mut *lease, &self.context.observed);
             if aborted.is_empty() {
                 return Ok(work());
             }

@@ -11,7 +11,7 @@ pub type WritableDatabase = dyn Writable<Member>;
 /// What opens databases of one kind.
 pub type DatabaseEngine = dyn bulkhead_store::Engine<Member>;
 /// The right to write to a service's database.
-pub(crate) type Lease = Box<dyn bulkhead_store::Lease<Member>>;
+pub(crate) type Lease = dyn bulkhead_store::Lease<Member>;
 /// What a handler writes, or the host for a service.
 pub(crate) type UnitOfWork = dyn bulkhead_store::UnitOfWork<Member>;
 

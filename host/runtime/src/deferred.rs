@@ -22,6 +22,7 @@ use crate::database::UnitOfWork;
 use crate::delivery::{Delivery, Written, changes, failed, report_parked};
 use crate::instance::NotConsumed;
 use crate::member::Settle;
+use crate::observer::{DropCause, Observation};
 use crate::runner::{HasRunner, Runner};
 use crate::subscription::Subscription;
 use crate::supervise::{self, Progress};
@@ -178,7 +179,7 @@ impl DeferredWork {
 
     /// Makes what is due next run on a new instance.
     pub(crate) fn renew(&mut self) {
-        self.runner.instance.retire();
+        self.runner.instance.retire(DropCause::Undone);
     }
 
     /// Writes the difference between the database's time and the wall clock to the database, if the difference is new. With it the database
@@ -203,7 +204,7 @@ impl DeferredWork {
     fn sweep(&mut self) {
         let now = self.runner.time();
         let written = loop {
-            let settle = self.settle(None);
+            let settle = self.settle(None, None);
             let written = self.runner.inside(|runner| {
                 let written = runner.write(|unit| unit.forget_old_answers(now), settle, false);
                 runner.commit_carried();
@@ -337,7 +338,8 @@ impl DeferredWork {
         {
             subscription.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
-        let settle = self.settle(subscription.clone().filter(|_| !delivery.is_passed_over()));
+        let consumed = (!delivery.is_passed_over()).then(|| (row.producer.clone(), row.sequence));
+        let settle = self.settle(subscription.clone(), consumed);
         let mark = |unit: &mut UnitOfWork| {
             Ok(unit.unpark(row)? && (!own || unit.consume_timer(row.sequence, true)?))
         };
@@ -369,7 +371,7 @@ impl DeferredWork {
 
     fn replace(&mut self, row: &Parked, again: &Parked) -> Result<(), StatementError> {
         report_parked(&self.runner, again);
-        let settle = self.settle(None);
+        let settle = self.settle(None, None);
         let written = self.runner.write(
             |unit| {
                 // Only if the row is still as it was read: an operator may have dropped it meanwhile.
@@ -386,11 +388,20 @@ impl DeferredWork {
     }
 
     /// Handles the result of a unit of work, when it is durable or aborted. If it was aborted, there is something to look at again.
-    fn settle(&self, delivered: Option<Arc<Subscription>>) -> Settle {
+    /// `consumed` is the producer and the sequence of an event or a timer that takes effect.
+    pub(crate) fn settle(
+        &self,
+        subscription: Option<Arc<Subscription>>,
+        consumed: Option<(String, i64)>,
+    ) -> Settle {
         let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
+        let observed = self.runner.context.observed.clone();
         Settle::new(move |kept| {
-            if let Some(subscription) = delivered.filter(|_| kept) {
-                subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
+            if let Some((producer, sequence)) = consumed.filter(|_| kept) {
+                if let Some(subscription) = subscription {
+                    subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
+                }
+                observed.tell(&Observation::EventConsumed { producer: &producer, sequence });
             }
             if !kept {
                 undone.store(true, Ordering::Release);

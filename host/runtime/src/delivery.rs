@@ -13,6 +13,7 @@ use crate::hold::Hold;
 use crate::host_context::HostContext;
 use crate::instance::NotConsumed;
 use crate::member::{Member, Pending, Settle};
+use crate::observer::{DropCause, Observation};
 use crate::runner::Runner;
 use crate::supervise;
 
@@ -109,7 +110,7 @@ impl Runner {
             return Err(StatementError::Other("the service has no database".into()));
         };
         let hold = self.release.spec.limits.lease_hold;
-        Ok(self.parts.hold.join(&database.writer, deadline, hold)?.unit)
+        Ok(self.parts.hold.join(&database.writer, deadline, hold, &self.context.observed)?.unit)
     }
 
     /// Rolls back the open unit of work.
@@ -119,7 +120,7 @@ impl Runner {
         match ended {
             Ended::Aborted { abort, neighbours } => {
                 tracing::warn!(service = self.context.name, %abort, neighbours = neighbours.len(), "a batch was aborted");
-                self.instance.retire();
+                self.instance.retire(DropCause::Undone);
                 self.recover(lease, neighbours);
                 Some(abort)
             }
@@ -171,7 +172,7 @@ impl Runner {
             self.join_batch(lease, Member::Event(settle, Pending::new(&self.context.aborts)), more);
         } else {
             settle.disarm();
-            self.instance.retire();
+            self.instance.retire(DropCause::Undone);
             if let Ended::Aborted { neighbours, .. } = ended {
                 self.recover(lease, neighbours);
             } else {
@@ -227,8 +228,9 @@ pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotConsu
     Parked { state, attempts, next, reason, ..row }
 }
 
-/// Writes the log line about an event or a timer that is parked or dead-lettered.
+/// Tells observers, and writes the log line, about an event or a timer that is parked or dead-lettered.
 pub(crate) fn report_parked(runner: &Runner, row: &Parked) {
+    runner.context.observed.tell(&Observation::EventParked { row });
     tracing::warn!(
         service = runner.context.name,
         version = %runner.release.component.version(),
@@ -266,6 +268,7 @@ mod tests {
     use crate::host_context::HostContext;
     use crate::instance::NotConsumed;
     use crate::member::Settle;
+    use crate::observer::Observers;
     use crate::trial::{Trial, event};
 
     /// Always gives the same number.
@@ -283,7 +286,8 @@ mod tests {
             clock: Box::new(SystemClock),
             random: Box::new(Always(number)),
             directory: Default::default(),
-            probe: None,
+            observers: Observers::default(),
+            faults: None,
         };
         let (least, most) = (with(0), with(u8::MAX));
         for (attempts, whole) in [

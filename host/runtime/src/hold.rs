@@ -7,6 +7,7 @@ use bulkhead_store::{StatementError, Writer};
 
 use crate::database::{Lease, UnitOfWork};
 use crate::member::{AbortedMembers, Member, commit};
+use crate::observer::{Observation, Observed};
 
 /// What a worker holds while a handler runs, and between two handlers.
 #[derive(Default)]
@@ -16,9 +17,9 @@ pub(crate) enum Hold {
     Nothing,
     /// The lease, with the open batch of earlier handlers, which the current handler has not joined. The batch is committed as soon as it
     /// is due, or before anything that may take long.
-    Carried(Lease),
+    Carried(Box<Lease>),
     /// The lease, for a handler that is run again; the batch waits for it.
-    Reserved(Lease),
+    Reserved(Box<Lease>),
     /// The unit of work of this handler, and when it joined.
     Joined(Box<UnitOfWork>),
 }
@@ -31,6 +32,7 @@ impl Hold {
         writer: &Arc<dyn Writer<Member>>,
         deadline: Instant,
         lease_hold: Duration,
+        observed: &Observed,
     ) -> Result<Joined<'_>, StatementError> {
         let mut newly = None;
         if !matches!(self, Self::Joined(_)) {
@@ -46,6 +48,7 @@ impl Hold {
                     unit.end_at(until);
                     newly = Some(until);
                     *self = Self::Joined(unit);
+                    observed.tell(&Observation::Joined);
                 }
                 Err((lease, error)) => {
                     // A handler that is run again keeps the lease, for the members that come after it.
@@ -61,9 +64,9 @@ impl Hold {
     }
 
     /// Commits the batch that the worker keeps, if there is one. Called before anything that may take long.
-    pub(crate) fn commit_carried(&mut self) -> AbortedMembers {
+    pub(crate) fn commit_carried(&mut self, observed: &Observed) -> AbortedMembers {
         match std::mem::take(self) {
-            Self::Carried(mut lease) => commit(&mut *lease),
+            Self::Carried(mut lease) => commit(&mut *lease, observed),
             other => {
                 *self = other;
                 Vec::new()
@@ -72,12 +75,12 @@ impl Hold {
     }
 
     /// Commits the batch that the worker keeps, if it is due.
-    pub(crate) fn commit_carried_when_due(&mut self) -> AbortedMembers {
+    pub(crate) fn commit_carried_when_due(&mut self, observed: &Observed) -> AbortedMembers {
         let due = match self {
             Self::Carried(lease) => lease.is_due(),
             _ => false,
         };
-        if due { self.commit_carried() } else { Vec::new() }
+        if due { self.commit_carried(observed) } else { Vec::new() }
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bulkhead_types::{Clock, Random};
 
-use crate::probe::Probe;
+use crate::fault_injector::FaultInjector;
+use crate::observer::Observers;
 use crate::queues::Queues;
 
 /// What is around every service of an application.
@@ -16,8 +17,10 @@ pub struct HostContext {
     pub random: Box<dyn Random>,
     /// The services, by name.
     pub directory: Directory,
-    /// A test that observes.
-    pub probe: Option<Arc<dyn Probe>>,
+    /// Those who are told what happens in the services.
+    pub observers: Observers,
+    /// A test that makes things fail.
+    pub faults: Option<Arc<dyn FaultInjector>>,
 }
 
 /// Every service's queues.

@@ -13,8 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use crate::bindings::bulkhead::service::types::Header;
-use crate::database::ServiceDatabase;
-use crate::database::UnitOfWork;
+use crate::database::{ServiceDatabase, UnitOfWork};
 use crate::header::says_no_store;
 use crate::instance::Run;
 use crate::job::{Answer, Failure, Job, Outcome};

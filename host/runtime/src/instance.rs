@@ -24,6 +24,7 @@ use crate::engine::Engine;
 use crate::header::is_hosts;
 use crate::hold::Hold;
 use crate::job::{Answer, Failure, Job, Outcome};
+use crate::observer::{DropCause, Observation};
 use crate::release::{Release, ServiceContext};
 use crate::running::{Calls, Handler, Running};
 use crate::spec::InstancePolicy;
@@ -94,9 +95,16 @@ impl WarmInstance {
         Self { engine, context, instance: None }
     }
 
-    /// Makes the next run use a new instance: this one may remember effects that never happened, or belongs to another release.
-    pub(crate) fn retire(&mut self) {
-        self.instance = None;
+    /// Makes the next run use a new instance.
+    pub(crate) fn retire(&mut self, cause: DropCause) {
+        if let Some(instance) = self.instance.take() {
+            self.drop_for(instance, cause);
+        }
+    }
+
+    fn drop_for(&self, instance: Instance, cause: DropCause) {
+        drop(instance);
+        self.context.observed.tell(&Observation::InstanceDropped { cause });
     }
 
     #[cfg(test)]
@@ -125,6 +133,7 @@ impl WarmInstance {
         let request = &job.request;
         let running = of_request(release, request, deadline);
         let Some(http) = &instance.http else {
+            self.drop_for(instance, DropCause::Failed);
             return did_not_run(release, job, Failure::Host("it exports no http-handler".into()));
         };
         enter(&mut instance.store, parts, running);
@@ -135,6 +144,11 @@ impl WarmInstance {
         let running = leave(&mut instance.store, parts);
         self.report_left_out_lines(&running);
         let run = judge(release, result, running, job, left);
+        let outcome = run.outcome.as_ref().map(|answer| answer.status);
+        self.context.observed.tell(&Observation::Finished { outcome });
+        if let Err(failure) = outcome {
+            self.context.observed.tell_limit(failure);
+        }
         self.keep_or_drop(release, instance, run.spoilt);
         run
     }
@@ -152,6 +166,7 @@ impl WarmInstance {
         let mut instance = self.take(release, parts, deadline).map_err(NotConsumed::Retry)?;
         let running = of_event(release, event, timer, deadline);
         let Some(events) = &instance.events else {
+            self.drop_for(instance, DropCause::Failed);
             return Err(NotConsumed::Reject("the component exports no event-handler".into()));
         };
         enter(&mut instance.store, parts, running);
@@ -170,6 +185,7 @@ impl WarmInstance {
             Ok(Err(HandleError::Reject(reason))) => Err(NotConsumed::Reject(said(&reason))),
             Err(error) => {
                 let failure = diagnosis::failure(&error, &running, spec);
+                self.context.observed.tell_limit(&failure);
                 let sentence = diagnosis::sentence(&failure, &running, spec);
                 Err(NotConsumed::Retry(diagnosis::reason(&sentence, &running)))
             }
@@ -188,8 +204,15 @@ impl WarmInstance {
         deadline: Instant,
     ) -> Result<Instance, String> {
         let aborts = self.context.aborts.count();
-        let warm = self.instance.take().filter(|instance| instance.aborts == aborts);
-        let instance = warm.map_or_else(|| self.instantiate(release, parts, deadline), Ok);
+        let instance = match self.instance.take() {
+            Some(instance) if instance.aborts == aborts => Ok(instance),
+            before => {
+                if let Some(before) = before {
+                    self.drop_for(before, DropCause::Undone);
+                }
+                self.instantiate(release, parts, deadline)
+            }
+        };
         if let (Err(why), Some(probation)) = (&instance, &release.probation) {
             probation.note(Some(why));
         }
@@ -216,7 +239,7 @@ impl WarmInstance {
         parts: &mut WorkerParts,
         deadline: Instant,
     ) -> Result<Instance, String> {
-        let aborts = self.context.aborts.count();
+        let (aborts, began) = (self.context.aborts.count(), Instant::now());
         let mut store =
             new_store(&self.engine, Arc::clone(&release.spec), Arc::clone(&self.context.host_context));
         let state = store.data_mut();
@@ -240,6 +263,7 @@ impl WarmInstance {
             let ended = diagnosis::trapped(&error, running.panic.as_ref(), running.memory_refused, spec);
             format!("instantiate the component: at its start it {ended}")
         })?;
+        self.context.observed.tell(&Observation::InstanceCreated { took: began.elapsed() });
         Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, aborts })
     }
 
@@ -250,9 +274,23 @@ impl WarmInstance {
             instance.settled_bytes = bytes;
         }
         let worn = instance.uses >= INSTANCE_USES_MAX || bytes > instance.settled_bytes + INSTANCE_GROWTH_MAX;
-        if !spoilt && !worn && release.spec.instances == InstancePolicy::Reused {
+        let cause = if spoilt {
+            DropCause::Failed
+        } else if release.spec.instances != InstancePolicy::Reused {
+            DropCause::Policy
+        } else if worn {
+            DropCause::Worn
+        } else {
             self.instance = Some(instance);
-        }
+            return;
+        };
+        self.drop_for(instance, cause);
+    }
+}
+
+impl Drop for WarmInstance {
+    fn drop(&mut self) {
+        self.retire(DropCause::Stopped);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bulkhead_store::Abort;
 
 use crate::bindings::bulkhead::service::types::Request;
-use crate::waits::Waited;
+use crate::waited::Waited;
 
 /// One request for a service. It is kept until its answer is durable, so that it can be run again.
 pub struct Job {

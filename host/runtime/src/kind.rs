@@ -9,7 +9,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Compute];
+
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Write => "write",
@@ -17,6 +19,9 @@ impl Kind {
         }
     }
 }
+
+/// The names of the queues.
+pub const QUEUES: [&str; 3] = [Kind::Read.name(), Kind::Write.name(), Kind::Compute.name()];
 
 /// Whether a method only reads. Such a request goes to a service's readers, and may be repeated.
 pub(crate) fn is_read(method: &str) -> bool {

@@ -8,6 +8,7 @@ use bulkhead_store::{Commit, Ended, Fate, Lease};
 use crate::component_info::ComponentInfo;
 use crate::diagnosis;
 use crate::job::{Failure, Job, Outcome};
+use crate::observer::{Observation, Observed};
 use crate::running::Calls;
 use crate::spec::ServiceSpec;
 
@@ -165,12 +166,10 @@ impl Member {
 pub(crate) type AbortedMembers = Vec<Member>;
 
 /// Commits the open batch and answers its members. Returns the members that must be run again.
-pub(crate) fn commit(lease: &mut dyn Lease<Member>) -> AbortedMembers {
+pub(crate) fn commit(lease: &mut dyn Lease<Member>, observed: &Observed) -> AbortedMembers {
     match lease.commit() {
         Commit::Durable(members) => {
-            for member in members {
-                member.answer();
-            }
+            answer(members, observed);
             Vec::new()
         }
         Commit::Aborted { members, .. } => members,
@@ -183,13 +182,26 @@ pub(crate) fn commit(lease: &mut dyn Lease<Member>) -> AbortedMembers {
     }
 }
 
-/// Answers a member that was run again.
-pub(crate) fn settle(member: Member, fate: Fate) {
-    match fate {
-        Fate::Durable => member.answer(),
+/// Answers the members of a batch that were run again.
+pub(crate) fn settle(members: Vec<Member>, fate: &Fate, observed: &Observed) {
+    let failure = match fate {
+        Fate::Durable => return answer(members, observed),
         // The culprit gets its own failure. A neighbour whose commit failed twice is asked to try again.
-        Fate::Aborted(abort) => member.fail(abort.into()),
-        Fate::Unknown(reason) => member.fail(Failure::OutcomeUnknown(reason)),
+        Fate::Aborted(abort) => Failure::from(abort.clone()),
+        Fate::Unknown(reason) => Failure::OutcomeUnknown(reason.clone()),
+    };
+    for member in members {
+        member.fail(failure.clone());
+    }
+}
+
+/// Answers the members of a durable batch.
+fn answer(members: Vec<Member>, observed: &Observed) {
+    if !members.is_empty() {
+        observed.tell(&Observation::BatchCommitted { members: members.len() });
+    }
+    for member in members {
+        member.answer();
     }
 }
 

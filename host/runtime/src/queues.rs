@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::Current;
 use flume::{Receiver, Sender};
-use prometheus_client::metrics::histogram::Histogram;
 
 use crate::described::DescribedRoutes;
 use crate::job::{Failure, Job};
 use crate::kind::{Kind, is_read};
+use crate::observer::{Observation, Observed, Observers};
 use crate::spec::{ServiceSpec, route_matches, route_rank};
-use crate::waits::Waits;
 
 /// What is in a queue.
 #[expect(
@@ -38,7 +37,7 @@ pub struct Queues {
     admission_limits: Arc<Current<AdmissionLimits>>,
     stopping: Arc<AtomicBool>,
     taken: Arc<AtomicU64>,
-    waits: Waits,
+    observed: Observed,
     /// Runs a job at once instead of putting it into a queue.
     at_once: Option<RunAtOnce>,
 }
@@ -102,7 +101,7 @@ pub struct QueueEnds {
 
 /// The queues of a service.
 #[must_use]
-pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
+pub fn queues(spec: &ServiceSpec, observers: &Observers) -> (Queues, QueueEnds) {
     // `submit` bounds them, because the number of jobs that may wait in them can change.
     let (reads, read_end) = flume::unbounded();
     let (writes, write_end) = flume::unbounded();
@@ -114,7 +113,7 @@ pub fn queues(spec: &ServiceSpec) -> (Queues, QueueEnds) {
         admission_limits: Arc::new(Current::new(AdmissionLimits::new(spec, Arc::default()))),
         stopping: Arc::default(),
         taken: Arc::default(),
-        waits: Waits::default(),
+        observed: observers.of(&spec.name),
         at_once: None,
     };
     (queues, QueueEnds { reads: read_end, writes: write_end, computations: computation_end })
@@ -125,7 +124,7 @@ impl Queues {
     /// that stands in for a service.
     #[must_use]
     pub fn at_once(spec: &ServiceSpec, run: RunAtOnce) -> Self {
-        let (queues, _) = queues(spec);
+        let (queues, _) = queues(spec, &Observers::default());
         Self { at_once: Some(run), ..queues }
     }
 
@@ -144,18 +143,21 @@ impl Queues {
             return Ok(());
         }
         let (method, path) = (&job.request.method, &job.request.path);
-        let queue = if admission_limits.described.computes(method, path) {
-            &self.computations
+        let kind = if admission_limits.described.computes(method, path) {
+            Kind::Compute
         } else if is_read(method) {
-            &self.reads
+            Kind::Read
         } else {
-            &self.writes
+            Kind::Write
         };
+        let queue = self.of(kind);
         // Threads that look at the same time may all see the last free place: as many as there are network threads.
         if queue.len() >= admission_limits.queue {
+            self.observed.tell_limit(&Failure::QueueFull);
             return Err(Failure::QueueFull);
         }
         self.taken.fetch_add(1, Ordering::Relaxed);
+        self.observed.tell(&Observation::Queued { queue: kind.name() });
         queue.send(Work::Job(job, Instant::now())).map_err(|_| Failure::Stopping)
     }
 
@@ -177,15 +179,10 @@ impl Queues {
         self.reads.len().max(self.writes.len()).max(self.computations.len())
     }
 
-    /// The name of each queue, how many jobs wait in it, and how long jobs have waited in it.
+    /// The name of each queue, and how many jobs wait in it.
     #[must_use]
-    pub fn figures(&self) -> [(&'static str, usize, Histogram); 3] {
-        [
-            (Kind::Read, self.reads.len()),
-            (Kind::Write, self.writes.len()),
-            (Kind::Compute, self.computations.len()),
-        ]
-        .map(|(kind, length)| (kind.name(), length, self.waits.of(kind).clone()))
+    pub fn lengths(&self) -> [(&'static str, usize); 3] {
+        Kind::ALL.map(|kind| (kind.name(), self.of(kind).len()))
     }
 
     /// Lets requests in as the service's current release says.
@@ -198,14 +195,13 @@ impl Queues {
         &self.stopping
     }
 
-    /// The sending end of the queue of a kind, and how long jobs have waited in it.
-    pub(crate) fn of(&self, kind: Kind) -> (&Sender<Work>, &Histogram) {
-        let queue = match kind {
+    /// The sending end of the queue of a kind.
+    pub(crate) fn of(&self, kind: Kind) -> &Sender<Work> {
+        match kind {
             Kind::Read => &self.reads,
             Kind::Write => &self.writes,
             Kind::Compute => &self.computations,
-        };
-        (queue, self.waits.of(kind))
+        }
     }
 }
 

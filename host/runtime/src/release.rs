@@ -12,6 +12,7 @@ use crate::database::ServiceDatabase;
 use crate::gate::Gate;
 use crate::host_context::HostContext;
 use crate::member::AbortCount;
+use crate::observer::Observed;
 use crate::probation::Probation;
 use crate::queues::Queues;
 use crate::spec::ServiceSpec;
@@ -52,12 +53,14 @@ pub(crate) struct ServiceContext {
     pub(crate) release: Current<Release>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) host_context: Arc<HostContext>,
+    pub(crate) observed: Observed,
     pub(crate) aborts: Arc<AbortCount>,
 }
 
 impl ServiceContext {
     pub(crate) fn new(release: Release, host_context: Arc<HostContext>) -> Arc<Self> {
         Arc::new(Self {
+            observed: host_context.observers.of(&release.spec.name),
             name: release.spec.name.clone(),
             release: Current::new(release),
             gate: Arc::default(),

@@ -8,10 +8,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_store::{Ended, recover};
+use bulkhead_store::{Ended, Fate, recover};
 
-use crate::database::Lease;
-use crate::database::UnitOfWork;
+use crate::database::{Lease, UnitOfWork};
 use crate::diagnosis;
 use crate::engine::Engine;
 use crate::gate::Inside;
@@ -20,6 +19,7 @@ use crate::idempotency;
 use crate::instance::{Run, WarmInstance, report_once};
 use crate::job::{Failure, Job, Outcome};
 use crate::member::{Member, Pending, RequestMember, commit, settle, settle_unit};
+use crate::observer::DropCause;
 use crate::release::{Release, ServiceContext};
 use crate::running::{Calls, Running};
 use crate::state::WorkerParts;
@@ -139,7 +139,7 @@ impl Runner {
     /// Switches to another release.
     fn follow(&mut self, release: Arc<Release>) {
         let before = std::mem::replace(&mut self.release, release);
-        self.instance.retire();
+        self.instance.retire(DropCause::Replaced);
         let same = match (&before.database, &self.release.database) {
             (Some(before), Some(now)) => Arc::ptr_eq(before, now),
             (before, now) => before.is_none() && now.is_none(),
@@ -207,7 +207,9 @@ impl Runner {
         }
         let Some(database) = self.parts.database.clone() else { return };
         let lease_hold = self.release.spec.limits.lease_hold;
-        if let Err(error) = self.parts.hold.join(&database.writer, job.deadline, lease_hold) {
+        if let Err(error) =
+            self.parts.hold.join(&database.writer, job.deadline, lease_hold, &self.context.observed)
+        {
             tracing::warn!(
                 service = self.context.name, trace_id = job.request.trace_id, %error,
                 "an answer is not kept for its idempotency key"
@@ -216,7 +218,7 @@ impl Runner {
     }
 
     /// A request's unit of work ended: either its member waits for COMMIT, or its batch was aborted.
-    fn after_request(&mut self, lease: Lease, ended: Ended<Member>, mut job: Job, run: Run, more: bool) {
+    fn after_request(&mut self, lease: Box<Lease>, ended: Ended<Member>, mut job: Job, run: Run, more: bool) {
         job.told = run.told;
         let outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut job);
         if let Ended::Aborted { abort, neighbours } = ended {
@@ -245,7 +247,7 @@ impl Runner {
     ) -> Outcome {
         if !matches!(ended, Ended::Kept { .. }) {
             // The instance's memory may contain effects that were rolled back.
-            self.instance.retire();
+            self.instance.retire(DropCause::Undone);
         }
         let outcome = settle_unit(outcome, ended);
         if let (false, Err(failure)) = (job.told, &outcome) {
@@ -268,7 +270,7 @@ impl Runner {
     }
 
     /// Adds `member` to the batch whose lease this thread holds, and decides what becomes of the lease.
-    pub(crate) fn join_batch(&mut self, mut lease: Lease, member: Member, more: bool) {
+    pub(crate) fn join_batch(&mut self, mut lease: Box<Lease>, member: Member, more: bool) {
         lease.push(member);
         if lease.stays_open(more) {
             // Within a batch the lease stays with a thread that has work for it, because passing it on costs a thread switch. A waiting
@@ -282,7 +284,7 @@ impl Runner {
                 Some(kept) => lease = kept,
             }
         }
-        let aborted = commit(&mut *lease);
+        let aborted = commit(&mut *lease, &self.context.observed);
         if !aborted.is_empty() {
             self.recover(lease, aborted);
         }
@@ -290,7 +292,7 @@ impl Runner {
 
     /// Commits the batch that this thread keeps, and runs the members again if the batch was aborted.
     pub(crate) fn commit_carried(&mut self) {
-        let aborted = self.parts.hold.commit_carried();
+        let aborted = self.parts.hold.commit_carried(&self.context.observed);
         self.parts.aborted.extend(aborted);
         self.recover_aborted();
     }
@@ -298,7 +300,7 @@ impl Runner {
     /// Commits the batch that this thread keeps, if it is due. Called after each job, also after a job for which no handler ran. If the
     /// batch was aborted, [`Self::recover_aborted`] runs its members again.
     pub(crate) fn commit_carried_when_due(&mut self) {
-        let aborted = self.parts.hold.commit_carried_when_due();
+        let aborted = self.parts.hold.commit_carried_when_due(&self.context.observed);
         self.parts.aborted.extend(aborted);
     }
 
@@ -331,7 +333,7 @@ impl Runner {
         let lease = match std::mem::take(&mut self.parts.hold) {
             // The batch that this thread keeps now was opened after the abort.
             Hold::Carried(mut lease) => {
-                let more = commit(&mut *lease);
+                let more = commit(&mut *lease, &self.context.observed);
                 self.parts.aborted.extend(more);
                 Some(lease)
             }
@@ -357,7 +359,7 @@ impl Runner {
 
     /// Runs the members of an aborted batch again: see `bulkhead_store::recover`. A member that called other services is not run again
     /// under the lease. An event is not run again at all: its subscription worker gets the result.
-    pub(crate) fn recover(&mut self, mut lease: Lease, members: Vec<Member>) {
+    pub(crate) fn recover(&mut self, mut lease: Box<Lease>, members: Vec<Member>) {
         // The members' instances, here and in other workers, may remember a run that was rolled back.
         self.context.aborts.raise();
         let mut runnable = Vec::new();
@@ -374,14 +376,16 @@ impl Runner {
             }
         }
         // The lease may come with a batch that other threads opened. That batch must be kept, so commit it.
-        let aborted = commit(&mut *lease);
+        let aborted = commit(&mut *lease, &self.context.observed);
         self.parts.aborted.extend(aborted);
+        let observed = self.context.observed.clone();
+        let settle = |members, fate: &Fate| settle(members, fate, &observed);
         let lease = recover(lease, runnable, |lease, member| self.run_again(lease, member), settle);
         drop(lease);
     }
 
     /// Runs a member again, under the lease.
-    fn run_again(&mut self, lease: Lease, member: &mut Member) -> (Lease, Option<Ended<Member>>) {
+    fn run_again(&mut self, lease: Box<Lease>, member: &mut Member) -> (Box<Lease>, Option<Ended<Member>>) {
         let Member::Request(member) = member else { return (lease, None) };
         self.parts.hold = Hold::Reserved(lease);
         // The member's own deadline may have passed while it waited for the culprit, which is not the member's fault.
@@ -414,7 +418,7 @@ impl Runner {
     }
 
     /// Acquires the lease again, however long it takes: other threads hold it for a bounded time.
-    fn reacquire(&self) -> Lease {
+    fn reacquire(&self) -> Box<Lease> {
         loop {
             let patience = Instant::now() + self.release.spec.limits.request_timeout;
             let database = self.parts.database.as_ref();

@@ -9,8 +9,8 @@ use bulkhead_types::own_words;
 
 use crate::bindings::bulkhead::service::types::Principal;
 use crate::component_info::ComponentInfo;
+use crate::database_call::DatabaseCall;
 use crate::job::Failure;
-use crate::probe::DatabaseCall;
 
 /// The handler that runs now.
 pub(crate) struct Running {

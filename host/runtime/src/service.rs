@@ -51,10 +51,9 @@ impl Service {
         ];
         let (mut workers, mut stops) = (Vec::new(), Vec::new());
         for (kind, queue, count) in kinds {
-            let (sender, wait) = queues.of(kind);
+            let sender = queues.of(kind);
             for number in 0..count {
                 let (engine, context, queue) = (engine.clone(), Arc::clone(&context), queue.clone());
-                let wait = wait.clone();
                 let name = format!("{}-{}-{number}", context.name, kind.name());
                 stops.push(sender.clone());
                 // What a worker holds belongs to its runner, and is dropped with it. That the worker was asked to stop is not dropped.
@@ -63,7 +62,7 @@ impl Service {
                         give_way();
                     }
                     let runner = Runner::new(engine.clone(), Arc::clone(&context));
-                    Worker::new(runner, queue.clone(), wait.clone(), stopped).run(progress);
+                    Worker::new(runner, queue.clone(), kind, stopped).run(progress);
                 };
                 workers.push(supervise::spawn(name, queues.stopping(), false, work, |_, _| {})?);
             }
@@ -100,6 +99,7 @@ mod tests {
 
     use super::*;
     use crate::job::Failure;
+    use crate::observer::Observers;
     use crate::queues::queues;
     use crate::trial::{Trial, job};
 
@@ -108,7 +108,7 @@ mod tests {
         let mut spec = (*before.spec).clone();
         let limits = &mut spec.limits;
         (limits.read_workers, limits.write_workers, limits.compute_workers) = (1, 1, 1);
-        let (queues, ends) = queues(&spec);
+        let (queues, ends) = queues(&spec, &Observers::default());
         let release = Release {
             component: Arc::clone(&before.component),
             spec: Arc::new(spec),

@@ -7,11 +7,12 @@ use bulkhead_store::{Reader, StatementError};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use crate::database::ServiceDatabase;
+use crate::fault_injector::FaultInjector;
 use crate::hold::Hold;
 use crate::host_context::HostContext;
 use crate::job::Failure;
 use crate::member::AbortedMembers;
-use crate::probe::Probe;
+use crate::observer::{Limit, Observation, Observed};
 use crate::running::{Expired, Running};
 use crate::spec::ServiceSpec;
 
@@ -32,6 +33,7 @@ pub(crate) struct State {
     /// What the manifest says of the service.
     pub(crate) spec: Arc<ServiceSpec>,
     pub(crate) host_context: Arc<HostContext>,
+    pub(crate) observed: Observed,
     pub(crate) worker: WorkerParts,
     /// None if no guest code runs.
     pub(crate) running: Option<Running>,
@@ -41,15 +43,14 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(spec: Arc<ServiceSpec>, host_context: Arc<HostContext>) -> Self {
         let maximum = usize::try_from(spec.limits.memory).unwrap_or(usize::MAX);
-        let probe = host_context.probe.clone().map(|probe| (probe, spec.name.clone()));
-        let memory = MemoryLimit { maximum, bytes: 0, refused: false, probe };
-        Self { spec, host_context, worker: WorkerParts::default(), running: None, memory }
+        let observed = host_context.observers.of(&spec.name);
+        let faults = host_context.faults.clone().map(|faults| (faults, spec.name.clone()));
+        let memory = MemoryLimit { maximum, bytes: 0, refused: false, observed: observed.clone(), faults };
+        Self { spec, host_context, observed, worker: WorkerParts::default(), running: None, memory }
     }
 
     /// The database and the handler, or why there is none.
-    pub(crate) fn database(
-        &mut self,
-    ) -> Result<(Arc<ServiceDatabase>, &mut WorkerParts, &mut Running, Duration), StatementError> {
+    pub(crate) fn database(&mut self) -> Result<DatabaseView<'_>, StatementError> {
         let Some(database) = self.worker.database.clone() else {
             return Err(StatementError::NotAllowed("the manifest gives this service no database".into()));
         };
@@ -58,7 +59,8 @@ impl State {
                 "there is no database while a component is loaded".into(),
             ));
         };
-        Ok((database, &mut self.worker, running, self.spec.limits.lease_hold))
+        let (worker, observed) = (&mut self.worker, &self.observed);
+        Ok(DatabaseView { database, worker, running, lease_hold: self.spec.limits.lease_hold, observed })
     }
 
     /// Called at each tick while the guest runs.
@@ -72,10 +74,19 @@ impl State {
                 return Err(Expired(Failure::LeaseHeld).into());
             }
         }
-        let aborted = self.worker.hold.commit_carried_when_due();
+        let aborted = self.worker.hold.commit_carried_when_due(&self.observed);
         self.worker.aborted.extend(aborted);
         Ok(UpdateDeadline::Continue(1))
     }
+}
+
+/// What the capabilities of the database see of a handler's state.
+pub(crate) struct DatabaseView<'s> {
+    pub(crate) database: Arc<ServiceDatabase>,
+    pub(crate) worker: &'s mut WorkerParts,
+    pub(crate) running: &'s mut Running,
+    pub(crate) lease_hold: Duration,
+    pub(crate) observed: &'s Observed,
 }
 
 /// Enforces the service's memory limit, and knows how much memory there is.
@@ -84,8 +95,9 @@ pub(crate) struct MemoryLimit {
     pub(crate) bytes: usize,
     /// Since the handler began, it asked for more memory than it may have.
     pub(crate) refused: bool,
+    observed: Observed,
     /// A test that may refuse more memory, with the service's name.
-    probe: Option<(Arc<dyn Probe>, String)>,
+    faults: Option<(Arc<dyn FaultInjector>, String)>,
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -96,10 +108,14 @@ impl ResourceLimiter for MemoryLimit {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         // What an instance begins with is not growth.
-        let grows = |(probe, service): &(Arc<dyn Probe>, String)| current == 0 || probe.may_grow(service);
-        let allowed = desired <= self.maximum && self.probe.as_ref().is_none_or(grows);
+        let grows =
+            |(faults, service): &(Arc<dyn FaultInjector>, String)| current == 0 || faults.may_grow(service);
+        let allowed = desired <= self.maximum && self.faults.as_ref().is_none_or(grows);
         if allowed {
             self.bytes = desired;
+        }
+        if !allowed && !self.refused {
+            self.observed.tell(&Observation::LimitReached { limit: Limit::Memory });
         }
         self.refused |= !allowed;
         Ok(allowed)
@@ -118,26 +134,22 @@ impl ResourceLimiter for MemoryLimit {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Display;
-
     use super::*;
-    use crate::probe::DatabaseCall;
+    use crate::database_call::DatabaseCall;
+    use crate::observer::Observers;
+    use crate::trial::Seen;
 
     /// Refuses every byte.
     struct Refuses;
 
-    impl Probe for Refuses {
-        fn before_database(&self, _: &str, _: &DatabaseCall<'_>) -> Option<StatementError> {
+    impl FaultInjector for Refuses {
+        fn fail_database(&self, _: &str, _: &DatabaseCall<'_>) -> Option<StatementError> {
             None
         }
 
-        fn after_database(&self, _: &str, _: &DatabaseCall<'_>, _: Result<u64, &dyn Display>) {}
-
-        fn before_call(&self, _: &str, _: &str) -> Option<String> {
+        fn fail_call(&self, _: &str, _: &str) -> Option<String> {
             None
         }
-
-        fn after_call(&self, _: &str, _: &str, _: (&str, &str), _: Result<u16, &dyn Display>) {}
 
         fn may_grow(&self, _: &str) -> bool {
             false
@@ -147,17 +159,19 @@ mod tests {
     /// A harness refuses growth, and not what an instance begins with. The service's limit holds for both.
     #[test]
     fn memory_has_a_limit_and_a_harness_refuses_its_growth() {
-        let probe: Arc<dyn Probe> = Arc::new(Refuses);
-        for (probe, current, desired, is_allowed) in [
+        let faults: Arc<dyn FaultInjector> = Arc::new(Refuses);
+        for (faults, current, desired, is_allowed) in [
             (None, 0, 100, true),
             (None, 50, 100, true),
             (None, 50, 101, false),
             (None, 0, 101, false),
-            (Some(&probe), 0, 100, true),
-            (Some(&probe), 50, 100, false),
+            (Some(&faults), 0, 100, true),
+            (Some(&faults), 50, 100, false),
         ] {
-            let probe = probe.map(|probe| (Arc::clone(probe), "a".to_owned()));
-            let mut limit = MemoryLimit { maximum: 100, bytes: 50, refused: false, probe };
+            let faults = faults.map(|faults| (Arc::clone(faults), "a".to_owned()));
+            let seen = Seen::default();
+            let observed = Observers::new(vec![Arc::new(seen.clone())]).of("a");
+            let mut limit = MemoryLimit { maximum: 100, bytes: 50, refused: false, observed, faults };
             assert_eq!(
                 limit.memory_growing(current, desired, None).unwrap(),
                 is_allowed,
@@ -165,6 +179,10 @@ mod tests {
             );
             let bytes = if is_allowed { desired } else { 50 };
             assert_eq!((limit.bytes, limit.refused), (bytes, !is_allowed), "{current} {desired}");
+            // Once for each handler.
+            let _ = limit.memory_growing(current, desired, None).unwrap();
+            let reached = if is_allowed { Vec::new() } else { vec!["a: limit memory".to_owned()] };
+            assert_eq!(seen.take(), reached);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::deferred::{Deferred, DeferredWork};
 use crate::engine::Engine;
 use crate::host_context::HostContext;
 use crate::job::Job;
+use crate::observer::DropCause;
 use crate::queues::Queues;
 use crate::release::{Release, ServiceContext};
 use crate::runner::{HasRunner as _, Runner};
@@ -56,7 +57,7 @@ impl SteppedService {
 
     /// Makes the next request run on a new instance.
     pub fn renew(&self) {
-        self.runner.lock().unwrap_or_else(PoisonError::into_inner).instance.retire();
+        self.runner.lock().unwrap_or_else(PoisonError::into_inner).instance.retire(DropCause::Undone);
     }
 
     /// Runs a statement of the test itself in a unit of work, which is durable when this returns.

@@ -25,6 +25,7 @@ use crate::deferred::Deferred;
 use crate::delivery::{Delivery, Written, changes, parked, report_parked};
 use crate::instance::NotConsumed;
 use crate::member::Settle;
+use crate::observer::{DropCause, Observation};
 use crate::runner::{HasRunner, Runner};
 use crate::subscription::Subscription;
 use crate::supervise::{self, Progress};
@@ -241,7 +242,7 @@ impl SubscriptionWorker {
 
     /// Makes the next event run on a new instance.
     pub(crate) fn renew(&mut self) {
-        self.runner.instance.retire();
+        self.runner.instance.retire(DropCause::Undone);
     }
 
     /// Consumes the next event for the consumer, if there is one, as [`Self::go`] consumes all of them. The event is durable when this
@@ -393,7 +394,7 @@ impl SubscriptionWorker {
         };
         let (producer, from, to) = (&spec.producer, &self.cursor, (event.sequence, event.id.as_str()));
         let mark = |unit: &mut UnitOfWork| unit.move_cursor(producer, from, to);
-        let why = match self.runner.deliver(&delivery, mark, delivered(&subscription, event.sequence), more) {
+        let why = match self.runner.deliver(&delivery, mark, self.delivered(event.sequence), more) {
             Ok(Written::Kept) => {
                 tracing::debug!(
                     service = spec.consumer,
@@ -516,6 +517,22 @@ impl SubscriptionWorker {
         }
     }
 
+    /// An event took effect.
+    pub(crate) fn delivered(&self, sequence: i64) -> Settle {
+        let (subscription, observed) = (Arc::clone(&self.subscription), self.runner.context.observed.clone());
+        Settle::new(move |kept| {
+            if kept {
+                subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
+                let producer = &subscription.spec.producer;
+                observed.tell(&Observation::EventConsumed { producer, sequence });
+                subscription.set_applied(sequence);
+                subscription.wake();
+            } else {
+                subscription.note_undone();
+            }
+        })
+    }
+
     fn moved(&mut self, event: &Logged) {
         self.seen = (event.sequence, event.id.clone());
         (self.cursor.sequence, self.cursor.event_id) = self.seen.clone();
@@ -528,20 +545,6 @@ impl SubscriptionWorker {
             self.subscription.set_applied(self.seen.0);
         }
     }
-}
-
-/// An event took effect.
-fn delivered(subscription: &Arc<Subscription>, sequence: i64) -> Settle {
-    let subscription = Arc::clone(subscription);
-    Settle::new(move |kept| {
-        if kept {
-            subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
-            subscription.set_applied(sequence);
-            subscription.wake();
-        } else {
-            subscription.note_undone();
-        }
-    })
 }
 
 /// An event was parked.

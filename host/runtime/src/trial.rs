@@ -1,6 +1,7 @@
 //! For tests: a service without guest code, on a database of its own, whose commits fail when the test says so.
 
 mod lines;
+mod seen;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,8 +23,7 @@ use crate::bindings::bulkhead::service::types::Request;
 use crate::cache::ComponentCache;
 use crate::component::{Compiled, Component};
 use crate::consumer::Consumer;
-use crate::database::UnitOfWork;
-use crate::database::{ServiceDatabase, WritableDatabase};
+use crate::database::{ServiceDatabase, UnitOfWork, WritableDatabase};
 use crate::deferred::{Deferred, DeferredWork, Source};
 use crate::delivery::{Written, parked};
 use crate::engine::Engine;
@@ -31,6 +31,7 @@ use crate::host_context::HostContext;
 use crate::instance::{NotConsumed, Run};
 use crate::job::{Answer, Failure, Job, Outcome};
 use crate::member::{Member, Pending, RequestMember, Settle};
+use crate::observer::Observers;
 use crate::queues::queues;
 use crate::release::{Release, ServiceContext};
 use crate::runner::Runner;
@@ -39,7 +40,7 @@ use crate::spec::ServiceSpec;
 use crate::state::State;
 use crate::subscription::{Subscription, SubscriptionSpec};
 use crate::subscription_worker::SubscriptionWorker;
-use crate::waits::Waited;
+use crate::waited::Waited;
 
 /// An empty component: it exports no handler, so each event for it becomes a dead letter.
 pub(crate) const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -47,12 +48,14 @@ pub(crate) const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 pub(crate) const STORAGE: u64 = 1 << 30;
 
 pub(crate) use lines::lines_with;
+pub(crate) use seen::Seen;
 
 /// A service.
 pub(crate) struct Trial {
     pub(crate) consumer: Consumer,
     pub(crate) context: Arc<ServiceContext>,
     pub(crate) commits: CommitFaults,
+    pub(crate) seen: Seen,
     /// How often an event failed: each time a wait is chosen at random.
     pub(crate) failures: Arc<AtomicUsize>,
     _folder: TempDir,
@@ -86,11 +89,13 @@ impl Trial {
         let mut spec = ServiceSpec { name: "taker".into(), ..ServiceSpec::default() };
         spec.limits.request_timeout = request_timeout;
         let (commits, failures) = (CommitFaults::default(), Arc::<AtomicUsize>::default());
+        let seen = Seen::default();
         let host_context = Arc::new(HostContext {
             clock: Box::new(SystemClock),
             random: Box::new(Counted(Arc::clone(&failures))),
             directory: Default::default(),
-            probe: None,
+            observers: Observers::new(vec![Arc::new(seen.clone())]),
+            faults: None,
         });
         let cache = ComponentCache::existing(Path::new("/there/is/none"));
         let compiled = Compiled::new(&engine, &cache, EMPTY).unwrap();
@@ -100,7 +105,7 @@ impl Trial {
         database.migrate(&[], "now").unwrap();
         let options = WriterOptions { faults: commits.clone(), ..WriterOptions::default() };
         let database = ServiceDatabase::open_with(database, options, Arc::new(|_| {})).unwrap();
-        let (queues, _) = queues(&spec);
+        let (queues, _) = queues(&spec, &host_context.observers);
         let release = Release {
             component: Arc::new(component),
             spec: Arc::new(spec),
@@ -109,7 +114,7 @@ impl Trial {
         };
         let context = ServiceContext::new(release, host_context);
         let consumer = Consumer::new(engine, Arc::clone(&context), queues);
-        Self { consumer, context, commits, failures, _folder: folder }
+        Self { consumer, context, commits, seen, failures, _folder: folder }
     }
 
     /// What an instance's store holds for a handler of the service, whose manifest grants nothing.

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use flume::Receiver;
-use prometheus_client::metrics::histogram::Histogram;
 
 use crate::diagnosis;
 use crate::job::{Failure, Job};
+use crate::kind::Kind;
+use crate::observer::Observation;
 use crate::queues::Work;
 use crate::runner::Runner;
 use crate::supervise::{self, Progress};
@@ -14,15 +15,15 @@ use crate::supervise::{self, Progress};
 pub(crate) struct Worker<'s> {
     runner: Runner,
     queue: Receiver<Work>,
-    /// How long jobs have waited in the queue.
-    wait: Histogram,
+    /// Whose queue it is.
+    kind: Kind,
     /// The worker got its [`Work::Stop`]. This outlives a panic, because there is no second one.
     stopped: &'s mut bool,
 }
 
 impl<'s> Worker<'s> {
-    pub(crate) fn new(runner: Runner, queue: Receiver<Work>, wait: Histogram, stopped: &'s mut bool) -> Self {
-        Self { runner, queue, wait, stopped }
+    pub(crate) fn new(runner: Runner, queue: Receiver<Work>, kind: Kind, stopped: &'s mut bool) -> Self {
+        Self { runner, queue, kind, stopped }
     }
 
     /// Runs jobs until it must stop.
@@ -38,6 +39,7 @@ impl<'s> Worker<'s> {
                 } else {
                     let release = &runner.release;
                     diagnosis::report_late_job(&release.component.info, &release.spec, &job.request);
+                    runner.context.observed.tell_limit(&Failure::Deadline);
                     (job.reply)(Err(Failure::Deadline));
                     runner.commit_carried_when_due();
                 }
@@ -63,8 +65,9 @@ impl<'s> Worker<'s> {
             match work {
                 Some(Work::Job(job, since)) => {
                     let waited = since.elapsed();
-                    self.wait.observe(waited.as_secs_f64());
                     job.waited.tell(waited);
+                    let queue = self.kind.name();
+                    self.runner.context.observed.tell(&Observation::Started { queue, waited });
                     return Some(job);
                 }
                 Some(Work::Stop) => *self.stopped = true,
@@ -88,20 +91,16 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use bulkhead_store::{KeptAnswer, RequestKey};
-    use prometheus_client::metrics::histogram::Histogram;
 
     use super::{Worker, has_more};
     use crate::job::Failure;
+    use crate::kind::Kind;
     use crate::member::Settle;
     use crate::queues::Work;
     use crate::supervise::Progress;
     use crate::trial::{Trial, job, lines_with};
 
     const LONG: Duration = Duration::from_secs(60);
-
-    fn wait() -> Histogram {
-        Histogram::new([1.0])
-    }
 
     #[test]
     fn worker_has_more_to_do_as_long_as_its_queue_has() {
@@ -141,7 +140,7 @@ mod tests {
             to.send(work).unwrap();
         }
         let lines = lines_with("a request failed", || {
-            Worker::new(runner, queue, wait(), &mut false).run(&Progress::default());
+            Worker::new(runner, queue, Kind::Write, &mut false).run(&Progress::default());
         });
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines.iter().all(|line| line.contains("before a worker was free")), "{lines:?}");
@@ -161,11 +160,11 @@ mod tests {
         let (to, queue) = flume::unbounded();
         to.send(Work::Stop).unwrap();
         let mut stopped = false;
-        let worker = Worker::new(runner, queue, wait(), &mut stopped);
+        let worker = Worker::new(runner, queue, Kind::Write, &mut stopped);
         assert!(catch_unwind(AssertUnwindSafe(|| worker.run(&Progress::default()))).is_err());
         assert!(stopped);
         // As after a restart: the queue is empty, and nobody closes it.
         let (_to, queue) = flume::unbounded();
-        Worker::new(trial.consumer.runner(), queue, wait(), &mut stopped).run(&Progress::default());
+        Worker::new(trial.consumer.runner(), queue, Kind::Write, &mut stopped).run(&Progress::default());
     }
 }

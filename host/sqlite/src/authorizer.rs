@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use bulkhead_types::HOST_TABLE_PREFIX;
-use bulkhead_types::limits::SQLITE_MEMORY_MAX;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, ffi};
 
+use crate::limits::SQLITE_MEMORY_MAX;
 use crate::replica_names::replica_names;
 
 /// Who is asking.

@@ -6,9 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use bulkhead_store::{CommitNotifier, Settings, StoreError};
-use bulkhead_types::limits::{
-    HOST_RESERVE_BYTES, SQLITE_MEMORY_HARD_MAX, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX,
-};
+use bulkhead_types::limits::{HOST_RESERVE_BYTES, STATEMENT_BYTES_MAX, STATEMENTS_CACHED, VALUE_BYTES_MAX};
 use bulkhead_types::{Clock, SystemClock};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -17,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::authorizer::Guard;
 use crate::error::store_error;
+use crate::limits::SQLITE_MEMORY_HARD_MAX;
 use crate::snapshot_gate::{BUSY_TIMEOUT, SnapshotGate};
 use crate::timeline::Timeline;
 use crate::{outbox, system};

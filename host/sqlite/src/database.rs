@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{
-    AfterCommit, Engine, EventLog, OpenReaders, Settings, StoreError, Writable, WriterOptions,
+    AfterCommit, Engine, EventLog, OpenReaders, Secret, Settings, StoreError, Writable, WriterOptions,
 };
 use bulkhead_types::Clock;
 
@@ -26,8 +26,8 @@ impl bulkhead_store::Database for Database {
         self.notifier().head()
     }
 
-    fn secret(&self) -> &[u8] {
-        self.secret()
+    fn secret(&self) -> Secret<'_> {
+        Secret::of(self.secret())
     }
 
     fn set_storage(&self, bytes: u64) {
@@ -43,8 +43,8 @@ impl bulkhead_store::Database for Database {
         Ok(self.copy(path, storage, deadline)?)
     }
 
-    fn checkpointer(&self) -> Result<Box<dyn bulkhead_store::Checkpointer>, StoreError> {
-        Ok(Box::new(Checkpointer::open(self)?))
+    fn checkpointer(&self) -> Result<Option<Box<dyn bulkhead_store::Checkpointer>>, StoreError> {
+        Ok(Some(Box::new(Checkpointer::open(self)?)))
     }
 
     fn time(&self) -> Duration {
@@ -111,9 +111,15 @@ impl<M: Send + 'static> Engine<M> for Sqlite {
 
 #[cfg(test)]
 mod tests {
-    use bulkhead_store::Engine;
+    use bulkhead_store::{Engine, is_replica_name};
 
     use super::Sqlite;
+
+    /// SQLite refuses to create a table of such a name.
+    #[test]
+    fn no_replica_has_a_name_that_sqlite_keeps_for_itself() {
+        assert!(!is_replica_name("sqlite_a"));
+    }
 
     #[test]
     fn version_is_that_of_the_library_that_runs() {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bulkhead_store::{
-    KeepAnswers, KeptAnswer, Known, RequestKey, StatementError, check_subject, subject_hash,
+    KeepAnswers, KeptAnswer, Known, RequestKey, Secret, StatementError, check_subject, subject_hash,
 };
 use bulkhead_types::limits::IDEMPOTENCY_KEPT;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -22,7 +22,7 @@ pub(crate) fn look_up(connection: &Connection, key: &RequestKey, now: Duration) 
             "/*bulkhead*/SELECT request, status, headers, body, position FROM _bulkhead_idempotency
              WHERE key = ?1 AND created_ms > ?2",
         )?
-        .query_row((key.key, oldest), |row| {
+        .query_row((key.key(), oldest), |row| {
             let answer = KeptAnswer {
                 status: row.get(1)?,
                 headers: row.get(2)?,
@@ -34,7 +34,7 @@ pub(crate) fn look_up(connection: &Connection, key: &RequestKey, now: Duration) 
         })
         .optional()?;
     // Empty: a host that hashed requests differently kept the answer, so its request is not known.
-    let is_same = |request: &[u8]| request.is_empty() || request == key.request;
+    let is_same = |request: &[u8]| request.is_empty() || request == key.request();
     Ok(match row {
         None => Known::No,
         Some((request, answer)) if is_same(&request) && answer.is_none() => Known::Used,
@@ -58,7 +58,7 @@ impl<M: Send + 'static> KeepAnswers for UnitOfWork<M> {
 
     fn forget_answers(&mut self, subject: &str) -> Result<u64, StatementError> {
         check_subject(subject)?;
-        let subject = subject_hash(&self.secret(), subject);
+        let subject = subject_hash(Secret::of(&self.secret()), subject);
         self.as_host(|connection| {
             connection
                 .prepare_cached(
@@ -78,23 +78,24 @@ impl<M: Send + 'static> KeepAnswers for UnitOfWork<M> {
     ) -> Result<bool, StatementError> {
         let secret = self.secret();
         let subjects = self.subjects().iter().chain(&answer.about);
-        let mut about: BTreeSet<_> = subjects.map(|subject| subject_hash(&secret, subject)).collect();
-        about.insert(key.caller);
+        let mut about: BTreeSet<_> =
+            subjects.map(|subject| subject_hash(Secret::of(&secret), subject)).collect();
+        about.insert(key.caller());
         self.as_host(|connection| {
             connection
                 .prepare_cached(
                     "/*bulkhead*/DELETE FROM _bulkhead_idempotency WHERE key IN (
                      SELECT key FROM _bulkhead_idempotency WHERE created_ms <= ?1 ORDER BY created_ms LIMIT 8) OR (key = ?2 AND created_ms <= ?1)",
                 )?
-                .execute((milliseconds(now.saturating_sub(IDEMPOTENCY_KEPT)), key.key))?;
+                .execute((milliseconds(now.saturating_sub(IDEMPOTENCY_KEPT)), key.key()))?;
             let inserted = connection
                 .prepare_cached(
                     "/*bulkhead*/INSERT OR IGNORE INTO _bulkhead_idempotency
                      (key, request, created_ms, status, headers, body, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 )?
                 .execute((
-                    key.key,
-                    key.request,
+                    key.key(),
+                    key.request(),
                     milliseconds(now),
                     answer.status,
                     &answer.headers,
@@ -106,7 +107,7 @@ impl<M: Send + 'static> KeepAnswers for UnitOfWork<M> {
                     "/*bulkhead*/INSERT INTO _bulkhead_idempotency_subject (key, subject) VALUES (?1, ?2)",
                 )?;
                 for subject in &about {
-                    insert.execute((key.key, subject))?;
+                    insert.execute((key.key(), subject))?;
                 }
             }
             Ok(inserted == 1)

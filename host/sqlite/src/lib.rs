@@ -4,7 +4,7 @@
 //!
 //! - SQLite is opened in `connection.rs` only. Every statement of a guest runs in `statement.rs` only, under the authorizer of
 //!   `authorizer.rs`.
-//! - One writer: all writes of a service go through its [`Writer`], under its lease (`writer/lease.rs`).
+//! - One writer: all writes of a service go through its `Writer`, under its lease (`writer/lease.rs`).
 //! - What a unit of work writes is released into an open batch or rolled back, as a whole (`writer/unit.rs`). A member of a batch is
 //!   reported durable only after COMMIT returned, or after the database was read again (`writer/commit.rs`).
 //! - A failed COMMIT is reported as undone, or as durable, only after a later commit has made that final (`settle.rs`).
@@ -21,6 +21,7 @@ mod failing_sync;
 mod idempotency;
 mod inbox;
 mod inspect;
+mod limits;
 mod migrations;
 mod outbox;
 mod replica;

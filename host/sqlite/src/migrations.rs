@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use bulkhead_store::{
-    Migration, MigrationError, MigrationOutcome as Outcome, Migrations, Rehearsed, Step, StoreError, Upgrade,
-};
+use bulkhead_store::{Migration, MigrationError, Migrations, Rehearsed, Step, StoreError, Upgrade, Upgraded};
 use rusqlite::{Connection, ErrorCode};
 use sha2::{Digest, Sha256};
 
@@ -25,11 +23,11 @@ mod reverse;
 mod schema;
 
 impl Migrations for Database {
-    fn migrate(&self, migrations: &[Migration], now: &str) -> Result<Outcome, StoreError> {
+    fn migrate(&self, migrations: &[Migration], now: &str) -> Result<Upgraded, StoreError> {
         self.upgrade(&Upgrade { migrations, ..Upgrade::default() }, now)
     }
 
-    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
+    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Upgraded, StoreError> {
         self.open_upgrader()?.upgrade_with(upgrade, now, &mut |_, _| Ok(()))
     }
 
@@ -93,7 +91,7 @@ pub(crate) struct Upgrader<'d> {
 }
 
 impl bulkhead_store::Upgrader for Upgrader<'_> {
-    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError> {
+    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Upgraded, StoreError> {
         self.upgrade_with(upgrade, now, &mut |_, _| Ok(()))
     }
 }
@@ -105,7 +103,7 @@ impl Upgrader<'_> {
         upgrade: &Upgrade<'_>,
         now: &str,
         before: &mut BeforeStep<'_>,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Upgraded, StoreError> {
         let opened = &self.opened;
         if let Some(stop) = upgrade.stop {
             opened.guard.end_when(stop);
@@ -118,13 +116,18 @@ impl Upgrader<'_> {
         run().map_err(|error| self.database.migration(error))
     }
 
-    fn run(&self, upgrade: &Upgrade<'_>, now: &str, before: &mut BeforeStep<'_>) -> Result<Outcome, Failure> {
+    fn run(
+        &self,
+        upgrade: &Upgrade<'_>,
+        now: &str,
+        before: &mut BeforeStep<'_>,
+    ) -> Result<Upgraded, Failure> {
         let Guarded { connection, guard } = &self.opened;
         let way = way(connection, upgrade)?;
         let version = u32::try_from(upgrade.migrations.len()).unwrap_or(u32::MAX);
         let changes = !(way.undo.is_empty() && way.apply.is_empty());
         if !changes && upgrade.activation.is_none() {
-            return Ok(Outcome { undone: Vec::new(), applied: Vec::new(), version });
+            return Ok(Upgraded { undone: Vec::new(), applied: Vec::new(), version });
         }
         if changes {
             connection.pragma_update(None, "foreign_keys", false)?;
@@ -148,7 +151,7 @@ impl Upgrader<'_> {
         if let Err(error) = connection.execute_batch("COMMIT") {
             self.settle(mark, error)?;
         }
-        Ok(Outcome { undone, applied, version })
+        Ok(Upgraded { undone, applied, version })
     }
 
     /// Finds out what became of the transaction with this mark, whose COMMIT failed. `Ok` if it is in the database, and this is final.

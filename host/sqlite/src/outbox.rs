@@ -1,4 +1,4 @@
-//! The rows of the event log. They are written in the unit of work that they report, and read through `event_log/`.
+//! The rows of the event log. They are written in the unit of work that they report, and read through `event_log.rs`.
 //!
 //! Each row has a digest, so that the consistency check finds events that were altered in the file. It has 16 bytes of SHA-256 over the
 //! columns that erasing keeps and, until the event is erased, 16 bytes over the data.

@@ -15,7 +15,7 @@ use crate::statement::{self, Access};
 
 /// A worker's read-only connection.
 ///
-/// A snapshot begins at the first query and ends with [`Reader::end`]. All queries between the two see the same state.
+/// A snapshot begins at the first query and ends with `end`. All queries between the two see the same state.
 pub(crate) struct Reader {
     guarded: Guarded,
     gate: Arc<SnapshotGate>,

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use bulkhead_store::{Outcome, ResultSet, StatementError, Value};
+use bulkhead_store::{ExecuteResult, ResultSet, StatementError, Value};
 use bulkhead_types::limits::{RESULT_BYTES_MAX, RESULT_ROWS_MAX, STATEMENT_BYTES_MAX};
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Row};
@@ -94,7 +94,7 @@ pub(crate) fn execute(
     deadline: Instant,
     sql: &str,
     parameters: &[Value],
-) -> Result<Outcome, StatementError> {
+) -> Result<ExecuteResult, StatementError> {
     run(connection, guard, Access::Write, deadline, sql, parameters, |statement| {
         let reads = statement.readonly();
         let mut cursor = statement.raw_query();
@@ -102,7 +102,7 @@ pub(crate) fn execute(
         drop(cursor);
         // A statement that only reads leaves `changes` as the last write set it.
         let rows_affected = if reads { 0 } else { connection.changes() };
-        Ok(Outcome { rows_affected, last_insert_rowid: connection.last_insert_rowid() })
+        Ok(ExecuteResult { rows_affected, last_insert_rowid: connection.last_insert_rowid() })
     })
 }
 

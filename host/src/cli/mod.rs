@@ -34,7 +34,7 @@ use bulkhead_manifest::{AccessLog, Given, Manifest};
 use bulkhead_server::interface;
 use bulkhead_server::telemetry::{self, LogFormat};
 
-/// Runs microservices as sandboxed WebAssembly components, each with its own private database.
+/// Runs microservices as sandboxed WebAssembly components, each with its own database.
 #[derive(Debug, Parser)]
 #[command(name = "bulkhead", version)]
 struct Command {

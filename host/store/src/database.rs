@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::Clock;
 
-use crate::{AfterCommit, Migrations, OpenReaders, Replicas, StoreError, Versions, Writer, WriterOptions};
+use crate::{
+    AfterCommit, Migrations, OpenReaders, Replicas, Secret, StoreError, Versions, Writer, WriterOptions,
+};
 
 /// The settings with which a database is opened.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ pub trait Database: OpenReaders + Migrations + Versions + Replicas + Send + Sync
 
     /// The secret with which idempotent requests are hashed.
     #[must_use]
-    fn secret(&self) -> &[u8];
+    fn secret(&self) -> Secret<'_>;
 
     /// Sets how many bytes guests may fill, from the next batch on.
     fn set_storage(&self, bytes: u64);
@@ -46,12 +48,12 @@ pub trait Database: OpenReaders + Migrations + Versions + Replicas + Send + Sync
     /// When the file can't be written, or the copy is not complete at `deadline`.
     fn copy_to(&self, path: &Path, storage: u64, deadline: Instant) -> Result<Arc<dyn Database>, StoreError>;
 
-    /// Opens what does the database's checkpoints, with a connection of its own.
+    /// Opens what moves committed data off the write path; none if the engine does that by itself.
     ///
     /// # Errors
     ///
     /// When the database can't be opened.
-    fn checkpointer(&self) -> Result<Box<dyn Checkpointer>, StoreError>;
+    fn checkpointer(&self) -> Result<Option<Box<dyn Checkpointer>>, StoreError>;
 
     /// The time by which delays and ages are measured. It only goes forward.
     #[must_use]

@@ -18,7 +18,7 @@ pub enum ConstraintKind {
     Check,
     /// NOT NULL.
     NotNull,
-    /// A value of another type, in a STRICT table.
+    /// A value of another type than the column's.
     Datatype,
     /// RAISE in a trigger.
     Trigger,
@@ -41,7 +41,7 @@ pub enum StatementError {
     /// A constraint refused the write.
     #[error("constraint {:?} {} was violated", .0.kind, .0.name)]
     Constraint(Constraint),
-    /// A write on a connection that can only read.
+    /// A write to a snapshot.
     #[error("a snapshot can only be read")]
     ReadOnly,
     /// A limit was exceeded.
@@ -52,7 +52,7 @@ pub enum StatementError {
         /// The most that is allowed.
         maximum: u64,
     },
-    /// The authorizer refused.
+    /// The service may not run it.
     #[error("{0}")]
     NotAllowed(String),
     /// The database could not prepare it.

@@ -17,19 +17,28 @@ use crate::StatementError;
 /// The hashes that identify a request with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey {
-    /// Of the key and its owner.
-    pub key: [u8; 32],
-    /// Of the request.
-    pub request: [u8; 32],
-    /// Of the subject that sends the request: see [`subject_hash`].
-    pub caller: [u8; 32],
+    key: [u8; 32],
+    request: [u8; 32],
+    caller: [u8; 32],
+}
+
+/// The secret of a database, with which idempotent requests are hashed.
+#[derive(Clone, Copy)]
+pub struct Secret<'s>(&'s [u8]);
+
+impl<'s> Secret<'s> {
+    /// These bytes, which the database keeps.
+    #[must_use]
+    pub fn of(bytes: &'s [u8]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl RequestKey {
     /// `secret` is that of the database. `caller` is the owner of the key: the subject, and the service through which it sends the request. `key` is the key itself.
     /// `request` has the parts that must be the same when the key is used again.
     #[must_use]
-    pub fn new(secret: &[u8], caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
+    pub fn new(secret: Secret<'_>, caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
         let (subject, by_way_of) = caller;
         Self {
             key: keyed_hash(secret, &[b"key", subject.as_bytes(), by_way_of.as_bytes(), key.as_bytes()]),
@@ -37,18 +46,36 @@ impl RequestKey {
             request: keyed_hash(secret, request),
         }
     }
+
+    /// The hash of the key and its owner.
+    #[must_use]
+    pub fn key(&self) -> [u8; 32] {
+        self.key
+    }
+
+    /// The hash of the request.
+    #[must_use]
+    pub fn request(&self) -> [u8; 32] {
+        self.request
+    }
+
+    /// The hash of the subject that sends the request: see [`subject_hash`].
+    #[must_use]
+    pub fn caller(&self) -> [u8; 32] {
+        self.caller
+    }
 }
 
 /// The hash that identifies a subject in kept answers. It ignores the case of ASCII letters, because an id in a path may be in upper
 /// case. If one answer too many is forgotten, the only cost is a key that is free again.
 #[must_use]
-pub fn subject_hash(secret: &[u8], subject: &str) -> [u8; 32] {
+pub fn subject_hash(secret: Secret<'_>, subject: &str) -> [u8; 32] {
     keyed_hash(secret, &[b"subject", subject.to_ascii_lowercase().as_bytes()])
 }
 
 /// HMAC-SHA-256 over the parts, each preceded by its length.
-fn keyed_hash(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
+fn keyed_hash(secret: Secret<'_>, parts: &[&[u8]]) -> [u8; 32] {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.0) else {
         // HMAC accepts keys of any length.
         return [0; 32];
     };
@@ -116,7 +143,7 @@ pub trait KeepAnswers {
     ///
     /// # Errors
     ///
-    /// For a text that is not a subject; The database's errors.
+    /// For a text that is not a subject; the database's errors.
     fn forget_answers(&mut self, subject: &str) -> Result<u64, StatementError>;
 
     /// Keeps the answer of this unit of work. Returns false, and writes no answer, if the key has one already. Each call also deletes some

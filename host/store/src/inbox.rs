@@ -136,7 +136,7 @@ pub trait InboxReader: Send {
     /// The database's errors.
     fn filled(&self, log: &str) -> Result<BTreeMap<String, i64>, StatementError>;
 
-    /// The parked events and dead letters, the oldest first, at most [`PARKED_LISTED_MAX`].
+    /// The parked events and dead letters, the oldest first, at most [`bulkhead_types::limits::PARKED_LISTED_MAX`].
     ///
     /// # Errors
     ///

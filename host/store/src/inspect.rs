@@ -17,7 +17,7 @@ pub struct Reference {
 }
 
 /// One snapshot of a database, which begins when this is opened.
-pub trait Inspector {
+pub trait Inspector: Send {
     /// The sequence of the last event in the event log.
     ///
     /// # Errors

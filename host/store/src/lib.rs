@@ -34,20 +34,18 @@ pub use error::{Constraint, ConstraintKind, PublishError, StatementError, StoreE
 pub use event::{Damage, Logged, NewEvent, check_subject, digest};
 pub use event_log::{AppendEvent, EventLog, MemoryLog, OpenLog};
 pub use folder::{DataFolder, FileIdentity};
-pub use idempotency::{KeepAnswers, KeptAnswer, Known, RequestKey, subject_hash};
+pub use idempotency::{KeepAnswers, KeptAnswer, Known, RequestKey, Secret, subject_hash};
 pub use inbox::{Cursor, Inbox, InboxReader, Parked, ParkedState};
 pub use inspect::{Inspector, Reference};
 pub use migration_error::{MigrationError, Seen};
-pub use migrations::{
-    Migration, Migrations, Outcome as MigrationOutcome, Rehearsed, Step, Upgrade, Upgrader,
-};
+pub use migrations::{Migration, Migrations, Rehearsed, Step, Upgrade, Upgraded, Upgrader};
 pub use open_readers::OpenReaders;
 pub use owner::{FindOwner, OwnedRows, Owner, RowSource};
 pub use replica::{ApplyError, ColumnType, NOT_MADE_FROM, ReplicaColumn, ReplicaSpec, is_replica_name};
 pub use replicas::{ChangeReplicas, Filled, Refill, Replicas};
 pub use snapshot::Reader;
 pub use timer::{SetTimers, Timers};
-pub use value::{Outcome, ResultSet, Value};
+pub use value::{ExecuteResult, ResultSet, Value};
 pub use versions::{Activation, How, Versions};
 pub use writer::{
     Abort, AfterCommit, Busy, Commit, CommitFault, CommitFaults, Ended, Fate, Happened, Lease, NotBegun,

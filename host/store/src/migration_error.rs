@@ -71,7 +71,7 @@ pub enum MigrationError {
     /// The time was over while the result of the steps was checked.
     #[error("looking whether every foreign key points to something took longer than it may")]
     ChecksTooLong,
-    /// A statement was refused by the authorizer.
+    /// A statement does what a migration may not do.
     #[error("V{version:04}__{name} does what a migration may not do: {reason}")]
     Refused {
         /// Its number.

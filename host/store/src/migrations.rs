@@ -40,7 +40,7 @@ pub struct Upgrade<'a> {
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Upgraded {
     /// The steps that were undone, the last first.
     pub undone: Vec<Step>,
     /// The steps that were applied.
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub version: u32,
 }
 
-impl Outcome {
+impl Upgraded {
     /// The versions of the steps that were applied.
     #[must_use]
     pub fn applied_versions(&self) -> Vec<u32> {
@@ -72,7 +72,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rehearsed {
     /// What was done.
-    pub outcome: Outcome,
+    pub outcome: Upgraded,
     /// How long it took.
     pub took: Duration,
     /// The steps whose reverse SQL leaves the columns of a table in another order, each with its version, its name and the table.
@@ -86,7 +86,7 @@ pub trait Migrations {
     /// # Errors
     ///
     /// See [`crate::MigrationError`]. After an error the database is as it was, except after [`crate::MigrationError::OutcomeUnknown`].
-    fn migrate(&self, migrations: &[Migration], now: &str) -> Result<Outcome, StoreError>;
+    fn migrate(&self, migrations: &[Migration], now: &str) -> Result<Upgraded, StoreError>;
 
     /// The numbers of the steps that an upgrade would undo, and of those that it would apply.
     ///
@@ -95,7 +95,7 @@ pub trait Migrations {
     /// Why the upgrade can't be made, as far as that is known without trying it.
     fn plan(&self, upgrade: &Upgrade<'_>) -> Result<(Vec<u32>, Vec<u32>), StoreError>;
 
-    /// Opens a connection for an upgrade. A caller can open it early, so that nobody waits while it is opened.
+    /// Opens what an upgrade needs. A caller can do that early, so that nobody waits meanwhile.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ pub trait Migrations {
     /// # Errors
     ///
     /// See [`crate::MigrationError`]. After an error the database is as it was, except after [`crate::MigrationError::OutcomeUnknown`].
-    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError>;
+    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Upgraded, StoreError>;
 
     /// Makes an upgrade on this copy and measures how long it takes. Then undoes its steps, the last first, as far as they can be undone,
     /// and rolls the undoing back.
@@ -132,5 +132,5 @@ pub trait Upgrader {
     /// # Errors
     ///
     /// See [`crate::MigrationError`]. After an error the database is as it was, except after [`crate::MigrationError::OutcomeUnknown`].
-    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Outcome, StoreError>;
+    fn upgrade(&self, upgrade: &Upgrade<'_>, now: &str) -> Result<Upgraded, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Opens the readers of a database. Each has a connection of its own.
+//! The readers of a database: each is opened by whoever uses it, and used by one thread at a time.
 
 use crate::{EventLog, InboxReader, Inspector, Reader, StoreError};
 

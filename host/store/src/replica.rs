@@ -33,9 +33,9 @@ impl ColumnType {
         }
     }
 
-    /// The type in SQL.
+    /// The name of the type as a replica's declaration is recorded.
     #[must_use]
-    pub fn sql(self) -> &'static str {
+    pub fn declared(self) -> &'static str {
         match self {
             Self::Text => "TEXT",
             Self::Integer => "INTEGER",
@@ -60,7 +60,7 @@ impl ColumnType {
             (Json::Number(number), Self::Real) => {
                 number.as_f64().map(Value::Real).ok_or_else(|| "is no number".to_owned())
             }
-            _ => Err(format!("is not of the type {}", self.sql().to_lowercase())),
+            _ => Err(format!("is not of the type {}", self.declared().to_lowercase())),
         }
     }
 }
@@ -124,8 +124,8 @@ impl ReplicaSpec {
             .columns
             .iter()
             .map(|column| match &column.default {
-                None => serde_json::json!([column.name, column.kind.sql()]),
-                Some(default) => serde_json::json!([column.name, column.kind.sql(), default]),
+                None => serde_json::json!([column.name, column.kind.declared()]),
+                Some(default) => serde_json::json!([column.name, column.kind.declared(), default]),
             })
             .collect();
         serde_json::json!([self.owner, self.upsert, self.delete, self.key, columns]).to_string()

@@ -12,7 +12,7 @@ pub trait Reader: Send {
     ///
     /// # Errors
     ///
-    /// [`StatementError::Busy`] when a checkpoint held new snapshots back until `deadline`, otherwise as the statement fails.
+    /// [`StatementError::Busy`] when new snapshots were held back until `deadline`, otherwise as the statement fails.
     fn query(
         &mut self,
         deadline: Instant,

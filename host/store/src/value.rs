@@ -26,9 +26,9 @@ pub struct ResultSet {
 
 /// What a write did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ExecuteResult {
     /// Rows inserted, changed or deleted by the statement itself.
     pub rows_affected: u64,
-    /// The rowid of the connection's latest insert.
+    /// The number of the latest row that this unit of work inserted, if the engine numbers rows; otherwise 0.
     pub last_insert_rowid: i64,
 }

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bulkhead_runtime::{DatabaseCall, Probe};
+use bulkhead_runtime::{DatabaseCall, FaultInjector, Observation, Observer};
 use bulkhead_store::{CommitFault, CommitFaults, StatementError, Value};
 use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
@@ -148,8 +148,8 @@ impl Recorder {
     }
 }
 
-impl Probe for Recorder {
-    fn before_database(&self, _service: &str, _call: &DatabaseCall<'_>) -> Option<StatementError> {
+impl FaultInjector for Recorder {
+    fn fail_database(&self, _service: &str, _call: &DatabaseCall<'_>) -> Option<StatementError> {
         let mut state = self.state();
         state.database_calls += 1;
         if state.database_calls >= CALLS_MAX {
@@ -171,7 +171,36 @@ impl Probe for Recorder {
         error
     }
 
-    fn after_database(&self, service: &str, call: &DatabaseCall<'_>, result: Result<u64, &dyn Display>) {
+    fn fail_call(&self, _service: &str, _callee: &str) -> Option<String> {
+        let mut state = self.state();
+        state.calls += 1;
+        let fails = matches!(state.fault, Some(Fault::Call(n)) if n == state.calls);
+        state.met |= fails;
+        fails.then(|| "it does not answer (made by the test)".to_owned())
+    }
+
+    fn may_grow(&self, _service: &str) -> bool {
+        let mut state = self.state();
+        let refused = state.fault == Some(Fault::Memory);
+        state.met |= refused;
+        !refused
+    }
+}
+
+impl Observer for Recorder {
+    fn observe(&self, service: &str, observation: &Observation<'_>) {
+        match *observation {
+            Observation::DatabaseCalled { call, result } => self.database_called(service, call, result),
+            Observation::ServiceCalled { callee, method, path, result } => {
+                self.service_called(service, callee, (method, path), result);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Recorder {
+    fn database_called(&self, service: &str, call: &DatabaseCall<'_>, result: Result<u64, &dyn Display>) {
         let what = match call {
             DatabaseCall::Statement { function, sql, parameters } => {
                 let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -200,15 +229,7 @@ impl Probe for Recorder {
         self.line(format!("{service}: {what}{came}"));
     }
 
-    fn before_call(&self, _service: &str, _callee: &str) -> Option<String> {
-        let mut state = self.state();
-        state.calls += 1;
-        let fails = matches!(state.fault, Some(Fault::Call(n)) if n == state.calls);
-        state.met |= fails;
-        fails.then(|| "it does not answer (made by the test)".to_owned())
-    }
-
-    fn after_call(
+    fn service_called(
         &self,
         service: &str,
         callee: &str,
@@ -226,13 +247,6 @@ impl Probe for Recorder {
             method: method.to_owned(),
             path: path.to_owned(),
         });
-    }
-
-    fn may_grow(&self, _service: &str) -> bool {
-        let mut state = self.state();
-        let refused = state.fault == Some(Fault::Memory);
-        state.met |= refused;
-        !refused
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{
-    Component, Failure, HostContext, Job, Queues, Release, ServiceDatabase, SteppedService,
+    Component, Failure, HostContext, Job, Observers, Queues, Release, ServiceDatabase, SteppedService,
     SteppedSubscriptionWorker, SteppedTimers, Subscription, WritableDatabase,
 };
 use bulkhead_server::database_engine;
@@ -142,7 +142,8 @@ impl World {
                 // Each service has its own, so that requests of one service for random bytes change nothing for another.
                 random: Box::new(SeededRandom::new(seed_of(seed, name))),
                 directory: directory.clone(),
-                probe: Some(Arc::new(recorder.clone())),
+                observers: Observers::new(vec![Arc::new(recorder.clone())]),
+                faults: Some(Arc::new(recorder.clone())),
             });
             let made = tracing::dispatcher::with_default(&dispatch, || {
                 member(name, entry, &manifest, &host_context, &clock, folder.path(), &commits)

@@ -82,12 +82,8 @@ pub const RESULT_ROWS_MAX: usize = 10_000;
 pub const RESULT_BYTES_MAX: usize = 8 * MIB;
 /// Bytes of a statement. Then: `limit-exceeded`.
 pub const STATEMENT_BYTES_MAX: usize = 100_000;
-/// Bytes of one value or row, as SQLite counts them. Then: `limit-exceeded`.
+/// Bytes of one value or row, as the database counts them. Then: `limit-exceeded`.
 pub const VALUE_BYTES_MAX: usize = 8 * MIB;
-/// Bytes of memory that SQLite may use in total before guests' statements are interrupted: a sort in a unit of work can use any amount.
-pub const SQLITE_MEMORY_MAX: i64 = 512 * MIB as i64;
-/// Bytes beyond which SQLite gets no memory: the statement that needs it fails.
-pub const SQLITE_MEMORY_HARD_MAX: i64 = 1024 * MIB as i64;
 /// Statements that a connection keeps prepared.
 pub const STATEMENTS_CACHED: usize = 128;
 /// Bytes of an event's type, and of its subject. Then: `invalid`. For a subject of an answer: `invalid-value`.

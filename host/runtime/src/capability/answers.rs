@@ -3,7 +3,7 @@
 use super::transaction::join;
 use crate::bindings::bulkhead::service::answers::Host;
 use crate::bindings::bulkhead::service::sql::Error;
-use crate::probe::DatabaseCall;
+use crate::database_call::DatabaseCall;
 use crate::state::State;
 
 impl Host for State {

@@ -8,7 +8,7 @@ use bulkhead_types::rfc3339;
 use super::transaction::join;
 use crate::bindings::bulkhead::service::outbox::{Error, Host};
 use crate::database::UnitOfWork;
-use crate::probe::DatabaseCall;
+use crate::database_call::DatabaseCall;
 use crate::state::State;
 
 impl Host for State {
@@ -59,7 +59,7 @@ impl Host for State {
             |_| 1,
             |state| {
                 // What counts is how far ahead the time is now, by either clock. The wait for the lease is not part of it.
-                let by_database = state.database()?.0.database.time();
+                let by_database = state.database()?.database.database.time();
                 let now = state.host_context.clock.now();
                 let due = (by_database + time).saturating_sub(now);
                 write(state, &kind, &subject, &data, |unit, event| unit.schedule(event, due))

@@ -33,6 +33,7 @@ mod tests {
 
     use super::*;
     use crate::host_context::HostContext;
+    use crate::observer::Observers;
     use crate::trial::Trial;
 
     /// Gives the bytes 1, 2, 3 and so on, from 1 in each call.
@@ -50,7 +51,8 @@ mod tests {
             clock: Box::new(SystemClock),
             random: Box::new(Counting),
             directory: Default::default(),
-            probe: None,
+            observers: Observers::default(),
+            faults: None,
         };
         let mut state = State::new(Arc::default(), Arc::new(host_context));
         assert_eq!(state.get_random_u64().unwrap().to_ne_bytes(), [1, 2, 3, 4, 5, 6, 7, 8]);

@@ -11,11 +11,12 @@ use crate::hold::Hold;
 use crate::idempotency_key::idempotency_key;
 use crate::job::{Failure, Job};
 use crate::kind::is_read;
+use crate::observer::Observation;
 use crate::path::{normal_path, normal_query};
 use crate::problem::Problem;
 use crate::running::Calls;
 use crate::state::State;
-use crate::waits::Waited;
+use crate::waited::Waited;
 
 impl Host for State {
     fn call(
@@ -23,9 +24,9 @@ impl Host for State {
         service: String,
         request: OutgoingRequest,
     ) -> wasmtime::Result<Result<IncomingResponse, Error>> {
-        let Some(probe) = self.host_context.probe.clone() else { return Ok(call(self, &service, request)) };
-        let (caller, method, path) = (self.spec.name.clone(), request.method.clone(), request.path.clone());
-        let result = match probe.before_call(&caller, &service) {
+        let (method, path) = (request.method.clone(), request.path.clone());
+        let faults = self.host_context.faults.as_ref();
+        let result = match faults.and_then(|faults| faults.fail_call(&self.spec.name, &service)) {
             None => call(self, &service, request),
             Some(reason) => Err(Error::Unavailable(reason)),
         };
@@ -33,7 +34,8 @@ impl Host for State {
             Ok(answer) => Ok(answer.status),
             Err(error) => Err(error as &dyn std::fmt::Display),
         };
-        probe.after_call(&caller, &service, (&method, &path), told);
+        let (callee, method, path) = (service.as_str(), method.as_str(), path.as_str());
+        self.observed.tell(&Observation::ServiceCalled { callee, method, path, result: told });
         Ok(result)
     }
 }
@@ -61,7 +63,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
     let idempotency_key = key_of(&request)?;
 
     // This worker holds nothing while it waits for another service: neither the answers of others nor a snapshot.
-    let aborted = state.worker.hold.commit_carried();
+    let aborted = state.worker.hold.commit_carried(&state.observed);
     state.worker.aborted.extend(aborted);
     if let Some(reader) = &mut state.worker.reader {
         reader.end();

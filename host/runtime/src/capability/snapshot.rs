@@ -5,8 +5,8 @@ use bulkhead_store::StatementError;
 use super::sql::parameters;
 use crate::bindings::bulkhead::service::snapshot::Host;
 use crate::bindings::bulkhead::service::sql::{Error, ResultSet, Value};
-use crate::probe::DatabaseCall;
-use crate::state::State;
+use crate::database_call::DatabaseCall;
+use crate::state::{DatabaseView, State};
 
 impl Host for State {
     fn query(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<ResultSet, Error>> {
@@ -24,9 +24,9 @@ fn read(
     statement: &str,
     values: &[bulkhead_store::Value],
 ) -> Result<bulkhead_store::ResultSet, StatementError> {
-    let (database, worker, running, _) = state.database()?;
+    let DatabaseView { database, worker, running, observed, .. } = state.database()?;
     // A long read must not keep the answers of others waiting.
-    let aborted = worker.hold.commit_carried();
+    let aborted = worker.hold.commit_carried(observed);
     worker.aborted.extend(aborted);
     let reader = match &mut worker.reader {
         Some(reader) => reader,

@@ -3,7 +3,7 @@
 use bulkhead_store::{ConstraintKind, StatementError, Value};
 
 use crate::bindings::bulkhead::service::sql::{
-    self, ConstraintViolation, Error, Limit, Outcome, ResultSet, Value as WitValue,
+    self, ConstraintViolation, Error, ExecuteResult, Limit, ResultSet, Value as WitValue,
 };
 use crate::state::State;
 
@@ -40,8 +40,8 @@ impl From<bulkhead_store::ResultSet> for ResultSet {
     }
 }
 
-impl From<bulkhead_store::Outcome> for Outcome {
-    fn from(outcome: bulkhead_store::Outcome) -> Self {
+impl From<bulkhead_store::ExecuteResult> for ExecuteResult {
+    fn from(outcome: bulkhead_store::ExecuteResult) -> Self {
         Self { rows_affected: outcome.rows_affected, last_insert_rowid: outcome.last_insert_rowid }
     }
 }

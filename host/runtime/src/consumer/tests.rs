@@ -10,6 +10,7 @@ use super::{ChangeError, Consumer};
 use crate::engine::Engine;
 use crate::gate::NotHeld;
 use crate::instance::NotConsumed;
+use crate::observer::Observers;
 use crate::queues::queues;
 use crate::spec::ServiceSpec;
 use crate::trial::{Trial, event, job};
@@ -152,7 +153,7 @@ fn change_that_does_not_get_the_lease_in_time_fails() {
 #[test]
 fn service_is_held_up_for_no_more_requests_than_may_wait() {
     let trial = Trial::new(Duration::from_secs(60));
-    let (queues, _ends) = queues(&ServiceSpec::default());
+    let (queues, _ends) = queues(&ServiceSpec::default(), &Observers::default());
     let (engine, context) = (Engine::new(4, MEMORY_DEFAULT).unwrap(), Arc::clone(&trial.context));
     let consumer = Consumer::new(engine, context, queues.clone());
     let mut runner = consumer.runner();

@@ -161,7 +161,7 @@ fn beside_a_rival(trial: &Trial, work: impl FnOnce()) {
                 let mut lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
                 // A batch that was passed on stays open for a while.
                 thread::yield_now();
-                assert!(commit(&mut *lease).is_empty());
+                assert!(commit(&mut *lease, &trial.context.observed).is_empty());
             }
         });
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));

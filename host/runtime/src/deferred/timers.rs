@@ -35,7 +35,7 @@ impl DeferredWork {
         let mark = |unit: &mut UnitOfWork| unit.consume_timer(timer.sequence, false);
         let delivered = match self.panicked_at(&(None, timer.sequence)) {
             None => {
-                let settle = self.settle(None);
+                let settle = self.settle(None, Some((name.clone(), timer.sequence)));
                 self.runner.deliver(&delivery, mark, settle, true)
             }
             Some(why) => Err(why),

@@ -62,6 +62,7 @@ fn instance_serves_again_until_it_is_worn_or_spoilt() {
     let trial = Trial::new(Duration::from_secs(60));
     let mut runner = trial.consumer.runner();
     let mut is_kept = |uses: u32, grown: usize, spoilt: bool| {
+        trial.seen.take();
         let Runner { instance: warm, release, parts, .. } = &mut runner;
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut instance = warm.instantiate(release, parts, deadline).unwrap();
@@ -69,7 +70,11 @@ fn instance_serves_again_until_it_is_worn_or_spoilt() {
         instance.settled_bytes = 1000;
         instance.store.data_mut().memory.bytes = 1000 + grown;
         warm.keep_or_drop(release, instance, spoilt);
-        warm.instance.take().is_some()
+        let is_kept = warm.instance.take().is_some();
+        let cause = if spoilt { "failed" } else { "worn" };
+        let dropped = (!is_kept).then(|| format!("taker: dropped {cause}"));
+        assert_eq!(trial.seen.take().get(1), dropped.as_ref());
+        is_kept
     };
     assert!(is_kept(1, 0, false));
     assert!(!is_kept(1, 0, true));

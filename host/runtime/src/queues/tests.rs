@@ -6,6 +6,7 @@ use super::{AdmissionLimits, queues};
 use crate::described::tests::routes_of;
 use crate::job::Failure;
 use crate::kind::Kind;
+use crate::observer::Observers;
 use crate::spec::{ServiceSpec, route_matches};
 use crate::trial::job;
 
@@ -29,7 +30,8 @@ fn route_with_dots_takes_what_is_below_and_nothing_beside() {
 #[test]
 fn of_the_routes_that_a_path_falls_under_the_path_itself_comes_first_and_then_the_longest() {
     let routes = ["/notes", "/notes/...", "/...", "/notes/archive/..."].map(str::to_owned).to_vec();
-    let (all, _) = queues(&ServiceSpec { routes: routes.clone(), ..ServiceSpec::default() });
+    let (all, _) =
+        queues(&ServiceSpec { routes: routes.clone(), ..ServiceSpec::default() }, &Observers::default());
     for (path, route) in [
         ("/notes", "/notes"),
         ("/notes/1", "/notes/..."),
@@ -38,7 +40,10 @@ fn of_the_routes_that_a_path_falls_under_the_path_itself_comes_first_and_then_th
     ] {
         assert_eq!(all.admission_limits().route_of(path), Some(route), "{path}");
     }
-    let (one, _) = queues(&ServiceSpec { routes: routes[..1].to_vec(), ..ServiceSpec::default() });
+    let (one, _) = queues(
+        &ServiceSpec { routes: routes[..1].to_vec(), ..ServiceSpec::default() },
+        &Observers::default(),
+    );
     assert_eq!(one.admission_limits().route_of("/other"), None);
 }
 
@@ -46,14 +51,14 @@ fn of_the_routes_that_a_path_falls_under_the_path_itself_comes_first_and_then_th
 fn queue_counts_what_stands_in_it_and_what_it_ever_took_and_refuses_what_is_more() {
     let mut spec = ServiceSpec::default();
     spec.limits.queue = 2;
-    let (queues, _ends) = queues(&spec);
+    let (queues, _ends) = queues(&spec, &Observers::default());
     let post = || job(Instant::now() + Duration::from_secs(60), None).0;
     for count in [1, 2] {
         queues.submit(&queues.admission_limits(), post()).unwrap();
         assert_eq!((queues.waiting(), queues.taken()), (count, count as u64));
     }
     assert_eq!(queues.submit(&queues.admission_limits(), post()), Err(Failure::QueueFull));
-    let lengths = queues.figures().map(|(name, length, _)| (name, length));
+    let lengths = queues.lengths();
     assert_eq!(lengths, [("read", 0), ("write", 2), ("compute", 0)]);
     assert_eq!([Kind::Read, Kind::Write, Kind::Compute].map(Kind::name), ["read", "write", "compute"]);
 }
@@ -83,7 +88,7 @@ fn route_that_the_component_describes_for_a_request_is_found() {
 
 #[test]
 fn service_that_stops_takes_no_more() {
-    let (queues, _ends) = queues(&ServiceSpec::default());
+    let (queues, _ends) = queues(&ServiceSpec::default(), &Observers::default());
     let submit =
         || queues.submit(&queues.admission_limits(), job(Instant::now() + Duration::from_secs(60), None).0);
     assert!(submit().is_ok());

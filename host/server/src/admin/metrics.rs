@@ -10,15 +10,12 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use http_body_util::Full;
-use prometheus_client::collector::Collector;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use crate::application::Application;
 use crate::check::LastCheck;
@@ -177,6 +174,7 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     }
     threads(&mut registry);
     queues(application, &mut registry);
+    application.runtime_figures().register(&mut registry);
     let connections = application.connections();
     let open: Gauge = Gauge::default();
     open.set(i64::try_from(connections.open()).unwrap_or(i64::MAX));
@@ -220,35 +218,16 @@ fn threads(registry: &mut Registry) {
     }
 }
 
-/// The number of requests in each queue of each service, and how long requests have waited there.
+/// The number of requests in each queue of each service.
 fn queues(application: &Application, registry: &mut Registry) {
     let lengths = Family::<QueueLabels, Gauge>::default();
-    let mut waits = Vec::new();
     for (service, queues) in &application.host_context().directory {
-        for (queue, length, wait) in queues.figures() {
+        for (queue, length) in queues.lengths() {
             let labels = QueueLabels { service: service.clone(), queue };
             lengths.get_or_create(&labels).set(i64::try_from(length).unwrap_or(i64::MAX));
-            waits.push((labels, wait));
         }
     }
     registry.register("queue_requests", "Requests and calls that stand in the queue", lengths);
-    registry.register_collector(Box::new(QueueWaits(waits)));
-}
-
-/// The histograms that the services' queues maintain.
-#[derive(Debug)]
-struct QueueWaits(Vec<(QueueLabels, Histogram)>);
-
-impl Collector for QueueWaits {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let help = "Time that requests and calls have stood in the queue";
-        let mut metric =
-            encoder.encode_descriptor("queue_wait", help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        for (labels, wait) in &self.0 {
-            wait.encode(metric.encode_family(labels)?)?;
-        }
-        Ok(())
-    }
 }
 
 /// How many events a consumer has not consumed yet, and the age of the oldest of them.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::database_engine;
 use bulkhead_build::folder_of;
+use bulkhead_manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{Component, WritableDatabase};
 use bulkhead_store::{
     Activation, Database, FileIdentity, Filled, FindOwner, Owner, ReplicaSpec, Settings, StoreError, Upgrade,
@@ -14,7 +14,7 @@ use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::deploy::crash::Point;
 use super::{Fault, StartError, at};
-use bulkhead_manifest::{Manifest, ServiceSection};
+use crate::database_engine;
 
 /// The file that is in use instead of the manifest's file. A rebuilt service has another database, and a pointer file beside it names that
 /// database. The pointer file is replaced as a whole, so there is always one answer.

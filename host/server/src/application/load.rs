@@ -5,13 +5,16 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use bulkhead_build::{Imports, check_imports};
-use bulkhead_runtime::{Compiled, Component, ComponentCache, Engine, HostContext, Queues, queues};
+use bulkhead_manifest::{Manifest, ServiceSection, example_database};
+use bulkhead_runtime::{
+    Compiled, Component, ComponentCache, Engine, HostContext, Observer, Observers, Queues, queues,
+};
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bulkhead_types::{SystemClock, SystemRandom, limits};
 
 use super::{Application, Fault, StartError, at, databases};
+use crate::figures::RuntimeFigures;
 use crate::interface::problems;
-use bulkhead_manifest::{Manifest, ServiceSection, example_database};
 
 /// Spare instances, beyond one for each thread: for components that a load asks for their description, and for the threads of a rebuild.
 pub(super) const SPARE_INSTANCES: usize = 16;
@@ -21,6 +24,7 @@ pub(super) struct Loaded<'m> {
     pub(super) engine: Engine,
     pub(super) queues: BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)>,
     pub(super) host_context: Arc<HostContext>,
+    pub(super) runtime_figures: Arc<RuntimeFigures>,
     pub(super) components: Vec<(&'m ServiceSection, Component)>,
 }
 
@@ -49,13 +53,16 @@ pub(super) fn load_good<'m>(
     cache: &ComponentCache,
     read: &Read<'_>,
 ) -> Result<(Loaded<'m>, Faults<'m>), StartError> {
-    let (engine, queues) = (engine(manifest)?, all_queues(manifest));
+    let runtime_figures = Arc::new(RuntimeFigures::new(manifest.services.keys()));
+    let observers = Observers::new(vec![Arc::clone(&runtime_figures) as Arc<dyn Observer>]);
+    let (engine, queues) = (engine(manifest)?, all_queues(manifest, &observers));
     let directory = queues.iter().map(|(name, (queues, _))| (name.clone(), queues.clone())).collect();
     let host_context = Arc::new(HostContext {
         clock: Box::new(SystemClock),
         random: Box::new(SystemRandom),
         directory,
-        probe: None,
+        observers,
+        faults: None,
     });
     let mut faults = Faults::new();
     let mut components = Vec::new();
@@ -82,7 +89,7 @@ pub(super) fn load_good<'m>(
             faults.push((entry, vec![error.into()]));
         }
     }
-    Ok((Loaded { engine, queues, host_context, components }, faults))
+    Ok((Loaded { engine, queues, host_context, runtime_figures, components }, faults))
 }
 
 fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
@@ -102,8 +109,11 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
     })
 }
 
-fn all_queues(manifest: &Manifest) -> BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)> {
-    manifest.services.iter().map(|(name, entry)| (name.clone(), queues(&entry.spec))).collect()
+fn all_queues(
+    manifest: &Manifest,
+    observers: &Observers,
+) -> BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)> {
+    manifest.services.iter().map(|(name, entry)| (name.clone(), queues(&entry.spec, observers))).collect()
 }
 
 /// The imports and exports of a component, if it is a component of the host's world. An error names `file`.

@@ -32,7 +32,7 @@ use bulkhead_types::Current;
 
 use self::checkpoints::Checkpoints;
 pub use self::databases::{cache, database_file, select_of};
-pub use self::deploy::{DeployError, DeployOptions, Deployed, Outcome, Progress, VersionReport};
+pub use self::deploy::{DeployError, DeployOptions, DeployOutcome, Deployed, Progress, VersionReport};
 pub use self::fault::Fault;
 use self::fault::at;
 pub use self::load::CompiledFile;
@@ -44,7 +44,7 @@ pub(crate) use self::routes::{Routes, Target};
 pub use self::service_entry::ServiceEntry;
 pub use self::start::{describe, faults};
 use self::versions::VersionFiles;
-use crate::figures::{Connections, HttpFigures};
+use crate::figures::{Connections, HttpFigures, RuntimeFigures};
 use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
 use bulkhead_manifest::Manifest;
@@ -90,6 +90,7 @@ pub struct Application {
     routes: Arc<Current<Routes>>,
     connections: Arc<Connections>,
     http_figures: Arc<HttpFigures>,
+    runtime_figures: Arc<RuntimeFigures>,
     running: Mutex<Option<(Vec<Service>, Checkpoints)>>,
     /// The number of subscriptions that there are instances for.
     subscriptions_max: usize,
@@ -209,6 +210,11 @@ impl Application {
     /// The HTTP metrics.
     pub(crate) fn http_figures(&self) -> Arc<HttpFigures> {
         Arc::clone(&self.http_figures)
+    }
+
+    /// The metrics of what happens in the services.
+    pub(crate) fn runtime_figures(&self) -> &RuntimeFigures {
+        &self.runtime_figures
     }
 
     /// The current descriptions of the components, by service.

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::database_engine;
+use bulkhead_manifest::ServiceSection;
 use bulkhead_runtime::{Consumer, Deferred, Deliveries, SchedulerError, ServiceDatabase, Subscription};
 use bulkhead_store::{Checkpointer, FileIdentity, ReplicaSpec, Settings, StatementError, StoreError};
 use bulkhead_types::{Clock as _, SystemClock, rfc3339};
 
 use super::versions::HISTORY;
 use super::{Application, ServiceEntry, after_commit, databases, files};
-use bulkhead_manifest::ServiceSection;
+use crate::database_engine;
 
 /// The longest time that a rebuild may run without consuming an event.
 const STANDSTILL_MAX: Duration = Duration::from_secs(30);
@@ -146,7 +146,7 @@ impl Application {
         let switched = match switched {
             Ok((rebuilt, database, is_final)) => {
                 service_entry.consumer.switch(service_entry.consumer.release().with_database(database));
-                if let Ok(checkpointer) = self.checkpointer(service_entry)
+                if let Ok(Some(checkpointer)) = self.checkpointer(service_entry)
                     && let Some((_, checkpoints)) =
                         &*self.running.lock().unwrap_or_else(PoisonError::into_inner)
                 {
@@ -173,7 +173,10 @@ impl Application {
         Ok(Rebuilt { milliseconds, ..rebuilt })
     }
 
-    fn checkpointer(&self, service_entry: &ServiceEntry) -> Result<Box<dyn Checkpointer>, StoreError> {
+    fn checkpointer(
+        &self,
+        service_entry: &ServiceEntry,
+    ) -> Result<Option<Box<dyn Checkpointer>>, StoreError> {
         match service_entry.consumer.database() {
             Some(database) => database.database.checkpointer(),
             None => Err(StoreError::NoDatabase { service: service_entry.consumer.name().to_owned() }),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use crate::database_engine;
+use bulkhead_manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{
     Component, ComponentCache, Deferred, Description, HostContext, Release, Service, ServiceDatabase,
     Subscription, WritableDatabase,
@@ -19,9 +19,9 @@ use super::load::{Loaded, SPARE_INSTANCES, load_all, load_good};
 use super::routes::Routes;
 use super::versions::{self, Chosen, HISTORY, VersionFiles};
 use super::{Application, Fault, Logs, Progress, ServiceEntry, StartError, after_commit, at, databases};
+use crate::database_engine;
 use crate::identity::{Identity, Revocations, TokenCheck};
 use crate::interface::Interface;
-use bulkhead_manifest::{Manifest, ServiceSection};
 
 impl Application {
     /// Loads and checks every component, brings every database to its schema, and starts the workers and the subscription workers.
@@ -41,7 +41,8 @@ impl Application {
             let chosen = chosen.get(name).map(|chosen| chosen.bytes.as_slice());
             Ok(chosen.unwrap_or_default().to_vec())
         };
-        let Loaded { engine, mut queues, host_context, components: loaded } = load_all(manifest, &bytes)?;
+        let Loaded { engine, mut queues, host_context, runtime_figures, components: loaded } =
+            load_all(manifest, &bytes)?;
         let described = described(&loaded);
         let subscriptions: Vec<Arc<Subscription>> =
             manifest.subscriptions().into_iter().map(|spec| Arc::new(Subscription::new(spec))).collect();
@@ -83,7 +84,8 @@ impl Application {
                 let revoked = revocations_of(manifest, section, database, &host_context)?;
                 revocations = revocations.take().or_else(|| revoked.clone());
                 let deferred = Arc::new(Deferred::default());
-                checkpointers.push((name.clone(), database.checkpointer()?));
+                checkpointers
+                    .extend(database.checkpointer()?.map(|checkpointer| (name.clone(), checkpointer)));
                 let after = after_commit(Arc::clone(&deferred), revoked);
                 Ok((Arc::new(ServiceDatabase::open(Arc::clone(database), after)?), deferred))
             });
@@ -148,6 +150,7 @@ impl Application {
             routes: Arc::new(Current::new(routes)),
             connections: Arc::default(),
             http_figures: Arc::default(),
+            runtime_figures,
             running: Mutex::new(Some((services, checkpoints))),
             subscriptions_max: manifest.subscriptions().len() + SPARE_INSTANCES / 2,
             maintained: Mutex::default(),

@@ -1,6 +1,6 @@
 //! The versions of the services' components: their files, and which version runs.
 //!
-//! The active version is a row of the service's own database (`host/store/src/versions.rs`). This module keeps the files that such rows
+//! The active version is a row of the service's own database (`bulkhead_store::Versions`). This module keeps the files that such rows
 //! name. Each file is named by its hash, is whole, and is on disk before its row.
 
 use std::fs::{self, DirBuilder, File};
@@ -8,14 +8,14 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::database_engine;
 use bulkhead_build::folder_of;
+use bulkhead_manifest::{ServiceSection, Source};
 use bulkhead_runtime::Version;
 use bulkhead_store::{Activation, Database, How};
 use bulkhead_types::{Clock as _, SystemClock, limits, rfc3339};
 
 use super::files::{self, UNFINISHED};
-use bulkhead_manifest::{ServiceSection, Source};
+use crate::database_engine;
 
 /// The number of activations that are searched for earlier versions.
 pub(super) const HISTORY: u32 = 10_000;
@@ -178,10 +178,7 @@ fn remove(path: &Path) {
 
 /// The database that records the active version of a service without its own database. It has the host's tables only, and the service can't
 /// access it.
-pub(super) fn version_database(
-    files: &VersionFiles,
-    service: &str,
-) -> Result<std::sync::Arc<dyn Database>, String> {
+pub(super) fn version_database(files: &VersionFiles, service: &str) -> Result<Arc<dyn Database>, String> {
     let folder =
         files.make(service).map_err(|error| format!("make {}: {error}", files.of(service).display()))?;
     let settings =

@@ -7,13 +7,10 @@
 
 use std::time::Instant;
 
-use bulkhead_store::{
-    Migration, MigrationError, MigrationOutcome as Outcome, Rehearsed, StoreError, Upgrade,
-};
+use bulkhead_store::{Migration, MigrationError, Rehearsed, StoreError, Upgrade, Upgraded};
 
-use super::Failure;
 use super::schema::Schema;
-use super::{Upgrader, checks, is_interrupted, step};
+use super::{Failure, Upgrader, checks, is_interrupted, step};
 use crate::Database;
 use crate::authorizer::Mode;
 use crate::connection::Guarded;
@@ -44,7 +41,7 @@ impl Upgrader<'_> {
     fn undo(
         &self,
         upgrade: &Upgrade<'_>,
-        outcome: &Outcome,
+        outcome: &Upgraded,
         mut schemas: Vec<(u32, Schema)>,
     ) -> Result<Vec<(u32, String, String)>, Failure> {
         let Guarded { connection, guard } = &self.opened;

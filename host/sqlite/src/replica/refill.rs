@@ -308,7 +308,7 @@ fn remedy(replica: &ReplicaSpec, why: &str) -> String {
             format!(
                 "give the column a default, as in {} = {{ type = \"{}\", default = {} }}",
                 column.name,
-                column.kind.sql().to_lowercase(),
+                column.kind.declared().to_lowercase(),
                 if column.kind == ColumnType::Text { "\"\"" } else { "0" }
             )
         }

@@ -13,7 +13,7 @@ pub(super) fn create(replica: &ReplicaSpec, kind: &str, table: &str) -> String {
         .iter()
         .map(|ReplicaColumn { name, kind, .. }| {
             let key = if *name == replica.key { " NOT NULL PRIMARY KEY" } else { "" };
-            format!("{} {}{key}", quoted(name), kind.sql())
+            format!("{} {}{key}", quoted(name), kind.declared())
         })
         .collect();
     format!("CREATE {kind} {} ({}) STRICT, WITHOUT ROWID", quoted(table), columns.join(", "))

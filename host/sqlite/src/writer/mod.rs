@@ -1,12 +1,5 @@
 //! The one writer of a service: its lease, the unit of work, group commit, and what becomes of an aborted batch.
 //!
-//! ```text
-//! Writer ──acquire──► Lease ──begin──► UnitOfWork ──finish──► Lease, and how it ended
-//!                       │ push (the member's answer waits)          │
-//!                       ├──────── commit ──► members, durable       │ aborted: the neighbours
-//!                       └──────── release, with the batch open      └──► recover
-//! ```
-//!
 //! A *batch* is one SQLite transaction. A *unit of work* is a savepoint in it. `bulkhead_store` says what the others are.
 
 mod commit;

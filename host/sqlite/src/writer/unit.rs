@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{
-    Abort, AppendEvent, Ended, NewEvent, Outcome, PublishError, ResultSet, StatementError, Value,
+    Abort, AppendEvent, Ended, ExecuteResult, NewEvent, PublishError, ResultSet, StatementError, Value,
     check_subject,
 };
 use bulkhead_types::limits::{ANSWER_SUBJECTS_MAX, LEASE_HOLD_DEFAULT};
@@ -63,7 +63,7 @@ impl<M: Send + 'static> bulkhead_store::UnitOfWork<M> for UnitOfWork<M> {
         self.look(result)
     }
 
-    fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<Outcome, StatementError> {
+    fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<ExecuteResult, StatementError> {
         self.check()?;
         let deadline = self.deadline;
         let guarded = self.lease.session().guarded()?;
@@ -206,12 +206,12 @@ impl<M> UnitOfWork<M> {
         self.lease.session().database.secret().to_owned()
     }
 
-    /// A timer was set. [`super::Happened`] reports it if the unit of work is kept.
+    /// A timer was set. [`bulkhead_store::Happened`] reports it if the unit of work is kept.
     pub(crate) fn note_timer(&mut self) {
         self.timer = true;
     }
 
-    /// Like [`Self::about`], for a subject that was checked.
+    /// Like `about`, for a subject that was checked.
     pub(crate) fn note_subject(&mut self, subject: &str) {
         if self.about.last().is_none_or(|last| last != subject) {
             self.about.push(subject.to_owned());

@@ -1,6 +1,6 @@
 //! The interface of an event log: how a unit of work appends to it, and how everybody else reads it.
 //!
-//! Here the event log is a table of the producer's database, in the same process ([`Database::event_log`](crate::Database::event_log)). A
+//! Here the event log is a table of the producer's database, in the same process ([`OpenReaders::event_log`](crate::OpenReaders::event_log)). A
 //! log between machines would be another implementation. Subscription workers, parked events, positions that requests wait for, ended
 //! tokens, filled replicas and the consistency check know no more about an event log than this.
 //!

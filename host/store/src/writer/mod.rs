@@ -25,7 +25,8 @@ pub use self::abort::Abort;
 pub use self::faults::{CommitFault, CommitFaults};
 pub use self::recover::{Fate, Recovered, recover};
 use crate::{
-    AppendEvent, ChangeReplicas, Inbox, KeepAnswers, Outcome, ResultSet, SetTimers, StatementError, Value,
+    AppendEvent, ChangeReplicas, ExecuteResult, Inbox, KeepAnswers, ResultSet, SetTimers, StatementError,
+    Value,
 };
 
 /// How large and how old a batch may get.
@@ -124,7 +125,7 @@ pub trait Writer<M>: Send + Sync {
 /// Why no unit of work was begun, with the lease.
 pub type NotBegun<M> = (Box<dyn Lease<M>>, StatementError);
 
-/// The right to write, which one thread has at a time.
+/// The right to write. One thread at a time has it for the batch that is open.
 ///
 /// Invariant: a batch is open without a holder only while somebody waits for the lease. That thread will get the lease and take care of the
 /// batch. So the batch is committed or passed on. If a lease is dropped with an open batch (its thread panicked), the batch is rolled back
@@ -143,8 +144,8 @@ pub trait Lease<M>: Send {
     /// Whether the open batch is too old or too large for another unit of work.
     fn is_due(&mut self) -> bool;
 
-    /// Whether the batch should stay open after the unit of work that just ended. It should if the limits allow it, and if the caller has
-    /// another unit of work ready (`more`) or others wait for the lease.
+    /// Whether the batch stays open after the unit of work that just ended. It may if the caller has another unit of work ready (`more`) or
+    /// others wait for the lease. An engine without group commit always answers false.
     fn stays_open(&mut self, more: bool) -> bool;
 
     /// Passes the lease, with the batch as it is, on to a waiting thread. Returns the lease if nobody waits (any more).
@@ -176,7 +177,7 @@ pub trait UnitOfWork<M>: AppendEvent + Inbox + SetTimers + KeepAnswers + ChangeR
     /// # Errors
     ///
     /// As [`Self::query`].
-    fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<Outcome, StatementError>;
+    fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<ExecuteResult, StatementError>;
 
     /// Aborts the unit of work, as if one of its statements had failed with `error`: for a test of what follows.
     fn meet(&mut self, error: StatementError) -> StatementError;

@@ -3,7 +3,7 @@
 //! Invariants:
 //!
 //! - Nothing is created or changed, with one exception: the index of a database's WAL that exists without an index (see
-//!   [`bulkhead_store::Database::examine`]). So it can run at any time, also while the host runs.
+//!   [`bulkhead_store::Engine::examine`]). So it can run at any time, also while the host runs.
 //! - Each finding that is not OK has a remedy.
 //! - An error in one check does not prevent the other checks, unless they depend on it.
 //!

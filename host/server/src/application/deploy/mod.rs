@@ -35,7 +35,7 @@ use self::crash::Point;
 pub use self::error::DeployError;
 use self::rehearsal::rehearse;
 pub(super) use self::rehearsal::remove_leftover;
-pub use self::report::{Deployed, Outcome, Progress};
+pub use self::report::{DeployOutcome, Deployed, Progress};
 use self::report::{Stopwatch, milliseconds};
 pub use self::rollback::VersionReport;
 use super::versions::{HISTORY, read_source};
@@ -150,7 +150,7 @@ impl<'a> Deploy<'a> {
         }
         let report = Deployed {
             service: name.to_owned(),
-            outcome: Outcome::Unchanged,
+            outcome: DeployOutcome::Unchanged,
             version: String::new(),
             sha256: String::new(),
             before: consumer.release().component.version().to_string(),
@@ -273,7 +273,7 @@ impl<'a> Deploy<'a> {
             Duration::ZERO
         };
         if self.options.dry_run {
-            self.report.outcome = Outcome::Tried;
+            self.report.outcome = DeployOutcome::Tried;
             return Ok(());
         }
 
@@ -283,7 +283,7 @@ impl<'a> Deploy<'a> {
         })?;
         Point::Kept.reach();
         self.switch(&component, &upgrade, took)?;
-        self.report.outcome = Outcome::Deployed;
+        self.report.outcome = DeployOutcome::Deployed;
         self.report.probation_seconds = if self.is_new { PROBATION.as_secs() } else { 0 };
         match self.version_database.activations(HISTORY) {
             Ok(activations) => application.versions.prune(&name, &activations),

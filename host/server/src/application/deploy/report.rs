@@ -7,7 +7,7 @@ use serde::Serialize;
 /// The result of a deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum DeployOutcome {
     /// The version serves.
     Deployed,
     /// It was already the active version, and nothing was done.
@@ -60,7 +60,7 @@ pub struct Deployed {
     /// The service.
     pub service: String,
     /// The result.
-    pub outcome: Outcome,
+    pub outcome: DeployOutcome,
     /// The version, as `Bulkhead-Version` shows it.
     pub version: String,
     /// Its SHA-256.

@@ -128,6 +128,11 @@ fn write(unit: &mut dyn UnitOfWork<&'static str>, id: &str) {
     .unwrap();
 }
 
+/// Notes what became of each member.
+fn note_in<'f>(fates: &'f mut Vec<(&'static str, Fate)>) -> impl FnMut(Vec<&'static str>, &Fate) + use<'f> {
+    |members, fate| fates.extend(members.into_iter().map(|member| (member, fate.clone())))
+}
+
 /// Runs an honest member: it writes its note, and is kept.
 fn honest(lease: Box<dyn Lease<&'static str>>, id: &mut &'static str) -> Recovered<&'static str> {
     let mut unit = begin(lease);
@@ -264,7 +269,7 @@ fn aborted_batch_runs_the_neighbours_again_and_drops_the_culprit() {
         assert!(world.notes().is_empty(), "{sql}");
 
         let mut fates = Vec::new();
-        let lease = recover(lease, neighbours, honest, |member, fate| fates.push((member, fate)));
+        let lease = recover(lease, neighbours, honest, note_in(&mut fates));
         assert_eq!(fates, [("a", Fate::Durable), ("b", Fate::Durable)], "{sql}");
         drop(add(&world, Some(lease), "c").commit());
         assert_eq!(world.notes(), ["a", "b", "c"], "{sql}");
@@ -330,7 +335,7 @@ fn unit_that_filled_the_database_is_rolled_back_and_its_neighbours_stand() {
         }
         Ended::Aborted { abort: Abort::StorageFull, neighbours } => {
             assert_eq!(neighbours, ["a"]);
-            recover(lease, neighbours, honest, |_, fate| assert_eq!(fate, Fate::Durable));
+            recover(lease, neighbours, honest, |_, fate| assert_eq!(*fate, Fate::Durable));
         }
         other => panic!("{other:?}"),
     }
@@ -353,8 +358,8 @@ fn batch_aborted_again_is_run_one_by_one() {
         (lease, Some(ended))
     };
     let mut fates = Vec::new();
-    recover(lease, vec!["a", "culprit", "b", "c"], run, |member, fate| {
-        fates.push((member, matches!(fate, Fate::Durable)));
+    recover(lease, vec!["a", "culprit", "b", "c"], run, |members, fate| {
+        fates.extend(members.into_iter().map(|member| (member, matches!(fate, Fate::Durable))));
     });
     assert_eq!(fates, [("culprit", false), ("a", true), ("b", true), ("c", true)]);
     assert_eq!(world.notes(), ["a", "b", "c"]);

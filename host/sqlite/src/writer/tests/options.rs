@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bulkhead_store::{CommitFault, CommitFaults, Lease, StatementError, Writer, WriterOptions};
+use bulkhead_store::{
+    CommitFault, CommitFaults, Fate, Lease, StatementError, Writer, WriterOptions, recover,
+};
 
-use super::{begin, durable, soon, world, write};
+use super::{begin, durable, honest, options, soon, world, write};
 
 #[test]
 fn writer_in_the_place_of_another_keeps_its_options_and_whom_it_tells() {
@@ -67,4 +69,20 @@ fn quota_that_has_changed_holds_from_the_next_batch_on() {
     fill(&[Err(StatementError::StorageFull)]);
     world.database.set_storage(1 << 30);
     fill(&[Ok(()), Ok(())]);
+}
+
+/// Members that run again share a batch only as far as any units of work do.
+#[test]
+fn members_that_run_again_share_no_larger_batch_than_others() {
+    let world = world();
+    let options = WriterOptions { batch_members: 2, ..options() };
+    let writer = crate::Writer::open(Arc::clone(&world.database), options, Arc::new(|_| {})).unwrap();
+    let mut batches = Vec::new();
+    let members = vec!["a", "b", "c", "d", "e"];
+    recover(writer.acquire(soon()).unwrap(), members, honest, |members, fate| {
+        assert_eq!(*fate, Fate::Durable);
+        batches.push(members);
+    });
+    assert_eq!(batches, [vec!["a", "b"], vec!["c", "d"], vec!["e"]]);
+    assert_eq!(world.notes(), ["a", "b", "c", "d", "e"]);
 }

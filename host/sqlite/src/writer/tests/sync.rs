@@ -11,7 +11,7 @@ use bulkhead_store::{
     Writer as _, WriterOptions, recover,
 };
 
-use super::{SCHEMA, World, add, durable, honest, soon, world, world_at};
+use super::{SCHEMA, World, add, durable, honest, note_in, soon, world, world_at};
 use crate::Database;
 use crate::failing_sync::{FailingSync, crashed, read};
 
@@ -52,7 +52,7 @@ fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_
     let Commit::Aborted { members, .. } = lease.commit() else { panic!("not aborted") };
     assert!(world.notes().is_empty());
     let mut fates = Vec::new();
-    let mut lease = recover(lease, members, honest, |member, fate| fates.push((member, fate)));
+    let mut lease = recover(lease, members, honest, note_in(&mut fates));
     assert_eq!(fates, [("a", Fate::Durable)]);
 
     // A neighbour's commit must not be taken for the member's own: the numbers continue.
@@ -61,7 +61,7 @@ fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_
     let Commit::Aborted { members, .. } = lease.commit() else { panic!("not aborted") };
     world.faults.plan(CommitFault::BeforeDurable);
     fates.clear();
-    recover(lease, members, honest, |member, fate| fates.push((member, fate)));
+    recover(lease, members, honest, note_in(&mut fates));
     assert!(matches!(fates.as_slice(), [("b", Fate::Aborted(Abort::Commit(_)))]), "{fates:?}");
     assert_eq!(world.notes(), ["a"]);
 }
@@ -77,7 +77,7 @@ fn commit_whose_sync_failed_is_undone_for_good_before_anybody_is_told() {
     assert_eq!(read(&crashed(&world.path), NOTES), ["a"], "it is never back");
 
     let mut fates = Vec::new();
-    recover(lease, vec!["b"], honest, |member, fate| fates.push((member, fate)));
+    recover(lease, vec!["b"], honest, note_in(&mut fates));
     assert_eq!(fates, [("b", Fate::Durable)]);
     assert_eq!(read(&crashed(&world.path), NOTES), ["a", "b"]);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bulkhead_store::{KeptAnswer, Known, OpenReaders as _, RequestKey, StatementError};
+use bulkhead_store::{KeptAnswer, Known, OpenReaders as _, RequestKey, Secret, StatementError};
 use bulkhead_types::limits::{ANSWER_SUBJECTS_MAX, EVENT_NAME_BYTES_MAX, IDEMPOTENCY_KEPT};
 
 use super::{abort, event, ms, note, sure_ways_to_abort};
@@ -25,7 +25,7 @@ fn answer(body: &str) -> KeptAnswer {
 impl World {
     fn key(&self, caller: &str, key: &str, request: &[&str]) -> RequestKey {
         let request: Vec<_> = request.iter().map(|part| part.as_bytes()).collect();
-        RequestKey::new(self.database.secret(), (caller, ""), key, &request)
+        RequestKey::new(Secret::of(self.database.secret()), (caller, ""), key, &request)
     }
 
     fn known(&self, key: &RequestKey, now: Duration) -> Known {

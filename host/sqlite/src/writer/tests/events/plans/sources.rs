@@ -29,7 +29,7 @@ pub(super) fn statements() -> Vec<Statement> {
     for file in files(&root) {
         let text = std::fs::read_to_string(&file).unwrap();
         // Tests are at the end of a file.
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
         let place = file.strip_prefix(&root).unwrap().display().to_string();
         let literals = literals(text);
         let columns =

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bulkhead_store::{
-    AppendEvent as _, ChangeReplicas as _, EventLog as _, Inbox as _, InboxReader, KeepAnswers as _,
-    KeptAnswer, Parked, ParkedState, Reader as _, RequestKey, SetTimers as _, Timers, UnitOfWork as _,
+    AppendEvent as _, ChangeReplicas as _, Ended, EventLog as _, Inbox as _, InboxReader, KeepAnswers as _,
+    KeptAnswer, Parked, ParkedState, Reader as _, RequestKey, Secret, SetTimers as _, Timers,
+    UnitOfWork as _,
 };
 use rusqlite::{Connection, ffi};
 
@@ -56,7 +57,9 @@ fn world_of(rows: u32) -> World {
              SELECT 'q' || n, 'loan.made', 'busy', 'now', 't', '{{}}', zeroblob(32) FROM n;"
     ));
     let keys: Vec<RequestKey> = (0..rows)
-        .map(|n| RequestKey::new(world.database.secret(), ("ann", ""), &format!("k{n}"), &[b"POST"]))
+        .map(|n| {
+            RequestKey::new(Secret::of(world.database.secret()), ("ann", ""), &format!("k{n}"), &[b"POST"])
+        })
         .collect();
     world.commit(|unit| {
         for (n, key) in (0..).zip(&keys) {
@@ -120,7 +123,7 @@ const WRITES: [Write; 15] = [
     ("forget the answers about a subject", |unit, _| assert_eq!(unit.forget_answers("loan9"), Ok(1))),
     ("keep an answer", |unit, _| {
         let secret = unit.secret();
-        let key = RequestKey::new(&secret, ("bob", ""), "new", &[b"POST"]);
+        let key = RequestKey::new(Secret::of(&secret), ("bob", ""), "new", &[b"POST"]);
         assert!(unit.remember(&key, &answer("new"), NOW).unwrap());
     }),
 ];
@@ -167,8 +170,13 @@ fn in_unit<T>(world: &World, keep: bool, run: impl FnOnce(&mut Unit) -> T) -> T 
     let mut unit = Box::new(lease.begin_unit().map_err(|(_, error)| error).unwrap());
     unit.end_at(soon());
     let given = run(&mut unit);
-    let (mut lease, _) = unit.finish(keep);
-    lease.push("unit");
+    let (mut lease, ended) = unit.finish(keep);
+    if keep {
+        assert!(matches!(ended, Ended::Kept { .. }), "{ended:?}");
+        lease.push("kept");
+    } else {
+        assert!(matches!(ended, Ended::RolledBack), "{ended:?}");
+    }
     durable(lease.commit());
     given
 }
@@ -223,7 +231,12 @@ fn what_the_host_does_takes_as_many_steps_with_a_hundred_times_the_rows() {
 }
 
 fn known(rows: u32, world: &World) -> (String, i64) {
-    let key = RequestKey::new(world.database.secret(), ("ann", ""), &format!("k{}", rows / 2), &[b"POST"]);
+    let key = RequestKey::new(
+        Secret::of(world.database.secret()),
+        ("ann", ""),
+        &format!("k{}", rows / 2),
+        &[b"POST"],
+    );
     let mut reader = crate::Reader::open(&world.database).unwrap();
     reader.known(&key, NOW).unwrap();
     let before = steps(reader.connection());

@@ -1,40 +1,8 @@
-//! How long jobs wait in the queues of a service: for its metrics, and for the caller that put a job there.
+//! How long a job waited in its queue, for the caller that put it there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use prometheus_client::metrics::histogram::Histogram;
-
-use crate::kind::Kind;
-
-/// Seconds.
-const BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
-
-/// How long jobs have waited in each queue of a service, since the host started.
-#[derive(Clone)]
-pub(crate) struct Waits {
-    reads: Histogram,
-    writes: Histogram,
-    computations: Histogram,
-}
-
-impl Default for Waits {
-    fn default() -> Self {
-        let [reads, writes, computations] = [(); 3].map(|()| Histogram::new(BUCKETS));
-        Self { reads, writes, computations }
-    }
-}
-
-impl Waits {
-    pub(crate) fn of(&self, kind: Kind) -> &Histogram {
-        match kind {
-            Kind::Read => &self.reads,
-            Kind::Write => &self.writes,
-            Kind::Compute => &self.computations,
-        }
-    }
-}
 
 /// Lets the caller that puts a job into a queue read how long the job waited there. By default nobody reads it.
 #[derive(Debug, Clone, Default)]

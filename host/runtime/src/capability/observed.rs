@@ -1,17 +1,17 @@
-//! A guest's database calls, as a probe sees them.
+//! A guest's database calls, as observers and fault injectors see them.
 
 use std::fmt::Display;
-use std::sync::Arc;
 
 use bulkhead_store::StatementError;
 
 use super::transaction::join;
-use crate::probe::DatabaseCall;
+use crate::database_call::DatabaseCall;
+use crate::observer::Observation;
 use crate::running::FailedCall;
 use crate::state::State;
 
 impl State {
-    /// Runs a database call of a guest. The probe sees it if there is one, and the last call that failed is remembered. `rows` says how
+    /// Runs a database call of a guest, unless a test makes it fail. Observers are told, and the last call that failed is remembered. `rows` says how
     /// many rows a result is about.
     pub(crate) fn database_call<T, E: From<StatementError> + Display>(
         &mut self,
@@ -19,22 +19,8 @@ impl State {
         rows: impl FnOnce(&T) -> u64,
         run: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        let result = self.probed_call(call, rows, run);
-        if let (Err(error), Some(running)) = (&result, &mut self.running) {
-            running.failed_call = Some(FailedCall::new(call, error, running.began.elapsed()));
-        }
-        result
-    }
-
-    fn probed_call<T, E: From<StatementError> + Display>(
-        &mut self,
-        call: &DatabaseCall<'_>,
-        rows: impl FnOnce(&T) -> u64,
-        run: impl FnOnce(&mut Self) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let Some(probe) = self.host_context.probe.clone() else { return run(self) };
-        let spec = Arc::clone(&self.spec);
-        let result = match probe.before_database(&spec.name, call) {
+        let fault = self.host_context.faults.as_ref();
+        let result = match fault.and_then(|faults| faults.fail_database(&self.spec.name, call)) {
             None => run(self),
             Some(error) => Err(self.meet(call, error).into()),
         };
@@ -42,7 +28,10 @@ impl State {
             Ok(value) => Ok(rows(value)),
             Err(error) => Err(error as &dyn Display),
         };
-        probe.after_database(&spec.name, call, told);
+        self.observed.tell(&Observation::DatabaseCalled { call, result: told });
+        if let (Err(error), Some(running)) = (&result, &mut self.running) {
+            running.failed_call = Some(FailedCall::new(call, error, running.began.elapsed()));
+        }
         result
     }
 

@@ -1,0 +1,159 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{DropCause, Limit, Observers};
+use crate::bindings::bulkhead::service::outbox::Host as _;
+use crate::bindings::bulkhead::service::services::{Host as _, OutgoingRequest};
+use crate::delivery::report_parked;
+use crate::instance::NotConsumed;
+use crate::job::Failure;
+use crate::kind::Kind;
+use crate::member::Settle;
+use crate::observer::Observer;
+use crate::queues::{Work, queues};
+use crate::runner::Runner;
+use crate::running::Calls;
+use crate::spec::ServiceSpec;
+use crate::supervise::Progress;
+use crate::trial::{Seen, Trial, event, job};
+use crate::worker::Worker;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Runs a worker until it has done this.
+fn work(trial: &Trial, work: Vec<Work>) {
+    let (to, queue) = flume::unbounded();
+    for one in work.into_iter().chain([Work::Stop]) {
+        to.send(one).unwrap();
+    }
+    Worker::new(trial.consumer.runner(), queue, Kind::Write, &mut false).run(&Progress::default());
+}
+
+#[test]
+fn request_is_observed_from_its_queue_to_its_instance() {
+    let seen = Seen::default();
+    let observers = Observers::new(vec![Arc::new(seen.clone()) as Arc<dyn Observer>]);
+    let mut spec = ServiceSpec { name: "taker".into(), ..ServiceSpec::default() };
+    spec.limits.queue = 1;
+    let (queues, ends) = queues(&spec, &observers);
+    let [(one, _first), (other, _second), (late, _third)] =
+        [LONG, LONG, Duration::ZERO].map(|left| job(Instant::now() + left, None));
+    queues.submit(&queues.admission_limits(), one).unwrap();
+    assert_eq!(queues.submit(&queues.admission_limits(), other), Err(Failure::QueueFull));
+    assert_eq!(seen.take(), ["taker: queued write", "taker: limit queue"]);
+    let trial = Trial::new(LONG);
+    // The component has no handler for a request.
+    work(&trial, vec![ends.writes.recv().unwrap()]);
+    assert_eq!(trial.seen.take(), ["taker: started write", "taker: created", "taker: dropped failed"]);
+    work(&trial, vec![Work::Job(late, Instant::now())]);
+    assert_eq!(trial.seen.take(), ["taker: started write", "taker: limit request_timeout"]);
+}
+
+#[test]
+fn unit_of_work_is_observed_when_it_is_joined_and_its_batch_when_it_is_durable() {
+    let trial = Trial::new(LONG);
+    let mut runner = trial.consumer.runner();
+    for more in [true, false] {
+        runner.write(|unit| unit.write_time().map(|()| true), Settle::new(|_| {}), more);
+    }
+    runner.commit_carried();
+    let seen = trial.seen.take();
+    assert_eq!(seen.iter().filter(|what| *what == "taker: joined").count(), 2, "{seen:?}");
+    let members = |what: &String| what.strip_prefix("taker: committed ").map(|count| count.parse::<usize>());
+    // On a busy machine a batch may be due before the second unit of work joins it.
+    assert_eq!(seen.iter().filter_map(members).map(Result::unwrap).sum::<usize>(), 2, "{seen:?}");
+    trial.fail_commits(1);
+    runner.write(|unit| unit.write_time().map(|()| true), Settle::new(|_| {}), false);
+    assert_eq!(trial.seen.take(), ["taker: joined"], "it is not durable");
+}
+
+/// Requests whose batch was aborted run again, and their batch is observed like any other.
+#[test]
+fn batch_of_members_that_run_again_is_observed() {
+    let trial = Trial::new(LONG);
+    let mut runner = trial.consumer.runner();
+    let lease = trial.consumer.database().unwrap().writer.acquire(Instant::now() + LONG).unwrap();
+    let (jobs, _answers): (Vec<_>, Vec<_>) = (0..2).map(|_| job(Instant::now() + LONG, None)).unzip();
+    let members = jobs.into_iter().map(|job| trial.aborted(job, Calls::None));
+    runner.recover(lease, members.collect());
+    let seen = trial.seen.take();
+    assert_eq!(seen.last().map(String::as_str), Some("taker: committed 2"), "{seen:?}");
+}
+
+#[test]
+fn event_is_consumed_when_that_is_durable_and_parked_when_it_is_tried() {
+    let trial = Trial::new(LONG);
+    let (_subscription, worker) = trial.subscription_worker(Vec::new());
+    let mut runner = trial.consumer.runner();
+    let write = |runner: &mut Runner| {
+        runner.write(|unit| unit.write_time().map(|()| true), worker.delivered(7), false);
+        trial.seen.take()
+    };
+    assert_eq!(write(&mut runner), ["taker: joined", "taker: committed 1", "taker: consumed maker 7"]);
+    trial.fail_commits(1);
+    assert_eq!(write(&mut runner), ["taker: joined"]);
+    let row = trial.row(&event(1, "maker.made", "a"), &NotConsumed::Reject("no".into()));
+    report_parked(&runner, &row);
+    assert_eq!(trial.seen.take(), ["taker: parked e1 Dead"]);
+}
+
+#[test]
+fn timer_and_a_parked_event_are_consumed_when_that_is_durable() {
+    let trial = Trial::new(LONG);
+    let deferred = trial.deferred(Vec::new());
+    let mut runner = trial.consumer.runner();
+    for (consumed, seen) in [(Some(("taker".to_owned(), 3)), Some("taker: consumed taker 3")), (None, None)] {
+        runner.write(|unit| unit.write_time().map(|()| true), deferred.settle(None, consumed), false);
+        let told = trial.seen.take();
+        assert_eq!(told.iter().find(|what| what.contains("consumed")).map(String::as_str), seen, "{told:?}");
+    }
+}
+
+#[test]
+fn instance_is_dropped_with_the_cause() {
+    let trial = Trial::new(LONG);
+    let mut runner = trial.consumer.runner();
+    for cause in DropCause::ALL {
+        runner.warm_up();
+        runner.instance.retire(cause);
+        runner.instance.retire(cause);
+        assert_eq!(
+            trial.seen.take(),
+            ["taker: created".to_owned(), format!("taker: dropped {}", cause.name())]
+        );
+    }
+    runner.warm_up();
+    drop(runner);
+    assert_eq!(trial.seen.take(), ["taker: created", "taker: dropped stopped"]);
+}
+
+#[test]
+fn calls_of_a_handler_are_observed_also_when_they_are_refused() {
+    let trial = Trial::new(LONG);
+    let mut state = trial.state();
+    state.observed = trial.context.observed.clone();
+    let request = OutgoingRequest {
+        method: "GET".into(),
+        path: "/other".into(),
+        query: None,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    assert!(state.call("other".into(), request).unwrap().is_err());
+    assert!(state.erase("a".into()).unwrap().is_err());
+    assert_eq!(trial.seen.take(), ["taker: called other", "taker: database false"]);
+}
+
+#[test]
+fn limit_that_a_failure_is_about_is_known() {
+    for (failure, limit) in [
+        (Failure::QueueFull, Some(Limit::Queue)),
+        (Failure::Deadline, Some(Limit::RequestTimeout)),
+        (Failure::LeaseHeld, Some(Limit::LeaseHold)),
+        (Failure::Aborted, None),
+    ] {
+        assert_eq!(Limit::of(&failure), limit, "{failure}");
+    }
+    let names = Limit::ALL.map(Limit::name);
+    assert_eq!(names, ["queue", "memory", "request_timeout", "lease_hold"]);
+}
