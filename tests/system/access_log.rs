@@ -355,21 +355,40 @@ fn requests_that_wait_stand_in_the_figures_of_their_queue() {
 /// The causes by which instances go, and the limits that requests meet, are counted where they happen.
 #[test]
 fn instances_that_go_and_limits_that_are_met_stand_in_the_figures() {
-    let manifest = Manifest::guests()
-        .set("service.hostile.limits.write_workers", 1)
-        .set("service.hostile.limits.request_timeout", "1s");
-    let site = Site::new(&manifest);
-    let host = site.start();
-    let mut client = host.client();
-    for path in ["/hostile/trap", "/hostile/grow-memory?id=m", "/hostile/loop?id=l"] {
-        let answer = client.send(Method::POST, path, &[], Bytes::new());
-        assert!(answer.status >= 500, "{path}: {}", answer.status);
+    let figures = |lease_hold: &str, sent: &[(&str, u16)]| {
+        let manifest = Manifest::guests()
+            .set("service.hostile.limits.memory", "8MiB")
+            .set("service.hostile.limits.request_timeout", "1s")
+            .set("service.hostile.limits.lease_hold", lease_hold);
+        let site = Site::new(&manifest);
+        let host = site.start();
+        let mut client = host.client();
+        for (path, status) in sent {
+            let answer = client.send(Method::POST, path, &[], Bytes::new());
+            assert_eq!(answer.status, *status, "{path}");
+        }
+        metrics(&site, &host)
+    };
+    let of = |text: &str, name: &str, label: &str, is: &str| {
+        value(text, &format!("bulkhead_{name}_total"), &[("service", "hostile"), (label, is)]).unwrap()
+    };
+    let text = figures(
+        "1s",
+        &[
+            ("/hostile/trap?id=t", 500),
+            ("/hostile/grow-memory?id=m", 500),
+            ("/hostile/loop?id=l", 504),
+            ("/hostile/nothing?id=n", 404),
+        ],
+    );
+    assert_eq!(of(&text, "instances_dropped", "cause", "failed"), 3.0, "{text}");
+    // It wrote a note, and then answered that there is no such page.
+    assert_eq!(of(&text, "instances_dropped", "cause", "undone"), 1.0, "{text}");
+    assert_eq!(of(&text, "instances_dropped", "cause", "worn"), 0.0, "{text}");
+    for (limit, times) in [("memory", 1.0), ("request_timeout", 1.0), ("lease_hold", 0.0), ("queue", 0.0)] {
+        assert_eq!(of(&text, "limits_reached", "limit", limit), times, "{limit}: {text}");
     }
-    let text = metrics(&site, &host);
-    let hostile =
-        |name: &str, label: &str, is: &str| value(&text, name, &[("service", "hostile"), (label, is)]);
-    assert_eq!(hostile("bulkhead_instances_dropped_total", "cause", "failed"), Some(3.0), "{text}");
-    assert_eq!(hostile("bulkhead_limits_reached_total", "limit", "memory"), Some(1.0), "{text}");
-    assert_eq!(hostile("bulkhead_limits_reached_total", "limit", "request_timeout"), Some(1.0), "{text}");
-    assert_eq!(hostile("bulkhead_limits_reached_total", "limit", "queue"), Some(0.0), "{text}");
+    let text = figures("50ms", &[("/hostile/loop?id=l", 504)]);
+    assert_eq!(of(&text, "limits_reached", "limit", "lease_hold"), 1.0, "{text}");
+    assert_eq!(of(&text, "limits_reached", "limit", "request_timeout"), 0.0, "{text}");
 }

@@ -204,7 +204,7 @@ impl DeferredWork {
     fn sweep(&mut self) {
         let now = self.runner.time();
         let written = loop {
-            let settle = self.settle(None, None);
+            let settle = self.settle(None, None, None);
             let written = self.runner.inside(|runner| {
                 let written = runner.write(|unit| unit.forget_old_answers(now), settle, false);
                 runner.commit_carried();
@@ -339,7 +339,7 @@ impl DeferredWork {
             subscription.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
         let consumed = (!delivery.is_passed_over()).then(|| (row.producer.clone(), row.sequence));
-        let settle = self.settle(subscription.clone(), consumed);
+        let settle = self.settle(subscription.clone(), consumed, None);
         let mark = |unit: &mut UnitOfWork| {
             Ok(unit.unpark(row)? && (!own || unit.consume_timer(row.sequence, true)?))
         };
@@ -371,7 +371,7 @@ impl DeferredWork {
 
     fn replace(&mut self, row: &Parked, again: &Parked) -> Result<(), StatementError> {
         report_parked(&self.runner, again);
-        let settle = self.settle(None, None);
+        let settle = self.settle(None, None, Some(again.clone()));
         let written = self.runner.write(
             |unit| {
                 // Only if the row is still as it was read: an operator may have dropped it meanwhile.
@@ -388,11 +388,12 @@ impl DeferredWork {
     }
 
     /// Handles the result of a unit of work, when it is durable or aborted. If it was aborted, there is something to look at again.
-    /// `consumed` is the producer and the sequence of an event or a timer that takes effect.
+    /// `consumed` is the producer and the sequence of an event or a timer that takes effect, and `parked` the row of one that does not.
     pub(crate) fn settle(
         &self,
         subscription: Option<Arc<Subscription>>,
         consumed: Option<(String, i64)>,
+        parked: Option<Parked>,
     ) -> Settle {
         let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
         let observed = self.runner.context.observed.clone();
@@ -403,6 +404,9 @@ impl DeferredWork {
                 }
                 observed.tell(&Observation::EventConsumed { producer: &producer, sequence });
             }
+            if let Some(row) = parked.as_ref().filter(|_| kept) {
+                observed.tell(&Observation::EventParked { row });
+            }
             if !kept {
                 undone.store(true, Ordering::Release);
                 deferred.wake();
@@ -411,10 +415,13 @@ impl DeferredWork {
     }
 
     /// Handles the result of parking a timer: the other thread has one more parked event to look after.
-    fn settle_parked(&self) -> Settle {
+    fn settle_parked(&self, row: Parked) -> Settle {
         let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
+        let observed = self.runner.context.observed.clone();
         Settle::new(move |kept| {
-            if !kept {
+            if kept {
+                observed.tell(&Observation::EventParked { row: &row });
+            } else {
                 undone.store(true, Ordering::Release);
             }
             deferred.wake();

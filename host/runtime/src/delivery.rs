@@ -13,7 +13,7 @@ use crate::hold::Hold;
 use crate::host_context::HostContext;
 use crate::instance::NotConsumed;
 use crate::member::{Member, Pending, Settle};
-use crate::observer::{DropCause, Observation};
+use crate::observer::DropCause;
 use crate::runner::Runner;
 use crate::supervise;
 
@@ -228,9 +228,8 @@ pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotConsu
     Parked { state, attempts, next, reason, ..row }
 }
 
-/// Tells observers, and writes the log line, about an event or a timer that is parked or dead-lettered.
+/// Writes the log line about an event or a timer that is parked or dead-lettered.
 pub(crate) fn report_parked(runner: &Runner, row: &Parked) {
-    runner.context.observed.tell(&Observation::EventParked { row });
     tracing::warn!(
         service = runner.context.name,
         version = %runner.release.component.version(),

@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::header::is_hosts;
 use crate::hold::Hold;
 use crate::job::{Answer, Failure, Job, Outcome};
-use crate::observer::{DropCause, Observation};
+use crate::observer::{DropCause, Observation, Observed};
 use crate::release::{Release, ServiceContext};
 use crate::running::{Calls, Handler, Running};
 use crate::spec::InstancePolicy;
@@ -40,6 +40,21 @@ pub(crate) struct Instance {
     settled_bytes: usize,
     /// The abort count when this instance was made.
     aborts: u64,
+    observed: Observed,
+    /// Why it goes, if it is dropped now.
+    cause: DropCause,
+}
+
+impl Instance {
+    fn drop_for(mut self, cause: DropCause) {
+        self.cause = cause;
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.observed.tell(&Observation::InstanceDropped { cause: self.cause });
+    }
 }
 
 /// How the run of a request's handler ended.
@@ -98,18 +113,14 @@ impl WarmInstance {
     /// Makes the next run use a new instance.
     pub(crate) fn retire(&mut self, cause: DropCause) {
         if let Some(instance) = self.instance.take() {
-            self.drop_for(instance, cause);
+            instance.drop_for(cause);
         }
-    }
-
-    fn drop_for(&self, instance: Instance, cause: DropCause) {
-        drop(instance);
-        self.context.observed.tell(&Observation::InstanceDropped { cause });
     }
 
     #[cfg(test)]
     pub(crate) fn warm_up(&mut self, release: &Release, parts: &mut WorkerParts) {
-        self.instance = self.instantiate(release, parts, Instant::now() + Duration::from_secs(60)).ok();
+        let instance = self.instantiate(release, parts, Instant::now() + Duration::from_secs(60)).unwrap();
+        self.keep_or_drop(release, instance, None);
     }
 
     #[cfg(test)]
@@ -133,7 +144,6 @@ impl WarmInstance {
         let request = &job.request;
         let running = of_request(release, request, deadline);
         let Some(http) = &instance.http else {
-            self.drop_for(instance, DropCause::Failed);
             return did_not_run(release, job, Failure::Host("it exports no http-handler".into()));
         };
         enter(&mut instance.store, parts, running);
@@ -143,13 +153,14 @@ impl WarmInstance {
         };
         let running = leave(&mut instance.store, parts);
         self.report_left_out_lines(&running);
+        let spoilt_by = if result.is_err() { DropCause::Failed } else { DropCause::Undone };
         let run = judge(release, result, running, job, left);
         let outcome = run.outcome.as_ref().map(|answer| answer.status);
         self.context.observed.tell(&Observation::Finished { outcome });
         if let Err(failure) = outcome {
-            self.context.observed.tell_limit(failure);
+            self.context.observed.tell_limit_of(failure);
         }
-        self.keep_or_drop(release, instance, run.spoilt);
+        self.keep_or_drop(release, instance, run.spoilt.then_some(spoilt_by));
         run
     }
 
@@ -166,7 +177,6 @@ impl WarmInstance {
         let mut instance = self.take(release, parts, deadline).map_err(NotConsumed::Retry)?;
         let running = of_event(release, event, timer, deadline);
         let Some(events) = &instance.events else {
-            self.drop_for(instance, DropCause::Failed);
             return Err(NotConsumed::Reject("the component exports no event-handler".into()));
         };
         enter(&mut instance.store, parts, running);
@@ -185,14 +195,14 @@ impl WarmInstance {
             Ok(Err(HandleError::Reject(reason))) => Err(NotConsumed::Reject(said(&reason))),
             Err(error) => {
                 let failure = diagnosis::failure(&error, &running, spec);
-                self.context.observed.tell_limit(&failure);
+                self.context.observed.tell_limit_of(&failure);
                 let sentence = diagnosis::sentence(&failure, &running, spec);
                 Err(NotConsumed::Retry(diagnosis::reason(&sentence, &running)))
             }
         };
         note_event(release, event.attempt, &consumed, trapped);
         // Nothing is kept of an event that was not consumed, and the instance may remember effects that never happened.
-        self.keep_or_drop(release, instance, consumed.is_err());
+        self.keep_or_drop(release, instance, consumed.is_err().then_some(DropCause::Failed));
         consumed
     }
 
@@ -205,10 +215,14 @@ impl WarmInstance {
     ) -> Result<Instance, String> {
         let aborts = self.context.aborts.count();
         let instance = match self.instance.take() {
-            Some(instance) if instance.aborts == aborts => Ok(instance),
+            // If the host panics while it runs, it goes as one that failed.
+            Some(mut instance) if instance.aborts == aborts => {
+                instance.cause = DropCause::Failed;
+                Ok(instance)
+            }
             before => {
                 if let Some(before) = before {
-                    self.drop_for(before, DropCause::Undone);
+                    before.drop_for(DropCause::Undone);
                 }
                 self.instantiate(release, parts, deadline)
             }
@@ -264,33 +278,29 @@ impl WarmInstance {
             format!("instantiate the component: at its start it {ended}")
         })?;
         self.context.observed.tell(&Observation::InstanceCreated { took: began.elapsed() });
-        Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, aborts })
+        let (observed, cause) = (self.context.observed.clone(), DropCause::Failed);
+        Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, aborts, observed, cause })
     }
 
-    fn keep_or_drop(&mut self, release: &Release, mut instance: Instance, spoilt: bool) {
+    /// Keeps an instance for the next run, unless it is `spoilt` for this reason, or worn.
+    fn keep_or_drop(&mut self, release: &Release, mut instance: Instance, spoilt: Option<DropCause>) {
         let bytes = instance.store.data().memory.bytes;
         instance.uses += 1;
         if instance.uses == 1 {
             instance.settled_bytes = bytes;
         }
         let worn = instance.uses >= INSTANCE_USES_MAX || bytes > instance.settled_bytes + INSTANCE_GROWTH_MAX;
-        let cause = if spoilt {
-            DropCause::Failed
-        } else if release.spec.instances != InstancePolicy::Reused {
-            DropCause::Policy
-        } else if worn {
-            DropCause::Worn
-        } else {
-            self.instance = Some(instance);
-            return;
+        let cause = match spoilt {
+            Some(cause) => cause,
+            None if release.spec.instances != InstancePolicy::Reused => DropCause::Policy,
+            None if worn => DropCause::Worn,
+            None => {
+                instance.cause = DropCause::Stopped;
+                self.instance = Some(instance);
+                return;
+            }
         };
-        self.drop_for(instance, cause);
-    }
-}
-
-impl Drop for WarmInstance {
-    fn drop(&mut self) {
-        self.retire(DropCause::Stopped);
+        instance.drop_for(cause);
     }
 }
 

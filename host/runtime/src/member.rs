@@ -113,9 +113,18 @@ pub struct RequestMember {
     pub(crate) component: Arc<ComponentInfo>,
     pub(crate) spec: Arc<ServiceSpec>,
     pub(crate) pending: Pending,
+    /// Its unit of work is in the batch: it joined one, and that was not rolled back.
+    pub(crate) kept: bool,
 }
 
 impl Member {
+    fn is_kept(&self) -> bool {
+        match self {
+            Self::Request(member) => member.kept,
+            Self::Event(..) => true,
+        }
+    }
+
     /// It is durable.
     fn answer(self) {
         match self {
@@ -197,8 +206,9 @@ pub(crate) fn settle(members: Vec<Member>, fate: &Fate, observed: &Observed) {
 
 /// Answers the members of a durable batch.
 fn answer(members: Vec<Member>, observed: &Observed) {
-    if !members.is_empty() {
-        observed.tell(&Observation::BatchCommitted { members: members.len() });
+    let units = members.iter().filter(|member| member.is_kept()).count();
+    if units > 0 {
+        observed.tell(&Observation::BatchCommitted { units });
     }
     for member in members {
         member.answer();

@@ -1,7 +1,7 @@
 //! What happens in the services, for those who observe it: metrics, traces, tests.
 //!
-//! Observers are told on the thread where something happens, some of them while the writer lease is held. So an observer must be quick and
-//! must not wait. A host without observers pays one look at an empty list.
+//! Observers are told on the thread where something happens, some of them while the writer lease is held and before answers leave. So an
+//! observer must be quick, must not wait and must not panic. A host without observers pays a look at an empty list each time.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -54,15 +54,15 @@ pub enum Observation<'a> {
     },
     /// A handler joined a unit of work, or the host began one for the service.
     Joined,
-    /// The handler of a request returned. What it wrote is not durable yet.
+    /// The handler of a request returned. What it wrote is not durable yet, and a handler whose batch is aborted runs again.
     Finished {
-        /// The status of its answer, or why it has none.
+        /// The status of what it answered, or why it did not answer. What is sent may differ, if its unit of work can't be kept.
         outcome: Result<StatusCode, &'a Failure>,
     },
     /// A batch is durable.
     BatchCommitted {
-        /// How many units of work were in it.
-        members: usize,
+        /// How many units of work of it were kept: at least one.
+        units: usize,
     },
     /// An event or a timer was consumed, and this is durable.
     EventConsumed {
@@ -71,7 +71,7 @@ pub enum Observation<'a> {
         /// Its sequence there, or that of the timer.
         sequence: i64,
     },
-    /// An event or a timer could not be consumed, and is being parked. It is parked again if this does not become durable.
+    /// An event or a timer that could not be consumed, or that waits behind one, was parked, and this is durable.
     EventParked {
         /// Its row.
         row: &'a Parked,
@@ -96,17 +96,17 @@ pub enum Observation<'a> {
 /// Why an instance does not run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropCause {
-    /// Its handler trapped, was ended, or did not consume its event.
+    /// Its handler trapped, was ended, or did not consume its event; or the host panicked, or the component lacks the handler.
     Failed,
-    /// Its memory may have effects of a unit of work that was undone.
+    /// Its memory may have effects of a unit of work that was undone: by an answer of 400 or more, by an abort, or by the harness.
     Undone,
     /// It ran as often as it may, or its memory grew.
     Worn,
     /// The manifest asks for a new instance each time.
     Policy,
-    /// The service runs on another release now.
+    /// The service runs on another release now: by a deploy, a rollback, a reload or a rebuild.
     Replaced,
-    /// Its thread ended.
+    /// Its thread ended, or what the host ran it for.
     Stopped,
 }
 
@@ -136,7 +136,7 @@ pub enum Limit {
     Queue,
     /// `limits.memory`: an instance wanted more.
     Memory,
-    /// `limits.request_timeout`: a request was not answered in time.
+    /// `limits.request_timeout`: a handler did not return in time, or no worker was free in time.
     RequestTimeout,
     /// `limits.lease_hold`: a handler held the writer lease for too long.
     LeaseHold,
@@ -160,7 +160,6 @@ impl Limit {
     /// The limit that a failure is about, if it is about one.
     pub(crate) fn of(failure: &Failure) -> Option<Self> {
         match failure {
-            Failure::QueueFull => Some(Self::Queue),
             Failure::Deadline => Some(Self::RequestTimeout),
             Failure::LeaseHeld => Some(Self::LeaseHold),
             _ => None,
@@ -193,6 +192,11 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
+    /// Whether nobody is told anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.observers.0.is_empty()
+    }
+
     /// Tells all observers.
     pub(crate) fn tell(&self, observation: &Observation<'_>) {
         for observer in self.observers.0.iter() {
@@ -201,10 +205,15 @@ impl Observed {
     }
 
     /// Tells all observers which limit a failure is about, if it is about one.
-    pub(crate) fn tell_limit(&self, failure: &Failure) {
+    pub(crate) fn tell_limit_of(&self, failure: &Failure) {
         if let Some(limit) = Limit::of(failure) {
-            self.tell(&Observation::LimitReached { limit });
+            self.tell_limit(limit);
         }
+    }
+
+    /// Tells all observers that a limit was reached.
+    pub(crate) fn tell_limit(&self, limit: Limit) {
+        self.tell(&Observation::LimitReached { limit });
     }
 }
 

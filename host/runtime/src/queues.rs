@@ -13,7 +13,7 @@ use flume::{Receiver, Sender};
 use crate::described::DescribedRoutes;
 use crate::job::{Failure, Job};
 use crate::kind::{Kind, is_read};
-use crate::observer::{Observation, Observed, Observers};
+use crate::observer::{Limit, Observation, Observed, Observers};
 use crate::spec::{ServiceSpec, route_matches, route_rank};
 
 /// What is in a queue.
@@ -153,10 +153,11 @@ impl Queues {
         let queue = self.of(kind);
         // Threads that look at the same time may all see the last free place: as many as there are network threads.
         if queue.len() >= admission_limits.queue {
-            self.observed.tell_limit(&Failure::QueueFull);
+            self.observed.tell_limit(Limit::Queue);
             return Err(Failure::QueueFull);
         }
         self.taken.fetch_add(1, Ordering::Relaxed);
+        // Before a worker can take it.
         self.observed.tell(&Observation::Queued { queue: kind.name() });
         queue.send(Work::Job(job, Instant::now())).map_err(|_| Failure::Stopping)
     }

@@ -231,8 +231,8 @@ impl Runner {
             return;
         }
         let (component, spec) = (Arc::clone(&self.release.component.info), Arc::clone(&self.release.spec));
-        let pending = Pending::new(&self.context.aborts);
-        let member = RequestMember { job, outcome, calls: run.calls, component, spec, pending };
+        let (pending, kept) = (Pending::new(&self.context.aborts), matches!(ended, Ended::Kept { .. }));
+        let member = RequestMember { job, outcome, calls: run.calls, component, spec, pending, kept };
         self.join_batch(lease, Member::Request(member), more);
     }
 
@@ -387,6 +387,7 @@ impl Runner {
     /// Runs a member again, under the lease.
     fn run_again(&mut self, lease: Box<Lease>, member: &mut Member) -> (Box<Lease>, Option<Ended<Member>>) {
         let Member::Request(member) = member else { return (lease, None) };
+        member.kept = false;
         self.parts.hold = Hold::Reserved(lease);
         // The member's own deadline may have passed while it waited for the culprit, which is not the member's fault.
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
@@ -402,6 +403,7 @@ impl Runner {
             Hold::Joined(mut unit) => {
                 idempotency::remember(self.parts.database.as_deref(), &mut *unit, &member.job, &mut run);
                 let (lease, ended) = unit.finish(run.keep);
+                member.kept = matches!(ended, Ended::Kept { .. });
                 member.outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut member.job);
                 (lease, Some(ended))
             }

@@ -12,7 +12,7 @@ use crate::hold::Hold;
 use crate::host_context::HostContext;
 use crate::job::Failure;
 use crate::member::AbortedMembers;
-use crate::observer::{Limit, Observation, Observed};
+use crate::observer::{Limit, Observed};
 use crate::running::{Expired, Running};
 use crate::spec::ServiceSpec;
 
@@ -115,7 +115,7 @@ impl ResourceLimiter for MemoryLimit {
             self.bytes = desired;
         }
         if !allowed && !self.refused {
-            self.observed.tell(&Observation::LimitReached { limit: Limit::Memory });
+            self.observed.tell_limit(Limit::Memory);
         }
         self.refused |= !allowed;
         Ok(allowed)

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bulkhead_store::{Cursor, EventLog, InboxReader, Logged, ParkedState, ReplicaSpec, StatementError};
+use bulkhead_store::{
+    Cursor, EventLog, InboxReader, Logged, Parked, ParkedState, ReplicaSpec, StatementError,
+};
 use bulkhead_types::limits::{SUBSCRIPTION_EVENTS_READ_MAX, SUBSCRIPTION_EVENTS_SKIPPED_MAX};
 
 use crate::database::UnitOfWork;
@@ -392,9 +394,10 @@ impl SubscriptionWorker {
             handled: spec.types.contains(&event.kind) && !event.data.is_empty(),
             replicas: spec.replicas.iter().filter(|replica| self.is_to_apply(replica, event)).collect(),
         };
+        let consumed = !delivery.is_passed_over();
         let (producer, from, to) = (&spec.producer, &self.cursor, (event.sequence, event.id.as_str()));
         let mark = |unit: &mut UnitOfWork| unit.move_cursor(producer, from, to);
-        let why = match self.runner.deliver(&delivery, mark, self.delivered(event.sequence), more) {
+        let why = match self.runner.deliver(&delivery, mark, self.delivered(event.sequence, consumed), more) {
             Ok(Written::Kept) => {
                 tracing::debug!(
                     service = spec.consumer,
@@ -437,7 +440,7 @@ impl SubscriptionWorker {
         let mut row = parked(&self.runner, event, &producer, 0, &NotConsumed::Retry(BEHIND.into()));
         row.next = self.runner.time();
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
-        let settle = settled(&self.subscription, &self.deferred, event.sequence);
+        let settle = self.parked(event.sequence, &row);
         let written = self.runner.write(
             |unit| {
                 waits = unit.has_parked(&producer, &event.subject)?;
@@ -470,7 +473,7 @@ impl SubscriptionWorker {
         let row = parked(&self.runner, event, &producer, attempts, why);
         report_parked(&self.runner, &row);
         let dead = row.state == ParkedState::Dead;
-        let settle = settled(&self.subscription, &self.deferred, event.sequence);
+        let settle = self.parked(event.sequence, &row);
         let (from, to) = (self.cursor.clone(), (event.sequence, event.id.as_str()));
         let written = self.runner.write(
             |unit| {
@@ -517,15 +520,35 @@ impl SubscriptionWorker {
         }
     }
 
-    /// An event took effect.
-    pub(crate) fn delivered(&self, sequence: i64) -> Settle {
+    /// An event was passed: it took effect, or nobody here gets it (`consumed` is false).
+    pub(crate) fn delivered(&self, sequence: i64, consumed: bool) -> Settle {
         let (subscription, observed) = (Arc::clone(&self.subscription), self.runner.context.observed.clone());
         Settle::new(move |kept| {
             if kept {
                 subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
-                let producer = &subscription.spec.producer;
-                observed.tell(&Observation::EventConsumed { producer, sequence });
+                if consumed {
+                    let producer = &subscription.spec.producer;
+                    observed.tell(&Observation::EventConsumed { producer, sequence });
+                }
                 subscription.set_applied(sequence);
+                subscription.wake();
+            } else {
+                subscription.note_undone();
+            }
+        })
+    }
+
+    /// An event was parked.
+    pub(crate) fn parked(&self, sequence: i64, row: &Parked) -> Settle {
+        let (subscription, deferred) = (Arc::clone(&self.subscription), Arc::clone(&self.deferred));
+        let (observed, row) = (self.runner.context.observed.clone(), row.clone());
+        Settle::new(move |kept| {
+            if kept {
+                observed.tell(&Observation::EventParked { row: &row });
+                // This comes before the position shows that the event was passed.
+                subscription.note_trouble();
+                subscription.set_applied(sequence);
+                deferred.wake();
                 subscription.wake();
             } else {
                 subscription.note_undone();
@@ -545,20 +568,4 @@ impl SubscriptionWorker {
             self.subscription.set_applied(self.seen.0);
         }
     }
-}
-
-/// An event was parked.
-fn settled(subscription: &Arc<Subscription>, deferred: &Arc<Deferred>, sequence: i64) -> Settle {
-    let (subscription, deferred) = (Arc::clone(subscription), Arc::clone(deferred));
-    Settle::new(move |kept| {
-        if kept {
-            // This comes before the position shows that the event was passed.
-            subscription.note_trouble();
-            subscription.set_applied(sequence);
-            deferred.wake();
-            subscription.wake();
-        } else {
-            subscription.note_undone();
-        }
-    })
 }

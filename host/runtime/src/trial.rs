@@ -163,7 +163,7 @@ impl Trial {
         let (release, pending) = (self.context.release.get(), Pending::new(&self.context.aborts));
         let (component, spec) = (Arc::clone(&release.component.info), Arc::clone(&release.spec));
         let outcome = Err(Failure::Aborted);
-        Member::Request(RequestMember { job, outcome, calls, component, spec, pending })
+        Member::Request(RequestMember { job, outcome, calls, component, spec, pending, kept: true })
     }
 
     /// A thread's runner that keeps a batch which is due, and the receiver that gets whether the batch is durable.

@@ -7,7 +7,7 @@ use flume::Receiver;
 use crate::diagnosis;
 use crate::job::{Failure, Job};
 use crate::kind::Kind;
-use crate::observer::Observation;
+use crate::observer::{Limit, Observation};
 use crate::queues::Work;
 use crate::runner::Runner;
 use crate::supervise::{self, Progress};
@@ -39,7 +39,7 @@ impl<'s> Worker<'s> {
                 } else {
                     let release = &runner.release;
                     diagnosis::report_late_job(&release.component.info, &release.spec, &job.request);
-                    runner.context.observed.tell_limit(&Failure::Deadline);
+                    runner.context.observed.tell_limit(Limit::RequestTimeout);
                     (job.reply)(Err(Failure::Deadline));
                     runner.commit_carried_when_due();
                 }

@@ -114,12 +114,13 @@ fn crates_depend_on_one_another_in_one_direction() {
 
 #[test]
 fn wasmtime_and_sqlite_are_each_known_to_few_crates() {
-    let users: [(&str, &[&str]); 5] = [
+    let users: [(&str, &[&str]); 6] = [
         ("wasmtime", &["bulkhead-runtime"]),
         ("rusqlite", &["bulkhead-sqlite", "bulkhead-tests"]),
         // Not the test harness, nor what it is made of.
         ("clap", &["bulkhead", "bulkhead-mutation", "bulkhead-tests", "shop-loader"]),
         ("notify", &["bulkhead"]),
+        ("prometheus-client", &["bulkhead-server"]),
         ("hyper", &["bulkhead", "bulkhead-server", "bulkhead-tests", "shop-loader"]),
     ];
     let mut found = Vec::new();

@@ -24,7 +24,8 @@ impl Host for State {
         service: String,
         request: OutgoingRequest,
     ) -> wasmtime::Result<Result<IncomingResponse, Error>> {
-        let (method, path) = (request.method.clone(), request.path.clone());
+        let is_observed = !self.observed.is_empty();
+        let request_line = is_observed.then(|| (request.method.clone(), request.path.clone()));
         let faults = self.host_context.faults.as_ref();
         let result = match faults.and_then(|faults| faults.fail_call(&self.spec.name, &service)) {
             None => call(self, &service, request),
@@ -34,8 +35,10 @@ impl Host for State {
             Ok(answer) => Ok(answer.status),
             Err(error) => Err(error as &dyn std::fmt::Display),
         };
-        let (callee, method, path) = (service.as_str(), method.as_str(), path.as_str());
-        self.observed.tell(&Observation::ServiceCalled { callee, method, path, result: told });
+        if let Some((method, path)) = &request_line {
+            let callee = service.as_str();
+            self.observed.tell(&Observation::ServiceCalled { callee, method, path, result: told });
+        }
         Ok(result)
     }
 }

@@ -35,7 +35,7 @@ impl DeferredWork {
         let mark = |unit: &mut UnitOfWork| unit.consume_timer(timer.sequence, false);
         let delivered = match self.panicked_at(&(None, timer.sequence)) {
             None => {
-                let settle = self.settle(None, Some((name.clone(), timer.sequence)));
+                let settle = self.settle(None, Some((name.clone(), timer.sequence)), None);
                 self.runner.deliver(&delivery, mark, settle, true)
             }
             Some(why) => Err(why),
@@ -43,7 +43,7 @@ impl DeferredWork {
         let Some(why) = not_consumed(delivered)? else { return Ok(()) };
         let row = parked(&self.runner, timer, &name, 1, &why);
         report_parked(&self.runner, &row);
-        let settle = self.settle_parked();
+        let settle = self.settle_parked(row.clone());
         let written = self.runner.write(
             |unit| {
                 unit.park(&row)?;

@@ -69,11 +69,14 @@ fn instance_serves_again_until_it_is_worn_or_spoilt() {
         instance.uses = uses;
         instance.settled_bytes = 1000;
         instance.store.data_mut().memory.bytes = 1000 + grown;
-        warm.keep_or_drop(release, instance, spoilt);
+        warm.keep_or_drop(release, instance, spoilt.then_some(DropCause::Undone));
         let is_kept = warm.instance.take().is_some();
-        let cause = if spoilt { "failed" } else { "worn" };
-        let dropped = (!is_kept).then(|| format!("taker: dropped {cause}"));
-        assert_eq!(trial.seen.take().get(1), dropped.as_ref());
+        let cause = match (is_kept, spoilt) {
+            (true, _) => "stopped",
+            (false, true) => "undone",
+            (false, false) => "worn",
+        };
+        assert_eq!(trial.seen.take(), ["taker: created".to_owned(), format!("taker: dropped {cause}")]);
         is_kept
     };
     assert!(is_kept(1, 0, false));
@@ -298,6 +301,10 @@ fn warm_instance_is_taken_until_a_batch_is_aborted() {
         warm.take(release, parts, Instant::now() + Duration::from_secs(60)).unwrap().uses
     };
     assert_eq!([uses(false), uses(true), uses(false)], [5, 0, 5]);
+    let dropped: Vec<_> = trial.seen.take().into_iter().filter(|what| what.contains("dropped")).collect();
+    // The one that is taken goes with this test, as one that ran.
+    let causes = ["failed", "undone", "failed", "failed"].map(|cause| format!("taker: dropped {cause}"));
+    assert_eq!(dropped, causes);
 }
 
 /// A failure of which there is a log line is not logged again, and the memory of an instance whose answer was not valid is as it should be.

@@ -1,17 +1,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bulkhead_store::Fate;
+
 use super::{DropCause, Limit, Observers};
 use crate::bindings::bulkhead::service::outbox::Host as _;
 use crate::bindings::bulkhead::service::services::{Host as _, OutgoingRequest};
-use crate::delivery::report_parked;
 use crate::instance::NotConsumed;
 use crate::job::Failure;
 use crate::kind::Kind;
-use crate::member::Settle;
+use crate::member::{Settle, settle};
 use crate::observer::Observer;
 use crate::queues::{Work, queues};
-use crate::runner::Runner;
 use crate::running::Calls;
 use crate::spec::ServiceSpec;
 use crate::supervise::Progress;
@@ -67,46 +67,59 @@ fn unit_of_work_is_observed_when_it_is_joined_and_its_batch_when_it_is_durable()
     assert_eq!(trial.seen.take(), ["taker: joined"], "it is not durable");
 }
 
-/// Requests whose batch was aborted run again, and their batch is observed like any other.
+/// Requests whose batch was aborted run again. Here none of them joins a unit of work, so nothing is committed.
 #[test]
-fn batch_of_members_that_run_again_is_observed() {
+fn batch_is_observed_for_the_units_of_work_that_were_kept() {
     let trial = Trial::new(LONG);
     let mut runner = trial.consumer.runner();
     let lease = trial.consumer.database().unwrap().writer.acquire(Instant::now() + LONG).unwrap();
-    let (jobs, _answers): (Vec<_>, Vec<_>) = (0..2).map(|_| job(Instant::now() + LONG, None)).unzip();
-    let members = jobs.into_iter().map(|job| trial.aborted(job, Calls::None));
-    runner.recover(lease, members.collect());
+    let (jobs, _answers): (Vec<_>, Vec<_>) = (0..4).map(|_| job(Instant::now() + LONG, None)).unzip();
+    let mut members: Vec<_> = jobs.into_iter().map(|job| trial.aborted(job, Calls::None)).collect();
+    let kept = members.split_off(2);
+    runner.recover(lease, members);
     let seen = trial.seen.take();
-    assert_eq!(seen.last().map(String::as_str), Some("taker: committed 2"), "{seen:?}");
+    assert!(!seen.iter().any(|what| what.contains("committed")), "{seen:?}");
+    settle(kept, &Fate::Durable, &trial.context.observed);
+    assert_eq!(trial.seen.take(), ["taker: committed 2"]);
 }
 
 #[test]
-fn event_is_consumed_when_that_is_durable_and_parked_when_it_is_tried() {
+fn event_is_consumed_or_parked_when_that_is_durable() {
     let trial = Trial::new(LONG);
     let (_subscription, worker) = trial.subscription_worker(Vec::new());
     let mut runner = trial.consumer.runner();
-    let write = |runner: &mut Runner| {
-        runner.write(|unit| unit.write_time().map(|()| true), worker.delivered(7), false);
+    let row = trial.row(&event(1, "maker.made", "a"), &NotConsumed::Reject("no".into()));
+    let mut write = |settle: Settle| {
+        runner.write(|unit| unit.write_time().map(|()| true), settle, false);
         trial.seen.take()
     };
-    assert_eq!(write(&mut runner), ["taker: joined", "taker: committed 1", "taker: consumed maker 7"]);
-    trial.fail_commits(1);
-    assert_eq!(write(&mut runner), ["taker: joined"]);
-    let row = trial.row(&event(1, "maker.made", "a"), &NotConsumed::Reject("no".into()));
-    report_parked(&runner, &row);
-    assert_eq!(trial.seen.take(), ["taker: parked e1 Dead"]);
+    let committed = |what: &str| ["taker: joined", "taker: committed 1", what].map(str::to_owned).to_vec();
+    assert_eq!(write(worker.delivered(7, true)), committed("taker: consumed maker 7"));
+    assert_eq!(write(worker.parked(8, &row)), committed("taker: parked e1 Dead"));
+    // Nobody got it.
+    assert_eq!(write(worker.delivered(9, false)), ["taker: joined", "taker: committed 1"]);
+    for settle in [worker.delivered(10, true), worker.parked(11, &row)] {
+        trial.fail_commits(1);
+        assert_eq!(write(settle), ["taker: joined"]);
+    }
 }
 
 #[test]
-fn timer_and_a_parked_event_are_consumed_when_that_is_durable() {
+fn timer_and_a_parked_event_are_observed_when_that_is_durable() {
     let trial = Trial::new(LONG);
-    let deferred = trial.deferred(Vec::new());
+    // The component has no handler, so the timer is a dead letter, and the parked event becomes one.
+    trial.set_timer("timer");
+    trial.park(&event(3, "maker.made", "a"));
+    trial.seen.take();
+    let mut deferred = trial.deferred(vec![event(3, "maker.made", "a")]);
+    deferred.consume_due().unwrap();
+    let seen = trial.seen.take();
+    let parked: Vec<_> = seen.iter().filter(|what| what.contains("parked")).collect();
+    assert_eq!(parked, ["taker: parked timer Dead", "taker: parked e3 Dead"], "{seen:?}");
     let mut runner = trial.consumer.runner();
-    for (consumed, seen) in [(Some(("taker".to_owned(), 3)), Some("taker: consumed taker 3")), (None, None)] {
-        runner.write(|unit| unit.write_time().map(|()| true), deferred.settle(None, consumed), false);
-        let told = trial.seen.take();
-        assert_eq!(told.iter().find(|what| what.contains("consumed")).map(String::as_str), seen, "{told:?}");
-    }
+    let settle = deferred.settle(None, Some(("taker".to_owned(), 3)), None);
+    runner.write(|unit| unit.write_time().map(|()| true), settle, false);
+    assert_eq!(trial.seen.take().last().map(String::as_str), Some("taker: consumed taker 3"));
 }
 
 #[test]
@@ -147,7 +160,6 @@ fn calls_of_a_handler_are_observed_also_when_they_are_refused() {
 #[test]
 fn limit_that_a_failure_is_about_is_known() {
     for (failure, limit) in [
-        (Failure::QueueFull, Some(Limit::Queue)),
         (Failure::Deadline, Some(Limit::RequestTimeout)),
         (Failure::LeaseHeld, Some(Limit::LeaseHold)),
         (Failure::Aborted, None),

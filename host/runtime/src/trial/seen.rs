@@ -24,7 +24,7 @@ impl Observer for Seen {
             Observation::ServiceCalled { callee, .. } => format!("called {callee}"),
             Observation::Joined => "joined".to_owned(),
             Observation::Finished { outcome } => format!("finished {}", outcome.is_ok()),
-            Observation::BatchCommitted { members } => format!("committed {members}"),
+            Observation::BatchCommitted { units } => format!("committed {units}"),
             Observation::EventConsumed { producer, sequence } => format!("consumed {producer} {sequence}"),
             Observation::EventParked { row } => format!("parked {} {:?}", row.id, row.state),
             Observation::InstanceCreated { .. } => "created".to_owned(),

@@ -131,10 +131,10 @@ impl Observer for RuntimeFigures {
                     wait.observe(waited.as_secs_f64());
                 }
             }
-            Observation::BatchCommitted { members } => {
+            Observation::BatchCommitted { units } => {
                 if let Some(figures) = figures() {
                     figures.batches.inc();
-                    figures.units.inc_by(members as u64);
+                    figures.units.inc_by(units as u64);
                 }
             }
             Observation::InstanceCreated { .. } => {

@@ -141,7 +141,8 @@ pub trait Lease<M>: Send {
     /// Adds `member` to the batch: [`Self::commit`] returns it. Call this after each unit of work, in order.
     fn push(&mut self, member: M);
 
-    /// Whether the open batch is too old or too large for another unit of work.
+    /// Whether the open batch is too old or too large for another unit of work. An engine without group commit answers true once it has a
+    /// member.
     fn is_due(&mut self) -> bool;
 
     /// Whether the batch stays open after the unit of work that just ended. It may if the caller has another unit of work ready (`more`) or

@@ -52,7 +52,10 @@ pub fn recover<M>(
         if !together || left.is_empty() || lease.is_due() {
             let (members, fate) = match lease.commit() {
                 Commit::Durable(members) => (members, Fate::Durable),
-                Commit::Aborted { members, abort } => (members, Fate::Aborted(abort)),
+                Commit::Aborted { members, abort } => {
+                    together = false;
+                    (members, Fate::Aborted(abort))
+                }
                 Commit::Unknown { members, reason } => (members, Fate::Unknown(reason)),
             };
             settle(members, &fate);
