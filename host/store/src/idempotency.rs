@@ -35,8 +35,8 @@ impl<'s> Secret<'s> {
 }
 
 impl RequestKey {
-    /// `secret` is that of the database. `caller` is the owner of the key: the subject, and the service through which it sends the request. `key` is the key itself.
-    /// `request` has the parts that must be the same when the key is used again.
+    /// `secret` is that of the database. `caller` is the owner of the key: the subject, and the service through which it sends the request.
+    /// `key` is the key itself. `request` has the parts that must be the same when the key is used again.
     #[must_use]
     pub fn new(secret: Secret<'_>, caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
         let (subject, by_way_of) = caller;

@@ -11,8 +11,8 @@ use crate::running::FailedCall;
 use crate::state::State;
 
 impl State {
-    /// Runs a database call of a guest, unless a test makes it fail. Observers are told, and the last call that failed is remembered. `rows` says how
-    /// many rows a result is about.
+    /// Runs a database call of a guest, unless a test makes it fail. Observers are told, and the last call that failed is remembered.
+    /// `rows` says how many rows a result is about.
     pub(crate) fn database_call<T, E: From<StatementError> + Display>(
         &mut self,
         call: &DatabaseCall<'_>,

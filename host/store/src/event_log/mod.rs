@@ -1,8 +1,9 @@
 //! The interface of an event log: how a unit of work appends to it, and how everybody else reads it.
 //!
-//! Here the event log is a table of the producer's database, in the same process ([`OpenReaders::event_log`](crate::OpenReaders::event_log)). A
-//! log between machines would be another implementation. Subscription workers, parked events, positions that requests wait for, ended
-//! tokens, filled replicas and the consistency check know no more about an event log than this.
+//! Here the event log is a table of the producer's database, in the same process
+//! ([`OpenReaders::event_log`](crate::OpenReaders::event_log)). A log between machines would be another implementation. Subscription
+//! workers, parked events, positions that requests wait for, ended tokens, filled replicas and the consistency check know no more about an
+//! event log than this.
 //!
 //! Invariants, which one suite of tests checks for each implementation:
 //!
