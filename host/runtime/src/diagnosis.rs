@@ -13,7 +13,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, WASM_STACK_MAX};
+use bulkhead_types::limits::{METHOD_SHOWN_BYTES_MAX, WASM_STACK_MAX};
 use bulkhead_types::own_words;
 use wasmtime::Trap;
 
@@ -177,7 +177,7 @@ fn tell(
                 service = spec.name,
                 version = %component.version,
                 trace_id = request.trace_id,
-                method = own_words(&request.method, METHOD_TOLD_BYTES_MAX),
+                method = own_words(&request.method, METHOD_SHOWN_BYTES_MAX),
                 path,
                 status,
                 milliseconds,

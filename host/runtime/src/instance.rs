@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_store::Abort;
 use bulkhead_types::limits::{
-    HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, METHOD_TOLD_BYTES_MAX,
+    HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, METHOD_SHOWN_BYTES_MAX,
     PANIC_MESSAGE_BYTES_MAX, RESPONSE_HEADERS_MAX,
 };
 use bulkhead_types::own_words;
@@ -65,7 +65,7 @@ pub(crate) struct Run {
     pub(crate) calls: Calls,
     pub(crate) called_in_recovery: bool,
     /// The failure is logged already: in this run, or in an earlier one.
-    pub(crate) told: bool,
+    pub(crate) logged: bool,
     /// What ran; none if nothing did.
     pub(crate) running: Option<Running>,
     /// The instance must not serve again.
@@ -337,7 +337,7 @@ fn leave(store: &mut Store<State>, parts: &mut WorkerParts) -> Running {
 fn of_request(release: &Release, request: &Request, deadline: Instant) -> Running {
     Running {
         handler: Handler::Request {
-            method: own_words(&request.method, METHOD_TOLD_BYTES_MAX),
+            method: own_words(&request.method, METHOD_SHOWN_BYTES_MAX),
             path: request.path.clone(),
             route: request.route.clone(),
         },
@@ -364,12 +364,12 @@ fn of_event(release: &Release, event: &Event, timer: Option<i64>, deadline: Inst
 fn did_not_run(release: &Release, job: &Job, failure: Failure) -> Run {
     report_once(release, job, &failure);
     let (outcome, calls) = (Err(failure), Calls::None);
-    Run { outcome, keep: false, calls, called_in_recovery: false, told: true, running: None, spoilt: true }
+    Run { outcome, keep: false, calls, called_in_recovery: false, logged: true, running: None, spoilt: true }
 }
 
 /// Logs a request that failed outside its handler, unless its failure is logged already.
 pub(crate) fn report_once(release: &Release, job: &Job, failure: &Failure) {
-    if !job.told {
+    if !job.logged {
         diagnosis::report_request(&release.component.info, &release.spec, &job.request, failure, None);
     }
 }
@@ -401,21 +401,21 @@ fn judge(
         }
         Err(error) => (Err(diagnosis::failure(&error, &running, spec)), false),
     };
-    let mut told = job.told;
+    let mut logged = job.logged;
     let trapped = match &outcome {
         Err(failure) => {
-            if !told {
+            if !logged {
                 diagnosis::report_request(component, spec, request, failure, Some(&running));
             }
-            told = true;
+            logged = true;
             !matches!(failure, Failure::InvalidResponse(_))
         }
         Ok(answer) => {
             if answer.status.is_server_error() {
-                if !told {
+                if !logged {
                     diagnosis::report_answer(component, spec, request, answer.status, &running);
                 }
-                told = true;
+                logged = true;
             }
             false
         }
@@ -423,7 +423,7 @@ fn judge(
     note_request(release, &outcome, &running, left);
     // An instance whose writes were rolled back may still remember them.
     let spoilt = trapped || (joined && !keep);
-    Run { outcome, keep, calls, called_in_recovery, told, running: Some(running), spoilt }
+    Run { outcome, keep, calls, called_in_recovery, logged, running: Some(running), spoilt }
 }
 
 /// Notes how a request ended, while the version is new. A failure is the version's own if the handler trapped, or answered with an error by

@@ -18,7 +18,7 @@ pub struct Job {
     /// It was run before, and its batch was aborted.
     pub again: bool,
     /// The one log line about its failure is written. However it fails after that, there is no second line.
-    pub told: bool,
+    pub logged: bool,
     /// The key that the client gave the request, if it gave one. All requests with one key have the effects of one request.
     pub idempotency_key: Option<String>,
     /// Gets the time that the job waited in its queue.

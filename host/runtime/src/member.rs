@@ -154,7 +154,7 @@ impl Member {
             Self::Request(member) => {
                 // This comes before the client can ask for something else.
                 drop(member.pending);
-                if !member.job.told {
+                if !member.job.logged {
                     let (component, spec) = (&member.component, &member.spec);
                     diagnosis::report_request(component, spec, &member.job.request, &failure, None);
                 }

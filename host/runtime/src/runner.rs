@@ -219,7 +219,7 @@ impl Runner {
 
     /// A request's unit of work ended: either its member waits for COMMIT, or its batch was aborted.
     fn after_request(&mut self, lease: Box<Lease>, ended: Ended<Member>, mut job: Job, run: Run, more: bool) {
-        job.told = run.told;
+        job.logged = run.logged;
         let outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut job);
         if let Ended::Aborted { abort, neighbours } = ended {
             tracing::warn!(
@@ -250,10 +250,10 @@ impl Runner {
             self.instance.retire(DropCause::Undone);
         }
         let outcome = settle_unit(outcome, ended);
-        if let (false, Err(failure)) = (job.told, &outcome) {
+        if let (false, Err(failure)) = (job.logged, &outcome) {
             let Release { component, spec, .. } = &*self.release;
             diagnosis::report_request(&component.info, spec, &job.request, failure, running);
-            job.told = true;
+            job.logged = true;
         }
         outcome
     }
@@ -392,10 +392,10 @@ impl Runner {
         // The member's own deadline may have passed while it waited for the culprit, which is not the member's fault.
         let deadline = Instant::now() + self.release.spec.limits.request_timeout;
         let mut run = self.instance.run_handler(&self.release, &mut self.parts, &member.job, deadline);
-        member.job.told = run.told;
+        member.job.logged = run.logged;
         if run.is_to_be_asked_for_again() {
             self.tell(&member.job, &Failure::Aborted);
-            member.job.told = true;
+            member.job.logged = true;
             run.outcome = Err(Failure::Aborted);
             run.keep = false;
         }

@@ -270,7 +270,7 @@ pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcom
         deadline,
         reply: Box::new(move |outcome| tell.send(outcome).unwrap()),
         again: false,
-        told: false,
+        logged: false,
         idempotency_key: key.map(str::to_owned),
         waited: Waited::default(),
     };
@@ -293,5 +293,5 @@ pub(crate) fn answer(headers: &[(HeaderName, &str)]) -> Answer {
 /// How a handler left that called nobody.
 pub(crate) fn run(outcome: Outcome, keep: bool) -> Run {
     let (calls, running) = (Calls::None, None);
-    Run { outcome, keep, calls, called_in_recovery: false, told: false, running, spoilt: false }
+    Run { outcome, keep, calls, called_in_recovery: false, logged: false, running, spoilt: false }
 }

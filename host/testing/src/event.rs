@@ -92,7 +92,7 @@ impl Event {
         let world = Rc::clone(&self.world);
         let id = self.id.clone().unwrap_or_else(|| world.id());
         let again = Self { fault: None, ..self.clone() };
-        self.deliver_as(&id).taken();
+        self.deliver_as(&id).consumed();
         again.deliver_as(&id)
     }
 
@@ -192,13 +192,13 @@ impl Delivered {
 
     /// Checks that it took effect.
     #[track_caller]
-    pub fn taken(self) -> Self {
+    pub fn consumed(self) -> Self {
         self.expect(&State::Consumed, "")
     }
 
     /// Checks that it was skipped, because its data were erased.
     #[track_caller]
-    pub fn passed_over(self) -> Self {
+    pub fn skipped(self) -> Self {
         self.expect(&State::PassedOver, "")
     }
 

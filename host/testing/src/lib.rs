@@ -15,7 +15,7 @@
 //! write().failing(Fault::Commit).send().problem(503, "unavailable");
 //! assert_eq!(notes.rows("SELECT body FROM note"), json!([{"body": "buy milk"}]));
 //!
-//! notes.event("user.deleted").subject("ada").data(json!({"id": "ada"})).deliver_twice().taken();
+//! notes.event("user.deleted").subject("ada").data(json!({"id": "ada"})).deliver_twice().consumed();
 //! notes.get(format!("/notes/{id}")).send().problem(404, "not-found");
 //! ```
 //!

@@ -191,7 +191,7 @@ impl Request {
             },
             deadline: World::deadline(),
             again: false,
-            told: false,
+            logged: false,
             idempotency_key,
             waited: Waited::default(),
             reply: Box::new(move |outcome| {

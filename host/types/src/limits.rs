@@ -40,7 +40,7 @@ pub const HEADERS_MAX: usize = 64 * KIB;
 /// Headers of a request. Then: 431.
 pub const HEADER_LINES_MAX: usize = 100;
 /// Bytes of a request's method in a log line. Then: cut.
-pub const METHOD_TOLD_BYTES_MAX: usize = 32;
+pub const METHOD_SHOWN_BYTES_MAX: usize = 32;
 /// Bytes of a request's path. Then: 414.
 pub const PATH_MAX: usize = 8 * KIB;
 /// Time for a client to send its headers. Then the connection is closed.

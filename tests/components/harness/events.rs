@@ -28,7 +28,7 @@ fn events_are_taken_one_by_one_when_the_test_steps() {
 fn event_that_is_published_twice_comes_twice() {
     let sink = sink();
     let data = json!({"subject": "a", "n": 7});
-    sink.event("source.happened").subject("a").data(&data).id("one").deliver_twice().taken();
+    sink.event("source.happened").subject("a").data(&data).id("one").deliver_twice().consumed();
     assert_eq!(
         sink.rows("SELECT event_id, n FROM taken"),
         json!([{"event_id": "one", "n": 7}, {"event_id": "one", "n": 7}])
@@ -40,7 +40,7 @@ fn malformed_event_is_a_dead_letter_and_holds_nobody_up() {
     let sink = sink();
     sink.event("source.happened").subject("a").data(json!({"subject": 1})).deliver().rejected("invalid type");
     sink.event("source.happened").subject("a").raw("{").deliver().rejected("EOF");
-    sink.event("source.happened").subject("a").data(json!({"subject": "a", "n": 3})).deliver().taken();
+    sink.event("source.happened").subject("a").data(json!({"subject": "a", "n": 3})).deliver().consumed();
     assert_eq!(taken(&sink), json!([3]));
     let dead: Vec<String> = sink.dead_letters().into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(dead, ["source.happened", "source.happened"]);
@@ -49,7 +49,7 @@ fn malformed_event_is_a_dead_letter_and_holds_nobody_up() {
 #[test]
 fn erased_event_is_passed_over() {
     let sink = sink();
-    sink.event("source.happened").subject("a").raw("").deliver().passed_over();
+    sink.event("source.happened").subject("a").raw("").deliver().skipped();
     assert_eq!(taken(&sink), json!([]));
 }
 
@@ -57,10 +57,10 @@ fn erased_event_is_passed_over() {
 fn replica_is_kept_by_events_that_are_delivered() {
     let sink = sink();
     let changed = |n: i64| json!({"id": "i", "n": n, "note": "new", "more": true});
-    sink.event("source.item-changed").subject("i").data(changed(1)).deliver().taken();
-    sink.event("source.item-changed").subject("i").data(changed(2)).deliver().taken();
+    sink.event("source.item-changed").subject("i").data(changed(1)).deliver().consumed();
+    sink.event("source.item-changed").subject("i").data(changed(2)).deliver().consumed();
     assert_eq!(sink.rows("SELECT * FROM item"), json!([{"id": "i", "n": 2, "note": "new"}]));
-    sink.event("source.item-deleted").subject("i").data(json!({"id": "i"})).deliver().taken();
+    sink.event("source.item-deleted").subject("i").data(json!({"id": "i"})).deliver().consumed();
     assert_eq!(sink.rows("SELECT * FROM item"), json!([]));
 }
 

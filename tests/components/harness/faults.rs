@@ -117,7 +117,7 @@ fn event_whose_handler_gets_no_memory_is_parked_however_many_were_taken_before()
         let data = json!({"subject": format!("s{n}"), "n": n});
         sink.event("source.happened").subject(format!("s{n}")).data(data)
     };
-    event(1).deliver().taken();
+    event(1).deliver().consumed();
     event(2).failing(Fault::Memory).deliver().parked("ran out of memory");
     sink.advance(Duration::from_secs(1));
     assert_eq!(taken(&sink), json!([1, 2]));
@@ -127,7 +127,7 @@ fn event_whose_handler_gets_no_memory_is_parked_however_many_were_taken_before()
 fn event_whose_commit_fails_is_taken_once_all_the_same() {
     let sink = sink();
     let event = sink.event("source.happened").subject("a").data(json!({"subject": "a", "n": 1}));
-    event.failing(Fault::CommitOnce).deliver().taken();
+    event.failing(Fault::CommitOnce).deliver().consumed();
     assert_eq!(taken(&sink), json!([1]));
 }
 

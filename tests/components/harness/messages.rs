@@ -42,7 +42,7 @@ fn guest_that_panics_is_shown_in_its_own_words() {
     let data = json!({"subject": "a", "n": 7, "act": "panic", "at": "sink"});
     let deliver = || sink().event("source.happened").subject("a").data(data.clone()).deliver();
     drop(deliver().parked("the handler panicked: told to panic\\nat 7 (tests/guests/sink/src/behaviour.rs:"));
-    let why = told(|| drop(deliver().taken()));
+    let why = told(|| drop(deliver().consumed()));
     assert!(why.contains("is Parked(\"the handler panicked: told to panic"), "{why}");
 }
 

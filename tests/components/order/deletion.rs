@@ -72,7 +72,7 @@ fn no_order_says_whose_it_was_or_where_it_went() {
 fn who_is_deleted_is_remembered_once() {
     let order = start();
     let event = order.event("user.deleted").subject(ADA).data(json!({"id": ADA}));
-    let _ = event.deliver_twice().taken();
+    let _ = event.deliver_twice().consumed();
     let deleted_at = order.rows("SELECT * FROM deleted_user");
     assert_eq!(deleted_at[0]["user_id_ref"], ADA);
     user_deleted(&order, ADA);

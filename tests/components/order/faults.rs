@@ -155,7 +155,7 @@ fn with_id(mut data: Value, id: &str) -> Value {
 fn each_statement_of_an_event_that_fails_leaves_nothing_and_the_event_is_taken_later() {
     for case in EVENTS {
         let (order, id) = before(case.kind, case.from);
-        let _ = case.event(&order, &id).deliver().taken();
+        let _ = case.event(&order, &id).deliver().consumed();
         let calls = order.database_calls();
         case.is_done(&order, &id);
         assert!(calls >= 1, "{}", case.kind);
@@ -182,7 +182,7 @@ fn each_statement_of_an_event_that_fails_leaves_nothing_and_the_event_is_taken_l
 fn an_event_whose_commit_fails_once_takes_effect_once() {
     for case in EVENTS {
         let (order, id) = before(case.kind, case.from);
-        let _ = case.event(&order, &id).failing(Fault::CommitOnce).deliver().taken();
+        let _ = case.event(&order, &id).failing(Fault::CommitOnce).deliver().consumed();
         case.is_done(&order, &id);
     }
 }

@@ -81,18 +81,18 @@ fn knowing(order: Service) -> Service {
 #[track_caller]
 fn user_changed(order: &Service, id: &str, name: &str) {
     let data = json!({"id": id, "first_name": name});
-    let _ = order.event("user.changed").subject(id).data(data).deliver().taken();
+    let _ = order.event("user.changed").subject(id).data(data).deliver().consumed();
 }
 
 #[track_caller]
 fn user_deleted(order: &Service, id: &str) {
-    let _ = order.event("user.deleted").subject(id).data(json!({"id": id})).deliver().taken();
+    let _ = order.event("user.deleted").subject(id).data(json!({"id": id})).deliver().consumed();
 }
 
 #[track_caller]
 fn product_changed(order: &Service, id: &str, name: &str, price: &str) {
     let data = json!({"id": id, "name": name, "price": price, "sku": "27861", "category_id": UNKNOWN});
-    let _ = order.event("product.changed").subject(id).data(data).deliver().taken();
+    let _ = order.event("product.changed").subject(id).data(data).deliver().consumed();
 }
 
 /// What a client sends to order these, each so many times.
@@ -187,14 +187,14 @@ fn shortages() -> Value {
 #[track_caller]
 fn reserve(order: &Service, id: &str) {
     let event = order.event("product.stock-reserved").subject(id).data(reserved_data(id));
-    let _ = event.deliver().taken();
+    let _ = event.deliver().consumed();
 }
 
 /// There is too little for an order.
 #[track_caller]
 fn reject(order: &Service, id: &str) {
     let data = json!({"order_id": id, "shortages": shortages()});
-    let _ = order.event("product.stock-rejected").subject(id).data(data).deliver().taken();
+    let _ = order.event("product.stock-rejected").subject(id).data(data).deliver().consumed();
 }
 
 /// Ada's order whose stock is set aside, and of which the gateway was not asked yet.

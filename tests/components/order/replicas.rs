@@ -46,7 +46,7 @@ fn a_change_that_comes_twice_takes_effect_once() {
     let order = start();
     let id = placed(&order);
     let data = json!({"id": LEEKS, "name": "Onions", "price": "2.00", "sku": "1", "category_id": UNKNOWN});
-    let _ = order.event("product.changed").subject(LEEKS).data(data).deliver_twice().taken();
+    let _ = order.event("product.changed").subject(LEEKS).data(data).deliver_twice().consumed();
     assert_eq!(names(&order, &id), ["Potatoes", "Onions"]);
     assert_eq!(
         order.rows(&format!("SELECT name, price FROM product WHERE id = '{LEEKS}'")),
@@ -69,7 +69,8 @@ fn a_deleted_product_leaves_the_orders_of_it_as_they_are() {
     let order = start();
     let id = placed(&order);
     let before = read(&order, &id);
-    let _ = order.event("product.deleted").subject(LEEKS).data(json!({"id": LEEKS})).deliver_twice().taken();
+    let _ =
+        order.event("product.deleted").subject(LEEKS).data(json!({"id": LEEKS})).deliver_twice().consumed();
     assert_eq!(read(&order, &id), before);
     assert_eq!(order.rows(&format!("SELECT * FROM product WHERE id = '{LEEKS}'")), json!([]));
 }
@@ -80,7 +81,7 @@ fn an_admin_orders_for_users_as_soon_as_they_are_known() {
     let body = body_with(&[(LEEKS, 1)], json!({"user_id": UNKNOWN}));
     let _ = admin(order.post("/orders")).json(&body).send().problem(409, "unknown-user");
     let data = json!({"id": UNKNOWN, "first_name": "Cy"});
-    let _ = order.event("user.changed").subject(UNKNOWN).data(data).deliver_twice().taken();
+    let _ = order.event("user.changed").subject(UNKNOWN).data(data).deliver_twice().consumed();
     let _ = admin(order.post("/orders")).json(&body).send().status(201);
 }
 

@@ -56,9 +56,9 @@ fn an_answer_that_comes_twice_takes_effect_once() {
         published_before(&order);
         let mut data = reserved_data(&id);
         data["shortages"] = shortages();
-        let _ = order.event(kind).subject(&id).data(&data).deliver_twice().taken();
+        let _ = order.event(kind).subject(&id).data(&data).deliver_twice().consumed();
         // And once more by another event.
-        let _ = order.event(kind).subject(&id).data(&data).deliver().taken();
+        let _ = order.event(kind).subject(&id).data(&data).deliver().consumed();
         assert_eq!(stands(&order, &id)[0], last);
         assert_eq!(history(&order, &id).len(), 2);
         assert_eq!(published(&order).len(), usize::from(last == "rejected"));

@@ -62,7 +62,7 @@ fn whoever_is_deleted_stays_so_though_an_older_event_comes_later() {
 fn a_product_that_is_deleted_is_unknown() {
     let order = start();
     let event = order.event("product.deleted").subject(LEEKS).data(json!({"id": LEEKS}));
-    let _ = event.deliver().taken();
+    let _ = event.deliver().consumed();
     let members = json!({"users": [], "products": [LEEKS]});
     refused(&order, ordering(&order, &basket()), "unknown-product", members);
 }

@@ -88,7 +88,7 @@ fn whatever_a_product_shows_changes_its_tag() {
     tags.push(tag(&service, &path));
     service.post(format!("{path}/stock")).admin().json(json!({"delta": 1})).send().status(200);
     tags.push(tag(&service, &path));
-    place(&service, &super::order(1), &[(id, 1)]).taken();
+    place(&service, &super::order(1), &[(id, 1)]).consumed();
     tags.push(tag(&service, &path));
     service.delete(image).admin().send().status(204);
     tags.push(tag(&service, &path));
@@ -98,7 +98,7 @@ fn whatever_a_product_shows_changes_its_tag() {
     assert_eq!(tags.len(), count);
     // What it does not show does not.
     let before = tag(&service, &path);
-    super::ship(&service, &super::order(1)).taken();
+    super::ship(&service, &super::order(1)).consumed();
     assert_eq!(tag(&service, &path), before);
 }
 

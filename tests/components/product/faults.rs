@@ -35,7 +35,7 @@ impl Shop {
         name_user(&service, ADA, "Ada");
         let review = service.post(format!("{product}/reviews")).customer(ADA).json(json!({"rating": 5}));
         let review = review.send().status(201);
-        place(&service, &order(1), &[(id_of(&product), 4)]).taken();
+        place(&service, &order(1), &[(id_of(&product), 4)]).consumed();
         let _ = service.published();
         let [image, review] = [image, review].map(|made| made.header_value("location").expect("a location"));
         Self { service, food, bread, product, image, review }
@@ -161,7 +161,7 @@ fn a_product_that_is_deleted_is_deleted_whole_or_not_at_all() {
         // What is reserved of it is sold: it may go.
         let order = order(1);
         let sold = shop.service.event("order.shipped").subject(&order).data(shipped(&order));
-        sold.deliver().taken();
+        sold.deliver().consumed();
         shop.service.delete(&shop.product).admin()
     };
     let calls = make(&Shop::start()).send().status(204).database_calls();
@@ -232,7 +232,7 @@ const EVENTS: [(Tell, &[&str]); 5] = [
 fn an_event_whose_database_call_fails_leaves_nothing_half_done_and_is_taken_later() {
     for (tell, published) in EVENTS {
         let shop = Shop::start();
-        let calls = tell(&shop).deliver().taken().database_calls();
+        let calls = tell(&shop).deliver().consumed().database_calls();
         assert!(calls > 1);
         shop.told(published);
         let done = shop.kept();
@@ -255,7 +255,7 @@ fn an_event_whose_database_call_fails_leaves_nothing_half_done_and_is_taken_late
 fn an_event_that_is_not_committed_is_taken_when_it_comes_again() {
     for (tell, published) in EVENTS {
         let shop = Shop::start();
-        tell(&shop).failing(Fault::CommitOnce).deliver().taken();
+        tell(&shop).failing(Fault::CommitOnce).deliver().consumed();
         shop.told(published);
     }
 }
@@ -287,11 +287,11 @@ fn what_comes_behind_an_event_that_waits_waits_with_it() {
     // It is not taken before it: the order would be called off that was never heard of, and its stock set aside for good.
     super::cancel(&shop.service, &second).parked("");
     // Other orders go on.
-    place(&shop.service, &order(3), &[(id_of(&shop.product), 2)]).taken();
+    place(&shop.service, &order(3), &[(id_of(&shop.product), 2)]).consumed();
     shop.told(&["product.stock-reserved"]);
     shop.service.advance(RETRIED);
     assert!(shop.service.parked().is_empty());
     shop.told(&["product.stock-reserved", "product.stock-released"]);
     assert_eq!(stock(&shop.service, id_of(&shop.product)), [4, 6, 0, 10]);
-    delete_user(&shop.service, ADA).taken();
+    delete_user(&shop.service, ADA).consumed();
 }

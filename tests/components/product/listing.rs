@@ -90,10 +90,10 @@ fn filters_narrow_the_list_alone_and_together() {
 fn what_is_reserved_is_not_in_stock() {
     let service = small_shop();
     let roll = service.get("/products/by-sku/roll").send().status(200).text_of("id");
-    place(&service, &order(1), &[(&roll, 1)]).taken();
+    place(&service, &order(1), &[(&roll, 1)]).consumed();
     assert_eq!(skus(&service, "in_stock=false"), ["roll", "crisp"]);
     assert_eq!(skus(&service, "in_stock=true"), ["apple", "loaf", "knife"]);
-    super::cancel(&service, &order(1)).taken();
+    super::cancel(&service, &order(1)).consumed();
     assert_eq!(skus(&service, "in_stock=false"), ["crisp"]);
 }
 

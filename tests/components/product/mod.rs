@@ -171,7 +171,7 @@ fn ship(service: &Service, order: &str) -> Delivered {
 #[track_caller]
 fn name_user(service: &Service, user: &str, first_name: &str) {
     let data = json!({"id": user, "first_name": first_name});
-    service.event("user.changed").subject(user).data(data).deliver().taken();
+    service.event("user.changed").subject(user).data(data).deliver().consumed();
 }
 
 /// Delivers `user.deleted`.

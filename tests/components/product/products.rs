@@ -272,8 +272,8 @@ fn a_product_is_deleted_with_all_that_belongs_to_it() {
         let review = service.post(format!("{path}/reviews")).customer(ADA).json(json!({"rating": 5}));
         review.send().status(201);
     }
-    place(&service, &order(1), &[(id_of(&path), 1), (&other, 1)]).taken();
-    super::ship(&service, &order(1)).taken();
+    place(&service, &order(1), &[(id_of(&path), 1), (&other, 1)]).consumed();
+    super::ship(&service, &order(1)).consumed();
     service.expect_told(&["product.changed", "product.stock-reserved"]);
 
     service.delete(&path).admin().send().status(204).empty();
@@ -300,7 +300,7 @@ fn a_product_is_not_deleted_while_stock_of_it_is_reserved() {
     for (number, end) in [(1, super::cancel as fn(&Service, &str) -> _), (2, super::ship)] {
         let food = service.get(&path).send().status(200).text_of("category_id");
         let id = product(&service, &food, &format!("sku {number}"), 1);
-        place(&service, &order(number), &[(&id, 1)]).taken();
+        place(&service, &order(number), &[(&id, 1)]).consumed();
         let _ = service.published();
         let before = everything(&service);
         let path = format!("/products/{id}");
@@ -311,7 +311,7 @@ fn a_product_is_not_deleted_while_stock_of_it_is_reserved() {
         }));
         assert_eq!(everything(&service), before);
         service.expect_published(json!([]));
-        end(&service, &order(number)).taken();
+        end(&service, &order(number)).consumed();
         service.delete(&path).admin().send().status(204);
     }
 }

@@ -44,7 +44,7 @@ fn every_item_of_an_order_is_set_aside() {
     let order = order(1);
     // In the order of the order's lines.
     let items = [(other.as_str(), 10), (one.as_str(), 3)];
-    place(&service, &order, &items).taken();
+    place(&service, &order, &items).consumed();
     let now = service.now();
     service.expect_published(told("product.stock-reserved", &order, &items));
     assert_eq!(stock(&service, &one), [7, 3, 0, 10]);
@@ -70,7 +70,7 @@ fn an_order_for_more_than_there_is_sets_nothing_aside_and_every_shortage_is_told
     let order = order(1);
     let before = everything(&service)["product"].clone();
     let items = [(short.as_str(), 11), (enough.as_str(), 10), (NOBODY, 1), (none.as_str(), 2)];
-    place(&service, &order, &items).taken();
+    place(&service, &order, &items).consumed();
     let shortages = json!([
         {"product_id": short, "requested": 11, "available": 10},
         {"product_id": NOBODY, "requested": 1, "available": 0},
@@ -85,12 +85,12 @@ fn an_order_for_more_than_there_is_sets_nothing_aside_and_every_shortage_is_told
 #[test]
 fn an_order_for_all_there_is_is_set_aside_and_one_more_is_not() {
     let (service, [id]) = with_stock([10]);
-    place(&service, &order(1), &[(&id, 11)]).taken();
+    place(&service, &order(1), &[(&id, 11)]).consumed();
     let shortages = json!([{"product_id": id, "requested": 11, "available": 10}]);
     service.expect_published(rejected(&order(1), &shortages));
-    place(&service, &order(2), &[(&id, 10)]).taken();
+    place(&service, &order(2), &[(&id, 10)]).consumed();
     service.expect_published(told("product.stock-reserved", &order(2), &[(&id, 10)]));
-    place(&service, &order(3), &[(&id, 1)]).taken();
+    place(&service, &order(3), &[(&id, 1)]).consumed();
     let shortages = json!([{"product_id": id, "requested": 1, "available": 0}]);
     service.expect_published(rejected(&order(3), &shortages));
     assert_eq!(stock(&service, &id), [0, 10, 0, 10]);
@@ -108,10 +108,10 @@ fn an_order_for_all_there_is_is_set_aside_and_one_more_is_not() {
 fn an_order_that_is_cancelled_gives_its_stock_back() {
     let (service, [one, other]) = with_stock([10, 10]);
     let (kept, gone) = (order(1), order(2));
-    place(&service, &kept, &[(&one, 1)]).taken();
-    place(&service, &gone, &[(&other, 4), (&one, 2)]).taken();
+    place(&service, &kept, &[(&one, 1)]).consumed();
+    place(&service, &gone, &[(&other, 4), (&one, 2)]).consumed();
     let _ = service.published();
-    cancel(&service, &gone).taken();
+    cancel(&service, &gone).consumed();
     let now = service.now();
     // By product: those of the test are made in their order.
     service.expect_published(told("product.stock-released", &gone, &[(&one, 2), (&other, 4)]));
@@ -126,7 +126,7 @@ fn an_order_that_is_cancelled_gives_its_stock_back() {
         "updated_at": now,
     }));
     // Somebody else can have it.
-    place(&service, &order(3), &[(&other, 10)]).taken();
+    place(&service, &order(3), &[(&other, 10)]).consumed();
     service.expect_published(told("product.stock-reserved", &order(3), &[(&other, 10)]));
 }
 
@@ -134,11 +134,11 @@ fn an_order_that_is_cancelled_gives_its_stock_back() {
 fn an_order_that_is_shipped_sells_its_stock() {
     let (service, [one, other]) = with_stock([10, 10]);
     let (kept, gone) = (order(1), order(2));
-    place(&service, &kept, &[(&one, 1)]).taken();
-    place(&service, &gone, &[(&one, 2), (&other, 10)]).taken();
+    place(&service, &kept, &[(&one, 1)]).consumed();
+    place(&service, &gone, &[(&one, 2), (&other, 10)]).consumed();
     let updated = service.now();
     let _ = service.published();
-    ship(&service, &gone).taken();
+    ship(&service, &gone).consumed();
     service.expect_published(json!([]));
     assert_eq!(stock(&service, &one), [7, 1, 2, 10]);
     assert_eq!(stock(&service, &other), [0, 0, 10, 10]);
@@ -156,16 +156,16 @@ fn an_event_that_is_told_twice_moves_stock_once() {
         let (service, [id]) = with_stock([10]);
         let order = order(1);
         let data = placed(&order, &[(&id, 4)]);
-        service.event("order.placed").subject(&order).data(&data).deliver_twice().taken();
+        service.event("order.placed").subject(&order).data(&data).deliver_twice().consumed();
         service.expect_published(told("product.stock-reserved", &order, &[(&id, 4)]));
         // Published again, as another event.
-        service.event("order.placed").subject(&order).data(&data).deliver().taken();
+        service.event("order.placed").subject(&order).data(&data).deliver().consumed();
         service.expect_published(json!([]));
         assert_eq!(stock(&service, &id), [6, 4, 0, 10]);
 
         let data = if end == "order.cancelled" { cancelled(&order) } else { shipped(&order) };
-        service.event(end).subject(&order).data(&data).deliver_twice().taken();
-        service.event(end).subject(&order).data(&data).deliver().taken();
+        service.event(end).subject(&order).data(&data).deliver_twice().consumed();
+        service.event(end).subject(&order).data(&data).deliver().consumed();
         if end == "order.cancelled" {
             service.expect_published(told("product.stock-released", &order, &[(&id, 4)]));
             assert_eq!(stock(&service, &id), [10, 0, 0, 10]);
@@ -181,12 +181,12 @@ fn an_event_that_is_told_twice_moves_stock_once() {
 fn an_order_that_was_rejected_is_rejected_once_and_for_good() {
     let (service, [id]) = with_stock([1]);
     let order = order(1);
-    place(&service, &order, &[(&id, 2)]).taken();
+    place(&service, &order, &[(&id, 2)]).consumed();
     let shortages = json!([{"product_id": id, "requested": 2, "available": 1}]);
     service.expect_published(rejected(&order, &shortages));
     service.post(format!("/products/{id}/stock")).admin().json(json!({"delta": 10})).send().status(200);
-    place(&service, &order, &[(&id, 2)]).taken();
-    cancel(&service, &order).taken();
+    place(&service, &order, &[(&id, 2)]).consumed();
+    cancel(&service, &order).consumed();
     service.expect_published(json!([]));
     ship(&service, &order).rejected("there was too little stock for this order");
     assert_eq!(stock(&service, &id), [11, 0, 0, 11]);
@@ -197,12 +197,12 @@ fn an_order_that_was_rejected_is_rejected_once_and_for_good() {
 fn an_order_that_was_cancelled_before_it_came_sets_nothing_aside() {
     let (service, [id]) = with_stock([10]);
     let order = order(1);
-    cancel(&service, &order).taken();
+    cancel(&service, &order).consumed();
     assert_eq!(reservations(&service), json!([{"order_id_ref": order, "state": "cancelled"}]));
-    place(&service, &order, &[(&id, 4)]).taken();
+    place(&service, &order, &[(&id, 4)]).consumed();
     // Nor where there is too little.
-    place(&service, &order, &[(&id, 11)]).taken();
-    cancel(&service, &order).taken();
+    place(&service, &order, &[(&id, 11)]).consumed();
+    cancel(&service, &order).consumed();
     service.expect_published(json!([]));
     ship(&service, &order).rejected("this order was cancelled before");
     assert_eq!(stock(&service, &id), [10, 0, 0, 10]);
@@ -213,10 +213,10 @@ fn an_order_that_was_cancelled_before_it_came_sets_nothing_aside() {
 fn stock_that_was_given_back_is_neither_sold_nor_set_aside_again() {
     let (service, [id]) = with_stock([10]);
     let order = order(1);
-    place(&service, &order, &[(&id, 4)]).taken();
-    cancel(&service, &order).taken();
+    place(&service, &order, &[(&id, 4)]).consumed();
+    cancel(&service, &order).consumed();
     let _ = service.published();
-    place(&service, &order, &[(&id, 4)]).taken();
+    place(&service, &order, &[(&id, 4)]).consumed();
     ship(&service, &order).rejected("this order was cancelled before");
     service.expect_published(json!([]));
     assert_eq!(stock(&service, &id), [10, 0, 0, 10]);
@@ -227,8 +227,8 @@ fn stock_that_was_given_back_is_neither_sold_nor_set_aside_again() {
 fn stock_that_was_sold_is_not_given_back() {
     let (service, [id]) = with_stock([10]);
     let order = order(1);
-    place(&service, &order, &[(&id, 4)]).taken();
-    ship(&service, &order).taken();
+    place(&service, &order, &[(&id, 4)]).consumed();
+    ship(&service, &order).consumed();
     let _ = service.published();
     cancel(&service, &order).rejected("this order was shipped before");
     service.expect_published(json!([]));
@@ -245,18 +245,18 @@ fn what_was_never_reserved_is_not_shipped() {
     assert_eq!(reservations(&service), json!([]));
     service.expect_published(json!([]));
     // What was refused is not remembered against the order.
-    place(&service, &order(1), &[(&id, 4)]).taken();
+    place(&service, &order(1), &[(&id, 4)]).consumed();
     service.expect_published(told("product.stock-reserved", &order(1), &[(&id, 4)]));
 }
 
 #[test]
 fn an_event_whose_data_were_taken_out_is_passed_over() {
     let (service, [id]) = with_stock([10]);
-    place(&service, &order(1), &[(&id, 4)]).taken();
+    place(&service, &order(1), &[(&id, 4)]).consumed();
     let _ = service.published();
     let before = everything(&service);
     for kind in ["order.placed", "order.cancelled", "order.shipped"] {
-        service.event(kind).subject(order(1)).raw("").deliver().passed_over();
+        service.event(kind).subject(order(1)).raw("").deliver().skipped();
     }
     assert_eq!(everything(&service), before);
     service.expect_published(json!([]));
@@ -277,7 +277,7 @@ fn an_order_that_cannot_be_is_a_dead_letter() {
     }
     service.expect_published(json!([]));
     // The most that there can be of a line. Another order: what comes of one behind a dead letter of its own is not of this test.
-    place(&service, &order(2), &[(&one, 10_000), (&other, 1)]).taken();
+    place(&service, &order(2), &[(&one, 10_000), (&other, 1)]).consumed();
     service.expect_published(told("product.stock-reserved", &order(2), &[(&one, 10_000), (&other, 1)]));
     assert_eq!(stock(&service, &one), [10_000, 10_000, 0, 20_000]);
 }
@@ -285,7 +285,7 @@ fn an_order_that_cannot_be_is_a_dead_letter() {
 #[test]
 fn an_event_that_cannot_be_read_is_a_dead_letter() {
     let (service, [id]) = with_stock([10]);
-    place(&service, &order(1), &[(&id, 4)]).taken();
+    place(&service, &order(1), &[(&id, 4)]).consumed();
     let _ = service.published();
     let before = everything(&service);
     for kind in ["order.placed", "order.cancelled", "order.shipped"] {
@@ -302,14 +302,14 @@ fn an_event_that_cannot_be_read_is_a_dead_letter() {
 fn every_event_of_an_order_finds_stock_conserved() {
     let (service, [one, other]) = with_stock([10, 3]);
     for number in 1..=6 {
-        place(&service, &order(number), &[(&one, number), (&other, 1)]).taken();
+        place(&service, &order(number), &[(&one, number), (&other, 1)]).consumed();
     }
     // 1 + 2 + 3 of the first, and all three of the other: the rest was rejected.
     assert_eq!(stock(&service, &one), [4, 6, 0, 10]);
     assert_eq!(stock(&service, &other), [0, 3, 0, 3]);
-    ship(&service, &order(1)).taken();
-    cancel(&service, &order(2)).taken();
-    ship(&service, &order(3)).taken();
+    ship(&service, &order(1)).consumed();
+    cancel(&service, &order(2)).consumed();
+    ship(&service, &order(3)).consumed();
     assert_eq!(stock(&service, &one), [6, 0, 4, 10]);
     assert_eq!(stock(&service, &other), [1, 0, 2, 3]);
     let states = ["sold", "released", "sold", "rejected", "rejected", "rejected"];

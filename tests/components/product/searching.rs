@@ -265,7 +265,7 @@ fn a_text_from_before_is_found_as_it_was_written_until_its_words_are() {
     let counts = || typed.map(|typed| found(&service, typed).len());
     assert_eq!(counts(), [1, 1, 1, 0, 0]);
     assert_eq!(found(&service, "cr\u{e8}me tea"), Vec::<String>::new());
-    place(&service, &order(1), &[(NOBODY, 1)]).taken();
+    place(&service, &order(1), &[(NOBODY, 1)]).consumed();
     service.advance(Duration::ZERO);
     assert_eq!((counts(), due(&service)), ([1; 5], vec![]));
 }
@@ -282,7 +282,7 @@ fn whoever_writes_while_words_are_due_sets_a_timer_and_writes_none() {
     let patch = json!({"price": "0.01"});
     let _ = service.patch(format!("/products/{id}")).admin().json(patch).send().status(200);
     let _ = make(&service, &product_body(&category, "d"));
-    place(&service, &order(1), &[(&id, 1)]).taken();
+    place(&service, &order(1), &[(&id, 1)]).consumed();
     assert_eq!((due(&service), set(&service)), (before.clone(), vec![json!(before[0]); 3]));
     // The first of the three does it. Without the product that it begins with it is a fourth.
     let first = service.get("/products/by-sku/a").send().status(200).text_of("id");
@@ -291,7 +291,7 @@ fn whoever_writes_while_words_are_due_sets_a_timer_and_writes_none() {
     service.advance(Duration::ZERO);
     assert_eq!((due(&service), set(&service)), (vec![], vec![]));
     assert_eq!(found(&service, "the"), ["b"]);
-    place(&service, &order(2), &[(&id, 1)]).taken();
+    place(&service, &order(2), &[(&id, 1)]).consumed();
     assert_eq!(set(&service), Vec::<Value>::new(), "nothing is due any more");
 }
 
@@ -304,7 +304,7 @@ fn words_of_long_texts_are_written_a_few_texts_at_a_time_and_the_timer_goes_on()
     let service = with_products(&products);
     as_migration_3_leaves_it(&service);
     let before = due(&service);
-    place(&service, &order(1), &[(NOBODY, 1)]).taken();
+    place(&service, &order(1), &[(NOBODY, 1)]).consumed();
     // The first timer writes two texts, by a look at the table, two calls for each text, another look, and the timer that it sets. The second
     // fails.
     service.advance_failing(Duration::ZERO, Fault::Statement(8));
@@ -321,7 +321,7 @@ fn a_hundred_short_texts_get_their_words_at_once() {
     let service = with_products(&products);
     as_migration_3_leaves_it(&service);
     let before = due(&service);
-    place(&service, &order(1), &[(NOBODY, 1)]).taken();
+    place(&service, &order(1), &[(NOBODY, 1)]).consumed();
     service.advance_failing(Duration::ZERO, Fault::Statement(204));
     assert_eq!(due(&service), before[100..]);
     service.advance(Duration::from_secs(60));

@@ -71,9 +71,9 @@ fn stock_has_a_most_that_it_does_not_pass() {
 fn what_is_reserved_or_sold_is_not_to_be_taken_out() {
     let (service, path) = with_product();
     let id = id_of(&path);
-    place(&service, &order(1), &[(id, 4)]).taken();
-    place(&service, &order(2), &[(id, 3)]).taken();
-    ship(&service, &order(2)).taken();
+    place(&service, &order(1), &[(id, 4)]).consumed();
+    place(&service, &order(2), &[(id, 3)]).consumed();
+    ship(&service, &order(2)).consumed();
     assert_eq!(super::stock(&service, id), [3, 4, 3, 10]);
     change(&service, &path, -4).problem(409, "insufficient-stock").includes(json!({"available": 3}));
     change(&service, &path, -3).status(200).body(json!({

@@ -19,7 +19,7 @@ fn first_names_are_kept_as_the_user_service_has_them() {
     name_user(&service, ADA, "Augusta");
     let kept = json!([{"id": ADA, "first_name": "Augusta"}, {"id": BOB, "first_name": "Bob"}]);
     assert_eq!(service.rows("SELECT id, first_name FROM user ORDER BY id"), kept);
-    delete_user(&service, ADA).taken();
+    delete_user(&service, ADA).consumed();
     assert_eq!(service.rows("SELECT id, first_name FROM user"), json!([{"id": BOB, "first_name": "Bob"}]));
     service.expect_published(json!([]));
 }
@@ -31,7 +31,7 @@ fn a_review_outlives_its_author_without_saying_whose_it_was() {
     name_user(&service, BOB, "Bob");
     let [first, other] = [ADA, BOB].map(|user| review(&service, &path, user));
     let created_at = service.get(&first).send().status(200).text_of("created_at");
-    delete_user(&service, ADA).taken();
+    delete_user(&service, ADA).consumed();
     let anonymous = json!({
         "id": id_of(&first),
         "product_id": id_of(&path),
@@ -56,7 +56,7 @@ fn a_review_outlives_its_author_without_saying_whose_it_was() {
 fn who_is_deleted_reviews_no_more() {
     let (service, path) = with_product();
     name_user(&service, ADA, "Ada");
-    delete_user(&service, ADA).taken();
+    delete_user(&service, ADA).consumed();
     assert_eq!(service.rows("SELECT * FROM deleted_user"), json!([{"user_id_ref": ADA}]));
     // By a token that was let in before.
     let request = service.post(format!("{path}/reviews")).customer(ADA).json(json!({"rating": 5}));
@@ -76,7 +76,7 @@ fn no_answer_is_given_again_to_who_is_deleted() {
         send(user).status(201).replayed(false);
         send(user).status(201).replayed(true);
     }
-    delete_user(&service, ADA).taken();
+    delete_user(&service, ADA).consumed();
     send(ADA).replayed(false).problem(403, "forbidden");
     send(BOB).status(201).replayed(true);
 }
@@ -90,7 +90,7 @@ fn several_reviews_of_one_user_lose_their_author_together() {
         let other = super::product(&service, &food, sku, 1);
         review(&service, &format!("/products/{other}"), ADA);
     }
-    delete_user(&service, ADA).taken();
+    delete_user(&service, ADA).consumed();
     assert_eq!(
         service.rows("SELECT count(*) AS count, count(user_id_ref) AS with_author FROM product_review"),
         json!([{"count": 3, "with_author": 0}])
@@ -102,10 +102,10 @@ fn a_deletion_that_is_told_twice_takes_effect_once() {
     let (service, path) = with_product();
     let made = review(&service, &path, ADA);
     let event = || service.event("user.deleted").subject(ADA).data(json!({"id": ADA}));
-    event().deliver_twice().taken();
+    event().deliver_twice().consumed();
     let after = everything(&service);
     // Published again, as another event.
-    event().deliver().taken();
+    event().deliver().consumed();
     assert_eq!(everything(&service), after);
     assert_eq!(after["deleted_user"], json!([{"user_id_ref": ADA}]));
     service.get(&made).send().status(200).includes(json!({"user_id_ref": null}));
@@ -115,7 +115,7 @@ fn a_deletion_that_is_told_twice_takes_effect_once() {
 #[test]
 fn a_deletion_of_somebody_unknown_is_remembered() {
     let (service, _) = with_product();
-    delete_user(&service, BOB).taken();
+    delete_user(&service, BOB).consumed();
     assert_eq!(service.rows("SELECT * FROM deleted_user"), json!([{"user_id_ref": BOB}]));
     service.expect_published(json!([]));
 }
@@ -137,7 +137,7 @@ fn a_deletion_whose_data_were_taken_out_still_ends_the_name() {
     let (service, path) = with_product();
     name_user(&service, ADA, "Ada");
     let made = review(&service, &path, ADA);
-    service.event("user.deleted").subject(ADA).raw("").deliver().taken();
+    service.event("user.deleted").subject(ADA).raw("").deliver().consumed();
     assert_eq!(service.rows("SELECT * FROM user"), json!([]));
     service.get(&made).send().status(200).includes(json!({"first_name": null}));
     // The handler is not asked: there is nothing that it could read.

@@ -110,7 +110,7 @@ fn an_event_that_comes_twice_has_its_effect_once() {
             take(reports, &before);
         }
         take(&once, [said]);
-        let _ = said.event(&twice).deliver_twice().taken();
+        let _ = said.event(&twice).deliver_twice().consumed();
         // The same said once more is another event.
         take(&again, [said, said]);
         let expected = everything(&once);

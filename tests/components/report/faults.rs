@@ -41,7 +41,7 @@ fn an_event_whose_database_fails_at_any_call_does_nothing_and_is_tried_again() {
     for (before, said) in cases() {
         let reports = prepared(&before);
         let unchanged = everything(&reports);
-        let calls = said.deliver(&reports).taken().database_calls();
+        let calls = said.deliver(&reports).consumed().database_calls();
         let changed = everything(&reports);
         assert!(calls > 0 && changed != unchanged, "{said:?}");
         let faults = (1..=calls).flat_map(|call| [Fault::Statement(call), Fault::StatementBusy(call)]);
@@ -72,7 +72,7 @@ fn what_comes_behind_a_parked_event_of_its_order_waits_and_other_orders_do_not()
     let _ = paid(1, 175).event(&reports).failing(Fault::Statement(1)).deliver().parked("disk I/O error");
     let _ = shipped(1).deliver(&reports).parked("");
     // The other log knows nothing of it.
-    let _ = reserved(1).deliver(&reports).taken();
+    let _ = reserved(1).deliver(&reports).consumed();
     take(&reports, [&paid(2, 175)]);
     assert_eq!(statuses(&reports), json!({"reserved": 1, "paid": 2}));
     reports.advance(Duration::from_secs(1));
@@ -88,7 +88,7 @@ fn a_commit_that_fails_once_has_its_effect_once() {
         take(&reports, [&said]);
         let expected = everything(&reports);
         let reports = prepared(&before);
-        let _ = said.event(&reports).failing(Fault::CommitOnce).deliver().taken();
+        let _ = said.event(&reports).failing(Fault::CommitOnce).deliver().consumed();
         reports.advance(Duration::from_secs(1));
         assert_eq!(everything(&reports), expected, "{said:?}");
     }

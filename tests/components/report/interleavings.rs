@@ -117,7 +117,7 @@ impl History {
             let [said, rest @ ..] = *log else { continue };
             *log = rest;
             if chance.below(8) == 0 {
-                let _ = said.event(reports).deliver_twice().taken();
+                let _ = said.event(reports).deliver_twice().consumed();
             } else {
                 take(reports, [said]);
             }

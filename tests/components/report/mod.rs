@@ -136,7 +136,7 @@ fn sold(number: u32, day: &str, lines: &[Line]) -> [Said; 2] {
 #[track_caller]
 fn take<'s>(reports: &Service, said: impl IntoIterator<Item = &'s Said>) {
     for said in said {
-        let _ = said.deliver(reports).taken();
+        let _ = said.deliver(reports).consumed();
     }
 }
 

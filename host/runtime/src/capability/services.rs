@@ -93,7 +93,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
         },
         deadline,
         again: false,
-        told: false,
+        logged: false,
         idempotency_key,
         waited: Waited::default(),
         reply: Box::new(move |outcome| {

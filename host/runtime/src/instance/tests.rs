@@ -228,7 +228,7 @@ fn failed_request_is_in_the_log_once() {
     let trap = || Err(wasmtime::Trap::UnreachableCodeReached.into());
     let fine = || Ok(response(200, &[]));
     let failing = || Ok(response(500, &[]));
-    for (result, was_told, lines, told) in [
+    for (result, was_logged, lines, logged) in [
         (trap(), false, 1, true),
         (trap(), true, 0, true),
         (failing(), false, 1, true),
@@ -237,11 +237,11 @@ fn failed_request_is_in_the_log_once() {
         (fine(), true, 0, true),
     ] {
         let (mut job, _) = job(Instant::now(), None);
-        job.told = was_told;
+        job.logged = was_logged;
         let written = lines_with("a request failed", || {
             let running = Running::starting(Instant::now());
             let run = judge(&release, result, running, &job, Duration::from_secs(60));
-            assert_eq!(run.told, told);
+            assert_eq!(run.logged, logged);
         });
         assert_eq!(written.len(), lines, "{written:?}");
     }
@@ -316,7 +316,7 @@ fn instance_is_spoilt_by_a_trap_and_not_by_an_answer_that_is_not_valid() {
     let run =
         |result| judge(&release, result, Running::starting(Instant::now()), &job, Duration::from_secs(60));
     let invalid = run(Ok(response(1000, &[])));
-    assert!(matches!(invalid.outcome, Err(Failure::InvalidResponse(_))) && !invalid.spoilt && invalid.told);
+    assert!(matches!(invalid.outcome, Err(Failure::InvalidResponse(_))) && !invalid.spoilt && invalid.logged);
     let trapped = run(Err(wasmtime::Error::msg("no")));
-    assert!(trapped.outcome.is_err() && trapped.spoilt && trapped.told);
+    assert!(trapped.outcome.is_err() && trapped.spoilt && trapped.logged);
 }

@@ -54,7 +54,7 @@ fn request_that_read_from_others_is_run_again_once_and_not_under_the_lease() {
 
 /// The component has no handler: that is the answer to a request that is run again. If no handler may run, the answer is the abort.
 #[test]
-fn request_that_is_to_be_run_again_is_told_of_the_abort_where_no_handler_may_run() {
+fn request_that_is_to_be_run_again_is_logged_of_the_abort_where_no_handler_may_run() {
     let trial = Trial::new(LONG);
     for runs in [true, false] {
         let mut runner = trial.consumer.runner();
@@ -157,11 +157,11 @@ fn runner_follows_its_service_from_one_database_to_another_and_to_none() {
 fn request_whose_failure_is_in_the_log_gets_no_second_line() {
     let trial = Trial::new(LONG);
     let runner = trial.consumer.runner();
-    for is_told in [false, true] {
+    for is_logged in [false, true] {
         let (mut job, _) = job(Instant::now(), None);
-        job.told = is_told;
+        job.logged = is_logged;
         let lines = lines_with("a request failed", || runner.tell(&job, &Failure::Aborted));
-        assert_eq!(lines.is_empty(), is_told, "{lines:?}");
+        assert_eq!(lines.is_empty(), is_logged, "{lines:?}");
     }
 }
 

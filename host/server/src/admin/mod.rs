@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bulkhead_manifest::PROBLEMS;
 use bulkhead_runtime::{Problem, problem_kinds};
-use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, PATH_MAX};
+use bulkhead_types::limits::{METHOD_SHOWN_BYTES_MAX, PATH_MAX};
 use bulkhead_types::{Current, TraceContext, own_words};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
@@ -75,7 +75,7 @@ impl Admin {
         let mut response = routed.unwrap_or_else(|problem| {
             if problem.status >= 500 {
                 let (status, error) = (problem.status, one_line(&problem.detail));
-                let method = own_words(method.as_str(), METHOD_TOLD_BYTES_MAX);
+                let method = own_words(method.as_str(), METHOD_SHOWN_BYTES_MAX);
                 let path = own_words(&path, PATH_MAX);
                 tracing::error!(trace_id, %method, path, status, error, "an operator's request failed");
             }

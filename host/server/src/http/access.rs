@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_runtime::Waited;
-use bulkhead_types::limits::{METHOD_TOLD_BYTES_MAX, PATH_MAX};
+use bulkhead_types::limits::{METHOD_SHOWN_BYTES_MAX, PATH_MAX};
 use bulkhead_types::{TraceContext, own_words};
 use bytes::Bytes;
 use http::{Method, Response};
@@ -96,7 +96,7 @@ impl Visit {
             span_id = span.to_string(),
             parent_id = parent.map(|parent| parent.to_string()),
             client = %self.peer,
-            method = self.method.as_ref().map(|method| own_words(method.as_str(), METHOD_TOLD_BYTES_MAX)),
+            method = self.method.as_ref().map(|method| own_words(method.as_str(), METHOD_SHOWN_BYTES_MAX)),
             path = self.path,
             status = response.map(|response| response.status().as_u16()),
             bytes = body.and_then(|body| body.size_hint().exact()),

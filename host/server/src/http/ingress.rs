@@ -8,7 +8,7 @@ use std::time::Instant;
 use bulkhead_runtime::{
     Answer, Failure, Header, HostContext, Job, Problem, Request, is_hosts, problem_kinds, supervise,
 };
-use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, METHOD_TOLD_BYTES_MAX, PATH_MAX};
+use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, METHOD_SHOWN_BYTES_MAX, PATH_MAX};
 use bulkhead_types::{Current, Position, Random, TraceContext, own_words};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -172,7 +172,7 @@ impl Ingress {
             },
             deadline,
             again: false,
-            told: false,
+            logged: false,
             idempotency_key,
             waited: visit.waited(),
             reply: Box::new(move |outcome| {
@@ -191,7 +191,7 @@ impl Ingress {
                 let failure = Failure::OutcomeUnknown("there was no answer long after the deadline".into());
                 // No worker has reported the job: it still runs, or waits for a commit.
                 let service = &*target.service;
-                let method = own_words(parts.method.as_str(), METHOD_TOLD_BYTES_MAX);
+                let method = own_words(parts.method.as_str(), METHOD_SHOWN_BYTES_MAX);
                 tracing::error!(service, trace_id, method, path = %route, %failure, "a request failed");
                 Err(failure)
             }

@@ -193,7 +193,7 @@ impl Keys {
             },
             deadline,
             again: false,
-            told: false,
+            logged: false,
             idempotency_key: None,
             waited: Waited::default(),
             reply: Box::new(move |outcome| {
