@@ -22,7 +22,7 @@ use crate::database::UnitOfWork;
 use crate::delivery::{Delivery, Written, changes, failed, report_parked};
 use crate::instance::NotConsumed;
 use crate::member::Settle;
-use crate::observer::{DropCause, Observation};
+use crate::observer::{DropCause, Observation, Observed};
 use crate::runner::{HasRunner, Runner};
 use crate::subscription::Subscription;
 use crate::supervise::{self, Progress};
@@ -204,7 +204,7 @@ impl DeferredWork {
     fn sweep(&mut self) {
         let now = self.runner.time();
         let written = loop {
-            let settle = self.settle(None, None, None);
+            let settle = self.settle(|_| ());
             let written = self.runner.inside(|runner| {
                 let written = runner.write(|unit| unit.forget_old_answers(now), settle, false);
                 runner.commit_carried();
@@ -339,7 +339,14 @@ impl DeferredWork {
             subscription.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
         let consumed = (!delivery.is_passed_over()).then(|| (row.producer.clone(), row.sequence));
-        let settle = self.settle(subscription.clone(), consumed, None);
+        let counted = subscription.clone();
+        let settle = self.settle(move |observed| {
+            let Some((producer, sequence)) = consumed else { return };
+            if let Some(subscription) = counted {
+                subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
+            }
+            observed.tell(&Observation::EventConsumed { producer: &producer, sequence });
+        });
         let mark = |unit: &mut UnitOfWork| {
             Ok(unit.unpark(row)? && (!own || unit.consume_timer(row.sequence, true)?))
         };
@@ -371,7 +378,8 @@ impl DeferredWork {
 
     fn replace(&mut self, row: &Parked, again: &Parked) -> Result<(), StatementError> {
         report_parked(&self.runner, again);
-        let settle = self.settle(None, None, Some(again.clone()));
+        let parked = again.clone();
+        let settle = self.settle(move |observed| observed.tell(&Observation::EventParked { row: &parked }));
         let written = self.runner.write(
             |unit| {
                 // Only if the row is still as it was read: an operator may have dropped it meanwhile.
@@ -387,44 +395,17 @@ impl DeferredWork {
         finished(written)
     }
 
-    /// Handles the result of a unit of work, when it is durable or aborted. If it was aborted, there is something to look at again.
-    /// `consumed` is the producer and the sequence of an event or a timer that takes effect, and `parked` the row of one that does not.
-    pub(crate) fn settle(
-        &self,
-        subscription: Option<Arc<Subscription>>,
-        consumed: Option<(String, i64)>,
-        parked: Option<Parked>,
-    ) -> Settle {
+    /// Handles the result of a unit of work: calls `kept` when it is durable. If it was aborted, there is something to look at again.
+    pub(crate) fn settle(&self, kept: impl FnOnce(&Observed) + Send + 'static) -> Settle {
         let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
         let observed = self.runner.context.observed.clone();
-        Settle::new(move |kept| {
-            if let Some((producer, sequence)) = consumed.filter(|_| kept) {
-                if let Some(subscription) = subscription {
-                    subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
-                }
-                observed.tell(&Observation::EventConsumed { producer: &producer, sequence });
-            }
-            if let Some(row) = parked.as_ref().filter(|_| kept) {
-                observed.tell(&Observation::EventParked { row });
-            }
-            if !kept {
+        Settle::new(move |is_kept| {
+            if is_kept {
+                kept(&observed);
+            } else {
                 undone.store(true, Ordering::Release);
                 deferred.wake();
             }
-        })
-    }
-
-    /// Handles the result of parking a timer: the other thread has one more parked event to look after.
-    fn settle_parked(&self, row: Parked) -> Settle {
-        let (deferred, undone) = (Arc::clone(&self.deferred), Arc::clone(&self.undone));
-        let observed = self.runner.context.observed.clone();
-        Settle::new(move |kept| {
-            if kept {
-                observed.tell(&Observation::EventParked { row: &row });
-            } else {
-                undone.store(true, Ordering::Release);
-            }
-            deferred.wake();
         })
     }
 }

@@ -1,10 +1,13 @@
 //! Consuming timers.
 
+use std::sync::Arc;
+
 use bulkhead_store::{Logged, StatementError};
 
 use super::{DeferredWork, Look, finished, not_consumed};
 use crate::database::UnitOfWork;
 use crate::delivery::{Delivery, parked, report_parked};
+use crate::observer::Observation;
 use crate::runner::HasRunner as _;
 
 /// Timers that are read at a time.
@@ -35,7 +38,10 @@ impl DeferredWork {
         let mark = |unit: &mut UnitOfWork| unit.consume_timer(timer.sequence, false);
         let delivered = match self.panicked_at(&(None, timer.sequence)) {
             None => {
-                let settle = self.settle(None, Some((name.clone(), timer.sequence)), None);
+                let (producer, sequence) = (name.clone(), timer.sequence);
+                let settle = self.settle(move |observed| {
+                    observed.tell(&Observation::EventConsumed { producer: &producer, sequence });
+                });
                 self.runner.deliver(&delivery, mark, settle, true)
             }
             Some(why) => Err(why),
@@ -43,7 +49,12 @@ impl DeferredWork {
         let Some(why) = not_consumed(delivered)? else { return Ok(()) };
         let row = parked(&self.runner, timer, &name, 1, &why);
         report_parked(&self.runner, &row);
-        let settle = self.settle_parked(row.clone());
+        let (deferred, parked) = (Arc::clone(&self.deferred), row.clone());
+        let settle = self.settle(move |observed| {
+            observed.tell(&Observation::EventParked { row: &parked });
+            // The other thread has one more parked event to look after.
+            deferred.wake();
+        });
         let written = self.runner.write(
             |unit| {
                 unit.park(&row)?;

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_store::Fate;
 
-use super::{DropCause, Limit, Observers};
+use super::{DropCause, Limit, Observation, Observers};
 use crate::bindings::bulkhead::service::outbox::Host as _;
 use crate::bindings::bulkhead::service::services::{Host as _, OutgoingRequest};
 use crate::instance::NotConsumed;
@@ -117,7 +117,9 @@ fn timer_and_a_parked_event_are_observed_when_that_is_durable() {
     let parked: Vec<_> = seen.iter().filter(|what| what.contains("parked")).collect();
     assert_eq!(parked, ["taker: parked timer Dead", "taker: parked e3 Dead"], "{seen:?}");
     let mut runner = trial.consumer.runner();
-    let settle = deferred.settle(None, Some(("taker".to_owned(), 3)), None);
+    let settle = deferred.settle(|observed| {
+        observed.tell(&Observation::EventConsumed { producer: "taker", sequence: 3 });
+    });
     runner.write(|unit| unit.write_time().map(|()| true), settle, false);
     assert_eq!(trial.seen.take().last().map(String::as_str), Some("taker: consumed taker 3"));
 }

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-use bulkhead_store::{AfterCommit, Busy, CommitFaults, Happened, StoreError, WriterOptions};
+use bulkhead_store::{
+    AfterCommit, Busy, Commit, CommitFaults, Happened, NotBegun, StoreError, WriterOptions,
+};
 
 use super::session::Session;
 use crate::Database;
@@ -142,24 +144,33 @@ impl<M> Lease<M> {
     pub(super) fn faults(&self) -> &CommitFaults {
         &self.shared.options.faults
     }
+}
 
-    pub(super) fn push(&mut self, member: M) {
+impl<M: Send + 'static> bulkhead_store::Lease<M> for Lease<M> {
+    fn begin(self: Box<Self>) -> Result<Box<dyn bulkhead_store::UnitOfWork<M>>, NotBegun<M>> {
+        match self.begin_unit() {
+            Ok(unit) => Ok(Box::new(unit)),
+            Err((lease, error)) => Err((Box::new(lease), error)),
+        }
+    }
+
+    fn push(&mut self, member: M) {
         self.session().members.push(member);
     }
 
-    pub(super) fn is_due(&mut self) -> bool {
+    fn is_due(&mut self) -> bool {
         let WriterOptions { batch_members, batch_age, .. } = self.shared.options;
         let session = self.session();
         session.batch.as_ref().is_some_and(|batch| batch.opened_at.elapsed() >= batch_age)
             || session.members.len() >= batch_members
     }
 
-    pub(super) fn stays_open(&mut self, more: bool) -> bool {
+    fn stays_open(&mut self, more: bool) -> bool {
         let may_share = self.session().aborts.may_share();
         may_share && (more || self.others_wait()) && !self.is_due()
     }
 
-    pub(super) fn hand_over(mut self) -> Option<Self> {
+    fn hand_over(mut self: Box<Self>) -> Option<Box<dyn bulkhead_store::Lease<M>>> {
         let shared = Arc::clone(&self.shared);
         // Under the lock that a waiting thread holds while it gives up.
         let mut queue = shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,8 +183,12 @@ impl<M> Lease<M> {
         None
     }
 
-    pub(super) fn others_wait(&self) -> bool {
+    fn others_wait(&self) -> bool {
         self.shared.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    fn commit(&mut self) -> Commit<M> {
+        self.commit_batch()
     }
 }
 

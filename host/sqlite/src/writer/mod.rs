@@ -5,7 +5,6 @@
 mod commit;
 mod crash;
 mod lease;
-mod seam;
 mod session;
 #[cfg(test)]
 mod tests;
