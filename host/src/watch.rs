@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bulkhead_build::{BuildOptions, BuildRequest, build, folder_of};
 use bulkhead_runtime::supervise::{self, Down, Progress};
+use bulkhead_types::ServiceName;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use bulkhead_manifest::{Manifest, Source, components_folder};
@@ -40,7 +41,7 @@ impl Drop for Watch {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Changed {
     Manifest,
-    Service(String),
+    Service(ServiceName),
 }
 
 impl Watch {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{Manifest, Mistake};
+use bulkhead_types::ServiceName;
 
 pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
     super::subscriptions::check(manifest, mistakes);
@@ -41,7 +42,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
         }
         for called in &service.spec.grants.calls {
             if !manifest.services.contains_key(called) {
-                let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let names = manifest.services.keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
                 add(
                     service.lines.of_item("calls", called),
                     format!("service.{name}.calls: there is no service {called:?}; there are {names}"),
@@ -51,7 +52,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
     }
     if let Some(auth) = &manifest.auth {
         if !manifest.services.contains_key(&auth.service) {
-            let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let names = manifest.services.keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
             let message =
                 format!("application.auth.keys: there is no service {:?}; there are {names}", auth.service);
             add(manifest.lines.of("auth.keys"), message);
@@ -100,12 +101,12 @@ fn find_cycle(manifest: &Manifest) -> Option<Vec<&str>> {
     fn follow<'m>(manifest: &'m Manifest, path: &mut Vec<&'m str>, done: &mut Vec<&'m str>) -> bool {
         let Some(service) = path.last().and_then(|name| manifest.services.get(*name)) else { return false };
         for called in &service.spec.grants.calls {
-            if let Some(start) = path.iter().position(|name| name == called) {
+            if let Some(start) = path.iter().position(|name| *called == **name) {
                 path.drain(..start);
                 path.push(called);
                 return true;
             }
-            if done.iter().any(|name| name == called) {
+            if done.iter().any(|name| *called == **name) {
                 continue;
             }
             path.push(called);

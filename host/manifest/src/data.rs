@@ -56,7 +56,7 @@ pub(super) fn read_replicas(section: &Section<'_, '_>, report: &mut Report<'_>) 
         }
         replicas.push(ReplicaSpec {
             name,
-            owner: owner.to_owned(),
+            owner: owner.into(),
             upsert: upsert.to_owned(),
             delete: delete.map(|(kind, _)| kind.to_owned()),
             key: key.to_owned(),

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use bulkhead_runtime::ServiceSpec;
 use bulkhead_store::ReplicaSpec;
+use bulkhead_types::ServiceName;
 
 pub use self::host_paths::{DOCUMENT, DOCUMENT_3_0, HEALTH_ALIASES, HOST_PATHS, PROBLEMS, is_page};
 pub use self::lines::Lines;
@@ -48,7 +49,7 @@ pub struct Manifest {
     /// The lines of the entries of `[application]`.
     pub lines: Lines,
     /// The services by name.
-    pub services: BTreeMap<String, ServiceSection>,
+    pub services: BTreeMap<ServiceName, ServiceSection>,
     /// Values that override those of the file.
     pub given: Given,
 }
@@ -96,7 +97,7 @@ impl AccessLog {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {
     /// The service that has the public keys.
-    pub service: String,
+    pub service: ServiceName,
     /// The path that it serves them at, as a JSON Web Key Set.
     pub path: String,
     /// The `iss` of a valid token.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use bulkhead_runtime::{Grants, InstancePolicy, Limits, ServiceSpec, normal_path};
-use bulkhead_types::limits;
+use bulkhead_types::{ServiceName, limits};
 use toml::de::DeTable;
 
 use super::data::{read_entities, read_replicas};
@@ -65,6 +65,7 @@ pub(super) fn read(path: &Path, text: &str) -> (Option<Manifest>, Vec<Mistake>) 
     match top.table("service", &mut report) {
         Some(services) => {
             for (name, entry) in services.entries() {
+                let name = ServiceName::from(name);
                 check_name(&name, &entry.span, &mut report);
                 if let Some(section) = entry.table(&mut report)
                     && let Some(service) =
@@ -157,7 +158,7 @@ fn read_auth(mut section: Section<'_, '_>, report: &mut Report<'_>) -> Option<Au
     section.finish(report);
     let ((service, path), (issuer, _), (audience, _)) = (keys?, issuer?, audience?);
     Some(Auth {
-        service: service.to_owned(),
+        service: service.into(),
         path: path.to_owned(),
         issuer: issuer.to_owned(),
         audience: audience.to_owned(),
@@ -185,7 +186,7 @@ fn check_name(name: &str, span: &Range<usize>, report: &mut Report<'_>) {
 }
 
 fn read_service(
-    name: String,
+    name: ServiceName,
     mut section: Section<'_, '_>,
     folder: &Path,
     data: &Path,
@@ -217,6 +218,7 @@ fn read_service(
         section.strings(key, report).into_iter().map(|(name, _)| name).collect()
     };
     let (publishes, calls) = (names("publishes", report), names("calls", report));
+    let calls = calls.into_iter().map(ServiceName::from).collect();
     // Event types of its own that it consumes and does not publish are its timers.
     let own = format!("{name}.");
     let (timers, subscribes) = names("subscribes", report)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bulkhead_runtime::SubscriptionSpec;
+use bulkhead_types::ServiceName;
 
 use super::read::example_database;
 use super::{Manifest, Mistake, ServiceSection};
@@ -10,9 +11,10 @@ use super::{Manifest, Mistake, ServiceSection};
 impl Manifest {
     /// The service that publishes a type of event.
     #[must_use]
-    pub fn publisher(&self, kind: &str) -> Option<&str> {
-        let publishes = |(_, entry): &(&String, &ServiceSection)| entry.spec.grants.publishes.contains(kind);
-        self.services.iter().find(publishes).map(|(name, _)| name.as_str())
+    pub fn publisher(&self, kind: &str) -> Option<&ServiceName> {
+        let publishes =
+            |(_, entry): &(&ServiceName, &ServiceSection)| entry.spec.grants.publishes.contains(kind);
+        self.services.iter().find(publishes).map(|(name, _)| name)
     }
 
     /// The subscriptions: one for each pair of services of which one consumes events of the other, for a type in its `subscribes` or for a
@@ -36,14 +38,14 @@ impl Manifest {
     /// The services, each after its `dependencies`. A cycle is broken at one of its services.
     pub fn sorted_by_dependency<'m>(
         &'m self,
-        dependencies: &dyn Fn(&'m ServiceSection) -> Vec<&'m String>,
-    ) -> Vec<&'m str> {
+        dependencies: &dyn Fn(&'m ServiceSection) -> Vec<&'m ServiceName>,
+    ) -> Vec<&'m ServiceName> {
         fn visit<'m>(
             manifest: &'m Manifest,
-            name: &'m str,
-            dependencies: &dyn Fn(&'m ServiceSection) -> Vec<&'m String>,
-            begun: &mut BTreeSet<&'m str>,
-            sorted: &mut Vec<&'m str>,
+            name: &'m ServiceName,
+            dependencies: &dyn Fn(&'m ServiceSection) -> Vec<&'m ServiceName>,
+            begun: &mut BTreeSet<&'m ServiceName>,
+            sorted: &mut Vec<&'m ServiceName>,
         ) {
             if !begun.insert(name) {
                 return;
@@ -62,13 +64,13 @@ impl Manifest {
 }
 
 fn subscription<'s>(
-    subscriptions: &'s mut BTreeMap<(String, String), SubscriptionSpec>,
-    producer: &str,
-    consumer: &str,
+    subscriptions: &'s mut BTreeMap<(ServiceName, ServiceName), SubscriptionSpec>,
+    producer: &ServiceName,
+    consumer: &ServiceName,
 ) -> &'s mut SubscriptionSpec {
-    subscriptions.entry((producer.to_owned(), consumer.to_owned())).or_insert_with(|| SubscriptionSpec {
-        producer: producer.to_owned(),
-        consumer: consumer.to_owned(),
+    subscriptions.entry((producer.clone(), consumer.clone())).or_insert_with(|| SubscriptionSpec {
+        producer: producer.clone(),
+        consumer: consumer.clone(),
         ..SubscriptionSpec::default()
     })
 }
@@ -113,7 +115,7 @@ pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
             let place = format!("service.{name}.{entry}");
             if owner == name || !manifest.services.contains_key(owner) {
                 let names = manifest.services.keys().filter(|other| *other != name);
-                let names = names.map(String::as_str).collect::<Vec<_>>().join(", ");
+                let names = names.map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
                 add(
                     lines.of(&format!("{entry}.owner")),
                     format!("{place}.owner: {owner:?} is no other service; there are {names}"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bulkhead_store::{Busy, InboxReader, ReplicaSpec, StatementError, StoreError, Value};
+use bulkhead_types::{Sequence, ServiceName};
 
 use crate::database::{ServiceDatabase, UnitOfWork};
 use crate::delivery::Written;
@@ -45,7 +46,7 @@ impl Consumer {
 
     /// The service's name.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &ServiceName {
         &self.context.name
     }
 
@@ -121,7 +122,7 @@ impl Consumer {
     pub fn inbox(&self) -> Result<Box<dyn InboxReader>, StoreError> {
         match self.database() {
             Some(database) => database.database.inbox(),
-            None => Err(StoreError::NoDatabase { service: self.name().to_owned() }),
+            None => Err(StoreError::NoDatabase { service: self.name().clone() }),
         }
     }
 
@@ -130,7 +131,7 @@ impl Consumer {
     /// # Errors
     ///
     /// See [`ChangeError`].
-    pub fn retry_parked(&self, producer: &str, sequence: i64) -> Result<bool, ChangeError> {
+    pub fn retry_parked(&self, producer: &ServiceName, sequence: Sequence) -> Result<bool, ChangeError> {
         self.write(|unit| unit.retry_parked(producer, sequence))
     }
 
@@ -139,7 +140,7 @@ impl Consumer {
     /// # Errors
     ///
     /// See [`ChangeError`].
-    pub fn retry_all(&self, places: &[(String, i64)]) -> Result<usize, ChangeError> {
+    pub fn retry_all(&self, places: &[(ServiceName, Sequence)]) -> Result<usize, ChangeError> {
         let mut retried = 0;
         let kept = self.write(|unit| {
             for (producer, sequence) in places {
@@ -155,7 +156,7 @@ impl Consumer {
     /// # Errors
     ///
     /// See [`ChangeError`].
-    pub fn drop_dead(&self, producer: &str, sequence: i64) -> Result<bool, ChangeError> {
+    pub fn drop_dead(&self, producer: &ServiceName, sequence: Sequence) -> Result<bool, ChangeError> {
         self.write(|unit| unit.drop_dead(self.name(), producer, sequence))
     }
 
@@ -180,9 +181,9 @@ impl Consumer {
     /// See [`ChangeError`].
     pub fn drop_dead_up_to(
         &self,
-        producer: &str,
+        producer: &ServiceName,
         kinds: &[&str],
-        sequence: i64,
+        sequence: Sequence,
     ) -> Result<bool, ChangeError> {
         self.write(|unit| {
             let mut dropped = 0;

@@ -1,6 +1,7 @@
 //! What handlers ask of their database, as observers and fault injectors see it.
 
 use bulkhead_store::Value;
+use bulkhead_types::Subject;
 
 /// What a handler asks of its database.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +20,7 @@ pub enum DatabaseCall<'a> {
         /// Its type.
         kind: &'a str,
         /// The entity that it is about.
-        subject: &'a str,
+        subject: &'a Subject,
         /// JSON.
         data: &'a str,
     },
@@ -28,7 +29,7 @@ pub enum DatabaseCall<'a> {
         /// The type of event that it is.
         kind: &'a str,
         /// The entity that it is about.
-        subject: &'a str,
+        subject: &'a Subject,
         /// JSON.
         data: &'a str,
         /// When it is due: RFC 3339, UTC.
@@ -44,21 +45,21 @@ pub enum DatabaseCall<'a> {
         /// The type of event that they are.
         kind: &'a str,
         /// The entity that they are about.
-        subject: &'a str,
+        subject: &'a Subject,
     },
     /// The data of a subject's events are erased.
     Erase {
         /// The subject.
-        subject: &'a str,
+        subject: &'a Subject,
     },
     /// An answer is said to be about a subject.
     About {
         /// The subject.
-        subject: &'a str,
+        subject: &'a Subject,
     },
     /// The kept answers that are about a subject are forgotten.
     ForgetAnswers {
         /// The subject.
-        subject: &'a str,
+        subject: &'a Subject,
     },
 }

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{EventLog, InboxReader, Logged, Parked, ReplicaSpec, StatementError};
+use bulkhead_types::{Sequence, ServiceName};
 use flume::{Receiver, Sender};
 
 use crate::database::UnitOfWork;
@@ -100,7 +101,7 @@ pub(crate) struct DeferredWork {
     runner: Runner,
     inbox: Box<dyn InboxReader>,
     /// By producer.
-    sources: BTreeMap<String, Source>,
+    sources: BTreeMap<ServiceName, Source>,
     stop: Arc<AtomicBool>,
     /// A batch with units of work of this thread was not committed. The thread waits before it tries them again.
     undone: Arc<AtomicBool>,
@@ -113,7 +114,7 @@ pub(crate) struct DeferredWork {
 
 /// The place of what is being consumed: the producer whose event log it is from, and the sequence there. A timer that is not parked has no
 /// producer.
-type Place = (Option<String>, i64);
+type Place = (Option<ServiceName>, Sequence);
 
 /// What one look found: whether anything was due, and if not, the time until something is.
 struct Look {
@@ -132,7 +133,7 @@ impl DeferredWork {
         deferred: Arc<Deferred>,
         runner: Runner,
         inbox: Box<dyn InboxReader>,
-        sources: BTreeMap<String, Source>,
+        sources: BTreeMap<ServiceName, Source>,
         stop: Arc<AtomicBool>,
     ) -> Self {
         let (undone, swept, consuming, panicked) = (Arc::default(), None, None, None);
@@ -160,7 +161,12 @@ impl DeferredWork {
                 }
                 Err(error) => {
                     let why = error.to_string();
-                    tracing::warn!(service = self.name(), what = kind.name(), why, "what is due waits");
+                    tracing::warn!(
+                        service = self.name().as_str(),
+                        what = kind.name(),
+                        why,
+                        "what is due waits"
+                    );
                     // Even if something wakes the thread meanwhile, it must not try at once what failed.
                     std::thread::sleep(PAUSE);
                 }
@@ -189,14 +195,14 @@ impl DeferredWork {
             return;
         }
         tracing::warn!(
-            service = self.name(),
+            service = self.name().as_str(),
             "the wall clock was set: what is due is due after the same delay"
         );
         let written = self.runner.inside(|runner| {
             runner.write(|unit| unit.write_time().map(|()| true), Settle::new(|_| {}), false)
         });
         if let Written::Failed(why) | Written::Unavailable(why) = written {
-            tracing::warn!(service = self.name(), why, "the time is written down later");
+            tracing::warn!(service = self.name().as_str(), why, "the time is written down later");
         }
     }
 
@@ -217,7 +223,11 @@ impl DeferredWork {
             }
         };
         if let Written::Failed(why) | Written::Unavailable(why) = written {
-            tracing::warn!(service = self.name(), why, "old answers of idempotency keys stay for now");
+            tracing::warn!(
+                service = self.name().as_str(),
+                why,
+                "old answers of idempotency keys stay for now"
+            );
         }
     }
 
@@ -254,7 +264,7 @@ impl DeferredWork {
         }
     }
 
-    fn name(&self) -> &str {
+    fn name(&self) -> &ServiceName {
         &self.runner.context.name
     }
 
@@ -287,7 +297,7 @@ impl DeferredWork {
     /// This thread keeps the unit of work, and never passes it on to a waiting thread. [`Self::try_parked`] commits it, because the next
     /// look must see it.
     fn try_again(&mut self, row: &Parked) -> Result<(), StatementError> {
-        let name = self.name().to_owned();
+        let name = self.name().clone();
         let own = row.producer == name;
         if let Some(why) = self.panicked_at(&(Some(row.producer.clone()), row.sequence)) {
             return self.park_again(row, row.attempts + 1, &why);
@@ -309,7 +319,8 @@ impl DeferredWork {
         };
         // An event that was erased meanwhile says only that a row is gone, here as in its subscription worker. The handler does not get it.
         let erased = event.data.is_empty();
-        let cursor = self.inbox.cursor(&row.producer)?.map_or(0, |cursor| cursor.sequence);
+        let cursor =
+            self.inbox.cursor(&row.producer)?.map_or(Sequence::BEFORE_FIRST, |cursor| cursor.sequence);
         let spec = subscription.as_ref().map(|subscription| &subscription.spec);
         let replicas = match (spec, self.sources.get(&row.producer)) {
             (Some(spec), Some((_, log))) => {
@@ -437,7 +448,7 @@ fn replicas_of<'r>(
     log: &dyn EventLog,
     replicas: impl Iterator<Item = &'r ReplicaSpec>,
     event: &Logged,
-    cursor: i64,
+    cursor: Sequence,
 ) -> Result<Vec<&'r ReplicaSpec>, StatementError> {
     let mut applied = Vec::new();
     for replica in replicas.filter(|replica| replica.takes(&event.kind)) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bulkhead_store::{Abort, ApplyError, Ended, Logged, Parked, ParkedState, ReplicaSpec, StatementError};
 use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
 use bulkhead_types::own_words;
+use bulkhead_types::{Sequence, ServiceName};
 
 use crate::bindings::bulkhead::service::types::Event;
 use crate::database::UnitOfWork;
@@ -20,7 +21,7 @@ use crate::supervise;
 /// An event, on its way to a consumer.
 pub(crate) struct Delivery<'a> {
     pub(crate) event: &'a Logged,
-    pub(crate) producer: &'a str,
+    pub(crate) producer: &'a ServiceName,
     /// 1 for the first attempt.
     pub(crate) attempt: u32,
     /// The consumer's handler gets it.
@@ -31,7 +32,7 @@ pub(crate) struct Delivery<'a> {
 
 impl Delivery<'_> {
     /// The sequence of a timer. An event that a service consumes from itself is a timer: its own event log is only for other services.
-    fn timer(&self, consumer: &str) -> Option<i64> {
+    fn timer(&self, consumer: &ServiceName) -> Option<Sequence> {
         (self.producer == consumer).then_some(self.event.sequence)
     }
 
@@ -90,11 +91,11 @@ impl Runner {
             let event = delivery.event;
             let event = Event {
                 id: event.id.clone(),
-                source: delivery.producer.to_owned(),
+                source: delivery.producer.to_string(),
                 type_: event.kind.clone(),
-                subject: event.subject.clone(),
+                subject: event.subject.to_string(),
                 time: event.time.clone(),
-                trace_id: event.trace_id.clone(),
+                trace_id: event.trace_id.to_string(),
                 data: event.data.clone(),
                 attempt: delivery.attempt,
             };
@@ -119,7 +120,7 @@ impl Runner {
         let (lease, ended) = unit.finish(false);
         match ended {
             Ended::Aborted { abort, neighbours } => {
-                tracing::warn!(service = self.context.name, %abort, neighbours = neighbours.len(), "a batch was aborted");
+                tracing::warn!(service = self.context.name.as_str(), %abort, neighbours = neighbours.len(), "a batch was aborted");
                 self.instance.retire(DropCause::Undone);
                 self.recover(lease, neighbours);
                 Some(abort)
@@ -185,7 +186,11 @@ impl Runner {
 
 /// Whether an event changes a replica. It does not if the replica was read from its owner after the owner had published the event. `filled`
 /// has the last event that is included in each replica that was read in this way.
-pub(crate) fn changes(filled: &BTreeMap<String, i64>, replica: &ReplicaSpec, sequence: i64) -> bool {
+pub(crate) fn changes(
+    filled: &BTreeMap<String, Sequence>,
+    replica: &ReplicaSpec,
+    sequence: Sequence,
+) -> bool {
     filled.get(&replica.name).is_none_or(|filled| sequence > *filled)
 }
 
@@ -193,17 +198,17 @@ pub(crate) fn changes(filled: &BTreeMap<String, i64>, replica: &ReplicaSpec, seq
 pub(crate) fn parked(
     runner: &Runner,
     event: &Logged,
-    producer: &str,
+    producer: &ServiceName,
     attempts: u32,
     why: &NotConsumed,
 ) -> Parked {
     let row = Parked {
-        producer: producer.to_owned(),
+        producer: producer.clone(),
         sequence: event.sequence,
         id: event.id.clone(),
         kind: event.kind.clone(),
         subject: event.subject.clone(),
-        trace_id: event.trace_id.clone(),
+        trace_id: event.trace_id,
         state: ParkedState::Parked,
         attempts,
         next: Duration::ZERO,
@@ -231,10 +236,10 @@ pub(crate) fn failed(runner: &Runner, row: Parked, attempts: u32, why: &NotConsu
 /// Writes the log line about an event or a timer that is parked or dead-lettered.
 pub(crate) fn report_parked(runner: &Runner, row: &Parked) {
     tracing::warn!(
-        service = runner.context.name,
+        service = runner.context.name.as_str(),
         version = %runner.release.component.version(),
-        producer = row.producer,
-        trace_id = row.trace_id,
+        producer = row.producer.as_str(),
+        trace_id = %row.trace_id,
         event = row.id,
         kind = row.kind,
         attempts = row.attempts,
@@ -259,9 +264,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use bulkhead_store::{Abort, NewEvent, ParkedState, ReplicaSpec, StatementError};
-
     use bulkhead_types::limits::{RETRY_FIRST, RETRY_MAX};
-    use bulkhead_types::{Random, SystemClock};
+    use bulkhead_types::{Random, Sequence, SystemClock};
 
     use super::{ATTEMPTS_MAX, Delivery, Written, backoff, changes, parked};
     use crate::host_context::HostContext;
@@ -319,8 +323,14 @@ mod tests {
         let mut runner = trial.consumer.runner();
         let soon = || Instant::now() + Duration::from_secs(60);
         let data = format!("\"{}\"", "x".repeat(1 << 14));
-        let event =
-            NewEvent { id: "e", kind: "taker.made", subject: "a", time: "now", trace_id: "t", data: &data };
+        let event = NewEvent {
+            id: "e",
+            kind: "taker.made",
+            subject: &"a".into(),
+            time: "now",
+            trace_id: crate::trial::trace_id(),
+            data: &data,
+        };
         runner.open_unit(soon()).unwrap();
         assert!(runner.undo().is_none());
         let failed = runner.open_unit(soon()).unwrap().meet(StatementError::Interrupted);
@@ -334,10 +344,14 @@ mod tests {
     #[test]
     fn event_of_the_service_itself_is_a_timer() {
         let event = event(7, "taker.due", "a");
-        let of =
-            |producer| Delivery { event: &event, producer, attempt: 1, handled: true, replicas: Vec::new() };
-        assert_eq!(of("taker").timer("taker"), Some(7));
-        assert_eq!(of("maker").timer("taker"), None);
+        let timer_of = |producer: &str| {
+            let producer = &producer.into();
+            let delivery =
+                Delivery { event: &event, producer, attempt: 1, handled: true, replicas: Vec::new() };
+            delivery.timer(&"taker".into())
+        };
+        assert_eq!(timer_of("taker"), Some(Sequence::new(7)));
+        assert_eq!(timer_of("maker"), None);
     }
 
     #[test]
@@ -346,7 +360,8 @@ mod tests {
         for (handled, replicas, is_passed_over) in
             [(false, vec![], true), (true, vec![], false), (false, vec![&replica], false)]
         {
-            let delivery = Delivery { event: &event, producer: "maker", attempt: 1, handled, replicas };
+            let delivery =
+                Delivery { event: &event, producer: &"maker".into(), attempt: 1, handled, replicas };
             assert_eq!(delivery.is_passed_over(), is_passed_over);
         }
     }
@@ -361,7 +376,7 @@ mod tests {
             (ATTEMPTS_MAX - 1, retry(), ParkedState::Parked, "no".to_owned()),
             (ATTEMPTS_MAX, retry(), ParkedState::Dead, format!("after {ATTEMPTS_MAX} attempts: no")),
         ] {
-            let row = parked(&runner, &event(7, "maker.made", "a"), "maker", attempts, &why);
+            let row = parked(&runner, &event(7, "maker.made", "a"), &"maker".into(), attempts, &why);
             assert_eq!((row.state, row.reason, row.attempts), (state, reason, attempts));
         }
     }
@@ -380,9 +395,12 @@ mod tests {
     #[test]
     fn event_up_to_which_a_replica_was_filled_changes_it_no_more() {
         let replica = item();
-        let filled = [("item".to_owned(), 7)].into();
-        assert_eq!([6, 7, 8].map(|sequence| changes(&filled, &replica, sequence)), [false, false, true]);
-        assert!(changes(&[("other".to_owned(), 7)].into(), &replica, 1));
+        let filled = [("item".to_owned(), Sequence::new(7))].into();
+        assert_eq!(
+            [6, 7, 8].map(|sequence| changes(&filled, &replica, Sequence::new(sequence))),
+            [false, false, true]
+        );
+        assert!(changes(&[("other".to_owned(), Sequence::new(7))].into(), &replica, Sequence::new(1)));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
+use bulkhead_types::TraceId;
 use bulkhead_types::limits::{METHOD_SHOWN_BYTES_MAX, WASM_STACK_MAX};
 use bulkhead_types::own_words;
 use wasmtime::Trap;
@@ -174,7 +175,7 @@ fn tell(
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                service = spec.name,
+                service = spec.name.as_str(),
                 version = %component.version,
                 trace_id = request.trace_id,
                 method = own_words(&request.method, METHOD_SHOWN_BYTES_MAX),
@@ -197,7 +198,7 @@ fn rounded(time: Duration) -> u64 {
 /// Where a log line comes from, as its fields.
 pub(crate) struct Place<'r> {
     pub(crate) version: Option<&'r dyn Display>,
-    pub(crate) trace_id: &'r str,
+    pub(crate) trace_id: Option<TraceId>,
     /// Of a request.
     pub(crate) method: Option<&'r str>,
     /// Of a request: the template of its route.
@@ -212,7 +213,7 @@ impl<'r> Place<'r> {
         let component = running.component.as_deref();
         let place = Self {
             version: component.map(|component| &component.version as &dyn Display),
-            trace_id: &running.trace_id,
+            trace_id: running.trace_id,
             method: None,
             path: None,
             kind: None,

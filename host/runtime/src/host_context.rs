@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bulkhead_types::{Clock, Random};
+use bulkhead_types::{Clock, Random, ServiceName};
 
 use crate::fault_injector::FaultInjector;
 use crate::observer::Observers;
@@ -24,4 +24,4 @@ pub struct HostContext {
 }
 
 /// Every service's queues.
-pub type Directory = BTreeMap<String, Queues>;
+pub type Directory = BTreeMap<ServiceName, Queues>;

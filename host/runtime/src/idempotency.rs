@@ -8,6 +8,7 @@
 
 use bulkhead_store::{KeptAnswer, Known, RequestKey};
 use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
+use bulkhead_types::{Sequence, Subject};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -30,7 +31,7 @@ static VERSION: HeaderName = HeaderName::from_static("bulkhead-version");
 fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     let key = job.idempotency_key.as_deref()?;
     let request = &job.request;
-    let subject = request.principal.as_ref().map_or("", |principal| principal.subject.as_str());
+    let subject = request.principal.as_ref().map_or("", |principal| principal.subject.as_str()).into();
     let by_way_of = request.caller.as_deref().unwrap_or_default();
     let query = request.query.as_deref().unwrap_or_default();
     let kind = media_type(&request.headers);
@@ -42,7 +43,7 @@ fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     };
     let parts =
         [request.method.as_bytes(), request.path.as_bytes(), query.as_bytes(), kind.as_bytes(), form, body];
-    Some(RequestKey::new(database.database.secret(), (subject, by_way_of), key, &parts))
+    Some(RequestKey::new(database.database.secret(), (&subject, by_way_of), key, &parts))
 }
 
 /// The media type of a request's body in lower case, without blanks, and without the one charset that it has anyway. If there are several
@@ -140,7 +141,7 @@ pub(crate) fn remember(database: Option<&ServiceDatabase>, unit: &mut UnitOfWork
 
 /// The answer to a request for this path, as it is kept; none if it is too large. The bytes of a header are kept as the characters with the
 /// same numbers.
-fn kept(answer: &Answer, path: &str, position: u64) -> Option<KeptAnswer> {
+fn kept(answer: &Answer, path: &str, position: Sequence) -> Option<KeptAnswer> {
     if answer.body.len() > IDEMPOTENCY_ANSWER_BYTES_MAX {
         return None;
     }
@@ -158,16 +159,16 @@ fn kept(answer: &Answer, path: &str, position: u64) -> Option<KeptAnswer> {
 }
 
 /// What an answer to a request for this path is about: what the request asked for, and what it created.
-fn about(answer: &Answer, path: &str) -> Vec<String> {
+fn about(answer: &Answer, path: &str) -> Vec<Subject> {
     let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     [path, location].into_iter().flat_map(parts).collect()
 }
 
 /// The decoded parts of a path, or of an address. What a request asked for, and what it created, are among them.
-fn parts(path: &str) -> impl Iterator<Item = String> {
+fn parts(path: &str) -> impl Iterator<Item = Subject> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let parts = path.split('/').filter(|part| !part.is_empty());
-    parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+    parts.map(|part| percent_decode_str(part).decode_utf8_lossy().as_ref().into())
 }
 
 fn replay(kept: KeptAnswer, version: HeaderValue) -> Option<Answer> {
@@ -233,7 +234,7 @@ mod tests {
         });
         let earlier = earlier_answer(&mut runner.parts, &LABEL, &job);
         assert!(matches!(earlier, Some(Err(Failure::AnswerNotKept))), "{earlier:?}");
-        trial.write(|unit| unit.forget_answers("things").map(|forgotten| assert_eq!(forgotten, 1)));
+        trial.write(|unit| unit.forget_answers(&"things".into()).map(|forgotten| assert_eq!(forgotten, 1)));
         assert!(earlier_answer(&mut runner.parts, &LABEL, &job).is_none());
     }
 
@@ -275,15 +276,18 @@ mod tests {
     fn answer_is_kept_unchanged_up_to_the_size_limit() {
         let largest =
             Answer { body: vec![b'x'; IDEMPOTENCY_ANSWER_BYTES_MAX], ..answer(&[(LOCATION, "/\u{e9}")]) };
-        let given =
-            replay(kept(&largest, "/things", 7).unwrap(), HeaderValue::from_static("another@2")).unwrap();
+        let given = replay(
+            kept(&largest, "/things", Sequence::new(7)).unwrap(),
+            HeaderValue::from_static("another@2"),
+        )
+        .unwrap();
         assert_eq!(
             (given.status, given.headers, given.position),
-            (largest.status, largest.headers.clone(), Some(7))
+            (largest.status, largest.headers.clone(), Some(Sequence::new(7)))
         );
         assert!(given.replayed && given.body == largest.body);
         assert_eq!(given.version, largest.version, "of the one that answered");
         let larger = Answer { body: vec![b'x'; IDEMPOTENCY_ANSWER_BYTES_MAX + 1], ..largest };
-        assert!(kept(&larger, "/things", 7).is_none());
+        assert!(kept(&larger, "/things", Sequence::new(7)).is_none());
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::Abort;
+use bulkhead_types::Sequence;
 use bulkhead_types::limits::{
     HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, METHOD_SHOWN_BYTES_MAX,
     PANIC_MESSAGE_BYTES_MAX, RESPONSE_HEADERS_MAX,
@@ -171,7 +172,7 @@ impl WarmInstance {
         release: &Release,
         parts: &mut WorkerParts,
         event: &Event,
-        timer: Option<i64>,
+        timer: Option<Sequence>,
         deadline: Instant,
     ) -> Result<(), NotConsumed> {
         let mut instance = self.take(release, parts, deadline).map_err(NotConsumed::Retry)?;
@@ -237,7 +238,8 @@ impl WarmInstance {
         let Some(left_out) = running.log_lines.checked_sub(LOG_LINES_MAX + 1) else { return };
         let (service, lines) = (self.context.name.as_str(), left_out + 1);
         let Place { version, trace_id, method, path, kind } = Place::of(running);
-        let version = version.map(tracing::field::display);
+        let (version, trace_id) =
+            (version.map(tracing::field::display), trace_id.map(tracing::field::display));
         tracing::warn!(service, version, trace_id, method, path, kind, lines, "log lines were left out");
     }
 
@@ -341,7 +343,7 @@ fn of_request(release: &Release, request: &Request, deadline: Instant) -> Runnin
             path: request.path.clone(),
             route: request.route.clone(),
         },
-        trace_id: request.trace_id.clone(),
+        trace_id: request.trace_id.parse().ok(),
         principal: request.principal.clone(),
         peer: request.peer.clone(),
         ..Running::of(&release.component.info, deadline)
@@ -349,11 +351,11 @@ fn of_request(release: &Release, request: &Request, deadline: Instant) -> Runnin
 }
 
 /// The run of an event's handler. The service itself is its principal.
-fn of_event(release: &Release, event: &Event, timer: Option<i64>, deadline: Instant) -> Running {
+fn of_event(release: &Release, event: &Event, timer: Option<Sequence>, deadline: Instant) -> Running {
     let subject = format!("service:{}", release.spec.name);
     Running {
         handler: Handler::Event { kind: event.type_.clone() },
-        trace_id: event.trace_id.clone(),
+        trace_id: event.trace_id.parse().ok(),
         principal: Some(Principal { subject, roles: Vec::new(), expires_at: None }),
         timer,
         ..Running::of(&release.component.info, deadline)

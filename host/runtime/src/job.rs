@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bulkhead_store::Abort;
+use bulkhead_types::Sequence;
 
 use crate::bindings::bulkhead::service::types::Request;
 use crate::waited::Waited;
@@ -41,7 +42,7 @@ pub struct Answer {
     /// The body.
     pub body: Vec<u8>,
     /// The end of the service's event log after it, if it joined a unit of work that was kept: the sequence of an event.
-    pub position: Option<u64>,
+    pub position: Option<Sequence>,
     /// It is the answer that an earlier request with the same idempotency key got.
     pub replayed: bool,
     /// Which version of which service answered: the header `Bulkhead-Version`.

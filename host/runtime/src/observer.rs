@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulkhead_store::Parked;
+use bulkhead_types::{Sequence, ServiceName};
 use http::StatusCode;
 
 use crate::database_call::DatabaseCall;
@@ -16,7 +17,7 @@ use crate::job::Failure;
 /// Is told what happens in the services.
 pub trait Observer: Send + Sync {
     /// This happened in the service.
-    fn observe(&self, service: &str, observation: &Observation<'_>);
+    fn observe(&self, service: &ServiceName, observation: &Observation<'_>);
 }
 
 /// What happened.
@@ -44,7 +45,7 @@ pub enum Observation<'a> {
     /// A handler called another service.
     ServiceCalled {
         /// The service that was called.
-        callee: &'a str,
+        callee: &'a ServiceName,
         /// The method of the request.
         method: &'a str,
         /// Its path.
@@ -67,9 +68,9 @@ pub enum Observation<'a> {
     /// An event or a timer was consumed, and this is durable.
     EventConsumed {
         /// The service whose event log has it; for a timer the service itself.
-        producer: &'a str,
+        producer: &'a ServiceName,
         /// Its sequence there, or that of the timer.
-        sequence: i64,
+        sequence: Sequence,
     },
     /// An event or a timer that could not be consumed, or that waits behind one, was parked, and this is durable.
     EventParked {
@@ -179,15 +180,15 @@ impl Observers {
     }
 
     /// What happens in this service.
-    pub(crate) fn of(&self, service: &str) -> Observed {
-        Observed { service: service.into(), observers: self.clone() }
+    pub(crate) fn of(&self, service: &ServiceName) -> Observed {
+        Observed { service: service.clone(), observers: self.clone() }
     }
 }
 
 /// A service that is observed.
 #[derive(Clone)]
 pub(crate) struct Observed {
-    service: Arc<str>,
+    service: ServiceName,
     observers: Observers,
 }
 

@@ -1,5 +1,6 @@
 //! Problem documents (RFC 9457): the one mapping from what went wrong to what a client reads.
 
+use bulkhead_types::TraceId;
 use serde::Serialize;
 
 use crate::job::Failure;
@@ -38,7 +39,7 @@ impl Problem {
 
     /// The document.
     #[must_use]
-    pub fn to_json(&self, trace_id: &str) -> Vec<u8> {
+    pub fn to_json(&self, trace_id: TraceId) -> Vec<u8> {
         let document = Document {
             kind: format!("/.well-known/bulkhead/problems#{}", self.code),
             title: self.title,
@@ -61,7 +62,7 @@ struct Document<'p> {
     status: u16,
     detail: &'p str,
     code: &'p str,
-    trace_id: &'p str,
+    trace_id: TraceId,
 }
 
 impl From<&Failure> for Problem {

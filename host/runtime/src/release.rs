@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bulkhead_types::Current;
+use bulkhead_types::{Current, ServiceName};
 
 use crate::component::Component;
 use crate::database::ServiceDatabase;
@@ -49,7 +49,7 @@ impl Release {
 
 /// What the threads of a service share.
 pub(crate) struct ServiceContext {
-    pub(crate) name: String,
+    pub(crate) name: ServiceName,
     pub(crate) release: Current<Release>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) host_context: Arc<HostContext>,

@@ -211,7 +211,7 @@ impl Runner {
             self.parts.hold.join(&database.writer, job.deadline, lease_hold, &self.context.observed)
         {
             tracing::warn!(
-                service = self.context.name, trace_id = job.request.trace_id, %error,
+                service = self.context.name.as_str(), trace_id = job.request.trace_id, %error,
                 "an answer is not kept for its idempotency key"
             );
         }
@@ -223,7 +223,7 @@ impl Runner {
         let outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut job);
         if let Ended::Aborted { abort, neighbours } = ended {
             tracing::warn!(
-                service = self.context.name, trace_id = job.request.trace_id, %abort,
+                service = self.context.name.as_str(), trace_id = job.request.trace_id, %abort,
                 neighbours = neighbours.len(), "a batch was aborted"
             );
             (job.reply)(outcome);

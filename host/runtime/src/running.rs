@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{PANIC_MESSAGE_BYTES_MAX, PANIC_PLACE_BYTES_MAX, STATEMENT_TOLD_BYTES_MAX};
 use bulkhead_types::own_words;
+use bulkhead_types::{Sequence, TraceId};
 
 use crate::bindings::bulkhead::service::types::Principal;
 use crate::component_info::ComponentInfo;
@@ -19,11 +20,12 @@ pub(crate) struct Running {
     /// The component that runs; none while a component is loaded.
     pub(crate) component: Option<Arc<ComponentInfo>>,
     pub(crate) handler: Handler,
-    pub(crate) trace_id: String,
+    /// The trace of its request or event.
+    pub(crate) trace_id: Option<TraceId>,
     pub(crate) principal: Option<Principal>,
     pub(crate) peer: String,
     /// If this is the handler of one of the service's own timers, the timer's sequence.
-    pub(crate) timer: Option<i64>,
+    pub(crate) timer: Option<Sequence>,
     pub(crate) deadline: Instant,
     /// Until when the lease may be held, once it is held.
     pub(crate) lease_until: Option<Instant>,
@@ -86,7 +88,7 @@ impl Running {
             starting: true,
             component: None,
             handler: Handler::None,
-            trace_id: String::new(),
+            trace_id: None,
             principal: None,
             peer: String::new(),
             timer: None,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use bulkhead_store::{OpenLog, StoreError};
+use bulkhead_types::ServiceName;
 
 use crate::consumer::Consumer;
 use crate::deferred::{Deferred, DeferredWork, Kind};
@@ -24,7 +25,7 @@ pub enum SchedulerError {
     Thread(#[from] std::io::Error),
     /// A service that consumes events has no database.
     #[error("{0} consumes events and has no database")]
-    NoDatabase(String),
+    NoDatabase(ServiceName),
 }
 
 /// The threads that deliver events and timers to one service.
@@ -51,7 +52,7 @@ impl Deliveries {
         let stop = Arc::new(AtomicBool::new(false));
         let name = consumer.name();
         let database =
-            consumer.database().ok_or_else(|| SchedulerError::NoDatabase(name.to_owned()))?.database.clone();
+            consumer.database().ok_or_else(|| SchedulerError::NoDatabase(name.clone()))?.database.clone();
         let mut this = Self {
             stop: Arc::clone(&stop),
             subscriptions: subscriptions.to_vec(),
@@ -59,7 +60,7 @@ impl Deliveries {
             threads: Vec::new(),
         };
         for subscription in subscriptions {
-            let producer = subscription.spec.producer.as_str();
+            let producer = &subscription.spec.producer;
             let Some(log) = open(producer)? else { continue };
             let worker = SubscriptionWorker::new(
                 Arc::clone(subscription),
@@ -135,7 +136,7 @@ mod tests {
         let deferred = Arc::new(Deferred::default());
         let (subscription, worker) = trial.subscription_worker(Vec::new());
         drop(worker);
-        let open = |_: &str| Ok(Some(Box::new(MemoryLog::default()) as Box<dyn EventLog>));
+        let open = |_: &ServiceName| Ok(Some(Box::new(MemoryLog::default()) as Box<dyn EventLog>));
         let deliveries = Deliveries::start(&trial.consumer, &[subscription], &deferred, &open).unwrap();
         assert_eq!(deliveries.threads.len(), 3);
         (deferred, deliveries)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bulkhead_types::limits;
+use bulkhead_types::{ServiceName, limits};
 
 /// What the manifest lets a service do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Grants {
     /// The types of event that it may publish.
     pub publishes: BTreeSet<String>,
     /// The services that it may call.
-    pub calls: BTreeSet<String>,
+    pub calls: BTreeSet<ServiceName>,
     /// The types of event that it consumes from others.
     pub subscribes: BTreeSet<String>,
     /// The types of timer that it may set, and consumes.
@@ -71,7 +71,7 @@ pub enum InstancePolicy {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceSpec {
     /// Its name.
-    pub name: String,
+    pub name: ServiceName,
     /// The routes that lead to it, as in the manifest.
     pub routes: Vec<String>,
     /// What it may do.

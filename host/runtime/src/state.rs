@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::{Reader, StatementError};
+use bulkhead_types::ServiceName;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use crate::database::ServiceDatabase;
@@ -97,7 +98,7 @@ pub(crate) struct MemoryLimit {
     pub(crate) refused: bool,
     observed: Observed,
     /// A test that may refuse more memory, with the service's name.
-    faults: Option<(Arc<dyn FaultInjector>, String)>,
+    faults: Option<(Arc<dyn FaultInjector>, ServiceName)>,
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -108,8 +109,9 @@ impl ResourceLimiter for MemoryLimit {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         // What an instance begins with is not growth.
-        let grows =
-            |(faults, service): &(Arc<dyn FaultInjector>, String)| current == 0 || faults.may_grow(service);
+        let grows = |(faults, service): &(Arc<dyn FaultInjector>, ServiceName)| {
+            current == 0 || faults.may_grow(service)
+        };
         let allowed = desired <= self.maximum && self.faults.as_ref().is_none_or(grows);
         if allowed {
             self.bytes = desired;
@@ -143,15 +145,15 @@ mod tests {
     struct Refuses;
 
     impl FaultInjector for Refuses {
-        fn fail_database(&self, _: &str, _: &DatabaseCall<'_>) -> Option<StatementError> {
+        fn fail_database(&self, _: &ServiceName, _: &DatabaseCall<'_>) -> Option<StatementError> {
             None
         }
 
-        fn fail_call(&self, _: &str, _: &str) -> Option<String> {
+        fn fail_call(&self, _: &ServiceName, _: &ServiceName) -> Option<String> {
             None
         }
 
-        fn may_grow(&self, _: &str) -> bool {
+        fn may_grow(&self, _: &ServiceName) -> bool {
             false
         }
     }
@@ -168,9 +170,9 @@ mod tests {
             (Some(&faults), 0, 100, true),
             (Some(&faults), 50, 100, false),
         ] {
-            let faults = faults.map(|faults| (Arc::clone(faults), "a".to_owned()));
+            let faults = faults.map(|faults| (Arc::clone(faults), "a".into()));
             let seen = Seen::default();
-            let observed = Observers::new(vec![Arc::new(seen.clone())]).of("a");
+            let observed = Observers::new(vec![Arc::new(seen.clone())]).of(&"a".into());
             let mut limit = MemoryLimit { maximum: 100, bytes: 50, refused: false, observed, faults };
             assert_eq!(
                 limit.memory_growing(current, desired, None).unwrap(),

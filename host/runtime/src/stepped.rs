@@ -124,7 +124,7 @@ impl SteppedService {
     }
 
     fn open(&self) -> Result<(Runner, Box<dyn InboxReader>), SchedulerError> {
-        let name = || self.consumer.name().to_owned();
+        let name = || self.consumer.name().clone();
         let database = self.consumer.database().ok_or_else(|| SchedulerError::NoDatabase(name()))?;
         Ok((self.consumer.runner(), database.database.inbox()?))
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_store::ReplicaSpec;
+use bulkhead_types::{Sequence, ServiceName};
 use flume::{Receiver, Sender};
 use tokio::sync::watch;
 
@@ -12,9 +13,9 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SubscriptionSpec {
     /// The service whose event log is consumed.
-    pub producer: String,
+    pub producer: ServiceName,
     /// The service that consumes it.
-    pub consumer: String,
+    pub consumer: ServiceName,
     /// The types of event that the consumer's handler gets.
     pub types: BTreeSet<String>,
     /// The replicas that it keeps of the producer's data.
@@ -37,7 +38,7 @@ pub struct Subscription {
     /// What has happened.
     pub counts: Arc<Counts>,
     /// The sequence up to which everything for the consumer is durably consumed or parked.
-    applied: watch::Sender<i64>,
+    applied: watch::Sender<Sequence>,
     /// The subscription worker's memory of its position, or of what is parked, may be wrong.
     stale: AtomicBool,
     /// A batch with units of work of the subscription worker was not committed. The worker waits before it tries them again.
@@ -60,12 +61,12 @@ impl Subscription {
         Self {
             spec,
             counts: Arc::default(),
-            applied: watch::Sender::new(0),
+            applied: watch::Sender::new(Sequence::BEFORE_FIRST),
             stale: AtomicBool::new(false),
             undone: AtomicBool::new(false),
             troubled: Arc::default(),
             stopped: Mutex::default(),
-            hold_at: AtomicI64::new(i64::MAX),
+            hold_at: AtomicI64::new(Sequence::MAX.get()),
             wake,
             woken,
         }
@@ -86,13 +87,13 @@ impl Subscription {
 
     /// The sequence up to which the consumer has durably consumed the event log.
     #[must_use]
-    pub fn applied(&self) -> i64 {
+    pub fn applied(&self) -> Sequence {
         *self.applied.borrow()
     }
 
     /// Notifies of each change of [`Self::applied`].
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<i64> {
+    pub fn watch(&self) -> watch::Receiver<Sequence> {
         self.applied.subscribe()
     }
 
@@ -104,8 +105,8 @@ impl Subscription {
 
     pub(crate) fn stop(&self, why: String) {
         tracing::error!(
-            producer = self.spec.producer,
-            consumer = self.spec.consumer,
+            producer = self.spec.producer.as_str(),
+            consumer = self.spec.consumer.as_str(),
             why,
             "a subscription has stopped"
         );
@@ -127,18 +128,18 @@ impl Subscription {
     }
 
     /// Makes the subscription worker consume nothing after `sequence` until [`Self::release`].
-    pub fn hold_at(&self, sequence: i64) {
-        self.hold_at.store(sequence, Ordering::Release);
+    pub fn hold_at(&self, sequence: Sequence) {
+        self.hold_at.store(sequence.get(), Ordering::Release);
         self.wake();
     }
 
     /// Lets the subscription worker go on.
     pub fn release(&self) {
-        self.hold_at(i64::MAX);
+        self.hold_at(Sequence::MAX);
     }
 
-    pub(crate) fn held_at(&self) -> i64 {
-        self.hold_at.load(Ordering::Acquire)
+    pub(crate) fn held_at(&self) -> Sequence {
+        Sequence::new(self.hold_at.load(Ordering::Acquire))
     }
 
     /// Makes the subscription worker read its position, and what is parked, once more.
@@ -162,7 +163,7 @@ impl Subscription {
     }
 
     /// Everything up to `sequence` is durably consumed.
-    pub(crate) fn set_applied(&self, sequence: i64) {
+    pub(crate) fn set_applied(&self, sequence: Sequence) {
         self.applied.send_if_modified(|applied| {
             let grows = sequence > *applied;
             *applied = sequence.max(*applied);
@@ -180,7 +181,7 @@ impl Subscription {
 
     /// Wakes the subscription worker if it has not consumed everything up to `head`: for an event log whose commit notifier does not wake
     /// it.
-    pub fn wake_for(&self, head: i64) {
+    pub fn wake_for(&self, head: Sequence) {
         if self.applied() < head {
             self.wake();
         }
@@ -230,21 +231,24 @@ mod tests {
     fn who_waits_for_a_position_waits_on_while_the_subscription_changes() {
         let before = subscription(&["maker.made"]);
         before.note_trouble();
-        before.set_applied(1);
+        before.set_applied(Sequence::new(1));
         before.counts.delivered.fetch_add(1, Ordering::Relaxed);
         let mut waiting = before.watch();
         let subscription = before.changed_to(spec(&["maker.gone"]));
         assert!(subscription.is_troubled());
-        assert_eq!((subscription.applied(), subscription.counts.delivered.load(Ordering::Relaxed)), (1, 1));
-        subscription.set_applied(2);
+        assert_eq!(
+            (subscription.applied(), subscription.counts.delivered.load(Ordering::Relaxed)),
+            (Sequence::FIRST, 1)
+        );
+        subscription.set_applied(Sequence::new(2));
         assert!(waiting.has_changed().unwrap());
-        assert_eq!(*waiting.borrow_and_update(), 2);
+        assert_eq!(*waiting.borrow_and_update(), Sequence::new(2));
         assert!(subscription.consumes("maker.gone") && !subscription.consumes("maker.made"));
         // What applied to the earlier subscription worker is over.
         before.stop("another log".into());
-        before.hold_at(7);
+        before.hold_at(Sequence::new(7));
         let subscription = before.changed_to(spec(&[]));
-        assert_eq!((subscription.stopped(), subscription.held_at()), (None, i64::MAX));
+        assert_eq!((subscription.stopped(), subscription.held_at()), (None, Sequence::MAX));
     }
 
     #[test]
@@ -252,8 +256,8 @@ mod tests {
         let subscription = subscription(&[]);
         let mut watch = subscription.watch();
         for (sequence, applied, grows) in [(3, 3, true), (2, 3, false), (3, 3, false), (4, 4, true)] {
-            subscription.set_applied(sequence);
-            assert_eq!(subscription.applied(), applied);
+            subscription.set_applied(Sequence::new(sequence));
+            assert_eq!(subscription.applied(), Sequence::new(applied));
             assert_eq!(watch.has_changed().unwrap(), grows, "{sequence}");
             watch.mark_unchanged();
         }
@@ -263,18 +267,18 @@ mod tests {
     fn subscription_worker_is_woken_for_what_it_has_not_taken_and_for_what_concerns_it() {
         let subscription = subscription(&[]);
         let woken = || subscription.woken().try_recv().is_ok();
-        subscription.set_applied(3);
+        subscription.set_applied(Sequence::new(3));
         assert!(!woken());
         for (head, wakes) in [(2, false), (3, false), (4, true)] {
-            subscription.wake_for(head);
+            subscription.wake_for(Sequence::new(head));
             assert_eq!(woken(), wakes, "{head}");
         }
-        subscription.hold_at(5);
+        subscription.hold_at(Sequence::new(5));
         assert!(woken());
-        assert_eq!(subscription.held_at(), 5);
+        assert_eq!(subscription.held_at(), Sequence::new(5));
         subscription.release();
         assert!(woken());
-        assert_eq!(subscription.held_at(), i64::MAX);
+        assert_eq!(subscription.held_at(), Sequence::MAX);
         assert!(!subscription.take_stale());
         subscription.note_undone();
         assert!(woken() && subscription.take_stale() && !subscription.take_stale());

@@ -21,6 +21,7 @@ use bulkhead_store::{
     Cursor, EventLog, InboxReader, Logged, Parked, ParkedState, ReplicaSpec, StatementError,
 };
 use bulkhead_types::limits::{SUBSCRIPTION_EVENTS_READ_MAX, SUBSCRIPTION_EVENTS_SKIPPED_MAX};
+use bulkhead_types::{Sequence, Subject};
 
 use crate::database::UnitOfWork;
 use crate::deferred::Deferred;
@@ -51,19 +52,19 @@ pub(crate) struct SubscriptionWorker {
     /// Where this subscription worker believes the row of the position to be.
     cursor: Cursor,
     /// The last event that was consumed or passed over. If events were passed over, it is later than the row.
-    seen: (i64, String),
+    seen: (Sequence, String),
     /// Subjects that have, or had, a parked event.
-    held: HashSet<String>,
+    held: HashSet<Subject>,
     /// Replicas that include more events than were consumed, each with the last event that it includes.
-    filled: BTreeMap<String, i64>,
+    filled: BTreeMap<String, Sequence>,
     /// The event during which a batch was aborted. It runs in a batch of its own.
-    alone: i64,
+    alone: Sequence,
     /// The event that is being consumed; 0 for none.
-    consuming: i64,
+    consuming: Sequence,
     /// The event at which this subscription worker panicked, and what the panic said.
-    panicked: Option<(i64, String)>,
+    panicked: Option<(Sequence, String)>,
     /// The sequence up to which the event log was durably consumed when the thread started.
-    started_at: i64,
+    started_at: Sequence,
 }
 
 /// Why a subscription worker stops going through what it read.
@@ -99,8 +100,7 @@ impl SubscriptionWorker {
     ) -> Self {
         let cursor = Cursor::default();
         log.tail(subscription.waker());
-        let (seen, held, filled, alone) = ((0, String::new()), HashSet::new(), BTreeMap::new(), 0);
-        let (consuming, panicked, started_at) = (0, None, 0);
+        let none = Sequence::BEFORE_FIRST;
         Self {
             subscription,
             log,
@@ -109,13 +109,13 @@ impl SubscriptionWorker {
             deferred,
             stop,
             cursor,
-            seen,
-            held,
-            filled,
-            alone,
-            consuming,
-            panicked,
-            started_at,
+            seen: (none, String::new()),
+            held: HashSet::new(),
+            filled: BTreeMap::new(),
+            alone: none,
+            consuming: none,
+            panicked: None,
+            started_at: none,
         }
     }
 
@@ -135,8 +135,8 @@ impl SubscriptionWorker {
                 Err(Halt::Stale) => self.subscription.refresh(),
                 Err(Halt::Pause(why)) => {
                     tracing::warn!(
-                        producer = self.subscription.spec.producer,
-                        consumer = self.subscription.spec.consumer,
+                        producer = self.subscription.spec.producer.as_str(),
+                        consumer = self.subscription.spec.consumer.as_str(),
                         why,
                         "a subscription worker waits"
                     );
@@ -167,7 +167,7 @@ impl SubscriptionWorker {
         // The supervisor decides how long a thread waits after a panic.
         let _ = self.subscription.take_undone();
         let consuming = std::mem::take(&mut self.consuming);
-        if consuming != 0 {
+        if consuming != Sequence::BEFORE_FIRST {
             self.alone = consuming;
             self.panicked = Some((consuming, why.to_owned()));
         }
@@ -197,7 +197,7 @@ impl SubscriptionWorker {
                     // one in a request that is run again.
                     this.consuming = event.sequence;
                     let consumed = this.consume(event, more);
-                    this.consuming = 0;
+                    this.consuming = Sequence::BEFORE_FIRST;
                     consumed
                 })?;
                 self.look_for_undone()?;
@@ -205,7 +205,7 @@ impl SubscriptionWorker {
                     progress.made();
                 }
             }
-            if last - self.cursor.sequence >= SUBSCRIPTION_EVENTS_SKIPPED_MAX && self.seen.0 == last {
+            if last.since(self.cursor.sequence) >= SUBSCRIPTION_EVENTS_SKIPPED_MAX && self.seen.0 == last {
                 self.inside(Self::pass_over)?;
             }
             self.runner.commit_carried();
@@ -326,7 +326,7 @@ impl SubscriptionWorker {
     /// The events after the last seen event. Checks first that the last seen event is still at its place.
     fn read(&mut self) -> Result<Vec<Logged>, Halt> {
         let (sequence, id) = &self.seen;
-        let mut events = match self.log.read((*sequence).max(1), SUBSCRIPTION_EVENTS_READ_MAX) {
+        let mut events = match self.log.read((*sequence).max(Sequence::FIRST), SUBSCRIPTION_EVENTS_READ_MAX) {
             Err(StatementError::InvalidValue(why)) => {
                 return Err(Halt::Stopped(format!(
                     "the log of {} has an event behind number {sequence} that can't be read: {why}; it was altered: put the right file back",
@@ -335,7 +335,7 @@ impl SubscriptionWorker {
             }
             read => read?,
         };
-        if *sequence == 0 {
+        if *sequence == Sequence::BEFORE_FIRST {
             return Ok(events);
         }
         match events.first() {
@@ -400,9 +400,9 @@ impl SubscriptionWorker {
         let why = match self.runner.deliver(&delivery, mark, self.delivered(event.sequence, consumed), more) {
             Ok(Written::Kept) => {
                 tracing::debug!(
-                    service = spec.consumer,
-                    producer = spec.producer,
-                    trace_id = event.trace_id,
+                    service = spec.consumer.as_str(),
+                    producer = spec.producer.as_str(),
+                    trace_id = %event.trace_id,
                     event = event.id,
                     kind = event.kind,
                     "an event was consumed"
@@ -430,7 +430,7 @@ impl SubscriptionWorker {
     fn was_moved_back(&mut self) -> Result<bool, Halt> {
         self.runner.commit_carried();
         let row = self.inbox.cursor(&self.subscription.spec.producer)?;
-        Ok(row.map_or(0, |row| row.sequence) != self.cursor.sequence)
+        Ok(row.map_or(Sequence::BEFORE_FIRST, |row| row.sequence) != self.cursor.sequence)
     }
 
     /// Parks an event behind an earlier event of its subject; false if no earlier event is parked any more.
@@ -521,7 +521,7 @@ impl SubscriptionWorker {
     }
 
     /// An event was passed: it took effect, or nobody here gets it (`consumed` is false).
-    pub(crate) fn delivered(&self, sequence: i64, consumed: bool) -> Settle {
+    pub(crate) fn delivered(&self, sequence: Sequence, consumed: bool) -> Settle {
         let (subscription, observed) = (Arc::clone(&self.subscription), self.runner.context.observed.clone());
         Settle::new(move |kept| {
             if kept {
@@ -539,7 +539,7 @@ impl SubscriptionWorker {
     }
 
     /// An event was parked.
-    pub(crate) fn parked(&self, sequence: i64, row: &Parked) -> Settle {
+    pub(crate) fn parked(&self, sequence: Sequence, row: &Parked) -> Settle {
         let (subscription, deferred) = (Arc::clone(&self.subscription), Arc::clone(&self.deferred));
         let (observed, row) = (self.runner.context.observed.clone(), row.clone());
         Settle::new(move |kept| {

@@ -14,7 +14,7 @@ use bulkhead_store::{
     StatementError, WriterOptions,
 };
 use bulkhead_types::limits::{BATCH_AGE_MAX, MEMORY_DEFAULT};
-use bulkhead_types::{Clock, Random, SystemClock};
+use bulkhead_types::{Clock, Random, Sequence, SystemClock, TraceId};
 use flume::Receiver;
 use http::{HeaderName, HeaderValue, StatusCode};
 use tempfile::TempDir;
@@ -133,7 +133,14 @@ impl Trial {
 
     /// Sets a timer that is due.
     pub(crate) fn set_timer(&self, id: &str) {
-        let event = NewEvent { id, kind: "taker.rung", subject: "a", time: "now", trace_id: "t", data: "{}" };
+        let event = NewEvent {
+            id,
+            kind: "taker.rung",
+            subject: &"a".into(),
+            time: "now",
+            trace_id: trace_id(),
+            data: "{}",
+        };
         self.write(|unit| {
             unit.schedule(&event, Duration::ZERO).map_err(|error| StatementError::Other(error.to_string()))
         });
@@ -151,7 +158,7 @@ impl Trial {
 
     /// The row of such an event, which is due.
     pub(crate) fn row(&self, event: &Logged, why: &NotConsumed) -> Parked {
-        Parked { next: Duration::ZERO, ..parked(&self.consumer.runner(), event, "maker", 1, why) }
+        Parked { next: Duration::ZERO, ..parked(&self.consumer.runner(), event, &"maker".into(), 1, why) }
     }
 
     pub(crate) fn park_row(&self, row: &Parked) {
@@ -197,7 +204,7 @@ impl Trial {
     pub(crate) fn due_timers(&self, inbox: &mut dyn InboxReader) -> Vec<i64> {
         let now = self.consumer.runner().time();
         let (timers, _) = inbox.due_timers(now, 64).unwrap();
-        timers.into_iter().map(|timer| timer.sequence).collect()
+        timers.into_iter().map(|timer| timer.sequence.get()).collect()
     }
 
     /// The service's deferred work, with these events in the producer's event log.
@@ -207,7 +214,7 @@ impl Trial {
             Arc::new(Deferred::default()),
             self.consumer.runner(),
             self.inbox(),
-            [("maker".to_owned(), source)].into(),
+            [("maker".into(), source)].into(),
             Arc::default(),
         )
     }
@@ -237,15 +244,20 @@ fn subscription() -> Subscription {
     })
 }
 
+/// The trace of all requests and events.
+pub(crate) fn trace_id() -> TraceId {
+    "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap()
+}
+
 /// An event of the producer's event log.
 pub(crate) fn event(sequence: i64, kind: &str, subject: &str) -> Logged {
     Logged {
-        sequence,
+        sequence: Sequence::new(sequence),
         id: format!("e{sequence}"),
         kind: kind.into(),
         subject: subject.into(),
         time: "now".into(),
-        trace_id: "t".into(),
+        trace_id: trace_id(),
         data: "{}".into(),
     }
 }
@@ -263,7 +275,7 @@ pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcom
         principal: None,
         peer: String::new(),
         caller: None,
-        trace_id: "t".into(),
+        trace_id: trace_id().to_string(),
     };
     let job = Job {
         request,

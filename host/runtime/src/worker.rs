@@ -91,6 +91,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use bulkhead_store::{KeptAnswer, RequestKey};
+    use bulkhead_types::Sequence;
 
     use super::{Worker, has_more};
     use crate::job::Failure;
@@ -114,10 +115,10 @@ mod tests {
     fn batch_that_is_due_is_committed_behind_a_job_whose_answer_was_kept() {
         let trial = Trial::new(LONG);
         let database = Arc::clone(&trial.consumer.database().unwrap().database);
-        let other = RequestKey::new(database.secret(), ("", ""), "key", &[b"another request"]);
+        let other = RequestKey::new(database.secret(), (&"".into(), ""), "key", &[b"another request"]);
         trial.write(|unit| {
             let now = unit.time();
-            unit.remember(&other, &KeptAnswer::none(0, Vec::new()), now).map(drop)
+            unit.remember(&other, &KeptAnswer::none(Sequence::new(0), Vec::new()), now).map(drop)
         });
         let (mut runner, durable) = trial.carrying();
         let (job, outcome) = job(Instant::now() + LONG, Some("key"));

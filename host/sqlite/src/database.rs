@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bulkhead_store::{
     AfterCommit, Engine, EventLog, OpenReaders, Secret, Settings, StoreError, Writable, WriterOptions,
 };
-use bulkhead_types::Clock;
+use bulkhead_types::{Clock, Sequence};
 
 use crate::checkpoint::Checkpointer;
 use crate::event_log::EmbeddedLog;
@@ -22,7 +22,7 @@ impl bulkhead_store::Database for Database {
         self.log()
     }
 
-    fn head(&self) -> i64 {
+    fn head(&self) -> Sequence {
         self.notifier().head()
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bulkhead_store::{CommitNotifier, Damage, EventLog, Logged, StatementError, StoreError, Waker};
 use bulkhead_types::limits::LOG_READ_BYTES_MAX;
+use bulkhead_types::{Sequence, Subject};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::Database;
@@ -38,20 +39,20 @@ impl EventLog for EmbeddedLog {
         &self.id
     }
 
-    fn head(&self) -> Result<i64, StatementError> {
+    fn head(&self) -> Result<Sequence, StatementError> {
         outbox::head(self.connection()).map_err(|error| classify(&error, None))
     }
 
-    fn trim_point(&self) -> Result<i64, StatementError> {
+    fn trim_point(&self) -> Result<Sequence, StatementError> {
         outbox::trim_point(self.connection()).map_err(|error| classify(&error, None))
     }
 
-    fn read(&self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
+    fn read(&self, sequence: Sequence, count: u32) -> Result<Vec<Logged>, StatementError> {
         let read = || {
             let mut statement = self.connection().prepare_cached(&format!(
                 "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_outbox WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2"
             ))?;
-            let mut rows = statement.query((sequence, count))?;
+            let mut rows = statement.query((sequence.get(), count))?;
             let (mut events, mut bytes) = (Vec::new(), 0);
             while let Some(row) = rows.next()? {
                 let event = event_of(row)?;
@@ -66,13 +67,17 @@ impl EventLog for EmbeddedLog {
         read().map_err(|error| unreadable(&error))
     }
 
-    fn read_without_data(&self, sequence: i64, found: &mut dyn FnMut(Logged)) -> Result<(), StatementError> {
+    fn read_without_data(
+        &self,
+        sequence: Sequence,
+        found: &mut dyn FnMut(Logged),
+    ) -> Result<(), StatementError> {
         let mut read = || {
             let mut statement = self.connection().prepare_cached(
                 "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, '' FROM _bulkhead_outbox
                  WHERE sequence > ?1 ORDER BY sequence",
             )?;
-            let mut rows = statement.query([sequence])?;
+            let mut rows = statement.query([sequence.get()])?;
             while let Some(row) = rows.next()? {
                 found(event_of(row)?);
             }
@@ -84,8 +89,8 @@ impl EventLog for EmbeddedLog {
     fn newest(
         &self,
         kind: Option<&str>,
-        subject: Option<&str>,
-        before: i64,
+        subject: Option<&Subject>,
+        before: Sequence,
         count: u32,
     ) -> Result<Vec<Logged>, StatementError> {
         let read = || {
@@ -96,7 +101,7 @@ impl EventLog for EmbeddedLog {
                         "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_outbox
                          WHERE sequence < ?1 AND (?2 IS NULL OR type = ?2) ORDER BY sequence DESC LIMIT ?3"
                     ))?
-                    .query_map((before, kind, count), event_of)?
+                    .query_map((before.get(), kind, count), event_of)?
                     .collect::<rusqlite::Result<_>>(),
                 // The index keeps events with data and events without data apart, each in order. SQLite merges the two.
                 Some(subject) => connection
@@ -107,7 +112,7 @@ impl EventLog for EmbeddedLog {
                          WHERE subject = ?4 AND (data <> '') = 0 AND sequence < ?1 AND (?2 IS NULL OR type = ?2)
                          ORDER BY sequence DESC LIMIT ?3"
                     ))?
-                    .query_map((before, kind, count, subject), event_of)?
+                    .query_map((before.get(), kind, count, subject.as_str()), event_of)?
                     .collect::<rusqlite::Result<_>>(),
             }
         };
@@ -116,9 +121,9 @@ impl EventLog for EmbeddedLog {
 
     fn last_of(
         &self,
-        subject: &str,
+        subject: &Subject,
         kinds: [&str; 2],
-        sequence: i64,
+        sequence: Sequence,
     ) -> Result<Option<Logged>, StatementError> {
         let read = || {
             self.connection()
@@ -127,7 +132,7 @@ impl EventLog for EmbeddedLog {
                      WHERE subject = ?1 AND (data <> '') = 1 AND type IN (?2, ?3) AND sequence <= ?4
                      ORDER BY sequence DESC LIMIT 1"
                 ))?
-                .query_row((subject, kinds[0], kinds[1], sequence), event_of)
+                .query_row((subject.as_str(), kinds[0], kinds[1], sequence.get()), event_of)
                 .optional()
         };
         read().map_err(|error| unreadable(&error))
@@ -135,9 +140,9 @@ impl EventLog for EmbeddedLog {
 
     fn has_later(
         &self,
-        subject: &str,
+        subject: &Subject,
         kinds: [&str; 2],
-        (after, to): (i64, i64),
+        (after, to): (Sequence, Sequence),
     ) -> Result<bool, StatementError> {
         let [first, second] = kinds;
         let read = || {
@@ -146,7 +151,7 @@ impl EventLog for EmbeddedLog {
                     "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?1 AND (data <> '') = 1
                      AND type IN (?2, ?3) AND sequence > ?4 AND sequence <= ?5)",
                 )?
-                .query_row((subject, first, second, after, to), |row| row.get(0))
+                .query_row((subject.as_str(), first, second, after.get(), to.get()), |row| row.get(0))
         };
         read().map_err(|error| classify(&error, None))
     }

@@ -8,10 +8,12 @@ use std::time::Duration;
 use bulkhead_store::{
     KeepAnswers, KeptAnswer, Known, RequestKey, Secret, StatementError, check_subject, subject_hash,
 };
+use bulkhead_types::Subject;
 use bulkhead_types::limits::IDEMPOTENCY_KEPT;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::UnitOfWork;
+use crate::row;
 use crate::timeline::milliseconds;
 
 /// What is known about a key.
@@ -27,7 +29,7 @@ pub(crate) fn look_up(connection: &Connection, key: &RequestKey, now: Duration) 
                 status: row.get(1)?,
                 headers: row.get(2)?,
                 body: row.get(3)?,
-                position: row.get::<_, i64>(4)?.unsigned_abs(),
+                position: row::sequence(row, 4)?,
                 about: Vec::new(),
             };
             Ok((row.get::<_, Vec<u8>>(0)?, answer))
@@ -56,7 +58,7 @@ impl<M: Send + 'static> KeepAnswers for UnitOfWork<M> {
         })
     }
 
-    fn forget_answers(&mut self, subject: &str) -> Result<u64, StatementError> {
+    fn forget_answers(&mut self, subject: &Subject) -> Result<u64, StatementError> {
         check_subject(subject)?;
         let subject = subject_hash(Secret::of(&self.secret()), subject);
         self.as_host(|connection| {
@@ -100,7 +102,7 @@ impl<M: Send + 'static> KeepAnswers for UnitOfWork<M> {
                     answer.status,
                     &answer.headers,
                     &answer.body,
-                    i64::try_from(answer.position).unwrap_or(i64::MAX),
+                    answer.position.get(),
                 ))?;
             if inserted == 1 {
                 let mut insert = connection.prepare_cached(

@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use bulkhead_store::{Cursor, Logged, Parked, ParkedState, StatementError};
 use bulkhead_types::limits::PARKED_LISTED_MAX;
+use bulkhead_types::{Sequence, ServiceName, Subject, TraceId};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::UnitOfWork;
 use crate::error::classify;
+use crate::row;
 use crate::timeline::milliseconds;
 
 /// The position in a producer's event log; none if nothing was ever consumed from it.
-pub(crate) fn cursor(connection: &Connection, producer: &str) -> rusqlite::Result<Option<Cursor>> {
+pub(crate) fn cursor(connection: &Connection, producer: &ServiceName) -> rusqlite::Result<Option<Cursor>> {
     connection
         .prepare_cached(
             "/*bulkhead*/SELECT log, sequence, event_id FROM _bulkhead_cursor WHERE producer = ?1",
         )?
-        .query_row([producer], |row| {
-            Ok(Cursor { log: row.get(0)?, sequence: row.get(1)?, event_id: row.get(2)? })
+        .query_row([producer.as_str()], |row| {
+            Ok(Cursor { log: row.get(0)?, sequence: row::sequence(row, 1)?, event_id: row.get(2)? })
         })
         .optional()
 }
@@ -31,12 +33,12 @@ const COLUMNS: &str =
 fn parked_of(row: &Row<'_>) -> rusqlite::Result<Parked> {
     let milliseconds = |index| row.get::<_, i64>(index).map(|ms| Duration::from_millis(ms.unsigned_abs()));
     Ok(Parked {
-        producer: row.get(0)?,
-        sequence: row.get(1)?,
+        producer: row::service_name(row, 0)?,
+        sequence: row::sequence(row, 1)?,
         id: row.get(2)?,
         kind: row.get(3)?,
-        subject: row.get(4)?,
-        trace_id: row.get(5)?,
+        subject: row::subject(row, 4)?,
+        trace_id: row::trace_id(row, 5)?,
         state: if row.get::<_, String>(6)? == "dead" { ParkedState::Dead } else { ParkedState::Parked },
         attempts: row.get(7)?,
         next: milliseconds(8)?,
@@ -56,13 +58,13 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Parked>> {
 }
 
 /// How many events of a producer are parked, and how many are dead letters.
-pub(crate) fn counts(connection: &Connection, producer: &str) -> rusqlite::Result<(u64, u64)> {
+pub(crate) fn counts(connection: &Connection, producer: &ServiceName) -> rusqlite::Result<(u64, u64)> {
     connection
         .prepare_cached(
             "/*bulkhead*/SELECT count(*) FILTER (WHERE state = 'parked'), count(*) FILTER (WHERE state = 'dead')
              FROM _bulkhead_parked WHERE producer = ?1",
         )?
-        .query_row([producer], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())))
+        .query_row([producer.as_str()], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs())))
 }
 
 /// The parked event that is due, the first of its subject. If none is due, when the next is due.
@@ -84,21 +86,25 @@ pub(crate) fn next_parked(
 }
 
 /// The parked event or dead letter with this sequence in a producer's event log.
-pub(crate) fn at(connection: &Connection, producer: &str, sequence: i64) -> rusqlite::Result<Option<Parked>> {
+pub(crate) fn at(
+    connection: &Connection,
+    producer: &ServiceName,
+    sequence: Sequence,
+) -> rusqlite::Result<Option<Parked>> {
     connection
         .prepare_cached(&format!(
             "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2"
         ))?
-        .query_row((producer, sequence), parked_of)
+        .query_row((producer.as_str(), sequence.get()), parked_of)
         .optional()
 }
 
 impl<M: Send + 'static> bulkhead_store::Inbox for UnitOfWork<M> {
     fn move_cursor(
         &mut self,
-        producer: &str,
+        producer: &ServiceName,
         from: &Cursor,
-        to: (i64, &str),
+        to: (Sequence, &str),
     ) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let moved = connection
@@ -106,8 +112,15 @@ impl<M: Send + 'static> bulkhead_store::Inbox for UnitOfWork<M> {
                     "/*bulkhead*/UPDATE _bulkhead_cursor SET sequence = ?2, event_id = ?3
                      WHERE producer = ?1 AND sequence = ?4 AND event_id = ?5 AND log = ?6",
                 )?
-                .execute((producer, to.0, to.1, from.sequence, &from.event_id, &from.log))?;
-            if moved == 1 || from.sequence != 0 {
+                .execute((
+                    producer.as_str(),
+                    to.0.get(),
+                    to.1,
+                    from.sequence.get(),
+                    &from.event_id,
+                    &from.log,
+                ))?;
+            if moved == 1 || from.sequence != Sequence::BEFORE_FIRST {
                 return Ok(moved == 1);
             }
             // Nothing was ever consumed from this event log.
@@ -116,19 +129,19 @@ impl<M: Send + 'static> bulkhead_store::Inbox for UnitOfWork<M> {
                     "/*bulkhead*/INSERT OR IGNORE INTO _bulkhead_cursor (producer, log, sequence, event_id)
                      VALUES (?1, ?2, ?3, ?4)",
                 )?
-                .execute((producer, &from.log, to.0, to.1))?;
+                .execute((producer.as_str(), &from.log, to.0.get(), to.1))?;
             Ok(made == 1)
         })
     }
 
-    fn has_parked(&mut self, producer: &str, subject: &str) -> Result<bool, StatementError> {
+    fn has_parked(&mut self, producer: &ServiceName, subject: &Subject) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             connection
                 .prepare_cached(
                     "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_parked
                      WHERE first = 1 AND producer = ?1 AND subject = ?2)",
                 )?
-                .query_row((producer, subject), |row| row.get(0))
+                .query_row((producer.as_str(), subject.as_str()), |row| row.get(0))
         })
     }
 
@@ -142,12 +155,12 @@ impl<M: Send + 'static> bulkhead_store::Inbox for UnitOfWork<M> {
                      next_ms = excluded.next_ms, reason = excluded.reason"
                 ))?
                 .execute((
-                    &parked.producer,
-                    parked.sequence,
+                    parked.producer.as_str(),
+                    parked.sequence.get(),
                     &parked.id,
                     &parked.kind,
-                    &parked.subject,
-                    &parked.trace_id,
+                    parked.subject.as_str(),
+                    parked.trace_id.to_string(),
                     parked.state.name(),
                     parked.attempts,
                     milliseconds(parked.next),
@@ -165,34 +178,44 @@ impl<M: Send + 'static> bulkhead_store::Inbox for UnitOfWork<M> {
                     "/*bulkhead*/DELETE FROM _bulkhead_parked
                      WHERE producer = ?1 AND sequence = ?2 AND state = ?3 AND attempts = ?4",
                 )?
-                .execute((&parked.producer, parked.sequence, parked.state.name(), parked.attempts))?;
+                .execute((
+                    parked.producer.as_str(),
+                    parked.sequence.get(),
+                    parked.state.name(),
+                    parked.attempts,
+                ))?;
             Ok(gone == 1)
         })
     }
 
-    fn retry_parked(&mut self, producer: &str, sequence: i64) -> Result<bool, StatementError> {
+    fn retry_parked(&mut self, producer: &ServiceName, sequence: Sequence) -> Result<bool, StatementError> {
         self.as_host_with_reserve(|connection| {
             let changed = connection
                 .prepare_cached(
                     "/*bulkhead*/UPDATE _bulkhead_parked SET state = 'parked', attempts = 0, next_ms = 0
                      WHERE producer = ?1 AND sequence = ?2",
                 )?
-                .execute((producer, sequence))?;
+                .execute((producer.as_str(), sequence.get()))?;
             Ok(changed == 1)
         })
     }
 
-    fn drop_dead(&mut self, service: &str, producer: &str, sequence: i64) -> Result<bool, StatementError> {
+    fn drop_dead(
+        &mut self,
+        service: &ServiceName,
+        producer: &ServiceName,
+        sequence: Sequence,
+    ) -> Result<bool, StatementError> {
         self.as_host_with_reserve(|connection| {
             let gone = connection
                 .prepare_cached(
                     "/*bulkhead*/DELETE FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2 AND state = 'dead'",
                 )?
-                .execute((producer, sequence))?;
+                .execute((producer.as_str(), sequence.get()))?;
             if gone == 1 && producer == service {
                 connection
                     .prepare_cached("/*bulkhead*/DELETE FROM _bulkhead_timer WHERE sequence = ?1")?
-                    .execute([sequence])?;
+                    .execute([sequence.get()])?;
             }
             Ok(gone == 1)
         })
@@ -224,15 +247,15 @@ impl InboxReader {
 }
 
 impl bulkhead_store::InboxReader for InboxReader {
-    fn cursor(&self, producer: &str) -> Result<Option<Cursor>, StatementError> {
+    fn cursor(&self, producer: &ServiceName) -> Result<Option<Cursor>, StatementError> {
         self.read(|connection| cursor(connection, producer))
     }
 
-    fn filled(&self, log: &str) -> Result<BTreeMap<String, i64>, StatementError> {
+    fn filled(&self, log: &str) -> Result<BTreeMap<String, Sequence>, StatementError> {
         self.read(|connection| {
             connection
                 .prepare_cached("/*bulkhead*/SELECT name, filled FROM _bulkhead_replica WHERE log = ?1")?
-                .query_map([log], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map([log], |row| Ok((row.get(0)?, row::sequence(row, 1)?)))?
                 .collect()
         })
     }
@@ -243,7 +266,7 @@ impl bulkhead_store::InboxReader for InboxReader {
 
     fn parked_after(
         &self,
-        (producer, sequence): (&str, i64),
+        (producer, sequence): (&ServiceName, Sequence),
         count: u32,
     ) -> Result<Vec<Parked>, StatementError> {
         self.read(|connection| {
@@ -252,7 +275,7 @@ impl bulkhead_store::InboxReader for InboxReader {
                     "/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_parked WHERE (producer, sequence) > (?1, ?2)
                      ORDER BY producer, sequence LIMIT ?3"
                 ))?
-                .query_map((producer, sequence, count), parked_of)?
+                .query_map((producer.as_str(), sequence.get(), count), parked_of)?
                 .collect()
         })
     }
@@ -268,7 +291,7 @@ impl bulkhead_store::InboxReader for InboxReader {
         })
     }
 
-    fn oldest_parked(&self, producer: &str) -> Result<Option<Duration>, StatementError> {
+    fn oldest_parked(&self, producer: &ServiceName) -> Result<Option<Duration>, StatementError> {
         self.read(|connection| {
             connection
                 .prepare_cached(
@@ -276,26 +299,30 @@ impl bulkhead_store::InboxReader for InboxReader {
                          SELECT min(since_ms) AS since_ms FROM _bulkhead_parked WHERE producer = ?1 AND state = 'parked'
                          UNION ALL SELECT min(since_ms) FROM _bulkhead_parked WHERE producer = ?1 AND state = 'dead')",
                 )?
-                .query_row([producer], |row| row.get::<_, Option<i64>>(0))
+                .query_row([producer.as_str()], |row| row.get::<_, Option<i64>>(0))
                 .map(|since| since.map(|since| Duration::from_millis(since.unsigned_abs())))
         })
     }
 
-    fn has_any(&self, producer: &str) -> Result<bool, StatementError> {
+    fn has_any(&self, producer: &ServiceName) -> Result<bool, StatementError> {
         self.read(|connection| {
             connection
                 .prepare_cached(
                     "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_parked WHERE producer = ?1)",
                 )?
-                .query_row([producer], |row| row.get(0))
+                .query_row([producer.as_str()], |row| row.get(0))
         })
     }
 
-    fn counts(&self, producer: &str) -> Result<(u64, u64), StatementError> {
+    fn counts(&self, producer: &ServiceName) -> Result<(u64, u64), StatementError> {
         self.read(|connection| counts(connection, producer))
     }
 
-    fn parked_at(&self, producer: &str, sequence: i64) -> Result<Option<Parked>, StatementError> {
+    fn parked_at(
+        &self,
+        producer: &ServiceName,
+        sequence: Sequence,
+    ) -> Result<Option<Parked>, StatementError> {
         self.read(|connection| at(connection, producer, sequence))
     }
 
@@ -315,24 +342,25 @@ impl bulkhead_store::InboxReader for InboxReader {
         self.read(crate::timer::all)
     }
 
-    fn parked_subjects(&self, producer: &str) -> Result<HashSet<String>, StatementError> {
+    fn parked_subjects(&self, producer: &ServiceName) -> Result<HashSet<Subject>, StatementError> {
         self.read(|connection| {
             connection
                 .prepare_cached(
                     "/*bulkhead*/SELECT subject FROM _bulkhead_parked WHERE first = 1 AND producer = ?1",
                 )?
-                .query_map([producer], |row| row.get(0))?
+                .query_map([producer.as_str()], |row| row::subject(row, 0))?
                 .collect()
         })
     }
 
     fn held_up(
         &self,
-        producer: &str,
-        (subject, trace_id): (&str, &str),
-        sequence: i64,
+        producer: &ServiceName,
+        event: Option<(&Subject, TraceId)>,
+        sequence: Sequence,
     ) -> Result<Option<Parked>, StatementError> {
         self.read(|connection| {
+            let Some((subject, trace_id)) = event else { return at(connection, producer, sequence) };
             // In one snapshot: between two snapshots another thread may consume the first event. Then the next event of its subject holds
             // the subject up.
             let _snapshot = connection.unchecked_transaction()?;
@@ -341,19 +369,20 @@ impl bulkhead_store::InboxReader for InboxReader {
                 .prepare_cached(
                     "/*bulkhead*/SELECT sequence FROM _bulkhead_parked WHERE first = 1 AND producer = ?1 AND subject = ?2",
                 )?
-                .query_row((producer, subject), |row| row.get(0))
+                .query_row((producer.as_str(), subject.as_str()), |row| row.get(0))
                 .optional()?;
             let of_trace: Option<i64> = connection
                 .prepare_cached(
                     "/*bulkhead*/SELECT min(sequence) FROM _bulkhead_parked WHERE producer = ?1 AND trace_id = ?2",
                 )?
-                .query_row((producer, trace_id), |row| row.get(0))?;
-            let first = [of_subject, of_trace].into_iter().flatten().filter(|place| *place <= sequence).min();
+                .query_row((producer.as_str(), trace_id.to_string()), |row| row.get(0))?;
+            let first = [of_subject, of_trace].into_iter().flatten().map(Sequence::new);
+            let first = first.filter(|place| *place <= sequence).min();
             at(connection, producer, first.unwrap_or(sequence))
         })
     }
 
-    fn timer(&self, sequence: i64) -> Result<Option<Logged>, StatementError> {
+    fn timer(&self, sequence: Sequence) -> Result<Option<Logged>, StatementError> {
         self.read(|connection| crate::timer::find(connection, sequence))
     }
 }

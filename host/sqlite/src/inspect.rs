@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use bulkhead_store::{Reference, StatementError, StoreError, Value};
+use bulkhead_types::{Sequence, Subject};
 use rusqlite::types::ValueRef;
 
 use crate::authorizer::{Mode, is_host_table};
 use crate::connection::Guarded;
 use crate::error::{classify, store_error};
+use crate::row;
 use crate::{Database, outbox};
 
 /// The suffix of a column's name that refers to an entity of another service.
@@ -37,7 +39,7 @@ impl Inspector {
 }
 
 impl bulkhead_store::Inspector for Inspector {
-    fn head(&self) -> Result<i64, StatementError> {
+    fn head(&self) -> Result<Sequence, StatementError> {
         outbox::head(&self.guarded.connection).map_err(|error| classify(&error, None))
     }
 
@@ -132,27 +134,31 @@ impl bulkhead_store::Inspector for Inspector {
         .map(drop)
     }
 
-    fn subjects_behind(&self, sequence: i64, kinds: [&str; 2]) -> Result<BTreeSet<String>, StatementError> {
+    fn subjects_behind(
+        &self,
+        sequence: Sequence,
+        kinds: [&str; 2],
+    ) -> Result<BTreeSet<Subject>, StatementError> {
         let read = || {
             self.guarded
                 .connection
                 .prepare_cached(
                     "/*bulkhead*/SELECT subject FROM _bulkhead_outbox WHERE sequence > ?1 AND type IN (?2, ?3)",
                 )?
-                .query_map((sequence, kinds[0], kinds[1]), |row| row.get(0))?
+                .query_map((sequence.get(), kinds[0], kinds[1]), |row| row::subject(row, 0))?
                 .collect::<rusqlite::Result<_>>()
         };
         read().map_err(|error| classify(&error, None))
     }
 
-    fn was_published(&self, kind: &str, subject: &str) -> Result<bool, StatementError> {
+    fn was_published(&self, kind: &str, subject: &Subject) -> Result<bool, StatementError> {
         let read = || {
             self.guarded
                 .connection
                 .prepare_cached(
                     "/*bulkhead*/SELECT EXISTS (SELECT 1 FROM _bulkhead_outbox WHERE subject = ?2 AND (data <> '') = 1 AND type = ?1)",
                 )?
-                .query_row((kind, subject), |row| row.get(0))
+                .query_row((kind, subject.as_str()), |row| row.get(0))
         };
         read().map_err(|error| classify(&error, None))
     }

@@ -26,6 +26,7 @@ mod migrations;
 mod outbox;
 mod replica;
 mod replica_names;
+mod row;
 mod settle;
 mod snapshot;
 mod snapshot_gate;

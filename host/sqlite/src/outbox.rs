@@ -4,70 +4,75 @@
 //! columns that erasing keeps and, until the event is erased, 16 bytes over the data.
 
 use bulkhead_store::{Damage, Logged, NewEvent, StatementError, digest};
+use bulkhead_types::{Sequence, Subject};
 use rusqlite::{Connection, Row};
 
 use crate::error::classify;
+use crate::row;
 
 /// Appends an event that was checked, and returns its sequence.
-pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> rusqlite::Result<i64> {
+pub(crate) fn append(connection: &Connection, event: &NewEvent<'_>) -> rusqlite::Result<Sequence> {
+    let NewEvent { id, kind, time, data, .. } = *event;
+    let (subject, trace_id) = (event.subject.as_str(), event.trace_id.to_string());
+    let trace_id = trace_id.as_str();
     connection
         .prepare_cached(
             "/*bulkhead*/INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .insert((event.id, event.kind, event.subject, event.time, event.trace_id, event.data, digest(event)))
+        .insert((id, kind, subject, time, trace_id, data, digest([id, kind, subject, time, trace_id], data)))
+        .map(Sequence::new)
 }
 
 /// Erases the data of every event of a subject, and returns how many had data. Each event keeps its place in the event log, so a consumer's
 /// position, which names the sequence and the id, stays valid. Events from before digests existed have an empty digest, for which SQLite's
 /// `substr` is NULL.
-pub(crate) fn erase(connection: &Connection, subject: &str) -> rusqlite::Result<u64> {
+pub(crate) fn erase(connection: &Connection, subject: &Subject) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(
             "/*bulkhead*/UPDATE _bulkhead_outbox SET data = '', digest = coalesce(substr(digest, 1, 16), x'')
              WHERE subject = ?1 AND (data <> '') = 1",
         )?
-        .execute([subject])
+        .execute([subject.as_str()])
         .map(|count| count as u64)
 }
 
 /// The sequence of the last event; 0 before the first.
-pub(crate) fn head(connection: &Connection) -> rusqlite::Result<i64> {
+pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Sequence> {
     connection
         .prepare_cached("/*bulkhead*/SELECT coalesce(max(sequence), 0) FROM _bulkhead_outbox")?
-        .query_row([], |row| row.get(0))
+        .query_row([], |row| row::sequence(row, 0))
 }
 
 /// The sequence of the first event; without one, the sequence that the next event gets.
-pub(crate) fn trim_point(connection: &Connection) -> rusqlite::Result<i64> {
+pub(crate) fn trim_point(connection: &Connection) -> rusqlite::Result<Sequence> {
     connection
         .prepare_cached(
             "/*bulkhead*/SELECT coalesce((SELECT min(sequence) FROM _bulkhead_outbox),
              (SELECT seq + 1 FROM sqlite_sequence WHERE name = '_bulkhead_outbox'), 1)",
         )?
-        .query_row([], |row| row.get(0))
+        .query_row([], |row| row::sequence(row, 0))
 }
 
 /// Reads an event from the columns `sequence, id, type, subject, time, trace_id, data`.
 pub(crate) fn event_of(row: &Row<'_>) -> rusqlite::Result<Logged> {
     Ok(Logged {
-        sequence: row.get(0)?,
+        sequence: row::sequence(row, 0)?,
         id: row.get(1)?,
         kind: row.get(2)?,
-        subject: row.get(3)?,
+        subject: row::subject(row, 3)?,
         time: row.get(4)?,
-        trace_id: row.get(5)?,
+        trace_id: row::trace_id(row, 5)?,
         data: row.get(6)?,
     })
 }
 
 /// The missing events between two places.
-fn gap(next: i64, found: i64) -> Option<Damage> {
-    let last = found - 1;
-    let what = match last - next {
-        ..0 => return None,
-        0 => "is missing".to_owned(),
-        _ => format!("is missing, and so are all up to event {last}"),
+fn gap(next: Sequence, found: Sequence) -> Option<Damage> {
+    let what = match found.since(next) {
+        0 => return None,
+        1 => "is missing".to_owned(),
+        _ => format!("is missing, and so are all up to event {}", found.get() - 1),
     };
     Some(Damage { sequence: next, id: String::new(), what })
 }
@@ -85,43 +90,43 @@ pub(crate) fn unreadable(error: &rusqlite::Error) -> StatementError {
 /// Every event that is not as it was published, and every gap: see [`bulkhead_store::EventLog::damages`].
 pub(crate) fn damages(connection: &Connection) -> rusqlite::Result<Vec<Damage>> {
     // Read first: events that are published meanwhile come after it.
-    let given: i64 = connection.query_row(
+    let given = connection.query_row(
         "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '_bulkhead_outbox'",
         [],
-        |row| row.get(0),
+        |row| row::sequence(row, 0),
     )?;
     let mut statement = connection.prepare_cached(
         "/*bulkhead*/SELECT sequence, id, type, subject, time, trace_id, data, digest FROM _bulkhead_outbox
          ORDER BY sequence",
     )?;
     let mut rows = statement.query([])?;
-    let (mut damages, mut next) = (Vec::new(), 1);
+    let (mut damages, mut next) = (Vec::new(), Sequence::FIRST);
     while let Some(row) = rows.next()? {
-        let sequence: i64 = row.get(0)?;
+        let sequence = row::sequence(row, 0)?;
         damages.extend(gap(next, sequence));
-        next = sequence + 1;
+        next = sequence.next();
+        let text = |column| row.get_ref(column).and_then(|value| Ok(value.as_str()?));
         // A text that was written by hand may not be valid text.
-        let (Ok(event), Ok(recorded)) = (event_of(row), row.get::<_, Vec<u8>>(7)) else {
+        let (Ok(id), Ok(kind), Ok(subject), Ok(time), Ok(trace_id), Ok(data), Ok(recorded)) =
+            (text(1), text(2), text(3), text(4), text(5), text(6), row.get::<_, Vec<u8>>(7))
+        else {
             damages.push(Damage { sequence, id: String::new(), what: "is not readable".to_owned() });
             continue;
         };
-        let found = digest(&NewEvent {
-            id: &event.id,
-            kind: &event.kind,
-            subject: &event.subject,
-            time: &event.time,
-            trace_id: &event.trace_id,
-            data: &event.data,
-        });
+        let found = digest([id, kind, subject, time, trace_id], data);
         // An erased event has half a digest. Data that are missing with a whole digest were removed by hand.
         let compared = recorded.len();
-        let erased = event.data.is_empty();
+        let erased = data.is_empty();
         let fits =
             recorded.is_empty() || (compared == if erased { 16 } else { 32 } && found.starts_with(&recorded));
         if !fits {
-            damages.push(Damage { sequence, id: event.id, what: "is not as it was published".to_owned() });
+            damages.push(Damage {
+                sequence,
+                id: id.to_owned(),
+                what: "is not as it was published".to_owned(),
+            });
         }
     }
-    damages.extend(gap(next, given.saturating_add(1)));
+    damages.extend(gap(next, given.next()));
     Ok(damages)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bulkhead_store::{Logged, NewEvent, PublishError, SetTimers, StatementError, Timers};
 use bulkhead_types::limits::TIMERS_MAX;
+use bulkhead_types::{Sequence, ServiceName};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::UnitOfWork;
@@ -50,10 +51,10 @@ pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<(Logged, Dura
         .collect()
 }
 
-pub(crate) fn find(connection: &Connection, sequence: i64) -> rusqlite::Result<Option<Logged>> {
+pub(crate) fn find(connection: &Connection, sequence: Sequence) -> rusqlite::Result<Option<Logged>> {
     connection
         .prepare_cached(&format!("/*bulkhead*/SELECT {COLUMNS} FROM _bulkhead_timer WHERE sequence = ?1"))?
-        .query_row([sequence], event_of)
+        .query_row([sequence.get()], event_of)
         .optional()
 }
 
@@ -75,9 +76,9 @@ impl<M: Send + 'static> SetTimers for UnitOfWork<M> {
                 .execute((
                     event.id,
                     event.kind,
-                    event.subject,
+                    event.subject.as_str(),
                     event.time,
-                    event.trace_id,
+                    event.trace_id.to_string(),
                     event.data,
                     milliseconds(due),
                 ))?;
@@ -95,11 +96,11 @@ impl<M: Send + 'static> SetTimers for UnitOfWork<M> {
 
     fn cancel(
         &mut self,
-        service: &str,
+        service: &ServiceName,
         timers: Timers<'_>,
-        running: Option<i64>,
+        running: Option<Sequence>,
     ) -> Result<u64, StatementError> {
-        let running = running.unwrap_or_default();
+        let running = running.unwrap_or_default().get();
         let gone: Vec<(i64, bool)> = self.as_host(|connection| {
             let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
             match timers {
@@ -115,7 +116,7 @@ impl<M: Send + 'static> SetTimers for UnitOfWork<M> {
                         "/*bulkhead*/DELETE FROM _bulkhead_timer WHERE subject = ?1 AND type = ?2 AND sequence <> ?3
                          RETURNING sequence, parked",
                     )?
-                    .query_map((subject, kind, running), row)?
+                    .query_map((subject.as_str(), kind, running), row)?
                     .collect(),
             }
         })?;
@@ -126,30 +127,30 @@ impl<M: Send + 'static> SetTimers for UnitOfWork<M> {
                 let mut delete = connection.prepare_cached(
                     "/*bulkhead*/DELETE FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2",
                 )?;
-                parked.iter().try_for_each(|sequence| delete.execute((service, sequence)).map(drop))
+                parked.iter().try_for_each(|sequence| delete.execute((service.as_str(), sequence)).map(drop))
             })?;
         }
         Ok(gone.len() as u64)
     }
 
-    fn consume_timer(&mut self, sequence: i64, parked: bool) -> Result<bool, StatementError> {
+    fn consume_timer(&mut self, sequence: Sequence, parked: bool) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let gone = connection
                 .prepare_cached(
                     "/*bulkhead*/DELETE FROM _bulkhead_timer WHERE sequence = ?1 AND parked = ?2",
                 )?
-                .execute((sequence, parked))?;
+                .execute((sequence.get(), parked))?;
             Ok(gone == 1)
         })
     }
 
-    fn mark_timer_parked(&mut self, sequence: i64) -> Result<bool, StatementError> {
+    fn mark_timer_parked(&mut self, sequence: Sequence) -> Result<bool, StatementError> {
         self.as_host(|connection| {
             let marked = connection
                 .prepare_cached(
                     "/*bulkhead*/UPDATE _bulkhead_timer SET parked = 1 WHERE sequence = ?1 AND parked = 0",
                 )?
-                .execute([sequence])?;
+                .execute([sequence.get()])?;
             Ok(marked == 1)
         })
     }

@@ -7,25 +7,26 @@ use bulkhead_build::{BuildOptions, BuildRequest, build};
 
 use bulkhead_manifest::{Manifest, Source, components_folder};
 use bulkhead_server::telemetry;
+use bulkhead_types::ServiceName;
 
 /// Builds the named services, or all whose source is a crate.
 pub(super) fn run(manifest: &Path, services: &[String]) -> anyhow::Result<()> {
     let manifest = Manifest::read(manifest)?;
     for name in services {
-        match manifest.services.get(name).map(|entry| &entry.source) {
+        match manifest.services.get(name.as_str()).map(|entry| &entry.source) {
             Some(Source::Crate(_)) => {}
             Some(Source::File(file)) => {
                 bail!("build {name}: its source {} is a component already", file.display())
             }
             None => {
-                let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let names = manifest.services.keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
                 bail!("build {name}: {} has no such service; it has {names}", manifest.path.display());
             }
         }
     }
     for (name, entry) in &manifest.services {
         if let Source::Crate(folder) = &entry.source
-            && (services.is_empty() || services.contains(name))
+            && (services.is_empty() || services.iter().any(|chosen| *name == chosen.as_str()))
         {
             build_one(name, folder)?;
         }

@@ -18,6 +18,7 @@ use super::client::{HostArgs, escaped};
 use super::output::{items, print, print_json, print_table};
 use bulkhead_manifest::Source;
 use bulkhead_server::telemetry;
+use bulkhead_types::ServiceName;
 
 /// How often to ask the host for its progress.
 const LOOK: Duration = Duration::from_millis(100);
@@ -164,7 +165,7 @@ fn component_of(host: &HostArgs, service: &str) -> anyhow::Result<PathBuf> {
             Ok(component)
         }
         None => {
-            let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let names = manifest.services.keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
             bail!("deploy {service}: {} has no such service; it has {names}", manifest.path.display());
         }
     }

@@ -15,7 +15,7 @@ pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<(
     let described = application::describe(&manifest)
         .map_err(|error| anyhow::anyhow!("load the components of {}:\n{error}", manifest.name))?;
     let text = if as_json {
-        let services = described.iter().map(|(name, description)| (name.clone(), service(description)));
+        let services = described.iter().map(|(name, description)| (name.to_string(), service(description)));
         format!("{:#}\n", Value::Object(services.collect()))
     } else {
         described.iter().map(|(name, description)| table(name, description)).collect::<Vec<_>>().join("\n")

@@ -4,6 +4,7 @@ use super::ApplicationArgs;
 use super::output::print_json;
 use bulkhead_server::application;
 use bulkhead_server::interface::{self, Format};
+use bulkhead_types::ServiceName;
 
 /// Prints the OpenAPI document of an application, or of one of its services.
 pub(super) fn run(arguments: ApplicationArgs, format: Format, service: Option<&str>) -> anyhow::Result<()> {
@@ -13,7 +14,7 @@ pub(super) fn run(arguments: ApplicationArgs, format: Format, service: Option<&s
     let document = match service {
         None => interface::of_application(&manifest, &described),
         Some(name) => interface::of_service(&manifest, &described, name).ok_or_else(|| {
-            let known: Vec<&str> = described.keys().map(String::as_str).collect();
+            let known: Vec<&str> = described.keys().map(ServiceName::as_str).collect();
             anyhow::anyhow!("find {name}: the services that say what they are, are {}", known.join(", "))
         })?,
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bulkhead_runtime::Description;
+use bulkhead_types::ServiceName;
 
 use super::ApplicationArgs;
 use super::output::print;
@@ -18,7 +19,7 @@ pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {
     print(&page(&manifest, &described))
 }
 
-fn page(manifest: &Manifest, described: &BTreeMap<String, Description>) -> String {
+fn page(manifest: &Manifest, described: &BTreeMap<ServiceName, Description>) -> String {
     let mut text = format!(
         "# Who owns which data: {}\n\nMade by `bulkhead ownership` from the manifest and from what the components say of themselves. Do not \
          edit it.\n\nA service's database is its own. What others know of its data they have by its events, or ask for by a call.\n",
@@ -36,23 +37,23 @@ fn page(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Strin
         let list =
             |names: Vec<String>| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         let coded =
-            |names: &mut dyn Iterator<Item = &String>| list(names.map(|name| format!("`{name}`")).collect());
+            |names: &mut dyn Iterator<Item = &str>| list(names.map(|name| format!("`{name}`")).collect());
         let grants = &entry.spec.grants;
         let _ = writeln!(text, "| | |\n| --- | --- |");
-        let _ = writeln!(text, "| routes | {} |", coded(&mut entry.spec.routes.iter()));
+        let _ = writeln!(text, "| routes | {} |", coded(&mut entry.spec.routes.iter().map(String::as_str)));
         // Of the service's own tables the check compares only the declared ones with replicas. The service owns the others all the same.
         let owns = match (entry.rebuildable, &entry.database, entry.entities.is_empty()) {
             (true, ..) | (_, None, _) => "nothing".to_owned(),
             (false, Some(_), true) => {
                 "the tables of its database; it declares no `entity` of them".to_owned()
             }
-            (false, Some(_), false) => coded(&mut entry.entities.keys()),
+            (false, Some(_), false) => coded(&mut entry.entities.keys().map(String::as_str)),
         };
         let _ = writeln!(text, "| owns | {owns} |");
-        let _ = writeln!(text, "| publishes | {} |", coded(&mut grants.publishes.iter()));
-        let _ = writeln!(text, "| consumes | {} |", coded(&mut grants.subscribes.iter()));
-        let _ = writeln!(text, "| timers | {} |", coded(&mut grants.timers.iter()));
-        let _ = writeln!(text, "| calls | {} |", coded(&mut grants.calls.iter()));
+        let _ = writeln!(text, "| publishes | {} |", coded(&mut grants.publishes.iter().map(String::as_str)));
+        let _ = writeln!(text, "| consumes | {} |", coded(&mut grants.subscribes.iter().map(String::as_str)));
+        let _ = writeln!(text, "| timers | {} |", coded(&mut grants.timers.iter().map(String::as_str)));
+        let _ = writeln!(text, "| calls | {} |", coded(&mut grants.calls.iter().map(ServiceName::as_str)));
     }
     let _ = write!(
         text,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bulkhead_types::Sequence;
 use flume::{Sender, TrySendError};
 
 /// Wakes a reader that waits for its event log to grow.
@@ -17,8 +18,8 @@ pub struct CommitNotifier {
 
 impl CommitNotifier {
     /// The event log is durable up to `head`.
-    pub fn notify(&self, head: i64) {
-        self.head.fetch_max(head, Ordering::AcqRel);
+    pub fn notify(&self, head: Sequence) {
+        self.head.fetch_max(head.get(), Ordering::AcqRel);
         // A full channel wakes its reader already. A channel whose reader is gone is removed.
         self.readers
             .lock()
@@ -28,8 +29,8 @@ impl CommitNotifier {
 
     /// The sequence of the last durable event.
     #[must_use]
-    pub fn head(&self) -> i64 {
-        self.head.load(Ordering::Acquire)
+    pub fn head(&self) -> Sequence {
+        Sequence::new(self.head.load(Ordering::Acquire))
     }
 
     /// Wakes this reader from now on, and once for each channel.
@@ -54,14 +55,14 @@ mod tests {
         }
         drop(gone);
         for (head, last) in [(3, 3), (2, 3), (5, 5)] {
-            notifier.notify(head);
-            assert_eq!(notifier.head(), last);
+            notifier.notify(Sequence::new(head));
+            assert_eq!(notifier.head(), Sequence::new(last));
             assert_eq!(woken.drain().count(), 1, "{head}");
             assert_eq!(notifier.readers.lock().unwrap().len(), 1);
         }
         // It does not wait for a reader that has not looked yet.
-        notifier.notify(6);
-        notifier.notify(7);
-        assert_eq!((notifier.head(), woken.drain().count()), (7, 1));
+        notifier.notify(Sequence::new(6));
+        notifier.notify(Sequence::new(7));
+        assert_eq!((notifier.head(), woken.drain().count()), (Sequence::new(7), 1));
     }
 }

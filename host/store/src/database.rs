@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_types::Clock;
+use bulkhead_types::{Clock, Sequence};
 
 use crate::{
     AfterCommit, Migrations, OpenReaders, Replicas, Secret, StoreError, Versions, Writer, WriterOptions,
@@ -31,7 +31,7 @@ pub trait Database: OpenReaders + Migrations + Versions + Replicas + Send + Sync
 
     /// The sequence of the last event of the event log that is durable, as far as this process knows; 0 before the first. Reads nothing.
     #[must_use]
-    fn head(&self) -> i64;
+    fn head(&self) -> Sequence;
 
     /// The secret with which idempotent requests are hashed.
     #[must_use]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::EngineError;
 use crate::migration_error::Seen;
+use bulkhead_types::ServiceName;
 
 /// The kinds of constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +136,7 @@ pub enum StoreError {
     #[error("{service} has no database")]
     NoDatabase {
         /// The service.
-        service: String,
+        service: ServiceName,
     },
     /// A replica can't be created.
     #[error("make the replica {name} in {}: {why}", path.display())]

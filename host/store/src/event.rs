@@ -1,6 +1,7 @@
 //! Events: what a unit of work appends to an event log, and what is read from it.
 
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, EVENT_NAME_BYTES_MAX};
+use bulkhead_types::{Sequence, Subject, TraceId};
 use sha2::{Digest as _, Sha256};
 
 use crate::{PublishError, StatementError};
@@ -13,11 +14,11 @@ pub struct NewEvent<'e> {
     /// For example `note.written`.
     pub kind: &'e str,
     /// The subject: the entity that the event is about.
-    pub subject: &'e str,
+    pub subject: &'e Subject,
     /// RFC 3339, UTC.
     pub time: &'e str,
     /// The trace that it was published under.
-    pub trace_id: &'e str,
+    pub trace_id: TraceId,
     /// JSON.
     pub data: &'e str,
 }
@@ -29,7 +30,9 @@ impl NewEvent<'_> {
     ///
     /// Why it can't.
     pub fn check(&self) -> Result<(), PublishError> {
-        for (what, text) in [("the type of an event", self.kind), ("the subject of an event", self.subject)] {
+        for (what, text) in
+            [("the type of an event", self.kind), ("the subject of an event", self.subject.as_str())]
+        {
             check_length(what, text).map_err(PublishError::Invalid)?;
         }
         if self.data.len() > EVENT_DATA_BYTES_MAX {
@@ -61,20 +64,20 @@ fn check_length(what: &str, text: &str) -> Result<(), String> {
 /// # Errors
 ///
 /// For a text that is not a subject.
-pub fn check_subject(subject: &str) -> Result<(), StatementError> {
+pub fn check_subject(subject: &Subject) -> Result<(), StatementError> {
     check_length("a subject", subject).map_err(StatementError::InvalidValue)
 }
 
-/// First the hash of the columns that erasing keeps, then the hash of the data. The length of each part precedes it, so that no two events
-/// have the same bytes.
+/// First the hash of the columns that erasing keeps, then the hash of the data. `kept` has the texts of those columns as they stand in the
+/// row: id, type, subject, time, trace id. The length of each part precedes it, so that no two events have the same bytes.
 #[must_use]
-pub fn digest(event: &NewEvent<'_>) -> [u8; 32] {
+pub fn digest(kept: [&str; 5], data: &str) -> [u8; 32] {
     let mut head = Sha256::new();
-    for part in [event.id, event.kind, event.subject, event.time, event.trace_id] {
+    for part in kept {
         head.update((part.len() as u64).to_le_bytes());
         head.update(part);
     }
-    let (head, data) = (head.finalize(), Sha256::digest(event.data));
+    let (head, data) = (head.finalize(), Sha256::digest(data));
     let mut digest = [0; 32];
     for (byte, value) in digest.iter_mut().zip(head.iter().take(16).chain(data.iter().take(16))) {
         *byte = *value;
@@ -86,17 +89,17 @@ pub fn digest(event: &NewEvent<'_>) -> [u8; 32] {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logged {
     /// Its place in the event log.
-    pub sequence: i64,
+    pub sequence: Sequence,
     /// A UUIDv7.
     pub id: String,
     /// Its type.
     pub kind: String,
     /// Its subject: the entity that it is about.
-    pub subject: String,
+    pub subject: Subject,
     /// When it was published: RFC 3339, UTC.
     pub time: String,
     /// The trace that it was published under.
-    pub trace_id: String,
+    pub trace_id: TraceId,
     /// JSON; empty if it was erased.
     pub data: String,
 }
@@ -105,7 +108,7 @@ pub struct Logged {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// The place in the event log.
-    pub sequence: i64,
+    pub sequence: Sequence,
     /// The event's id as found there; empty if there is no event.
     pub id: String,
     /// What is wrong, as the end of a sentence that begins with the event's place.

@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use bulkhead_types::{Sequence, Subject};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -38,7 +39,7 @@ impl RequestKey {
     /// `secret` is that of the database. `caller` is the owner of the key: the subject, and the service through which it sends the request.
     /// `key` is the key itself. `request` has the parts that must be the same when the key is used again.
     #[must_use]
-    pub fn new(secret: Secret<'_>, caller: (&str, &str), key: &str, request: &[&[u8]]) -> Self {
+    pub fn new(secret: Secret<'_>, caller: (&Subject, &str), key: &str, request: &[&[u8]]) -> Self {
         let (subject, by_way_of) = caller;
         Self {
             key: keyed_hash(secret, &[b"key", subject.as_bytes(), by_way_of.as_bytes(), key.as_bytes()]),
@@ -69,7 +70,7 @@ impl RequestKey {
 /// The hash that identifies a subject in kept answers. It ignores the case of ASCII letters, because an id in a path may be in upper
 /// case. If one answer too many is forgotten, the only cost is a key that is free again.
 #[must_use]
-pub fn subject_hash(secret: Secret<'_>, subject: &str) -> [u8; 32] {
+pub fn subject_hash(secret: Secret<'_>, subject: &Subject) -> [u8; 32] {
     keyed_hash(secret, &[b"subject", subject.to_ascii_lowercase().as_bytes()])
 }
 
@@ -96,16 +97,16 @@ pub struct KeptAnswer {
     /// The body.
     pub body: Vec<u8>,
     /// The position of the event log after it.
-    pub position: u64,
+    pub position: Sequence,
     /// What it is about, in addition to its caller and to what its unit of work knows ([`crate::UnitOfWork::about`]). It is stored as keyed
     /// hashes, so it is empty when it is read.
-    pub about: Vec<String>,
+    pub about: Vec<Subject>,
 }
 
 impl KeptAnswer {
     /// A record that the key was used, without the answer, which nobody may keep. `about` is what the request created.
     #[must_use]
-    pub fn none(position: u64, about: Vec<String>) -> Self {
+    pub fn none(position: Sequence, about: Vec<Subject>) -> Self {
         Self { status: 0, headers: String::new(), body: Vec::new(), position, about }
     }
 
@@ -144,7 +145,7 @@ pub trait KeepAnswers {
     /// # Errors
     ///
     /// For a text that is not a subject; the database's errors.
-    fn forget_answers(&mut self, subject: &str) -> Result<u64, StatementError>;
+    fn forget_answers(&mut self, subject: &Subject) -> Result<u64, StatementError>;
 
     /// Keeps the answer of this unit of work. Returns false, and writes no answer, if the key has one already. Each call also deletes some
     /// of the answers that are a day old.

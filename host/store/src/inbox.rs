@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use crate::{Logged, StatementError};
+use bulkhead_types::{Sequence, ServiceName, Subject, TraceId};
 
 /// Up to where an event log was consumed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,7 +20,7 @@ pub struct Cursor {
     /// The id of the event log.
     pub log: String,
     /// The sequence of the last event that was consumed or passed over; 0 before the first.
-    pub sequence: i64,
+    pub sequence: Sequence,
     /// That event's id; empty before the first.
     pub event_id: String,
 }
@@ -48,17 +49,17 @@ impl ParkedState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
     /// The producer whose event log has the event; for a timer the service itself.
-    pub producer: String,
+    pub producer: ServiceName,
     /// The event's sequence in that event log, or the sequence of the timer.
-    pub sequence: i64,
+    pub sequence: Sequence,
     /// Its id.
     pub id: String,
     /// Its type.
     pub kind: String,
     /// Its subject.
-    pub subject: String,
+    pub subject: Subject,
     /// The trace that it was published under.
-    pub trace_id: String,
+    pub trace_id: TraceId,
     /// Whether it is tried again.
     pub state: ParkedState,
     /// How many times it was tried.
@@ -79,15 +80,19 @@ pub trait Inbox {
     /// # Errors
     ///
     /// When the row could not be written.
-    fn move_cursor(&mut self, producer: &str, from: &Cursor, to: (i64, &str))
-    -> Result<bool, StatementError>;
+    fn move_cursor(
+        &mut self,
+        producer: &ServiceName,
+        from: &Cursor,
+        to: (Sequence, &str),
+    ) -> Result<bool, StatementError>;
 
     /// Whether an earlier event of the subject is parked.
     ///
     /// # Errors
     ///
     /// The database's errors.
-    fn has_parked(&mut self, producer: &str, subject: &str) -> Result<bool, StatementError>;
+    fn has_parked(&mut self, producer: &ServiceName, subject: &Subject) -> Result<bool, StatementError>;
 
     /// Parks an event, or dead-letters it. If the event has a row already, the row is updated to this state. The host's own rows have a
     /// reserve beyond the guests' quota.
@@ -109,14 +114,19 @@ pub trait Inbox {
     /// # Errors
     ///
     /// The database's errors.
-    fn retry_parked(&mut self, producer: &str, sequence: i64) -> Result<bool, StatementError>;
+    fn retry_parked(&mut self, producer: &ServiceName, sequence: Sequence) -> Result<bool, StatementError>;
 
     /// Drops a dead letter for good. If it was a timer, drops the timer too. Returns false if there is no such dead letter.
     ///
     /// # Errors
     ///
     /// The database's errors.
-    fn drop_dead(&mut self, service: &str, producer: &str, sequence: i64) -> Result<bool, StatementError>;
+    fn drop_dead(
+        &mut self,
+        service: &ServiceName,
+        producer: &ServiceName,
+        sequence: Sequence,
+    ) -> Result<bool, StatementError>;
 }
 
 /// Reads the host's rows of a service's inbox. Each reader opens its own.
@@ -126,7 +136,7 @@ pub trait InboxReader: Send {
     /// # Errors
     ///
     /// The database's errors, as for all methods below.
-    fn cursor(&self, producer: &str) -> Result<Option<Cursor>, StatementError>;
+    fn cursor(&self, producer: &ServiceName) -> Result<Option<Cursor>, StatementError>;
 
     /// The replicas that were filled directly from the owner of this event log, each with the event up to which it was filled. No event up
     /// to that one is applied to the replica.
@@ -134,7 +144,7 @@ pub trait InboxReader: Send {
     /// # Errors
     ///
     /// The database's errors.
-    fn filled(&self, log: &str) -> Result<BTreeMap<String, i64>, StatementError>;
+    fn filled(&self, log: &str) -> Result<BTreeMap<String, Sequence>, StatementError>;
 
     /// The parked events and dead letters, the oldest first, at most [`bulkhead_types::limits::PARKED_LISTED_MAX`].
     ///
@@ -148,7 +158,11 @@ pub trait InboxReader: Send {
     /// # Errors
     ///
     /// The database's errors.
-    fn parked_after(&self, after: (&str, i64), count: u32) -> Result<Vec<Parked>, StatementError>;
+    fn parked_after(
+        &self,
+        after: (&ServiceName, Sequence),
+        count: u32,
+    ) -> Result<Vec<Parked>, StatementError>;
 
     /// The parked event or dead letter with this id.
     ///
@@ -162,28 +176,29 @@ pub trait InboxReader: Send {
     /// # Errors
     ///
     /// The database's errors.
-    fn oldest_parked(&self, producer: &str) -> Result<Option<Duration>, StatementError>;
+    fn oldest_parked(&self, producer: &ServiceName) -> Result<Option<Duration>, StatementError>;
 
     /// Whether a producer has parked events or dead letters.
     ///
     /// # Errors
     ///
     /// The database's errors.
-    fn has_any(&self, producer: &str) -> Result<bool, StatementError>;
+    fn has_any(&self, producer: &ServiceName) -> Result<bool, StatementError>;
 
     /// How many events of a producer are parked, and how many dead letters.
     ///
     /// # Errors
     ///
     /// The database's errors.
-    fn counts(&self, producer: &str) -> Result<(u64, u64), StatementError>;
+    fn counts(&self, producer: &ServiceName) -> Result<(u64, u64), StatementError>;
 
     /// The parked event or dead letter with this sequence in a producer's event log.
     ///
     /// # Errors
     ///
     /// The database's errors.
-    fn parked_at(&self, producer: &str, sequence: i64) -> Result<Option<Parked>, StatementError>;
+    fn parked_at(&self, producer: &ServiceName, sequence: Sequence)
+    -> Result<Option<Parked>, StatementError>;
 
     /// The parked event that is due, the first of its subject. If none is due, when the next is due.
     ///
@@ -215,19 +230,20 @@ pub trait InboxReader: Send {
     /// # Errors
     ///
     /// The database's errors.
-    fn parked_subjects(&self, producer: &str) -> Result<HashSet<String>, StatementError>;
+    fn parked_subjects(&self, producer: &ServiceName) -> Result<HashSet<Subject>, StatementError>;
 
-    /// The parked event that holds up this subject at or before `sequence`. Or an event, parked or dead, that was published at or before it
-    /// under the same trace, and so by the same write. If there are both, the earlier one.
+    /// What keeps a service from having applied everything up to `sequence`: if that event is known, the parked event that holds up its
+    /// subject at or before it; or an event, parked or dead, that was published at or before it under the same trace, and so by the same
+    /// write. If there are both, the earlier one.
     ///
     /// # Errors
     ///
     /// The database's errors.
     fn held_up(
         &self,
-        producer: &str,
-        subject_and_trace: (&str, &str),
-        sequence: i64,
+        producer: &ServiceName,
+        event: Option<(&Subject, TraceId)>,
+        sequence: Sequence,
     ) -> Result<Option<Parked>, StatementError>;
 
     /// A timer, whether it is parked or not.
@@ -235,5 +251,5 @@ pub trait InboxReader: Send {
     /// # Errors
     ///
     /// The database's errors.
-    fn timer(&self, sequence: i64) -> Result<Option<Logged>, StatementError>;
+    fn timer(&self, sequence: Sequence) -> Result<Option<Logged>, StatementError>;
 }

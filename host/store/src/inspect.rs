@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::{StatementError, Value};
+use bulkhead_types::{Sequence, Subject};
 
 /// A column that refers to an entity of another service: `note_id_ref` refers to an entity `note`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub trait Inspector: Send {
     /// # Errors
     ///
     /// The database's errors, as for all methods below.
-    fn head(&self) -> Result<i64, StatementError>;
+    fn head(&self) -> Result<Sequence, StatementError>;
 
     /// The names of the columns that a SELECT returns. Runs with the rights of a handler.
     ///
@@ -72,12 +73,16 @@ pub trait Inspector: Send {
     /// # Errors
     ///
     /// The database's errors.
-    fn subjects_behind(&self, sequence: i64, kinds: [&str; 2]) -> Result<BTreeSet<String>, StatementError>;
+    fn subjects_behind(
+        &self,
+        sequence: Sequence,
+        kinds: [&str; 2],
+    ) -> Result<BTreeSet<Subject>, StatementError>;
 
     /// Whether an event of this type about this subject was published.
     ///
     /// # Errors
     ///
     /// The database's errors.
-    fn was_published(&self, kind: &str, subject: &str) -> Result<bool, StatementError>;
+    fn was_published(&self, kind: &str, subject: &Subject) -> Result<bool, StatementError>;
 }

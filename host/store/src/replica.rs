@@ -3,6 +3,7 @@
 //! The host creates the table and applies the events, in the unit of work that moves the position in the owner's event log.
 
 use bulkhead_types::RESERVED_TABLE_PREFIXES;
+use bulkhead_types::ServiceName;
 use serde_json::Value as Json;
 
 use crate::{Logged, StatementError, Value};
@@ -82,7 +83,7 @@ pub struct ReplicaSpec {
     /// The table.
     pub name: String,
     /// The service whose data it copies.
-    pub owner: String,
+    pub owner: ServiceName,
     /// The type of event that contains the state of a row.
     pub upsert: String,
     /// The type of event that says that a row was deleted.
@@ -149,7 +150,7 @@ impl ReplicaSpec {
                     kind.cell(value).map_err(|what| malformed(event, &format!("{name} {what}")))?
                 }
             };
-            if *name == self.key && !matches!(&cell, Value::Text(text) if *text == event.subject) {
+            if *name == self.key && !matches!(&cell, Value::Text(text) if event.subject == text.as_str()) {
                 return Err(malformed(event, &format!("{name} is not the event's subject")));
             }
             values.push(cell);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::{ApplyError, FindOwner, Logged, ReplicaSpec, RowSource, StatementError, StoreError, Value};
+use bulkhead_types::{Sequence, ServiceName};
 
 /// A replica that was filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +46,12 @@ pub trait ChangeReplicas {
     /// # Errors
     ///
     /// The database's errors.
-    fn drop_dead_up_to(&mut self, producer: &str, kind: &str, sequence: i64)
-    -> Result<usize, StatementError>;
+    fn drop_dead_up_to(
+        &mut self,
+        producer: &ServiceName,
+        kind: &str,
+        sequence: Sequence,
+    ) -> Result<usize, StatementError>;
 }
 
 /// The replicas that a database has.

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use crate::{NewEvent, PublishError, StatementError};
+use bulkhead_types::{Sequence, ServiceName, Subject};
 
 /// Selects timers of a service.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,7 @@ pub enum Timers<'t> {
         /// The type of the timers' events.
         kind: &'t str,
         /// The entity that the timers are about.
-        subject: &'t str,
+        subject: &'t Subject,
     },
 }
 
@@ -41,9 +42,9 @@ pub trait SetTimers {
     /// The database's errors.
     fn cancel(
         &mut self,
-        service: &str,
+        service: &ServiceName,
         timers: Timers<'_>,
-        running: Option<i64>,
+        running: Option<Sequence>,
     ) -> Result<u64, StatementError>;
 
     /// Consumes a timer. Returns false if the timer is gone, or if it is not in the state that `parked` says.
@@ -51,12 +52,12 @@ pub trait SetTimers {
     /// # Errors
     ///
     /// The database's errors.
-    fn consume_timer(&mut self, sequence: i64, parked: bool) -> Result<bool, StatementError>;
+    fn consume_timer(&mut self, sequence: Sequence, parked: bool) -> Result<bool, StatementError>;
 
     /// Marks a timer as parked. Returns false if the timer is gone or was parked already.
     ///
     /// # Errors
     ///
     /// The database's errors.
-    fn mark_timer_parked(&mut self, sequence: i64) -> Result<bool, StatementError>;
+    fn mark_timer_parked(&mut self, sequence: Sequence) -> Result<bool, StatementError>;
 }

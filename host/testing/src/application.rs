@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bulkhead_manifest::Manifest;
-use bulkhead_types::{Clock as _, from_rfc3339, rfc3339};
+use bulkhead_types::{Clock as _, ServiceName, from_rfc3339, rfc3339};
 
 use crate::advance::{STEPS_MAX, advance};
 use crate::component::{manifest, read};
@@ -23,15 +23,15 @@ const BEGINNING: &str = "2026-01-01T00:00:00Z";
 #[must_use = "nothing runs until `.start()`"]
 pub struct Builder {
     manifest: Manifest,
-    run: Vec<String>,
-    stand_ins: BTreeMap<String, StandIn>,
+    run: Vec<ServiceName>,
+    stand_ins: BTreeMap<ServiceName, StandIn>,
     seed: u64,
     now: Duration,
 }
 
 impl Builder {
     #[track_caller]
-    pub(crate) fn new(manifest: Manifest, run: Vec<String>) -> Self {
+    pub(crate) fn new(manifest: Manifest, run: Vec<ServiceName>) -> Self {
         let now = from_rfc3339(BEGINNING).unwrap_or_default();
         Self { manifest, run, stand_ins: BTreeMap::new(), seed: 0, now }
     }
@@ -42,7 +42,7 @@ impl Builder {
         service: &str,
         answer: impl Fn(&Call) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        self.stand_ins.insert(service.to_owned(), Box::new(answer));
+        self.stand_ins.insert(service.into(), Box::new(answer));
         self
     }
 
@@ -123,7 +123,7 @@ impl Builder {
         let Self { manifest, run, stand_ins, seed, now } = self;
         for service in stand_ins.keys() {
             assert!(
-                manifest.services.contains_key(service),
+                manifest.services.contains_key(service.as_str()),
                 "{} has no service {service} to stand in for",
                 manifest.path.display()
             );
@@ -144,7 +144,7 @@ impl Application {
     /// consume them.
     #[track_caller]
     pub fn of<'n>(services: impl IntoIterator<Item = &'n str>) -> Builder {
-        Builder::new(manifest(), services.into_iter().map(str::to_owned).collect())
+        Builder::new(manifest(), services.into_iter().map(ServiceName::from).collect())
     }
 
     /// The same with another manifest than the one in the nearest folder above the test's crate.
@@ -154,7 +154,7 @@ impl Application {
     /// When the manifest can't be read.
     #[track_caller]
     pub fn in_manifest<'n>(file: impl AsRef<Path>, services: impl IntoIterator<Item = &'n str>) -> Builder {
-        Builder::new(read(file.as_ref()), services.into_iter().map(str::to_owned).collect())
+        Builder::new(read(file.as_ref()), services.into_iter().map(ServiceName::from).collect())
     }
 
     /// One of the services.
@@ -284,5 +284,11 @@ fn step(
     if not_consumed.is_none() {
         world.hits.event(&consumer, &event.kind);
     }
-    Some(Step { producer, consumer, kind: event.kind, subject: event.subject, not_consumed })
+    Some(Step {
+        producer: producer.to_string(),
+        consumer: consumer.to_string(),
+        kind: event.kind,
+        subject: event.subject.to_string(),
+        not_consumed,
+    })
 }

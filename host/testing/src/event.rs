@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::rc::Rc;
 
 use bulkhead_store::{Logged, ParkedState};
-use bulkhead_types::{Clock as _, rfc3339};
+use bulkhead_types::{Clock as _, Sequence, ServiceName, Subject, rfc3339};
 use serde_json::Value;
 
 use crate::fault::{Fault, NO_END};
@@ -16,9 +16,9 @@ use crate::world::World;
 #[derive(Clone)]
 pub struct Event {
     world: Rc<World>,
-    consumer: String,
+    consumer: ServiceName,
     kind: String,
-    subject: String,
+    subject: Subject,
     data: String,
     id: Option<String>,
     fault: Option<Fault>,
@@ -28,9 +28,9 @@ impl Event {
     pub(crate) fn new(world: &Rc<World>, consumer: &str, kind: &str) -> Self {
         Self {
             world: Rc::clone(world),
-            consumer: consumer.to_owned(),
+            consumer: consumer.into(),
             kind: kind.to_owned(),
-            subject: String::new(),
+            subject: Subject::default(),
             data: "{}".to_owned(),
             id: None,
             fault: None,
@@ -39,7 +39,7 @@ impl Event {
 
     /// The entity that it is about. Events with the same subject are consumed in their order.
     pub fn subject(mut self, subject: impl Display) -> Self {
-        self.subject = subject.to_string();
+        self.subject = subject.to_string().into();
         self
     }
 
@@ -124,7 +124,7 @@ impl Event {
         }
         world.tick();
         let event = Logged {
-            sequence: 0,
+            sequence: Sequence::BEFORE_FIRST,
             id: id.to_owned(),
             kind: kind.clone(),
             subject: subject.clone(),
@@ -163,7 +163,12 @@ pub(crate) enum State {
 
 /// The result of the event at this sequence of a producer's event log, after the consumer has passed it.
 #[track_caller]
-pub(crate) fn state_of(world: &World, consumer: &str, producer: &str, sequence: i64) -> State {
+pub(crate) fn state_of(
+    world: &World,
+    consumer: &ServiceName,
+    producer: &ServiceName,
+    sequence: Sequence,
+) -> State {
     let parked = world.look(consumer, |database, looks| {
         looks.inbox(database)?.parked_at(producer, sequence).map_err(|error| error.to_string())
     });
@@ -253,7 +258,7 @@ pub struct Published {
 impl From<Logged> for Published {
     fn from(event: Logged) -> Self {
         let data = serde_json::from_str(&event.data).unwrap_or_default();
-        Self { kind: event.kind, subject: event.subject, data, id: event.id, time: event.time }
+        Self { kind: event.kind, subject: event.subject.to_string(), data, id: event.id, time: event.time }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bulkhead_runtime::{DatabaseCall, FaultInjector, Observation, Observer};
 use bulkhead_store::{CommitFault, CommitFaults, StatementError, Value};
+use bulkhead_types::ServiceName;
 use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -149,7 +150,7 @@ impl Recorder {
 }
 
 impl FaultInjector for Recorder {
-    fn fail_database(&self, _service: &str, _call: &DatabaseCall<'_>) -> Option<StatementError> {
+    fn fail_database(&self, _service: &ServiceName, _call: &DatabaseCall<'_>) -> Option<StatementError> {
         let mut state = self.state();
         state.database_calls += 1;
         if state.database_calls >= CALLS_MAX {
@@ -171,7 +172,7 @@ impl FaultInjector for Recorder {
         error
     }
 
-    fn fail_call(&self, _service: &str, _callee: &str) -> Option<String> {
+    fn fail_call(&self, _service: &ServiceName, _callee: &ServiceName) -> Option<String> {
         let mut state = self.state();
         state.calls += 1;
         let fails = matches!(state.fault, Some(Fault::Call(n)) if n == state.calls);
@@ -179,7 +180,7 @@ impl FaultInjector for Recorder {
         fails.then(|| "it does not answer (made by the test)".to_owned())
     }
 
-    fn may_grow(&self, _service: &str) -> bool {
+    fn may_grow(&self, _service: &ServiceName) -> bool {
         let mut state = self.state();
         let refused = state.fault == Some(Fault::Memory);
         state.met |= refused;
@@ -188,7 +189,7 @@ impl FaultInjector for Recorder {
 }
 
 impl Observer for Recorder {
-    fn observe(&self, service: &str, observation: &Observation<'_>) {
+    fn observe(&self, service: &ServiceName, observation: &Observation<'_>) {
         match *observation {
             Observation::DatabaseCalled { call, result } => self.database_called(service, call, result),
             Observation::ServiceCalled { callee, method, path, result } => {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use bulkhead_runtime::{
     Failure, Header, Job, Principal, Problem, Request as Sent, Waited, is_hosts, normal_path, normal_query,
 };
+use bulkhead_types::TraceId;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -187,7 +188,7 @@ impl Request {
                 principal,
                 peer,
                 caller,
-                trace_id: trace_id.clone(),
+                trace_id: trace_id.to_string(),
             },
             deadline: World::deadline(),
             again: false,
@@ -206,7 +207,7 @@ impl Request {
         let Some(outcome) = outcome else { world.fail("the request has no answer") };
         let (status, headers, body, replayed) = match outcome {
             Ok(answer) => (answer.status, answer.headers, answer.body, answer.replayed),
-            Err(failure) => problem(&failure, &trace_id),
+            Err(failure) => problem(&failure, trace_id),
         };
         world.hits.request(&service, (&method, &path), status.as_u16(), &body);
         Answer::new(world, what, (status, headers, body), replayed)
@@ -214,7 +215,7 @@ impl Request {
 }
 
 /// The host's answer in place of a failed handler's.
-fn problem(failure: &Failure, trace_id: &str) -> (StatusCode, HeaderMap, Vec<u8>, bool) {
+fn problem(failure: &Failure, trace_id: TraceId) -> (StatusCode, HeaderMap, Vec<u8>, bool) {
     let problem = Problem::from(failure);
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -71,7 +71,7 @@ impl Service {
     pub fn published(&self) -> Vec<Published> {
         let events = self.world.look(&self.name, |database, looks| {
             let seen = looks.seen;
-            let events = looks.log(database)?.read(seen + 1, EVENTS).map_err(|error| error.to_string())?;
+            let events = looks.log(database)?.read(seen.next(), EVENTS).map_err(|error| error.to_string())?;
             looks.seen = events.last().map_or(seen, |event| event.sequence);
             Ok(events)
         });
@@ -108,7 +108,7 @@ impl Service {
         });
         let timer = |(event, due): (bulkhead_store::Logged, Duration)| Timer {
             kind: event.kind,
-            subject: event.subject,
+            subject: event.subject.to_string(),
             data: serde_json::from_str(&event.data).unwrap_or_default(),
             due: rfc3339(due),
         };

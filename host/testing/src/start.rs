@@ -20,6 +20,6 @@ impl Service {
     /// The same with stand-ins for other services, other settings or another seed.
     #[track_caller]
     pub fn with(name: &str) -> Builder {
-        Builder::new(manifest(), vec![name.to_owned()])
+        Builder::new(manifest(), vec![name.to_owned().into()])
     }
 }

@@ -21,7 +21,7 @@ use bulkhead_store::{
     CommitFaults, EventLog, InboxReader, Logged, MemoryLog, Reader, Settings, StatementError, StoreError,
     WriterOptions,
 };
-use bulkhead_types::{Clock as _, Random as _, TraceId};
+use bulkhead_types::{Clock as _, Random as _, Sequence, ServiceName, TraceId};
 use tempfile::TempDir;
 use tracing::Dispatch;
 
@@ -50,8 +50,8 @@ const BETWEEN: Duration = Duration::from_millis(1);
 /// The services and settings of a test.
 pub(crate) struct Plan {
     pub(crate) manifest: Manifest,
-    pub(crate) run: Vec<String>,
-    pub(crate) stand_ins: BTreeMap<String, StandIn>,
+    pub(crate) run: Vec<ServiceName>,
+    pub(crate) stand_ins: BTreeMap<ServiceName, StandIn>,
     pub(crate) seed: u64,
     pub(crate) now: Duration,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Member {
 }
 
 /// The running services, by name. Set once all are created.
-type Members = Arc<OnceLock<BTreeMap<String, Member>>>;
+type Members = Arc<OnceLock<BTreeMap<ServiceName, Member>>>;
 
 /// The readers of a service's database, opened at their first use.
 #[derive(Default)]
@@ -75,7 +75,7 @@ pub(crate) struct Looks {
     pub(crate) inbox: Option<Box<dyn InboxReader>>,
     pub(crate) rows: Option<Box<dyn Reader>>,
     /// The last event that the test has seen.
-    pub(crate) seen: i64,
+    pub(crate) seen: Sequence,
 }
 
 pub(crate) struct World {
@@ -87,11 +87,11 @@ pub(crate) struct World {
     members: Members,
     ids: SeededRandom,
     subscriptions: Vec<Arc<Subscription>>,
-    subscription_workers: RefCell<BTreeMap<(String, String), SteppedSubscriptionWorker>>,
-    deferred: RefCell<BTreeMap<String, SteppedTimers>>,
+    subscription_workers: RefCell<BTreeMap<(ServiceName, ServiceName), SteppedSubscriptionWorker>>,
+    deferred: RefCell<BTreeMap<ServiceName, SteppedTimers>>,
     /// The event logs of producers that do not run: the test supplies their events.
-    feeds: RefCell<BTreeMap<String, MemoryLog>>,
-    looks: RefCell<BTreeMap<String, Looks>>,
+    feeds: RefCell<BTreeMap<ServiceName, MemoryLog>>,
+    looks: RefCell<BTreeMap<ServiceName, Looks>>,
     /// The record of the last call was already shown.
     told: Cell<bool>,
     /// Removed when everything in it is closed.
@@ -134,7 +134,7 @@ impl World {
         let mut all = BTreeMap::new();
         for name in &run {
             let Some(entry) = manifest.services.get(name) else {
-                let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let names = manifest.services.keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
                 panic!("{} has no service {name}; it has {names}", manifest.path.display());
             };
             let host_context = Arc::new(HostContext {
@@ -174,13 +174,13 @@ impl World {
         })
     }
 
-    pub(crate) fn members(&self) -> &BTreeMap<String, Member> {
+    pub(crate) fn members(&self) -> &BTreeMap<ServiceName, Member> {
         self.members.get().expect("they are set at the start")
     }
 
     #[track_caller]
     pub(crate) fn member(&self, name: &str) -> &Member {
-        let names = || self.members().keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let names = || self.members().keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
         or_fail(self.members().get(name).ok_or(()), |()| {
             format!("{name} does not run here; these do: {}", names())
         })
@@ -230,8 +230,8 @@ impl World {
     }
 
     /// A new trace.
-    pub(crate) fn trace_id(&self) -> String {
-        TraceId::new(&self.ids).to_string()
+    pub(crate) fn trace_id(&self) -> TraceId {
+        TraceId::new(&self.ids)
     }
 
     /// A new id, a UUIDv7.
@@ -267,7 +267,7 @@ impl World {
         let database = self.members().get(name).and_then(|member| member.database.as_ref());
         let database = database.ok_or_else(|| format!("the manifest gives {name} no database"))?;
         let mut looks = self.looks.borrow_mut();
-        let looks = looks.entry(name.to_owned()).or_default();
+        let looks = looks.entry(name.to_owned().into()).or_default();
         look(database, looks).map_err(|error| format!("look at the database of {name}: {error}"))
     }
 
@@ -278,7 +278,7 @@ impl World {
 
     /// The event log of a producer that does not run.
     pub(crate) fn feed(&self, producer: &str) -> MemoryLog {
-        self.feeds.borrow_mut().entry(producer.to_owned()).or_default().clone()
+        self.feeds.borrow_mut().entry(producer.to_owned().into()).or_default().clone()
     }
 
     fn open_log(&self, producer: &str) -> Result<Option<Box<dyn EventLog>>, StoreError> {
@@ -342,7 +342,7 @@ impl World {
 
     /// The timers of all services that are due and were not consumed yet, parked ones included: each with its service, its type and its id.
     /// If one disappears before it is due, it was cancelled.
-    pub(crate) fn timers(&self) -> Result<BTreeSet<(String, String, String)>, String> {
+    pub(crate) fn timers(&self) -> Result<BTreeSet<(ServiceName, String, String)>, String> {
         let mut timers = BTreeSet::new();
         for (name, _) in self.members().iter().filter(|(_, member)| member.database.is_some()) {
             let (set, parked) = self.try_look(name, |database, looks| {

@@ -1,4 +1,4 @@
-//! The types that every part of the host shares: limits, positions, trace ids, the clock and the source of randomness.
+//! The types that every part of the host shares: limits, names, sequences and positions, trace ids, the clock and the source of randomness.
 //!
 //! Pure data and two traits. Nothing here opens a file or a socket, or starts a thread.
 
@@ -6,12 +6,16 @@ mod clock;
 mod current;
 pub mod limits;
 mod position;
+mod sequence;
+mod text;
 mod trace;
 mod words;
 
 pub use clock::{Clock, Random, SystemClock, SystemRandom, from_rfc3339, rfc3339};
 pub use current::Current;
 pub use position::Position;
+pub use sequence::Sequence;
+pub use text::{ServiceName, Subject};
 pub use trace::{SpanId, TraceContext, TraceId};
 pub use words::{is_control, own_words};
 

@@ -169,7 +169,7 @@ pub const AFTER_TOKENS_MAX: usize = 16;
 /// Events that a subscription worker reads from an event log at a time.
 pub const SUBSCRIPTION_EVENTS_READ_MAX: u32 = 512;
 /// Events that a subscription worker skips before it makes its position durable only because of them.
-pub const SUBSCRIPTION_EVENTS_SKIPPED_MAX: i64 = 4096;
+pub const SUBSCRIPTION_EVENTS_SKIPPED_MAX: u64 = 4096;
 /// Attempts after which a parked event becomes a dead letter. The backoff between them adds up to some 10 minutes.
 pub const ATTEMPTS_MAX: u32 = 12;
 /// Bytes of the reason that is kept for a failed attempt. A longer reason is cut.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::{Sequence, ServiceName};
+
 /// A place in the event log of one service: everything that it published up to and including `sequence`.
 ///
 /// To clients it is an opaque token, `SERVICE:LOG.SEQUENCE`. The log has a random id, so that a token of a replaced database is not
@@ -10,11 +12,11 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// The service that owns the log.
-    pub service: String,
+    pub service: ServiceName,
     /// The log's id: 32 hexadecimal digits, created with the database.
     pub log: String,
     /// The sequence of the last event; 0 before the first.
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 impl fmt::Display for Position {
@@ -35,11 +37,13 @@ impl FromStr for Position {
         let (service, rest) = text.split_once(':').ok_or(NoPosition)?;
         let (log, sequence) = rest.split_once('.').ok_or(NoPosition)?;
         let digits = !sequence.is_empty() && sequence.bytes().all(|byte| byte.is_ascii_digit());
-        let sequence = sequence.parse().ok().filter(|_| digits).ok_or(NoPosition)?;
+        let sequence: u64 = sequence.parse().ok().filter(|_| digits).ok_or(NoPosition)?;
+        // No event log is as long as that: the position is ahead of it in any case.
+        let sequence = i64::try_from(sequence).map_or(Sequence::MAX, Sequence::new);
         if service.is_empty() || log.len() != 32 {
             return Err(NoPosition);
         }
-        Ok(Self { service: service.to_owned(), log: log.to_owned(), sequence })
+        Ok(Self { service: service.into(), log: log.to_owned(), sequence })
     }
 }
 

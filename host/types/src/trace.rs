@@ -1,21 +1,43 @@
 //! Traces and their spans, as defined by W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
 
 use std::fmt;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroU128};
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
 
 use crate::Random;
 
 /// A trace id: 16 bytes, not all zero, written as 32 lower-case hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TraceId([u8; 16]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId(NonZeroU128);
 
 impl TraceId {
     /// A new trace.
     pub fn new(random: &dyn Random) -> Self {
         let mut bytes = [0; 16];
         random.fill(&mut bytes);
-        Self(bytes)
+        Self(NonZeroU128::new(u128::from_be_bytes(bytes)).unwrap_or(NonZeroU128::MIN))
     }
+}
+
+/// The text is not a trace id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a trace id has 32 lower-case hexadecimal digits, not all zero")]
+pub struct NoTraceId;
+
+impl FromStr for TraceId {
+    type Err = NoTraceId;
+
+    fn from_str(text: &str) -> Result<Self, NoTraceId> {
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hex(text, 32));
+        number.and_then(NonZeroU128::new).map(Self).ok_or(NoTraceId)
+    }
+}
+
+/// Whether a text has this many lower-case hexadecimal digits and nothing else.
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// A span id: 8 bytes, not all zero, written as 16 lower-case hexadecimal digits.
@@ -54,26 +76,24 @@ impl TraceContext {
     pub fn from_traceparent(header: &str, random: &dyn Random) -> Option<Self> {
         let mut parts = header.trim().split('-');
         let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let hex = |text: &str, length: usize| {
-            text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
         // Version ff is invalid; a version later than 00 may have further parts, version 00 may not.
-        let valid = hex(version, 2)
+        let valid = is_hex(version, 2)
             && version != "ff"
             && (version != "00" || parts.next().is_none())
-            && hex(trace, 32)
-            && hex(parent, 16)
-            && hex(flags, 2);
+            && is_hex(parent, 16)
+            && is_hex(flags, 2);
         if !valid {
             return None;
         }
-        let trace = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
+        let trace = trace.parse().ok()?;
         let parent = u64::from_str_radix(parent, 16).ok().and_then(NonZeroU64::new)?;
-        Some(Self {
-            trace: TraceId(trace.to_be_bytes()),
-            span: SpanId::new(random),
-            parent: Some(SpanId(parent)),
-        })
+        Some(Self { trace, span: SpanId::new(random), parent: Some(SpanId(parent)) })
+    }
+}
+
+impl Serialize for TraceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -92,7 +112,7 @@ impl fmt::Display for SpanId {
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        write!(f, "{:032x}", self.0)
     }
 }
 

@@ -5,9 +5,11 @@ use crate::bindings::bulkhead::service::answers::Host;
 use crate::bindings::bulkhead::service::sql::Error;
 use crate::database_call::DatabaseCall;
 use crate::state::State;
+use bulkhead_types::Subject;
 
 impl Host for State {
     fn about(&mut self, subject: String) -> wasmtime::Result<Result<(), Error>> {
+        let subject = Subject::from(subject);
         let call = DatabaseCall::About { subject: &subject };
         let told =
             self.database_call(&call, |()| 1, |state| join(state).and_then(|unit| unit.about(&subject)));
@@ -15,6 +17,7 @@ impl Host for State {
     }
 
     fn forget(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
+        let subject = Subject::from(subject);
         let call = DatabaseCall::ForgetAnswers { subject: &subject };
         let forgotten = self.database_call(
             &call,

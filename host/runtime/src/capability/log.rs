@@ -22,7 +22,8 @@ impl Host for State {
         }
         let service = self.spec.name.as_str();
         let Place { version, trace_id, method, path, kind } = Place::of(running);
-        let version = version.map(tracing::field::display);
+        let (version, trace_id) =
+            (version.map(tracing::field::display), trace_id.map(tracing::field::display));
         // The level of a log line must be a constant where the line is written.
         macro_rules! line {
             ($level:ident) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bulkhead_store::{NewEvent, PublishError, StatementError, Timers};
 use bulkhead_types::rfc3339;
+use bulkhead_types::{Subject, TraceId};
 
 use super::transaction::join;
 use crate::bindings::bulkhead::service::outbox::{Error, Host};
@@ -23,6 +24,7 @@ impl Host for State {
                 "the manifest does not let this service publish {kind}: add it to `publishes`"
             ))));
         }
+        let subject = Subject::from(subject);
         let call = DatabaseCall::Publish { kind: &kind, subject: &subject, data: &data };
         let written = self.database_call(
             &call,
@@ -33,6 +35,7 @@ impl Host for State {
     }
 
     fn erase(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {
+        let subject = Subject::from(subject);
         let call = DatabaseCall::Erase { subject: &subject };
         let rows = |erased: &u64| *erased;
         let erased =
@@ -53,6 +56,7 @@ impl Host for State {
         let Some(time) = bulkhead_types::from_rfc3339(&due) else {
             return Ok(Err(Error::Invalid(format!("{due:?} is no time: write RFC 3339, in UTC"))));
         };
+        let subject = Subject::from(subject);
         let call = DatabaseCall::Schedule { kind: &kind, subject: &subject, data: &data, due: &due };
         let written = self.database_call(
             &call,
@@ -77,6 +81,7 @@ impl Host for State {
         if let Err(error) = self.may_set(&kind) {
             return Ok(Err(error));
         }
+        let subject = Subject::from(subject);
         let call = DatabaseCall::CancelAll { kind: &kind, subject: &subject };
         let cancelled = self.cancel_timers(&call, Timers::Of { kind: &kind, subject: &subject });
         Ok(cancelled.map_err(Into::into))
@@ -113,7 +118,7 @@ impl State {
 fn write(
     state: &mut State,
     kind: &str,
-    subject: &str,
+    subject: &Subject,
     data: &str,
     write: impl FnOnce(&mut UnitOfWork, &NewEvent<'_>) -> Result<(), PublishError>,
 ) -> Result<String, PublishError> {
@@ -124,8 +129,10 @@ fn write(
     let milliseconds = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid().to_string();
     let time = rfc3339(now);
-    let trace_id = state.running.as_ref().map(|running| running.trace_id.clone()).unwrap_or_default();
-    let event = NewEvent { id: &id, kind, subject, time: &time, trace_id: &trace_id, data };
+    let trace_id = state.running.as_ref().and_then(|running| running.trace_id);
+    // A handler runs for a request or an event, and so under its trace.
+    let trace_id = trace_id.unwrap_or_else(|| TraceId::new(host_context.random.as_ref()));
+    let event = NewEvent { id: &id, kind, subject, time: &time, trace_id, data };
     write(join(state)?, &event)?;
     Ok(id)
 }

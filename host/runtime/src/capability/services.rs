@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
+use bulkhead_types::{ServiceName, TraceId};
 
 use crate::bindings::bulkhead::service::services::{Error, Host, IncomingResponse, OutgoingRequest};
 use crate::bindings::bulkhead::service::types::{Header, Request};
@@ -24,6 +25,7 @@ impl Host for State {
         service: String,
         request: OutgoingRequest,
     ) -> wasmtime::Result<Result<IncomingResponse, Error>> {
+        let service = ServiceName::from(service);
         let is_observed = !self.observed.is_empty();
         let request_line = is_observed.then(|| (request.method.clone(), request.path.clone()));
         let faults = self.host_context.faults.as_ref();
@@ -36,14 +38,17 @@ impl Host for State {
             Err(error) => Err(error as &dyn std::fmt::Display),
         };
         if let Some((method, path)) = &request_line {
-            let callee = service.as_str();
-            self.observed.tell(&Observation::ServiceCalled { callee, method, path, result: told });
+            self.observed.tell(&Observation::ServiceCalled { callee: &service, method, path, result: told });
         }
         Ok(result)
     }
 }
 
-fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<IncomingResponse, Error> {
+fn call(
+    state: &mut State,
+    service: &ServiceName,
+    request: OutgoingRequest,
+) -> Result<IncomingResponse, Error> {
     let Some(running) = state.running.as_mut().filter(|running| !running.starting) else {
         return Err(Error::NotAllowed("nobody can be called while a component is loaded".into()));
     };
@@ -64,6 +69,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
     let admission_limits = target.admission_limits();
     let request = checked(request, admission_limits.body)?;
     let idempotency_key = key_of(&request)?;
+    let trace_id = running.trace_id.unwrap_or_else(|| TraceId::new(state.host_context.random.as_ref()));
 
     // This worker holds nothing while it waits for another service: neither the answers of others nor a snapshot.
     let aborted = state.worker.hold.commit_carried(&state.observed);
@@ -88,8 +94,8 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
             // The original request's principal, and never more.
             principal: running.principal.clone(),
             peer: running.peer.clone(),
-            caller: Some(state.spec.name.clone()),
-            trace_id: running.trace_id.clone(),
+            caller: Some(state.spec.name.to_string()),
+            trace_id: trace_id.to_string(),
         },
         deadline,
         again: false,
@@ -128,7 +134,7 @@ fn call(state: &mut State, service: &str, request: OutgoingRequest) -> Result<In
                     name: "content-type".into(),
                     value: b"application/problem+json".to_vec(),
                 }],
-                body: problem.to_json(&running.trace_id),
+                body: problem.to_json(trace_id),
             })
         }
         Err(flume::RecvTimeoutError::Timeout) => Err(Error::DeadlineExceeded),

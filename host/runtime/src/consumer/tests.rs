@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_store::{ColumnType, ParkedState, ReplicaColumn, ReplicaSpec, Value};
 use bulkhead_types::limits::MEMORY_DEFAULT;
+use bulkhead_types::{Sequence, ServiceName};
 
 use super::{ChangeError, Consumer};
 use crate::engine::Engine;
@@ -34,7 +35,7 @@ fn places(trial: &Trial) -> (Vec<i64>, Vec<i64>) {
     let rows = trial.inbox().parked().unwrap();
     let sequences = |state| {
         let mut sequences: Vec<_> =
-            rows.iter().filter(|row| row.state == state).map(|row| row.sequence).collect();
+            rows.iter().filter(|row| row.state == state).map(|row| row.sequence.get()).collect();
         sequences.sort_unstable();
         sequences
     };
@@ -49,18 +50,18 @@ fn consumer_has_the_name_of_its_service() {
 #[test]
 fn dead_letter_is_tried_again_once_it_is_asked_for() {
     let trial = with_dead_letters();
-    assert!(!trial.consumer.retry_parked("maker", 9).unwrap());
-    assert!(!trial.consumer.retry_parked("other", 1).unwrap());
+    assert!(!trial.consumer.retry_parked(&"maker".into(), Sequence::new(9)).unwrap());
+    assert!(!trial.consumer.retry_parked(&"other".into(), Sequence::new(1)).unwrap());
     assert_eq!(places(&trial), (vec![1, 2], vec![3]));
-    assert!(trial.consumer.retry_parked("maker", 1).unwrap());
+    assert!(trial.consumer.retry_parked(&"maker".into(), Sequence::new(1)).unwrap());
     assert_eq!(places(&trial), (vec![2], vec![1, 3]));
 }
 
 #[test]
 fn retry_all_counts_those_that_it_found() {
     let trial = with_dead_letters();
-    let places_of = |sequences: &[i64]| -> Vec<(String, i64)> {
-        sequences.iter().map(|sequence| ("maker".to_owned(), *sequence)).collect()
+    let places_of = |sequences: &[i64]| -> Vec<(ServiceName, Sequence)> {
+        sequences.iter().map(|sequence| ("maker".into(), Sequence::new(*sequence))).collect()
     };
     assert_eq!(trial.consumer.retry_all(&places_of(&[])).unwrap(), 0);
     assert_eq!(trial.consumer.retry_all(&places_of(&[7, 8])).unwrap(), 0);
@@ -72,10 +73,10 @@ fn retry_all_counts_those_that_it_found() {
 fn dead_letter_is_dropped_for_good_and_what_is_still_tried_is_not() {
     let trial = with_dead_letters();
     for sequence in [3, 9] {
-        assert!(!trial.consumer.drop_dead("maker", sequence).unwrap(), "{sequence}");
+        assert!(!trial.consumer.drop_dead(&"maker".into(), Sequence::new(sequence)).unwrap(), "{sequence}");
     }
-    assert!(trial.consumer.drop_dead("maker", 2).unwrap());
-    assert!(!trial.consumer.drop_dead("maker", 2).unwrap());
+    assert!(trial.consumer.drop_dead(&"maker".into(), Sequence::new(2)).unwrap());
+    assert!(!trial.consumer.drop_dead(&"maker".into(), Sequence::new(2)).unwrap());
     assert_eq!(places(&trial), (vec![1], vec![3]));
 }
 
@@ -88,7 +89,10 @@ fn dead_letters_of_a_type_are_dropped_up_to_a_place() {
         (&["maker.gone", "maker.made"], 0, false, vec![1, 2, 4]),
         (&["maker.made", "maker.gone"], 2, true, vec![4]),
     ] {
-        assert_eq!(trial.consumer.drop_dead_up_to("maker", kinds, sequence).unwrap(), are_there);
+        assert_eq!(
+            trial.consumer.drop_dead_up_to(&"maker".into(), kinds, Sequence::new(sequence)).unwrap(),
+            are_there
+        );
         assert_eq!(places(&trial), (left, vec![3]));
     }
 }
@@ -126,13 +130,13 @@ fn row_of_a_replica_is_made_what_its_owner_has() {
 fn change_whose_commit_fails_is_not_made() {
     let trial = with_dead_letters();
     trial.fail_commits(1);
-    let failed = trial.consumer.drop_dead("maker", 1).unwrap_err();
+    let failed = trial.consumer.drop_dead(&"maker".into(), Sequence::new(1)).unwrap_err();
     assert!(
         matches!(&failed, ChangeError::Failed(why) if why.contains("could not be committed")),
         "{failed}"
     );
     assert_eq!(places(&trial), (vec![1, 2], vec![3]));
-    assert!(trial.consumer.drop_dead("maker", 1).unwrap());
+    assert!(trial.consumer.drop_dead(&"maker".into(), Sequence::new(1)).unwrap());
 }
 
 #[test]
@@ -140,13 +144,13 @@ fn change_that_does_not_get_the_lease_in_time_fails() {
     let trial = Trial::new(Duration::from_millis(1));
     let writer = Arc::clone(&trial.consumer.database().unwrap().writer);
     let lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
-    let failed = trial.consumer.drop_dead("maker", 1).unwrap_err();
+    let failed = trial.consumer.drop_dead(&"maker".into(), Sequence::new(1)).unwrap_err();
     assert!(
         matches!(&failed, ChangeError::Failed(why) if !why.contains("could not be committed")),
         "{failed}"
     );
     drop(lease);
-    assert!(!trial.consumer.drop_dead("maker", 1).unwrap());
+    assert!(!trial.consumer.drop_dead(&"maker".into(), Sequence::new(1)).unwrap());
 }
 
 /// A caller that holds the service waits for the handlers inside, as long as no more than `room` requests wait in a queue.

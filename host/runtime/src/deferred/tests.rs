@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bulkhead_store::{
     Damage, EventLog, KeptAnswer, Known, Logged, Parked, ParkedState, RequestKey, StatementError, Waker,
 };
-use bulkhead_types::{Clock, SystemClock};
+use bulkhead_types::{Clock, Sequence, Subject, SystemClock};
 
 use super::{Deferred, DeferredWork, Kind, PAUSE, UNREADABLE_WAIT};
 use crate::instance::NotConsumed;
@@ -78,7 +78,7 @@ fn timer_for_which_the_lease_is_not_to_be_had_waits_before_it_is_tried_again() {
 fn only_what_a_thread_panicked_at_is_told_of_the_panic() {
     let trial = Trial::new(Duration::from_secs(60));
     let mut work = trial.deferred(Vec::new());
-    let (timer, parked) = ((None, 7), (Some("maker".to_owned()), 7));
+    let (timer, parked) = ((None, Sequence::new(7)), (Some("maker".into()), Sequence::new(7)));
     work.consuming = Some(timer.clone());
     work.mend("no");
     assert_eq!(work.panicked_at(&parked), None);
@@ -93,7 +93,7 @@ fn parked_event_at_which_the_host_panicked_has_had_an_attempt() {
     let event = event(1, "maker.made", "a");
     trial.park(&event);
     let mut work = trial.deferred(vec![event]);
-    work.consuming = Some((Some("maker".to_owned()), 1));
+    work.consuming = Some((Some("maker".into()), Sequence::new(1)));
     work.mend("no");
     let row = tried(&trial, &mut work);
     assert_eq!((row.state, row.attempts), (ParkedState::Parked, 2), "{row:?}");
@@ -128,7 +128,7 @@ fn parked_event_that_is_not_to_be_found_says_whether_anybody_would_take_it() {
         }
         let row = tried(&trial, &mut work);
         assert_eq!((row.state, &*row.reason), (ParkedState::Dead, why), "{row:?}");
-        assert!(trial.consumer.drop_dead(producer, 1).unwrap());
+        assert!(trial.consumer.drop_dead(&producer.into(), Sequence::new(1)).unwrap());
     }
 }
 
@@ -147,7 +147,7 @@ fn event_is_counted_as_tried_again_from_its_second_attempt() {
         tried(&trial, &mut work);
         let (subscription, _) = work.sources.values().next().unwrap();
         assert_eq!(subscription.counts.retried.load(Ordering::Relaxed), counted);
-        assert!(trial.consumer.drop_dead("maker", 1).unwrap());
+        assert!(trial.consumer.drop_dead(&"maker".into(), Sequence::new(1)).unwrap());
     }
 }
 
@@ -207,12 +207,20 @@ fn parked_event_that_was_tried_is_not_due_for_the_next_look_whoever_waits_for_th
 #[test]
 fn sweep_ends_when_its_commit_fails_and_the_next_one_forgets_the_answers() {
     let trial = Trial::new(Duration::from_secs(60));
-    let key =
-        RequestKey::new(trial.consumer.database().unwrap().database.secret(), ("ann", ""), "k", &[b"POST"]);
+    let key = RequestKey::new(
+        trial.consumer.database().unwrap().database.secret(),
+        (&"ann".into(), ""),
+        "k",
+        &[b"POST"],
+    );
     let remember = || {
         let mut is_new = false;
         trial.write(|unit| {
-            is_new = unit.remember(&key, &KeptAnswer::none(0, Vec::new()), Duration::from_millis(1))?;
+            is_new = unit.remember(
+                &key,
+                &KeptAnswer::none(Sequence::new(0), Vec::new()),
+                Duration::from_millis(1),
+            )?;
             Ok(())
         });
         is_new
@@ -236,37 +244,37 @@ impl EventLog for Unreadable {
         "unreadable"
     }
 
-    fn head(&self) -> Result<i64, StatementError> {
+    fn head(&self) -> Result<Sequence, StatementError> {
         Err(StatementError::Busy)
     }
 
-    fn trim_point(&self) -> Result<i64, StatementError> {
+    fn trim_point(&self) -> Result<Sequence, StatementError> {
         Err(StatementError::Busy)
     }
 
-    fn read(&self, _: i64, _: u32) -> Result<Vec<Logged>, StatementError> {
+    fn read(&self, _: Sequence, _: u32) -> Result<Vec<Logged>, StatementError> {
         Err(StatementError::Busy)
     }
 
-    fn read_without_data(&self, _: i64, _: &mut dyn FnMut(Logged)) -> Result<(), StatementError> {
+    fn read_without_data(&self, _: Sequence, _: &mut dyn FnMut(Logged)) -> Result<(), StatementError> {
         Err(StatementError::Busy)
     }
 
     fn newest(
         &self,
         _: Option<&str>,
-        _: Option<&str>,
-        _: i64,
+        _: Option<&Subject>,
+        _: Sequence,
         _: u32,
     ) -> Result<Vec<Logged>, StatementError> {
         Err(StatementError::Busy)
     }
 
-    fn last_of(&self, _: &str, _: [&str; 2], _: i64) -> Result<Option<Logged>, StatementError> {
+    fn last_of(&self, _: &Subject, _: [&str; 2], _: Sequence) -> Result<Option<Logged>, StatementError> {
         Err(StatementError::Busy)
     }
 
-    fn has_later(&self, _: &str, _: [&str; 2], _: (i64, i64)) -> Result<bool, StatementError> {
+    fn has_later(&self, _: &Subject, _: [&str; 2], _: (Sequence, Sequence)) -> Result<bool, StatementError> {
         Err(StatementError::Busy)
     }
 
@@ -312,11 +320,13 @@ fn all_old_answers_are_deleted_however_many_there_are() {
     const MANY: usize = 1001;
     let trial = Trial::new(Duration::from_secs(60));
     let database = Arc::clone(&trial.consumer.database().unwrap().database);
-    let key =
-        |number: usize| RequestKey::new(database.secret(), ("", ""), &number.to_string(), &[b"request"]);
+    let key = |number: usize| {
+        RequestKey::new(database.secret(), (&"".into(), ""), &number.to_string(), &[b"request"])
+    };
     trial.write(|unit| {
         (0..MANY).try_for_each(|number| {
-            unit.remember(&key(number), &KeptAnswer::none(0, Vec::new()), Duration::ZERO).map(drop)
+            unit.remember(&key(number), &KeptAnswer::none(Sequence::new(0), Vec::new()), Duration::ZERO)
+                .map(drop)
         })
     });
     trial.deferred(Vec::new()).sweep();

@@ -32,7 +32,7 @@ impl DeferredWork {
     /// This thread keeps the unit of work, and never passes it on to a waiting thread. The look that follows must see it, so it is
     /// committed here.
     fn consume_timer(&mut self, timer: &Logged) -> Result<(), StatementError> {
-        let name = self.name().to_owned();
+        let name = self.name().clone();
         let delivery =
             Delivery { event: timer, producer: &name, attempt: 1, handled: true, replicas: Vec::new() };
         let mark = |unit: &mut UnitOfWork| unit.consume_timer(timer.sequence, false);

@@ -2,7 +2,8 @@ use super::*;
 use crate::bindings::bulkhead::service::types::Header;
 use crate::probation::Probation;
 use crate::runner::Runner;
-use crate::trial::{Trial, job, lines_with, run};
+use crate::trial::{Trial, job, lines_with, run, trace_id};
+use bulkhead_types::Sequence;
 
 fn response(status: u16, headers: &[(&str, &[u8])]) -> Response {
     let header = |(name, value): &(&str, &[u8])| Header { name: (*name).into(), value: value.to_vec() };
@@ -172,7 +173,7 @@ fn run_of_a_request_knows_who_asks_for_what_and_which_component_runs() {
     let running = of_request(&release, &request, deadline);
     let Handler::Request { method, path, route } = &running.handler else { panic!("{:?}", running.handler) };
     assert_eq!([method, path, route], ["POST", "/taker/things", "/taker/..."]);
-    assert_eq!((running.trace_id.as_str(), running.peer.as_str()), ("t", "127.0.0.1"));
+    assert_eq!((running.trace_id, running.peer.as_str()), (Some(trace_id()), "127.0.0.1"));
     assert_eq!(running.principal.map(|principal| principal.subject).as_deref(), Some("ann"));
     assert!(Arc::ptr_eq(&running.component.unwrap(), &release.component.info));
     assert_eq!(running.deadline, deadline);
@@ -272,14 +273,14 @@ fn run_of_an_event_is_the_services_own_and_knows_its_event_its_trace_and_its_tim
         type_: "maker.made".into(),
         subject: "a".into(),
         time: "now".into(),
-        trace_id: "trace".into(),
+        trace_id: trace_id().to_string(),
         data: "{}".into(),
         attempt: 1,
     };
-    for timer in [None, Some(7)] {
+    for timer in [None, Some(Sequence::new(7))] {
         let running = of_event(&release, &event, timer, deadline);
         assert_eq!(running.handler, Handler::Event { kind: "maker.made".into() });
-        assert_eq!((running.trace_id.as_str(), running.timer), ("trace", timer));
+        assert_eq!((running.trace_id, running.timer), (Some(trace_id()), timer));
         assert_eq!(running.principal.map(|principal| principal.subject).as_deref(), Some("service:taker"));
         assert!(Arc::ptr_eq(&running.component.unwrap(), &release.component.info));
         assert_eq!(running.deadline, deadline);

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::Fate;
+use bulkhead_types::Sequence;
 
 use super::{DropCause, Limit, Observation, Observers};
 use crate::bindings::bulkhead::service::outbox::Host as _;
@@ -94,11 +95,11 @@ fn event_is_consumed_or_parked_when_that_is_durable() {
         trial.seen.take()
     };
     let committed = |what: &str| ["taker: joined", "taker: committed 1", what].map(str::to_owned).to_vec();
-    assert_eq!(write(worker.delivered(7, true)), committed("taker: consumed maker 7"));
-    assert_eq!(write(worker.parked(8, &row)), committed("taker: parked e1 Dead"));
+    assert_eq!(write(worker.delivered(Sequence::new(7), true)), committed("taker: consumed maker 7"));
+    assert_eq!(write(worker.parked(Sequence::new(8), &row)), committed("taker: parked e1 Dead"));
     // Nobody got it.
-    assert_eq!(write(worker.delivered(9, false)), ["taker: joined", "taker: committed 1"]);
-    for settle in [worker.delivered(10, true), worker.parked(11, &row)] {
+    assert_eq!(write(worker.delivered(Sequence::new(9), false)), ["taker: joined", "taker: committed 1"]);
+    for settle in [worker.delivered(Sequence::new(10), true), worker.parked(Sequence::new(11), &row)] {
         trial.fail_commits(1);
         assert_eq!(write(settle), ["taker: joined"]);
     }
@@ -118,7 +119,7 @@ fn timer_and_a_parked_event_are_observed_when_that_is_durable() {
     assert_eq!(parked, ["taker: parked timer Dead", "taker: parked e3 Dead"], "{seen:?}");
     let mut runner = trial.consumer.runner();
     let settle = deferred.settle(|observed| {
-        observed.tell(&Observation::EventConsumed { producer: "taker", sequence: 3 });
+        observed.tell(&Observation::EventConsumed { producer: &"taker".into(), sequence: Sequence::new(3) });
     });
     runner.write(|unit| unit.write_time().map(|()| true), settle, false);
     assert_eq!(trial.seen.take().last().map(String::as_str), Some("taker: consumed taker 3"));

@@ -3,6 +3,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::Ended;
+use bulkhead_types::Sequence;
 use flume::Receiver;
 
 use super::{HasRunner as _, Runner};
@@ -186,7 +187,7 @@ fn unit_of_work_is_joined_for_a_key_only_where_another_service_did_something() {
 #[test]
 fn instance_stays_warm_only_where_its_unit_of_work_was_kept() {
     let trial = Trial::new(LONG);
-    for (ended, is_warm) in [(Ended::Kept { position: 1 }, true), (Ended::RolledBack, false)] {
+    for (ended, is_warm) in [(Ended::Kept { position: Sequence::new(1) }, true), (Ended::RolledBack, false)] {
         let mut runner = trial.consumer.runner();
         let (mut job, _) = job(Instant::now(), None);
         runner.warm_up();

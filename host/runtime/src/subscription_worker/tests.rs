@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bulkhead_types::limits::SUBSCRIPTION_EVENTS_SKIPPED_MAX;
 
 use bulkhead_store::ParkedState;
+use bulkhead_types::Sequence;
 
 use super::{Halt, PAUSE};
 use crate::running::Calls;
@@ -24,7 +25,7 @@ fn subscription_worker_waits_before_it_tries_again_what_was_not_committed() {
     trial.fail_commits(FAILURES as usize);
     let (stop, began) = (Arc::clone(&subscription_worker.stop), Instant::now());
     let thread = thread::spawn(move || subscription_worker.run(&Progress::default()));
-    while subscription.applied() < 1 {
+    while subscription.applied() < Sequence::new(1) {
         thread::yield_now();
     }
     assert!(began.elapsed() >= PAUSE * FAILURES, "{:?}", began.elapsed());
@@ -37,18 +38,16 @@ fn subscription_worker_waits_before_it_tries_again_what_was_not_committed() {
 
 #[test]
 fn position_is_made_durable_for_the_sake_of_many_events_that_were_passed_over() {
-    for (passed, expected) in [
-        (SUBSCRIPTION_EVENTS_SKIPPED_MAX - 1, None),
-        (SUBSCRIPTION_EVENTS_SKIPPED_MAX, Some(SUBSCRIPTION_EVENTS_SKIPPED_MAX)),
-    ] {
+    let skipped_max = i64::try_from(SUBSCRIPTION_EVENTS_SKIPPED_MAX).unwrap();
+    for (passed, expected) in [(skipped_max - 1, None), (skipped_max, Some(Sequence::new(skipped_max)))] {
         let trial = Trial::new(Duration::from_secs(60));
         let (subscription, mut subscription_worker) =
             trial.subscription_worker(vec![event(1, "maker.gone", "a"), event(passed, "maker.gone", "a")]);
         subscription.refresh();
         assert!(subscription_worker.go(&Progress::default()).is_ok());
-        let row = trial.inbox().cursor("maker").unwrap();
+        let row = trial.inbox().cursor(&"maker".into()).unwrap();
         assert_eq!(row.map(|row| row.sequence), expected);
-        assert_eq!(subscription.applied(), passed);
+        assert_eq!(subscription.applied(), Sequence::new(passed));
     }
 }
 
@@ -78,7 +77,7 @@ fn subscription_worker_stops_where_the_log_begins_after_the_next_event() {
             let expected =
                 format!("the position is at event {consumed} of maker, and its log begins at event {first}");
             assert!(why.contains(&expected), "{why}");
-            assert_eq!(subscription.applied(), 0, "it consumed nothing");
+            assert_eq!(subscription.applied(), Sequence::new(0), "it consumed nothing");
         }
     }
 }
@@ -91,10 +90,13 @@ fn only_the_event_that_a_thread_panicked_at_is_parked_with_what_the_panic_said()
     let (subscription, mut subscription_worker) = trial.subscription_worker(events.clone());
     // Between two events the worker is at no event.
     subscription_worker.mend("no");
-    assert_eq!((subscription_worker.alone, &subscription_worker.panicked), (0, &None));
-    subscription_worker.consuming = 2;
+    assert_eq!((subscription_worker.alone, &subscription_worker.panicked), (Sequence::BEFORE_FIRST, &None));
+    subscription_worker.consuming = Sequence::new(2);
     subscription_worker.mend("no");
-    assert_eq!((subscription_worker.alone, subscription_worker.consuming), (2, 0));
+    assert_eq!(
+        (subscription_worker.alone, subscription_worker.consuming),
+        (Sequence::new(2), Sequence::BEFORE_FIRST)
+    );
     assert!(subscription.stopped().is_some_and(|why| why.contains("its thread panicked")));
     for event in &events {
         subscription_worker.runner.enter_until(None);
@@ -103,9 +105,16 @@ fn only_the_event_that_a_thread_panicked_at_is_parked_with_what_the_panic_said()
     let rows = trial.inbox().parked().unwrap();
     // The other event is a dead letter: nothing consumes it here.
     let of = |sequence| rows.iter().find(|row| row.sequence == sequence).unwrap();
-    assert_eq!((of(1).state, of(2).state), (ParkedState::Dead, ParkedState::Parked));
-    assert!(of(2).reason.contains("the host panicked at it") && of(2).reason.ends_with(": no"), "{rows:?}");
-    assert!(!of(1).reason.contains("panicked"), "{rows:?}");
+    assert_eq!(
+        (of(Sequence::new(1)).state, of(Sequence::new(2)).state),
+        (ParkedState::Dead, ParkedState::Parked)
+    );
+    assert!(
+        of(Sequence::new(2)).reason.contains("the host panicked at it")
+            && of(Sequence::new(2)).reason.ends_with(": no"),
+        "{rows:?}"
+    );
+    assert!(!of(Sequence::new(1)).reason.contains("panicked"), "{rows:?}");
 }
 
 /// After the event, a request whose batch was aborted is run again on the same thread. If the host panics there, the event is not the
@@ -134,10 +143,10 @@ fn worker_consumes_up_to_where_it_is_held_and_nothing_behind_it() {
         let events = [1, 2, 3].map(|sequence| event(sequence, "maker.made", "a")).into();
         let (subscription, mut subscription_worker) = trial.subscription_worker(events);
         subscription.refresh();
-        subscription.hold_at(held_at);
+        subscription.hold_at(Sequence::new(held_at));
         assert!(subscription_worker.go(&Progress::default()).is_ok());
-        let row = trial.inbox().cursor("maker").unwrap();
-        assert_eq!(row.map(|row| row.sequence), expected, "held at {held_at}");
+        let row = trial.inbox().cursor(&"maker".into()).unwrap();
+        assert_eq!(row.map(|row| row.sequence.get()), expected, "held at {held_at}");
     }
 }
 
@@ -149,7 +158,7 @@ fn worker_that_is_to_stop_consumes_nothing_more() {
     subscription.refresh();
     subscription_worker.stop.store(true, Ordering::Release);
     assert!(subscription_worker.go(&Progress::default()).is_ok());
-    assert_eq!(trial.inbox().cursor("maker").unwrap(), None);
+    assert_eq!(trial.inbox().cursor(&"maker".into()).unwrap(), None);
 }
 
 #[test]
@@ -157,7 +166,7 @@ fn position_that_is_not_in_the_log_stops_the_worker_with_what_is_there() {
     for (sequence, id, there) in [(4, "e4", "no event there"), (7, "e8", "event e7 there"), (7, "e7", "")] {
         let trial = Trial::new(Duration::from_secs(60));
         let (_, mut subscription_worker) = trial.subscription_worker(vec![event(7, "maker.made", "a")]);
-        subscription_worker.seen = (sequence, id.to_owned());
+        subscription_worker.seen = (Sequence::new(sequence), id.to_owned());
         match subscription_worker.read() {
             Ok(events) => assert!(there.is_empty() && events.is_empty()),
             Err(Halt::Stopped(why)) => assert!(!there.is_empty() && why.contains(there), "{why}"),
@@ -174,10 +183,10 @@ fn subscription_worker_has_made_progress_once_it_consumed_more_than_before_it_st
         let events = [(1, "a"), (2, "b")].map(|(sequence, subject)| event(sequence, "maker.made", subject));
         let (subscription, mut worker) = trial.subscription_worker(events.into());
         subscription.refresh();
-        worker.started_at = started_at;
+        worker.started_at = Sequence::new(started_at);
         let progress = Progress::default();
         assert!(worker.go(&progress).is_ok());
-        assert_eq!(subscription.applied(), 2);
+        assert_eq!(subscription.applied(), Sequence::new(2));
         assert_eq!(progress.is_made(), is_made, "{started_at}");
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::observer::{Observation, Observer};
+use bulkhead_types::ServiceName;
 
 /// What was observed, each with the service. Clones are the same record.
 #[derive(Clone, Default)]
@@ -16,7 +17,7 @@ impl Seen {
 }
 
 impl Observer for Seen {
-    fn observe(&self, service: &str, observation: &Observation<'_>) {
+    fn observe(&self, service: &ServiceName, observation: &Observation<'_>) {
         let what = match *observation {
             Observation::Queued { queue } => format!("queued {queue}"),
             Observation::Started { queue, .. } => format!("started {queue}"),

@@ -7,6 +7,7 @@ use bulkhead_runtime::{ChangeError, Problem, Subscription, problem_kinds};
 use bulkhead_store::{Logged, Parked, ParkedState};
 use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
 use bulkhead_types::rfc3339;
+use bulkhead_types::{Sequence, ServiceName, Subject};
 use http::{Method, Request};
 use serde_json::{Value, json};
 
@@ -137,7 +138,7 @@ fn status(application: &Application) -> Result<Value, Problem> {
 
 fn subscription_status(application: &Application, subscription: &Subscription) -> Result<Value, Problem> {
     // The order matters: parked events are counted after reading the position that passed them, so that no event is missing from both.
-    let head = application.logs().head(&subscription.spec.producer).unwrap_or(0);
+    let head = application.logs().head(&subscription.spec.producer).unwrap_or_default();
     let applied = subscription.applied();
     let (parked, dead) = match application.service_entries().get(&subscription.spec.consumer) {
         Some(service_entry) => {
@@ -152,7 +153,7 @@ fn subscription_status(application: &Application, subscription: &Subscription) -
         "types": subscription.spec.types,
         "replicas": subscription.spec.replicas.iter().map(|replica| replica.name.as_str()).collect::<Vec<_>>(),
         "applied": applied,
-        "lag": (head - applied).max(0),
+        "lag": head.since(applied),
         "parked": parked,
         "dead": dead,
         "stopped": subscription.stopped(),
@@ -176,9 +177,10 @@ fn events<'p>(
     };
     let limit = u32::try_from(number("limit", 50)?).ok().filter(|limit| (1..=EVENTS_MAX).contains(limit));
     let limit = limit.ok_or_else(|| invalid(format!("limit is from 1 to {EVENTS_MAX}")))?;
-    let before = number("before", i64::MAX)?;
+    let before = Sequence::new(number("before", i64::MAX)?);
+    let subject = parameter("subject").map(Subject::from);
     let events =
-        log.newest(parameter("type"), parameter("subject"), before, limit).map_err(|error| failed(&error))?;
+        log.newest(parameter("type"), subject.as_ref(), before, limit).map_err(|error| failed(&error))?;
     let events: Vec<Value> = events.iter().map(|event| event_document(service, event)).collect();
     Ok(json!({ "items": events }))
 }
@@ -225,7 +227,7 @@ fn dead_letters(application: &Application, service: Option<&str>) -> Result<Valu
     }
     let mut items = Vec::new();
     for (name, service_entry) in application.service_entries() {
-        if service.is_some_and(|service| service != name) {
+        if service.is_some_and(|service| name != service) {
             continue;
         }
         let inbox = service_entry.consumer.inbox().map_err(|error| failed(&error))?;
@@ -295,11 +297,11 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
     }
     let mut retried = serde_json::Map::new();
     for (name, service_entry) in application.service_entries() {
-        if only.is_some_and(|only| only != name) {
+        if only.is_some_and(|only| name != only) {
             continue;
         }
         let inbox = service_entry.consumer.inbox().map_err(|error| failed(&error))?;
-        let (mut count, mut last) = (0, (String::new(), 0));
+        let (mut count, mut last) = (0, (ServiceName::default(), Sequence::BEFORE_FIRST));
         // One unit of work for each batch: others write in between, and events that fail are retried meanwhile. Each event is visited once.
         loop {
             let parked = inbox.parked_after((&last.0, last.1), RETRIED_AT_ONCE);
@@ -307,10 +309,10 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
             let Some(end) = parked.last() else { break };
             last = (end.producer.clone(), end.sequence);
             let chosen = parked.into_iter().filter(|parked| {
-                producer.is_none_or(|producer| producer == parked.producer)
+                producer.is_none_or(|producer| parked.producer == producer)
                     && kind.is_none_or(|kind| kind == parked.kind)
             });
-            let chosen: Vec<(String, i64)> =
+            let chosen: Vec<(ServiceName, Sequence)> =
                 chosen.map(|parked| (parked.producer, parked.sequence)).collect();
             if !chosen.is_empty() {
                 count += service_entry.consumer.retry_all(&chosen).map_err(|error| not_changed(&error))?;
@@ -321,7 +323,7 @@ fn retry_all<'p>(application: &Application, parameter: &dyn Fn(&str) -> Option<&
                 subscription.refresh();
             }
             service_entry.deferred.wake();
-            retried.insert(name.clone(), count.into());
+            retried.insert(name.to_string(), count.into());
         }
     }
     if retried.is_empty() {
@@ -338,7 +340,7 @@ fn check_filters(
 ) -> Result<(), Problem> {
     let manifest = application.manifest();
     if let Some(producer) = producer.filter(|producer| !manifest.services.contains_key(*producer)) {
-        let names = manifest.services.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let names = manifest.services.keys().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
         return Err(unknown(&format!("there is no service {producer:?}; there are {names}")));
     }
     let grants = manifest.services.values().map(|entry| &entry.spec.grants);

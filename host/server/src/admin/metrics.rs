@@ -76,7 +76,7 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     registry.register("events_published", "Events in the service's log", published.clone());
     for (service, head) in application.logs().heads() {
         let labels = ServiceLabels { service: service.to_owned() };
-        published.get_or_create(&labels).inc_by(head.unsigned_abs());
+        published.get_or_create(&labels).inc_by(head.get().unsigned_abs());
     }
 
     let counter = |registry: &mut Registry, name: &str, help: &str| {
@@ -127,8 +127,8 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
     let now = application.host_context().clock.now();
     for subscription in application.subscriptions().iter() {
         let labels = SubscriptionLabels {
-            producer: subscription.spec.producer.clone(),
-            consumer: subscription.spec.consumer.clone(),
+            producer: subscription.spec.producer.to_string(),
+            consumer: subscription.spec.consumer.to_string(),
         };
         delivered.get_or_create(&labels).inc_by(subscription.counts.delivered.load(Ordering::Relaxed));
         retried.get_or_create(&labels).inc_by(subscription.counts.retried.load(Ordering::Relaxed));
@@ -140,7 +140,7 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
         };
         parked.get_or_create(&labels).set(i64::try_from(parked_now).unwrap_or(i64::MAX));
         dead.get_or_create(&labels).set(i64::try_from(dead_now).unwrap_or(i64::MAX));
-        lag.get_or_create(&labels).set(behind);
+        lag.get_or_create(&labels).set(i64::try_from(behind).unwrap_or(i64::MAX));
         late.get_or_create(&labels).set(age.as_secs_f64());
         stopped.get_or_create(&labels).set(i64::from(subscription.stopped().is_some()));
         // A replica also lacks the parked events and the dead letters.
@@ -152,8 +152,10 @@ fn text(application: &Application, last_check: &LastCheck) -> anyhow::Result<Str
             _ => age,
         };
         for replica in &subscription.spec.replicas {
-            let labels =
-                ReplicaLabels { service: subscription.spec.consumer.clone(), replica: replica.name.clone() };
+            let labels = ReplicaLabels {
+                service: subscription.spec.consumer.to_string(),
+                replica: replica.name.clone(),
+            };
             stale.get_or_create(&labels).set(age.as_secs_f64());
         }
     }
@@ -223,7 +225,7 @@ fn queues(application: &Application, registry: &mut Registry) {
     let lengths = Family::<QueueLabels, Gauge>::default();
     for (service, queues) in &application.host_context().directory {
         for (queue, length) in queues.lengths() {
-            let labels = QueueLabels { service: service.clone(), queue };
+            let labels = QueueLabels { service: service.to_string(), queue };
             lengths.get_or_create(&labels).set(i64::try_from(length).unwrap_or(i64::MAX));
         }
     }
@@ -235,14 +237,14 @@ fn behind(
     application: &Application,
     subscription: &Arc<Subscription>,
     now: Duration,
-) -> anyhow::Result<(i64, Duration)> {
+) -> anyhow::Result<(u64, Duration)> {
     let (logs, producer) = (application.logs(), &subscription.spec.producer);
     let applied = subscription.applied();
-    let behind = logs.head(producer).map_or(0, |head| (head - applied).max(0));
+    let behind = logs.head(producer).map_or(0, |head| head.since(applied));
     if behind == 0 {
         return Ok((0, Duration::ZERO));
     }
-    let oldest = logs.open(producer)?.map(|log| log.read(applied + 1, 1)).transpose()?.unwrap_or_default();
+    let oldest = logs.open(producer)?.map(|log| log.read(applied.next(), 1)).transpose()?.unwrap_or_default();
     let time = oldest.first().and_then(|event| from_rfc3339(&event.time));
     Ok((behind, time.map_or(Duration::ZERO, |time| now.saturating_sub(time))))
 }

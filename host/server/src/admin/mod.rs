@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bulkhead_manifest::PROBLEMS;
 use bulkhead_runtime::{Problem, problem_kinds};
 use bulkhead_types::limits::{METHOD_SHOWN_BYTES_MAX, PATH_MAX};
-use bulkhead_types::{Current, TraceContext, own_words};
+use bulkhead_types::{Current, TraceContext, TraceId, own_words};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -67,19 +67,19 @@ impl Admin {
 
     async fn answered(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let context = TraceContext::new(self.application.host_context().random.as_ref());
-        let trace_id = context.trace.to_string();
+        let trace_id = context.trace;
         let (head, incoming) = request.into_parts();
         let (method, path) = (head.method.clone(), head.uri.path().to_owned());
         let mut body = RequestBody::new(&head, incoming);
-        let routed = self.route(Request::from_parts(head, ()), &mut body, &trace_id).await;
+        let routed = self.route(Request::from_parts(head, ()), &mut body, trace_id).await;
         let mut response = routed.unwrap_or_else(|problem| {
             if problem.status >= 500 {
                 let (status, error) = (problem.status, one_line(&problem.detail));
                 let method = own_words(method.as_str(), METHOD_SHOWN_BYTES_MAX);
                 let path = own_words(&path, PATH_MAX);
-                tracing::error!(trace_id, %method, path, status, error, "an operator's request failed");
+                tracing::error!(%trace_id, %method, path, status, error, "an operator's request failed");
             }
-            problem_response(&problem, &trace_id)
+            problem_response(&problem, trace_id)
         });
         body.end(api::DISCARDED_MAX, &mut response).await;
         tell_trace(&mut response, &context);
@@ -90,7 +90,7 @@ impl Admin {
         self: Arc<Self>,
         mut request: Request<()>,
         body: &mut RequestBody,
-        trace_id: &str,
+        trace_id: TraceId,
     ) -> Result<Response<Full<Bytes>>, Problem> {
         well_formed::check(&mut request)?;
         // This port serves only this page: the other pages are on the other port.
@@ -132,7 +132,7 @@ impl Answer for Admin {
 
     fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
         let context = TraceContext::new(self.application.host_context().random.as_ref());
-        let mut response = problem_response(&unreadable(status)?, &context.trace.to_string());
+        let mut response = problem_response(&unreadable(status)?, context.trace);
         tell_trace(&mut response, &context);
         Some(response)
     }
@@ -155,7 +155,7 @@ fn parked_timers(application: &Application) -> anyhow::Result<Vec<ParkedTimers>>
         let has_timers =
             manifest.services.get(name).is_some_and(|section| !section.spec.grants.timers.is_empty());
         if has_timers || parked + dead > 0 {
-            found.push(ParkedTimers { service: name.clone(), parked, dead });
+            found.push(ParkedTimers { service: name.to_string(), parked, dead });
         }
     }
     Ok(found)

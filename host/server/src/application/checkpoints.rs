@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use bulkhead_runtime::supervise::{self, Progress};
 use bulkhead_store::Checkpointer;
+use bulkhead_types::ServiceName;
 
 /// How often each WAL is checked.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// By service.
-type Shared = Arc<Mutex<BTreeMap<String, Box<dyn Checkpointer>>>>;
+type Shared = Arc<Mutex<BTreeMap<ServiceName, Box<dyn Checkpointer>>>>;
 
 /// The thread that checkpoints the WALs.
 pub(super) struct Checkpoints {
@@ -26,7 +27,7 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     pub(super) fn start(
-        checkpointers: impl IntoIterator<Item = (String, Box<dyn Checkpointer>)>,
+        checkpointers: impl IntoIterator<Item = (ServiceName, Box<dyn Checkpointer>)>,
     ) -> std::io::Result<Self> {
         let checkpointers: Shared = Arc::new(Mutex::new(checkpointers.into_iter().collect()));
         let shared = Arc::clone(&checkpointers);
@@ -50,7 +51,7 @@ impl Checkpoints {
     /// The service uses another database from now on.
     pub(super) fn replace(&self, service: &str, checkpointer: Box<dyn Checkpointer>) {
         let mut checkpointers = self.checkpointers.lock().unwrap_or_else(PoisonError::into_inner);
-        checkpointers.insert(service.to_owned(), checkpointer);
+        checkpointers.insert(service.into(), checkpointer);
     }
 
     pub(super) fn stop(self) {

@@ -10,7 +10,7 @@ use bulkhead_runtime::{Component, WritableDatabase};
 use bulkhead_store::{
     Activation, Database, FileIdentity, Filled, FindOwner, Owner, ReplicaSpec, Settings, StoreError, Upgrade,
 };
-use bulkhead_types::{Clock as _, SystemClock, rfc3339};
+use bulkhead_types::{Clock as _, ServiceName, SystemClock, rfc3339};
 
 use super::deploy::crash::Point;
 use super::{Fault, StartError, at};
@@ -41,7 +41,10 @@ pub(super) fn pointer(path: &Path) -> PathBuf {
 ///
 /// This check opens and closes each file, which would drop the locks that this process has on it. So it checks all files before any database
 /// is opened.
-pub(super) fn files(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<String, PathBuf>, StartError> {
+pub(super) fn files(
+    manifest: &Manifest,
+    folder: &Path,
+) -> Result<BTreeMap<ServiceName, PathBuf>, StartError> {
     let mut files = BTreeMap::new();
     let mut owners: BTreeMap<FileIdentity, &str> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -77,8 +80,8 @@ fn at_file(entry: &ServiceSection, message: String) -> Fault {
 /// Opens the databases, with the host's own tables in them.
 pub(super) fn open(
     manifest: &Manifest,
-    files: &BTreeMap<String, PathBuf>,
-) -> Result<BTreeMap<String, Arc<WritableDatabase>>, StartError> {
+    files: &BTreeMap<ServiceName, PathBuf>,
+) -> Result<BTreeMap<ServiceName, Arc<WritableDatabase>>, StartError> {
     let mut wrong = Vec::new();
     let mut opened = BTreeMap::new();
     for (name, entry) in &manifest.services {
@@ -94,7 +97,7 @@ pub(super) fn open(
 
 /// The services, owners of replicated data first: the statement that selects an owner's rows needs the owner's schema. Where two services
 /// replicate each other's data, the owner that is not prepared yet is read from its events.
-pub(super) fn owners_first(manifest: &Manifest) -> Vec<&str> {
+pub(super) fn owners_first(manifest: &Manifest) -> Vec<&ServiceName> {
     manifest.sorted_by_dependency(&|entry| entry.replicas.iter().map(|replica| &replica.owner).collect())
 }
 
@@ -156,7 +159,7 @@ pub(super) fn prepare(
     entry: &ServiceSection,
     component: &Component,
     activation: Option<&Activation>,
-    (manifest, all): (&Manifest, &BTreeMap<String, Arc<WritableDatabase>>),
+    (manifest, all): (&Manifest, &BTreeMap<ServiceName, Arc<WritableDatabase>>),
 ) -> Result<(), StoreError> {
     let find = |replica: &ReplicaSpec| owner(manifest, replica, all.get(&replica.owner), database.path());
     fill(database, entry, &find)?;
@@ -164,7 +167,7 @@ pub(super) fn prepare(
     let outcome = database.upgrade(&upgrade, &rfc3339(SystemClock.now()))?;
     if !outcome.applied.is_empty() {
         let applied = outcome.applied_versions();
-        tracing::info!(service = entry.spec.name, ?applied, version = outcome.version, "migrated");
+        tracing::info!(service = %entry.spec.name, ?applied, version = outcome.version, "migrated");
     }
     Ok(())
 }

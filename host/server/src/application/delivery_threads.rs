@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use bulkhead_runtime::{Deliveries, SchedulerError, supervise};
+use bulkhead_types::ServiceName;
 
 use super::service_entry::DeliveryThreads;
 use super::{Application, ServiceEntry};
@@ -18,7 +19,7 @@ impl Application {
         service_entry: &ServiceEntry,
     ) -> Result<(), SchedulerError> {
         let subscriptions = self.subscriptions_of(name);
-        let open = |producer: &str| self.logs.open(producer);
+        let open = |producer: &ServiceName| self.logs.open(producer);
         let deliveries =
             Deliveries::start(&service_entry.consumer, &subscriptions, &service_entry.deferred, &open)?;
         service_entry.set_delivery_threads(DeliveryThreads::Running(deliveries));
@@ -26,7 +27,7 @@ impl Application {
     }
 
     /// Stops the subscription workers and timers of these services, until they are started again.
-    pub(super) fn stop_delivery_threads(&self, services: BTreeSet<String>) -> Stopped<'_> {
+    pub(super) fn stop_delivery_threads(&self, services: BTreeSet<ServiceName>) -> Stopped<'_> {
         // Created first: if stopping one of them panics, the others are still handled.
         let stopped = Stopped { application: self, services };
         let service_entries = stopped.services.iter().filter_map(|name| self.service_entries.get(name));
@@ -39,7 +40,7 @@ impl Application {
 pub(super) struct Stopped<'a> {
     application: &'a Application,
     /// The services that are not started yet.
-    services: BTreeSet<String>,
+    services: BTreeSet<ServiceName>,
 }
 
 impl Stopped<'_> {
@@ -54,7 +55,7 @@ impl Stopped<'_> {
                 && let Err(error) = self.application.start_delivery_threads(&name, service_entry)
             {
                 tracing::error!(
-                    service = name, %error,
+                    service = %name, %error,
                     "its events and timers are not delivered, since their threads can't be started again: restart the host"
                 );
                 service_entry.set_delivery_threads(DeliveryThreads::failed(&name));

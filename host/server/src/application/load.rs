@@ -10,7 +10,7 @@ use bulkhead_runtime::{
     Compiled, Component, ComponentCache, Engine, HostContext, Observer, Observers, Queues, queues,
 };
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
-use bulkhead_types::{SystemClock, SystemRandom, limits};
+use bulkhead_types::{ServiceName, SystemClock, SystemRandom, limits};
 
 use super::{Application, Fault, StartError, at, databases};
 use crate::figures::RuntimeFigures;
@@ -22,7 +22,7 @@ pub(super) const SPARE_INSTANCES: usize = 16;
 /// Components that are loaded and checked, with the engine and context that they run in.
 pub(super) struct Loaded<'m> {
     pub(super) engine: Engine,
-    pub(super) queues: BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)>,
+    pub(super) queues: BTreeMap<ServiceName, (Queues, bulkhead_runtime::QueueEnds)>,
     pub(super) host_context: Arc<HostContext>,
     pub(super) runtime_figures: Arc<RuntimeFigures>,
     pub(super) components: Vec<(&'m ServiceSection, Component)>,
@@ -112,7 +112,7 @@ fn engine(manifest: &Manifest) -> Result<Engine, StartError> {
 fn all_queues(
     manifest: &Manifest,
     observers: &Observers,
-) -> BTreeMap<String, (Queues, bulkhead_runtime::QueueEnds)> {
+) -> BTreeMap<ServiceName, (Queues, bulkhead_runtime::QueueEnds)> {
     manifest.services.iter().map(|(name, entry)| (name.clone(), queues(&entry.spec, observers))).collect()
 }
 
@@ -170,15 +170,15 @@ impl Application {
     /// reason.
     pub(super) fn clashes<'c>(
         &self,
-        tried: impl Iterator<Item = (&'c str, &'c Component)>,
-    ) -> Vec<(String, String)> {
+        tried: impl Iterator<Item = (&'c ServiceName, &'c Component)>,
+    ) -> Vec<(ServiceName, String)> {
         let mut described = self.described();
         for (name, component) in tried {
-            described.extend(component.description.clone().map(|description| (name.to_owned(), description)));
+            described.extend(component.description.clone().map(|description| (name.clone(), description)));
         }
         let described = described.iter().map(|(name, description)| (name.as_str(), description));
         let clashes = problems::clashes(described).into_iter();
-        clashes.map(|(name, error)| (name.to_owned(), error)).collect()
+        clashes.map(|(name, error)| (name.into(), error)).collect()
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bulkhead_runtime::{Consumer, Subscription};
 use bulkhead_store::{EventLog, StoreError};
+use bulkhead_types::{Sequence, ServiceName};
 
 /// The event logs of an application, by the service that writes them. This is the only place that knows where an event log is.
 #[derive(Clone, Default)]
-pub struct Logs(BTreeMap<String, Source>);
+pub struct Logs(BTreeMap<ServiceName, Source>);
 
 /// Where a service's event log is: in the database that the service has now.
 #[derive(Clone)]
@@ -19,8 +20,8 @@ struct Source {
 }
 
 impl Source {
-    fn head(&self) -> i64 {
-        self.consumer.database().map_or(0, |database| database.database.head())
+    fn head(&self) -> Sequence {
+        self.consumer.database().map_or(Sequence::BEFORE_FIRST, |database| database.database.head())
     }
 }
 
@@ -32,17 +33,17 @@ impl Logs {
     pub(super) fn add(&mut self, consumer: Consumer) {
         let Some(database) = consumer.database() else { return };
         let id = Arc::from(database.database.log());
-        self.0.insert(consumer.name().to_owned(), Source { consumer, id });
+        self.0.insert(consumer.name().clone(), Source { consumer, id });
     }
 
     /// The services that have an event log, each with the sequence of its last event.
-    pub fn heads(&self) -> impl Iterator<Item = (&str, i64)> {
+    pub fn heads(&self) -> impl Iterator<Item = (&str, Sequence)> {
         self.0.iter().map(|(service, source)| (service.as_str(), source.head()))
     }
 
     /// The sequence of the last event of a service; none if the service has no event log. Reads nothing.
     #[must_use]
-    pub fn head(&self, service: &str) -> Option<i64> {
+    pub fn head(&self, service: &str) -> Option<Sequence> {
         self.0.get(service).map(Source::head)
     }
 

@@ -28,7 +28,7 @@ use bulkhead_runtime::{
     supervise,
 };
 use bulkhead_store::{AfterCommit, DataFolder, Database, StoreError};
-use bulkhead_types::Current;
+use bulkhead_types::{Current, ServiceName};
 
 use self::checkpoints::Checkpoints;
 pub use self::databases::{cache, database_file, select_of};
@@ -77,11 +77,11 @@ pub struct Application {
     logs: Logs,
     subscriptions: Arc<Current<Subscriptions>>,
     /// All services.
-    consumers: BTreeMap<String, Consumer>,
+    consumers: BTreeMap<ServiceName, Consumer>,
     /// The services that have a database.
-    service_entries: BTreeMap<String, ServiceEntry>,
+    service_entries: BTreeMap<ServiceName, ServiceEntry>,
     /// The databases that record the active version, for services without a database of their own.
-    version_databases: BTreeMap<String, Arc<dyn Database>>,
+    version_databases: BTreeMap<ServiceName, Arc<dyn Database>>,
     /// None if the manifest has no `auth`. Still set after the application has stopped.
     token_check: Option<TokenCheck>,
     /// The state behind `token_check`. Set until the application stops.
@@ -106,7 +106,7 @@ pub struct Application {
     /// The progress of the running deploy, or of the last one.
     progress: Mutex<Progress>,
     /// The last version of each service that was on probation.
-    probations: Mutex<BTreeMap<String, probation::Watched>>,
+    probations: Mutex<BTreeMap<ServiceName, probation::Watched>>,
     /// Held until the last connection is closed.
     _folder: DataFolder,
 }
@@ -136,8 +136,8 @@ impl Application {
     }
 
     /// The current databases, by service.
-    fn databases(&self) -> BTreeMap<String, Arc<WritableDatabase>> {
-        let named = |name: &String| Some((name.clone(), self.database(name)?));
+    fn databases(&self) -> BTreeMap<ServiceName, Arc<WritableDatabase>> {
+        let named = |name: &ServiceName| Some((name.clone(), self.database(name)?));
         self.service_entries.keys().filter_map(named).collect()
     }
 
@@ -182,13 +182,13 @@ impl Application {
 
     /// All services, by name.
     #[must_use]
-    pub fn consumers(&self) -> &BTreeMap<String, Consumer> {
+    pub fn consumers(&self) -> &BTreeMap<ServiceName, Consumer> {
         &self.consumers
     }
 
     /// The services that have a database, by name.
     #[must_use]
-    pub fn service_entries(&self) -> &BTreeMap<String, ServiceEntry> {
+    pub fn service_entries(&self) -> &BTreeMap<ServiceName, ServiceEntry> {
         &self.service_entries
     }
 
@@ -218,7 +218,7 @@ impl Application {
     }
 
     /// The current descriptions of the components, by service.
-    fn described(&self) -> BTreeMap<String, Description> {
+    fn described(&self) -> BTreeMap<ServiceName, Description> {
         let described = self.consumers.iter().filter_map(|(name, consumer)| {
             Some((name.clone(), consumer.release().component.description.clone()?))
         });

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bulkhead_runtime::{Component, Probation, Release, ServiceSpec, Version, supervise};
 use bulkhead_store::{Activation, How, Seen, Upgrade};
 use bulkhead_types::limits::PROBATION;
-use bulkhead_types::{Clock as _, SystemClock, rfc3339};
+use bulkhead_types::{Clock as _, ServiceName, SystemClock, rfc3339};
 use serde::Serialize;
 
 use super::Application;
@@ -61,7 +61,7 @@ pub enum ProbationState {
 #[derive(Debug, Clone, Serialize)]
 pub struct ProbationReport {
     /// The service.
-    pub service: String,
+    pub service: ServiceName,
     /// The version that is or was on probation. Empty if there was none.
     pub version: String,
     /// The state.
@@ -84,7 +84,7 @@ impl Application {
     pub fn probation(&self, service: &str) -> Option<ProbationReport> {
         let serves = self.consumers().get(service)?.release().component.version().clone();
         let mut report = ProbationReport {
-            service: service.to_owned(),
+            service: service.into(),
             version: String::new(),
             state: ProbationState::None,
             seconds_left: 0.0,
@@ -159,7 +159,7 @@ impl Drop for OrStuck {
 /// The state before the version that is on probation.
 struct Before {
     application: Weak<Application>,
-    name: String,
+    name: ServiceName,
     failing: Version,
     component: Arc<Component>,
     spec: Arc<ServiceSpec>,
@@ -175,7 +175,7 @@ pub(super) fn of(
 ) -> Arc<Probation> {
     let before = Before {
         application: Arc::downgrade(application),
-        name: name.to_owned(),
+        name: name.into(),
         failing: component.version().clone(),
         component: Arc::clone(&before.component),
         spec: Arc::clone(&before.spec),
@@ -185,7 +185,7 @@ pub(super) fn of(
     let (ended, unspawned, version) = (Arc::clone(&fate), Arc::clone(&fate), component.version().clone());
     let failed = move |why: String| {
         let (name, version) = (before.name.clone(), before.failing.clone());
-        tracing::error!(service = name, %version, why, "a version fails its probation");
+        tracing::error!(service = %name, %version, why, "a version fails its probation");
         // A worker reports the failure, and it must not wait for the writer lease.
         let thread = format!("{name}-return");
         let spawned = supervise::spawn_once(thread, move || {
@@ -193,7 +193,7 @@ pub(super) fn of(
             match before.go_back(&why) {
                 Ok(true) => {
                     tracing::error!(
-                        service = name, failed = %version, serves = %before.component.version(), why,
+                        service = %name, failed = %version, serves = %before.component.version(), why,
                         "the version failed its probation, and the one before it serves again"
                     );
                     let _ = ended.set((why, Fate::Returned));
@@ -201,7 +201,7 @@ pub(super) fn of(
                 Ok(false) => drop(ended.set((why, Fate::Replaced))),
                 Err(error) => {
                     tracing::error!(
-                        service = name, %version, error,
+                        service = %name, %version, error,
                         "the version fails, and the one before it can't take its place"
                     );
                     let _ = ended.set((why, Fate::Stuck(error)));
@@ -215,7 +215,7 @@ pub(super) fn of(
     };
     let probation = Arc::new(Probation::new(PROBATION, Box::new(failed)));
     let watched = Watched { version, probation: Arc::clone(&probation), fate };
-    application.probations.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), watched);
+    application.probations.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), watched);
     probation
 }
 
@@ -251,7 +251,7 @@ impl Before {
         let upgrader = version_database.upgrader().map_err(|error| error.to_string())?;
         let record = || match upgrader.upgrade(&upgrade, &activation.at) {
             Err(error) if error.unknown_outcome() == Some(Seen::New) => {
-                tracing::error!(service = self.name, %error, "the way back may be lost after a crash");
+                tracing::error!(service = %self.name, %error, "the way back may be lost after a crash");
                 Ok(())
             }
             recorded => recorded.map(drop).map_err(|error| error.to_string()),

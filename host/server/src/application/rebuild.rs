@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bulkhead_manifest::ServiceSection;
 use bulkhead_runtime::{Consumer, Deferred, Deliveries, SchedulerError, ServiceDatabase, Subscription};
 use bulkhead_store::{Checkpointer, FileIdentity, ReplicaSpec, Settings, StatementError, StoreError};
-use bulkhead_types::{Clock as _, SystemClock, rfc3339};
+use bulkhead_types::{Clock as _, Sequence, ServiceName, SystemClock, rfc3339};
 
 use super::versions::HISTORY;
 use super::{Application, ServiceEntry, after_commit, databases, files};
@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Rebuilt {
     /// The service.
-    pub service: String,
+    pub service: ServiceName,
     /// Events that took effect.
     pub events: u64,
     /// Events that could not be consumed: parked events and dead letters.
@@ -54,11 +54,11 @@ pub enum RebuildError {
     #[error("the events of {producer} were consumed up to number {applied} of {head}, and no further: {why}")]
     Standstill {
         /// The producer of the event log.
-        producer: String,
+        producer: ServiceName,
         /// The last event that was consumed.
-        applied: i64,
+        applied: Sequence,
         /// The last event of the log.
-        head: i64,
+        head: Sequence,
         /// Why, as far as it is known.
         why: String,
     },
@@ -74,7 +74,7 @@ pub enum RebuildError {
     )]
     DeliveryThreads {
         /// The service.
-        service: String,
+        service: ServiceName,
         /// Why not.
         error: Box<SchedulerError>,
     },
@@ -123,7 +123,7 @@ impl Application {
         // From here on the old database consumes no more events. Only the events that came meanwhile are left. Nobody else replaces the
         // release.
         let _switching = self.switching();
-        let stopped = self.stop_delivery_threads([name.to_owned()].into());
+        let stopped = self.stop_delivery_threads([name.into()].into());
         let switched = filling.catch_up(self).and_then(|()| {
             let (rebuilt, database) = filling.finish(name)?;
             // The active version is recorded in the database that serves, so the new one needs that record.
@@ -166,7 +166,7 @@ impl Application {
         let restarted = stopped.start_again();
         let rebuilt = switched?;
         restarted.map_err(|error| RebuildError::DeliveryThreads {
-            service: name.to_owned(),
+            service: name.into(),
             error: Box::new(error),
         })?;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -220,7 +220,7 @@ impl Filling {
             .map(|subscription| Arc::new(Subscription::new(subscription.spec.clone())))
             .collect();
         let deferred = Arc::new(Deferred::default());
-        let open = |producer: &str| application.logs.open(producer);
+        let open = |producer: &ServiceName| application.logs.open(producer);
         let deliveries = Deliveries::start(&consumer, &subscriptions, &deferred, &open)?;
         Ok(Self { consumer, database, subscriptions, deliveries })
     }
@@ -228,7 +228,7 @@ impl Filling {
     /// Waits until the subscription workers have consumed all events that are in the logs now.
     fn catch_up(&self, application: &Application) -> Result<(), RebuildError> {
         for subscription in &self.subscriptions {
-            let head = application.logs.head(&subscription.spec.producer).unwrap_or(0);
+            let head = application.logs.head(&subscription.spec.producer).unwrap_or_default();
             subscription.wake_for(head);
             let (mut applied, mut moved) = (subscription.applied(), Instant::now());
             while subscription.applied() < head {
@@ -264,7 +264,7 @@ impl Filling {
             let (waiting, dead) = inbox.counts(&subscription.spec.producer).map_err(RebuildError::Parked)?;
             parked += waiting + dead;
         }
-        Ok((Rebuilt { service: name.to_owned(), events, parked, milliseconds: 0 }, database))
+        Ok((Rebuilt { service: name.into(), events, parked, milliseconds: 0 }, database))
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_runtime::{Consumer, Held, NotHeld, WritableDatabase};
 use bulkhead_store::{Busy, Refill, ReplicaSpec};
+use bulkhead_types::ServiceName;
 
 use super::deploy::crash::Point;
 use super::deploy::warnings;
@@ -41,7 +42,7 @@ impl<'c> Refills<'c> {
     /// Reads the new content. Errors go to `wrong`.
     pub(super) fn read(
         manifest: &Manifest,
-        owners: &BTreeMap<String, Arc<WritableDatabase>>,
+        owners: &BTreeMap<ServiceName, Arc<WritableDatabase>>,
         changed: &'c [ChangedReplicas],
         wrong: &mut Vec<String>,
     ) -> Self {
@@ -69,7 +70,7 @@ impl<'c> Refills<'c> {
         // Callers come first. A service that waits for an answer must not be waited for while the gate of the service that it calls is
         // held.
         let sorted = callers_first(manifest);
-        let place = |name: &str| sorted.iter().position(|other| *other == name);
+        let place = |name: &ServiceName| sorted.iter().position(|other| **other == *name);
         services.sort_by_key(|(one, _)| place(one.consumer.name()));
         Self { services }
     }
@@ -113,7 +114,7 @@ impl<'c> Refills<'c> {
                 },
             )?,
             Err(Busy) => {
-                return Err(late(consumers.first().map_or("", |consumer| consumer.name()), allowed));
+                return Err(late(consumers.first().map_or("", |consumer| consumer.name().as_str()), allowed));
             }
         }
         Ok(held)
@@ -121,7 +122,7 @@ impl<'c> Refills<'c> {
 }
 
 /// The services, callers before the services that they call. Calls have no cycle.
-fn callers_first(manifest: &Manifest) -> Vec<&str> {
+fn callers_first(manifest: &Manifest) -> Vec<&ServiceName> {
     let mut sorted = manifest.sorted_by_dependency(&|entry| entry.spec.grants.calls.iter().collect());
     sorted.reverse();
     sorted
@@ -147,7 +148,7 @@ fn alone<R>(services: &[&Consumer], until: Instant, work: &mut dyn FnMut() -> R)
 fn put(
     services: &mut [(&ChangedReplicas, Option<Box<dyn Refill + '_>>)],
     until: Instant,
-) -> Result<(), (String, String)> {
+) -> Result<(), (ServiceName, String)> {
     for (one, refill) in services.iter_mut() {
         let Some(refill) = refill else { continue };
         let service = &one.entry.spec.name;
@@ -172,12 +173,12 @@ fn put(
             // The commit was rolled back, or the rollback could not be made final (`Refill::commit`). What the database shows decides which
             // form handlers meet.
             Err(error) => match one.database.has_replicas(&one.entry.replicas) {
-                Ok(true) => tracing::warn!(service, %error, "a commit of replicas failed, and is durable"),
+                Ok(true) => tracing::warn!(%service, %error, "a commit of replicas failed, and is durable"),
                 Ok(false) if committed == 0 => return Err((service.clone(), error.to_string())),
                 // Neither form can serve: handlers could meet replicas in a form that they do not know. A restart makes all replicas match
                 // the manifest.
                 Ok(false) | Err(_) => {
-                    tracing::error!(service, %error, "which form the replicas have can't be told: the host ends");
+                    tracing::error!(%service, %error, "which form the replicas have can't be told: the host ends");
                     telemetry::flush();
                     std::process::abort()
                 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bulkhead_runtime::{Component, Consumer, Held, Release, SchedulerError, Subscription};
 use bulkhead_store::Database;
+use bulkhead_types::ServiceName;
 
 use super::delivery_threads::Stopped;
 use super::refill::{ChangedReplicas, Refills};
@@ -17,9 +18,9 @@ use bulkhead_manifest::{Manifest, ServiceSection};
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Reloaded {
     /// The services whose sections have changed.
-    pub services: Vec<String>,
+    pub services: Vec<ServiceName>,
     /// The services whose `source` has changed. A new source takes effect only with a deploy or a start.
-    pub sources: Vec<String>,
+    pub sources: Vec<ServiceName>,
     /// From the call until all changes took effect.
     pub milliseconds: f64,
 }
@@ -148,7 +149,7 @@ impl Application {
         &self,
         manifest: &Manifest,
         wrong: &mut Vec<String>,
-    ) -> BTreeMap<String, Option<Arc<Component>>> {
+    ) -> BTreeMap<ServiceName, Option<Arc<Component>>> {
         let running = self.manifest();
         let mut tried = BTreeMap::new();
         for Retained { name, before, entry, consumer } in self.retained(&running, manifest) {
@@ -158,9 +159,9 @@ impl Application {
             }
             let component = self.try_with(name, entry, &release);
             let component = component.map_err(|errors| wrong.extend(super::at(manifest, entry, errors)));
-            tried.insert(name.to_owned(), component.ok());
+            tried.insert(name.clone(), component.ok());
         }
-        let good = tried.iter().filter_map(|(name, component)| Some((name.as_str(), component.as_deref()?)));
+        let good = tried.iter().filter_map(|(name, component)| Some((name, component.as_deref()?)));
         for (name, error) in self.clashes(good) {
             if let Some(entry) = manifest.services.get(&name) {
                 wrong.extend(super::at(manifest, entry, vec![error]));
@@ -255,7 +256,7 @@ impl Application {
     /// The running manifest, with another section for one service.
     pub(super) fn manifest_with(&self, name: &str, entry: ServiceSection) -> Manifest {
         let mut manifest = (*self.manifest()).clone();
-        manifest.services.insert(name.to_owned(), entry);
+        manifest.services.insert(name.into(), entry);
         manifest
     }
 
@@ -328,7 +329,7 @@ impl Application {
         };
         let gone = before.iter().filter(|subscription| !is_in(subscription, &subscriptions));
         let come = subscriptions.iter().filter(|subscription| !is_in(subscription, &before));
-        let consumers: BTreeSet<String> =
+        let consumers: BTreeSet<ServiceName> =
             gone.chain(come).map(|subscription| subscription.spec.consumer.clone()).collect();
         SubscriptionChange {
             manifest: Arc::new(manifest),
@@ -384,7 +385,7 @@ impl SubscriptionChange<'_> {
 
 /// A service that is in the running manifest and in another one.
 struct Retained<'m> {
-    name: &'m str,
+    name: &'m ServiceName,
     before: &'m ServiceSection,
     entry: &'m ServiceSection,
     consumer: &'m Consumer,
@@ -396,7 +397,7 @@ fn needs_new_release(release: &Release, before: &ServiceSection, now: &ServiceSe
 }
 
 /// Every route with its service. The documents are built from this and from the components' descriptions.
-fn routes_of(manifest: &Manifest) -> Vec<(String, Vec<String>)> {
+fn routes_of(manifest: &Manifest) -> Vec<(ServiceName, Vec<String>)> {
     let routes = manifest.services.iter().map(|(name, entry)| (name.clone(), entry.spec.routes.clone()));
     routes.collect()
 }
@@ -406,7 +407,7 @@ fn restart_needed(before: &Manifest, now: &Manifest) -> Vec<String> {
     let mut wrong = Vec::new();
     let revoker = |manifest: &Manifest| {
         let kind = manifest.auth.as_ref().and_then(|auth| auth.revoked_by.as_deref());
-        kind.and_then(|kind| manifest.publisher(kind)).map(str::to_owned)
+        kind.and_then(|kind| manifest.publisher(kind)).cloned()
     };
     for (what, changed) in [
         ("application.name", before.name != now.name),

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use bulkhead_runtime::{Directory, Queues, route_matches, route_rank};
+use bulkhead_types::ServiceName;
 
 use super::logs::Logs;
 
@@ -13,7 +14,7 @@ pub(crate) struct Routes(Vec<(Arc<str>, Target)>);
 /// Where a route leads.
 #[derive(Clone)]
 pub(crate) struct Target {
-    pub(crate) service: Arc<str>,
+    pub(crate) service: ServiceName,
     /// The id of the service's event log, if it has a database.
     pub(crate) log: Option<Arc<str>>,
     pub(crate) queues: Queues,
@@ -25,7 +26,7 @@ impl Routes {
         let mut routes = Vec::new();
         for (name, queues) in directory {
             let log = logs.id(name).cloned();
-            let target = Target { service: Arc::from(name.as_str()), log, queues: queues.clone() };
+            let target = Target { service: name.clone(), log, queues: queues.clone() };
             routes.extend(
                 queues
                     .admission_limits()

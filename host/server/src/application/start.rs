@@ -11,7 +11,7 @@ use bulkhead_runtime::{
     Subscription, WritableDatabase,
 };
 use bulkhead_store::{DataFolder, Database, StoreError, Upgrade};
-use bulkhead_types::Current;
+use bulkhead_types::{Current, ServiceName};
 
 use super::checkpoints::Checkpoints;
 use super::deploy::remove_leftover;
@@ -52,7 +52,7 @@ impl Application {
         let mut revocations = None;
         let mut failed_services = BTreeSet::new();
         for name in databases::owners_first(manifest) {
-            let Some((section, component)) = loaded.iter().find(|(section, _)| section.spec.name == name)
+            let Some((section, component)) = loaded.iter().find(|(section, _)| section.spec.name == *name)
             else {
                 continue;
             };
@@ -168,14 +168,14 @@ impl Application {
 }
 
 /// The databases that record the active version of services without a database of their own, by service.
-type VersionDatabases = BTreeMap<String, Arc<dyn Database>>;
+type VersionDatabases = BTreeMap<ServiceName, Arc<dyn Database>>;
 
 /// Chooses the component that each service runs. Also returns the databases that record it.
 fn choose(
     manifest: &Manifest,
     versions: &VersionFiles,
-    all: &BTreeMap<String, Arc<WritableDatabase>>,
-) -> Result<(VersionDatabases, BTreeMap<String, Chosen>), StartError> {
+    all: &BTreeMap<ServiceName, Arc<WritableDatabase>>,
+) -> Result<(VersionDatabases, BTreeMap<ServiceName, Chosen>), StartError> {
     let (mut version_databases, mut chosen, mut wrong) =
         (VersionDatabases::new(), BTreeMap::new(), Vec::new());
     for (name, section) in &manifest.services {
@@ -222,7 +222,7 @@ fn revocations_of(
 /// # Errors
 ///
 /// As for [`Application::start`], for errors of the components.
-pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, StartError> {
+pub fn describe(manifest: &Manifest) -> Result<BTreeMap<ServiceName, Description>, StartError> {
     let read = |name: &str, section: &ServiceSection| {
         versions::read_source(name, section).map_err(|error| vec![error])
     };
@@ -235,13 +235,13 @@ pub fn describe(manifest: &Manifest) -> Result<BTreeMap<String, Description>, St
 /// # Errors
 ///
 /// If the machine lacks the resources to run components.
-pub fn faults(manifest: &Manifest) -> Result<BTreeMap<String, Vec<Fault>>, StartError> {
+pub fn faults(manifest: &Manifest) -> Result<BTreeMap<ServiceName, Vec<Fault>>, StartError> {
     let read = |name: &str, section: &ServiceSection| {
         versions::read_source(name, section).map_err(|error| vec![error])
     };
     let cache = ComponentCache::existing(&databases::cache(&manifest.data));
     let (loaded, faults) = load_good(manifest, &cache, &read)?;
-    let mut by_service = BTreeMap::<String, Vec<Fault>>::new();
+    let mut by_service = BTreeMap::<ServiceName, Vec<Fault>>::new();
     for (section, errors) in faults {
         by_service.entry(section.spec.name.clone()).or_default().extend(errors);
     }
@@ -269,7 +269,7 @@ fn unfit_schema(manifest: &Manifest, section: &ServiceSection, component: &Compo
     Some(Fault::at(section.lines.of("database"), error.to_string()))
 }
 
-fn described(components: &[(&ServiceSection, Component)]) -> BTreeMap<String, Description> {
+fn described(components: &[(&ServiceSection, Component)]) -> BTreeMap<ServiceName, Description> {
     let described = components
         .iter()
         .filter_map(|(section, component)| Some((section.spec.name.clone(), component.description.clone()?)));

@@ -13,6 +13,7 @@ mod replicas;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use bulkhead_types::ServiceName;
 use serde::Serialize;
 
 use crate::application::{Application, Maintenance};
@@ -23,7 +24,7 @@ pub struct Finding {
     /// `replica`, `reference`, `event`, `subscription` or `failed`.
     pub kind: &'static str,
     /// The service whose database contains it.
-    pub service: String,
+    pub service: ServiceName,
     /// Where: a table, a column, or the event log.
     pub place: String,
     /// The key of the row, the value, or the event's id.
@@ -48,19 +49,12 @@ pub struct Report {
 }
 
 impl Report {
-    fn add(&mut self, kind: &'static str, service: &str, place: String, key: String, detail: String) {
-        self.findings.push(Finding {
-            kind,
-            service: service.to_owned(),
-            place,
-            key,
-            detail,
-            repaired: false,
-        });
+    fn add(&mut self, kind: &'static str, service: &ServiceName, place: String, key: String, detail: String) {
+        self.findings.push(Finding { kind, service: service.clone(), place, key, detail, repaired: false });
     }
 
     /// A part that could not be checked.
-    fn failed(&mut self, service: &str, place: String, error: &dyn std::fmt::Display) {
+    fn failed(&mut self, service: &ServiceName, place: String, error: &dyn std::fmt::Display) {
         self.add("failed", service, place, String::new(), format!("it could not be checked: {error}"));
     }
 }
@@ -101,7 +95,7 @@ pub fn run(application: &Application, _only: &Maintenance<'_>, repair: bool) -> 
                 "subscription",
                 &subscription.spec.consumer,
                 place,
-                subscription.spec.producer.clone(),
+                subscription.spec.producer.to_string(),
                 why,
             );
             continue;
@@ -124,7 +118,7 @@ fn events(application: &Application, report: &mut Report) {
         });
         match damages {
             Ok((head, damages)) => {
-                report.events += head.unsigned_abs();
+                report.events += head.get().unsigned_abs();
                 for damage in damages {
                     let detail = format!("event {} {}", damage.sequence, damage.what);
                     report.add("event", name, "event log".to_owned(), damage.id, detail);

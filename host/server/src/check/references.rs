@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use bulkhead_store::{Database, Reference, Value};
+use bulkhead_types::ServiceName;
 
 use super::Report;
 use crate::application::Application;
@@ -44,7 +45,7 @@ fn referred(database: &dyn Database) -> Result<Vec<Referred>, String> {
 /// Looks up each value at the owner. The owner is read after the column.
 fn look(
     application: &Application,
-    service: &str,
+    service: &ServiceName,
     reference: &Reference,
     values: Vec<(Value, i64)>,
     report: &mut Report,
@@ -85,7 +86,9 @@ fn look(
             continue;
         }
         let gone = match &entity.deleted {
-            Some(kind) => inspector.was_published(kind, &text).map_err(|error| error.to_string())?,
+            Some(kind) => {
+                inspector.was_published(kind, &text.as_str().into()).map_err(|error| error.to_string())?
+            }
             None => false,
         };
         if !gone {

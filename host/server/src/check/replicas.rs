@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bulkhead_runtime::{Consumer, Subscription};
 use bulkhead_store::{Inspector, ReplicaColumn, ReplicaSpec, Value};
+use bulkhead_types::Sequence;
 
 use super::{Finding, Report};
 use crate::application::Application;
@@ -28,7 +29,7 @@ pub(super) fn check(
     if subscription.spec.replicas.is_empty() {
         return;
     }
-    let consumer = subscription.spec.consumer.as_str();
+    let consumer = &subscription.spec.consumer;
     let Some(service_entry) = application.service_entries().get(consumer) else { return };
     for replica in &subscription.spec.replicas {
         let place = format!("replica {}", replica.name);
@@ -102,7 +103,7 @@ fn compare(
     let told = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;
 
     let before = report.findings.len();
-    for (key, row) in truth.iter().filter(|(key, _)| !told.contains(*key)) {
+    for (key, row) in truth.iter().filter(|(key, _)| !told.contains(key.as_str())) {
         match there.get(key) {
             Some(copy) if copy == row => continue,
             copy => {
@@ -114,7 +115,7 @@ fn compare(
             }
         }
     }
-    for key in there.keys().filter(|key| !truth.contains_key(*key) && !told.contains(*key)) {
+    for key in there.keys().filter(|key| !truth.contains_key(*key) && !told.contains(key.as_str())) {
         found(consumer, replica, key, "its owner has no such row".to_owned(), None, repair, report);
     }
     let is_complete = report.findings.iter().skip(before).all(|finding| finding.repaired);
@@ -130,7 +131,7 @@ fn settle(
     subscription: &Subscription,
     consumer: &Consumer,
     replica: &ReplicaSpec,
-    head: i64,
+    head: Sequence,
 ) -> Result<(), String> {
     let is_its_own = |kind: &&str| {
         let takers = subscription.spec.replicas.iter().filter(|other| other.takes(kind)).count();
@@ -142,7 +143,7 @@ fn settle(
         .map_err(|error| error.to_string())?
     {
         tracing::info!(
-            service = consumer.name(),
+            service = %consumer.name(),
             replica = replica.name,
             "dead letters of a replica that is whole again are gone"
         );

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bulkhead_types::ServiceName;
 use http::{Method, StatusCode};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -74,11 +75,11 @@ impl HttpFigures {
     pub(crate) fn answered(
         &self,
         method: Option<&Method>,
-        (service, route): (Option<&Arc<str>>, Option<&Arc<str>>),
+        (service, route): (Option<&ServiceName>, Option<&Arc<str>>),
         status: StatusCode,
         duration: Duration,
     ) {
-        let (service, http_route) = (Name(service.cloned()), Name(route.cloned()));
+        let (service, http_route) = (Name(service.cloned().map(Into::into)), Name(route.cloned()));
         let http_request_method = known(method);
         let labels =
             RouteLabels { service: service.clone(), http_request_method, http_route: http_route.clone() };
@@ -89,9 +90,9 @@ impl HttpFigures {
     }
 
     /// Counts an active request of a service, until the returned value is dropped.
-    pub(crate) fn begin(&self, service: &Arc<str>) -> Active {
+    pub(crate) fn begin(&self, service: &ServiceName) -> Active {
         let gauge =
-            self.active.get_or_create_owned(&ServiceLabels { service: Name(Some(Arc::clone(service))) });
+            self.active.get_or_create_owned(&ServiceLabels { service: Name(Some(service.clone().into())) });
         gauge.inc();
         Active(gauge)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bulkhead_runtime::{DropCause, Limit, Observation, Observer, QUEUES};
+use bulkhead_types::ServiceName;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -44,7 +45,7 @@ pub(crate) struct RuntimeFigures {
     units: Family<ServiceLabels, Counter>,
     limits: Family<LimitLabels, Counter>,
     /// The same metrics by service, so that nobody looks for labels when something happens.
-    services: BTreeMap<String, ServiceFigures>,
+    services: BTreeMap<ServiceName, ServiceFigures>,
 }
 
 struct ServiceFigures {
@@ -58,7 +59,7 @@ struct ServiceFigures {
 
 impl RuntimeFigures {
     /// The metrics of these services.
-    pub(crate) fn new<'n>(services: impl Iterator<Item = &'n String>) -> Self {
+    pub(crate) fn new<'n>(services: impl Iterator<Item = &'n ServiceName>) -> Self {
         let mut this = Self {
             waits: Family::new_with_constructor(|| Histogram::new(WAITS)),
             created: Family::default(),
@@ -122,7 +123,7 @@ impl RuntimeFigures {
 }
 
 impl Observer for RuntimeFigures {
-    fn observe(&self, service: &str, observation: &Observation<'_>) {
+    fn observe(&self, service: &ServiceName, observation: &Observation<'_>) {
         let figures = || self.services.get(service);
         match *observation {
             Observation::Started { queue, waited } => {

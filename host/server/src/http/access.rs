@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_runtime::Waited;
 use bulkhead_types::limits::{METHOD_SHOWN_BYTES_MAX, PATH_MAX};
-use bulkhead_types::{TraceContext, own_words};
+use bulkhead_types::{ServiceName, TraceContext, own_words};
 use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::Full;
@@ -32,7 +32,7 @@ pub(super) struct Visit {
     pub(super) method: Option<Method>,
     /// The path in its one normal spelling, if it has one.
     path: String,
-    pub(super) service: Option<Arc<str>>,
+    pub(super) service: Option<ServiceName>,
     /// The route as the component describes it, or else as the manifest has it.
     pub(super) route: Option<Arc<str>>,
     waited: Waited,

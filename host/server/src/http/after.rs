@@ -10,7 +10,7 @@ use std::time::Instant;
 use bulkhead_runtime::{Consumer, Problem, Subscription, problem_kinds};
 use bulkhead_store::{Parked, ParkedState, StatementError, StoreError};
 use bulkhead_types::limits::{AFTER_TOKENS_MAX, WAITERS_MAX};
-use bulkhead_types::{Current, Position};
+use bulkhead_types::{Current, Position, ServiceName};
 use http::HeaderMap;
 use tokio::sync::Semaphore;
 
@@ -21,7 +21,7 @@ const HEADER: &str = "bulkhead-after";
 /// The subscriptions and event logs that positions refer to.
 pub(super) struct Positions {
     logs: Logs,
-    consumers: BTreeMap<String, Consumer>,
+    consumers: BTreeMap<ServiceName, Consumer>,
     subscriptions: Arc<Current<Subscriptions>>,
     room: Semaphore,
 }
@@ -55,7 +55,7 @@ impl Positions {
                 let Some(head) = self.logs.head(&position.service).filter(|_| is_here) else {
                     return Err(invalid(&format!("{token:?} is a position in a log that is not here")));
                 };
-                if i64::try_from(position.sequence).map_or(true, |sequence| sequence > head) {
+                if position.sequence > head {
                     return Err(invalid(&format!("{token:?} is ahead of its log")));
                 }
                 positions.push(position);
@@ -67,17 +67,17 @@ impl Positions {
     /// Waits until `service` has applied everything up to these positions.
     pub(super) async fn wait(
         &self,
-        service: &str,
+        service: &ServiceName,
         positions: &[Position],
         deadline: Instant,
     ) -> Result<(), Problem> {
         for position in positions {
             let subscriptions = self.subscriptions.get();
             let leads = |subscription: &&Arc<Subscription>| {
-                subscription.spec.producer == position.service && subscription.spec.consumer == service
+                subscription.spec.producer == position.service && subscription.spec.consumer == *service
             };
             let Some(subscription) = subscriptions.iter().find(leads) else { continue };
-            let sequence = i64::try_from(position.sequence).unwrap_or(i64::MAX);
+            let sequence = position.sequence;
             if subscription.applied() < sequence {
                 let Ok(_waiter) = self.room.try_acquire() else {
                     return Err(Problem::unavailable(
@@ -92,27 +92,21 @@ impl Positions {
                 }
             }
             if subscription.is_troubled() {
-                self.look_for_parked(service, position, sequence).await?;
+                self.look_for_parked(service, position).await?;
             }
         }
         Ok(())
     }
 
     /// A parked event also advances the position, but its effect is not applied. So the service may not have applied all events.
-    async fn look_for_parked(
-        &self,
-        service: &str,
-        position: &Position,
-        sequence: i64,
-    ) -> Result<(), Problem> {
+    async fn look_for_parked(&self, service: &str, position: &Position) -> Result<(), Problem> {
         let Some(consumer) = self.consumers.get(service).cloned() else { return Ok(()) };
-        let (logs, name) = (self.logs.clone(), position.service.clone());
+        let (logs, name, sequence) = (self.logs.clone(), position.service.clone(), position.sequence);
         let look = move || -> Result<Option<Parked>, StatementError> {
             let failed = |error: StoreError| StatementError::Other(error.to_string());
             let Some(log) = logs.open(&name).map_err(failed)? else { return Ok(None) };
             let events = log.read(sequence, 1)?;
-            let about =
-                events.first().map_or(("", ""), |event| (event.subject.as_str(), event.trace_id.as_str()));
+            let about = events.first().map(|event| (&event.subject, event.trace_id));
             consumer.inbox().map_err(failed)?.held_up(&name, about, sequence)
         };
         let found = tokio::task::spawn_blocking(look).await;

@@ -9,7 +9,7 @@ use bulkhead_runtime::{
     Answer, Failure, Header, HostContext, Job, Problem, Request, is_hosts, problem_kinds, supervise,
 };
 use bulkhead_types::limits::{ANSWER_GRACE, BODY_DISCARD_MAX, HEADERS_MAX, METHOD_SHOWN_BYTES_MAX, PATH_MAX};
-use bulkhead_types::{Current, Position, Random, TraceContext, own_words};
+use bulkhead_types::{Current, Position, Random, TraceContext, TraceId, own_words};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
@@ -69,19 +69,19 @@ impl Ingress {
     /// Answers one request.
     async fn answered(&self, peer: IpAddr, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
         let context = context_of(request.headers(), self.host_context.random.as_ref());
-        let trace_id = context.trace.to_string();
+        let trace_id = context.trace;
 
         let mut visit = Visit::begin(peer, context, self.has_log);
         let (head, incoming) = request.into_parts();
         visit.method = Some(head.method.clone());
         let mut body = RequestBody::new(&head, incoming);
-        let routing = self.route(&mut visit, http::Request::from_parts(head, ()), &mut body, &trace_id);
+        let routing = self.route(&mut visit, http::Request::from_parts(head, ()), &mut body, trace_id);
         // Caught here, where the answer still gets its trace, its log line and its place in the metrics.
         let routed = tasks::caught(routing).await.unwrap_or_else(|why| {
-            tracing::error!(trace_id, why, "the host panicked at a request");
+            tracing::error!(%trace_id, why, "the host panicked at a request");
             Err(host_failed())
         });
-        let mut response = routed.unwrap_or_else(|problem| problem_response(&problem, &trace_id));
+        let mut response = routed.unwrap_or_else(|problem| problem_response(&problem, trace_id));
         body.end(BODY_DISCARD_MAX, &mut response).await;
         tell_trace(&mut response, &context);
         self.tell(visit, &response);
@@ -103,7 +103,7 @@ impl Ingress {
         visit: &mut Visit,
         mut request: http::Request<()>,
         body: &mut RequestBody,
-        trace_id: &str,
+        trace_id: TraceId,
     ) -> Result<Response<Full<Bytes>>, Problem> {
         let checked = well_formed::check(&mut request);
         visit.asks_for(request.uri().path());
@@ -134,7 +134,7 @@ impl Ingress {
             .ok_or_else(|| Problem::new(problem_kinds::NOT_FOUND, "no service has a route to this path"))?;
         let admission_limits = target.queues.admission_limits();
         let described = admission_limits.described_route(parts.method.as_str(), path);
-        visit.service = Some(Arc::clone(&target.service));
+        visit.service = Some(target.service.clone());
         visit.route = Some(described.unwrap_or_else(|| Arc::clone(route)));
         let _active = self.figures.begin(&target.service);
         supervise::point("request");
@@ -149,11 +149,13 @@ impl Ingress {
         // The deadline counts from the last byte of the request.
         let deadline = Instant::now() + admission_limits.request_timeout;
         self.positions.wait(&target.service, &positions, deadline).await?;
-        let subject = principal.as_ref().map_or("", |principal| principal.subject.as_str());
         // Held until the job has its answer, which is sent after the commit. So the next request with this key finds that answer, even if
         // this client goes away meanwhile.
         let held = match &idempotency_key {
-            Some(key) => Some(self.keys.hold(&target.service, subject, key, deadline).await?),
+            Some(key) => {
+                let subject = principal.as_ref().map_or("", |principal| principal.subject.as_str()).into();
+                Some(self.keys.hold(&target.service, &subject, key, deadline).await?)
+            }
             None => None,
         };
         let (answer, answered) = oneshot::channel();
@@ -168,7 +170,7 @@ impl Ingress {
                 principal,
                 peer: visit.peer().to_string(),
                 caller: None,
-                trace_id: trace_id.to_owned(),
+                trace_id: trace_id.to_string(),
             },
             deadline,
             again: false,
@@ -192,7 +194,7 @@ impl Ingress {
                 // No worker has reported the job: it still runs, or waits for a commit.
                 let service = &*target.service;
                 let method = own_words(parts.method.as_str(), METHOD_SHOWN_BYTES_MAX);
-                tracing::error!(service, trace_id, method, path = %route, %failure, "a request failed");
+                tracing::error!(service, %trace_id, method, path = %route, %failure, "a request failed");
                 Err(failure)
             }
         };
@@ -210,7 +212,7 @@ impl super::Answer for Ingress {
 
     fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
         let context = TraceContext::new(self.host_context.random.as_ref());
-        let mut response = problem_response(&unreadable(status)?, &context.trace.to_string());
+        let mut response = problem_response(&unreadable(status)?, context.trace);
         tell_trace(&mut response, &context);
         self.tell(Visit::begin(peer, context, self.has_log), &response);
         Some(response)
@@ -246,7 +248,7 @@ async fn response(answer: Answer, target: &Target, asked: Asked) -> Response<Ful
         response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
     }
     if let (Some(sequence), Some(log)) = (answer.position, &target.log) {
-        let position = Position { service: target.service.to_string(), log: log.to_string(), sequence };
+        let position = Position { service: target.service.clone(), log: log.to_string(), sequence };
         if let Ok(value) = HeaderValue::try_from(position.to_string()) {
             response.headers_mut().insert(&POSITION, value);
         }

@@ -1,8 +1,8 @@
 //! The host's own answers: problem documents, pages, and health.
 
 use bulkhead_runtime::{Problem, problem_kinds, supervise};
-use bulkhead_types::TraceContext;
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
+use bulkhead_types::{TraceContext, TraceId};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -19,7 +19,7 @@ static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 const TARGET_MAX: u16 = u16::MAX - 1;
 
 /// The response for a problem.
-pub(crate) fn problem_response(problem: &Problem, trace_id: &str) -> Response<Full<Bytes>> {
+pub(crate) fn problem_response(problem: &Problem, trace_id: TraceId) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(problem.to_json(trace_id))));
     *response.status_mut() =
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -77,7 +77,7 @@ pub(crate) fn own<B>(
     request: &Request<B>,
     page: Option<&Page>,
     stopping: bool,
-    trace_id: &str,
+    trace_id: TraceId,
 ) -> Option<Response<Full<Bytes>>> {
     let (method, path) = (request.method(), request.uri().path());
     // This request is about the host as a whole (RFC 9110, section 9.3.7).
@@ -121,7 +121,7 @@ fn readiness(down: &[String]) -> (StatusCode, String) {
 }
 
 /// The answer of a page to any method except GET and HEAD. None for these two.
-fn read_only(method: &Method, trace_id: &str) -> Option<Response<Full<Bytes>>> {
+fn read_only(method: &Method, trace_id: TraceId) -> Option<Response<Full<Bytes>>> {
     const ALLOWED: &str = "GET, HEAD, OPTIONS";
     match *method {
         Method::GET | Method::HEAD => None,

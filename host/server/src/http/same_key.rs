@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bulkhead_runtime::{Problem, idempotency_key, problem_kinds};
 use bulkhead_types::limits::WAITERS_MAX;
+use bulkhead_types::{ServiceName, Subject};
 use http::{HeaderMap, HeaderValue, Method};
 use tokio::sync::OwnedMutexGuard;
 
@@ -22,7 +23,7 @@ pub fn key_of(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Pr
 }
 
 /// The service, the subject and the key.
-type Owner = (String, String, String);
+type Owner = (ServiceName, Subject, String);
 
 /// The keys of the requests that are being answered.
 #[derive(Default)]
@@ -41,12 +42,12 @@ impl Keys {
     /// Waits until no other request with this key is being answered, and holds it.
     pub(super) async fn hold(
         &self,
-        service: &str,
-        subject: &str,
+        service: &ServiceName,
+        subject: &Subject,
         key: &str,
         deadline: Instant,
     ) -> Result<Held, Problem> {
-        let owner = (service.to_owned(), subject.to_owned(), key.to_owned());
+        let owner = (service.clone(), subject.clone(), key.to_owned());
         let turn = {
             let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
             if taken.len() >= WAITERS_MAX && !taken.contains_key(&owner) {

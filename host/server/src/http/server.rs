@@ -134,7 +134,7 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
 /// The answer when the host's own code panics and the request is no longer known, for example on the admin port.
 fn failed() -> Response<Full<Bytes>> {
     let context = TraceContext::new(&SystemRandom);
-    let mut response = problem_response(&host_failed(), &context.trace.to_string());
+    let mut response = problem_response(&host_failed(), context.trace);
     tell_trace(&mut response, &context);
     response
 }

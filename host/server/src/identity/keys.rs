@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use bulkhead_runtime::{HostContext, Job, Problem, Request, Waited};
-use bulkhead_types::TraceId;
 use bulkhead_types::limits::{KEYS_AGE_MAX, KEYS_FETCH_INTERVAL, KEYS_WAIT_MAX};
+use bulkhead_types::{ServiceName, TraceId};
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use tokio::sync::{Mutex, oneshot};
@@ -73,7 +73,7 @@ struct Fetched {
 /// The source of the keys.
 pub(super) struct Keys {
     host_context: Arc<HostContext>,
-    service: String,
+    service: ServiceName,
     path: String,
     newest: RwLock<Option<Fetched>>,
     /// Locked while a fetch runs. Holds the time when the last fetch began.
@@ -81,7 +81,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(host_context: Arc<HostContext>, service: String, path: String) -> Arc<Self> {
+    pub(super) fn new(host_context: Arc<HostContext>, service: ServiceName, path: String) -> Arc<Self> {
         let (newest, last_began) = (RwLock::new(None), Arc::default());
         Arc::new(Self { host_context, service, path, newest, last_began })
     }
@@ -154,7 +154,7 @@ impl Keys {
                 *newest = Some(Fetched { set, began });
             }
             Err(reason) => {
-                tracing::warn!(service = self.service, path = self.path, reason, "the key set can't be had");
+                tracing::warn!(service = %self.service, path = self.path, reason, "the key set can't be had");
             }
         }
     }
@@ -167,7 +167,7 @@ impl Keys {
         }
         let keys = read(&document)?;
         let version = newest.map_or(1, |newest| newest.set.version + 1);
-        tracing::info!(service = self.service, keys = keys.len(), "the key set was read");
+        tracing::info!(service = %self.service, keys = keys.len(), "the key set was read");
         Ok(Arc::new(KeySet { keys, document, version }))
     }
 

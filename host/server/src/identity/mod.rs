@@ -66,7 +66,7 @@ impl Identity {
             }
         }
         Ok(Some(Principal {
-            subject: claims.subject.clone(),
+            subject: claims.subject.to_string(),
             roles: claims.roles.clone(),
             expires_at: Some(claims.expires_at),
         }))

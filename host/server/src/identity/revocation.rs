@@ -19,6 +19,7 @@ use bulkhead_runtime::HostContext;
 use bulkhead_store::{Database, EventLog, StatementError, StoreError};
 use bulkhead_types::from_rfc3339;
 use bulkhead_types::limits::{TOKEN_LEEWAY, TOKEN_LIFETIME_MAX};
+use bulkhead_types::{Sequence, Subject};
 
 /// The minimum time between two attempts of requests to read the event log.
 const BETWEEN_READS: Duration = Duration::from_millis(100);
@@ -33,7 +34,7 @@ pub(crate) struct Revocations {
     log: Mutex<Log>,
     /// Each subject with the time when it may be forgotten, on the clock that nobody sets
     /// ([`Clock::steady`](bulkhead_types::Clock::steady)).
-    subjects: RwLock<HashMap<String, Duration>>,
+    subjects: RwLock<HashMap<Subject, Duration>>,
     any: AtomicBool,
     /// There may be events that `subjects` lacks.
     unread: AtomicBool,
@@ -47,7 +48,7 @@ pub(super) struct Unknown;
 struct Log {
     events: Box<dyn EventLog>,
     /// The last event that was read.
-    sequence: i64,
+    sequence: Sequence,
     prune_at: usize,
 }
 
@@ -62,7 +63,8 @@ impl Revocations {
         kind: &str,
         host_context: Arc<HostContext>,
     ) -> Result<Arc<Self>, StoreError> {
-        let log = Log { events: database.event_log()?, sequence: 0, prune_at: PRUNE_FROM };
+        let log =
+            Log { events: database.event_log()?, sequence: Sequence::BEFORE_FIRST, prune_at: PRUNE_FROM };
         let revocations = Arc::new(Self {
             kind: kind.to_owned(),
             host_context,
@@ -100,7 +102,7 @@ impl Revocations {
             }
         })?;
         // At the start the age of an event is what its time says. A later event was published just now, whatever the wall clock said.
-        let at_start = log.sequence == 0;
+        let at_start = log.sequence == Sequence::BEFORE_FIRST;
         log.sequence = last;
         if !found.is_empty() {
             let (wall, now) = (self.host_context.clock.now(), self.host_context.clock.steady());
@@ -122,7 +124,7 @@ impl Revocations {
     }
 
     /// Whether the tokens of a subject are revoked.
-    pub(super) async fn has(self: &Arc<Self>, subject: &str) -> Result<bool, Unknown> {
+    pub(super) async fn has(self: &Arc<Self>, subject: &Subject) -> Result<bool, Unknown> {
         if self.unread.load(Ordering::Acquire) {
             self.try_again().await?;
         }
@@ -148,7 +150,7 @@ impl Revocations {
         }
     }
 
-    fn knows(&self, subject: &str) -> bool {
+    fn knows(&self, subject: &Subject) -> bool {
         self.any.load(Ordering::Acquire)
             && self.subjects.read().unwrap_or_else(PoisonError::into_inner).contains_key(subject)
     }
@@ -171,7 +173,7 @@ impl Drop for Unread<'_> {
 }
 
 /// Keeps each subject until the last of its events may be forgotten, in any order of the events.
-fn remember(subjects: &mut HashMap<String, Duration>, found: impl IntoIterator<Item = (String, Duration)>) {
+fn remember(subjects: &mut HashMap<Subject, Duration>, found: impl IntoIterator<Item = (Subject, Duration)>) {
     for (subject, forgotten_at) in found {
         let known = subjects.entry(subject).or_default();
         *known = forgotten_at.max(*known);
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn of_two_events_about_a_subject_the_newer_decides_whichever_is_read_first() {
-        let event = |seconds| ("ada".to_owned(), Duration::from_secs(seconds));
+        let event = |seconds| ("ada".into(), Duration::from_secs(seconds));
         for found in [[event(9), event(2)], [event(2), event(9)]] {
             let mut subjects = HashMap::new();
             remember(&mut subjects, found);

@@ -3,6 +3,7 @@
 //! This module decides what a token may be; the token itself does not. It allows one algorithm, a key that the key set names, an issuer, an
 //! audience, a subject, and an expiry that is not far away.
 
+use bulkhead_types::Subject;
 use bulkhead_types::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY, TOKEN_LIFETIME_MAX};
 use ed25519_dalek::{Signature, VerifyingKey};
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
@@ -46,7 +47,7 @@ pub(super) enum Invalid {
 /// The claims of a valid token.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Claims {
-    pub(super) subject: String,
+    pub(super) subject: Subject,
     pub(super) roles: Vec<String>,
     /// Seconds since 1970.
     pub(super) expires_at: u64,
@@ -129,7 +130,7 @@ impl Rules {
         }
         let times = [claims.nbf, claims.iat].into_iter().flatten();
         let claims = Claims {
-            subject: claims.sub,
+            subject: claims.sub.into(),
             roles: claims.roles,
             expires_at: claims.exp.seconds(),
             not_before: times.map(|time| time.seconds()).max(),

@@ -11,6 +11,7 @@ mod viewer;
 use std::collections::BTreeMap;
 
 use bulkhead_runtime::Description;
+use bulkhead_types::ServiceName;
 use serde_json::Value;
 
 pub use self::openapi::{About, Described, document, mistakes};
@@ -49,7 +50,7 @@ pub struct Interface {
 impl Interface {
     /// Builds the pages.
     #[must_use]
-    pub fn new(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Self {
+    pub fn new(manifest: &Manifest, described: &BTreeMap<ServiceName, Description>) -> Self {
         let mut documents = vec![("all services".to_owned(), DOCUMENT.to_owned())];
         let mut pages = BTreeMap::new();
         let mut add = |path: &str, path_3_0: &str, document: Value| {
@@ -62,7 +63,7 @@ impl Interface {
             if let Some(document) = of_service(manifest, described, name) {
                 let path = format!("/openapi/{name}.json");
                 add(&path, &format!("/openapi/3.0/{name}.json"), document);
-                documents.push((name.clone(), path));
+                documents.push((name.to_string(), path));
             }
         }
         let html = problems::html(&manifest.name, described).into();
@@ -81,7 +82,7 @@ impl Interface {
 
 /// The document of the whole application.
 #[must_use]
-pub fn of_application(manifest: &Manifest, described: &BTreeMap<String, Description>) -> Value {
+pub fn of_application(manifest: &Manifest, described: &BTreeMap<ServiceName, Description>) -> Value {
     let all: Vec<Described<'_>> =
         described.keys().filter_map(|name| find(manifest, described, name)).collect();
     document(about(manifest), &all)
@@ -91,7 +92,7 @@ pub fn of_application(manifest: &Manifest, described: &BTreeMap<String, Descript
 #[must_use]
 pub fn of_service(
     manifest: &Manifest,
-    described: &BTreeMap<String, Description>,
+    described: &BTreeMap<ServiceName, Description>,
     name: &str,
 ) -> Option<Value> {
     let service = find(manifest, described, name)?;
@@ -105,7 +106,7 @@ fn about(manifest: &Manifest) -> About<'_> {
 
 fn find<'a>(
     manifest: &'a Manifest,
-    described: &'a BTreeMap<String, Description>,
+    described: &'a BTreeMap<ServiceName, Description>,
     name: &str,
 ) -> Option<Described<'a>> {
     let (name, description) = described.get_key_value(name)?;

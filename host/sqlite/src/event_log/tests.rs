@@ -8,8 +8,10 @@ use bulkhead_store::{
     PublishError, Settings, UnitOfWork, Writer, WriterOptions,
 };
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, LOG_READ_BYTES_MAX};
+use bulkhead_types::{Sequence, Subject};
 
 use crate::Database;
+use crate::writer::tests::trace_id;
 
 const TYPES: [&str; 2] = ["loan.made", "loan.ended"];
 
@@ -60,7 +62,7 @@ impl Implementation for Embedded {
     }
 
     fn erase(&mut self, subject: &str) {
-        self.commit(|unit| assert!(unit.erase(subject).unwrap() > 0));
+        self.commit(|unit| assert!(unit.erase(&subject.into()).unwrap() > 0));
     }
 
     fn trim(&mut self, sequence: i64) {
@@ -79,11 +81,11 @@ impl Implementation for MemoryLog {
     }
 
     fn erase(&mut self, subject: &str) {
-        Self::erase(self, subject);
+        Self::erase(self, &subject.into());
     }
 
     fn trim(&mut self, sequence: i64) {
-        Self::trim(self, sequence);
+        Self::trim(self, Sequence::new(sequence));
     }
 }
 
@@ -92,51 +94,56 @@ fn on_each(check: impl Fn(&mut dyn Implementation)) {
     check(&mut MemoryLog::default());
 }
 
-fn event<'e>(id: &'e str, kind: &'e str, subject: &'e str) -> NewEvent<'e> {
-    NewEvent { id, kind, subject, time: "now", trace_id: "t", data: "{\"n\":1}" }
+fn event<'e>(id: &'e str, kind: &'e str, subject: &'e Subject) -> NewEvent<'e> {
+    NewEvent { id, kind, subject, time: "now", trace_id: trace_id(1), data: "{\"n\":1}" }
 }
 
 /// Appends an event for each of these types and subjects.
 fn fill(log: &mut dyn Implementation, events: &[(&str, &str)]) {
     log.append(&mut |unit| {
         for (kind, subject) in events {
-            unit.append(&event(&format!("{kind} {subject}"), kind, subject)).unwrap();
+            unit.append(&event(&format!("{kind} {subject}"), kind, &(*subject).into())).unwrap();
         }
     });
 }
 
 fn sequences(events: &[Logged]) -> Vec<i64> {
-    events.iter().map(|event| event.sequence).collect()
+    events.iter().map(|event| event.sequence.get()).collect()
+}
+
+/// The head and the trim point.
+fn bounds(log: &dyn EventLog) -> (i64, i64) {
+    (log.head().unwrap().get(), log.trim_point().unwrap().get())
 }
 
 #[test]
 fn events_are_read_as_they_were_appended_and_in_order() {
     on_each(|log| {
         let reader = log.open();
-        assert_eq!((reader.head().unwrap(), reader.trim_point().unwrap()), (0, 1));
-        assert_eq!(reader.read(1, 9).unwrap(), []);
+        assert_eq!(bounds(&*reader), (0, 1));
+        assert_eq!(reader.read(Sequence::new(1), 9).unwrap(), []);
         let mut given = Vec::new();
-        log.append(&mut |unit| given.push(unit.append(&event("a", "loan.made", "s")).unwrap()));
+        log.append(&mut |unit| given.push(unit.append(&event("a", "loan.made", &"s".into())).unwrap()));
         log.append(&mut |unit| {
-            given.extend(["b", "c"].map(|id| unit.append(&event(id, "loan.ended", "t")).unwrap()));
+            given.extend(["b", "c"].map(|id| unit.append(&event(id, "loan.ended", &"t".into())).unwrap()));
         });
-        assert_eq!(given, [1, 2, 3]);
-        assert_eq!((reader.head().unwrap(), reader.trim_point().unwrap()), (3, 1));
-        let read = reader.read(1, 9).unwrap();
+        assert_eq!(given, [1, 2, 3].map(Sequence::new));
+        assert_eq!(bounds(&*reader), (3, 1));
+        let read = reader.read(Sequence::new(1), 9).unwrap();
         let first = Logged {
-            sequence: 1,
+            sequence: Sequence::new(1),
             id: "a".into(),
             kind: "loan.made".into(),
             subject: "s".into(),
             time: "now".into(),
-            trace_id: "t".into(),
+            trace_id: trace_id(1),
             data: "{\"n\":1}".into(),
         };
         assert_eq!((&read[0], sequences(&read)), (&first, vec![1, 2, 3]));
-        assert_eq!(sequences(&reader.read(2, 1).unwrap()), [2]);
-        assert!(reader.read(4, 9).unwrap().is_empty());
+        assert_eq!(sequences(&reader.read(Sequence::new(2), 1).unwrap()), [2]);
+        assert!(reader.read(Sequence::new(4), 9).unwrap().is_empty());
         let mut found = Vec::new();
-        reader.read_without_data(1, &mut |event| found.push((event.id, event.data))).unwrap();
+        reader.read_without_data(Sequence::new(1), &mut |event| found.push((event.id, event.data))).unwrap();
         assert_eq!(found, [("b".to_owned(), String::new()), ("c".to_owned(), String::new())]);
         assert_eq!(reader.id(), log.open().id());
         assert_eq!(reader.damages().unwrap(), []);
@@ -147,16 +154,17 @@ fn events_are_read_as_they_were_appended_and_in_order() {
 fn event_that_is_not_valid_is_not_appended() {
     on_each(|log| {
         log.append(&mut |unit| {
+            let (none, some) = ("".into(), "s".into());
             let wrong = [
-                NewEvent { kind: "", ..event("a", "", "s") },
-                NewEvent { subject: "", ..event("a", "k", "") },
-                NewEvent { data: "no JSON", ..event("a", "k", "s") },
+                NewEvent { kind: "", ..event("a", "", &some) },
+                event("a", "k", &none),
+                NewEvent { data: "no JSON", ..event("a", "k", &some) },
             ];
             for wrong in wrong {
                 assert!(matches!(unit.append(&wrong), Err(PublishError::Invalid(_))), "{wrong:?}");
             }
         });
-        assert_eq!(log.open().head().unwrap(), 0);
+        assert_eq!(log.open().head().unwrap(), Sequence::new(0));
     });
 }
 
@@ -176,11 +184,13 @@ fn newest_events_come_first_of_a_type_or_a_subject_or_all_with_erased_ones() {
             (Some("loan.made"), Some("s"), i64::MAX, 9, vec![4, 1]),
             (Some("loan"), None, i64::MAX, 9, vec![]),
         ] {
-            let found = reader.newest(kind, subject, before, count).unwrap();
+            let found = reader
+                .newest(kind, subject.map(Subject::from).as_ref(), Sequence::new(before), count)
+                .unwrap();
             assert_eq!(sequences(&found), expected, "{kind:?} {subject:?} {before} {count}");
         }
         let erased = |event: &Logged| event.data.is_empty();
-        let all = reader.read(1, 9).unwrap();
+        let all = reader.read(Sequence::new(1), 9).unwrap();
         assert_eq!(all.iter().map(erased).collect::<Vec<_>>(), [true, true, false, false]);
     });
 }
@@ -191,8 +201,9 @@ fn last_event_of_a_subject_is_one_with_data() {
         fill(log, &[("loan.made", "a"), ("loan.made", "b"), ("loan.ended", "a"), ("loan.made", "gone")]);
         log.erase("gone");
         let reader = log.open();
-        let last = |subject, kinds, to| {
-            reader.last_of(subject, kinds, to).unwrap().map(|event: Logged| event.sequence)
+        let last = |subject: &str, kinds, to| {
+            let last = reader.last_of(&subject.into(), kinds, Sequence::new(to)).unwrap();
+            last.map(|event| event.sequence.get())
         };
         assert_eq!(last("a", TYPES, i64::MAX), Some(3));
         assert_eq!(last("a", TYPES, 3), Some(3));
@@ -207,7 +218,13 @@ fn last_event_of_a_subject_is_one_with_data() {
             ("b", ["loan.ended", "loan.made"], (1, 3), true),
             ("gone", TYPES, (0, 9), false),
         ] {
-            assert_eq!(reader.has_later(subject, kinds, between).unwrap(), is_there, "{subject} {between:?}");
+            assert_eq!(
+                reader
+                    .has_later(&subject.into(), kinds, (Sequence::new(between.0), Sequence::new(between.1)))
+                    .unwrap(),
+                is_there,
+                "{subject} {between:?}"
+            );
         }
     });
 }
@@ -218,12 +235,13 @@ fn trimmed_log_says_where_it_begins_and_keeps_the_places_of_the_rest() {
         fill(log, &[("loan.made", "a"), ("loan.made", "b"), ("loan.made", "c")]);
         log.trim(3);
         let reader = log.open();
-        assert_eq!((reader.trim_point().unwrap(), reader.head().unwrap()), (3, 3));
-        let trimmed = [0, 1, 2, 3, i64::MAX].map(|position| reader.trimmed_beyond(position).unwrap());
+        assert_eq!(bounds(&*reader), (3, 3));
+        let trimmed = [0, 1, 2, 3, i64::MAX]
+            .map(|position| reader.trimmed_beyond(Sequence::new(position)).unwrap().map(Sequence::get));
         assert_eq!(trimmed, [Some(3), Some(3), None, None, None]);
-        assert_eq!(sequences(&reader.read(1, 9).unwrap()), [3]);
+        assert_eq!(sequences(&reader.read(Sequence::new(1), 9).unwrap()), [3]);
         fill(log, &[("loan.made", "d")]);
-        assert_eq!(sequences(&reader.read(1, 9).unwrap()), [3, 4]);
+        assert_eq!(sequences(&reader.read(Sequence::new(1), 9).unwrap()), [3, 4]);
     });
 }
 
@@ -237,7 +255,7 @@ fn tail_wakes_each_reader_after_its_events_are_there() {
         assert!(woken.is_empty());
         fill(log, &[("loan.made", "a"), ("loan.made", "b")]);
         assert_eq!(woken.drain().count(), 1);
-        assert_eq!(reader.head().unwrap(), 2);
+        assert_eq!(reader.head().unwrap(), Sequence::new(2));
         fill(log, &[("loan.made", "c")]);
         assert_eq!(woken.drain().count(), 1);
     });
@@ -251,12 +269,12 @@ fn embedded_log_reads_no_more_events_than_memory_may_take() {
     let fit = LOG_READ_BYTES_MAX / EVENT_DATA_BYTES_MAX;
     log.append(&mut |unit| {
         for _ in 0..fit + 3 {
-            unit.append(&NewEvent { data: &data, ..event("e", "loan.made", "s") }).unwrap();
+            unit.append(&NewEvent { data: &data, ..event("e", "loan.made", &"s".into()) }).unwrap();
         }
     });
     let reader = log.open();
-    assert_eq!(reader.read(1, 1000).unwrap().len(), fit + 1);
-    assert_eq!(reader.read(fit as i64 + 2, 1000).unwrap().len(), 2);
+    assert_eq!(reader.read(Sequence::new(1), 1000).unwrap().len(), fit + 1);
+    assert_eq!(reader.read(Sequence::new(fit as i64 + 2), 1000).unwrap().len(), 2);
 }
 
 /// The position in one is never taken for a position in the other.
@@ -272,7 +290,7 @@ fn embedded_log_without_events_begins_at_the_next_one() {
     let mut log = Embedded::new();
     fill(&mut log, &[("loan.made", "a"), ("loan.made", "b")]);
     log.trim(3);
-    assert_eq!(log.open().trim_point().unwrap(), 3);
+    assert_eq!(log.open().trim_point().unwrap(), Sequence::new(3));
 }
 
 /// A process that opens the database later knows the last event without being told.
@@ -280,8 +298,8 @@ fn embedded_log_without_events_begins_at_the_next_one() {
 fn head_is_known_as_soon_as_the_database_is_open() {
     let mut log = Embedded::new();
     fill(&mut log, &[("loan.made", "a"), ("loan.made", "b")]);
-    assert_eq!(log.database.head(), 2);
+    assert_eq!(log.database.head(), Sequence::new(2));
     let settings = Settings { path: log.folder.path().join("a.db"), storage: 1 << 30 };
-    assert_eq!(Database::open(settings.clone()).unwrap().head(), 2);
-    assert_eq!(Database::look(&settings.path).unwrap().unwrap().head(), 2);
+    assert_eq!(Database::open(settings.clone()).unwrap().head(), Sequence::new(2));
+    assert_eq!(Database::look(&settings.path).unwrap().unwrap().head(), Sequence::new(2));
 }

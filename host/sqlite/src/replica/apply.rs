@@ -1,6 +1,7 @@
 //! Changes a replica in a unit of work.
 
 use bulkhead_store::{ApplyError, ChangeReplicas, Logged, ReplicaSpec, StatementError};
+use bulkhead_types::{Sequence, ServiceName};
 use rusqlite::params_from_iter;
 
 use super::sql::{change, delete_statement, upsert_statement};
@@ -42,9 +43,9 @@ impl<M: Send + 'static> ChangeReplicas for UnitOfWork<M> {
 
     fn drop_dead_up_to(
         &mut self,
-        producer: &str,
+        producer: &ServiceName,
         kind: &str,
-        sequence: i64,
+        sequence: Sequence,
     ) -> Result<usize, StatementError> {
         self.as_host(|connection| {
             // Uses the index of dead letters: with the key, SQLite would scan all parked events.
@@ -53,7 +54,7 @@ impl<M: Send + 'static> ChangeReplicas for UnitOfWork<M> {
                     "/*bulkhead*/DELETE FROM _bulkhead_parked INDEXED BY _bulkhead_parked_by_producer
                      WHERE producer = ?1 AND sequence <= ?2 AND state = 'dead' AND type = ?3",
                 )?
-                .execute((producer, sequence, kind))
+                .execute((producer.as_str(), sequence.get(), kind))
         })
     }
 }

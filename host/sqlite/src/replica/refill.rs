@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use bulkhead_store::{ColumnType, Filled, FindOwner, NOT_MADE_FROM, ReplicaSpec, Replicas, StoreError};
+use bulkhead_types::Sequence;
 use rusqlite::{Connection, OptionalExtension as _, ffi};
 
 use super::sql::quoted;
@@ -22,6 +23,7 @@ use super::stage::Stage;
 use crate::authorizer::Mode;
 use crate::connection::Guarded;
 use crate::error::{sqlite_message, store_error};
+use crate::row;
 use crate::settle::Settled;
 use crate::{Database, inbox, settle, trial};
 
@@ -244,12 +246,14 @@ impl Refill<'_> {
     fn settle(&self, stage: &Stage) -> rusqlite::Result<()> {
         let connection = &self.opened.connection;
         let replica = &stage.replica;
-        let dead: Vec<(i64, String, String)> = connection
+        let dead: Vec<(Sequence, String, String)> = connection
             .prepare(
                 "SELECT sequence, type, reason FROM _bulkhead_parked INDEXED BY _bulkhead_parked_by_producer
                  WHERE producer = ?1 AND sequence <= ?2 AND state = 'dead'",
             )?
-            .query_map((&replica.owner, stage.at), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .query_map((replica.owner.as_str(), stage.at.get()), |row| {
+                Ok((row::sequence(row, 0)?, row.get(1)?, row.get(2)?))
+            })?
             .collect::<rusqlite::Result<_>>()?;
         for (sequence, kind, reason) in dead {
             if !replica.takes(&kind) || !stage.covers(sequence) {
@@ -260,7 +264,7 @@ impl Refill<'_> {
                 self.stages.iter().any(|stage| stage.replica == *other && stage.covers(sequence))
             };
             let is_handled = self.handled.contains(&kind);
-            let place = (&replica.owner, sequence);
+            let place = (replica.owner.as_str(), sequence.get());
             if !is_handled && self.replicas.iter().filter(|other| is_wanted_by(other)).all(is_covered) {
                 connection
                     .execute("DELETE FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2", place)?;

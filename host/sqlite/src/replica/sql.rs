@@ -59,7 +59,7 @@ pub(super) fn change(
             .and_then(|mut insert| insert.execute(params_from_iter(values.iter().map(Bound))))
     } else {
         let sql = delete_statement(replica, table);
-        connection.prepare_cached(&sql).and_then(|mut delete| delete.execute([&event.subject]))
+        connection.prepare_cached(&sql).and_then(|mut delete| delete.execute([event.subject.as_str()]))
     };
     written.map(drop).map_err(|error| ApplyError::Statement(classify(&error, None)))
 }

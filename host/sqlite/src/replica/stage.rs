@@ -19,6 +19,7 @@ use std::time::Instant;
 use bulkhead_store::{
     ApplyError, ColumnType, Cursor, EventLog, Logged, OwnedRows, Owner, ReplicaSpec, RowSource, Value,
 };
+use bulkhead_types::{Sequence, ServiceName, Subject};
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::sql::{change, create, delete_statement, quoted, upsert_statement};
@@ -38,12 +39,12 @@ pub(super) struct Stage {
     /// The owner's event log; none if there is no owner to read.
     log: Option<Box<dyn EventLog>>,
     /// The rows reflect the events up to this one.
-    pub(super) at: i64,
+    pub(super) at: Sequence,
     /// When to give up, because others wait. The owner's event log is read on a connection without this limit.
     until: Option<Instant>,
     /// By subject: an event that no row can be made from, for subjects whose last event is such an event. It is the first one that is not a
     /// dead letter, if there is one: a subject with a later dead letter still had its earlier row.
-    lost: BTreeMap<String, (i64, String)>,
+    lost: BTreeMap<Subject, (Sequence, String)>,
     /// Why the owner's SELECT can't be used.
     pub(super) unusable: Option<String>,
 }
@@ -72,7 +73,7 @@ impl Stage {
             table,
             source: RowSource::Events,
             log,
-            at: 0,
+            at: Sequence::BEFORE_FIRST,
             until: None,
             lost: BTreeMap::new(),
             unusable: None,
@@ -100,7 +101,7 @@ impl Stage {
     }
 
     /// Reads the owner's rows, and returns the event that they are at.
-    fn select(&self, connection: &Connection, rows: &OwnedRows<'_>) -> Result<i64, String> {
+    fn select(&self, connection: &Connection, rows: &OwnedRows<'_>) -> Result<Sequence, String> {
         let snapshot = rows.database.inspector().map_err(|error| text(&error))?;
         let head = snapshot.head().map_err(|error| text(&error))?;
         let columns = snapshot.columns(rows.select).map_err(|error| text(&error))?;
@@ -158,9 +159,9 @@ impl Stage {
     }
 
     /// The service's position in the owner's event log.
-    fn position(&self, cursor: Option<&Cursor>) -> Result<i64, String> {
+    fn position(&self, cursor: Option<&Cursor>) -> Result<Sequence, String> {
         match (cursor, &self.log) {
-            (None, _) | (_, None) => Ok(0),
+            (None, _) | (_, None) => Ok(Sequence::BEFORE_FIRST),
             (Some(cursor), Some(log)) if cursor.log == log.id() => Ok(cursor.sequence),
             (Some(cursor), Some(log)) => Err(format!(
                 "the position is in the log {} of {}, and the log that is there is {}: its database was replaced; put the right \
@@ -202,7 +203,7 @@ impl Stage {
             RowSource::Select => {}
             // Events that the subscription worker has not consumed yet must not lose rows there either.
             RowSource::Events => {
-                let head = self.log.as_ref().map_or(Ok(0), |log| log.head());
+                let head = self.log.as_ref().map_or(Ok(Sequence::BEFORE_FIRST), |log| log.head());
                 self.look(connection, false, head.map_err(|error| text(&error))?)?;
             }
         }
@@ -210,7 +211,7 @@ impl Stage {
     }
 
     /// Applies the events up to `to`.
-    fn follow(&mut self, connection: &Connection, to: i64) -> Result<(), String> {
+    fn follow(&mut self, connection: &Connection, to: Sequence) -> Result<(), String> {
         self.look(connection, true, to)?;
         self.at = self.at.max(to);
         Ok(())
@@ -218,7 +219,7 @@ impl Stage {
 
     /// Goes through the events from where the rows are up to `to`. Notes the events that no row can be made from. Applies the events if
     /// `write`.
-    fn look(&mut self, connection: &Connection, write: bool, to: i64) -> Result<(), String> {
+    fn look(&mut self, connection: &Connection, write: bool, to: Sequence) -> Result<(), String> {
         let Self { replica, table, log, lost, at, until, .. } = self;
         let Some(log) = log.as_deref() else { return Ok(()) };
         let trimmed = log.trimmed_beyond(*at).map_err(|error| text(&error))?;
@@ -227,7 +228,7 @@ impl Stage {
                 "the event log of {} begins at event {first}, and the rows need the events from {} on: put the whole log back, or add \
                  [service.{}.entity.{}] with a select that gives its columns",
                 replica.owner,
-                *at + 1,
+                at.next(),
                 replica.owner,
                 replica.name
             ));
@@ -260,11 +261,13 @@ impl Stage {
     }
 
     /// Whether the events after `position`, up to where the rows are, say all that the rows have.
-    fn can_step_back(&self, position: i64) -> Result<bool, String> {
+    fn can_step_back(&self, position: Sequence) -> Result<bool, String> {
         let Some(log) = self.log.as_deref() else { return Ok(false) };
         let replica = &self.replica;
         // Which rows were there at the position is in the events up to it.
-        if position > 0 && log.trimmed_beyond(0).map_err(|error| text(&error))?.is_some() {
+        if position > Sequence::BEFORE_FIRST
+            && log.trimmed_beyond(Sequence::BEFORE_FIRST).map_err(|error| text(&error))?.is_some()
+        {
             return Ok(false);
         }
         // Subjects whose last event was erased: no event brings their rows forward again.
@@ -282,13 +285,13 @@ impl Stage {
     }
 
     /// Puts the rows that the events after `position` are about back to their state at `position`.
-    fn step_back(&self, connection: &Connection, position: i64) -> Result<(), String> {
+    fn step_back(&self, connection: &Connection, position: Sequence) -> Result<(), String> {
         let Self { replica, table, .. } = self;
         let Some(log) = self.log.as_deref() else { return Ok(()) };
         let apply = |event: &Logged| change(connection, replica, table, event).map_err(|error| text(&error));
-        let delete = |subject: &str| {
+        let delete = |subject: &Subject| {
             let mut delete = connection.prepare_cached(&delete_statement(replica, table)).map_err(sqlite)?;
-            delete.execute([subject]).map(drop).map_err(sqlite)
+            delete.execute([subject.as_str()]).map(drop).map_err(sqlite)
         };
         let is_whole = |event: &Logged| event.kind != replica.upsert || replica.values(event, false).is_ok();
         let mut seen = HashSet::new();
@@ -298,7 +301,7 @@ impl Stage {
             if event.kind == replica.upsert && event.data.is_empty() {
                 return Ok(());
             }
-            if position == 0 {
+            if position == Sequence::BEFORE_FIRST {
                 return delete(&event.subject);
             }
             if !seen.insert(event.subject.clone()) {
@@ -319,7 +322,7 @@ impl Stage {
         }
         // Subjects that had rows nevertheless: their events from that time were erased later.
         let mut were_there = HashSet::new();
-        each_event(log, replica, (0, position), self.until, |event| {
+        each_event(log, replica, (Sequence::BEFORE_FIRST, position), self.until, |event| {
             if event.kind == replica.upsert && first.contains_key(&event.subject) {
                 were_there.insert(event.subject.clone());
             } else {
@@ -339,8 +342,8 @@ impl Stage {
     pub(super) fn lost(
         &self,
         connection: &Connection,
-    ) -> Result<Option<(usize, i64, String, String)>, String> {
-        let (mut count, mut first) = (0, None::<(i64, String, String)>);
+    ) -> Result<Option<(usize, Sequence, Subject, String)>, String> {
+        let (mut count, mut first) = (0, None::<(Sequence, Subject, String)>);
         for (subject, (sequence, why)) in &self.lost {
             if is_dead(connection, &self.replica.owner, *sequence).map_err(sqlite)? {
                 continue;
@@ -354,15 +357,15 @@ impl Stage {
     }
 
     /// Whether the rows contain what this event says, or are past it.
-    pub(super) fn covers(&self, sequence: i64) -> bool {
+    pub(super) fn covers(&self, sequence: Sequence) -> bool {
         sequence <= self.at && !self.lost.values().any(|(lost, _)| *lost == sequence)
     }
 
     /// The event up to which no event is applied to the rows any more, with the id of its event log.
-    pub(super) fn filled(&self) -> (&str, i64) {
+    pub(super) fn filled(&self) -> (&str, Sequence) {
         match (&self.log, self.source) {
             (Some(log), RowSource::Select) => (log.id(), self.at),
-            _ => ("", 0),
+            _ => ("", Sequence::BEFORE_FIRST),
         }
     }
 
@@ -381,18 +384,18 @@ impl Stage {
         connection.execute(
             "INSERT INTO _bulkhead_replica (name, spec, log, filled) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, log = excluded.log, filled = excluded.filled",
-            (&self.replica.name, self.replica.text(), log, filled),
+            (&self.replica.name, self.replica.text(), log, filled.get()),
         )?;
         Ok(rows)
     }
 }
 
-fn is_dead(connection: &Connection, producer: &str, sequence: i64) -> rusqlite::Result<bool> {
+fn is_dead(connection: &Connection, producer: &ServiceName, sequence: Sequence) -> rusqlite::Result<bool> {
     let state: Option<String> = connection
         .prepare_cached(
             "/*bulkhead*/SELECT state FROM _bulkhead_parked WHERE producer = ?1 AND sequence = ?2",
         )?
-        .query_row((producer, sequence), |row| row.get(0))
+        .query_row((producer.as_str(), sequence.get()), |row| row.get(0))
         .optional()?;
     Ok(state.as_deref() == Some("dead"))
 }
@@ -412,7 +415,7 @@ fn in_one<T>(connection: &Connection, work: impl FnOnce() -> Result<T, String>) 
 fn each_event(
     log: &dyn EventLog,
     replica: &ReplicaSpec,
-    (behind, to): (i64, i64),
+    (behind, to): (Sequence, Sequence),
     until: Option<Instant>,
     mut each: impl FnMut(&Logged) -> Result<(), String>,
 ) -> Result<(), String> {
@@ -420,12 +423,12 @@ fn each_event(
         Some(until) if Instant::now() >= until => Err(LATE.to_owned()),
         _ => Ok(()),
     };
-    let mut next = behind + 1;
+    let mut next = behind.next();
     while next <= to {
         in_time()?;
         let events = log.read(next, EVENTS).map_err(|error| text(&error))?;
         let Some(last) = events.last() else { break };
-        next = last.sequence + 1;
+        next = last.sequence.next();
         for event in events.iter().filter(|event| event.sequence <= to && replica.takes(&event.kind)) {
             // For each of these events `each` may read more, also in the owner's event log.
             in_time()?;

@@ -6,11 +6,13 @@ use bulkhead_store::{
     Activation, Commit, Ended, EventLog as _, How, Migration, Migrations as _, OpenReaders as _, Settings,
     StoreError, Upgrade, Versions as _, Writer as _, WriterOptions,
 };
+use bulkhead_types::Sequence;
 use rusqlite::Connection;
 
 use super::{NAMES, STEPS};
 use crate::Database;
 use crate::event_log::EmbeddedLog;
+use crate::writer::tests::trace_id;
 
 fn open(path: &Path) -> Result<std::sync::Arc<Database>, StoreError> {
     Database::open(Settings { path: path.to_owned(), storage: 1 << 30 })
@@ -33,9 +35,9 @@ fn make_first_version(path: &Path) {
         .execute_batch(
             "INSERT INTO _bulkhead_meta (id, log, batch) VALUES (1, '00112233445566778899aabbccddeeff', 41);
              INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES
-                 ('e1', 'note.written', 'a', 'now', 't1', '{\"n\":1}'), ('e2', 'note.written', 'b', 'now', 't2', '');
+                 ('e1', 'note.written', 'a', 'now', '00000000000000000000000000000001', '{\"n\":1}'), ('e2', 'note.written', 'b', 'now', '00000000000000000000000000000002', '');
              INSERT INTO _bulkhead_outbox (sequence, id, type, subject, time, trace_id, data) VALUES
-                 (3, 'e3', 'note.removed', 'b', 'then', 't3', '{}');",
+                 (3, 'e3', 'note.removed', 'b', 'then', '00000000000000000000000000000003', '{}');",
         )
         .unwrap();
     let sha256 = {
@@ -77,17 +79,25 @@ fn database_of_the_first_version_is_brought_forward_with_its_log() {
 
         let log = EmbeddedLog::open(&database).unwrap();
         let events: Vec<_> = log
-            .read(1, 10)
+            .read(Sequence::new(1), 10)
             .unwrap()
             .into_iter()
             .map(|event| {
-                (event.sequence, event.id, event.kind, event.subject, event.time, event.trace_id, event.data)
+                (
+                    event.sequence.get(),
+                    event.id,
+                    event.kind,
+                    event.subject.to_string(),
+                    event.time,
+                    event.trace_id,
+                    event.data,
+                )
             })
             .collect();
         let expected = [
-            (1, "e1", "note.written", "a", "now", "t1", r#"{"n":1}"#),
-            (2, "e2", "note.written", "b", "now", "t2", ""),
-            (3, "e3", "note.removed", "b", "then", "t3", "{}"),
+            (1, "e1", "note.written", "a", "now", 1, r#"{"n":1}"#),
+            (2, "e2", "note.written", "b", "now", 2, ""),
+            (3, "e3", "note.removed", "b", "then", 3, "{}"),
         ];
         let expected: Vec<_> = expected
             .into_iter()
@@ -98,7 +108,7 @@ fn database_of_the_first_version_is_brought_forward_with_its_log() {
                     kind.to_owned(),
                     s.to_owned(),
                     time.to_owned(),
-                    trace.to_owned(),
+                    trace_id(trace),
                     data.to_owned(),
                 )
             })
@@ -122,12 +132,12 @@ fn events_of_the_first_version_are_erased_as_others_are() {
         let writer = writer.unwrap();
         let lease = writer.acquire(std::time::Instant::now() + std::time::Duration::from_secs(60));
         let mut unit = lease.unwrap().begin().map_err(|(_, error)| error).unwrap();
-        assert_eq!(unit.erase("a"), Ok(1));
+        assert_eq!(unit.erase(&"a".into()), Ok(1));
         let (mut lease, ended) = unit.finish(true);
         assert!(matches!(ended, Ended::Kept { .. }), "{ended:?}");
         assert!(matches!(lease.commit(), Commit::Durable(_)));
         let log = EmbeddedLog::open(&database).unwrap();
-        assert!(log.read(1, 1).unwrap()[0].data.is_empty());
+        assert!(log.read(Sequence::new(1), 1).unwrap()[0].data.is_empty());
         assert_eq!(log.damages().unwrap(), []);
     });
 }
@@ -152,9 +162,9 @@ fn service_goes_on_with_what_the_first_version_left() {
         assert_eq!(text(&connection, "SELECT id FROM note"), "a");
         // The next event gets the next number.
         connection
-            .execute_batch("INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 'k', 's', 'n', 't', '{}')")
+            .execute_batch("INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e', 'k', 's', 'n', '00000000000000000000000000000001', '{}')")
             .unwrap();
-        assert_eq!(EmbeddedLog::open(&database).unwrap().head(), Ok(4));
+        assert_eq!(EmbeddedLog::open(&database).unwrap().head(), Ok(Sequence::new(4)));
     });
 }
 
@@ -228,12 +238,12 @@ fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_i
                 "INSERT INTO _bulkhead_meta (id, log, batch, secret) VALUES (1, '00112233445566778899aabbccddeeff', 41, x'07');
                  PRAGMA user_version = 3;
                  INSERT INTO _bulkhead_timer (id, type, subject, time, trace_id, data, due_ms, parked) VALUES
-                     ('t1', 'k', 's', 'n', 't', '{}', 1, 0), ('t2', 'k', 's', 'n', 't', '{}', 2, 1), ('t3', 'k', 's', 'n', 't', '{}', 3, 0);
+                     ('t1', 'k', 's', 'n', '00000000000000000000000000000001', '{}', 1, 0), ('t2', 'k', 's', 'n', '00000000000000000000000000000001', '{}', 2, 1), ('t3', 'k', 's', 'n', '00000000000000000000000000000001', '{}', 3, 0);
                  INSERT INTO _bulkhead_parked
                      (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason) VALUES
-                     ('a', 1, 'i', 'k', 'x', 't', 'dead', 12, 1, 1, ''), ('a', 2, 'i', 'k', 'x', 't', 'parked', 3, 9, 1, ''),
-                     ('a', 3, 'i', 'k', 'x', 't', 'parked', 0, 1, 1, ''), ('a', 4, 'i', 'k', 'y', 't', 'parked', 1, 2, 1, ''),
-                     ('b', 2, 'i', 'k', 'x', 't', 'parked', 1, 3, 1, '');",
+                     ('a', 1, 'i', 'k', 'x', '00000000000000000000000000000001', 'dead', 12, 1, 1, ''), ('a', 2, 'i', 'k', 'x', '00000000000000000000000000000001', 'parked', 3, 9, 1, ''),
+                     ('a', 3, 'i', 'k', 'x', '00000000000000000000000000000001', 'parked', 0, 1, 1, ''), ('a', 4, 'i', 'k', 'y', '00000000000000000000000000000001', 'parked', 1, 2, 1, ''),
+                     ('b', 2, 'i', 'k', 'x', '00000000000000000000000000000001', 'parked', 1, 3, 1, '');",
             )
             .unwrap();
         drop(connection);
@@ -244,7 +254,7 @@ fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_i
                          SELECT producer || sequence AS name FROM _bulkhead_parked WHERE first = 1 ORDER BY 1)";
         assert_eq!(text(&connection, first), "a2 a4 b2");
         let next = database.inbox().unwrap().next_parked(std::time::Duration::from_secs(1)).unwrap();
-        assert_eq!(next.0.map(|row| (row.producer, row.sequence)), Some(("a".to_owned(), 4)));
+        assert_eq!(next.0.map(|row| (row.producer, row.sequence)), Some(("a".into(), Sequence::new(4))));
     });
 }
 
@@ -280,7 +290,7 @@ fn database_is_looked_at_without_a_change_and_one_of_an_earlier_host_not_at_all(
         let before = std::fs::read(&path).unwrap();
         let looked = Database::look(&path).unwrap().unwrap();
         assert_eq!(looked.log(), log);
-        assert_eq!(EmbeddedLog::open(&looked).unwrap().head().unwrap(), 3);
+        assert_eq!(EmbeddedLog::open(&looked).unwrap().head().unwrap(), Sequence::new(3));
         Database::examine(&path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before);
         let files = std::fs::read_dir(path.parent().unwrap()).unwrap();

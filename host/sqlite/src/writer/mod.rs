@@ -7,7 +7,7 @@ mod crash;
 mod lease;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unit;
 
 pub(crate) use lease::Writer;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bulkhead_store::{Abort, StatementError, StoreError};
+use bulkhead_types::Sequence;
 use bulkhead_types::limits::{BATCH_ABORT_WINDOW, BATCH_ABORTS_MAX};
 use rusqlite::Connection;
 
@@ -37,9 +38,9 @@ pub(super) struct Session<M> {
     /// The COMMIT of the last batch failed, and its outcome is not final.
     unsettled: bool,
     /// The sequence of the last event that is durable or in the open batch.
-    pub(super) head: i64,
+    pub(super) head: Sequence,
     /// The last sequence that was reported to `after_commit`.
-    pub(super) told: i64,
+    pub(super) told: Sequence,
     /// Timers were set that were not reported to `after_commit` yet.
     pub(super) timers: bool,
     pub(super) aborts: Aborts,
@@ -72,8 +73,8 @@ impl<M> Session<M> {
             quota_raised: false,
             number: 0,
             unsettled: false,
-            head: 0,
-            told: 0,
+            head: Sequence::BEFORE_FIRST,
+            told: Sequence::BEFORE_FIRST,
             timers: false,
             aborts: Aborts::default(),
         }

@@ -13,6 +13,7 @@ use bulkhead_store::{
     check_subject,
 };
 use bulkhead_types::limits::{ANSWER_SUBJECTS_MAX, LEASE_HOLD_DEFAULT};
+use bulkhead_types::{Sequence, Subject};
 use rusqlite::ffi;
 
 use super::lease::Lease;
@@ -28,11 +29,11 @@ pub(crate) struct UnitOfWork<M> {
     deadline: Instant,
     aborted: Option<Abort>,
     /// The sequence of the last event that this unit published.
-    published: Option<i64>,
+    published: Option<Sequence>,
     /// It set a timer.
     timer: bool,
     /// The subjects of the events that it published and of the timers that it set, and those that its handler named.
-    about: Vec<String>,
+    about: Vec<Subject>,
     /// How many of them its handler named.
     named: usize,
     /// SQLite's count of changed rows when it began.
@@ -81,12 +82,12 @@ impl<M: Send + 'static> bulkhead_store::UnitOfWork<M> for UnitOfWork<M> {
         self.lease.session().guarded().is_ok_and(|guarded| guarded.connection.total_changes() != before)
     }
 
-    fn position(&mut self) -> u64 {
+    fn position(&mut self) -> Sequence {
         let head = self.lease.session().head;
-        self.published.unwrap_or(head).unsigned_abs()
+        self.published.unwrap_or(head)
     }
 
-    fn about(&mut self, subject: &str) -> Result<(), StatementError> {
+    fn about(&mut self, subject: &Subject) -> Result<(), StatementError> {
         check_subject(subject)?;
         if self.named >= ANSWER_SUBJECTS_MAX {
             return Err(StatementError::InvalidValue(format!(
@@ -98,7 +99,7 @@ impl<M: Send + 'static> bulkhead_store::UnitOfWork<M> for UnitOfWork<M> {
         Ok(())
     }
 
-    fn erase(&mut self, subject: &str) -> Result<u64, StatementError> {
+    fn erase(&mut self, subject: &Subject) -> Result<u64, StatementError> {
         self.as_host(|connection| outbox::erase(connection, subject))
     }
 
@@ -136,7 +137,7 @@ impl<M: Send + 'static> bulkhead_store::UnitOfWork<M> for UnitOfWork<M> {
 }
 
 impl<M: Send + 'static> AppendEvent for UnitOfWork<M> {
-    fn append(&mut self, event: &NewEvent<'_>) -> Result<i64, PublishError> {
+    fn append(&mut self, event: &NewEvent<'_>) -> Result<Sequence, PublishError> {
         event.check()?;
         let sequence = self.as_host(|connection| outbox::append(connection, event))?;
         self.published = Some(sequence);
@@ -212,14 +213,14 @@ impl<M> UnitOfWork<M> {
     }
 
     /// Like `about`, for a subject that was checked.
-    pub(crate) fn note_subject(&mut self, subject: &str) {
-        if self.about.last().is_none_or(|last| last != subject) {
-            self.about.push(subject.to_owned());
+    pub(crate) fn note_subject(&mut self, subject: &Subject) {
+        if self.about.last().is_none_or(|last| *last != *subject) {
+            self.about.push(subject.clone());
         }
     }
 
     /// The subjects that it is about, as far as they are known by now.
-    pub(crate) fn subjects(&self) -> &[String] {
+    pub(crate) fn subjects(&self) -> &[Subject] {
         &self.about
     }
 
@@ -247,7 +248,7 @@ impl<M> UnitOfWork<M> {
             Ok(()) => {
                 session.head = published.unwrap_or(session.head);
                 session.timers |= timer;
-                Some(Ended::Kept { position: session.head.unsigned_abs() })
+                Some(Ended::Kept { position: session.head })
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{AppendEvent, EventLog};
 use crate::commit_notifier::{CommitNotifier, Waker};
 use crate::{Damage, Logged, NewEvent, PublishError, StatementError};
+use bulkhead_types::{Sequence, Subject};
 
 /// The id of every such event log. No database's event log has it: those ids have 32 digits.
 const ID: &str = "in memory";
@@ -22,9 +23,9 @@ impl MemoryLog {
     }
 
     /// Appends an event as it is, also one that nobody could publish, and returns its sequence. It gets the next one, whatever its own is.
-    pub fn push(&self, event: Logged) -> i64 {
+    pub fn push(&self, event: Logged) -> Sequence {
         let mut events = self.events();
-        let sequence = events.last().map_or(0, |last| last.sequence) + 1;
+        let sequence = events.last().map_or(Sequence::BEFORE_FIRST, |last| last.sequence).next();
         events.push(Logged { sequence, ..event });
         drop(events);
         self.notifier.notify(sequence);
@@ -32,14 +33,14 @@ impl MemoryLog {
     }
 
     /// Takes the data of a subject's events, as [`crate::UnitOfWork::erase`] does.
-    pub fn erase(&self, subject: &str) {
-        for event in self.events().iter_mut().filter(|event| event.subject == subject) {
+    pub fn erase(&self, subject: &Subject) {
+        for event in self.events().iter_mut().filter(|event| event.subject == *subject) {
             event.data.clear();
         }
     }
 
     /// Removes every event before this one.
-    pub fn trim(&self, sequence: i64) {
+    pub fn trim(&self, sequence: Sequence) {
         self.events().retain(|event| event.sequence >= sequence);
     }
 
@@ -56,16 +57,16 @@ impl From<Vec<Logged>> for MemoryLog {
 }
 
 impl AppendEvent for MemoryLog {
-    fn append(&mut self, event: &NewEvent<'_>) -> Result<i64, PublishError> {
+    fn append(&mut self, event: &NewEvent<'_>) -> Result<Sequence, PublishError> {
         event.check()?;
         let NewEvent { id, kind, subject, time, trace_id, data } = *event;
         Ok(self.push(Logged {
-            sequence: 0,
+            sequence: Sequence::BEFORE_FIRST,
             id: id.to_owned(),
             kind: kind.to_owned(),
-            subject: subject.to_owned(),
+            subject: subject.clone(),
             time: time.to_owned(),
-            trace_id: trace_id.to_owned(),
+            trace_id,
             data: data.to_owned(),
         }))
     }
@@ -76,21 +77,25 @@ impl EventLog for MemoryLog {
         ID
     }
 
-    fn head(&self) -> Result<i64, StatementError> {
-        Ok(self.events().last().map_or(0, |last| last.sequence))
+    fn head(&self) -> Result<Sequence, StatementError> {
+        Ok(self.events().last().map_or(Sequence::BEFORE_FIRST, |last| last.sequence))
     }
 
-    fn trim_point(&self) -> Result<i64, StatementError> {
-        Ok(self.events().first().map_or(1, |first| first.sequence))
+    fn trim_point(&self) -> Result<Sequence, StatementError> {
+        Ok(self.events().first().map_or(Sequence::FIRST, |first| first.sequence))
     }
 
-    fn read(&self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError> {
+    fn read(&self, sequence: Sequence, count: u32) -> Result<Vec<Logged>, StatementError> {
         let mut events = self.found(|event| event.sequence >= sequence);
         events.truncate(usize::try_from(count).unwrap_or(usize::MAX));
         Ok(events)
     }
 
-    fn read_without_data(&self, sequence: i64, found: &mut dyn FnMut(Logged)) -> Result<(), StatementError> {
+    fn read_without_data(
+        &self,
+        sequence: Sequence,
+        found: &mut dyn FnMut(Logged),
+    ) -> Result<(), StatementError> {
         for event in self.found(|event| event.sequence > sequence) {
             found(Logged { data: String::new(), ..event });
         }
@@ -100,14 +105,14 @@ impl EventLog for MemoryLog {
     fn newest(
         &self,
         kind: Option<&str>,
-        subject: Option<&str>,
-        before: i64,
+        subject: Option<&Subject>,
+        before: Sequence,
         count: u32,
     ) -> Result<Vec<Logged>, StatementError> {
         let mut events = self.found(|event| {
             event.sequence < before
                 && kind.is_none_or(|kind| event.kind == kind)
-                && subject.is_none_or(|subject| event.subject == subject)
+                && subject.is_none_or(|subject| event.subject == *subject)
         });
         events.reverse();
         events.truncate(usize::try_from(count).unwrap_or(usize::MAX));
@@ -116,13 +121,13 @@ impl EventLog for MemoryLog {
 
     fn last_of(
         &self,
-        subject: &str,
+        subject: &Subject,
         kinds: [&str; 2],
-        sequence: i64,
+        sequence: Sequence,
     ) -> Result<Option<Logged>, StatementError> {
         let mut events = self.found(|event| {
             event.sequence <= sequence
-                && event.subject == subject
+                && event.subject == *subject
                 && !event.data.is_empty()
                 && kinds.contains(&event.kind.as_str())
         });
@@ -131,9 +136,9 @@ impl EventLog for MemoryLog {
 
     fn has_later(
         &self,
-        subject: &str,
+        subject: &Subject,
         kinds: [&str; 2],
-        (after, to): (i64, i64),
+        (after, to): (Sequence, Sequence),
     ) -> Result<bool, StatementError> {
         Ok(self.last_of(subject, kinds, to)?.is_some_and(|event| event.sequence > after))
     }

@@ -16,6 +16,7 @@ mod memory;
 pub use self::memory::MemoryLog;
 use crate::commit_notifier::Waker;
 use crate::{Damage, Logged, NewEvent, PublishError, StatementError, StoreError};
+use bulkhead_types::{Sequence, ServiceName, Subject};
 
 /// An event log, as one reader sees it. Each reader opens its own. All errors mean that the event log can't be read now, unless a method
 /// says more.
@@ -28,23 +29,23 @@ pub trait EventLog: Send {
     /// # Errors
     ///
     /// See [`EventLog`].
-    fn head(&self) -> Result<i64, StatementError>;
+    fn head(&self) -> Result<Sequence, StatementError>;
 
     /// The trim point: the sequence of the first event that is still there. If there is none, the sequence that the next event gets.
     ///
     /// # Errors
     ///
     /// See [`EventLog`].
-    fn trim_point(&self) -> Result<i64, StatementError>;
+    fn trim_point(&self) -> Result<Sequence, StatementError>;
 
     /// Whether events are gone that a reader at this position has not read: if so, the trim point.
     ///
     /// # Errors
     ///
     /// See [`EventLog`].
-    fn trimmed_beyond(&self, position: i64) -> Result<Option<i64>, StatementError> {
+    fn trimmed_beyond(&self, position: Sequence) -> Result<Option<Sequence>, StatementError> {
         let first = self.trim_point()?;
-        Ok((position.saturating_add(1) < first).then_some(first))
+        Ok((position.next() < first).then_some(first))
     }
 
     /// At most `count` events from `sequence` on, in order. Fewer if they are large, but at least one if there is one.
@@ -53,14 +54,18 @@ pub trait EventLog: Send {
     ///
     /// [`StatementError::InvalidValue`] for a row that is not an event: only somebody other than the host can have written it. For all
     /// other errors see [`EventLog`].
-    fn read(&self, sequence: i64, count: u32) -> Result<Vec<Logged>, StatementError>;
+    fn read(&self, sequence: Sequence, count: u32) -> Result<Vec<Logged>, StatementError>;
 
     /// Passes every event after `sequence` to `found`, in order and without its data.
     ///
     /// # Errors
     ///
     /// See [`EventLog`].
-    fn read_without_data(&self, sequence: i64, found: &mut dyn FnMut(Logged)) -> Result<(), StatementError>;
+    fn read_without_data(
+        &self,
+        sequence: Sequence,
+        found: &mut dyn FnMut(Logged),
+    ) -> Result<(), StatementError>;
 
     /// At most `count` events before the sequence `before`, the newest first: of one type, of one subject, or all.
     ///
@@ -70,8 +75,8 @@ pub trait EventLog: Send {
     fn newest(
         &self,
         kind: Option<&str>,
-        subject: Option<&str>,
-        before: i64,
+        subject: Option<&Subject>,
+        before: Sequence,
         count: u32,
     ) -> Result<Vec<Logged>, StatementError>;
 
@@ -82,9 +87,9 @@ pub trait EventLog: Send {
     /// As for [`Self::read`].
     fn last_of(
         &self,
-        subject: &str,
+        subject: &Subject,
         kinds: [&str; 2],
-        sequence: i64,
+        sequence: Sequence,
     ) -> Result<Option<Logged>, StatementError>;
 
     /// Whether there is an event of one of these types about a subject, after the first of two sequences and up to the second. An erased
@@ -93,8 +98,12 @@ pub trait EventLog: Send {
     /// # Errors
     ///
     /// See [`EventLog`].
-    fn has_later(&self, subject: &str, kinds: [&str; 2], between: (i64, i64))
-    -> Result<bool, StatementError>;
+    fn has_later(
+        &self,
+        subject: &Subject,
+        kinds: [&str; 2],
+        between: (Sequence, Sequence),
+    ) -> Result<bool, StatementError>;
 
     /// Every event that is not as it was published, and every gap: the host assigns sequences without gaps.
     ///
@@ -108,7 +117,7 @@ pub trait EventLog: Send {
 }
 
 /// Opens a producer's event log for one reader; none if there is no such event log.
-pub type OpenLog<'o> = dyn Fn(&str) -> Result<Option<Box<dyn EventLog>>, StoreError> + 'o;
+pub type OpenLog<'o> = dyn Fn(&ServiceName) -> Result<Option<Box<dyn EventLog>>, StoreError> + 'o;
 
 /// Where events are appended: a unit of work, which appends them together with its rows.
 pub trait AppendEvent {
@@ -117,5 +126,5 @@ pub trait AppendEvent {
     /// # Errors
     ///
     /// When the event is not valid, or could not be written.
-    fn append(&mut self, event: &NewEvent<'_>) -> Result<i64, PublishError>;
+    fn append(&mut self, event: &NewEvent<'_>) -> Result<Sequence, PublishError>;
 }

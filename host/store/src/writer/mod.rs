@@ -28,6 +28,7 @@ use crate::{
     AppendEvent, ChangeReplicas, ExecuteResult, Inbox, KeepAnswers, ResultSet, SetTimers, StatementError,
     Value,
 };
+use bulkhead_types::{Sequence, Subject};
 
 /// How large and how old a batch may get.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ pub struct Busy;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Happened {
     /// The sequence of the last event, if there are new ones.
-    pub head: Option<i64>,
+    pub head: Option<Sequence>,
     /// Timers were set.
     pub timers: bool,
 }
@@ -90,7 +91,7 @@ pub enum Ended<M> {
     /// Released into the batch.
     Kept {
         /// The sequence of the last event that it published; if it published none, the position of the event log.
-        position: u64,
+        position: Sequence,
     },
     /// Rolled back, as its caller requested.
     RolledBack,
@@ -187,21 +188,21 @@ pub trait UnitOfWork<M>: AppendEvent + Inbox + SetTimers + KeepAnswers + ChangeR
     fn wrote(&mut self) -> bool;
 
     /// The position of the event log, if nothing else is published.
-    fn position(&mut self) -> u64;
+    fn position(&mut self) -> Sequence;
 
     /// Records that the unit of work is about this subject: see [`KeepAnswers::forget_answers`].
     ///
     /// # Errors
     ///
     /// For a text that is not a subject, and for more subjects than one unit of work may name. The unit of work goes on.
-    fn about(&mut self, subject: &str) -> Result<(), StatementError>;
+    fn about(&mut self, subject: &Subject) -> Result<(), StatementError>;
 
     /// Erases the data of every event of `subject` in the event log, and returns how many had data.
     ///
     /// # Errors
     ///
     /// When the rows could not be written.
-    fn erase(&mut self, subject: &str) -> Result<u64, StatementError>;
+    fn erase(&mut self, subject: &Subject) -> Result<u64, StatementError>;
 
     /// Ends the unit of work: releases it into the batch if `keep`, otherwise rolls it back.
     fn finish(self: Box<Self>, keep: bool) -> (Box<dyn Lease<M>>, Ended<M>);

@@ -78,7 +78,7 @@ pub fn plan(asked: &Asked) -> Result<Plan, NewError> {
         return Err(NewError::ApplicationAbove { folder });
     }
     let manifest = text.as_deref().map(|text| read(file, text)).transpose()?;
-    if let Some(entry) = manifest.as_ref().and_then(|manifest| manifest.services.get(name)) {
+    if let Some(entry) = manifest.as_ref().and_then(|manifest| manifest.services.get(name.as_str())) {
         let place = format!("{}:{}", file.display(), entry.line);
         return Err(NewError::ServiceExists { name: name.clone(), place });
     }

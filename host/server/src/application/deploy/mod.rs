@@ -146,10 +146,10 @@ impl<'a> Deploy<'a> {
         {
             let mut progress = application.current_progress();
             let number = progress.number + 1;
-            *progress = Progress { number, service: name.to_owned(), ..Progress::default() };
+            *progress = Progress { number, service: name.into(), ..Progress::default() };
         }
         let report = Deployed {
-            service: name.to_owned(),
+            service: name.into(),
             outcome: DeployOutcome::Unchanged,
             version: String::new(),
             sha256: String::new(),
@@ -191,12 +191,12 @@ impl<'a> Deploy<'a> {
         match &result {
             Ok(()) => {
                 let (version, outcome) = (&self.report.version, self.report.outcome);
-                tracing::info!(service = name, version, ?outcome, how, "a deploy ended");
+                tracing::info!(service = %name, version, ?outcome, how, "a deploy ended");
             }
             Err(error) if error.serves() => {
                 let version = &self.report.version;
                 tracing::error!(
-                    service = name,
+                    service = %name,
                     version,
                     error = one_line(error),
                     how,
@@ -205,7 +205,7 @@ impl<'a> Deploy<'a> {
             }
             Err(error) => {
                 let version = &self.report.version;
-                tracing::warn!(service = name, version, error = one_line(error), how, "a deploy was refused");
+                tracing::warn!(service = %name, version, error = one_line(error), how, "a deploy was refused");
             }
         }
         result?;
@@ -239,7 +239,7 @@ impl<'a> Deploy<'a> {
         let (entry, name) = (self.entry.clone(), self.report.service.clone());
         let component = self.step("try", |_| {
             let component = application.try_component(&compiled, &imports, &entry)?;
-            let clashes = application.clashes(std::iter::once((name.as_str(), component.as_ref())));
+            let clashes = application.clashes(std::iter::once((&name, component.as_ref())));
             let clashes: Vec<String> = clashes.into_iter().map(|(_, error)| error).collect();
             if clashes.is_empty() { Ok((component, String::new())) } else { Err(clashes.into()) }
         })?;
@@ -287,7 +287,7 @@ impl<'a> Deploy<'a> {
         self.report.probation_seconds = if self.is_new { PROBATION.as_secs() } else { 0 };
         match self.version_database.activations(HISTORY) {
             Ok(activations) => application.versions.prune(&name, &activations),
-            Err(error) => tracing::warn!(service = name, %error, "old versions are not looked for"),
+            Err(error) => tracing::warn!(service = %name, %error, "old versions are not looked for"),
         }
         Ok(())
     }

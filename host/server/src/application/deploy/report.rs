@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bulkhead_types::ServiceName;
 use serde::Serialize;
 
 /// The result of a deploy.
@@ -58,7 +59,7 @@ pub struct TableReport {
 #[derive(Debug, Clone, Serialize)]
 pub struct Deployed {
     /// The service.
-    pub service: String,
+    pub service: ServiceName,
     /// The result.
     pub outcome: DeployOutcome,
     /// The version, as `Bulkhead-Version` shows it.
@@ -89,7 +90,7 @@ pub struct Progress {
     /// Increased with each deploy since the host started.
     pub number: u64,
     /// The service.
-    pub service: String,
+    pub service: ServiceName,
     /// The steps that ended.
     pub steps: Vec<StepReport>,
     /// The running step; none when the deploy has ended.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use bulkhead_runtime::Description;
+use bulkhead_types::ServiceName;
 
 use super::text::{html as text, html_code, html_escaped};
 use super::{EVERYWHERE, INTRODUCTION, NONE, STANDARD, STANDARD_DOCUMENT, own};
@@ -12,7 +13,7 @@ const STYLE: &str = include_str!("page.css");
 
 /// The page for these services, in HTML. Each code has an anchor, whose id is the code.
 #[must_use]
-pub fn html(application: &str, described: &BTreeMap<String, Description>) -> String {
+pub fn html(application: &str, described: &BTreeMap<ServiceName, Description>) -> String {
     let title = format!("Problem codes of {}", html_escaped(application));
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bulkhead_runtime::Description;
+use bulkhead_types::ServiceName;
 
 use super::text::{markdown as text, markdown_code, markdown_escaped};
 use super::{EVERYWHERE, INTRODUCTION, NONE, STANDARD, STANDARD_DOCUMENT, own};
 
 /// The page for these services, in Markdown.
 #[must_use]
-pub fn markdown(application: &str, described: &BTreeMap<String, Description>) -> String {
+pub fn markdown(application: &str, described: &BTreeMap<ServiceName, Description>) -> String {
     let mut page = format!(
         "# Problem codes: {}\n\nMade by `bulkhead problems` from the host's table of codes and from what the components say of themselves. Do \
          not edit it.\n",

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bulkhead_runtime::Description;
 use bulkhead_runtime::description::{Access, Problem, Route};
+use bulkhead_types::ServiceName;
 
 use super::{STANDARD, clashes, html, markdown};
 
@@ -27,14 +28,14 @@ fn route(method: &str, path: &str, problems: &[&Problem]) -> Route {
     }
 }
 
-fn application(services: &[(&str, Vec<Route>)]) -> BTreeMap<String, Description> {
+fn application(services: &[(&str, Vec<Route>)]) -> BTreeMap<ServiceName, Description> {
     let describe = |routes: &Vec<Route>| Description {
         summary: String::new(),
         routes: routes.clone(),
         subscribes: Vec::new(),
         publishes: Vec::new(),
     };
-    services.iter().map(|(name, routes)| ((*name).to_owned(), describe(routes))).collect()
+    services.iter().map(|(name, routes)| ((*name).into(), describe(routes))).collect()
 }
 
 /// The clashes of problem kinds among services with one route each.

@@ -6,6 +6,7 @@ use bulkhead_store::{NewEvent, PublishError, StatementError, Value, Writer as _}
 use bulkhead_types::limits::{EVENT_DATA_BYTES_MAX, RESULT_BYTES_MAX, STATEMENT_BYTES_MAX};
 
 use super::{soon, world, write};
+use crate::writer::tests::trace_id;
 
 #[test]
 fn results_and_parameters_have_limits_and_are_utf8() {
@@ -56,7 +57,14 @@ fn event_has_as_many_bytes_as_it_may() {
     let mut unit = world.begin(None);
     for (more, fits) in [(0, true), (1, false)] {
         let data = format!("\"{}\"", "x".repeat(EVENT_DATA_BYTES_MAX - 2 + more));
-        let event = NewEvent { id: "e", kind: "k", subject: "s", time: "now", trace_id: "t", data: &data };
+        let event = NewEvent {
+            id: "e",
+            kind: "k",
+            subject: &"s".into(),
+            time: "now",
+            trace_id: trace_id(1),
+            data: &data,
+        };
         match unit.append(&event) {
             Ok(_) => assert!(fits),
             Err(PublishError::Invalid(why)) => assert!(!fits && why.contains("at most"), "{why}"),

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use bulkhead_store::{AfterCommit, Commit, CommitFault, EventLog as _, NewEvent, Value, recover};
+use bulkhead_types::Sequence;
 
 use super::{add, begin, durable, honest, world, write};
 use crate::Database;
 use crate::event_log::EmbeddedLog;
+use crate::writer::tests::trace_id;
 
 /// On each notification, reads what is new in the event log.
 pub(super) fn follow(database: &Database, told: &Arc<Mutex<Vec<String>>>) -> AfterCommit {
@@ -15,9 +17,9 @@ pub(super) fn follow(database: &Database, told: &Arc<Mutex<Vec<String>>>) -> Aft
     Arc::new(move |_| {
         let mut log = log.lock().unwrap();
         let (mut new, behind) = (Vec::new(), log.1);
-        log.0.read_without_data(behind, &mut |event| new.push(event)).unwrap();
-        log.1 = new.last().map_or(behind, |event| event.sequence);
-        told.lock().unwrap().extend(new.into_iter().map(|event| event.subject));
+        log.0.read_without_data(Sequence::new(behind), &mut |event| new.push(event)).unwrap();
+        log.1 = new.last().map_or(behind, |event| event.sequence.get());
+        told.lock().unwrap().extend(new.into_iter().map(|event| event.subject.to_string()));
     })
 }
 
@@ -42,26 +44,33 @@ fn history_of_a_subject_has_its_erased_events_in_their_places() {
     let mut lease = None;
     for (kind, subject) in [("k", "s"), ("l", "s"), ("k", "s"), ("k", "other")] {
         let mut unit = world.begin(lease.take());
-        let event = NewEvent { id: "e", kind, subject, time: "now", trace_id: "t", data: "{}" };
+        let event = NewEvent {
+            id: "e",
+            kind,
+            subject: &subject.into(),
+            time: "now",
+            trace_id: trace_id(1),
+            data: "{}",
+        };
         unit.append(&event).unwrap();
         if kind == "l" {
-            unit.erase("s").unwrap();
+            unit.erase(&"s".into()).unwrap();
         }
         lease = Some(unit.finish(true).0);
     }
     drop(lease.unwrap().commit());
     let log = EmbeddedLog::open(&world.database).unwrap();
     let found = |kind, before, count| -> Vec<(i64, bool)> {
-        let found = log.newest(kind, Some("s"), before, count).unwrap();
-        found.into_iter().map(|event| (event.sequence, event.data.is_empty())).collect()
+        let found = log.newest(kind, Some(&"s".into()), before, count).unwrap();
+        found.into_iter().map(|event| (event.sequence.get(), event.data.is_empty())).collect()
     };
-    assert_eq!(found(None, i64::MAX, 9), [(3, false), (2, true), (1, true)]);
-    assert_eq!(found(None, i64::MAX, 2), [(3, false), (2, true)]);
-    assert_eq!(found(None, 3, 9), [(2, true), (1, true)]);
-    assert_eq!(found(Some("k"), i64::MAX, 9), [(3, false), (1, true)]);
+    assert_eq!(found(None, Sequence::MAX, 9), [(3, false), (2, true), (1, true)]);
+    assert_eq!(found(None, Sequence::MAX, 2), [(3, false), (2, true)]);
+    assert_eq!(found(None, Sequence::new(3), 9), [(2, true), (1, true)]);
+    assert_eq!(found(Some("k"), Sequence::MAX, 9), [(3, false), (1, true)]);
     // An event without data is never the last one.
-    let last = |sequence| log.last_of("s", ["k", "l"], sequence).unwrap().map(|event| event.sequence);
-    assert_eq!((last(9), last(2)), (Some(3), None));
+    let last = |sequence| log.last_of(&"s".into(), ["k", "l"], sequence).unwrap().map(|event| event.sequence);
+    assert_eq!((last(Sequence::new(9)), last(Sequence::new(2))), (Some(Sequence::new(3)), None));
 }
 
 #[test]
@@ -97,16 +106,16 @@ fn erasing_takes_the_data_of_one_subject_and_leaves_every_place() {
     let mut lease = add(&world, Some(lease), "b");
     drop(lease.commit());
     let mut unit = begin(lease);
-    assert_eq!(unit.erase("a"), Ok(1));
-    assert_eq!(unit.erase("a"), Ok(0));
-    assert_eq!(unit.erase("nobody"), Ok(0));
+    assert_eq!(unit.erase(&"a".into()), Ok(1));
+    assert_eq!(unit.erase(&"a".into()), Ok(0));
+    assert_eq!(unit.erase(&"nobody".into()), Ok(0));
     let (mut lease, _) = unit.finish(true);
     drop(lease.commit());
     assert_eq!(world.log(), [("a".to_owned(), String::new()), ("b".to_owned(), "{}".to_owned())]);
 
     // The erasing belongs to the guest's unit of work.
     let mut unit = begin(lease);
-    assert_eq!(unit.erase("b"), Ok(1));
+    assert_eq!(unit.erase(&"b".into()), Ok(1));
     unit.execute("DELETE FROM note WHERE id = ?1", &[Value::Text("b".into())]).unwrap();
     let (lease, _) = unit.finish(false);
     drop(lease);

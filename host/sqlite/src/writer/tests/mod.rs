@@ -18,6 +18,7 @@ use bulkhead_store::{
     NewEvent, OpenReaders as _, Reader, Recovered, Settings, StatementError, UnitOfWork, Value, Writer as _,
     WriterOptions, recover,
 };
+use bulkhead_types::TraceId;
 
 use crate::Database;
 
@@ -63,6 +64,11 @@ fn world_at(folder: tempfile::TempDir, storage: u64) -> World {
     let told = Arc::new(Mutex::new(Vec::new()));
     let writer = crate::Writer::open(Arc::clone(&database), options, log::follow(&database, &told)).unwrap();
     World { _folder: folder, path, database, writer, faults, told }
+}
+
+/// A trace id, a different one for each number.
+pub(crate) fn trace_id(number: u128) -> TraceId {
+    format!("{number:032x}").parse().unwrap()
 }
 
 fn world() -> World {
@@ -120,9 +126,9 @@ fn write(unit: &mut dyn UnitOfWork<&'static str>, id: &str) {
     unit.append(&NewEvent {
         id: "e",
         kind: "note.written",
-        subject: id,
+        subject: &id.into(),
         time: "now",
-        trace_id: "t",
+        trace_id: trace_id(1),
         data: "{}",
     })
     .unwrap();
@@ -202,7 +208,7 @@ fn position_is_that_of_the_last_event_or_where_the_log_stood() {
         let (next, ended) = unit.finish(true);
         let Ended::Kept { position } = ended else { panic!("{ended:?}") };
         assert_eq!(position, before);
-        positions.push(position);
+        positions.push(position.get());
         lease = Some(next);
     }
     assert_eq!(positions, [0, 1, 2, 2]);
@@ -512,8 +518,15 @@ fn rowid_of_the_newest_insert_is_the_units_own() {
     assert_eq!(unit.execute(update, &[]).unwrap().last_insert_rowid, 0);
     let insert = "INSERT INTO reply VALUES (77, 'a')";
     assert_eq!(unit.execute(insert, &[]).unwrap().last_insert_rowid, 77);
-    unit.append(&NewEvent { id: "e", kind: "k", subject: "s", time: "now", trace_id: "t", data: "{}" })
-        .unwrap();
+    unit.append(&NewEvent {
+        id: "e",
+        kind: "k",
+        subject: &"s".into(),
+        time: "now",
+        trace_id: trace_id(1),
+        data: "{}",
+    })
+    .unwrap();
     assert_eq!(unit.execute(update, &[]).unwrap().last_insert_rowid, 77);
 }
 

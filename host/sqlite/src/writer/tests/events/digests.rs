@@ -1,6 +1,7 @@
 //! Digests: an event that was altered in the file, or removed from it, is named, and no other.
 
 use bulkhead_store::{Damage, EventLog as _};
+use bulkhead_types::Sequence;
 
 use super::event;
 use crate::event_log::EmbeddedLog;
@@ -12,10 +13,11 @@ fn world_of_events() -> World {
     world.commit(|unit| {
         for (id, subject) in [("e1", "a"), ("e2", "b"), ("e3", "c"), ("e4", "d"), ("e5", "e")] {
             let data = format!(r#"{{"name":"{subject}"}}"#);
-            unit.append(&bulkhead_store::NewEvent { id, ..event("note.written", subject, &data) }).unwrap();
+            unit.append(&bulkhead_store::NewEvent { id, ..event("note.written", &subject.into(), &data) })
+                .unwrap();
         }
     });
-    assert_eq!(world.commit(|unit| unit.erase("b").unwrap()), 1);
+    assert_eq!(world.commit(|unit| unit.erase(&"b".into()).unwrap()), 1);
     world
 }
 
@@ -24,20 +26,20 @@ fn damages(world: &World) -> Vec<Damage> {
 }
 
 fn altered(sequence: i64, id: &str) -> Damage {
-    Damage { sequence, id: id.into(), what: "is not as it was published".to_owned() }
+    Damage { sequence: Sequence::new(sequence), id: id.into(), what: "is not as it was published".to_owned() }
 }
 
 fn missing(sequence: i64) -> Damage {
-    Damage { sequence, id: String::new(), what: "is missing".to_owned() }
+    Damage { sequence: Sequence::new(sequence), id: String::new(), what: "is missing".to_owned() }
 }
 
 fn missing_up_to(sequence: i64, last: i64) -> Damage {
     let what = format!("is missing, and so are all up to event {last}");
-    Damage { sequence, id: String::new(), what }
+    Damage { sequence: Sequence::new(sequence), id: String::new(), what }
 }
 
 fn unreadable(sequence: i64) -> Damage {
-    Damage { sequence, id: String::new(), what: "is not readable".to_owned() }
+    Damage { sequence: Sequence::new(sequence), id: String::new(), what: "is not readable".to_owned() }
 }
 
 #[test]
@@ -50,7 +52,7 @@ fn untouched_log_has_no_damages() {
     let (lease, ()) = world.keep(None, |unit| write(unit, "aborted"));
     durable(super::abort(lease, "INSERT INTO refused VALUES (1)").commit());
     world.commit(|unit| write(unit, "kept"));
-    world.commit(|unit| unit.erase("e").unwrap());
+    world.commit(|unit| unit.erase(&"e".into()).unwrap());
     assert_eq!(damages(&world), []);
     assert_eq!(damages(&world.reopened()), []);
 }
@@ -125,7 +127,7 @@ fn every_damage_is_named_in_the_order_of_the_log() {
 fn event_from_before_there_were_digests_passes_and_those_after_it_are_looked_at() {
     let world = world();
     world.by_hand(
-        "INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e1', 'k', 's', 'now', 't', '{}');",
+        "INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e1', 'k', 's', 'now', '00000000000000000000000000000001', '{}');",
     );
     world.commit(|unit| write(unit, "a"));
     assert_eq!(damages(&world), []);

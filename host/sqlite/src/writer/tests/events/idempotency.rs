@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bulkhead_store::{KeptAnswer, Known, OpenReaders as _, RequestKey, Secret, StatementError};
+use bulkhead_types::Sequence;
 use bulkhead_types::limits::{ANSWER_SUBJECTS_MAX, EVENT_NAME_BYTES_MAX, IDEMPOTENCY_KEPT};
 
 use super::{abort, event, ms, note, sure_ways_to_abort};
@@ -17,7 +18,7 @@ fn answer(body: &str) -> KeptAnswer {
         status: 201,
         headers: r#"[["location","/loans/1"]]"#.into(),
         body: body.as_bytes().to_vec(),
-        position: 7,
+        position: Sequence::new(7),
         about: Vec::new(),
     }
 }
@@ -25,7 +26,7 @@ fn answer(body: &str) -> KeptAnswer {
 impl World {
     fn key(&self, caller: &str, key: &str, request: &[&str]) -> RequestKey {
         let request: Vec<_> = request.iter().map(|part| part.as_bytes()).collect();
-        RequestKey::new(Secret::of(self.database.secret()), (caller, ""), key, &request)
+        RequestKey::new(Secret::of(self.database.secret()), (&caller.into(), ""), key, &request)
     }
 
     fn known(&self, key: &RequestKey, now: Duration) -> Known {
@@ -60,7 +61,11 @@ fn answer_of_which_the_request_is_not_known_is_that_of_any_with_its_key() {
     let world = world();
     let (key, used) = (world.key("ann", "k1", &["{}"]), world.key("ann", "k2", &["{}"]));
     assert!(world.remember(&key, "first", NOW));
-    assert!(world.commit(|unit| unit.remember(&used, &KeptAnswer::none(7, Vec::new()), NOW).unwrap()));
+    assert!(
+        world.commit(|unit| unit
+            .remember(&used, &KeptAnswer::none(Sequence::new(7), Vec::new()), NOW)
+            .unwrap())
+    );
     world.by_hand("UPDATE _bulkhead_idempotency SET request = x''");
     assert_eq!(world.known(&world.key("ann", "k1", &["{ }"]), NOW), Known::Answer(answer("first")));
     assert_eq!(world.known(&world.key("ann", "k2", &["{ }"]), NOW), Known::Used);
@@ -222,18 +227,26 @@ fn answers_are_forgotten_with_whomever_they_are_about_and_no_others() {
         let world = world();
         let key = world.key("ann", "k1", &["{}"]);
         world.commit(|unit| {
-            unit.append(&event("loan.made", "of-an-event", "{}")).unwrap();
-            unit.append(&event("loan.made", "of-another-event", "{}")).unwrap();
-            unit.schedule(&event("loan.late", "of-a-timer", "{}"), NOW).unwrap();
-            unit.about("said").unwrap();
-            let about = vec!["of-the-path".to_owned(), "said".to_owned()];
+            unit.append(&event("loan.made", &"of-an-event".into(), "{}")).unwrap();
+            unit.append(&event("loan.made", &"of-another-event".into(), "{}")).unwrap();
+            unit.schedule(&event("loan.late", &"of-a-timer".into(), "{}"), NOW).unwrap();
+            unit.about(&"said".into()).unwrap();
+            let about = vec!["of-the-path".into(), "said".into()];
             assert!(unit.remember(&key, &KeptAnswer { about, ..answer("first") }, NOW).unwrap());
         });
         let others = world.key("bobby", "k1", &["{}"]);
         assert!(world.remember(&others, "others", NOW));
-        assert_eq!(world.roll_back(|unit| unit.forget_answers(subject)), Ok(forgotten.into()), "{subject:?}");
+        assert_eq!(
+            world.roll_back(|unit| unit.forget_answers(&subject.into())),
+            Ok(forgotten.into()),
+            "{subject:?}"
+        );
         assert_eq!(world.answers(), 2, "undone with its unit of work");
-        assert_eq!(world.commit(|unit| unit.forget_answers(subject)), Ok(forgotten.into()), "{subject:?}");
+        assert_eq!(
+            world.commit(|unit| unit.forget_answers(&subject.into())),
+            Ok(forgotten.into()),
+            "{subject:?}"
+        );
         let expected = if forgotten { Known::No } else { Known::Answer(answer("first")) };
         assert_eq!(world.known(&key, NOW), expected, "{subject:?}");
         assert_eq!(world.known(&others, NOW), Known::Answer(answer("others")));
@@ -250,19 +263,19 @@ fn subjects_that_a_guest_names_are_bounded_and_one_too_many_costs_nothing_but_it
     let longest = "x".repeat(EVENT_NAME_BYTES_MAX);
     world.commit(|unit| {
         for subject in ["", &format!("{longest}x")] {
-            assert!(is_refused(unit.about(subject)));
-            assert!(is_refused(unit.forget_answers(subject).map(drop)));
+            assert!(is_refused(unit.about(&subject.into())));
+            assert!(is_refused(unit.forget_answers(&subject.into()).map(drop)));
         }
-        unit.about(&longest).unwrap();
-        (1..ANSWER_SUBJECTS_MAX).for_each(|n| unit.about(&n.to_string()).unwrap());
-        assert!(is_refused(unit.about("one too many")));
+        unit.about(&longest.as_str().into()).unwrap();
+        (1..ANSWER_SUBJECTS_MAX).for_each(|n| unit.about(&n.to_string().as_str().into()).unwrap());
+        assert!(is_refused(unit.about(&"one too many".into())));
         // The limit does not apply to an event's own subject: its row bounds it.
-        unit.append(&event("loan.made", "of-an-event", "{}")).unwrap();
+        unit.append(&event("loan.made", &"of-an-event".into(), "{}")).unwrap();
         assert!(unit.remember(&key, &answer("first"), NOW).unwrap());
     });
-    assert_eq!(world.commit(|unit| unit.forget_answers("one too many")), Ok(0));
+    assert_eq!(world.commit(|unit| unit.forget_answers(&"one too many".into())), Ok(0));
     for subject in [longest.as_str(), "999", "of-an-event"] {
-        assert_eq!(world.roll_back(|unit| unit.forget_answers(subject)), Ok(1), "{subject}");
+        assert_eq!(world.roll_back(|unit| unit.forget_answers(&subject.into())), Ok(1), "{subject}");
     }
 }
 
@@ -271,10 +284,10 @@ fn erasing_a_subjects_events_forgets_no_answer() {
     let world = world();
     let key = world.key("ann", "k1", &["{}"]);
     world.commit(|unit| {
-        unit.append(&event("user.changed", "ann", "{}")).unwrap();
+        unit.append(&event("user.changed", &"ann".into(), "{}")).unwrap();
         assert!(unit.remember(&key, &answer("first"), NOW).unwrap());
     });
-    assert_eq!(world.commit(|unit| unit.erase("ann")), Ok(1));
+    assert_eq!(world.commit(|unit| unit.erase(&"ann".into())), Ok(1));
     assert_eq!(world.known(&key, NOW), Known::Answer(answer("first")));
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use bulkhead_store::{OpenReaders as _, Reference, StatementError, Value};
+use bulkhead_types::{Sequence, Subject};
 
 use super::event;
 use crate::writer::tests::{soon, world};
@@ -15,31 +16,32 @@ fn subjects_are_those_of_the_asked_types_behind_the_place() {
         for (kind, subject) in
             [("a", "first"), ("a", "second"), ("b", "third"), ("c", "fourth"), ("a", "second"), ("b", "last")]
         {
-            unit.append(&event(kind, subject, "{}")).unwrap();
+            unit.append(&event(kind, &subject.into(), "{}")).unwrap();
         }
     });
     let inspector = world.database.inspector().unwrap();
-    assert_eq!(inspector.head(), Ok(6));
+    assert_eq!(inspector.head(), Ok(Sequence::new(6)));
     for (behind, subjects) in [
         (0, vec!["first", "last", "second", "third"]),
         (1, vec!["last", "second", "third"]),
         (3, vec!["last", "second"]),
         (6, vec![]),
     ] {
-        let found = inspector.subjects_behind(behind, ["a", "b"]).unwrap();
-        assert_eq!(found, subjects.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), "{behind}");
+        let found = inspector.subjects_behind(Sequence::new(behind), ["a", "b"]).unwrap();
+        assert_eq!(found, subjects.into_iter().map(Subject::from).collect::<BTreeSet<_>>(), "{behind}");
     }
 }
 
 #[test]
 fn what_was_erased_was_not_published() {
     let world = world();
-    world.commit(|unit| unit.append(&event("a", "s", "{}")).unwrap());
-    let was_published =
-        |kind, subject| world.database.inspector().unwrap().was_published(kind, subject).unwrap();
+    world.commit(|unit| unit.append(&event("a", &"s".into(), "{}")).unwrap());
+    let was_published = |kind, subject: &str| {
+        world.database.inspector().unwrap().was_published(kind, &subject.into()).unwrap()
+    };
     assert!(was_published("a", "s"));
     assert!(!was_published("b", "s") && !was_published("a", "t"));
-    world.commit(|unit| unit.erase("s").unwrap());
+    world.commit(|unit| unit.erase(&"s".into()).unwrap());
     assert!(!was_published("a", "s"));
 }
 

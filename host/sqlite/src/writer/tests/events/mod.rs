@@ -19,9 +19,11 @@ use std::time::{Duration, Instant};
 use bulkhead_store::{
     Cursor, Ended, InboxReader, Lease, NewEvent, OpenReaders as _, Settings, UnitOfWork, Value,
 };
+use bulkhead_types::Subject;
 
 use super::{World, begin, durable, log, options, soon, ways_to_abort};
 use crate::Database;
+use crate::writer::tests::trace_id;
 
 type Unit = dyn UnitOfWork<&'static str>;
 
@@ -62,7 +64,7 @@ impl World {
     }
 
     fn cursor(&self, producer: &str) -> Option<Cursor> {
-        self.inbox().cursor(producer).unwrap()
+        self.inbox().cursor(&producer.into()).unwrap()
     }
 
     /// The file as another host would open it after this one ended.
@@ -110,8 +112,8 @@ fn note(unit: &mut Unit, id: &str) {
     unit.execute("INSERT INTO note (id, body) VALUES (?1, 'b')", &[Value::Text(id.into())]).unwrap();
 }
 
-fn event<'e>(kind: &'e str, subject: &'e str, data: &'e str) -> NewEvent<'e> {
-    NewEvent { id: "e", kind, subject, time: "now", trace_id: "t", data }
+fn event<'e>(kind: &'e str, subject: &'e Subject, data: &'e str) -> NewEvent<'e> {
+    NewEvent { id: "e", kind, subject, time: "now", trace_id: trace_id(1), data }
 }
 
 fn ms(milliseconds: u64) -> Duration {

@@ -3,21 +3,22 @@
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::time::Duration;
 
-use bulkhead_store::{Cursor, Ended, InboxReader as _, Parked, ParkedState, StatementError, Value};
+use bulkhead_store::{Cursor, Ended, InboxReader, Parked, ParkedState, StatementError, Value};
+use bulkhead_types::Sequence;
 use rusqlite::{Connection, ffi};
 
 use super::{abort, event, ms, note, sure_ways_to_abort};
-use crate::writer::tests::{World, durable, world, world_with};
+use crate::writer::tests::{World, durable, trace_id, world, world_with};
 
 /// The event `sequence` of `book`, to be tried at `next`.
 fn parked(sequence: i64, subject: &str, next: u64) -> Parked {
     Parked {
         producer: "book".into(),
-        sequence,
+        sequence: Sequence::new(sequence),
         id: format!("e{sequence}"),
         kind: "book.changed".into(),
         subject: subject.into(),
-        trace_id: "t".into(),
+        trace_id: trace_id(1),
         state: ParkedState::Parked,
         attempts: 1,
         next: ms(next),
@@ -37,19 +38,32 @@ fn world_of(rows: &[Parked]) -> World {
     world
 }
 
+/// The trace of no event.
+const OTHER_TRACE: u128 = 99;
+
+fn held_up(
+    inbox: &dyn InboxReader,
+    producer: &str,
+    (subject, of_trace): (&str, u128),
+    sequence: i64,
+) -> Option<Parked> {
+    let subject = subject.into();
+    inbox.held_up(&producer.into(), Some((&subject, trace_id(of_trace))), Sequence::new(sequence)).unwrap()
+}
+
 impl World {
     fn parked(&self) -> Vec<i64> {
-        self.inbox().parked().unwrap().into_iter().map(|row| row.sequence).collect()
+        self.inbox().parked().unwrap().into_iter().map(|row| row.sequence.get()).collect()
     }
 
     /// The sequence of the parked event that is due, and when the next one is due.
     fn next_parked(&self, now: u64) -> (Option<i64>, Option<Duration>) {
         let (due, next) = self.inbox().next_parked(ms(now)).unwrap();
-        (due.map(|row| row.sequence), next)
+        (due.map(|row| row.sequence.get()), next)
     }
 
     fn held_up(&self, subject: &str, sequence: i64) -> Option<i64> {
-        self.inbox().held_up("book", (subject, "another trace"), sequence).unwrap().map(|row| row.sequence)
+        held_up(&*self.inbox(), "book", (subject, OTHER_TRACE), sequence).map(|row| row.sequence.get())
     }
 }
 
@@ -74,8 +88,8 @@ fn event_is_parked_in_the_unit_that_moves_the_position_past_it() {
 
     assert!(world.commit(|unit| park_and_move(unit, &row)));
     assert_eq!(world.inbox().parked().unwrap(), std::slice::from_ref(&row), "every field as it was parked");
-    assert_eq!(world.inbox().parked_at("book", 3).unwrap(), Some(row));
-    assert_eq!(world.cursor("book").map(|cursor| cursor.sequence), Some(3));
+    assert_eq!(world.inbox().parked_at(&"book".into(), Sequence::new(3)).unwrap(), Some(row));
+    assert_eq!(world.cursor("book").map(|cursor| cursor.sequence), Some(Sequence::new(3)));
 }
 
 #[test]
@@ -107,10 +121,10 @@ fn subject_of_one_producer_holds_up_no_other_producers() {
     let theirs = Parked { producer: "user".into(), ..parked(9, "s", 5) };
     let world = world_of(&[parked(3, "s", 100), theirs.clone()]);
     assert_eq!(world.inbox().next_parked(ms(5)).unwrap(), (Some(theirs), None));
-    assert_eq!(world.inbox().held_up("user", ("s", "another trace"), 8).unwrap(), None);
+    assert_eq!(held_up(&*world.inbox(), "user", ("s", OTHER_TRACE), 8), None);
     world.commit(|unit| {
-        assert_eq!(unit.has_parked("bill", "s"), Ok(false));
-        assert_eq!(unit.has_parked("user", "s"), Ok(true));
+        assert_eq!(unit.has_parked(&"bill".into(), &"s".into()), Ok(false));
+        assert_eq!(unit.has_parked(&"user".into(), &"s".into()), Ok(true));
     });
 }
 
@@ -118,18 +132,18 @@ fn subject_of_one_producer_holds_up_no_other_producers() {
 fn subject_has_parked_events_until_the_last_is_taken_or_dead() {
     let world = world_of(&[parked(3, "s", 0), dead(4, "t")]);
     world.commit(|unit| {
-        assert_eq!(unit.has_parked("book", "s"), Ok(true));
-        assert_eq!(unit.has_parked("book", "t"), Ok(false), "a dead letter holds nothing up");
-        assert_eq!(unit.has_parked("book", "other"), Ok(false));
+        assert_eq!(unit.has_parked(&"book".into(), &"s".into()), Ok(true));
+        assert_eq!(unit.has_parked(&"book".into(), &"t".into()), Ok(false), "a dead letter holds nothing up");
+        assert_eq!(unit.has_parked(&"book".into(), &"other".into()), Ok(false));
         unit.park(&parked(6, "u", 0)).unwrap();
-        assert_eq!(unit.has_parked("book", "u"), Ok(true), "what the unit itself parked");
+        assert_eq!(unit.has_parked(&"book".into(), &"u".into()), Ok(true), "what the unit itself parked");
         assert!(unit.unpark(&parked(3, "s", 0)).unwrap());
-        assert_eq!(unit.has_parked("book", "s"), Ok(false));
+        assert_eq!(unit.has_parked(&"book".into(), &"s".into()), Ok(false));
     });
-    let subjects = world.inbox().parked_subjects("book").unwrap();
+    let subjects = world.inbox().parked_subjects(&"book".into()).unwrap();
     assert_eq!(subjects.into_iter().collect::<Vec<_>>(), ["u"]);
-    assert_eq!(world.inbox().counts("book"), Ok((1, 1)));
-    assert_eq!(world.inbox().counts("user"), Ok((0, 0)));
+    assert_eq!(world.inbox().counts(&"book".into()), Ok((1, 1)));
+    assert_eq!(world.inbox().counts(&"user".into()), Ok((0, 0)));
 }
 
 #[test]
@@ -152,26 +166,26 @@ fn subject_is_held_up_by_its_first_parked_event_and_an_event_by_itself() {
 
 #[test]
 fn write_is_held_up_by_what_is_parked_of_its_trace_whatever_the_subject_and_the_state() {
-    let of = |row: Parked, trace_id: &str| Parked { trace_id: trace_id.into(), ..row };
+    let of = |row: Parked, trace| Parked { trace_id: trace_id(trace), ..row };
     let world = world_of(&[
-        of(parked(3, "s", 0), "one"),
-        of(dead(5, "t"), "two"),
-        of(parked(6, "u", 0), "two"),
-        of(parked(8, "v", 0), "two"),
+        of(parked(3, "s", 0), 1),
+        of(dead(5, "t"), 2),
+        of(parked(6, "u", 0), 2),
+        of(parked(8, "v", 0), 2),
     ]);
-    for (subject, trace_id, sequence, expected) in [
-        ("x", "one", 9, Some(3)),
-        ("x", "one", 2, None),
-        ("x", "two", 9, Some(5)),
-        ("x", "two", 4, None),
-        ("x", "other", 9, None),
+    for (subject, trace, sequence, expected) in [
+        ("x", 1, 9, Some(3)),
+        ("x", 1, 2, None),
+        ("x", 2, 9, Some(5)),
+        ("x", 2, 4, None),
+        ("x", OTHER_TRACE, 9, None),
         // The earlier of the two, whichever it is.
-        ("s", "two", 9, Some(3)),
-        ("v", "two", 9, Some(5)),
-        ("u", "one", 9, Some(3)),
+        ("s", 2, 9, Some(3)),
+        ("v", 2, 9, Some(5)),
+        ("u", 1, 9, Some(3)),
     ] {
-        let found = world.inbox().held_up("book", (subject, trace_id), sequence).unwrap();
-        assert_eq!(found.map(|row| row.sequence), expected, "{subject} {trace_id} {sequence}");
+        let found = held_up(&*world.inbox(), "book", (subject, trace), sequence);
+        assert_eq!(found.map(|row| row.sequence.get()), expected, "{subject} {trace} {sequence}");
     }
 }
 
@@ -181,7 +195,7 @@ fn write_is_held_up_by_what_is_parked_of_its_trace_whatever_the_subject_and_the_
 fn what_holds_a_subject_up_is_looked_for_in_one_snapshot() {
     let world = world_of(&[parked(5, "s", 0), parked(7, "s", 0)]);
     let inbox = crate::InboxReader::open(&world.database).unwrap();
-    let held_up = || inbox.held_up("book", ("s", "another trace"), 7).unwrap().map(|row| row.sequence);
+    let held_up = || held_up(&inbox, "book", ("s", OTHER_TRACE), 7).map(|row| row.sequence.get());
     let mut take = || assert!(world.commit(|unit| unit.unpark(&parked(5, "s", 0)).unwrap()));
     let found = during(inbox.connection(), "min(sequence)", &mut take, held_up);
     assert_eq!(found, Some(5));
@@ -231,7 +245,7 @@ fn parked_event_is_taken_out_only_as_it_was_read() {
         Parked { attempts: 1, ..row.clone() },
         Parked { attempts: 3, ..row.clone() },
         Parked { state: ParkedState::Dead, ..row.clone() },
-        Parked { sequence: 4, ..row.clone() },
+        Parked { sequence: Sequence::new(4), ..row.clone() },
         Parked { producer: "user".into(), ..row.clone() },
     ] {
         assert!(!world.commit(|unit| unit.unpark(&other).unwrap()), "{other:?}");
@@ -278,13 +292,13 @@ fn dead_letter_that_is_to_be_tried_again_is_due_at_once_with_its_attempts_from_z
     let waiting = Parked { attempts: 4, ..parked(5, "t", 9000) };
     let world = world_of(&[letter.clone(), waiting.clone()]);
     assert_eq!(world.next_parked(0), (None, Some(ms(9000))));
-    assert!(!world.commit(|unit| unit.retry_parked("book", 4).unwrap()));
-    assert!(!world.commit(|unit| unit.retry_parked("user", 3).unwrap()));
-    assert!(world.roll_back(|unit| unit.retry_parked("book", 3).unwrap()));
+    assert!(!world.commit(|unit| unit.retry_parked(&"book".into(), Sequence::new(4)).unwrap()));
+    assert!(!world.commit(|unit| unit.retry_parked(&"user".into(), Sequence::new(3)).unwrap()));
+    assert!(world.roll_back(|unit| unit.retry_parked(&"book".into(), Sequence::new(3)).unwrap()));
     assert_eq!(world.next_parked(0), (None, Some(ms(9000))));
 
     for row in [letter, waiting] {
-        assert!(world.commit(|unit| unit.retry_parked("book", row.sequence).unwrap()));
+        assert!(world.commit(|unit| unit.retry_parked(&"book".into(), row.sequence).unwrap()));
         let (due, _) = world.inbox().next_parked(ms(0)).unwrap();
         let again = Parked { state: ParkedState::Parked, attempts: 0, next: ms(0), ..row.clone() };
         assert_eq!(due, Some(again.clone()));
@@ -299,7 +313,7 @@ fn dead_letter_that_is_tried_again_goes_before_the_later_ones_of_its_subject_and
     let world = world_of(&[dead(3, "s"), parked(5, "s", 0), dead(7, "s")]);
     assert_eq!(world.next_parked(0), (Some(5), None));
     for (sequence, first) in [(7, 5), (3, 3)] {
-        assert!(world.commit(|unit| unit.retry_parked("book", sequence).unwrap()));
+        assert!(world.commit(|unit| unit.retry_parked(&"book".into(), Sequence::new(sequence)).unwrap()));
         assert_eq!(world.next_parked(0), (Some(first), None), "{sequence}");
         assert_eq!(world.held_up("s", 9), Some(first), "{sequence}");
     }
@@ -317,7 +331,11 @@ fn first_of_a_subject_that_is_dead_leaves_its_place_to_the_next() {
     for (sequence, next) in [(3, Some(5)), (5, Some(7)), (7, None)] {
         world.commit(|unit| unit.park(&dead(sequence, "s")).unwrap());
         assert_eq!(world.next_parked(0), (next, None), "{sequence}");
-        assert_eq!(world.commit(|unit| unit.has_parked("book", "s")), Ok(next.is_some()), "{sequence}");
+        assert_eq!(
+            world.commit(|unit| unit.has_parked(&"book".into(), &"s".into())),
+            Ok(next.is_some()),
+            "{sequence}"
+        );
     }
 }
 
@@ -325,12 +343,16 @@ fn first_of_a_subject_that_is_dead_leaves_its_place_to_the_next() {
 fn only_a_dead_letter_can_be_dropped() {
     let world = world_of(&[parked(3, "s", 0), dead(4, "s")]);
     for (producer, sequence) in [("book", 3), ("book", 5), ("user", 4)] {
-        let dropped = world.commit(|unit| unit.drop_dead("loan", producer, sequence).unwrap());
+        let dropped = world.commit(|unit| {
+            unit.drop_dead(&"loan".into(), &producer.into(), Sequence::new(sequence)).unwrap()
+        });
         assert!(!dropped, "{producer} {sequence}");
     }
     assert_eq!(world.parked(), [3, 4]);
-    assert!(world.roll_back(|unit| unit.drop_dead("loan", "book", 4).unwrap()));
-    assert!(world.commit(|unit| unit.drop_dead("loan", "book", 4).unwrap()));
+    assert!(
+        world.roll_back(|unit| unit.drop_dead(&"loan".into(), &"book".into(), Sequence::new(4)).unwrap())
+    );
+    assert!(world.commit(|unit| unit.drop_dead(&"loan".into(), &"book".into(), Sequence::new(4)).unwrap()));
     assert_eq!(world.parked(), [3]);
 }
 
@@ -345,28 +367,37 @@ fn dead_letters_of_a_type_are_dropped_up_to_a_place() {
         dead(8, "s"),
         Parked { producer: "user".into(), ..dead(1, "s") },
     ]);
-    assert_eq!(world.roll_back(|unit| unit.drop_dead_up_to("book", "book.changed", 7)), Ok(3));
-    assert_eq!(world.commit(|unit| unit.drop_dead_up_to("book", "book.changed", 7)), Ok(3));
+    assert_eq!(
+        world.roll_back(|unit| unit.drop_dead_up_to(&"book".into(), "book.changed", Sequence::new(7))),
+        Ok(3)
+    );
+    assert_eq!(
+        world.commit(|unit| unit.drop_dead_up_to(&"book".into(), "book.changed", Sequence::new(7))),
+        Ok(3)
+    );
     assert_eq!(world.parked(), [5, 6, 8, 1]);
-    assert_eq!(world.commit(|unit| unit.drop_dead_up_to("book", "book.changed", 7)), Ok(0));
+    assert_eq!(
+        world.commit(|unit| unit.drop_dead_up_to(&"book".into(), "book.changed", Sequence::new(7))),
+        Ok(0)
+    );
 }
 
 #[test]
 fn dead_letter_is_dropped_with_its_timer_where_the_service_set_it_itself() {
     let world = world();
     world.commit(|unit| {
-        unit.schedule(&event("loan.late", "o", "{}"), ms(1)).unwrap();
-        assert!(unit.mark_timer_parked(1).unwrap());
+        unit.schedule(&event("loan.late", &"o".into(), "{}"), ms(1)).unwrap();
+        assert!(unit.mark_timer_parked(Sequence::new(1)).unwrap());
         unit.park(&Parked { producer: "loan".into(), ..parked(1, "o", 0) }).unwrap();
         unit.park(&dead(1, "s")).unwrap();
     });
-    let timer = |world: &World| world.inbox().timer(1).unwrap().is_some();
-    assert!(world.commit(|unit| unit.drop_dead("loan", "book", 1).unwrap()));
+    let timer = |world: &World| world.inbox().timer(Sequence::new(1)).unwrap().is_some();
+    assert!(world.commit(|unit| unit.drop_dead(&"loan".into(), &"book".into(), Sequence::new(1)).unwrap()));
     assert!(timer(&world), "the dead letter was another's event of the same number");
-    assert!(!world.commit(|unit| unit.drop_dead("loan", "loan", 1).unwrap()));
+    assert!(!world.commit(|unit| unit.drop_dead(&"loan".into(), &"loan".into(), Sequence::new(1)).unwrap()));
     assert!(timer(&world), "it is not dead yet");
     world.commit(|unit| unit.park(&Parked { producer: "loan".into(), ..dead(1, "o") }).unwrap());
-    assert!(world.commit(|unit| unit.drop_dead("loan", "loan", 1).unwrap()));
+    assert!(world.commit(|unit| unit.drop_dead(&"loan".into(), &"loan".into(), Sequence::new(1)).unwrap()));
     assert!(!timer(&world));
     assert!(world.parked().is_empty());
 }
@@ -383,7 +414,7 @@ fn parked_events_are_gone_through_by_producer_and_sequence_page_by_page() {
     let of = |producer: &str, sequence| Parked { producer: producer.into(), ..parked(sequence, "s", 0) };
     let world = world_of(&[of("user", 5), of("book", 3), of("user", 1), of("book", 9)]);
     let inbox = world.inbox();
-    let mut place = (String::new(), 0);
+    let mut place = ("".into(), Sequence::BEFORE_FIRST);
     let mut found = Vec::new();
     loop {
         let page = inbox.parked_after((&place.0, place.1), 2).unwrap();
@@ -392,9 +423,10 @@ fn parked_events_are_gone_through_by_producer_and_sequence_page_by_page() {
         place = (last.producer.clone(), last.sequence);
         found.extend(page.into_iter().map(|row| (row.producer, row.sequence)));
     }
-    let found: Vec<_> = found.iter().map(|(producer, sequence)| (producer.as_str(), *sequence)).collect();
+    let found: Vec<_> =
+        found.iter().map(|(producer, sequence)| (producer.as_str(), sequence.get())).collect();
     assert_eq!(found, [("book", 3), ("book", 9), ("user", 1), ("user", 5)]);
-    assert_eq!(inbox.parked_after(("book", 3), 9).unwrap().len(), 3);
+    assert_eq!(inbox.parked_after((&"book".into(), Sequence::new(3)), 9).unwrap().len(), 3);
 }
 
 /// Fills the guest's database until no row finds room: first with large rows, then with small ones.
@@ -446,7 +478,7 @@ fn event_is_parked_beyond_the_guests_quota_which_holds_afterwards() {
 
     let world = world.reopened();
     assert_eq!(world.parked().len(), 200);
-    assert_eq!(world.cursor("book").map(|cursor| cursor.sequence), Some(200));
+    assert_eq!(world.cursor("book").map(|cursor| cursor.sequence), Some(Sequence::new(200)));
     assert_full(&world);
     // And there is room for the next event.
     world.commit(|unit| unit.park(&parked(201, "s", 0)).unwrap());
@@ -456,7 +488,7 @@ fn event_is_parked_beyond_the_guests_quota_which_holds_afterwards() {
         assert!(world.commit(|unit| unit.unpark(&parked(sequence, "s", 0)).unwrap()), "{sequence}");
         assert_eq!(world.next_parked(10).0, Some(sequence + 1));
     }
-    assert!(world.commit(|unit| unit.retry_parked("book", 201).unwrap()));
+    assert!(world.commit(|unit| unit.retry_parked(&"book".into(), Sequence::new(201)).unwrap()));
 }
 
 #[test]

@@ -1,18 +1,21 @@
 //! The position in a producer's event log: it moves with what was consumed, and only from where the caller expects it.
 
 use bulkhead_store::{Commit, CommitFault, Cursor, Ended, Value, Writer as _};
+use bulkhead_types::Sequence;
 
 use super::{abort, note, sure_ways_to_abort};
 use crate::writer::tests::{World, durable, soon, world, write};
 
 fn place(log: &str, sequence: i64, event_id: &str) -> Cursor {
-    Cursor { log: log.into(), sequence, event_id: event_id.into() }
+    Cursor { log: log.into(), sequence: Sequence::new(sequence), event_id: event_id.into() }
 }
 
 /// A world that has consumed the event `e1` of `book`, whose event log is `l`.
 fn world_at_first() -> World {
     let world = world();
-    assert!(world.commit(|unit| unit.move_cursor("book", &place("l", 0, ""), (1, "e1")).unwrap()));
+    assert!(world.commit(|unit| {
+        unit.move_cursor(&"book".into(), &place("l", 0, ""), (Sequence::new(1), "e1")).unwrap()
+    }));
     world
 }
 
@@ -20,7 +23,9 @@ fn world_at_first() -> World {
 fn first_move_makes_the_position_with_the_id_of_the_log() {
     let world = world();
     assert_eq!(world.cursor("book"), None);
-    assert!(world.commit(|unit| unit.move_cursor("book", &place("l", 0, ""), (7, "e7")).unwrap()));
+    assert!(world.commit(|unit| {
+        unit.move_cursor(&"book".into(), &place("l", 0, ""), (Sequence::new(7), "e7")).unwrap()
+    }));
     assert_eq!(world.cursor("book"), Some(place("l", 7, "e7")));
     assert_eq!(world.cursor("user"), None, "each producer has a position of its own");
 }
@@ -28,7 +33,9 @@ fn first_move_makes_the_position_with_the_id_of_the_log() {
 #[test]
 fn position_that_was_never_made_moves_from_the_beginning_alone() {
     let world = world();
-    assert!(!world.commit(|unit| unit.move_cursor("book", &place("l", 3, "e3"), (4, "e4")).unwrap()));
+    assert!(!world.commit(|unit| {
+        unit.move_cursor(&"book".into(), &place("l", 3, "e3"), (Sequence::new(4), "e4")).unwrap()
+    }));
     assert_eq!(world.cursor("book"), None);
 }
 
@@ -43,19 +50,26 @@ fn position_moves_only_from_the_event_where_its_mover_believes_it_to_be() {
         place("l", 1, ""),
         place("other", 1, "e1"),
     ] {
-        let moved = world.commit(|unit| unit.move_cursor("book", &wrong, (2, "e2")).unwrap());
+        let moved =
+            world.commit(|unit| unit.move_cursor(&"book".into(), &wrong, (Sequence::new(2), "e2")).unwrap());
         assert!(!moved, "{wrong:?}");
         assert_eq!(world.cursor("book"), Some(place("l", 1, "e1")), "{wrong:?}");
     }
-    assert!(world.commit(|unit| unit.move_cursor("book", &place("l", 1, "e1"), (5, "e5")).unwrap()));
+    assert!(world.commit(|unit| {
+        unit.move_cursor(&"book".into(), &place("l", 1, "e1"), (Sequence::new(5), "e5")).unwrap()
+    }));
     assert_eq!(world.cursor("book"), Some(place("l", 5, "e5")));
 }
 
 #[test]
 fn move_of_one_producers_position_leaves_anothers() {
     let world = world_at_first();
-    assert!(world.commit(|unit| unit.move_cursor("user", &place("u", 0, ""), (9, "u9")).unwrap()));
-    assert!(world.commit(|unit| unit.move_cursor("book", &place("l", 1, "e1"), (2, "e2")).unwrap()));
+    assert!(world.commit(|unit| {
+        unit.move_cursor(&"user".into(), &place("u", 0, ""), (Sequence::new(9), "u9")).unwrap()
+    }));
+    assert!(world.commit(|unit| {
+        unit.move_cursor(&"book".into(), &place("l", 1, "e1"), (Sequence::new(2), "e2")).unwrap()
+    }));
     assert_eq!(world.cursor("user"), Some(place("u", 9, "u9")));
 }
 
@@ -63,7 +77,9 @@ fn move_of_one_producers_position_leaves_anothers() {
 #[test]
 fn second_mover_from_one_event_in_one_batch_moves_nothing() {
     let world = world_at_first();
-    let mover = |unit: &mut super::Unit| unit.move_cursor("book", &place("l", 1, "e1"), (2, "e2")).unwrap();
+    let mover = |unit: &mut super::Unit| {
+        unit.move_cursor(&"book".into(), &place("l", 1, "e1"), (Sequence::new(2), "e2")).unwrap()
+    };
     let (lease, first) = world.keep(None, mover);
     let (mut lease, second) = world.keep(Some(lease), mover);
     durable(lease.commit());
@@ -75,7 +91,7 @@ fn second_mover_from_one_event_in_one_batch_moves_nothing() {
 fn take(unit: &mut super::Unit, number: i64, id: &str) -> bool {
     write(unit, id);
     let from = place("l", number - 1, &format!("e{}", number - 1));
-    unit.move_cursor("book", &from, (number, &format!("e{number}"))).unwrap()
+    unit.move_cursor(&"book".into(), &from, (Sequence::new(number), &format!("e{number}"))).unwrap()
 }
 
 #[test]
@@ -141,8 +157,9 @@ fn failing_commit_takes_position_and_rows_back_or_neither() {
     assert_eq!(world.cursor("book"), Some(place("l", 1, "e1")));
     assert_eq!((world.notes(), world.events()), (vec![], vec![]));
 
-    let (mut lease, stale) =
-        world.keep(Some(lease), |unit| unit.move_cursor("book", &place("l", 2, "e2"), (3, "e3")).unwrap());
+    let (mut lease, stale) = world.keep(Some(lease), |unit| {
+        unit.move_cursor(&"book".into(), &place("l", 2, "e2"), (Sequence::new(3), "e3")).unwrap()
+    });
     assert!(!stale);
     durable(lease.commit());
 
@@ -180,7 +197,7 @@ fn guest_finds_no_trace_of_the_host_moving_a_position() {
     note(&mut *unit, "a");
     let insert = "INSERT INTO reply VALUES (77, 'a')";
     assert_eq!(unit.execute(insert, &[]).unwrap().last_insert_rowid, 77);
-    assert!(unit.move_cursor("book", &place("l", 0, ""), (1, "e1")).unwrap());
+    assert!(unit.move_cursor(&"book".into(), &place("l", 0, ""), (Sequence::new(1), "e1")).unwrap());
     let update =
         unit.execute("UPDATE note SET body = ?1 WHERE id = 'a'", &[Value::Text("x".into())]).unwrap();
     assert_eq!((update.rows_affected, update.last_insert_rowid), (1, 77));

@@ -3,22 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bulkhead_store::{ApplyError, EventLog as _, Owner, Parked, ParkedState, ReplicaSpec, Replicas as _};
+use bulkhead_types::Sequence;
 
 use super::ms;
 use super::replica_fills::{SELECT, changed_owner, why, with_default, with_stock};
 use super::replicas::{UPSERT, consumer_at, of_names, owner_of};
 use crate::event_log::EmbeddedLog;
-use crate::writer::tests::World;
 use crate::writer::tests::events::event;
+use crate::writer::tests::{World, trace_id};
 
 fn dead(sequence: i64, kind: &str, reason: &str) -> Parked {
     Parked {
         producer: "book".into(),
-        sequence,
+        sequence: Sequence::new(sequence),
         id: "e".into(),
         kind: kind.into(),
         subject: "a".into(),
-        trace_id: "t".into(),
+        trace_id: trace_id(1),
         state: ParkedState::Dead,
         attempts: 3,
         next: ms(1 << 40),
@@ -30,7 +31,11 @@ fn dead(sequence: i64, kind: &str, reason: &str) -> Parked {
 /// The reason of a dead letter, as given by a replica that can't be made from an event.
 fn refusal(world: &World, replica: &ReplicaSpec) -> String {
     world.commit(|unit| {
-        let event = EmbeddedLog::open(&changed_owner().database).unwrap().read(1, 1).unwrap().remove(0);
+        let event = EmbeddedLog::open(&changed_owner().database)
+            .unwrap()
+            .read(Sequence::new(1), 1)
+            .unwrap()
+            .remove(0);
         match unit.apply(replica, &event) {
             Err(ApplyError::Malformed(why)) => why,
             other => panic!("{other:?}"),
@@ -41,7 +46,9 @@ fn refusal(world: &World, replica: &ReplicaSpec) -> String {
 #[test]
 fn dead_letters_of_a_replica_go_when_it_is_complete() {
     let owner = changed_owner();
-    owner.commit(|unit| unit.append(&event(UPSERT, "a", r#"{"id":"a","name":"one","stock":1}"#)).unwrap());
+    owner.commit(|unit| {
+        unit.append(&event(UPSERT, &"a".into(), r#"{"id":"a","name":"one","stock":1}"#)).unwrap()
+    });
     let world = consumer_at(4, &owner);
     world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
     let because = refusal(&world, &with_stock());
@@ -59,7 +66,7 @@ fn dead_letters_of_a_replica_go_when_it_is_complete() {
         let mut parked = world.inbox().parked().unwrap();
         parked.sort_by_key(|row| row.sequence);
         let state = |row: &Parked| if row.state == ParkedState::Dead { "dead" } else { "parked" };
-        parked.iter().map(|row| (row.sequence, state(row), row.attempts)).collect()
+        parked.iter().map(|row| (row.sequence.get(), state(row), row.attempts)).collect()
     };
     park(&world);
     // Its own dead letters are deleted.
@@ -107,7 +114,7 @@ fn row_of_a_dead_letter_is_not_lost_by_a_change_and_its_letter_stays() {
     world.commit(|unit| unit.park(&dead(1, UPSERT, "…")).unwrap());
     world.make(&[of_names()], &owner).unwrap();
     assert_eq!(world.books(), ["b two"]);
-    assert_eq!(world.inbox().counts("book").unwrap(), (0, 1));
+    assert_eq!(world.inbox().counts(&"book".into()).unwrap(), (0, 1));
     assert_eq!(world.inbox().filled(owner.database.log()).unwrap(), BTreeMap::new());
 }
 

@@ -7,6 +7,7 @@ use bulkhead_store::{
     ColumnType, EventLog as _, OpenReaders as _, Owner, ReplicaSpec, Replicas as _, RowSource, StoreError,
     Value,
 };
+use bulkhead_types::Sequence;
 
 use super::event;
 use super::replicas::{DELETE, UPSERT, consumer_at, of_names, owner_of, spec};
@@ -107,7 +108,7 @@ fn first_of_the_rows_that_would_be_lost_is_that_of_the_first_event() {
 #[test]
 fn events_ahead_that_would_be_lost_are_counted() {
     let owner = changed_owner();
-    owner.commit(|unit| unit.append(&event(UPSERT, "c", r#"{"id":"c","name":"three"}"#)).unwrap());
+    owner.commit(|unit| unit.append(&event(UPSERT, &"c".into(), r#"{"id":"c","name":"three"}"#)).unwrap());
     for position in [0, 1, 4] {
         let world = if position == 0 { world() } else { consumer_at(position, &owner) };
         let refused = why(world.make(&[with_stock()], &owner));
@@ -125,8 +126,9 @@ fn default_stands_in_for_what_an_event_lacks() {
     assert_eq!(world.books(), ["a one 7", "b zwei 2"]);
     // The default also applies to later events, and only if they do not have the field.
     let world = world.reopened();
-    let old = event(UPSERT, "c", r#"{"id":"c","name":"three"}"#);
-    let null = event(UPSERT, "d", r#"{"id":"d","name":"four","stock":null}"#);
+    let (c, d) = ("c".into(), "d".into());
+    let old = event(UPSERT, &c, r#"{"id":"c","name":"three"}"#);
+    let null = event(UPSERT, &d, r#"{"id":"d","name":"four","stock":null}"#);
     for event in [old, null] {
         owner.commit(|unit| unit.append(&event).unwrap());
     }
@@ -148,7 +150,7 @@ fn rows_are_the_owners_where_it_says_what_it_holds() {
         assert_eq!(world.books(), ["a one 1", "b zwei 2", "untold x 3"], "{position}");
         let log = owner.database.log();
         let filled = [4, 4, 2, 3, 4][position as usize];
-        assert_eq!(world.inbox().filled(log).unwrap()["book"], filled, "{position}");
+        assert_eq!(world.inbox().filled(log).unwrap()["book"], Sequence::new(filled), "{position}");
         world.take_up_to(4, &owner, &with_stock());
         assert_eq!(world.books(), ["a one 1", "b zwei 2", "untold x 3"], "{position}");
         // The replica is as it is declared.
@@ -193,11 +195,11 @@ fn row_whose_past_was_erased_is_there_and_not_older_than_its_next_event() {
         (DELETE, "b", "{}"),
     ]);
     owner.commit(|unit| {
-        unit.erase("a").unwrap();
-        unit.erase("b").unwrap();
+        unit.erase(&"a".into()).unwrap();
+        unit.erase(&"b".into()).unwrap();
         for (id, name) in [("a", "uno"), ("a", "eins"), ("b", "again"), ("c", "new")] {
             let data = format!(r#"{{"id":"{id}","name":"{name}","stock":9}}"#);
-            unit.append(&event(UPSERT, id, &data)).unwrap();
+            unit.append(&event(UPSERT, &id.into(), &data)).unwrap();
         }
     });
     owner.by_hand(&format!(
@@ -216,9 +218,9 @@ fn row_whose_past_was_erased_is_what_its_next_event_with_data_says() {
     let a = |name: &str| format!(r#"{{"id":"a","name":"{name}","stock":9}}"#);
     let owner = owner_of(&[(UPSERT, "a", &a("one")), (UPSERT, "a", &a("two"))]);
     owner.commit(|unit| {
-        unit.erase("a").unwrap();
-        unit.append(&event(UPSERT, "a", &a("uno"))).unwrap();
-        unit.append(&event(UPSERT, "a", &a("eins"))).unwrap();
+        unit.erase(&"a".into()).unwrap();
+        unit.append(&event(UPSERT, &"a".into(), &a("uno"))).unwrap();
+        unit.append(&event(UPSERT, &"a".into(), &a("eins"))).unwrap();
     });
     owner.by_hand(&format!("{TRUTH}; INSERT INTO truth VALUES ('a', 'eins', 9)"));
     let world = consumer_at(1, &owner);
@@ -233,13 +235,17 @@ fn row_whose_past_was_erased_is_what_its_next_event_with_data_says() {
 fn row_whose_last_event_was_erased_stays_as_the_owner_has_it() {
     let a = r#"{"id":"a","name":"one","stock":1}"#;
     let owner = owner_of(&[(UPSERT, "a", a), (DELETE, "a", "{}"), (UPSERT, "a", a)]);
-    owner.commit(|unit| unit.erase("a").unwrap());
+    owner.commit(|unit| unit.erase(&"a".into()).unwrap());
     owner.by_hand(&format!("{TRUTH}; INSERT INTO truth VALUES ('a', 'one', 1)"));
     for position in 0..=3 {
         let world = if position == 0 { world() } else { consumer_at(position, &owner) };
         world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
         assert_eq!(world.books(), ["a one 1"], "{position}");
-        assert_eq!(world.inbox().filled(owner.database.log()).unwrap()["book"], 3, "{position}");
+        assert_eq!(
+            world.inbox().filled(owner.database.log()).unwrap()["book"],
+            Sequence::new(3),
+            "{position}"
+        );
         world.take_up_to(3, &owner, &with_stock());
         assert_eq!(world.books(), ["a one 1"], "{position}");
     }
@@ -254,7 +260,7 @@ fn erased_subject_with_a_deletion_does_not_keep_the_rows_from_being_put_back() {
         (DELETE, "b", "{}"),
         (UPSERT, "a", r#"{"id":"a","name":"uno","stock":1}"#),
     ]);
-    owner.commit(|unit| unit.erase("b").unwrap());
+    owner.commit(|unit| unit.erase(&"b".into()).unwrap());
     owner.by_hand(&format!("{TRUTH}; INSERT INTO truth VALUES ('a', 'uno', 1)"));
     let world = consumer_at(1, &owner);
     world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
@@ -314,8 +320,10 @@ fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
     let mut refill = staged.unwrap().unwrap();
     refill.check().unwrap();
     assert_eq!(world.books(), ["a one", "b two"], "nothing has changed yet");
-    owner.commit(|unit| unit.append(&event(UPSERT, "a", r#"{"id":"a","name":"uno","stock":8}"#)).unwrap());
-    owner.commit(|unit| unit.append(&event(DELETE, "b", "{}")).unwrap());
+    owner.commit(|unit| {
+        unit.append(&event(UPSERT, &"a".into(), r#"{"id":"a","name":"uno","stock":8}"#)).unwrap()
+    });
+    owner.commit(|unit| unit.append(&event(DELETE, &"b".into(), "{}")).unwrap());
     world.take_up_to(5, &owner, &of_names());
     refill.write(None).unwrap();
     refill.commit().unwrap();
@@ -327,7 +335,7 @@ fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
     let before = world.books();
     let other = spec(&[("stock", ColumnType::Integer)]);
     let mut refill = world.database.stage_replicas(&[other], &BTreeSet::new(), &find).unwrap().unwrap();
-    owner.commit(|unit| unit.append(&event(UPSERT, "d", r#"{"id":"d","name":"old form"}"#)).unwrap());
+    owner.commit(|unit| unit.append(&event(UPSERT, &"d".into(), r#"{"id":"d","name":"old form"}"#)).unwrap());
     world.move_to(7, &owner);
     let refused = refill.write(None).unwrap_err().to_string();
     assert!(refused.contains("1 row would be lost, the first that of \"d\""), "{refused}");
@@ -427,17 +435,18 @@ fn replica_that_finds_no_room_says_what_to_do_and_the_one_before_stays() {
 impl World {
     /// Consumes the events up to a sequence, as a subscription worker does.
     fn take_up_to(&self, to: i64, owner: &World, replica: &ReplicaSpec) {
-        let from = self.cursor("book").map_or(0, |cursor| cursor.sequence);
+        let from = self.cursor("book").map_or(0, |cursor| cursor.sequence.get());
         let filled = self.inbox().filled(owner.database.log()).unwrap();
-        let filled = filled.get("book").copied().unwrap_or(0);
-        for event in EmbeddedLog::open(&owner.database).unwrap().read(from + 1, 1000).unwrap() {
-            if event.sequence > to {
+        let filled = filled.get("book").copied().unwrap_or(Sequence::new(0));
+        for event in EmbeddedLog::open(&owner.database).unwrap().read(Sequence::new(from + 1), 1000).unwrap()
+        {
+            if event.sequence > Sequence::new(to) {
                 break;
             }
             if replica.takes(&event.kind) && event.sequence > filled {
                 self.commit(|unit| unit.apply(replica, &event).unwrap());
             }
-            self.move_to(event.sequence, owner);
+            self.move_to(event.sequence.get(), owner);
         }
     }
 }
@@ -514,8 +523,8 @@ fn tell(owner: &World, version: i64, with_stock: bool, random: &mut Random) {
         };
         unit.execute(sql, &values).unwrap();
         if erase {
-            unit.erase(&id).unwrap();
+            unit.erase(&id.as_str().into()).unwrap();
         }
-        unit.append(&event(if delete { DELETE } else { UPSERT }, &id, &data)).unwrap();
+        unit.append(&event(if delete { DELETE } else { UPSERT }, &id.as_str().into(), &data)).unwrap();
     });
 }

@@ -3,9 +3,10 @@
 use bulkhead_store::{
     ColumnType, Logged, Migration, Migrations as _, OpenReaders as _, ReplicaSpec, StatementError, Value,
 };
+use bulkhead_types::Sequence;
 
 use super::replicas::column;
-use crate::writer::tests::{World, durable, world};
+use crate::writer::tests::{World, durable, trace_id, world};
 
 pub(super) fn replica() -> ReplicaSpec {
     ReplicaSpec {
@@ -19,8 +20,16 @@ pub(super) fn replica() -> ReplicaSpec {
 }
 
 pub(super) fn logged(kind: &str, data: &str) -> Logged {
-    let [id, subject, time, trace_id] = ["e", "a", "now", "t"].map(str::to_owned);
-    Logged { sequence: 1, id, kind: kind.into(), subject, time, trace_id, data: data.into() }
+    let [id, time] = ["e", "now"].map(str::to_owned);
+    Logged {
+        sequence: Sequence::new(1),
+        id,
+        kind: kind.into(),
+        subject: "a".into(),
+        time,
+        trace_id: trace_id(1),
+        data: data.into(),
+    }
 }
 
 /// A world with a replica that has the row `a`, named `one`.

@@ -7,10 +7,11 @@ use bulkhead_store::{
     ApplyError, ColumnType, Cursor, Ended, Filled, Logged, OpenReaders as _, Owner, ReplicaColumn,
     ReplicaSpec, Replicas as _, StoreError, Value,
 };
+use bulkhead_types::Sequence;
 
 use super::event;
 use crate::failing_sync::{FailingSync, crashed, read};
-use crate::writer::tests::{World, add, durable, soon, world, world_at};
+use crate::writer::tests::{World, add, durable, soon, trace_id, world, world_at};
 
 pub(super) const UPSERT: &str = "book.changed";
 pub(super) const DELETE: &str = "book.deleted";
@@ -41,8 +42,16 @@ fn of_all_types() -> ReplicaSpec {
 }
 
 fn logged(kind: &str, subject: &str, data: &str) -> Logged {
-    let (id, time, trace_id) = ("e".into(), "now".into(), "t".into());
-    Logged { sequence: 1, id, kind: kind.into(), subject: subject.into(), time, trace_id, data: data.into() }
+    let (id, time, trace_id) = ("e".into(), "now".into(), trace_id(1));
+    Logged {
+        sequence: Sequence::new(1),
+        id,
+        kind: kind.into(),
+        subject: subject.into(),
+        time,
+        trace_id,
+        data: data.into(),
+    }
 }
 
 /// There is no owner to read from.
@@ -55,7 +64,7 @@ pub(super) fn owner_of(events: &[(&str, &str, &str)]) -> World {
     let world = world();
     world.commit(|unit| {
         for (kind, subject, data) in events {
-            unit.append(&event(kind, subject, data)).unwrap();
+            unit.append(&event(kind, &(*subject).into(), data)).unwrap();
         }
     });
     world
@@ -93,7 +102,11 @@ impl World {
     pub(super) fn move_to(&self, position: i64, owner: &World) {
         let log = owner.database.log().to_owned();
         let from = self.cursor("book").unwrap_or_else(|| Cursor { log, ..Cursor::default() });
-        assert!(self.commit(|unit| unit.move_cursor("book", &from, (position, "e")).unwrap()));
+        assert!(
+            self.commit(|unit| unit
+                .move_cursor(&"book".into(), &from, (Sequence::new(position), "e"))
+                .unwrap())
+        );
     }
 
     /// The rows of the replica, each as one text, as a guest reads them.
@@ -171,7 +184,7 @@ fn long_log_is_filled_from_to_its_end() {
     let owner = world();
     owner.commit(|unit| {
         for (subject, data) in &events {
-            unit.append(&event(UPSERT, &format!("p{subject}"), data)).unwrap();
+            unit.append(&event(UPSERT, &format!("p{subject}").into(), data)).unwrap();
         }
     });
     let world = consumer_at(2499, &owner);
@@ -191,7 +204,7 @@ fn filling_leaves_out_what_was_erased_and_what_a_later_event_puts_right() {
         (UPSERT, "c", r#"{"id":"c","name":"three"}"#),
         (DELETE, "b", "{}"),
     ]);
-    owner.commit(|unit| unit.erase("a").unwrap());
+    owner.commit(|unit| unit.erase(&"a".into()).unwrap());
     let world = consumer_at(5, &owner);
     world.make(&[of_names()], &owner).unwrap();
     assert_eq!(world.books(), ["c three"]);

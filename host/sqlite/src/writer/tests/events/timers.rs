@@ -7,20 +7,21 @@ use bulkhead_store::{
     Commit, CommitFault, Happened, Logged, NewEvent, Parked, ParkedState, PublishError, Timers, WriterOptions,
 };
 use bulkhead_types::limits::TIMERS_MAX;
+use bulkhead_types::{Sequence, Subject};
 
 use super::{abort, event, ms, note, options, sure_ways_to_abort};
-use crate::writer::tests::{World, durable, world, write};
+use crate::writer::tests::{World, durable, trace_id, world, write};
 
 impl World {
     /// The subjects of the timers that are due, and when the next one is due.
     fn due(&self, now: u64, count: u32) -> (Vec<String>, Option<Duration>) {
         let (due, next) = self.inbox().due_timers(ms(now), count).unwrap();
-        (due.into_iter().map(|timer| timer.subject).collect(), next)
+        (due.into_iter().map(|timer| timer.subject.to_string()).collect(), next)
     }
 }
 
 fn set(unit: &mut super::Unit, subject: &str, due: u64) {
-    unit.schedule(&event("loan.late", subject, "{}"), ms(due)).unwrap();
+    unit.schedule(&event("loan.late", &subject.into(), "{}"), ms(due)).unwrap();
 }
 
 /// A world with these timers, set in this order.
@@ -70,30 +71,31 @@ fn timers_are_due_in_the_order_of_their_time_and_then_of_their_setting() {
 fn timer_is_the_event_that_was_set() {
     let world = world();
     let data = r#"{"loan":"é"}"#;
-    world.commit(|unit| unit.schedule(&event("loan.late", "o", data), ms(5)).unwrap());
+    world.commit(|unit| unit.schedule(&event("loan.late", &"o".into(), data), ms(5)).unwrap());
     let expected = Logged {
-        sequence: 1,
+        sequence: Sequence::new(1),
         id: "e".into(),
         kind: "loan.late".into(),
         subject: "o".into(),
         time: "now".into(),
-        trace_id: "t".into(),
+        trace_id: trace_id(1),
         data: data.into(),
     };
-    assert_eq!(world.inbox().timer(1).unwrap(), Some(expected));
-    assert_eq!(world.inbox().timer(2).unwrap(), None);
+    assert_eq!(world.inbox().timer(Sequence::new(1)).unwrap(), Some(expected));
+    assert_eq!(world.inbox().timer(Sequence::new(2)).unwrap(), None);
 }
 
 #[test]
 fn timer_is_taken_once() {
     let world = world_of(&[("a", 1), ("b", 1)]);
-    assert!(world.roll_back(|unit| unit.consume_timer(1, false).unwrap()));
-    let (lease, first) = world.keep(None, |unit| unit.consume_timer(1, false).unwrap());
-    let (mut lease, second) = world.keep(Some(lease), |unit| unit.consume_timer(1, false).unwrap());
+    assert!(world.roll_back(|unit| unit.consume_timer(Sequence::new(1), false).unwrap()));
+    let (lease, first) = world.keep(None, |unit| unit.consume_timer(Sequence::new(1), false).unwrap());
+    let (mut lease, second) =
+        world.keep(Some(lease), |unit| unit.consume_timer(Sequence::new(1), false).unwrap());
     durable(lease.commit());
     drop(lease);
     assert_eq!((first, second), (true, false), "in one batch");
-    assert!(!world.commit(|unit| unit.consume_timer(1, false).unwrap()));
+    assert!(!world.commit(|unit| unit.consume_timer(Sequence::new(1), false).unwrap()));
     assert_eq!(world.due(10, 9), (vec!["b".to_owned()], None));
 }
 
@@ -103,13 +105,13 @@ fn timer_that_was_taken_is_there_again_where_its_batch_is_aborted() {
         let world = world_of(&[("a", 1)]);
         let (lease, _) = world.keep(None, |unit| {
             note(unit, "rung");
-            assert!(unit.consume_timer(1, false).unwrap());
+            assert!(unit.consume_timer(Sequence::new(1), false).unwrap());
         });
         durable(abort(lease, sql).commit());
         assert_eq!((world.due(10, 9).0, world.notes()), (vec!["a".to_owned()], vec![]), "{sql}");
         world.commit(|unit| {
             note(unit, "rung");
-            assert!(unit.consume_timer(1, false).unwrap());
+            assert!(unit.consume_timer(Sequence::new(1), false).unwrap());
         });
         assert_eq!((world.due(10, 9).0, world.notes()), (vec![], vec!["rung".to_owned()]), "{sql}");
     }
@@ -118,36 +120,38 @@ fn timer_that_was_taken_is_there_again_where_its_batch_is_aborted() {
 #[test]
 fn parked_timer_is_neither_due_nor_next_and_taken_only_as_parked() {
     let world = world_of(&[("a", 1), ("b", 5)]);
-    assert!(world.commit(|unit| unit.mark_timer_parked(1).unwrap()));
-    assert!(!world.commit(|unit| unit.mark_timer_parked(1).unwrap()), "it was");
-    assert!(!world.commit(|unit| unit.mark_timer_parked(7).unwrap()), "there is none");
+    assert!(world.commit(|unit| unit.mark_timer_parked(Sequence::new(1)).unwrap()));
+    assert!(!world.commit(|unit| unit.mark_timer_parked(Sequence::new(1)).unwrap()), "it was");
+    assert!(!world.commit(|unit| unit.mark_timer_parked(Sequence::new(7)).unwrap()), "there is none");
     assert_eq!(world.due(3, 9), (vec![], Some(ms(5))));
     assert_eq!(world.due(9, 9), (vec!["b".to_owned()], None));
-    assert!(world.commit(|unit| unit.mark_timer_parked(2).unwrap()));
+    assert!(world.commit(|unit| unit.mark_timer_parked(Sequence::new(2)).unwrap()));
     assert_eq!(world.due(3, 9), (vec![], None));
-    assert!(!world.commit(|unit| unit.consume_timer(1, false).unwrap()));
-    assert!(world.inbox().timer(1).unwrap().is_some());
-    assert!(world.commit(|unit| unit.consume_timer(1, true).unwrap()));
-    assert!(world.inbox().timer(1).unwrap().is_none());
+    assert!(!world.commit(|unit| unit.consume_timer(Sequence::new(1), false).unwrap()));
+    assert!(world.inbox().timer(Sequence::new(1)).unwrap().is_some());
+    assert!(world.commit(|unit| unit.consume_timer(Sequence::new(1), true).unwrap()));
+    assert!(world.inbox().timer(Sequence::new(1)).unwrap().is_none());
 }
 
 #[test]
 fn timers_survive_opening_the_database_again_and_no_number_is_given_twice() {
     let world = world_of(&[("a", 30), ("b", 10)]);
-    assert!(world.commit(|unit| unit.consume_timer(2, false).unwrap()));
+    assert!(world.commit(|unit| unit.consume_timer(Sequence::new(2), false).unwrap()));
     let world = world.reopened();
     assert_eq!(world.due(20, 9), (vec![], Some(ms(30))));
     assert_eq!(world.due(30, 9), (vec!["a".to_owned()], None));
     world.commit(|unit| set(unit, "c", 40));
     let (timers, _) = world.inbox().due_timers(ms(40), 9).unwrap();
-    assert_eq!(timers.iter().map(|timer| timer.sequence).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(timers.iter().map(|timer| timer.sequence.get()).collect::<Vec<_>>(), [1, 3]);
 }
 
 #[test]
 fn timer_that_can_not_be_an_event_is_refused_and_costs_the_unit_nothing() {
     let world = world();
     world.commit(|unit| {
-        for wrong in [event("", "s", "{}"), event("k", "", "{}"), event("k", "s", "nonsense")] {
+        for wrong in
+            [event("", &"s".into(), "{}"), event("k", &"".into(), "{}"), event("k", &"s".into(), "nonsense")]
+        {
             let result = unit.schedule(&wrong, ms(1));
             assert!(matches!(result, Err(PublishError::Invalid(_))), "{wrong:?}: {result:?}");
         }
@@ -170,15 +174,15 @@ fn a_timer_is_refused_when_there_are_as_many_as_there_may_be_and_set_when_one_is
     // As if there were a million.
     world.by_hand(&format!("UPDATE _bulkhead_meta SET timers = {TIMERS_MAX}"));
     world.commit(|unit| {
-        let refused = unit.schedule(&event("loan.late", "b", "{}"), ms(1));
+        let refused = unit.schedule(&event("loan.late", &"b".into(), "{}"), ms(1));
         assert!(
             matches!(&refused, Err(PublishError::Invalid(why)) if why.contains("1000000")),
             "{refused:?}"
         );
         note(unit, "goes on");
-        assert!(unit.consume_timer(1, false).unwrap());
+        assert!(unit.consume_timer(Sequence::new(1), false).unwrap());
         set(unit, "c", 1);
-        assert!(unit.schedule(&event("loan.late", "d", "{}"), ms(1)).is_err());
+        assert!(unit.schedule(&event("loan.late", &"d".into(), "{}"), ms(1)).is_err());
     });
     assert_eq!((world.due(10, 9).0, world.notes()), (vec!["c".to_owned()], vec!["goes on".to_owned()]));
 }
@@ -189,24 +193,30 @@ fn timers_are_counted_exactly_whatever_becomes_of_a_unit_or_a_batch() {
     assert_eq!(world.timers(), [4, 4]);
     world.roll_back(|unit| {
         set(unit, "never", 1);
-        assert!(unit.consume_timer(1, false).unwrap());
-        assert_eq!(unit.cancel("loan", Timers::Of { kind: "loan.late", subject: "b" }, None), Ok(1));
+        assert!(unit.consume_timer(Sequence::new(1), false).unwrap());
+        assert_eq!(
+            unit.cancel(&"loan".into(), Timers::Of { kind: "loan.late", subject: &"b".into() }, None),
+            Ok(1)
+        );
     });
     assert_eq!(world.timers(), [4, 4], "after a unit that was rolled back");
     for sql in sure_ways_to_abort() {
         let (lease, ()) = world.keep(None, |unit| {
             set(unit, "aborted", 1);
-            assert!(unit.consume_timer(1, false).unwrap());
+            assert!(unit.consume_timer(Sequence::new(1), false).unwrap());
         });
         durable(abort(lease, sql).commit());
         assert_eq!(world.timers(), [4, 4], "{sql}");
     }
     world.commit(|unit| {
-        assert!(unit.mark_timer_parked(1).unwrap());
+        assert!(unit.mark_timer_parked(Sequence::new(1)).unwrap());
         unit.park(&parked(1, ParkedState::Dead)).unwrap();
-        assert!(unit.drop_dead("loan", "loan", 1).unwrap());
-        assert!(unit.consume_timer(2, false).unwrap());
-        assert_eq!(unit.cancel("loan", Timers::Of { kind: "loan.late", subject: "c" }, None), Ok(1));
+        assert!(unit.drop_dead(&"loan".into(), &"loan".into(), Sequence::new(1)).unwrap());
+        assert!(unit.consume_timer(Sequence::new(2), false).unwrap());
+        assert_eq!(
+            unit.cancel(&"loan".into(), Timers::Of { kind: "loan.late", subject: &"c".into() }, None),
+            Ok(1)
+        );
         set(unit, "e", 1);
     });
     assert_eq!(world.timers(), [2, 2]);
@@ -217,11 +227,11 @@ fn timers_are_counted_exactly_whatever_becomes_of_a_unit_or_a_batch() {
 fn parked(sequence: i64, state: ParkedState) -> Parked {
     Parked {
         producer: "loan".into(),
-        sequence,
+        sequence: Sequence::new(sequence),
         id: format!("e{sequence}"),
         kind: "loan.late".into(),
         subject: "a".into(),
-        trace_id: "t".into(),
+        trace_id: trace_id(1),
         state,
         attempts: 1,
         next: ms(1),
@@ -235,13 +245,13 @@ fn world_with_ids(timers: &[(&str, &str, &str)]) -> World {
     let world = world();
     world.commit(|unit| {
         for (id, kind, subject) in timers {
-            unit.schedule(&NewEvent { id, ..event(kind, subject, "{}") }, ms(1)).unwrap();
+            unit.schedule(&NewEvent { id, ..event(kind, &(*subject).into(), "{}") }, ms(1)).unwrap();
         }
     });
     world
 }
 
-fn of<'t>(kind: &'t str, subject: &'t str) -> Timers<'t> {
+fn of<'t>(kind: &'t str, subject: &'t Subject) -> Timers<'t> {
     Timers::Of { kind, subject }
 }
 
@@ -256,14 +266,14 @@ fn timers_are_cancelled_by_their_id_or_by_their_type_and_subject_and_no_others()
     ]);
     let left = || world.inbox().timers().unwrap().into_iter().map(|(timer, _)| timer.id).collect::<Vec<_>>();
     world.commit(|unit| {
-        assert_eq!(unit.cancel("loan", Timers::Id("2"), None), Ok(1));
-        assert_eq!(unit.cancel("loan", Timers::Id("2"), None), Ok(0), "it is gone");
-        assert_eq!(unit.cancel("loan", Timers::Id("a"), None), Ok(0), "no id");
-        assert_eq!(unit.cancel("loan", of("loan.late", "A"), None), Ok(0), "no subject");
-        assert_eq!(unit.cancel("loan", of("loan.lat", "a"), None), Ok(0), "no type");
+        assert_eq!(unit.cancel(&"loan".into(), Timers::Id("2"), None), Ok(1));
+        assert_eq!(unit.cancel(&"loan".into(), Timers::Id("2"), None), Ok(0), "it is gone");
+        assert_eq!(unit.cancel(&"loan".into(), Timers::Id("a"), None), Ok(0), "no id");
+        assert_eq!(unit.cancel(&"loan".into(), of("loan.late", &"A".into()), None), Ok(0), "no subject");
+        assert_eq!(unit.cancel(&"loan".into(), of("loan.lat", &"a".into()), None), Ok(0), "no type");
     });
     assert_eq!(left(), ["1", "3", "4", "5"]);
-    world.commit(|unit| assert_eq!(unit.cancel("loan", of("loan.late", "a"), None), Ok(2)));
+    world.commit(|unit| assert_eq!(unit.cancel(&"loan".into(), of("loan.late", &"a".into()), None), Ok(2)));
     assert_eq!(left(), ["3", "4"]);
 }
 
@@ -271,11 +281,14 @@ fn timers_are_cancelled_by_their_id_or_by_their_type_and_subject_and_no_others()
 fn cancelling_is_undone_with_its_unit_of_work_or_its_batch() {
     for sql in sure_ways_to_abort() {
         let world = world_of(&[("a", 1)]);
-        assert_eq!(world.roll_back(|unit| unit.cancel("loan", of("loan.late", "a"), None)), Ok(1));
+        assert_eq!(
+            world.roll_back(|unit| unit.cancel(&"loan".into(), of("loan.late", &"a".into()), None)),
+            Ok(1)
+        );
         assert_eq!(world.due(10, 9).0, ["a"], "after a rollback");
         let (lease, _) = world.keep(None, |unit| {
             note(unit, "cancelled");
-            unit.cancel("loan", of("loan.late", "a"), None).unwrap()
+            unit.cancel(&"loan".into(), of("loan.late", &"a".into()), None).unwrap()
         });
         durable(abort(lease, sql).commit());
         assert_eq!((world.due(10, 9).0, world.notes()), (vec!["a".to_owned()], vec![]), "{sql}");
@@ -287,7 +300,7 @@ fn timer_that_was_set_in_the_same_unit_of_work_is_cancelled_in_it() {
     let world = world();
     world.commit(|unit| {
         set(unit, "a", 1);
-        assert_eq!(unit.cancel("loan", of("loan.late", "a"), None), Ok(1));
+        assert_eq!(unit.cancel(&"loan".into(), of("loan.late", &"a".into()), None), Ok(1));
         set(unit, "a", 2);
     });
     assert_eq!(world.due(1, 9), (vec![], Some(ms(2))));
@@ -298,9 +311,13 @@ fn timer_that_was_set_in_the_same_unit_of_work_is_cancelled_in_it() {
 fn timer_whose_handler_runs_is_not_cancelled_by_it_and_taken_with_its_unit_of_work() {
     let world = world_of(&[("a", 1), ("a", 2)]);
     world.commit(|unit| {
-        assert_eq!(unit.cancel("loan", of("loan.late", "a"), Some(1)), Ok(1), "the other one");
-        assert_eq!(unit.cancel("loan", Timers::Id("e"), Some(1)), Ok(0));
-        assert!(unit.consume_timer(1, false).unwrap());
+        assert_eq!(
+            unit.cancel(&"loan".into(), of("loan.late", &"a".into()), Some(Sequence::new(1))),
+            Ok(1),
+            "the other one"
+        );
+        assert_eq!(unit.cancel(&"loan".into(), Timers::Id("e"), Some(Sequence::new(1))), Ok(0));
+        assert!(unit.consume_timer(Sequence::new(1), false).unwrap());
     });
     assert_eq!(world.timers(), [0, 0]);
 }
@@ -309,14 +326,18 @@ fn timer_whose_handler_runs_is_not_cancelled_by_it_and_taken_with_its_unit_of_wo
 #[test]
 fn timer_that_was_cancelled_is_neither_taken_nor_parked_any_more() {
     let world = world_of(&[("a", 1)]);
-    let (lease, _) = world.keep(None, |unit| unit.cancel("loan", of("loan.late", "a"), None).unwrap());
+    let (lease, _) =
+        world.keep(None, |unit| unit.cancel(&"loan".into(), of("loan.late", &"a".into()), None).unwrap());
     let (mut lease, taken) = world.keep(Some(lease), |unit| {
-        (unit.consume_timer(1, false).unwrap(), unit.mark_timer_parked(1).unwrap())
+        (
+            unit.consume_timer(Sequence::new(1), false).unwrap(),
+            unit.mark_timer_parked(Sequence::new(1)).unwrap(),
+        )
     });
     durable(lease.commit());
     drop(lease);
     assert_eq!(taken, (false, false), "in one batch");
-    assert!(!world.commit(|unit| unit.consume_timer(1, false).unwrap()));
+    assert!(!world.commit(|unit| unit.consume_timer(Sequence::new(1), false).unwrap()));
 }
 
 #[test]
@@ -327,19 +348,27 @@ fn timer_that_failed_is_cancelled_with_its_parked_row_and_lets_the_next_of_its_s
         let other = Parked { producer: "book".into(), ..parked(1, state) };
         world.commit(|unit| {
             for sequence in [1, 2] {
-                assert!(unit.mark_timer_parked(sequence).unwrap());
+                assert!(unit.mark_timer_parked(Sequence::new(sequence)).unwrap());
                 unit.park(&parked(sequence, if sequence == 1 { state } else { ParkedState::Parked }))
                     .unwrap();
             }
             // Another service's event has the same number.
             unit.park(&other).unwrap();
         });
-        assert_eq!(world.commit(|unit| unit.cancel("loan", Timers::Id("1"), None)), Ok(1));
+        assert_eq!(world.commit(|unit| unit.cancel(&"loan".into(), Timers::Id("1"), None)), Ok(1));
         let left = world.inbox().parked().unwrap();
-        let left: Vec<_> = left.iter().map(|row| (row.producer.as_str(), row.sequence)).collect();
+        let left: Vec<_> = left.iter().map(|row| (row.producer.as_str(), row.sequence.get())).collect();
         assert_eq!(left, [("book", 1), ("loan", 2)], "{state:?}");
-        assert_eq!(world.inbox().parked_at("loan", 1).unwrap(), None);
-        assert_eq!(world.inbox().held_up("loan", ("a", "other"), 9).unwrap().unwrap().sequence, 2);
+        assert_eq!(world.inbox().parked_at(&"loan".into(), Sequence::new(1)).unwrap(), None);
+        assert_eq!(
+            world
+                .inbox()
+                .held_up(&"loan".into(), Some((&"a".into(), trace_id(99))), Sequence::new(9))
+                .unwrap()
+                .unwrap()
+                .sequence,
+            Sequence::new(2)
+        );
         let unpark = |unit: &mut super::Unit| unit.unpark(&parked(1, state)).unwrap();
         assert!(!world.commit(unpark), "its attempt finds it gone");
     }
@@ -371,13 +400,13 @@ fn timer_is_told_of_when_it_is_durable_and_once() {
     assert_eq!(taken(&told), [TIMERS_ALONE]);
     let (mut lease, ()) = world.keep(Some(lease), |unit| write(unit, "b"));
     durable(lease.commit());
-    assert_eq!(taken(&told), [Happened { head: Some(1), timers: false }]);
+    assert_eq!(taken(&told), [Happened { head: Some(Sequence::new(1)), timers: false }]);
     let (mut lease, ()) = world.keep(Some(lease), |unit| {
         set(unit, "c", 1);
         write(unit, "c");
     });
     durable(lease.commit());
-    assert_eq!(taken(&told), [Happened { head: Some(2), timers: true }]);
+    assert_eq!(taken(&told), [Happened { head: Some(Sequence::new(2)), timers: true }]);
 }
 
 #[test]
@@ -394,7 +423,7 @@ fn taking_a_timer_is_not_told_of() {
     let (world, told) = told_world();
     world.commit(|unit| set(unit, "a", 1));
     taken(&told);
-    world.commit(|unit| assert!(unit.consume_timer(1, false).unwrap()));
+    world.commit(|unit| assert!(unit.consume_timer(Sequence::new(1), false).unwrap()));
     assert!(taken(&told).is_empty());
 }
 

@@ -7,6 +7,7 @@ use bulkhead_store::{
     KeptAnswer, Parked, ParkedState, Reader as _, RequestKey, Secret, SetTimers as _, Timers,
     UnitOfWork as _,
 };
+use bulkhead_types::Sequence;
 use rusqlite::{Connection, ffi};
 
 use super::super::{event, ms};
@@ -14,7 +15,7 @@ use super::World;
 use crate::event_log::EmbeddedLog;
 use crate::inbox;
 use crate::writer::tests::world;
-use crate::writer::tests::{durable, soon};
+use crate::writer::tests::{durable, soon, trace_id};
 
 const FEW: u32 = 300;
 const MANY: u32 = 100 * FEW;
@@ -42,23 +43,28 @@ fn world_of(rows: u32) -> World {
     world.by_hand(&format!(
         "CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows}) SELECT n FROM n;
          INSERT INTO _bulkhead_timer (id, type, subject, time, trace_id, data, due_ms, parked)
-             SELECT 't' || n, 'loan.late', 's' || n, 'now', 't', '{{}}', n, n % 10 = 0 FROM n;
+             SELECT 't' || n, 'loan.late', 's' || n, 'now', printf('%032x', 1), '{{}}', n, n % 10 = 0 FROM n;
          INSERT INTO _bulkhead_parked (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason)
-             SELECT 'book', n, 'e' || n, 'k', 'stuck', 'tr' || n, 'parked', 0, n, n, '' FROM n;
+             SELECT 'book', n, 'e' || n, 'k', 'stuck', printf('%032x', n), 'parked', 0, n, n, '' FROM n;
          INSERT INTO _bulkhead_parked (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason)
-             SELECT 'book', {rows} + n, 'f' || n, 'k', 'f' || n, 'tr' || n, iif(n % 3 = 0, 'dead', 'parked'), 1, {rows} + n, n, '' FROM n;
+             SELECT 'book', {rows} + n, 'f' || n, 'k', 'f' || n, printf('%032x', n), iif(n % 3 = 0, 'dead', 'parked'), 1, {rows} + n, n, '' FROM n;
          INSERT INTO _bulkhead_parked (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, reason)
-             SELECT 'user', n, 'u' || n, 'k', 'u' || n, 'tr' || n, iif(n = 7, 'dead', 'parked'), 1, 2 * {rows} + n, n, '' FROM n;
+             SELECT 'user', n, 'u' || n, 'k', 'u' || n, printf('%032x', n), iif(n = 7, 'dead', 'parked'), 1, 2 * {rows} + n, n, '' FROM n;
          INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
-             SELECT 'o' || n, 'loan.made', 's' || n, 'now', 't', '{{}}', zeroblob(32) FROM n;
+             SELECT 'o' || n, 'loan.made', 's' || n, 'now', printf('%032x', 1), '{{}}', zeroblob(32) FROM n;
          INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
-             SELECT 'p' || n, 'loan.made', 'erased', 'now', 't', '', zeroblob(16) FROM n;
+             SELECT 'p' || n, 'loan.made', 'erased', 'now', printf('%032x', 1), '', zeroblob(16) FROM n;
          INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data, digest)
-             SELECT 'q' || n, 'loan.made', 'busy', 'now', 't', '{{}}', zeroblob(32) FROM n;"
+             SELECT 'q' || n, 'loan.made', 'busy', 'now', printf('%032x', 1), '{{}}', zeroblob(32) FROM n;"
     ));
     let keys: Vec<RequestKey> = (0..rows)
         .map(|n| {
-            RequestKey::new(Secret::of(world.database.secret()), ("ann", ""), &format!("k{n}"), &[b"POST"])
+            RequestKey::new(
+                Secret::of(world.database.secret()),
+                (&"ann".into(), ""),
+                &format!("k{n}"),
+                &[b"POST"],
+            )
         })
         .collect();
     world.commit(|unit| {
@@ -74,19 +80,19 @@ fn answer(about: &str) -> KeptAnswer {
         status: 201,
         headers: "[]".into(),
         body: b"{}".to_vec(),
-        position: 7,
-        about: vec![about.to_owned()],
+        position: Sequence::new(7),
+        about: vec![about.into()],
     }
 }
 
-fn parked(sequence: u32, subject: &str) -> Parked {
+fn parked(sequence: i64, subject: &str) -> Parked {
     Parked {
         producer: "book".into(),
-        sequence: sequence.into(),
+        sequence: Sequence::new(sequence),
         id: "new".into(),
         kind: "k".into(),
         subject: subject.into(),
-        trace_id: "new".into(),
+        trace_id: trace_id(2),
         state: ParkedState::Parked,
         attempts: 0,
         next: ms(1),
@@ -102,28 +108,30 @@ type Write = (&'static str, fn(&mut Unit, u32));
 
 /// The operations of a unit of work, as the host does them; the number is how many rows there are of each kind.
 const WRITES: [Write; 15] = [
-    ("set a timer", |unit, _| unit.schedule(&event("loan.late", "new", "{}"), ms(1)).unwrap()),
-    ("cancel a timer", |unit, _| assert_eq!(unit.cancel("loan", Timers::Id("t7"), None), Ok(1))),
+    ("set a timer", |unit, _| unit.schedule(&event("loan.late", &"new".into(), "{}"), ms(1)).unwrap()),
+    ("cancel a timer", |unit, _| assert_eq!(unit.cancel(&"loan".into(), Timers::Id("t7"), None), Ok(1))),
     ("cancel the timers of a subject", |unit, _| {
-        let of = Timers::Of { kind: "loan.late", subject: "s8" };
-        assert_eq!(unit.cancel("loan", of, None), Ok(1));
+        let of = Timers::Of { kind: "loan.late", subject: &"s8".into() };
+        assert_eq!(unit.cancel(&"loan".into(), of, None), Ok(1));
     }),
-    ("consume a timer", |unit, _| assert!(unit.consume_timer(9, false).unwrap())),
-    ("park an event", |unit, rows| unit.park(&parked(3 * rows, "new")).unwrap()),
-    ("park one behind many", |unit, rows| unit.park(&parked(3 * rows + 1, "stuck")).unwrap()),
-    ("ask for parked ones", |unit, _| assert!(unit.has_parked("book", "stuck").unwrap())),
+    ("consume a timer", |unit, _| assert!(unit.consume_timer(Sequence::new(9), false).unwrap())),
+    ("park an event", |unit, rows| unit.park(&parked(3 * i64::from(rows), "new")).unwrap()),
+    ("park one behind many", |unit, rows| unit.park(&parked(3 * i64::from(rows) + 1, "stuck")).unwrap()),
+    ("ask for parked ones", |unit, _| assert!(unit.has_parked(&"book".into(), &"stuck".into()).unwrap())),
     ("take the first of many out", |unit, _| assert!(unit.unpark(&parked(1, "stuck")).unwrap())),
-    ("retry a dead letter", |unit, rows| assert!(unit.retry_parked("book", i64::from(rows) + 3).unwrap())),
-    ("drop the dead letters of a producer that has few", |unit, rows| {
-        assert_eq!(unit.drop_dead_up_to("user", "k", rows.into()), Ok(1));
+    ("retry a dead letter", |unit, rows| {
+        assert!(unit.retry_parked(&"book".into(), Sequence::new(i64::from(rows) + 3)).unwrap())
     }),
-    ("publish", |unit, _| assert!(unit.append(&event("loan.made", "new", "{}")).is_ok())),
-    ("erase a subject's events", |unit, _| assert_eq!(unit.erase("s5"), Ok(1))),
-    ("erase what was erased before", |unit, _| assert_eq!(unit.erase("erased"), Ok(0))),
-    ("forget the answers about a subject", |unit, _| assert_eq!(unit.forget_answers("loan9"), Ok(1))),
+    ("drop the dead letters of a producer that has few", |unit, rows| {
+        assert_eq!(unit.drop_dead_up_to(&"user".into(), "k", Sequence::new(rows.into())), Ok(1));
+    }),
+    ("publish", |unit, _| assert!(unit.append(&event("loan.made", &"new".into(), "{}")).is_ok())),
+    ("erase a subject's events", |unit, _| assert_eq!(unit.erase(&"s5".into()), Ok(1))),
+    ("erase what was erased before", |unit, _| assert_eq!(unit.erase(&"erased".into()), Ok(0))),
+    ("forget the answers about a subject", |unit, _| assert_eq!(unit.forget_answers(&"loan9".into()), Ok(1))),
     ("keep an answer", |unit, _| {
         let secret = unit.secret();
-        let key = RequestKey::new(Secret::of(&secret), ("bob", ""), "new", &[b"POST"]);
+        let key = RequestKey::new(Secret::of(&secret), (&"bob".into(), ""), "new", &[b"POST"]);
         assert!(unit.remember(&key, &answer("new"), NOW).unwrap());
     }),
 ];
@@ -136,31 +144,36 @@ const READS: [Read; 13] = [
     }),
     ("the next timer", |_, inbox, _, _| assert!(inbox.due_timers(ms(0), 64).unwrap().1.is_some())),
     ("the next parked event", |_, inbox, _, _| {
-        assert_eq!(inbox.next_parked(ms(1 << 40)).unwrap().0.unwrap().sequence, 1);
+        assert_eq!(inbox.next_parked(ms(1 << 40)).unwrap().0.unwrap().sequence, Sequence::new(1));
     }),
     ("what holds a subject up", |_, inbox, _, rows| {
-        let found = inbox.held_up("book", ("stuck", "tr9"), rows.into()).unwrap();
-        assert_eq!(found.unwrap().sequence, 1);
+        let found = inbox
+            .held_up(&"book".into(), Some((&"stuck".into(), trace_id(9))), Sequence::new(rows.into()))
+            .unwrap();
+        assert_eq!(found.unwrap().sequence, Sequence::new(1));
     }),
-    ("whether there is trouble", |_, inbox, _, _| assert!(inbox.has_any("book").unwrap())),
+    ("whether there is trouble", |_, inbox, _, _| assert!(inbox.has_any(&"book".into()).unwrap())),
     ("a dead letter by its id", |_, inbox, _, _| assert!(inbox.parked_with_id("f3").unwrap().is_some())),
-    ("the oldest", |_, inbox, _, _| assert!(inbox.oldest_parked("book").unwrap().is_some())),
+    ("the oldest", |_, inbox, _, _| assert!(inbox.oldest_parked(&"book".into()).unwrap().is_some())),
     ("the list", |_, inbox, _, _| drop(inbox.parked().unwrap())),
     ("a subject's history", |_, _, log, _| {
-        assert_eq!(log.newest(None, Some("s9"), i64::MAX, 9).unwrap().len(), 1);
+        assert_eq!(log.newest(None, Some(&"s9".into()), Sequence::MAX, 9).unwrap().len(), 1);
     }),
     ("a long history", |_, _, log, _| {
-        assert_eq!(log.newest(None, Some("busy"), i64::MAX, 9).unwrap().len(), 9);
+        assert_eq!(log.newest(None, Some(&"busy".into()), Sequence::MAX, 9).unwrap().len(), 9);
     }),
     ("a long history that was erased", |_, _, log, _| {
-        assert_eq!(log.newest(None, Some("erased"), i64::MAX, 9).unwrap().len(), 9);
+        assert_eq!(log.newest(None, Some(&"erased".into()), Sequence::MAX, 9).unwrap().len(), 9);
     }),
     ("the last of a long history", |_, _, log, rows| {
-        let last = log.last_of("busy", ["loan.made", ""], i64::MAX).unwrap();
-        assert_eq!(last.unwrap().sequence, 3 * i64::from(rows));
+        let last = log.last_of(&"busy".into(), ["loan.made", ""], Sequence::MAX).unwrap();
+        assert_eq!(last.unwrap().sequence, Sequence::new(3 * i64::from(rows)));
     }),
     ("whether a later event is there", |_, _, log, rows| {
-        assert!(log.has_later("s9", ["loan.made", ""], (1, rows.into())).unwrap());
+        assert!(
+            log.has_later(&"s9".into(), ["loan.made", ""], (Sequence::FIRST, Sequence::new(rows.into())))
+                .unwrap()
+        );
     }),
 ];
 
@@ -233,7 +246,7 @@ fn what_the_host_does_takes_as_many_steps_with_a_hundred_times_the_rows() {
 fn known(rows: u32, world: &World) -> (String, i64) {
     let key = RequestKey::new(
         Secret::of(world.database.secret()),
-        ("ann", ""),
+        (&"ann".into(), ""),
         &format!("k{}", rows / 2),
         &[b"POST"],
     );
@@ -254,7 +267,7 @@ fn very_many_parked_events_of_one_subject_are_drained_in_their_order_without_loo
             for _ in 0..count {
                 let next = unit.as_host(|connection| inbox::next_parked(connection, ms(1 << 40))).unwrap();
                 let row = next.0.unwrap();
-                found.push(row.sequence);
+                found.push(row.sequence.get());
                 assert!(unit.unpark(&row).unwrap());
             }
             (found, unit.as_host(|connection| Ok(steps(connection))).unwrap() - before)
