@@ -52,7 +52,7 @@ impl Watch {
     /// When the system can't watch a folder.
     pub(crate) fn start(application: Arc<Application>) -> anyhow::Result<Self> {
         let manifest = application.manifest();
-        let (tell, told) = channel::<Event>();
+        let (tell, events) = channel::<Event>();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
             // The receiver may have ended. Then it needs no event.
             Ok(event) => drop(tell.send(event)),
@@ -73,28 +73,28 @@ impl Watch {
         }
         let stop = Arc::<AtomicBool>::default();
         let stopped = Arc::clone(&stop);
-        let run = move |told: &mut Receiver<Event>, progress: &Progress| {
-            follow(&application, told, progress);
+        let run = move |events: &mut Receiver<Event>, progress: &Progress| {
+            follow(&application, events, progress);
             if !stopped.load(Ordering::Acquire) {
                 tracing::error!("the system tells of changed files no more: restart the host");
                 Down::note("watch").for_good();
             }
         };
-        supervise::spawn("watch".to_owned(), &stop, told, run, |_, _| {})?;
+        supervise::spawn("watch".to_owned(), &stop, events, run, |_, _| {})?;
         tracing::info!(folders = folders.len(), "watching the components' sources and the manifest");
         Ok(Self { _watcher: watcher, stop })
     }
 }
 
 /// Handles each change, until the watcher is gone.
-fn follow(application: &Arc<Application>, told: &Receiver<Event>, progress: &Progress) {
-    while let Ok(event) = told.recv() {
+fn follow(application: &Arc<Application>, events: &Receiver<Event>, progress: &Progress) {
+    while let Ok(event) = events.recv() {
         // A panic at this event must not count as no progress: the next event is another one.
         progress.made();
         supervise::point("turn");
         let mut changed = changes(&application.manifest(), &event);
         loop {
-            match told.recv_timeout(QUIET) {
+            match events.recv_timeout(QUIET) {
                 Ok(event) => changed.extend(changes(&application.manifest(), &event)),
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -223,7 +223,7 @@ mod tests {
     use super::is_source;
 
     #[test]
-    fn what_a_build_or_an_editor_writes_is_no_source() {
+    fn output_of_a_build_or_an_editor_is_not_a_source() {
         let folder = Path::new("/shop/components/note");
         for (path, expected) in [
             ("/shop/components/note/src/lib.rs", true),

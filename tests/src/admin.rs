@@ -75,7 +75,7 @@ impl Admin {
 
     /// Waits until a consumer has taken, passed over or parked all that its producer has published.
     #[track_caller]
-    pub fn until_taken(&mut self, producer: &str, consumer: &str) -> Value {
+    pub fn until_consumed(&mut self, producer: &str, consumer: &str) -> Value {
         until(&format!("{consumer} takes all of {producer}"), || {
             Some(self.subscription(producer, consumer)).filter(|subscription| subscription["lag"] == 0)
         })

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_changed_in_a_copy_and_put_back_is_not_as_old_as_before() {
+    fn file_changed_and_restored_in_a_copy_has_a_newer_modification_time() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::create_dir(&from).unwrap();

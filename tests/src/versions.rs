@@ -120,7 +120,7 @@ mod tests {
     use crate::manifest::Manifest;
 
     #[test]
-    fn versions_differ_in_their_text_alone() {
+    fn versions_differ_only_in_their_text() {
         for guest in ["changing", "watching"] {
             let built = std::fs::read(paths::component(guest)).unwrap();
             let other = with_version(built.clone(), 1_000_000, "traps hungry-at-start");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_file_takes_no_room() {
+    fn huge_file_takes_no_disk_space() {
         let site = Site::new(&Manifest::changing());
         let about = std::fs::metadata(huge(&site)).unwrap();
         assert_eq!(about.len(), HUGE_BYTES);

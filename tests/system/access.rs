@@ -230,7 +230,7 @@ fn unnamed(method: &str, path: &str) -> String {
 }
 
 #[test]
-fn every_route_that_a_component_describes_is_in_the_table_and_no_other() {
+fn table_has_exactly_the_routes_that_components_describe() {
     let site = Site::shop();
     let described: BTreeSet<String> = described(&site).into_keys().collect();
     let table: BTreeSet<String> = TABLE.iter().map(|(method, path, _, _)| unnamed(method, path)).collect();
@@ -241,7 +241,7 @@ fn every_route_that_a_component_describes_is_in_the_table_and_no_other() {
 }
 
 #[test]
-fn what_a_component_says_of_a_route_is_what_the_table_has() {
+fn description_of_each_route_agrees_with_the_table() {
     let described = described(&Site::shop());
     for (method, path, _, [nobody, owner, other, admin]) in TABLE {
         let route = &described[&unnamed(method, path)];
@@ -260,7 +260,7 @@ fn what_a_component_says_of_a_route_is_what_the_table_has() {
 }
 
 #[test]
-fn each_cell_of_the_table_is_so() {
+fn each_cell_of_the_access_table_holds() {
     let site = Site::shop();
     let mut shop = Shop::new(&site);
     let mut wrong = Vec::new();
@@ -293,7 +293,7 @@ fn each_cell_of_the_table_is_so() {
 
 /// The requests of the table once more, each by whom it is answered.
 #[test]
-fn every_route_names_a_query_parameter_that_it_does_not_know_and_every_write_says_its_position() {
+fn every_route_reports_unknown_query_parameters_and_every_write_has_a_position() {
     let site = Site::shop();
     let mut shop = Shop::new(&site);
     for (method, path, body, [_, as_owner, _, as_admin]) in TABLE {
@@ -330,7 +330,7 @@ fn signer_of(site: &Site) -> Signer {
 }
 
 #[test]
-fn a_token_that_is_not_good_opens_no_route_not_even_a_public_one() {
+fn invalid_token_is_refused_on_every_route_even_a_public_one() {
     let site = Site::shop();
     let mut shop = Shop::new(&site);
     let mut owner = shop.host.customer("Owner");

@@ -29,7 +29,7 @@ fn trace(answer: &Answer) -> String {
 }
 
 #[test]
-fn every_answer_is_found_in_the_log_by_its_trace() {
+fn every_answer_can_be_found_in_the_log_by_its_trace() {
     let site = Site::shop();
     let host = site.start_with(&["--log-format", "json"]);
     let mut admin = host.admin();
@@ -103,7 +103,7 @@ fn every_answer_is_found_in_the_log_by_its_trace() {
         assert_eq!((&line["method"], &line["path"]), (&json!(method), &json!(path)), "{line}");
         assert_eq!(line["status"], answer.status, "{line}");
         // The span that a client hears of is the one that is recorded.
-        let span = answer.header("traceresponse").and_then(|told| told.split('-').nth(2));
+        let span = answer.header("traceresponse").and_then(|header| header.split('-').nth(2));
         assert_eq!(line["span_id"].as_str(), span, "{line}");
         assert_eq!(line["parent_id"].as_str(), (trace == continued).then_some(PARENT), "{line}");
         assert_eq!(line["service"].as_str().map(str::to_owned), service, "{line}");
@@ -134,7 +134,7 @@ fn every_answer_is_found_in_the_log_by_its_trace() {
 
 /// A refused request is in the log with what its client made up, and no viewer of the log obeys that.
 #[test]
-fn what_a_client_makes_up_is_bounded_and_escaped_in_the_log() {
+fn client_input_is_bounded_and_escaped_in_the_log() {
     for format in ["json", "text"] {
         let site = Site::new(&Manifest::events().only(&["source"]));
         let host = site.start_with(&["--access-log", format]);
@@ -157,7 +157,7 @@ fn forms(log: &str) -> [usize; 2] {
 }
 
 #[test]
-fn the_access_log_is_off_text_or_json_as_argument_variable_or_manifest_says() {
+fn access_log_format_is_set_by_argument_variable_or_manifest() {
     let manifest = |value: Option<&str>| {
         let manifest = Manifest::events().only(&["source"]);
         value.map_or(manifest.clone(), |value| manifest.set("application.access_log", value))
@@ -194,7 +194,7 @@ fn the_access_log_is_off_text_or_json_as_argument_variable_or_manifest_says() {
 
 /// It is answered, counted and found by its trace, as any other request.
 #[test]
-fn a_request_at_which_the_host_panics_is_in_the_log_and_in_the_figures() {
+fn request_with_a_host_panic_is_in_the_log_and_in_the_metrics() {
     let site = Site::new(&Manifest::events().only(&["source"]).set("application.access_log", "json"));
     let host = site.start_to_panic("network@request");
     let mut client = host.client();
@@ -209,12 +209,12 @@ fn a_request_at_which_the_host_panics_is_in_the_log_and_in_the_figures() {
     let log = host.stop().stderr;
     let line = &lines(&log)[&trace];
     assert_eq!((&line["status"], &line["path"]), (&json!(500), &json!("/source/ready")), "{line}");
-    let told = log.lines().find(|line| line.contains("the host panicked at a request")).expect("a line");
-    assert!(told.contains(&trace), "{told}");
+    let line = log.lines().find(|line| line.contains("the host panicked at a request")).expect("a line");
+    assert!(line.contains(&trace), "{line}");
 }
 
 #[test]
-fn a_client_that_goes_away_is_in_the_log_without_a_status() {
+fn client_that_disconnects_is_logged_without_a_status() {
     let manifest = Manifest::guests()
         .set("service.hostile.limits.request_timeout", "10s")
         .set("service.hostile.limits.lease_hold", "10s");
@@ -255,7 +255,7 @@ fn metrics(site: &Site, host: &Host) -> String {
 }
 
 #[test]
-fn requests_are_counted_by_service_route_method_and_status_with_few_labels() {
+fn requests_are_counted_by_service_route_method_and_status_with_bounded_labels() {
     let site = Site::shop();
     let host = site.start();
     let mut admin = host.admin();
@@ -328,7 +328,7 @@ fn requests_are_counted_by_service_route_method_and_status_with_few_labels() {
 }
 
 #[test]
-fn requests_that_wait_stand_in_the_figures_of_their_queue() {
+fn waiting_requests_are_in_the_metrics_of_their_queue() {
     let manifest = Manifest::guests()
         .set("service.hostile.limits.write_workers", 1)
         .set("service.hostile.limits.request_timeout", "5s");
@@ -354,7 +354,7 @@ fn requests_that_wait_stand_in_the_figures_of_their_queue() {
 
 /// The causes by which instances go, and the limits that requests meet, are counted where they happen.
 #[test]
-fn instances_that_go_and_limits_that_are_met_stand_in_the_figures() {
+fn dropped_instances_and_limits_that_are_met_are_in_the_metrics() {
     let figures = |lease_hold: &str, sent: &[(&str, u16)]| {
         let manifest = Manifest::guests()
             .set("service.hostile.limits.memory", "8MiB")

@@ -74,7 +74,7 @@ impl Book {
 }
 
 #[test]
-fn an_address_is_read_back_as_it_was_added_and_as_it_was_replaced() {
+fn address_is_read_back_as_added_and_as_replaced() {
     let mut book = Book::new();
     let client = &mut book.client;
     let full = json!({
@@ -114,7 +114,7 @@ fn an_address_is_read_back_as_it_was_added_and_as_it_was_replaced() {
 }
 
 #[test]
-fn the_first_address_is_the_default_whatever_it_asks_for() {
+fn first_address_is_the_default_even_if_not_requested() {
     let mut book = Book::new();
     for wish in [None, Some(true), Some(false)] {
         let first = book.add(wish);
@@ -125,7 +125,7 @@ fn the_first_address_is_the_default_whatever_it_asks_for() {
 }
 
 #[test]
-fn a_further_address_is_the_default_only_where_it_asks_for_it() {
+fn further_address_becomes_the_default_only_on_request() {
     let mut book = Book::new();
     let first = book.add(None);
     for wish in [None, Some(false)] {
@@ -139,7 +139,7 @@ fn a_further_address_is_the_default_only_where_it_asks_for_it() {
 }
 
 #[test]
-fn where_the_default_goes_the_oldest_of_the_others_takes_over() {
+fn if_the_default_is_deleted_the_oldest_other_address_becomes_the_default() {
     let mut book = Book::new();
     let ids: Vec<String> = [None, None, Some(true), None].map(|wish| book.add(wish)).into();
     let path = |book: &Book, number: usize| format!("{}/{}", book.path, ids[number]);
@@ -166,7 +166,7 @@ fn where_the_default_goes_the_oldest_of_the_others_takes_over() {
 }
 
 #[test]
-fn a_put_without_is_default_leaves_the_default_where_it_is() {
+fn put_without_is_default_does_not_change_the_default() {
     let mut book = Book::new();
     let [first, second, third] = [None, Some(true), None].map(|wish| book.add(wish));
     for id in [&first, &second, &third] {
@@ -248,7 +248,7 @@ fn after_every_step_of_300_exactly_one_address_is_the_default() {
 }
 
 #[test]
-fn there_is_one_default_also_where_many_change_it_at_once() {
+fn concurrent_changes_leave_exactly_one_default() {
     let mut book = Book::new();
     let ids: Vec<String> = (0..8).map(|_| book.add(None)).collect();
     let start = Barrier::new(ids.len());
@@ -297,7 +297,7 @@ fn a_country_is_a_code_of_two_letters_in_upper_case() {
 }
 
 #[test]
-fn everything_wrong_with_an_address_is_said_at_once() {
+fn all_errors_of_an_address_are_reported_at_once() {
     let mut book = Book::new();
     let address = book.add(None);
     let path = format!("{}/{address}", book.path);
@@ -348,7 +348,7 @@ fn everything_wrong_with_an_address_is_said_at_once() {
 }
 
 #[test]
-fn addresses_are_listed_from_the_oldest_page_by_page() {
+fn addresses_are_listed_oldest_first_page_by_page() {
     let mut book = Book::new();
     assert_eq!(book.client.get(&book.path).expect(200), json!({"items": [], "next_cursor": null}));
     let ids: Vec<String> = (0..7).map(|_| book.add(Some(true))).collect();
@@ -378,7 +378,7 @@ fn addresses_are_listed_from_the_oldest_page_by_page() {
 }
 
 #[test]
-fn a_user_has_so_many_addresses_and_no_more() {
+fn number_of_addresses_of_a_user_is_limited() {
     let mut book = Book::new();
     let room = 4;
     for _ in 0..ADDRESSES_MAX - room {
@@ -418,7 +418,7 @@ fn a_user_has_so_many_addresses_and_no_more() {
 }
 
 #[test]
-fn addresses_are_their_users_and_an_admins_and_to_a_stranger_as_those_of_nobody() {
+fn addresses_are_visible_to_their_user_and_admins_and_hidden_from_others() {
     let mut book = Book::new();
     let address = book.add(None);
     let mut bo = book.host.customer("Bo");

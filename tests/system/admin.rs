@@ -80,7 +80,7 @@ fn with_host(host: &Host, token: &str, name: &str, more: &str) -> Answer {
 }
 
 #[test]
-fn the_admin_port_wants_the_token_that_only_the_owner_of_the_data_folder_reads() {
+fn admin_port_requires_the_token_that_only_the_data_folder_owner_can_read() {
     let site = Site::shop();
     let host = site.start();
     let file = site.data().join("admin.token");
@@ -129,7 +129,7 @@ fn the_admin_port_wants_the_token_that_only_the_owner_of_the_data_folder_reads()
 }
 
 #[test]
-fn a_page_of_another_origin_and_another_name_for_this_machine_are_refused() {
+fn foreign_origins_and_foreign_host_names_are_refused() {
     let site = Site::shop();
     let host = site.start();
     let (token, own) = (token(&site), admin_address(&host));
@@ -151,7 +151,7 @@ fn a_page_of_another_origin_and_another_name_for_this_machine_are_refused() {
 }
 
 #[test]
-fn what_is_not_there_or_not_known_is_told_so() {
+fn missing_resources_and_invalid_queries_are_reported() {
     let site = Site::shop();
     let host = site.start();
     let mut operator = operator(&site, &host);
@@ -194,7 +194,7 @@ fn what_is_not_there_or_not_known_is_told_so() {
 }
 
 #[test]
-fn health_is_told_on_both_ports_without_a_token() {
+fn health_is_reported_on_both_ports_without_a_token() {
     let site = Site::shop();
     let host = site.start();
     for address in [host.address(), host.admin_address().unwrap()] {
@@ -268,7 +268,7 @@ fn every_line_of_the_metrics_is_a_comment_or_a_name_with_labels_and_a_number() {
 }
 
 #[test]
-fn the_command_line_says_what_is_wrong_and_ends_with_status_1() {
+fn command_line_reports_errors_and_exits_with_status_1() {
     let site = Site::shop();
     let data = site.data();
     let data = data.to_str().unwrap();
@@ -317,7 +317,7 @@ fn the_command_line_says_what_is_wrong_and_ends_with_status_1() {
 }
 
 #[test]
-fn status_tells_every_service_and_how_far_each_subscription_is() {
+fn status_lists_every_service_and_the_progress_of_each_subscription() {
     let site = Site::shop();
     let host = site.start();
     let mut admin = host.admin();
@@ -354,7 +354,7 @@ fn status_tells_every_service_and_how_far_each_subscription_is() {
 }
 
 #[test]
-fn events_are_listed_newest_first_by_type_and_subject_and_page_by_page() {
+fn events_are_listed_newest_first_by_type_and_subject_page_by_page() {
     let site = Site::shop();
     let host = site.start();
     let mut admin = host.admin();

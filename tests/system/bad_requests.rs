@@ -12,7 +12,7 @@ use serde_json::json;
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
 #[test]
-fn a_body_that_is_no_json_is_400_and_writes_nothing() {
+fn body_that_is_not_json_is_400_and_writes_nothing() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -50,7 +50,7 @@ fn a_body_that_is_no_json_is_400_and_writes_nothing() {
 }
 
 #[test]
-fn a_body_of_another_shape_is_422_and_writes_nothing() {
+fn body_of_the_wrong_shape_is_422_and_writes_nothing() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -66,7 +66,7 @@ fn a_body_of_another_shape_is_422_and_writes_nothing() {
 }
 
 #[test]
-fn a_query_that_nothing_reads_is_told_with_the_errors_of_the_body_and_after_the_path() {
+fn unknown_query_parameters_are_reported_with_body_errors_unless_the_path_is_404() {
     let host = Site::shop().start();
     let mut client = host.admin();
     client.post("/categories?colour=blue", &json!({"size": 1})).invalid(&["colour", "name", "size"]);
@@ -78,7 +78,7 @@ fn a_query_that_nothing_reads_is_told_with_the_errors_of_the_body_and_after_the_
 }
 
 #[test]
-fn a_key_that_stands_twice_is_refused() {
+fn duplicate_key_is_refused() {
     let host = Site::shop().start();
     let body = Bytes::from_static(br#"{"name": "a", "name": "b", "slug": "a"}"#);
     let answer = host.admin().send(Method::POST, "/categories", &JSON, body);
@@ -87,7 +87,7 @@ fn a_key_that_stands_twice_is_refused() {
 }
 
 #[test]
-fn a_body_of_another_type_is_415() {
+fn body_of_the_wrong_media_type_is_415() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let body = Bytes::from(json!({"name": "x", "slug": "x"}).to_string());
@@ -108,7 +108,7 @@ fn a_body_of_another_type_is_415() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_413_and_its_client_gets_to_see_it() {
+fn body_over_the_limit_is_413_and_the_client_receives_the_answer() {
     let site = Site::shop();
     let host = site.start();
     let before = database::row_counts(&site.database("product"));
@@ -143,7 +143,7 @@ fn a_body_over_the_limit_is_413_and_its_client_gets_to_see_it() {
 }
 
 #[test]
-fn the_limit_of_the_body_is_the_manifests() {
+fn body_limit_comes_from_the_manifest() {
     let site = Site::new(&Manifest::shop().set("service.product.limits.body", "1KiB"));
     let host = site.start();
     let mut client = host.admin();
@@ -153,7 +153,7 @@ fn the_limit_of_the_body_is_the_manifests() {
 }
 
 #[test]
-fn garbage_on_the_socket_is_400_or_a_closed_connection_and_harms_nobody() {
+fn garbage_on_the_socket_is_400_or_a_closed_connection_and_harms_no_other_client() {
     let site = Site::shop();
     let host = site.start();
     let mut bystander = host.admin();
@@ -205,7 +205,7 @@ fn oversize_headers_and_paths_are_refused() {
 }
 
 #[test]
-fn a_client_that_goes_away_half_way_leaves_nothing_behind() {
+fn client_that_disconnects_halfway_leaves_nothing_behind() {
     let site = Site::shop();
     let host = site.start();
     let before = database::row_counts(&site.database("product"));
@@ -225,7 +225,7 @@ fn a_client_that_goes_away_half_way_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_client_that_is_too_slow_is_let_go_and_others_do_not_wait_for_it() {
+fn too_slow_client_is_disconnected_and_does_not_delay_others() {
     let site = Site::shop();
     let host = site.start();
     let address = host.address();
@@ -254,7 +254,7 @@ fn a_client_that_is_too_slow_is_let_go_and_others_do_not_wait_for_it() {
 }
 
 #[test]
-fn a_path_that_no_service_has_is_404() {
+fn path_that_no_service_serves_is_404() {
     let host = Site::shop().start();
     let mut client = host.admin();
     for path in [

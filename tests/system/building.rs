@@ -50,7 +50,7 @@ fn has_components(site: &Site) -> bool {
 }
 
 #[test]
-fn a_crate_is_compiled_by_the_name_of_its_service_and_refused_where_it_is_none() {
+fn crate_is_built_by_the_name_of_its_service_and_refused_if_not_a_component() {
     let site = site();
     let built = build(&site, &["second"]);
     built.says(1, &["Compiling second", "service `second`", "bulkhead-sdk"]);
@@ -61,7 +61,7 @@ fn a_crate_is_compiled_by_the_name_of_its_service_and_refused_where_it_is_none()
 }
 
 #[test]
-fn what_cannot_be_built_is_refused_by_name_before_anything_is_built() {
+fn services_that_cannot_be_built_are_refused_by_name_before_any_build() {
     let site = site();
     build(&site, &["first", "fourth"]).says(1, &["fourth", "first, second, third"]);
     build(&site, &["first", "third"]).says(1, &["third.wasm", "a component already"]);

@@ -26,7 +26,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn the_real_catalogue_is_loaded_read_back_to_the_cent_and_loaded_again_without_harm() {
+fn real_catalogue_is_loaded_and_verified_to_the_cent_and_can_be_loaded_again() {
     let site = Site::shop();
     let host = site.start();
     let first = said(&loader(&host, &[]));
@@ -54,7 +54,7 @@ fn the_real_catalogue_is_loaded_read_back_to_the_cent_and_loaded_again_without_h
 }
 
 #[test]
-fn a_load_that_was_broken_off_is_told_and_not_taken_up_unasked() {
+fn interrupted_load_is_reported_and_not_resumed_unasked() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -79,7 +79,7 @@ fn a_difference_from_the_file_is_found() {
 }
 
 #[test]
-fn a_loader_without_a_shop_says_so() {
+fn loader_without_a_shop_reports_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", taken.local_addr().unwrap());
     drop(taken);

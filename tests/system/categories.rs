@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
 
 #[test]
-fn a_category_is_read_back_by_id_and_by_slug_as_it_was_made() {
+fn category_is_read_back_by_id_and_by_slug_as_created() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let answer = client.post("/categories", &json!({"name": "Garden tools", "slug": "garden-tools"}));
@@ -76,7 +76,7 @@ fn a_category_moves_with_patch_but_never_below_itself() {
 }
 
 #[test]
-fn a_slug_that_is_made_from_a_name_gets_a_number_where_it_is_taken() {
+fn slug_derived_from_a_name_gets_a_number_if_it_is_already_in_use() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let mut slug_of = |name: &str| {
@@ -99,7 +99,7 @@ fn a_slug_that_is_made_from_a_name_gets_a_number_where_it_is_taken() {
 }
 
 #[test]
-fn the_tree_of_categories_has_a_greatest_depth() {
+fn depth_of_the_category_tree_is_limited() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let mut line: Vec<String> = Vec::new();
@@ -127,7 +127,7 @@ fn the_tree_of_categories_has_a_greatest_depth() {
 }
 
 #[test]
-fn a_category_has_so_many_children_and_no_more() {
+fn number_of_children_of_a_category_is_limited() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -195,7 +195,7 @@ fn all_categories_are_listed_once_page_by_page() {
 }
 
 #[test]
-fn what_is_wrong_with_a_category_is_said_field_by_field() {
+fn errors_of_a_category_are_reported_field_by_field() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let long = "x".repeat(1_000);

@@ -37,7 +37,7 @@ fn with_products(host: &Host, count: usize) -> String {
 }
 
 #[test]
-fn a_body_that_gains_by_it_is_compressed_for_whoever_accepts_it() {
+fn body_worth_compressing_is_compressed_for_clients_that_accept_it() {
     let host = Site::shop().start();
     with_products(&host, 60);
     let mut client = host.client();
@@ -62,7 +62,7 @@ fn a_body_that_gains_by_it_is_compressed_for_whoever_accepts_it() {
 }
 
 #[test]
-fn a_compressed_representation_has_a_tag_of_its_own_that_serves_like_the_plain_one() {
+fn compressed_representation_has_its_own_tag_that_works_like_the_plain_one() {
     let host = Site::shop().start();
     let path = format!("/products/{}", with_products(&host, 1));
     let mut admin = host.admin();
@@ -89,7 +89,7 @@ fn a_compressed_representation_has_a_tag_of_its_own_that_serves_like_the_plain_o
 }
 
 #[test]
-fn what_is_small_is_sent_as_it_is() {
+fn small_body_is_sent_uncompressed() {
     let host = Site::shop().start();
     let mut client = host.client();
     let answer = get(&mut client, "/products", &[GZIP]);
@@ -98,7 +98,7 @@ fn what_is_small_is_sent_as_it_is() {
 }
 
 #[test]
-fn a_compressed_body_of_a_request_is_refused_with_what_is_taken() {
+fn compressed_request_body_is_refused_with_the_accepted_encodings() {
     let host = Site::shop().start();
     let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
     let answer = host.client().send(Method::POST, "/users", &headers, Bytes::from_static(b"{}"));

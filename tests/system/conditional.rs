@@ -79,7 +79,7 @@ fn address_with(line: &str) -> Value {
 }
 
 #[test]
-fn what_is_known_is_not_sent_again_and_head_has_the_headers_of_get() {
+fn unchanged_representation_is_304_and_head_has_the_headers_of_get() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let mut customer = host.customer("Ada");
@@ -103,7 +103,7 @@ fn what_is_known_is_not_sent_again_and_head_has_the_headers_of_get() {
 }
 
 #[test]
-fn an_order_has_a_tag_that_changes_as_it_goes_on() {
+fn tag_of_an_order_changes_with_its_state() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let mut customer = host.customer("Ada").client;
@@ -121,7 +121,7 @@ fn an_order_has_a_tag_that_changes_as_it_goes_on() {
 }
 
 #[test]
-fn what_changed_meanwhile_is_neither_changed_nor_deleted() {
+fn a_resource_that_changed_meanwhile_is_neither_changed_nor_deleted() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let mut customer = host.customer("Ada");
@@ -151,7 +151,7 @@ fn what_changed_meanwhile_is_neither_changed_nor_deleted() {
 
 /// Users have no path of their own among the others: they are whom the rest belongs to.
 #[test]
-fn a_user_is_changed_and_deleted_by_whoever_knows_the_latest_version() {
+fn user_is_changed_and_deleted_only_with_the_latest_tag() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let path = format!("/users/{}", id(&register(&mut admin, "Ada")));
@@ -169,7 +169,7 @@ fn a_user_is_changed_and_deleted_by_whoever_knows_the_latest_version() {
 }
 
 #[test]
-fn what_is_refused_anyway_is_refused_as_without_the_condition() {
+fn a_request_refused_for_another_reason_is_refused_as_without_the_condition() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let mut customer = host.customer("Ada").client;
@@ -187,7 +187,7 @@ fn what_is_refused_anyway_is_refused_as_without_the_condition() {
 }
 
 #[test]
-fn a_place_that_is_to_be_filled_is_not_overwritten_and_one_to_be_changed_not_filled() {
+fn conditional_put_that_creates_does_not_overwrite_and_one_that_changes_does_not_create() {
     let host = Site::shop().start();
     let mut customer = host.customer("Ada");
     let client = &mut customer.client;
@@ -206,7 +206,7 @@ fn a_place_that_is_to_be_filled_is_not_overwritten_and_one_to_be_changed_not_fil
 /// Each writer counts on from what it has read. Were the version compared outside the unit of work of the change, two could count on from
 /// the same number, and one count would be lost.
 #[test]
-fn no_update_is_lost_between_writers_who_say_what_they_know() {
+fn no_update_is_lost_between_writers_that_send_their_tag() {
     const WRITERS: usize = 6;
     const COUNTS: usize = 15;
     let host = Site::shop().start();
@@ -248,7 +248,7 @@ fn no_update_is_lost_between_writers_who_say_what_they_know() {
 
 /// Were it compared, a POST would tell by 409 or 412 whether an email is taken, and its handler would hold the lease while it hashes or calls.
 #[test]
-fn on_a_post_a_condition_means_nothing() {
+fn condition_on_a_post_is_ignored() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let mut customer = host.customer("Ada");
@@ -265,7 +265,7 @@ fn on_a_post_a_condition_means_nothing() {
 }
 
 #[test]
-fn what_nobody_may_keep_has_no_tag() {
+fn no_store_answer_has_no_tag() {
     let host = Site::shop().start();
     let mut client = host.client();
     let user = register(&mut client, "Ada");

@@ -16,7 +16,7 @@ fn refused(answer: &Answer, code: &str, constraint: &str) {
 }
 
 #[test]
-fn every_conflict_is_told_with_its_code_and_its_constraint() {
+fn every_conflict_is_reported_with_its_code_and_constraint() {
     let limits = [("order", "request_timeout"), ("order", "lease_hold"), ("product", "request_timeout")];
     let manifest = limits.iter().fold(unhurried(Manifest::shop()), |manifest, (service, limit)| {
         manifest.set(&format!("service.{service}.limits.{limit}"), "30s")
@@ -107,7 +107,7 @@ fn of_products(admin: &mut Client, ada: &mut Customer, product: &str, food: &str
 }
 
 #[test]
-fn a_conflict_that_a_service_has_no_code_for_names_its_constraint_all_the_same() {
+fn conflict_without_a_code_of_the_service_still_names_its_constraint() {
     let host = Site::new(&Manifest::guests().only(&["hostile", "user"])).start();
     let mut client = host.client();
     let note = json!({"id": "taken", "body": "x"});

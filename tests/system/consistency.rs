@@ -173,7 +173,7 @@ fn a_busy_shop_has_no_findings() {
 }
 
 #[test]
-fn a_repair_in_a_busy_shop_changes_nothing_that_is_right() {
+fn repair_in_a_busy_shop_changes_nothing_that_is_correct() {
     let shop = BusyShop::open();
     for _ in 0..10 {
         Checked::of(&shop.site, &shop.host, &["--repair"]).is_clean();
@@ -184,7 +184,7 @@ fn a_repair_in_a_busy_shop_changes_nothing_that_is_right() {
 
 /// With each change of a user the data of the changes before go. A subscription worker that comes too late for one sees nothing of it.
 #[test]
-fn what_is_erased_while_a_subscription_worker_is_awaited_is_no_finding() {
+fn data_erased_while_waiting_for_a_subscription_worker_is_not_a_finding() {
     let site = Site::new(&unhurried());
     let host = site.start();
     let mut admin = host.admin();
@@ -219,7 +219,7 @@ fn admin_rename(admin: &mut Client, user: &Value, number: usize) -> Answer {
 }
 
 #[test]
-fn checks_at_the_same_time_do_not_mislead_one_another() {
+fn concurrent_checks_do_not_affect_each_other() {
     let shop = BusyShop::open();
     let (site, admin) = (&shop.site, &admin_address(&shop.host));
     thread::scope(|scope| {
@@ -303,7 +303,7 @@ impl QuietShop {
 }
 
 #[test]
-fn what_refers_to_a_deleted_user_or_product_is_no_finding() {
+fn references_to_a_deleted_user_or_product_are_not_findings() {
     let shop = QuietShop::new();
     assert_eq!(shop.findings_metric("reference"), None, "there was no check yet");
     shop.check(&[]).is_clean();
@@ -318,7 +318,7 @@ fn what_refers_to_a_deleted_user_or_product_is_no_finding() {
 }
 
 #[test]
-fn broken_copies_references_and_events_are_named_and_only_copies_are_repaired() {
+fn broken_copies_references_and_events_are_reported_and_only_copies_are_repaired() {
     let shop = QuietShop::new();
     let connection = database::open(&shop.site.database("product"));
     let events = database::texts(
@@ -374,10 +374,10 @@ fn broken_copies_references_and_events_are_named_and_only_copies_are_repaired() 
         assert!(checked.said.contains("8 findings"), "{}", checked.said);
         let details: Vec<&str> =
             checked.findings().iter().map(|finding| finding["detail"].as_str().unwrap()).collect();
-        for told in
+        for expected in
             ["price is \"0.01\", and the owner has \"1.50\"", "first_name is \"Eve\"", "event 3 is missing"]
         {
-            assert!(details.iter().any(|detail| detail.contains(told)), "{told}: {details:?}");
+            assert!(details.iter().any(|detail| detail.contains(expected)), "{expected}: {details:?}");
         }
     }
     for (kind, count) in [("replica", 4.0), ("reference", 2.0), ("event", 2.0), ("subscription", 0.0)] {
@@ -418,7 +418,7 @@ fn order_costs(client: &mut Client, product: &str, total: &str) {
 }
 
 #[test]
-fn a_subscription_that_stands_still_is_named() {
+fn stopped_subscription_is_reported() {
     let cursor = "UPDATE _bulkhead_cursor SET event_id = 'of-nothing' WHERE producer = 'product'";
     let shop = QuietShop::new().broken("order", &[cursor.to_owned()]);
     let checked = shop.check(&["--repair"]);
@@ -429,7 +429,7 @@ fn a_subscription_that_stands_still_is_named() {
 }
 
 #[test]
-fn an_event_that_is_gone_from_the_end_of_a_log_is_named() {
+fn event_missing_at_the_end_of_a_log_is_reported() {
     // Nobody has taken it: no subscription worker stands at it, and no later event shows that there is a gap.
     let site = Site::new(&unhurried().only(&["user"]));
     let host = site.start();

@@ -190,7 +190,7 @@ fn every_commit(way: &Way) {
 
 /// Also between the tries of a gateway that is not there at first.
 #[test]
-fn an_order_is_paid_once_whatever_commit_the_host_ends_at() {
+fn order_is_paid_once_if_the_host_crashes_at_any_commit() {
     every_commit(&Way {
         token: "tok_flaky",
         quantity: 2,
@@ -206,7 +206,7 @@ fn an_order_is_paid_once_whatever_commit_the_host_ends_at() {
 }
 
 #[test]
-fn an_order_is_cancelled_and_refunded_once_whatever_commit_the_host_ends_at() {
+fn order_is_cancelled_and_refunded_once_if_the_host_crashes_at_any_commit() {
     every_commit(&Way {
         token: "tok_ok",
         quantity: 2,
@@ -222,7 +222,7 @@ fn an_order_is_cancelled_and_refunded_once_whatever_commit_the_host_ends_at() {
 }
 
 #[test]
-fn an_order_of_too_much_is_rejected_once_whatever_commit_the_host_ends_at() {
+fn order_beyond_the_stock_is_rejected_once_if_the_host_crashes_at_any_commit() {
     every_commit(&Way {
         token: "tok_ok",
         quantity: 11,
@@ -238,7 +238,7 @@ fn an_order_of_too_much_is_rejected_once_whatever_commit_the_host_ends_at() {
 }
 
 #[test]
-fn an_order_that_is_not_paid_in_time_ends_once_whatever_commit_the_host_ends_at() {
+fn order_that_is_not_paid_in_time_ends_once_if_the_host_crashes_at_any_commit() {
     every_commit(&Way {
         token: "tok_declined",
         quantity: 2,

@@ -75,7 +75,7 @@ fn manifest() -> Manifest {
 }
 
 #[test]
-fn where_everything_is_in_its_place_nothing_is_found_and_nothing_made() {
+fn doctor_finds_nothing_and_creates_nothing_if_everything_is_in_place() {
     let site = Site::new(&manifest());
     fs::remove_dir_all(site.data()).unwrap();
     let looked = look(&site, &[], &[]);
@@ -97,7 +97,7 @@ fn where_everything_is_in_its_place_nothing_is_found_and_nothing_made() {
 }
 
 #[test]
-fn a_manifest_that_is_missing_or_wrong_is_told_with_all_its_mistakes() {
+fn missing_or_wrong_manifest_is_reported_with_all_its_mistakes() {
     let site = Site::of_text(
         &manifest()
             .text()
@@ -113,7 +113,7 @@ fn a_manifest_that_is_missing_or_wrong_is_told_with_all_its_mistakes() {
 }
 
 #[test]
-fn a_port_that_another_process_has_is_told() {
+fn port_in_use_by_another_process_is_reported() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let site = Site::new(&manifest());
@@ -141,7 +141,7 @@ fn a_port_that_another_process_has_is_told() {
 }
 
 #[test]
-fn a_host_that_runs_is_told_apart_from_one_that_is_in_the_way() {
+fn running_host_is_distinguished_from_a_host_of_another_data_folder() {
     let site = Site::new(&manifest());
     let running = site.start();
     let listen = running.address().to_string();
@@ -163,7 +163,7 @@ fn a_host_that_runs_is_told_apart_from_one_that_is_in_the_way() {
 }
 
 #[test]
-fn a_data_folder_that_can_t_be_used_is_told() {
+fn unusable_data_folder_is_reported() {
     let site = Site::new(&manifest());
     let file = site.path("a-regular-file");
     fs::write(&file, "").unwrap();
@@ -191,7 +191,7 @@ fn a_data_folder_that_can_t_be_used_is_told() {
 }
 
 #[test]
-fn a_database_that_this_host_does_not_open_is_told() {
+fn database_that_this_host_cannot_open_is_reported() {
     let site = Site::new(&manifest());
     site.start().stop();
     let before: Vec<_> = names(&site.data());
@@ -209,7 +209,7 @@ fn a_database_that_this_host_does_not_open_is_told() {
 
 /// What keeps a start from going on is told beforehand.
 #[test]
-fn a_database_whose_schema_is_not_the_component_s_is_told() {
+fn database_whose_schema_differs_from_the_component_is_reported() {
     let site = Site::new(&Manifest::events().only(&["source", "witness"]));
     site.start().stop();
     look(&site, &[], &[]).says("service witness", "ok", &[]);
@@ -231,7 +231,7 @@ fn a_database_whose_schema_is_not_the_component_s_is_told() {
 }
 
 #[test]
-fn a_log_without_its_index_is_read_and_gets_one_and_nothing_else_is_made_or_changed() {
+fn wal_without_its_index_is_read_and_only_the_index_is_created() {
     let (site, copy) = (Site::new(&manifest()), Site::new(&manifest()));
     site.start().stop();
     let open = database::open_to_break(&site.database("source"));
@@ -258,7 +258,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_component_that_is_missing_or_other_than_the_manifest_says_is_told() {
+fn component_that_is_missing_or_contradicts_the_manifest_is_reported() {
     let with = |manifest: &Manifest| look(&Site::new(manifest), &[], &[]);
     with(&manifest().set("service.source.source", "nowhere.wasm")).says(
         "service source",
@@ -296,7 +296,7 @@ fn built() -> Site {
 }
 
 #[test]
-fn a_component_is_stale_when_its_source_was_changed_and_missing_before_it_is_built() {
+fn component_is_stale_after_a_source_change_and_missing_before_its_build() {
     let site = built();
     let changed = |file: &str, age: u64| {
         let time = SystemTime::now() - Duration::from_secs(age);
@@ -324,7 +324,7 @@ fn a_component_is_stale_when_its_source_was_changed_and_missing_before_it_is_bui
 }
 
 #[test]
-fn what_builds_guests_is_wrong_only_where_there_is_something_to_build() {
+fn missing_build_tools_are_an_error_only_if_there_is_something_to_build() {
     let unknown = [("BULKHEAD_GUEST_TOOLCHAIN", "stone")];
     look(&built(), &[], &unknown).says("toolchain", "wrong", &["`stone`", "unset"]);
     let looked = look(&Site::new(&manifest()), &[], &unknown);
@@ -347,7 +347,7 @@ fn what_builds_guests_is_wrong_only_where_there_is_something_to_build() {
 }
 
 #[test]
-fn a_variable_that_the_manifest_names_is_told_where_it_is_not_set() {
+fn unset_variable_that_the_manifest_names_is_reported() {
     let secret = toml::Table::from_iter([("env".to_owned(), "DOCTOR_TEST_SECRET".into())]);
     let site = Site::new(&manifest().set("service.source.secrets.key", secret));
     let looked = look(&site, &[], &[]);

@@ -73,22 +73,22 @@ impl Stage {
 
     /// What took effect at a consumer, in its order.
     #[track_caller]
-    fn taken(&mut self, consumer: &str) -> Vec<Value> {
-        taken(&mut self.client, consumer)
+    fn consumed(&mut self, consumer: &str) -> Vec<Value> {
+        consumed(&mut self.client, consumer)
     }
 
     /// What took effect at a consumer when it has taken, or parked, all that there is.
     #[track_caller]
-    fn all_taken(&mut self, consumer: &str) -> Vec<Value> {
-        self.admin.until_taken("source", consumer);
-        self.taken(consumer)
+    fn all_consumed(&mut self, consumer: &str) -> Vec<Value> {
+        self.admin.until_consumed("source", consumer);
+        self.consumed(consumer)
     }
 
     /// What took effect at a consumer when nothing is parked there any more.
     #[track_caller]
-    fn taken_when_quiet(&mut self, consumer: &str) -> Vec<Value> {
+    fn consumed_when_quiet(&mut self, consumer: &str) -> Vec<Value> {
         self.admin.until_quiet("source", consumer);
-        self.taken(consumer)
+        self.consumed(consumer)
     }
 }
 
@@ -103,7 +103,7 @@ fn texts(values: &[Value]) -> Vec<String> {
 }
 
 #[track_caller]
-fn taken(client: &mut Client, consumer: &str) -> Vec<Value> {
+fn consumed(client: &mut Client, consumer: &str) -> Vec<Value> {
     let mut all: Vec<Value> = Vec::new();
     loop {
         let behind = all.last().map_or(0, |last| last["arrival"].as_i64().unwrap());
@@ -136,8 +136,8 @@ fn failing_first(subject: &str, n: u64, act: &str, failures: u32) -> Value {
 }
 
 /// The numbers of the events of a subject that took effect, in their order.
-fn numbers_of(taken: &[Value], subject: &str) -> Vec<u64> {
-    taken
+fn numbers_of(consumed: &[Value], subject: &str) -> Vec<u64> {
+    consumed
         .iter()
         .filter(|event| event["subject"] == subject)
         .map(|event| event["n"].as_u64().unwrap())
@@ -145,8 +145,8 @@ fn numbers_of(taken: &[Value], subject: &str) -> Vec<u64> {
 }
 
 /// The ids of all that took effect, in their order.
-fn ids_of(taken: &[Value]) -> Vec<String> {
-    taken.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect()
+fn ids_of(consumed: &[Value]) -> Vec<String> {
+    consumed.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The numbers from 0.

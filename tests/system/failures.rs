@@ -46,7 +46,7 @@ fn lines(log: &str, member: &str, value: &str) -> Vec<Value> {
 }
 
 #[test]
-fn every_misdeed_is_told_in_one_line_with_what_where_and_the_guests_own_words() {
+fn every_failure_is_reported_in_one_line_with_cause_place_and_guest_message() {
     let site = site();
     let host = site.start_with(&["--log-format", "json"]);
     let mut client = host.client();
@@ -57,9 +57,9 @@ fn every_misdeed_is_told_in_one_line_with_what_where_and_the_guests_own_words() 
         let problem = answer.any_problem();
         assert_eq!(answer.status, *status, "{what}: {answer}");
         // What is for the operator is not for the client.
-        let told = problem.to_string();
+        let reported = problem.to_string();
         for word in words.iter().filter(|word| word.len() > 20).chain(&["hostile.rs"]) {
-            assert!(!told.contains(word), "{what}: {told}");
+            assert!(!reported.contains(word), "{what}: {reported}");
         }
         traces.push(problem["trace_id"].as_str().unwrap().to_owned());
     }
@@ -76,13 +76,13 @@ fn every_misdeed_is_told_in_one_line_with_what_where_and_the_guests_own_words() 
         assert_eq!(line["version"].as_str().map(str::len), Some(12), "{line}");
         assert!(line["milliseconds"].is_u64(), "{line}");
         let text = |member: &str| line[member].as_str().unwrap_or_default();
-        let told = format!("{} {}", text("failure"), text("failed_call"));
+        let reported = format!("{} {}", text("failure"), text("failed_call"));
         for word in *words {
-            assert!(told.contains(word), "{what}: {word:?} is not in {told}");
+            assert!(reported.contains(word), "{what}: {word:?} is not in {reported}");
         }
         assert!(
-            told.len() < 3000 && !told.contains(char::is_control) && !told.contains('\u{202e}'),
-            "{told:?}"
+            reported.len() < 3000 && !reported.contains(char::is_control) && !reported.contains('\u{202e}'),
+            "{reported:?}"
         );
         // What a client sends stands in no line, and neither do the values of statements.
         assert!(!line.to_string().contains("secret"), "{line}");
@@ -90,12 +90,12 @@ fn every_misdeed_is_told_in_one_line_with_what_where_and_the_guests_own_words() 
 }
 
 #[test]
-fn a_line_of_a_guests_own_says_where_it_is_from() {
+fn log_line_of_a_guest_says_where_it_is_from() {
     let site = Site::new(&Manifest::events());
     let host = site.start_with(&["--log-format", "json"]);
     let event = json!({"type": "source.happened", "subject": "a", "data": {"subject": "a", "n": 1}});
     host.client().post("/source/events", &event).expect(201);
-    Admin::of(&site, &host).until_taken("source", "sink");
+    Admin::of(&site, &host).until_consumed("source", "sink");
     let log = host.stop().stderr;
     let lines = lines(&log, "message", "an event arrived");
     let line = lines.iter().find(|line| line["service"] == "sink").unwrap_or_else(|| panic!("{log}"));
@@ -104,7 +104,7 @@ fn a_line_of_a_guests_own_says_where_it_is_from() {
 }
 
 #[test]
-fn a_dead_letter_has_the_guests_own_words_and_the_statement_that_failed() {
+fn dead_letter_has_the_guest_message_and_the_failed_statement() {
     let manifest = Manifest::events()
         .set("service.sink.limits.memory", "8MiB")
         .set("service.sink.limits.lease_hold", "2s")
@@ -126,7 +126,7 @@ fn a_dead_letter_has_the_guests_own_words_and_the_statement_that_failed() {
             "data": {"subject": act, "n": 7, "act": act, "at": "sink"},
         });
         client.post("/source/events", &event).expect(201);
-        admin.until_taken("source", "sink");
+        admin.until_consumed("source", "sink");
         let letters = admin.dead_letters("sink");
         let letter = letters.iter().find(|letter| letter["subject"] == act).unwrap();
         let reason = letter["reason"].as_str().unwrap();
@@ -142,7 +142,7 @@ fn a_dead_letter_has_the_guests_own_words_and_the_statement_that_failed() {
 }
 
 #[test]
-fn a_component_that_panics_when_it_is_asked_what_it_is_says_why() {
+fn component_that_panics_in_describe_reports_the_reason() {
     let site = Site::new(&Manifest::guests().set("service.hostile.config.describe", "a route twice"));
     site.fail_to_start()
         .says(1, &["it panicked: the route GET /notes is there already (tests/guests/hostile/src/lib.rs:"]);

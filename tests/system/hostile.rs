@@ -22,7 +22,7 @@ enum Outcome {
     /// A problem document of some kind, and nothing written.
     Refused,
     /// The problem document that the guest makes of an error of the host's, with the name that the error has in the contract.
-    Told(&'static str),
+    ErrorCode(&'static str),
     /// It does no harm: the note stands.
     Harmless,
 }
@@ -77,7 +77,7 @@ fn among_honest_writes(what: &str, outcome: Outcome) {
                 answer.any_problem();
                 0
             }
-            Outcome::Told(error) => {
+            Outcome::ErrorCode(error) => {
                 assert_eq!(answer.any_problem()["error"], error, "{answer}");
                 0
             }
@@ -122,26 +122,26 @@ macro_rules! misdeeds {
 }
 
 misdeeds! {
-    a_trap_after_a_write_takes_only_its_own_write: "trap" => Outcome::Problem(500, "internal");
-    a_panic_after_a_write_takes_only_its_own_write: "panic" => Outcome::Problem(500, "internal");
-    a_panic_with_a_long_message_takes_only_its_own_write: "panic-loudly" => Outcome::Problem(500, "internal");
+    trap_after_a_write_rolls_back_only_its_own_write: "trap" => Outcome::Problem(500, "internal");
+    panic_after_a_write_rolls_back_only_its_own_write: "panic" => Outcome::Problem(500, "internal");
+    panic_with_a_long_message_rolls_back_only_its_own_write: "panic-loudly" => Outcome::Problem(500, "internal");
     an_endless_loop_is_ended: "loop" => Outcome::Problem(504, "deadline-exceeded");
     an_endless_write_statement_is_ended_and_its_neighbours_run_again: "endless-write" => Outcome::Problem(504, "deadline-exceeded");
     an_endless_read_statement_is_ended: "endless-read" => Outcome::Problem(504, "deadline-exceeded");
     a_sort_that_outgrows_its_memory_is_ended: "sort-memory" => Outcome::Problem(504, "deadline-exceeded");
     a_guest_that_ignores_the_abort_of_its_unit_of_work_writes_nothing_more: "ignore-error" => Outcome::Refused;
-    a_rollback_raised_in_sql_takes_only_its_own_write: "raise-rollback" => Outcome::Refused;
-    a_full_quota_takes_only_the_write_that_met_it: "fill" => Outcome::Problem(507, "storage-full");
-    a_deferred_foreign_key_is_the_culprits_own_conflict: "deferred-key" => Outcome::Problem(409, "conflict");
-    memory_beyond_the_limit_is_not_to_be_had: "grow-memory" => Outcome::Problem(500, "internal");
+    rollback_raised_in_sql_rolls_back_only_its_own_write: "raise-rollback" => Outcome::Refused;
+    full_quota_rolls_back_only_the_write_that_hits_it: "fill" => Outcome::Problem(507, "storage-full");
+    deferred_foreign_key_conflict_fails_only_the_culprit: "deferred-key" => Outcome::Problem(409, "conflict");
+    memory_beyond_the_limit_is_not_available: "grow-memory" => Outcome::Problem(500, "internal");
     a_stack_that_is_too_deep_traps: "deep-stack" => Outcome::Problem(500, "internal");
-    an_answer_that_is_none_is_an_internal_error: "bad-response" => Outcome::Problem(500, "internal");
+    invalid_answer_is_an_internal_error: "bad-response" => Outcome::Problem(500, "internal");
     an_answer_with_too_many_headers_is_an_internal_error: "many-headers" => Outcome::Problem(500, "internal");
-    text_that_is_not_utf8_is_refused: "bad-utf8" => Outcome::Told("invalid-value");
-    an_event_that_the_manifest_does_not_grant_is_refused: "publish-undeclared" => Outcome::Told("not-allowed");
-    an_event_that_is_no_json_is_refused: "publish-malformed" => Outcome::Told("invalid");
+    text_that_is_not_utf8_is_refused: "bad-utf8" => Outcome::ErrorCode("invalid-value");
+    an_event_that_the_manifest_does_not_grant_is_refused: "publish-undeclared" => Outcome::ErrorCode("not-allowed");
+    event_that_is_not_json_is_refused: "publish-malformed" => Outcome::ErrorCode("invalid");
     a_service_that_the_manifest_does_not_grant_is_not_called: "lease-then-call" => Outcome::Refused;
-    a_position_of_the_guests_own_is_not_passed_on: "own-position" => Outcome::Harmless;
+    position_set_by_a_guest_is_not_passed_on: "own-position" => Outcome::Harmless;
     a_flood_of_log_lines_does_no_harm: "log-flood" => Outcome::Harmless;
 }
 
@@ -221,7 +221,7 @@ fn sql_that_a_handler_may_not_run_is_refused() {
 }
 
 #[test]
-fn a_header_that_would_break_the_answer_does_not_get_out() {
+fn header_that_would_break_the_answer_is_not_sent() {
     let site = site();
     let host = site.start();
     let mut client = host.client();
@@ -268,7 +268,7 @@ fn a_service_outlives_many_traps_in_a_row() {
 }
 
 #[test]
-fn a_trap_tells_its_client_nothing_and_its_operator_all_under_one_trace_id() {
+fn trap_details_are_hidden_from_the_client_and_logged_under_the_trace_id() {
     let site = site();
     let host = site.start();
     let answer = host.client().send(Method::POST, &path("trap", "culprit"), &[], bytes::Bytes::new());
@@ -282,7 +282,7 @@ fn a_trap_tells_its_client_nothing_and_its_operator_all_under_one_trace_id() {
 }
 
 #[test]
-fn a_full_service_leaves_its_neighbour_alone() {
+fn full_service_does_not_affect_its_neighbour() {
     let manifest = Manifest::shop()
         .and(Manifest::guests().only(&["hostile"]))
         .set("service.hostile.limits.storage", "1MiB");

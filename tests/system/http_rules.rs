@@ -52,7 +52,7 @@ fn a_request_has_one_valid_host() {
 
 /// Both ports tell a trace by which their log lines are found. What names two traces is in neither.
 #[test]
-fn every_answer_tells_its_trace_which_one_traceparent_chooses() {
+fn every_answer_has_its_trace_which_a_single_traceparent_sets() {
     let host = Site::shop().start();
     for (address, path) in ports(&host) {
         ask(address, &format!("GET {path} HTTP/1.1\r\nhost: x")).header("traceresponse").expect("a trace");
@@ -60,17 +60,17 @@ fn every_answer_tells_its_trace_which_one_traceparent_chooses() {
     }
     let parents = ["4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"]
         .map(|trace| (trace, format!("traceparent: 00-{trace}-00f067aa0ba902b7-01")));
-    let told = |headers: &str| {
+    let trace_response = |headers: &str| {
         let answer = ask(host.address(), &format!("GET /products HTTP/1.1\r\nhost: x\r\n{headers}"));
         answer.header("traceresponse").expect("a trace").to_owned()
     };
-    assert!(told(&parents[0].1).contains(parents[0].0));
-    let both = told(&format!("{}\r\n{}", parents[0].1, parents[1].1));
+    assert!(trace_response(&parents[0].1).contains(parents[0].0));
+    let both = trace_response(&format!("{}\r\n{}", parents[0].1, parents[1].1));
     assert!(!both.contains(parents[0].0) && !both.contains(parents[1].0), "{both}");
 }
 
 #[test]
-fn a_target_in_absolute_form_says_whom_the_request_is_for() {
+fn target_in_absolute_form_determines_the_host_of_the_request() {
     let site = Site::shop();
     let host = site.start();
     for (address, path) in ports(&host) {
@@ -96,7 +96,7 @@ fn a_target_in_absolute_form_says_whom_the_request_is_for() {
 }
 
 #[test]
-fn a_body_is_chunked_once_or_has_a_length() {
+fn body_is_chunked_exactly_once_or_has_a_length() {
     let host = Site::shop().start();
     for (address, path) in ports(&host) {
         let post = |version: &str, headers: &str| {
@@ -130,7 +130,7 @@ fn a_body_is_chunked_once_or_has_a_length() {
 }
 
 #[test]
-fn whatever_is_refused_before_it_is_a_request_has_a_document_and_ends_the_connection() {
+fn malformed_request_gets_a_problem_document_and_closes_the_connection() {
     let host = Site::shop().start();
     for (address, path) in ports(&host) {
         let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n");
@@ -171,7 +171,7 @@ fn whatever_is_refused_before_it_is_a_request_has_a_document_and_ends_the_connec
 }
 
 #[test]
-fn answers_before_what_can_not_be_read_are_left_as_they_are() {
+fn answers_before_an_unreadable_request_are_sent_unchanged() {
     let host = Site::shop().start();
     // All of it in one write: the answers may leave in one as well.
     let get = "GET /products HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -191,7 +191,7 @@ fn answers_before_what_can_not_be_read_are_left_as_they_are() {
 }
 
 #[test]
-fn a_path_has_one_spelling_for_all_that_asks_by_it() {
+fn path_has_one_normal_form_everywhere() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let food = category(&mut admin, "food", None);
@@ -253,7 +253,7 @@ fn expecting(
 }
 
 #[test]
-fn a_client_is_told_to_send_a_body_only_if_the_head_is_good() {
+fn client_gets_100_continue_only_if_the_request_head_is_valid() {
     let site = Site::shop();
     let host = site.start();
     let admin = host.admin();
@@ -298,7 +298,7 @@ fn a_client_is_told_to_send_a_body_only_if_the_head_is_good() {
 }
 
 #[test]
-fn a_client_that_does_not_wait_gets_to_see_why_its_large_body_is_refused() {
+fn client_that_sends_a_large_body_without_waiting_receives_the_refusal() {
     let site = Site::shop();
     let host = site.start();
     let body = vec![b'x'; 8 << 20];

@@ -33,7 +33,7 @@ fn is_replayed(answer: &Answer) -> bool {
 }
 
 /// What a client sees of an answer, without what is of the one exchange: its trace, its time, and that it is told again.
-fn told(answer: &Answer) -> (u16, Vec<(String, String)>, Bytes) {
+fn visible(answer: &Answer) -> (u16, Vec<(String, String)>, Bytes) {
     let own = ["traceresponse", "date", "idempotency-replayed"];
     let headers = answer.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
     let mut headers: Vec<_> =
@@ -213,7 +213,7 @@ fn every_post(shop: &mut Shop, customer: &mut Customer) -> Vec<Row> {
 }
 
 #[test]
-fn every_post_of_every_service_has_one_effect_per_key_and_gives_its_first_answer_again() {
+fn every_post_has_one_effect_per_key_and_repeats_its_first_answer() {
     let mut shop = Shop::new();
     let mut customer = shop.host.customer("Ada");
     let rows = every_post(&mut shop, &mut customer);
@@ -236,18 +236,18 @@ fn every_post_of_every_service_has_one_effect_per_key_and_gives_its_first_answer
         for _ in 0..3 {
             let again = keyed(client, &row.path, &key, &row.body);
             assert!(is_replayed(&again), "{again}");
-            assert_eq!(told(&again), told(&first), "{}", row.path);
+            assert_eq!(visible(&again), visible(&first), "{}", row.path);
         }
         keyed(client, &row.path, &key, &row.other).problem(422, REUSED);
         keyed(client, &format!("{}?more=1", row.path), &key, &row.body).problem(422, REUSED);
         // What was refused has spoilt nothing.
-        assert_eq!(told(&keyed(client, &row.path, &key, &row.body)), told(&first), "{}", row.path);
+        assert_eq!(visible(&keyed(client, &row.path, &key, &row.body)), visible(&first), "{}", row.path);
         assert_eq!(shop.count(service, statement), before + 1, "{}: {statement}", row.path);
     }
 }
 
 #[test]
-fn a_key_used_on_one_path_is_refused_on_another_of_the_same_service_alone() {
+fn key_used_on_one_path_is_refused_on_another_path_only_within_the_service() {
     let mut shop = Shop::new();
     let mut customer = shop.host.customer("Ada");
     let [first, second] = [(); 2].map(|()| shop.order_until(&mut customer, "tok_ok", "paid"));
@@ -263,7 +263,7 @@ fn a_key_used_on_one_path_is_refused_on_another_of_the_same_service_alone() {
 }
 
 #[test]
-fn another_callers_key_is_another_key() {
+fn keys_of_different_callers_are_independent() {
     let shop = Shop::new();
     let [mut ada, mut bo] = ["Ada", "Bo"].map(|name| shop.host.customer(name));
     let body = shop.order();
@@ -274,14 +274,14 @@ fn another_callers_key_is_another_key() {
     for (customer, answer) in [(&mut ada, &first), (&mut bo, &second)] {
         let again = keyed(&mut customer.client, "/orders", "shared", &body);
         assert!(is_replayed(&again));
-        assert_eq!(told(&again), told(answer));
+        assert_eq!(visible(&again), visible(answer));
     }
     keyed(&mut shop.host.client(), "/orders", "shared", &body).any_problem();
     assert_eq!(shop.count("order", "SELECT count(*) FROM \"order\""), 2);
 }
 
 #[test]
-fn what_was_refused_is_not_kept_and_leaves_the_key_free() {
+fn refused_request_is_not_kept_and_leaves_the_key_free() {
     let mut shop = Shop::new();
     let admin = &mut shop.admin;
     // 409, whose cause goes.
@@ -316,7 +316,7 @@ fn what_was_refused_is_not_kept_and_leaves_the_key_free() {
 }
 
 #[test]
-fn the_key_means_nothing_on_other_methods() {
+fn key_is_ignored_on_other_methods() {
     let mut shop = Shop::new();
     let product = format!("/products/{}", shop.product);
     let customer = shop.host.customer("Ada");
@@ -372,7 +372,7 @@ fn a_key_is_one_header_of_1_to_255_visible_characters() {
 }
 
 #[test]
-fn of_200_posts_at_once_with_one_key_one_makes_an_order_and_all_are_told_of_it() {
+fn one_of_200_concurrent_posts_with_one_key_creates_an_order_and_all_get_its_answer() {
     const POSTS: usize = 200;
     let shop = Shop::new();
     let customer = shop.host.customer("Ada");
@@ -393,7 +393,7 @@ fn of_200_posts_at_once_with_one_key_one_makes_an_order_and_all_are_told_of_it()
     let answers: Vec<Answer> = posts.into_iter().map(|post| post.join().unwrap()).collect();
     answers[0].expect(201);
     for answer in &answers {
-        assert_eq!(told(answer), told(&answers[0]));
+        assert_eq!(visible(answer), visible(&answers[0]));
     }
     assert_eq!(answers.iter().filter(|answer| !is_replayed(answer)).count(), 1);
     assert_eq!(shop.count("order", "SELECT count(*) FROM \"order\""), 1);

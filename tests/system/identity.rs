@@ -44,7 +44,7 @@ fn ask(client: &mut Client, authorization: &str) -> bulkhead_tests::Answer {
 }
 
 #[test]
-fn a_good_token_gives_the_principal_and_goes_no_further() {
+fn valid_token_gives_the_principal_and_is_not_passed_to_the_component() {
     let (site, signer) = (site(), Signer::new("first"));
     let host = site.start();
     serve(&host, &key_set(&[&signer]));
@@ -65,10 +65,10 @@ fn a_good_token_gives_the_principal_and_goes_no_further() {
     ] {
         // Once to be checked, and once to be known.
         for scheme in ["Bearer", "bearer", "BEARER"] {
-            let told = ask(&mut client, &format!("{scheme} {token}")).expect(200);
-            assert_eq!(told["principal"], principal);
-            let headers = told["headers"].as_array().unwrap();
-            assert!(!headers.contains(&json!("authorization")), "{told}");
+            let whoami = ask(&mut client, &format!("{scheme} {token}")).expect(200);
+            assert_eq!(whoami["principal"], principal);
+            let headers = whoami["headers"].as_array().unwrap();
+            assert!(!headers.contains(&json!("authorization")), "{whoami}");
         }
     }
     let without_roles = ask(&mut client, &format!("Bearer {}", signer.token(&but("roles", Value::Null))));
@@ -76,7 +76,7 @@ fn a_good_token_gives_the_principal_and_goes_no_further() {
 }
 
 #[test]
-fn a_token_that_is_not_good_is_refused_on_every_route_whatever_is_wrong_with_it() {
+fn invalid_token_is_refused_on_every_route_for_every_defect() {
     let (site, signer, foreign) = (site(), Signer::new("first"), Signer::new("first"));
     let host = site.start();
     serve(&host, &key_set(&[&signer]));
@@ -153,7 +153,7 @@ fn a_token_that_is_not_good_is_refused_on_every_route_whatever_is_wrong_with_it(
 }
 
 #[test]
-fn a_token_that_is_known_is_refused_when_it_expires() {
+fn cached_token_is_refused_when_it_expires() {
     let (site, signer) = (site(), Signer::new("first"));
     let host = site.start();
     serve(&host, &key_set(&[&signer]));
@@ -174,7 +174,7 @@ fn a_token_that_is_known_is_refused_when_it_expires() {
 }
 
 #[test]
-fn a_new_key_counts_at_once_and_one_that_is_gone_no_more() {
+fn new_key_is_valid_at_once_and_a_removed_key_is_not() {
     let (site, first, second) = (site(), Signer::new("first"), Signer::new("second"));
     let host = site.start();
     serve(&host, &key_set(&[&first]));
@@ -194,7 +194,7 @@ fn a_new_key_counts_at_once_and_one_that_is_gone_no_more() {
 }
 
 #[test]
-fn keys_are_kept_while_their_service_is_down_and_asked_for_once_a_second_at_most() {
+fn keys_are_kept_while_their_service_is_down_and_fetched_at_most_once_a_second() {
     let (site, signer) = (site(), Signer::new("first"));
     let host = site.start();
     let good = format!("Bearer {}", signer.token(&claims("someone")));
@@ -239,7 +239,7 @@ fn keys_are_kept_while_their_service_is_down_and_asked_for_once_a_second_at_most
 
 /// Whoever names an unknown key and goes away must not take the fetch along that others wait for.
 #[test]
-fn a_client_that_goes_away_ends_no_fetch_that_others_wait_for() {
+fn disconnected_client_does_not_cancel_a_fetch_that_others_wait_for() {
     let (site, first, second) = (site(), Signer::new("first"), Signer::new("second"));
     let host = site.start();
     serve(&host, &key_set(&[&first]));
@@ -271,7 +271,7 @@ fn a_client_that_goes_away_ends_no_fetch_that_others_wait_for() {
 
 /// The answer that tells of the end leaves after the host knows of it: there is no moment in which the token still counts.
 #[test]
-fn whoever_was_told_that_a_subject_is_gone_finds_its_tokens_refused() {
+fn tokens_of_a_deleted_subject_are_refused_once_its_deletion_is_answered() {
     let (site, signer) = (site(), Signer::new("first"));
     let mut host = site.start();
     serve(&host, &key_set(&[&signer]));
@@ -306,7 +306,7 @@ fn whoever_was_told_that_a_subject_is_gone_finds_its_tokens_refused() {
 }
 
 #[test]
-fn a_call_has_the_principal_of_the_request_and_never_more() {
+fn call_has_at_most_the_principal_of_the_request() {
     let (site, signer) = (site(), Signer::new("first"));
     let host = site.start();
     serve(&host, &key_set(&[&signer]));
@@ -326,7 +326,7 @@ fn a_call_has_the_principal_of_the_request_and_never_more() {
 }
 
 #[test]
-fn a_manifest_whose_keys_or_revocations_nobody_has_is_refused() {
+fn manifest_with_unserved_keys_or_unpublished_revocations_is_refused() {
     let manifest = Manifest::guests()
         .set("application.auth.keys", "nobody:/keys")
         .set("application.auth.issuer", "tests")
@@ -343,12 +343,12 @@ fn a_manifest_whose_keys_or_revocations_nobody_has_is_refused() {
 }
 
 #[test]
-fn without_auth_in_the_manifest_nobody_has_a_principal() {
+fn without_auth_in_the_manifest_no_request_has_a_principal() {
     let host = Site::guests().start();
     let mut client = host.client();
-    let told = ask(&mut client, "Bearer whatever").expect(200);
-    assert_eq!(told["principal"], Value::Null);
-    assert!(!told["headers"].as_array().unwrap().contains(&json!("authorization")), "{told}");
+    let whoami = ask(&mut client, "Bearer whatever").expect(200);
+    assert_eq!(whoami["principal"], Value::Null);
+    assert!(!whoami["headers"].as_array().unwrap().contains(&json!("authorization")), "{whoami}");
     // What is no token of this host's is no business of it.
     assert_eq!(part(&Signer::new("x").token(&claims("x")), 0)["alg"], "EdDSA");
 }

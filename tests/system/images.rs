@@ -5,7 +5,7 @@ use bulkhead_tests::shop::{category, has_version_7, id, product, texts_of};
 use serde_json::json;
 
 #[test]
-fn images_are_shown_in_their_order() {
+fn images_are_listed_in_display_order() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);
@@ -52,7 +52,7 @@ fn an_image_belongs_to_its_product() {
 }
 
 #[test]
-fn an_image_without_a_place_comes_last_also_behind_the_last_place() {
+fn image_without_display_order_comes_last_even_after_the_highest_order() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);
@@ -74,7 +74,7 @@ fn an_image_without_a_place_comes_last_also_behind_the_last_place() {
 }
 
 #[test]
-fn a_product_has_so_many_images_and_no_more() {
+fn number_of_images_of_a_product_is_limited() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);
@@ -88,7 +88,7 @@ fn a_product_has_so_many_images_and_no_more() {
 }
 
 #[test]
-fn only_https_addresses_are_taken() {
+fn only_https_addresses_are_accepted() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);

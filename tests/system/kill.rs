@@ -15,7 +15,7 @@ const ACKNOWLEDGED_MAX: u64 = 400;
 const MOMENT_MAX_MICROS: u64 = 5_000;
 
 #[test]
-fn what_was_acknowledged_is_there_after_each_of_20_kills_and_nothing_by_half() {
+fn acknowledged_writes_survive_each_of_20_kills_and_none_is_partial() {
     let site = Site::shop();
     let mut random = Random::new();
     let mut acknowledged = BTreeSet::new();

@@ -51,7 +51,7 @@ fn skus(client: &mut Client, query: &str) -> Vec<String> {
 }
 
 #[test]
-fn filters_narrow_the_list_alone_and_together() {
+fn filters_narrow_the_list_individually_and_combined() {
     let (_site, host) = small_shop();
     let mut client = host.admin();
     let mut id_of = |slug: &str| id(&client.get(&format!("/categories/by-slug/{slug}")).expect(200));
@@ -81,7 +81,7 @@ fn filters_narrow_the_list_alone_and_together() {
 }
 
 #[test]
-fn a_search_takes_any_text_and_never_as_a_query_language() {
+fn search_accepts_any_text_and_never_interprets_it_as_a_query_language() {
     let (_site, host) = small_shop();
     let mut client = host.admin();
     for text in [
@@ -110,7 +110,7 @@ fn a_search_takes_any_text_and_never_as_a_query_language() {
 }
 
 #[test]
-fn an_accent_is_found_however_it_is_written() {
+fn accented_text_is_found_in_each_unicode_form() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -132,7 +132,7 @@ fn an_accent_is_found_however_it_is_written() {
 }
 
 #[test]
-fn a_blank_search_is_no_filter_and_one_without_words_finds_nothing() {
+fn a_blank_search_does_not_filter_and_one_without_words_finds_nothing() {
     let (_site, host) = small_shop();
     let mut client = host.admin();
     for blank in ["q=", "q=%20%20", "q=%09&sort=name"] {
@@ -144,7 +144,7 @@ fn a_blank_search_is_no_filter_and_one_without_words_finds_nothing() {
 }
 
 #[test]
-fn search_follows_a_change_of_name() {
+fn search_finds_a_changed_name() {
     let (_site, host) = small_shop();
     let mut client = host.admin();
     let apple = id(&client.get("/products/by-sku/apple").expect(200));
@@ -174,7 +174,7 @@ fn each_sort_gives_its_order() {
 }
 
 #[test]
-fn sorting_by_time_goes_by_time_and_then_by_id() {
+fn sort_by_time_is_by_time_and_then_by_id() {
     let (_site, host) = small_shop();
     let mut client = host.admin();
     let keys = |items: &[Value]| -> Vec<(String, String)> {
@@ -204,7 +204,7 @@ fn prices_sort_as_numbers() {
 }
 
 #[test]
-fn pages_neither_repeat_nor_miss_an_item_while_others_insert() {
+fn pages_neither_repeat_nor_miss_an_item_during_inserts() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -251,7 +251,7 @@ fn pages_neither_repeat_nor_miss_an_item_while_others_insert() {
 }
 
 #[test]
-fn list_after_its_last_page_has_no_cursor_and_an_empty_list_none_either() {
+fn last_page_and_empty_list_have_no_cursor() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -267,7 +267,7 @@ fn list_after_its_last_page_has_no_cursor_and_an_empty_list_none_either() {
 }
 
 #[test]
-fn a_cursor_whose_item_was_deleted_still_leads_on() {
+fn cursor_of_a_deleted_item_still_works() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -284,7 +284,7 @@ fn a_cursor_whose_item_was_deleted_still_leads_on() {
 }
 
 #[test]
-fn query_parameters_that_cannot_be_are_named() {
+fn invalid_query_parameters_are_reported_by_name() {
     let (_site, host) = small_shop();
     let mut client = host.admin();
     let table: [(&str, &[&str]); 13] = [

@@ -45,7 +45,7 @@ memory = "64"
 }
 
 #[test]
-fn what_does_not_fit_the_component_is_told_at_the_line_of_its_entry() {
+fn entries_that_contradict_the_component_are_reported_at_their_line() {
     let manifest = Manifest::changing()
         .only(&["changing"])
         .set("service.changing.publishes", vec!["changing.other"])
@@ -65,7 +65,7 @@ fn what_does_not_fit_the_component_is_told_at_the_line_of_its_entry() {
 }
 
 #[test]
-fn each_mistake_is_named() {
+fn each_mistake_is_reported() {
     let table: [(&str, toml::Value, &str); 7] = [
         ("service.product.limits.queue", 0.into(), "queue"),
         ("service.product.limits.queue", "many".into(), "queue"),
@@ -98,7 +98,7 @@ fn two_services_with_one_route_are_refused() {
 }
 
 #[test]
-fn services_that_call_in_a_circle_are_refused() {
+fn services_that_call_in_a_cycle_are_refused() {
     let manifest = Manifest::guests().set("service.hostile.calls", vec!["relay"]);
     Site::new(&manifest).fail_to_start().says(1, &["calls", "hostile", "relay"]);
 }

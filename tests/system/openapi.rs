@@ -37,7 +37,7 @@ fn the_document_has_every_operation_that_the_components_describe() {
 }
 
 #[test]
-fn each_service_has_its_own_document_and_all_of_them_make_the_whole() {
+fn each_service_has_its_own_document_and_together_they_form_the_whole() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.client();
@@ -68,7 +68,7 @@ fn each_service_has_its_own_document_and_all_of_them_make_the_whole() {
 }
 
 #[test]
-fn every_reference_and_link_of_the_document_leads_somewhere() {
+fn every_reference_and_link_of_the_document_resolves() {
     let host = Site::shop().start();
     let document = host.client().get("/openapi.json").expect(200);
     let ids: BTreeSet<&str> = document["paths"]
@@ -146,7 +146,7 @@ fn clients_can_be_generated_from_the_document() {
 }
 
 #[test]
-fn each_document_is_there_in_openapi_3_0_too() {
+fn each_document_is_also_available_in_openapi_3_0() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.client();
@@ -219,7 +219,7 @@ fn filled(path: &str) -> String {
 }
 
 #[test]
-fn every_path_tells_by_options_what_it_takes_and_refuses_everything_else_so() {
+fn every_path_lists_its_methods_in_options_and_refuses_others_accordingly() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.client();
@@ -273,7 +273,7 @@ fn page(client: &mut Client, path: &str, kind: &str) -> String {
 }
 
 #[test]
-fn the_page_that_shows_the_documents_and_all_that_it_loads_are_served_from_here() {
+fn api_viewer_page_and_all_its_resources_are_served_by_the_host() {
     let host = Site::shop().start();
     let mut client = host.client();
     const SCRIPT: &str = "text/javascript; charset=utf-8";

@@ -225,7 +225,7 @@ fn prices_are_frozen_and_names_follow_the_product_until_the_order_is_shipped() {
 }
 
 #[test]
-fn what_the_shop_does_not_know_is_named_and_nothing_is_ordered() {
+fn unknown_items_are_reported_by_name_and_nothing_is_ordered() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let other = UNKNOWN.replace("0000", "0001");
@@ -263,7 +263,7 @@ fn what_the_shop_does_not_know_is_named_and_nothing_is_ordered() {
 }
 
 #[test]
-fn of_a_product_10000_are_ordered_at_most() {
+fn at_most_10000_of_a_product_can_be_ordered() {
     let market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let mut place =
@@ -275,7 +275,7 @@ fn of_a_product_10000_are_ordered_at_most() {
 }
 
 #[test]
-fn a_total_that_is_no_amount_is_refused() {
+fn total_that_is_not_a_valid_amount_is_refused() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let path = format!("/products/{}", market.products[0]);
@@ -287,7 +287,7 @@ fn a_total_that_is_no_amount_is_refused() {
 }
 
 #[test]
-fn an_address_that_the_customer_keeps_is_fetched_by_its_id() {
+fn saved_address_of_the_customer_is_fetched_by_its_id() {
     let mut market = Market::new(1, UNHURRIED);
     let [mut ada, mut bo] = ["Ada", "Bo"].map(|name| market.host.customer(name));
     let address = json!({
@@ -316,7 +316,7 @@ fn an_address_that_the_customer_keeps_is_fetched_by_its_id() {
 }
 
 #[test]
-fn an_admin_orders_for_a_user_at_a_time_that_is_past() {
+fn admin_can_order_for_a_user_at_a_past_time() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let registered = ada.client.patch(&format!("/users/{}", ada.id), &json!({"last_name": "Other"}));
@@ -336,7 +336,7 @@ fn an_admin_orders_for_a_user_at_a_time_that_is_past() {
 }
 
 #[test]
-fn a_list_has_whole_orders_the_newest_first_and_is_stable() {
+fn list_has_complete_orders_newest_first_and_is_stable() {
     let mut market = Market::new(2, UNHURRIED);
     let [mut ada, mut bo] = ["Ada", "Bo"].map(|name| market.host.customer(name));
     let mut hers: Vec<String> = (0..5).map(|_| market.place_until(&mut ada, "tok_ok", "paid")).collect();
@@ -369,7 +369,7 @@ fn a_list_has_whole_orders_the_newest_first_and_is_stable() {
 }
 
 #[test]
-fn anothers_order_is_as_one_that_is_not_there() {
+fn order_of_another_customer_looks_like_a_missing_order() {
     let market = Market::new(1, UNHURRIED);
     let [mut ada, mut bo] = ["Ada", "Bo"].map(|name| market.host.customer(name));
     let order = ada.client.post("/orders", &market.body("tok_ok")).expect(201);
@@ -380,8 +380,8 @@ fn anothers_order_is_as_one_that_is_not_there() {
         (format!("/orders/by-number/{number}"), "/orders/by-number/1999-000001".to_owned()),
     ] {
         ada.client.get(&mine).expect(200);
-        let told = |answer: Answer| shop::untraced(answer.problem(404, "not-found"));
-        assert_eq!(told(bo.client.get(&mine)), told(bo.client.get(&nobodys)));
+        let not_found = |answer: Answer| shop::untraced(answer.problem(404, "not-found"));
+        assert_eq!(not_found(bo.client.get(&mine)), not_found(bo.client.get(&nobodys)));
     }
     for (what, body) in [("cancel", json!(null)), ("payment", json!({"method": "card", "token": "tok_ok"}))] {
         bo.client.post(&format!("/orders/{}/{what}", id(&order)), &body).problem(404, "not-found");

@@ -38,7 +38,7 @@ const PRINTING: [&[&str]; 7] = [
 ];
 
 #[test]
-fn what_can_not_be_printed_is_a_failure_that_says_so() {
+fn output_that_cannot_be_printed_is_a_reported_failure() {
     let site = Site::shop();
     for arguments in PRINTING {
         let output = run(&site, arguments, full());
@@ -53,7 +53,7 @@ fn what_can_not_be_printed_is_a_failure_that_says_so() {
 }
 
 #[test]
-fn a_reader_that_has_read_enough_is_no_failure() {
+fn reader_that_closes_the_pipe_early_is_not_a_failure() {
     let site = Site::shop();
     for arguments in PRINTING {
         let output = run(&site, arguments, gone());
@@ -66,7 +66,7 @@ fn a_reader_that_has_read_enough_is_no_failure() {
 }
 
 #[test]
-fn a_failure_that_can_not_be_told_is_one_all_the_same() {
+fn failure_that_cannot_be_printed_still_has_exit_status_1() {
     let site = Site::shop();
     for stderr in [full(), gone()] {
         let mut command = command(&site, &["describe", "--log", "no=such=filter"]);
@@ -81,7 +81,7 @@ fn free() -> SocketAddr {
 }
 
 #[test]
-fn a_host_that_can_tell_nobody_where_it_listens_serves() {
+fn host_that_cannot_print_its_address_still_serves() {
     for stdout in [full(), gone()] {
         let site = Site::guests();
         let (address, admin) = (free(), free());

@@ -7,13 +7,13 @@ use crate::pages;
 const PAGE: &str = "docs/data-ownership.md";
 
 #[test]
-fn the_page_of_who_owns_which_data_is_up_to_date() {
+fn data_ownership_page_is_up_to_date() {
     pages::is_up_to_date(PAGE, "ownership");
 }
 
 /// Whoever has a database and does not rebuild it owns what is in it, whether or not it is declared for others to compare.
 #[test]
-fn a_service_without_a_declared_entity_owns_its_tables_all_the_same() {
+fn service_without_a_declared_entity_still_owns_its_tables() {
     let page = |manifest: &Manifest| {
         let site = Site::new(manifest);
         let finished = site.run_within(&["ownership"]);
@@ -31,7 +31,7 @@ fn a_service_without_a_declared_entity_owns_its_tables_all_the_same() {
 }
 
 #[test]
-fn the_page_names_every_service_copy_and_event_of_the_manifest() {
+fn page_lists_every_service_copy_and_event_of_the_manifest() {
     let page = std::fs::read_to_string(paths::root().join(PAGE)).unwrap();
     let manifest = std::fs::read_to_string(paths::root().join("bulkhead.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();

@@ -40,14 +40,14 @@ fn pages_hold<L: List>(count: u32, list: L) {
 }
 
 #[test]
-fn pages_of_products_hold_whatever_is_done_between_them() {
+fn pages_of_products_stay_consistent_under_changes_between_them() {
     let site = unhurried_shop();
     let host = site.start();
     pages_hold(48, Products::new(&host));
 }
 
 #[test]
-fn pages_of_every_other_list_hold_whatever_is_done_between_them() {
+fn pages_of_every_other_list_stay_consistent_under_changes_between_them() {
     let site = unhurried_shop();
     let host = site.start();
     // The first two have no scope of their own, so they come while the shop is empty.

@@ -84,7 +84,7 @@ fn parts(position: &str) -> (&str, &str, u64) {
 }
 
 #[test]
-fn every_write_of_every_service_says_where_its_log_stands() {
+fn every_write_of_every_service_returns_its_log_position() {
     let mut shop = Shop::unhurried(1);
     let mut client = shop.host.client();
     let registered = client.post("/users", &user_body("ada@tests.example", "Ada"));
@@ -133,7 +133,7 @@ fn every_write_of_every_service_says_where_its_log_stands() {
 }
 
 #[test]
-fn an_order_placed_after_a_new_price_always_has_it() {
+fn order_placed_after_a_price_change_always_has_the_new_price() {
     let mut shop = Shop::unhurried(1);
     let mut ada = shop.host.customer("Ada");
     let path = format!("/products/{}", shop.products[0]);
@@ -151,7 +151,7 @@ fn an_order_placed_after_a_new_price_always_has_it() {
 }
 
 #[test]
-fn an_admin_orders_at_once_for_who_has_just_registered() {
+fn admin_can_order_at_once_for_a_newly_registered_user() {
     let mut shop = Shop::unhurried(1);
     let mut client = shop.host.client();
     for number in 0..50 {
@@ -165,7 +165,7 @@ fn an_admin_orders_at_once_for_who_has_just_registered() {
 }
 
 #[test]
-fn changes_and_deletions_wait_for_a_position_and_do_nothing_where_it_is_none() {
+fn changes_and_deletions_wait_for_a_position_and_do_nothing_if_it_is_invalid() {
     let mut shop = Shop::unhurried(1);
     let mut ada = shop.host.customer("Ada");
     let product = format!("/products/{}", shop.products[0]);
@@ -205,7 +205,7 @@ fn changes_and_deletions_wait_for_a_position_and_do_nothing_where_it_is_none() {
 }
 
 #[test]
-fn several_positions_may_be_named_in_one_header_or_in_more() {
+fn several_positions_may_be_sent_in_one_header_or_in_several() {
     let mut shop = Shop::unhurried(2);
     let mut ada = shop.host.customer("Ada");
     for round in 1..=20 {
@@ -236,7 +236,7 @@ fn several_positions_may_be_named_in_one_header_or_in_more() {
 }
 
 #[test]
-fn where_the_service_has_no_subscription_a_position_is_satisfied() {
+fn position_is_satisfied_if_the_service_has_no_such_subscription() {
     // No subscription worker of the order service goes on, and none has to.
     let shop = Shop::impatient(1);
     let mut shop = shop.with_order_db("UPDATE _bulkhead_cursor SET event_id = 'of-nothing'");
@@ -257,7 +257,7 @@ fn where_the_service_has_no_subscription_a_position_is_satisfied() {
 }
 
 #[test]
-fn what_is_no_position_of_a_log_here_is_refused() {
+fn value_that_is_not_a_position_in_a_log_of_this_host_is_refused() {
     let mut shop = Shop::unhurried(1);
     let other = Shop::unhurried(1).reprice(0, "1.00");
     let repriced = position(&shop.reprice(0, "1.00"));
@@ -325,7 +325,7 @@ fn more_than_16_positions_are_refused() {
 }
 
 #[test]
-fn who_waits_for_a_subscription_worker_that_stands_still_is_told_so_in_time_and_nobody_else_is_held_up() {
+fn wait_for_a_stalled_subscription_worker_fails_in_time_and_delays_no_other_request() {
     // The log has another event where the position is.
     let cursor = "UPDATE _bulkhead_cursor SET event_id = 'of-nothing' WHERE producer = 'product'";
     let mut shop = Shop::impatient(1).with_order_db(cursor);
@@ -362,7 +362,7 @@ fn is_parked(answer: &Answer, event: &str) {
 }
 
 #[test]
-fn who_waits_for_an_event_that_is_a_dead_letter_is_told_so() {
+fn wait_for_an_event_that_is_a_dead_letter_is_refused() {
     let mut shop = Shop::unhurried(2);
     let [first, second] = [0, 1].map(|product| position(&shop.reprice(product, "1.00")));
     let sequence = parts(&first).2.cast_signed();
@@ -405,7 +405,7 @@ fn who_waits_for_an_event_that_is_a_dead_letter_is_told_so() {
 }
 
 #[test]
-fn who_waits_for_an_event_behind_a_parked_one_of_its_subject_is_told_so() {
+fn wait_for_an_event_behind_a_parked_one_of_its_subject_is_refused() {
     let mut shop = Shop::unhurried(2);
     let [first, second] = [0, 1].map(|product| position(&shop.reprice(product, "1.00")));
     let (sequence, product) = (parts(&first).2, shop.products[0].clone());

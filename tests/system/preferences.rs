@@ -18,7 +18,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn a_preference_is_made_by_the_first_put_and_changed_by_further_ones() {
+fn preference_is_created_by_the_first_put_and_changed_by_later_ones() {
     let site = site();
     let host = site.start();
     let ada = host.customer("Ada");
@@ -96,7 +96,7 @@ fn preferences_are_listed_by_key_page_by_page() {
 }
 
 #[test]
-fn a_deleted_preference_is_gone_and_can_be_made_again() {
+fn deleted_preference_is_gone_and_can_be_created_again() {
     let site = site();
     let host = site.start();
     let ada = host.customer("Ada");
@@ -115,7 +115,7 @@ fn a_deleted_preference_is_gone_and_can_be_made_again() {
 }
 
 #[test]
-fn a_key_that_none_can_have_is_404() {
+fn impossible_key_is_404() {
     let site = site();
     let host = site.start();
     let ada = host.customer("Ada");
@@ -141,7 +141,7 @@ fn a_key_that_none_can_have_is_404() {
 }
 
 #[test]
-fn everything_wrong_with_a_preference_is_said_at_once() {
+fn all_errors_of_a_preference_are_reported_at_once() {
     let site = site();
     let host = site.start();
     let ada = host.customer("Ada");
@@ -170,7 +170,7 @@ fn everything_wrong_with_a_preference_is_said_at_once() {
 }
 
 #[test]
-fn a_user_has_so_many_preferences_and_no_more() {
+fn number_of_preferences_of_a_user_is_limited() {
     let site = site();
     let host = site.start();
     let ada = host.customer("Ada");
@@ -213,7 +213,7 @@ fn a_user_has_so_many_preferences_and_no_more() {
 }
 
 #[test]
-fn of_many_first_puts_at_once_one_makes_the_preference_and_the_others_change_it() {
+fn one_of_many_concurrent_first_puts_creates_the_preference_and_the_others_change_it() {
     let site = site();
     let host = site.start();
     let ada = host.customer("Ada");
@@ -245,7 +245,7 @@ fn of_many_first_puts_at_once_one_makes_the_preference_and_the_others_change_it(
 }
 
 #[test]
-fn preferences_are_their_users_and_an_admins_and_to_a_stranger_as_those_of_nobody() {
+fn preferences_are_visible_to_their_user_and_admins_and_hidden_from_others() {
     let site = site();
     let host = site.start();
     let [mut ada, mut bo] = ["Ada", "Bo"].map(|name| host.customer(name));

@@ -9,12 +9,12 @@ const PAGE: &str = "docs/problems.md";
 const PATH: &str = "/.well-known/bulkhead/problems";
 
 #[test]
-fn the_page_of_problem_codes_is_up_to_date() {
+fn page_of_problem_codes_is_up_to_date() {
     pages::is_up_to_date(PAGE, "problems");
 }
 
 #[test]
-fn the_hosts_page_has_every_code_of_the_projects_on_both_ports() {
+fn host_serves_the_page_with_every_problem_code_on_both_ports() {
     let kept = std::fs::read_to_string(paths::root().join(PAGE)).unwrap();
     let codes: Vec<&str> = kept
         .lines()
@@ -38,7 +38,7 @@ fn the_hosts_page_has_every_code_of_the_projects_on_both_ports() {
 }
 
 #[test]
-fn the_type_of_a_services_own_problem_leads_to_its_place() {
+fn type_of_a_service_problem_links_to_its_anchor() {
     let site = Site::shop();
     let host = site.start();
     let login = json!({"email": "nobody@example.com", "password": "nobody has this password"});
@@ -50,7 +50,7 @@ fn the_type_of_a_services_own_problem_leads_to_its_place() {
 }
 
 #[test]
-fn components_whose_problems_have_one_code_are_refused_by_their_names() {
+fn components_with_conflicting_problem_codes_are_refused_by_name() {
     // Another code of the same length, written over the one in the component.
     let edits = [("product", "sku-taken", "not-found"), ("user", "email-taken", "order-state")];
     let site = Site::shop();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const UNKNOWN: &str = "01890000-0000-7000-8000-000000000000";
 
 #[test]
-fn a_product_is_read_back_by_id_and_by_sku_as_it_was_made() {
+fn product_is_read_back_by_id_and_by_sku_as_created() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);
@@ -48,7 +48,7 @@ fn ids_are_version_7_and_grow() {
 }
 
 #[test]
-fn each_write_says_its_position_and_puts_one_event_into_the_log() {
+fn each_write_returns_its_position_and_publishes_one_event() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -88,7 +88,7 @@ fn a_sku_belongs_to_one_product() {
 }
 
 #[test]
-fn a_product_changes_only_where_patch_says_so() {
+fn a_patch_changes_only_the_named_fields_of_a_product() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let food = category(&mut client, "food", None);
@@ -115,7 +115,7 @@ fn a_product_changes_only_where_patch_says_so() {
 }
 
 #[test]
-fn stock_changes_by_its_own_resource_and_never_by_patch() {
+fn stock_is_changed_through_its_own_resource_and_never_by_patch() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);
@@ -224,7 +224,7 @@ fn a_name_and_a_sku_are_one_line_without_white_space_around_it() {
 }
 
 #[test]
-fn everything_wrong_with_a_product_is_said_at_once() {
+fn all_errors_of_a_product_are_reported_at_once() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);
@@ -262,7 +262,7 @@ fn unknown_and_malformed_products_are_404() {
 }
 
 #[test]
-fn a_method_that_a_path_does_not_have_is_405_with_those_it_has() {
+fn unsupported_method_is_405_with_the_supported_methods() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);

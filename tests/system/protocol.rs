@@ -26,7 +26,7 @@ fn a_host_that_listens_is_live_and_ready() {
 }
 
 #[test]
-fn the_trace_of_a_request_is_that_of_its_answer_its_problem_and_its_event() {
+fn request_and_its_answer_problem_and_event_have_the_same_trace() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -47,7 +47,7 @@ fn the_trace_of_a_request_is_that_of_its_answer_its_problem_and_its_event() {
 }
 
 #[test]
-fn a_request_without_a_good_trace_gets_a_new_one() {
+fn request_without_a_valid_trace_gets_a_new_one() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let mut seen = BTreeSet::new();
@@ -70,7 +70,7 @@ fn a_request_without_a_good_trace_gets_a_new_one() {
 }
 
 #[test]
-fn answers_of_writes_have_positions_that_grow_and_answers_of_reads_have_none() {
+fn write_answers_have_growing_positions_and_read_answers_have_none() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let mut seen = BTreeSet::new();
@@ -133,7 +133,7 @@ fn read_one(reader: &mut impl std::io::BufRead) -> u16 {
 }
 
 #[test]
-fn a_full_queue_answers_503_with_retry_after_and_the_service_goes_on() {
+fn full_queue_answers_503_with_retry_after_and_the_service_continues() {
     let manifest = bulkhead_tests::Manifest::guests()
         .set("service.hostile.limits.queue", 1)
         .set("service.hostile.limits.write_workers", 1);

@@ -111,20 +111,20 @@ impl Shop {
         let [revenue, best, standing]: [Value; 3] = self.reports().try_into().unwrap();
         assert_eq!(in_cents(&revenue["total"]), cents, "of {} orders: {revenue}", orders.len());
         let items = |report: &Value| report["items"].as_array().unwrap().clone();
-        let told: BTreeMap<String, (i64, i64)> = items(&best)
+        let reported: BTreeMap<String, (i64, i64)> = items(&best)
             .iter()
             .map(|item| {
                 let product = item["product_id"].as_str().unwrap().to_owned();
                 (product, (item["units"].as_i64().unwrap(), in_cents(&item["revenue"])))
             })
             .collect();
-        assert_eq!(told, sold);
-        let told: BTreeMap<String, i64> = items(&standing)
+        assert_eq!(reported, sold);
+        let reported: BTreeMap<String, i64> = items(&standing)
             .iter()
             .map(|item| (item["status"].as_str().unwrap().to_owned(), item["count"].as_i64().unwrap()))
             .filter(|(_, count)| *count > 0)
             .collect();
-        assert_eq!(told, statuses);
+        assert_eq!(reported, statuses);
     }
 
     /// Rebuilds the reports, and gives how many events took effect.
@@ -172,7 +172,7 @@ fn read_until(stop: &Arc<AtomicBool>, mut client: Client) -> thread::JoinHandle<
 }
 
 #[test]
-fn a_rebuilt_service_answers_as_before_and_all_the_while_again_and_again_and_after_a_restart() {
+fn rebuilt_service_answers_as_before_during_and_after_rebuilds_and_a_restart() {
     let mut shop = Shop::new();
     shop.reports_are_right();
     let before = shop.reports();
@@ -210,7 +210,7 @@ fn a_rebuilt_service_answers_as_before_and_all_the_while_again_and_again_and_aft
 }
 
 #[test]
-fn orders_that_are_placed_during_a_rebuild_are_counted_once() {
+fn orders_placed_during_a_rebuild_are_counted_once() {
     let mut shop = Shop::new();
     let stop = Arc::new(AtomicBool::new(false));
     let reader = read_until(&stop, shop.host.admin());
@@ -249,7 +249,7 @@ fn orders_that_are_placed_during_a_rebuild_are_counted_once() {
 }
 
 #[test]
-fn after_each_of_10_kills_during_a_rebuild_the_service_answers_and_is_right() {
+fn after_each_of_10_kills_during_a_rebuild_the_service_answers_correctly() {
     let mut shop = Shop::new();
     let mut random = Random::new();
     let before = shop.reports();
@@ -300,7 +300,7 @@ fn a_service_that_owns_data_is_refused_by_name() {
 }
 
 #[test]
-fn what_was_broken_by_hand_is_right_again_after_a_rebuild() {
+fn rebuild_repairs_manually_corrupted_data() {
     let mut shop = Shop::new();
     let before = shop.reports();
     let Shop { site, host, products, .. } = shop;
@@ -323,7 +323,7 @@ fn what_was_broken_by_hand_is_right_again_after_a_rebuild() {
 }
 
 #[test]
-fn what_operators_and_clients_ask_of_a_rebuilt_service_is_answered_from_the_new_database() {
+fn operators_and_clients_of_a_rebuilt_service_read_the_new_database() {
     let mut shop = Shop::new();
     shop.rebuild();
     let status = bulkhead_json(&shop.site, &shop.host, &["status"]);
@@ -346,7 +346,7 @@ fn what_operators_and_clients_ask_of_a_rebuilt_service_is_answered_from_the_new_
 }
 
 #[test]
-fn what_a_rebuild_makes_in_the_data_folder_is_its_owners_alone() {
+fn files_of_a_rebuild_are_accessible_only_to_their_owner() {
     let shop = Shop::new();
     shop.rebuild();
     let mut seen = 0;
@@ -371,7 +371,7 @@ fn a_check_after_a_rebuild_finds_nothing() {
 }
 
 #[test]
-fn an_event_that_a_rebuild_could_not_take_is_told_to_who_waits_for_it() {
+fn wait_for_an_event_that_a_rebuild_could_not_consume_is_refused() {
     let mut shop = Shop::new();
     let path = format!("/products/{}", shop.products[0].id);
     let renamed = position(&shop.admin.patch(&path, &json!({"name": "Renamed"})));
@@ -396,7 +396,7 @@ fn an_event_that_a_rebuild_could_not_take_is_told_to_who_waits_for_it() {
 }
 
 #[test]
-fn of_rebuilds_at_the_same_time_one_runs_and_the_others_are_told_so() {
+fn concurrent_rebuilds_run_one_at_a_time_and_the_others_are_refused() {
     let mut shop = Shop::new();
     let before = shop.reports();
     let (site, admin) = (&shop.site, &admin_address(&shop.host));
@@ -420,7 +420,7 @@ fn of_rebuilds_at_the_same_time_one_runs_and_the_others_are_told_so() {
 
 /// A list of them has a thousand.
 #[test]
-fn a_rebuild_counts_all_events_that_it_could_not_take() {
+fn rebuild_counts_all_events_that_it_could_not_consume() {
     let mut shop = Shop::new();
     let path = format!("/products/{}", shop.products[0].id);
     let renamed = position(&shop.admin.patch(&path, &json!({"name": "Renamed"})));

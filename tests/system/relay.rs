@@ -21,7 +21,7 @@ fn body_of(report: &Value) -> Value {
 }
 
 #[test]
-fn what_a_called_service_did_stands_and_has_the_trace_of_the_request() {
+fn effects_of_a_called_service_are_kept_and_have_the_trace_of_the_request() {
     let site = Site::guests();
     let host = site.start();
     let mut client = host.client();
@@ -39,7 +39,7 @@ fn what_a_called_service_did_stands_and_has_the_trace_of_the_request() {
 }
 
 #[test]
-fn a_trap_in_a_called_service_is_an_answer_to_its_caller() {
+fn trap_in_a_called_service_is_an_error_answer_to_its_caller() {
     let site = Site::guests();
     let host = site.start();
     let mut client = host.client();
@@ -57,7 +57,7 @@ fn a_trap_in_a_called_service_is_an_answer_to_its_caller() {
 }
 
 #[test]
-fn one_deadline_holds_for_a_request_and_its_calls() {
+fn request_and_its_calls_share_one_deadline() {
     // The called service alone would have time enough.
     let manifest = Manifest::guests()
         .set("service.relay.limits.request_timeout", "1s")
@@ -96,7 +96,7 @@ fn a_call_that_the_manifest_does_not_grant_is_refused() {
 }
 
 #[test]
-fn a_request_that_cannot_be_sent_is_refused_before_it_is() {
+fn malformed_call_is_refused_before_it_is_sent() {
     let manifest = Manifest::guests().set("service.hostile.limits.body", "1KiB");
     let site = Site::new(&manifest);
     let host = site.start();
@@ -126,7 +126,7 @@ fn relay_keyed(client: &mut Client, path: &str, keys: &[&str], body: &Value) -> 
 }
 
 #[test]
-fn a_call_with_a_key_that_is_none_is_refused_and_has_no_effect() {
+fn call_with_an_invalid_key_is_refused_and_has_no_effect() {
     let host = Site::guests().start();
     let mut client = host.client();
     let long = "k".repeat(256);
@@ -152,7 +152,7 @@ fn a_call_with_a_key_that_is_none_is_refused_and_has_no_effect() {
 }
 
 #[test]
-fn a_call_is_refused_where_the_host_would_refuse_it_from_outside() {
+fn call_is_refused_if_an_external_request_would_be_refused() {
     let host = Site::guests().start();
     let mut client = host.client();
     client.post("/notes", &json!({"id": "here", "body": "x"})).expect(201);
@@ -182,7 +182,7 @@ fn a_call_is_refused_where_the_host_would_refuse_it_from_outside() {
 }
 
 #[test]
-fn a_call_has_the_route_that_a_request_from_outside_has() {
+fn call_has_the_same_route_as_an_external_request() {
     let manifest = Manifest::guests()
         .set("service.relay.calls", vec!["relay-2"])
         .set("service.relay-2.source", bulkhead_tests::paths::component("relay").to_str().unwrap())
@@ -198,7 +198,7 @@ fn a_call_has_the_route_that_a_request_from_outside_has() {
 }
 
 #[test]
-fn a_guest_is_told_who_asks_and_never_the_credentials() {
+fn guest_knows_its_caller_but_never_the_credentials() {
     let site = Site::guests();
     let host = site.start();
     let headers = [
@@ -207,16 +207,18 @@ fn a_guest_is_told_who_asks_and_never_the_credentials() {
         ("keep-alive", "timeout=5"),
         ("x-custom", "kept"),
     ];
-    let told = host.client().send(Method::GET, "/relay/whoami", &headers, bytes::Bytes::new()).expect(200);
+    let reported =
+        host.client().send(Method::GET, "/relay/whoami", &headers, bytes::Bytes::new()).expect(200);
     assert_eq!(
-        (&told["peer"], &told["method"], &told["route"]),
+        (&reported["peer"], &reported["method"], &reported["route"]),
         (&json!("127.0.0.1"), &json!("GET"), &json!("/relay/..."))
     );
-    assert_eq!((&told["caller"], &told["principal"]), (&Value::Null, &Value::Null));
-    assert_eq!(told["trace_id"].as_str().map(str::len), Some(32));
-    let passed: Vec<&str> = told["headers"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert!(passed.contains(&"x-custom"), "{told}");
+    assert_eq!((&reported["caller"], &reported["principal"]), (&Value::Null, &Value::Null));
+    assert_eq!(reported["trace_id"].as_str().map(str::len), Some(32));
+    let passed: Vec<&str> =
+        reported["headers"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(passed.contains(&"x-custom"), "{reported}");
     for kept_back in ["cookie", "authorization", "bulkhead-secret", "keep-alive", "connection"] {
-        assert!(!passed.contains(&kept_back), "{told}");
+        assert!(!passed.contains(&kept_back), "{reported}");
     }
 }

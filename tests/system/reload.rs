@@ -48,14 +48,14 @@ fn ask(site: &Site, host: &Host) -> Admin {
 }
 
 #[test]
-fn what_has_changed_holds_without_a_restart() {
+fn changed_settings_apply_without_a_restart() {
     let site = site();
     let host = site.start();
     let (mut client, mut admin) = (host.client(), ask(&site, &host));
     assert_eq!(publish(&mut client, "", FEW), 201);
     assert!(!has_route(&mut client, "/more"));
     publish(&mut client, "reject", 0);
-    admin.until_taken("source", "sink");
+    admin.until_consumed("source", "sink");
     assert_eq!(admin.dead_letters("sink").len(), 1, "it is told by its config that it is meant");
 
     site.write_manifest(&changed().set("service.sink.config.name", "somebody else").text());
@@ -64,7 +64,7 @@ fn what_has_changed_holds_without_a_restart() {
     assert_eq!(publish(&mut client, "", FEW), 413, "limits, on the connection that was open");
     assert!(has_route(&mut client, "/more"), "routes");
     assert_eq!(publish(&mut client, "reject", 0), 201);
-    admin.until_taken("source", "sink");
+    admin.until_consumed("source", "sink");
     assert_eq!(admin.dead_letters("sink").len(), 1, "config: it is not meant any more");
 
     assert_eq!(admin.command_json("reload", &[])["services"], json!([]));
@@ -73,7 +73,7 @@ fn what_has_changed_holds_without_a_restart() {
 }
 
 #[test]
-fn a_hangup_reloads() {
+fn hangup_signal_reloads() {
     let site = site();
     let host = site.start();
     let mut client = host.client();
@@ -91,7 +91,7 @@ fn a_hangup_reloads() {
 
 /// The host waits for the component, which comes through a pipe: so it is known that it has begun to start.
 #[test]
-fn a_hangup_while_the_host_starts_reloads_afterwards() {
+fn hangup_signal_during_startup_reloads_afterwards() {
     let pipe = "slow.wasm";
     let manifest = |manifest: Manifest| manifest.set("service.witness.source", pipe).text();
     let site = Site::of_text(&manifest(Manifest::events()));
@@ -115,7 +115,7 @@ fn a_hangup_while_the_host_starts_reloads_afterwards() {
 /// Each with a change that is right beside it, which must not hold either.
 /// No service and no route has changed with it.
 #[test]
-fn a_changed_version_of_the_interface_is_in_its_documents() {
+fn changed_interface_version_appears_in_the_documents() {
     let site = site();
     let host = site.start();
     let (mut client, admin) = (host.client(), ask(&site, &host));
@@ -134,7 +134,7 @@ fn a_changed_version_of_the_interface_is_in_its_documents() {
 }
 
 #[test]
-fn with_one_mistake_nothing_has_changed() {
+fn reload_with_one_mistake_changes_nothing() {
     let site = site();
     let host = site.start();
     let (mut client, mut admin) = (host.client(), ask(&site, &host));
@@ -183,8 +183,8 @@ fn with_one_mistake_nothing_has_changed() {
 
 /// As a start and a deploy do: with the settings that are new the component is asked what it is before they hold.
 #[test]
-fn settings_with_which_a_component_does_not_start_are_refused_as_by_a_start() {
-    for (manifest, service, (setting, value), path, told) in [
+fn settings_with_which_a_component_does_not_start_are_refused_as_at_a_start() {
+    for (manifest, service, (setting, value), path, expected) in [
         (Manifest::guests(), "hostile", ("describe", "a route twice"), "/notes", "ask its describe"),
         (Manifest::shop(), "order", ("payment_timeout", "soon"), "/orders", "payment_timeout"),
     ] {
@@ -195,7 +195,7 @@ fn settings_with_which_a_component_does_not_start_are_refused_as_by_a_start() {
         let wrong = manifest.clone().set(&format!("service.{service}.config.{setting}"), value);
         site.write_manifest(&wrong.text());
         let service = format!("service.{service}");
-        admin.command("reload", &[]).says(1, &[&service, told]);
+        admin.command("reload", &[]).says(1, &[&service, expected]);
         assert_eq!(client.get(path).status, before);
         // With the mistake mended all of it holds.
         site.write_manifest(&manifest.set(&format!("{service}.limits.body"), "1KiB").text());
@@ -203,13 +203,13 @@ fn settings_with_which_a_component_does_not_start_are_refused_as_by_a_start() {
         assert_eq!(client.get(path).status, before);
         host.stop();
         site.write_manifest(&wrong.text());
-        site.fail_to_start().says(1, &[&service, told]);
+        site.fail_to_start().says(1, &[&service, expected]);
     }
 }
 
 /// A reload runs no other component: it says so, and what does.
 #[test]
-fn a_changed_source_is_told_to_wait_for_a_deploy_and_a_missing_one_is_refused() {
+fn changed_source_is_reported_as_waiting_for_a_deploy_and_a_missing_one_is_refused() {
     let site = site();
     let host = site.start();
     let admin = ask(&site, &host);
@@ -218,16 +218,16 @@ fn a_changed_source_is_told_to_wait_for_a_deploy_and_a_missing_one_is_refused() 
     let copy = site.path("copy.wasm");
     std::fs::copy(bulkhead_tests::paths::component("sink"), &copy).unwrap();
     site.write_manifest(&Manifest::events().set("service.sink.source", copy.to_str().unwrap()).text());
-    let told = bulkhead(&site, &host, &["reload"]);
-    assert!(told.stdout.contains("`bulkhead deploy sink`"), "{}", told.stdout);
-    assert!(!told.stdout.contains("nothing has changed"), "{}", told.stdout);
+    let output = bulkhead(&site, &host, &["reload"]);
+    assert!(output.stdout.contains("`bulkhead deploy sink`"), "{}", output.stdout);
+    assert!(!output.stdout.contains("nothing has changed"), "{}", output.stdout);
     assert_eq!(admin.command_json("reload", &[])["sources"], json!([]), "it was told");
     host.stop();
 }
 
 /// The command line goes before the manifest, at a reload as at the start.
 #[test]
-fn what_was_given_on_the_command_line_holds_whatever_the_manifest_says() {
+fn command_line_settings_override_the_manifest_at_a_reload() {
     let site = site();
     let host = site.start_with(&["--access-log", "off"]);
     let (mut client, mut admin) = (host.client(), ask(&site, &host));
@@ -243,7 +243,7 @@ fn what_was_given_on_the_command_line_holds_whatever_the_manifest_says() {
 
 /// A grant that a version needs and the one before has no use for can't come first: a deploy goes by the manifest as its file is.
 #[test]
-fn a_deploy_takes_in_its_services_section() {
+fn deploy_applies_the_manifest_section_of_its_service() {
     let site = Site::new(&Manifest::changing());
     let host = site.start();
     let (mut client, admin) = (host.client(), ask(&site, &host));
@@ -266,7 +266,7 @@ fn a_deploy_takes_in_its_services_section() {
 
 /// Who waits for what another service has published waits on when what leads there is reloaded, and a limit of storage holds at once.
 #[test]
-fn storage_is_what_the_manifest_says_now() {
+fn storage_limit_follows_the_reloaded_manifest() {
     let site = site();
     let host = site.start();
     let (mut client, admin) = (host.client(), ask(&site, &host));

@@ -16,7 +16,7 @@ fn replay(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_first_baskets_come_to_what_the_file_says() {
+fn first_baskets_give_the_totals_of_the_file() {
     let printed = replay(&["--baskets", "60"]);
     for name in
         ["total of all orders", "units", "price changes", "revenue in report", "findings of bulkhead check"]
@@ -27,7 +27,7 @@ fn the_first_baskets_come_to_what_the_file_says() {
 }
 
 #[test]
-fn with_faults_and_kills_the_first_baskets_come_to_what_the_client_knows() {
+fn first_baskets_with_faults_and_kills_give_the_totals_that_the_client_knows() {
     let printed = replay(&["--baskets", "60", "--chaos", "--kills", "2"]);
     assert!(printed.contains("kills: 2;"), "{printed}");
     // Every card of the deck was dealt at least once; on a slow machine time-outs may come before what else some are to end by.

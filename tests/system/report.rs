@@ -35,7 +35,7 @@ fn revenue(day: &str, department: &str, revenue: &str) -> Value {
 }
 
 #[test]
-fn reports_count_what_is_paid_and_not_refunded_on_the_day_of_the_order() {
+fn reports_count_paid_and_unrefunded_orders_on_the_day_of_the_order() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let admin = &mut admin;
@@ -96,7 +96,7 @@ fn reports_count_what_is_paid_and_not_refunded_on_the_day_of_the_order() {
 }
 
 #[test]
-fn what_was_sold_keeps_its_name_and_goes_where_its_category_goes() {
+fn sold_item_keeps_its_name_and_follows_its_category() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let admin = &mut admin;
@@ -133,7 +133,7 @@ fn what_was_sold_keeps_its_name_and_goes_where_its_category_goes() {
 }
 
 #[test]
-fn a_report_that_cannot_be_is_refused_field_by_field() {
+fn invalid_report_request_is_refused_field_by_field() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     admin.get("/reports/revenue?from=yesterday&to=2026-02-30").invalid(&["from", "to"]);

@@ -21,7 +21,7 @@ fn numbers(stock: &Value) -> [i64; 3] {
 }
 
 #[test]
-fn what_is_ordered_is_set_aside_and_sold_when_it_is_shipped() {
+fn ordered_stock_is_reserved_and_counted_as_sold_when_shipped() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let category = category(&mut admin, "food", None);
@@ -50,7 +50,7 @@ fn what_is_ordered_is_set_aside_and_sold_when_it_is_shipped() {
 }
 
 #[test]
-fn what_is_cancelled_is_given_back_once() {
+fn stock_of_a_cancelled_order_is_released_once() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let category = category(&mut admin, "food", None);
@@ -70,7 +70,7 @@ fn what_is_cancelled_is_given_back_once() {
 }
 
 #[test]
-fn an_order_for_more_than_there_is_sets_nothing_aside() {
+fn order_beyond_the_stock_reserves_nothing() {
     let host = Site::shop().start();
     let mut admin = host.admin();
     let category = category(&mut admin, "food", None);
@@ -87,7 +87,7 @@ fn an_order_for_more_than_there_is_sets_nothing_aside() {
 }
 
 #[test]
-fn of_many_orders_at_once_as_many_are_reserved_as_there_are_pieces() {
+fn concurrent_orders_reserve_exactly_the_available_stock() {
     const CUSTOMERS: usize = 4;
     const ORDERS: usize = 5;
     let host = Site::shop().start();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::ordering::until;
 
 #[test]
-fn a_customer_reviews_a_product_once_and_may_take_it_back() {
+fn customer_reviews_a_product_once_and_may_delete_the_review() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -41,7 +41,7 @@ fn a_customer_reviews_a_product_once_and_may_take_it_back() {
 }
 
 #[test]
-fn what_is_wrong_with_a_review_is_said_field_by_field() {
+fn errors_of_a_review_are_reported_field_by_field() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -60,7 +60,7 @@ fn what_is_wrong_with_a_review_is_said_field_by_field() {
 }
 
 #[test]
-fn nobody_reviews_without_saying_who_they_are() {
+fn review_requires_a_login() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -75,7 +75,7 @@ fn nobody_reviews_without_saying_who_they_are() {
 }
 
 #[test]
-fn reviews_are_listed_from_the_newest_and_make_up_the_rating() {
+fn reviews_are_listed_newest_first_and_determine_the_rating() {
     let site = Site::shop();
     let host = site.start();
     let mut client = host.admin();
@@ -101,7 +101,7 @@ fn reviews_are_listed_from_the_newest_and_make_up_the_rating() {
 }
 
 #[test]
-fn a_review_shows_the_first_name_that_its_author_has_now() {
+fn a_review_shows_the_current_first_name_of_its_author() {
     let site = Site::shop();
     let host = site.start();
     let mut admin = host.admin();
@@ -124,7 +124,7 @@ fn a_review_shows_the_first_name_that_its_author_has_now() {
 }
 
 #[test]
-fn a_review_outlives_its_author_without_saying_whose_it_was() {
+fn a_review_outlives_its_author_without_naming_them() {
     let site = Site::shop();
     let host = site.start();
     let mut admin = host.admin();

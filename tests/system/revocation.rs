@@ -9,7 +9,7 @@ const UNREADABLE: &str = "INSERT INTO _bulkhead_outbox (id, type, subject, time,
 const READABLE: &str = "UPDATE _bulkhead_outbox SET subject = 'readable' WHERE id = 'unreadable'";
 
 #[test]
-fn while_the_log_of_ended_tokens_can_not_be_read_no_token_counts() {
+fn no_token_is_accepted_while_the_revocation_log_is_unreadable() {
     let site = Site::shop();
     let host = site.start();
     let (mut ada, mut bo, mut admin) = (host.customer("Ada"), host.customer("Bo"), host.admin());

@@ -46,7 +46,7 @@ fn run(site: &Site, password: &str) -> String {
 }
 
 #[test]
-fn the_password_is_made_up_once_printed_and_kept_for_its_owner_alone() {
+fn password_is_generated_once_printed_and_stored_readable_only_by_its_owner() {
     let site = site();
     fs::remove_dir_all(site.data()).unwrap();
     let first = run(&site, "");
@@ -68,7 +68,7 @@ fn the_password_is_made_up_once_printed_and_kept_for_its_owner_alone() {
 }
 
 #[test]
-fn a_password_of_the_environment_goes_first_and_is_written_nowhere() {
+fn password_from_the_environment_takes_precedence_and_is_not_stored() {
     let site = site();
     assert_eq!(run(&site, "of-the-environment"), "host: up with of-the-environment\n");
     assert!(!file(&site).exists());

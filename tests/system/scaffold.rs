@@ -72,7 +72,7 @@ const FIRST: &str = "scaffold-first";
 const SECOND: &str = "scaffold2";
 
 #[test]
-fn what_is_made_is_built_served_and_heard_of() {
+fn new_service_is_built_and_served_and_its_events_are_listed() {
     let application = Application::new();
     let made = application.succeed(&["new", FIRST]);
     for said in [
@@ -131,7 +131,7 @@ fn what_is_made_is_built_served_and_heard_of() {
 }
 
 #[test]
-fn a_mistake_is_told_and_nothing_is_written() {
+fn mistake_is_reported_and_nothing_is_written() {
     let application = Application::new();
     for (name, texts) in [
         ("Greeter", ["Greeter", "lower-case letters"]),
@@ -145,9 +145,10 @@ fn a_mistake_is_told_and_nothing_is_written() {
     application
         .run(&["new", "greeter", "--bulkhead", nowhere.to_str().unwrap()])
         .says(1, &["nowhere", "--bulkhead DIR"]);
-    for (manifest, told) in [("app.yaml", "bulkhead.toml"), ("", "ends with .toml")] {
+    for (manifest, expected) in [("app.yaml", "bulkhead.toml"), ("", "ends with .toml")] {
         let manifest = application.site.path(manifest);
-        host::run(&["new", "greeter", "--manifest", manifest.to_str().unwrap()]).says(1, &[".toml", told]);
+        host::run(&["new", "greeter", "--manifest", manifest.to_str().unwrap()])
+            .says(1, &[".toml", expected]);
     }
     assert_eq!(application.files(), []);
 
@@ -160,7 +161,7 @@ fn a_mistake_is_told_and_nothing_is_written() {
 }
 
 #[test]
-fn services_may_be_called_as_the_shops_are() {
+fn service_names_of_the_shop_may_be_reused() {
     let application = Application::new();
     for name in ["greeter", "order", "product", "report", "user"] {
         application.succeed(&["new", name]);
@@ -168,7 +169,7 @@ fn services_may_be_called_as_the_shops_are() {
 }
 
 #[test]
-fn a_folder_of_an_application_gets_no_second_one_unless_it_is_named() {
+fn folder_of_an_application_gets_no_second_one_unless_its_manifest_is_named() {
     let application = Application::new();
     application.succeed(&["new", "greeter"]);
     let before = application.files();
@@ -180,11 +181,11 @@ fn a_folder_of_an_application_gets_no_second_one_unless_it_is_named() {
         (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
     let root = application.site.path("").canonicalize().unwrap();
-    let told = format!("there is an application in {}", root.to_str().unwrap().trim_end_matches('/'));
+    let expected = format!("there is an application in {}", root.to_str().unwrap().trim_end_matches('/'));
     for arguments in [&["new", "other"][..], &["doctor"]] {
         let (status, text) = run(arguments);
         assert_eq!(status, Some(1), "{text}");
-        assert!(text.contains(&told) && text.contains("name its manifest with --manifest"), "{text}");
+        assert!(text.contains(&expected) && text.contains("name its manifest with --manifest"), "{text}");
         assert!(!text.contains("bulkhead new"), "{text}");
     }
     assert_eq!(application.files(), before);

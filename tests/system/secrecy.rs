@@ -15,9 +15,9 @@ const WRONG_PASSWORD: &str = "wrong-horse-battery-staple";
 
 /// The answers that were given, in text.
 #[derive(Default)]
-struct Told(Vec<String>);
+struct Received(Vec<String>);
 
-impl Told {
+impl Received {
     #[track_caller]
     fn keep(&mut self, answer: &Answer, status: u16) -> Value {
         let value = answer.expect(status);
@@ -38,34 +38,34 @@ fn no_answer_log_line_event_or_problem_has_a_password_a_hash_a_token_or_a_key() 
     // All that the host ever says.
     let host = site.start_with(&["--log", "trace"]);
     let mut client = host.client();
-    let mut told = Told::default();
+    let mut received = Received::default();
 
     let new =
         |email: &str| json!({"email": email, "password": PASSWORD, "first_name": "Ada", "last_name": "L"});
-    let user = told.keep(&client.post("/users", &new("ada@tests.example")), 201);
-    told.keep(&client.post("/users", &new("ADA@tests.example")), 409);
-    told.keep(&client.post("/users", &new("no address")), 422);
-    told.keep(
+    let user = received.keep(&client.post("/users", &new("ada@tests.example")), 201);
+    received.keep(&client.post("/users", &new("ADA@tests.example")), 409);
+    received.keep(&client.post("/users", &new("no address")), 422);
+    received.keep(
         &client.post("/users", &json!({"password": PASSWORD, PASSWORD.len().to_string(): PASSWORD})),
         422,
     );
-    told.keep(
+    received.keep(
         &json_text(&mut client, Method::POST, "/users", &format!("{{\"password\": \"{PASSWORD}\"")),
         400,
     );
-    told.keep(&json_text(&mut client, Method::POST, "/users", &format!("\"{PASSWORD}\"")), 422);
-    told.keep(
+    received.keep(&json_text(&mut client, Method::POST, "/users", &format!("\"{PASSWORD}\"")), 422);
+    received.keep(
         &client.post("/users", &json!({"email": PASSWORD, "password": [PASSWORD], "first_name": 1})),
         422,
     );
     let plain = client.send(Method::POST, "/users", &[], Bytes::from(PASSWORD));
-    told.keep(&plain, 415);
+    received.keep(&plain, 415);
 
     let login = |email: &str, password: &str| json!({"email": email, "password": password});
-    told.keep(&client.post("/sessions", &login("ada@tests.example", WRONG_PASSWORD)), 401);
-    told.keep(&client.post("/sessions", &login("nobody@tests.example", WRONG_PASSWORD)), 401);
-    told.keep(&client.post("/sessions", &login(shop::ADMIN_EMAIL, WRONG_PASSWORD)), 401);
-    told.keep(&client.post("/sessions", &json!({"email": PASSWORD, "password": 7})), 422);
+    received.keep(&client.post("/sessions", &login("ada@tests.example", WRONG_PASSWORD)), 401);
+    received.keep(&client.post("/sessions", &login("nobody@tests.example", WRONG_PASSWORD)), 401);
+    received.keep(&client.post("/sessions", &login(shop::ADMIN_EMAIL, WRONG_PASSWORD)), 401);
+    received.keep(&client.post("/sessions", &json!({"email": PASSWORD, "password": 7})), 422);
     // The one answer that has a token.
     let session = client.post("/sessions", &login("ada@tests.example", PASSWORD)).expect(201);
     let token = session["token"].as_str().unwrap().to_owned();
@@ -74,25 +74,25 @@ fn no_answer_log_line_event_or_problem_has_a_password_a_hash_a_token_or_a_key() 
 
     let path = format!("/users/{}", id(&user));
     let mut ada = host.client().with_token(&token);
-    told.keep(&ada.get("/sessions/current"), 200);
-    told.keep(&ada.get(&path), 200);
-    told.keep(&admin.get("/users"), 200);
-    told.keep(&ada.patch(&path, &json!({"first_name": "Augusta", "password": PASSWORD})), 422);
-    told.keep(&ada.patch(&path, &json!({"first_name": "Augusta"})), 200);
+    received.keep(&ada.get("/sessions/current"), 200);
+    received.keep(&ada.get(&path), 200);
+    received.keep(&admin.get("/users"), 200);
+    received.keep(&ada.patch(&path, &json!({"first_name": "Augusta", "password": PASSWORD})), 422);
+    received.keep(&ada.patch(&path, &json!({"first_name": "Augusta"})), 200);
     let change = |current: &str, new: &str| json!({"current_password": current, "new_password": new});
-    told.keep(&ada.put(&format!("{path}/password"), &change(WRONG_PASSWORD, NEW_PASSWORD)), 403);
-    told.keep(&ada.put(&format!("{path}/password"), &change(PASSWORD, &PASSWORD[..8])), 422);
-    told.keep(&ada.put(&format!("{path}/password"), &change(PASSWORD, NEW_PASSWORD)), 204);
-    told.keep(&ada.get(&format!("/products?q={token}")), 422);
-    told.keep(&ada.get(&format!("/nowhere/{}", "x".repeat(20))), 404);
+    received.keep(&ada.put(&format!("{path}/password"), &change(WRONG_PASSWORD, NEW_PASSWORD)), 403);
+    received.keep(&ada.put(&format!("{path}/password"), &change(PASSWORD, &PASSWORD[..8])), 422);
+    received.keep(&ada.put(&format!("{path}/password"), &change(PASSWORD, NEW_PASSWORD)), 204);
+    received.keep(&ada.get(&format!("/products?q={token}")), 422);
+    received.keep(&ada.get(&format!("/nowhere/{}", "x".repeat(20))), 404);
     let mut tampered = host.client().with_token(&format!("{token}x"));
-    told.keep(&tampered.get("/products"), 401);
-    told.keep(&tampered.get(&path), 401);
+    received.keep(&tampered.get("/products"), 401);
+    received.keep(&tampered.get(&path), 401);
     let basic = [("authorization", "Basic YWRhOmNvcnJlY3QtaG9yc2U=")];
-    told.keep(&client.send(Method::GET, "/products", &basic, Bytes::new()), 401);
-    told.keep(&client.get("/.well-known/jwks.json"), 200);
-    told.keep(&ada.delete(&path), 204);
-    told.keep(&ada.get(&path), 401);
+    received.keep(&client.send(Method::GET, "/products", &basic, Bytes::new()), 401);
+    received.keep(&client.get("/.well-known/jwks.json"), 200);
+    received.keep(&ada.delete(&path), 204);
+    received.keep(&ada.get(&path), 401);
 
     let connection = database::open(&site.database("user"));
     let mut secrets: Vec<String> =
@@ -115,7 +115,7 @@ fn no_answer_log_line_event_or_problem_has_a_password_a_hash_a_token_or_a_key() 
     drop(connection);
     let log = host.stop().stderr;
     assert!(log.contains("the key set was read"), "this is not the log:\n{log}");
-    let sources = [("an answer", told.0.join("\n")), ("the log", log), ("an event", events.join("\n"))];
+    let sources = [("an answer", received.0.join("\n")), ("the log", log), ("an event", events.join("\n"))];
     for secret in &secrets {
         for (what, text) in &sources {
             let place = text.lines().find(|line| line.contains(secret.as_str()));
@@ -125,7 +125,7 @@ fn no_answer_log_line_event_or_problem_has_a_password_a_hash_a_token_or_a_key() 
 }
 
 #[test]
-fn what_the_data_folder_holds_is_its_owners_alone() {
+fn files_of_the_data_folder_are_accessible_only_to_their_owner() {
     let site = Site::shop();
     // The host recreates it.
     std::fs::remove_dir_all(site.data().join("cache")).unwrap();

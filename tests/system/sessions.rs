@@ -50,7 +50,7 @@ fn current(host: &Host, token: &str) -> Answer {
 }
 
 #[test]
-fn a_login_gives_a_token_of_an_hour_that_nobody_keeps() {
+fn login_gives_a_token_of_one_hour_that_is_not_stored() {
     let site = site();
     let host = site.start();
     let mut client = host.client();
@@ -94,7 +94,7 @@ fn a_login_gives_a_token_of_an_hour_that_nobody_keeps() {
 }
 
 #[test]
-fn an_email_logs_in_whatever_its_case_and_each_session_has_a_token_of_its_own() {
+fn email_case_is_ignored_at_login_and_each_session_has_its_own_token() {
     let site = site();
     let host = site.start();
     let user = register(&host, "Ada@Tests.example");
@@ -118,13 +118,13 @@ fn an_email_logs_in_whatever_its_case_and_each_session_has_a_token_of_its_own() 
 }
 
 #[test]
-fn a_wrong_email_and_a_wrong_password_are_told_the_same() {
+fn wrong_email_and_wrong_password_get_the_same_answer() {
     let site = site();
     let host = site.start();
     register(&host, "ada@tests.example");
     let mut client = host.client();
     // What an answer is made of; the trace and the time are each answer's own.
-    let mut told = |email: &str, password: &str| {
+    let mut refusal = |email: &str, password: &str| {
         let answer = log_in(&mut client, email, password);
         let problem = untraced(answer.problem(401, "invalid-credentials"));
         let own = ["date", "traceresponse", "bulkhead-position"];
@@ -137,7 +137,7 @@ fn a_wrong_email_and_a_wrong_password_are_told_the_same() {
         let names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
         (problem, headers, names)
     };
-    let expected = told("nobody@tests.example", PASSWORD);
+    let expected = refusal("nobody@tests.example", PASSWORD);
     let long = "p".repeat(1000);
     for (email, password) in [
         ("ada@tests.example", "wrong password"),
@@ -149,7 +149,7 @@ fn a_wrong_email_and_a_wrong_password_are_told_the_same() {
         (ADMIN_EMAIL, ""),
         ("ada@tests.example", ADMIN_PASSWORD),
     ] {
-        assert_eq!(told(email, password), expected, "{email} {password}");
+        assert_eq!(refusal(email, password), expected, "{email} {password}");
     }
     // Nothing but that they failed was written: a key is made by a login that does not.
     assert!(rows(&site, "SELECT id FROM signing_key").is_empty());
@@ -160,7 +160,7 @@ fn a_wrong_email_and_a_wrong_password_are_told_the_same() {
 }
 
 #[test]
-fn everything_wrong_with_a_login_is_said_at_once_and_is_no_failure() {
+fn all_errors_of_a_login_are_reported_at_once_and_do_not_count_as_a_failure() {
     let site = site();
     let host = site.start();
     let mut client = host.client();
@@ -179,7 +179,7 @@ fn everything_wrong_with_a_login_is_said_at_once_and_is_no_failure() {
 }
 
 #[test]
-fn the_administrator_logs_in_and_is_no_user_of_the_database() {
+fn administrator_logs_in_and_is_not_a_user_of_the_database() {
     let site = site();
     let host = site.start();
     for email in [ADMIN_EMAIL, "ADMIN@Shop.Example"] {
@@ -205,7 +205,7 @@ fn the_administrator_logs_in_and_is_no_user_of_the_database() {
 }
 
 #[test]
-fn without_the_secret_nobody_is_the_administrator() {
+fn login_as_administrator_requires_the_secret() {
     let mut table = toml::Table::new();
     table.insert("env".to_owned(), "A_VARIABLE_THAT_NOBODY_SETS".into());
     let site = Site::new(&users_alone().set("service.user.secrets.admin_password", table));
@@ -223,7 +223,7 @@ fn without_the_secret_nobody_is_the_administrator() {
 }
 
 #[test]
-fn a_session_is_of_whoever_has_a_token() {
+fn session_is_that_of_the_token_and_cannot_be_forged() {
     let host = site().start();
     let mut client = host.client();
     client.get("/sessions/current").problem(401, "unauthenticated");

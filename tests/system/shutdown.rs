@@ -12,7 +12,7 @@ const WRITERS: usize = 8;
 const ANSWERED_BEFORE: usize = 100;
 
 #[test]
-fn every_accepted_request_is_answered_when_the_host_is_told_to_stop() {
+fn every_accepted_request_is_answered_when_the_host_stops() {
     let site = Site::guests();
     let host = site.start();
     let (sender, answers) = channel();
@@ -66,7 +66,7 @@ fn every_accepted_request_is_answered_when_the_host_is_told_to_stop() {
 }
 
 #[test]
-fn an_interrupt_ends_the_host_as_well() {
+fn interrupt_signal_also_stops_the_host() {
     let host = Site::guests().start();
     host.client().get("/notes").expect(200);
     host.interrupt();
@@ -74,7 +74,7 @@ fn an_interrupt_ends_the_host_as_well() {
 }
 
 #[test]
-fn an_idle_connection_does_not_hold_up_the_end() {
+fn idle_connection_does_not_delay_the_shutdown() {
     let site = Site::guests();
     let host = site.start();
     let mut idle = host.client();

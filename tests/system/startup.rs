@@ -33,7 +33,7 @@ fn a_missing_manifest_is_named() {
 }
 
 #[test]
-fn a_file_that_is_no_component_is_refused_by_name() {
+fn file_that_is_not_a_component_is_refused_by_name() {
     let core_module = b"\0asm\x01\0\0\0";
     let table: [(&str, &[u8]); 4] = [
         ("text", b"not wasm at all"),
@@ -52,7 +52,7 @@ fn a_file_that_is_no_component_is_refused_by_name() {
 }
 
 #[test]
-fn a_source_that_is_not_there_is_named() {
+fn missing_source_is_reported_by_name() {
     let manifest = Manifest::shop().set("service.product.source", "nowhere.wasm");
     Site::new(&manifest).fail_to_start().says(1, &["product", "nowhere.wasm"]);
 }
@@ -98,7 +98,7 @@ fn a_database_of_a_later_version_is_refused() {
 }
 
 #[test]
-fn a_database_file_that_is_no_database_is_named() {
+fn database_file_that_is_not_a_database_is_reported_by_name() {
     let site = Site::shop();
     std::fs::write(site.database("product"), "this is a letter to my aunt, and not a database. ".repeat(100))
         .unwrap();
@@ -124,7 +124,7 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn an_address_that_is_not_of_this_machine_is_named_as_such() {
+fn address_not_of_this_machine_is_reported_as_such() {
     let site = Site::shop();
     // Of the addresses that documentation is to use (RFC 5737): nobody has them.
     let finished = site.run_within(&["up", "--listen", "192.0.2.1:8080"]);
@@ -137,7 +137,7 @@ fn an_address_that_is_not_of_this_machine_is_named_as_such() {
 }
 
 #[test]
-fn a_name_of_this_machine_is_an_address_wherever_one_is_given() {
+fn name_of_this_machine_is_accepted_wherever_an_address_is() {
     let manifest = Manifest::events()
         .only(&["source"])
         .set("application.listen", "localhost:0")
@@ -166,7 +166,7 @@ fn a_data_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn a_data_folder_that_another_host_holds_is_refused_and_free_again_after_it() {
+fn data_folder_held_by_another_host_is_refused_and_free_after_that_host_stops() {
     let site = Site::shop();
     let first = site.start();
     site.fail_to_start().says(1, &["data", "another host", "--data"]);
@@ -184,7 +184,7 @@ fn two_services(second_database: &str) -> Site {
 }
 
 #[test]
-fn two_services_on_one_file_are_refused_whatever_the_path_says() {
+fn two_services_with_the_same_database_file_are_refused_for_any_path_spelling() {
     let same_name = two_services("product.db");
     same_name.fail_to_start().says(1, &["product", "hostile", "product.db"]);
     same_name.fail_to_start().says(1, &["product", "hostile", "product.db"]);

@@ -7,7 +7,7 @@ use bulkhead_tests::shop::{category, id, product, product_body};
 use serde_json::json;
 
 #[test]
-fn stock_changes_by_a_difference_and_is_accounted_for() {
+fn stock_changes_by_a_delta_and_its_totals_add_up() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);
@@ -48,7 +48,7 @@ fn stock_never_goes_below_zero() {
 }
 
 #[test]
-fn stock_has_a_most_that_a_change_does_not_pass() {
+fn stock_has_a_maximum_that_no_change_exceeds() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);
@@ -62,7 +62,7 @@ fn stock_has_a_most_that_a_change_does_not_pass() {
 }
 
 #[test]
-fn of_many_buyers_at_once_only_as_many_as_there_are_pieces_get_one() {
+fn concurrent_buyers_get_no_more_than_the_available_stock() {
     let host = Site::shop().start();
     let mut client = host.admin();
     let category = category(&mut client, "food", None);

@@ -142,7 +142,7 @@ fn a_shop_word_is_found_and_an_order_of_things_is_not() {
 
 /// `make bench` runs guests of the tests as `make test` does: in a clone where nothing else was built yet, too.
 #[test]
-fn each_make_target_that_runs_guests_of_the_tests_builds_them() {
+fn each_make_target_that_runs_test_guests_builds_them() {
     let makefile = read(&paths::root().join("Makefile"));
     let rule = |target: &str| {
         let rule = makefile.split("\n\n").flat_map(|part| part.split_once(&format!("\n{target}:")));
@@ -173,7 +173,7 @@ const PARENTS: [&str; 4] = [
 
 /// `Path::parent` of `bulkhead.toml` is an empty path, which no system call takes for the current folder.
 #[test]
-fn the_folder_of_a_file_is_asked_of_one_function() {
+fn parent_folder_of_a_file_comes_from_one_function() {
     let mut found = Vec::new();
     for file in files(&paths::root().join("host"), ".rs") {
         let name = shown(&file);
@@ -190,7 +190,7 @@ fn the_folder_of_a_file_is_asked_of_one_function() {
 }
 
 #[test]
-fn sqlite_is_opened_by_its_engine_alone() {
+fn sqlite_is_opened_only_by_its_engine() {
     let root = paths::root();
     let mut found = Vec::new();
     for folder in ["host", "components", "data"] {
@@ -232,7 +232,7 @@ fn no_thread_and_no_task_of_the_host_dies_unnoticed() {
 }
 
 #[test]
-fn nothing_is_printed_but_by_way_of_what_can_fail_without_a_panic() {
+fn all_printing_goes_through_functions_that_fail_without_a_panic() {
     let root = paths::root();
     let mut found = Vec::new();
     for folder in HOST.into_iter().chain(["host/build/src", "data/loader/src"]) {
@@ -274,7 +274,7 @@ fn each_file_of_the_contract_is_named_after_its_interface() {
 }
 
 #[test]
-fn each_item_of_the_contract_says_since_when() {
+fn each_item_of_the_contract_has_a_since_version() {
     let items = ["interface ", "world ", "record ", "enum ", "variant ", "flags ", "resource ", "type "];
     let mut found = Vec::new();
     for file in files(&paths::root().join("wit"), ".wit") {
@@ -310,7 +310,7 @@ fn no_test_sleeps_or_is_left_out() {
 }
 
 #[test]
-fn migrations_are_named_by_version_and_deed_and_their_tables_are_strict() {
+fn migrations_are_named_by_version_and_action_and_their_tables_are_strict() {
     let mut found = Vec::new();
     for file in files(&paths::root().join("components"), ".sql") {
         let name = file.file_stem().unwrap().to_str().unwrap();
@@ -399,7 +399,7 @@ fn each_problem_code_of_the_host_and_the_sdk_is_on_the_page() {
 
 /// A kind of problem that nobody answers with any more would stay on the page of codes.
 #[test]
-fn each_kind_of_problem_of_the_host_is_answered_with() {
+fn each_kind_of_problem_of_the_host_is_in_use() {
     let kinds = paths::root().join("host/runtime/src/problem_kinds.rs");
     let text = read(&kinds);
     let names = text.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());

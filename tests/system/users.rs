@@ -92,7 +92,7 @@ fn two_hashes_of_one_password_differ() {
 }
 
 #[test]
-fn an_email_belongs_to_one_user_whatever_its_case() {
+fn email_belongs_to_one_user_in_any_letter_case() {
     let site = site();
     let host = site.start();
     let mut client = host.client();
@@ -117,7 +117,7 @@ fn an_email_belongs_to_one_user_whatever_its_case() {
 }
 
 #[test]
-fn of_many_who_register_one_email_at_once_one_is_registered() {
+fn one_of_many_concurrent_registrations_of_one_email_succeeds() {
     let site = site();
     let host = site.start();
     let start = Barrier::new(8);
@@ -140,7 +140,7 @@ fn of_many_who_register_one_email_at_once_one_is_registered() {
 }
 
 #[test]
-fn everything_wrong_with_a_user_is_said_at_once() {
+fn all_errors_of_a_user_are_reported_at_once() {
     let site = site();
     let host = site.start();
     let mut ada = host.customer("Ada");
@@ -197,7 +197,7 @@ fn everything_wrong_with_a_user_is_said_at_once() {
 }
 
 #[test]
-fn the_administrators_address_is_taken_whatever_its_case() {
+fn email_of_the_administrator_is_reserved_in_any_letter_case() {
     let site = site();
     let host = site.start();
     let mut ada = host.customer("Ada");
@@ -218,7 +218,7 @@ fn the_administrators_address_is_taken_whatever_its_case() {
 }
 
 #[test]
-fn users_are_listed_for_admins_alone_from_the_oldest_page_by_page() {
+fn users_are_listed_only_for_admins_oldest_first_page_by_page() {
     let host = site().start();
     let mut admin = host.admin();
     assert_eq!(admin.get("/users").expect(200), json!({"items": [], "next_cursor": null}));
@@ -279,7 +279,7 @@ fn pages_neither_repeat_nor_miss_a_user_while_others_come_and_go() {
 }
 
 #[test]
-fn to_a_stranger_a_user_is_as_one_that_is_nobody() {
+fn user_looks_like_a_missing_user_to_others() {
     let site = site();
     let host = site.start();
     let [ada, mut eve] = ["Ada", "Eve"].map(|name| host.customer(name));
@@ -336,7 +336,7 @@ fn an_empty_patch_changes_nothing_and_publishes_nothing() {
 }
 
 #[test]
-fn a_patch_changes_what_it_names_and_publishes_id_and_first_name_alone() {
+fn patch_changes_only_its_fields_and_publishes_only_id_and_first_name() {
     let site = site();
     let host = site.start();
     let ada = host.customer("Ada");

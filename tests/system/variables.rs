@@ -21,7 +21,7 @@ fn lines(log: &str) -> [usize; 2] {
 }
 
 #[test]
-fn a_host_starts_by_its_variables_alone() {
+fn host_starts_with_environment_variables_only() {
     let site = site();
     let (manifest, data) = (site.path("other.toml"), site.path("elsewhere"));
     let variables = [
@@ -50,7 +50,7 @@ fn a_host_starts_by_its_variables_alone() {
 }
 
 #[test]
-fn an_argument_goes_before_its_variable() {
+fn argument_overrides_its_variable() {
     let site = site();
     let (manifest, data) = (site.path("other.toml"), site.path("elsewhere"));
     let nowhere = site.path("nowhere");
@@ -79,7 +79,7 @@ fn an_argument_goes_before_its_variable() {
 }
 
 #[test]
-fn a_variable_that_cannot_be_used_is_told_as_its_argument_is() {
+fn invalid_variable_is_reported_like_its_argument() {
     let variable =
         |name, value| host::run_with(&["up"], &[("BULKHEAD_MANIFEST", "nowhere.toml"), (name, value)]);
     variable("BULKHEAD_DATA", "data").says(1, &["nowhere.toml"]);

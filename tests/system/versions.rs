@@ -57,19 +57,19 @@ fn write(client: &mut Client, text: &str) -> Value {
 
 /// What the version says of itself and of its database.
 fn belonging(client: &mut Client) -> (u64, bool, Vec<String>) {
-    let told = client.get("/changing/version").expect(200);
-    (told["number"].as_u64().unwrap(), told["expects_mood"].as_bool().unwrap(), columns(&told))
+    let reported = client.get("/changing/version").expect(200);
+    (reported["number"].as_u64().unwrap(), reported["expects_mood"].as_bool().unwrap(), columns(&reported))
 }
 
-fn columns(told: &Value) -> Vec<String> {
-    told["columns"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+fn columns(reported: &Value) -> Vec<String> {
+    reported["columns"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
 const COLUMNS: [&str; 4] = ["place", "id", "text", "number"];
 const COLUMNS_WITH_MOOD: [&str; 5] = ["place", "id", "text", "number", "mood"];
 
 #[test]
-fn a_version_tells_its_number_and_keeps_its_notes() {
+fn version_reports_its_number_and_stores_its_notes() {
     let site = Site::new(&manifest());
     let host = site.start();
     let mut client = host.client();
@@ -128,7 +128,7 @@ fn code_and_schema_of_a_version_belong_together() {
 }
 
 #[test]
-fn a_version_that_can_not_start_is_refused_and_the_one_before_goes_on() {
+fn version_that_cannot_start_is_refused_and_the_previous_one_keeps_serving() {
     let site = Site::new(&manifest());
     let host = site.start();
     write(&mut host.client(), "kept");
@@ -159,7 +159,7 @@ fn a_version_that_can_not_start_is_refused_and_the_one_before_goes_on() {
 }
 
 #[test]
-fn files_that_are_no_service_are_refused() {
+fn files_that_are_not_a_service_are_refused() {
     let site = Site::new(&manifest());
     for (file, text) in [
         (versions::not_a_component(&site), "not WebAssembly"),
@@ -189,7 +189,7 @@ fn outcomes(words: &str) -> (u16, u16, i64) {
 }
 
 #[test]
-fn a_version_fails_as_its_words_say() {
+fn version_fails_as_its_parameters_say() {
     for (words, expected) in [
         ("plain", (200, 201, 1)),
         ("traps", (500, 500, 0)),
@@ -202,7 +202,7 @@ fn a_version_fails_as_its_words_say() {
 }
 
 #[test]
-fn a_version_has_the_routes_that_its_words_say() {
+fn version_has_the_routes_that_its_parameters_say() {
     let site = Site::new(&manifest());
     put(&site, 2, "routes computes");
     let host = site.start();
@@ -216,7 +216,7 @@ fn a_version_has_the_routes_that_its_words_say() {
 }
 
 #[test]
-fn a_busy_request_is_answered_when_its_time_is_over() {
+fn busy_request_is_answered_when_its_time_ends() {
     let site = Site::new(&manifest());
     let host = site.start();
     let mut client = host.client();
@@ -230,7 +230,7 @@ fn a_busy_request_is_answered_when_its_time_is_over() {
 }
 
 #[test]
-fn what_a_version_publishes_is_watched_once() {
+fn event_of_a_version_is_consumed_once_by_the_watcher() {
     let site = Site::new(&manifest());
     let (mut host, mut written) = (site.start(), Vec::new());
     for number in [1, 2] {
@@ -244,7 +244,7 @@ fn what_a_version_publishes_is_watched_once() {
         }
         let mut client = host.client();
         written.extend((0..10).map(|note| write(&mut client, &note.to_string())["id"].clone()));
-        Admin::of(&site, &host).until_taken("changing", "watching");
+        Admin::of(&site, &host).until_consumed("changing", "watching");
     }
     let mut client = host.client();
     assert_eq!(client.get("/watching/count").expect(200), json!({"events": 20, "arrivals": 20}));
@@ -260,7 +260,7 @@ fn what_a_version_publishes_is_watched_once() {
 }
 
 #[test]
-fn a_watcher_that_fails_takes_nothing() {
+fn failing_watcher_consumes_nothing() {
     for words in ["traps", "fails"] {
         let site = Site::new(&manifest());
         let file = versions::watching(&site, 2, words);
@@ -268,7 +268,7 @@ fn a_watcher_that_fails_takes_nothing() {
         let host = site.start();
         write(&mut host.client(), "unseen");
         let mut admin = Admin::of(&site, &host);
-        admin.until_taken("changing", "watching");
+        admin.until_consumed("changing", "watching");
         assert_eq!(admin.subscription("changing", "watching")["parked"], 1, "{words}");
         let count = host.client().get("/watching/count").expect(200);
         assert_eq!(count, json!({"events": 0, "arrivals": 0}), "{words}");

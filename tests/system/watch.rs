@@ -21,7 +21,7 @@ fn only_changing() -> Manifest {
 }
 
 #[test]
-fn a_changed_component_or_manifest_holds() {
+fn changed_component_or_manifest_takes_effect() {
     let site = Site::new(&only_changing());
     let file = site.path("changing.wasm");
     fs::copy(versions::changing(&site, 1, "plain"), &file).unwrap();
@@ -50,7 +50,7 @@ fn a_changed_component_or_manifest_holds() {
 
 /// The manifest is found where the host runs, and names what lies beside it.
 #[test]
-fn what_lies_beside_a_manifest_that_no_folder_is_named_for_is_watched() {
+fn files_beside_a_manifest_named_without_a_folder_are_watched() {
     let site = Site::new(&only_changing());
     fs::copy(versions::changing(&site, 1, "plain"), site.path("changing.wasm")).unwrap();
     let manifest = only_changing().set("service.changing.source", "changing.wasm");
@@ -130,7 +130,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_changed_source_is_built_and_serves() {
+fn changed_source_is_built_and_served() {
     let watched = Crate::new();
     let manifest = watched.site.manifest();
     let built = bulkhead_tests::host::run_with(
@@ -148,8 +148,11 @@ fn a_changed_source_is_built_and_serves() {
     let log = until("the compiler's word", || {
         Some(host.stderr()).filter(|log| log.lines().any(|line| line.contains("it can't be built")))
     });
-    let told = log.lines().find(|line| line.contains("it can't be built")).unwrap();
-    assert!(told.contains("service=\"watched\"") && told.contains(" error="), "it is one record: {told}");
+    let record = log.lines().find(|line| line.contains("it can't be built")).unwrap();
+    assert!(
+        record.contains("service=\"watched\"") && record.contains(" error="),
+        "it is one record: {record}"
+    );
     assert!(log.lines().any(|line| line.contains("version.rs")), "the compiler says where:\n{log}");
     assert_eq!(number(&mut client), 2, "what served serves on");
     host.stop();

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn assigned_codes_are_taken() {
+    fn assigned_codes_are_accepted() {
         // As many as the standard has had since South Sudan came to it.
         assert_eq!(Country::CODES.len(), 249);
         for text in ["AD", "DE", "GB", "SS", "US", "ZW"] {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_assigned_code_in_upper_case_is_refused() {
+    fn text_that_is_not_an_assigned_upper_case_code_is_refused() {
         // XK and EU are used without being assigned; AN and YU were once.
         for text in ["", "D", "de", "De", "DEU", "276", "ZZ", "UK", "XK", "EU", "AN", "YU", "DE "] {
             assert!(text.parse::<Country>().is_err(), "{text}");

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_written_one_way() {
+    fn an_id_has_one_text_form() {
         let text = "0198f3a1-7c3e-7d52-8a07-2f3c1d9b4e60";
         let id: ProductId = text.parse().expect("an id");
         assert_eq!(id.to_string(), text);

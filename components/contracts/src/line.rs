@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_one_line_is_taken_as_it_is() {
+    fn a_single_line_of_text_is_accepted_unchanged() {
         for text in ["a", "a  b", "O'Hara-Ōe", "12/3, Straße ä", "北京", &"ä".repeat(20)] {
             let line: Line<20> = text.parse().expect(text);
             assert_eq!(line.as_str(), text);
@@ -70,13 +70,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_does_not_show_itself_to_the_log() {
+    fn debug_output_hides_a_line() {
         let line: Line<20> = "Ada".parse().expect("a line");
         assert_eq!(format!("{line:?}"), "Line(..)");
     }
 
     #[test]
-    fn what_is_not_one_line_is_refused_and_told_why() {
+    fn text_that_is_not_one_line_is_refused_with_the_reason() {
         for (text, why) in [
             ("", "characters"),
             (&*"ä".repeat(21), "characters"),

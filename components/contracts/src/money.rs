@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused() {
+    fn text_that_is_not_an_amount_is_refused() {
         for text in
             ["", ".", "5.", ".5", "-1", "+1", "1e2", "1.999", "1,00", " 1", "1_000", "٣", "NaN", "0x1"]
         {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_number_is_refused_and_told_what_is_wanted() {
+    fn a_json_number_is_refused_with_the_expected_form() {
         for json in ["19.99", "19", "null", "[\"1\"]"] {
             let error = serde_json::from_str::<Money>(json).expect_err(json).to_string();
             assert!(error.contains("expected an amount as a string, such as \"19.99\""), "{json}: {error}");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_an_amount_is() {
+    fn the_error_message_explains_what_an_amount_is() {
         assert!(
             MoneyError::Malformed.to_string().starts_with("must be a decimal number with at most two digits")
         );

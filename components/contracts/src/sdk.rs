@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn money_says_in_which_form_it_is_written() {
+    fn the_schema_of_money_gives_its_written_form() {
         let schema = Money::schema();
         assert_eq!(
             (&schema["type"], &schema["pattern"]),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_what_it_takes_and_is_a_text_in_a_body_and_in_a_database() {
+    fn a_line_has_a_schema_and_is_text_in_a_body_and_in_the_database() {
         assert_eq!(
             Line::<20>::schema(),
             json!({"type": "string", "minLength": 1, "maxLength": 20, "pattern": LINE_PATTERN})
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn money_says_how_many_digits_it_takes() {
+    fn money_in_a_query_states_how_many_digits_it_accepts() {
         let schema = TypedMoney::schema();
         assert!(schema["pattern"].as_str().expect("a pattern").contains("{1,7}"));
         assert!(TypedMoney::from_text("00000001").expect_err("too long").contains("7 digits"));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_as_money_is_told_why_not() {
+    fn a_number_for_money_is_refused_with_the_reason() {
         let mut errors = Errors::default();
         assert_eq!(Money::from_json(Node::Number(19.99), &mut errors), None);
         assert!(errors.into_found()[0].message.starts_with("must be a string"));

@@ -54,14 +54,14 @@ mod tests {
     }
 
     #[test]
-    fn the_manifest_sets_the_time_to_pay_and_where_it_is_silent_it_is_a_quarter_of_an_hour() {
+    fn the_manifest_sets_the_payment_timeout_which_defaults_to_15_minutes() {
         for (text, milliseconds) in [(None, 900_000), (Some("5s"), 5_000), (Some("500ms"), 500)] {
             assert_eq!(read(text), Ok(Settings { payment_timeout_milliseconds: milliseconds }), "{text:?}");
         }
     }
 
     #[test]
-    fn a_time_that_cannot_be_used_is_refused_by_name() {
+    fn an_unusable_timeout_is_refused_by_name() {
         for text in ["", "15", "0s", "soon"] {
             let mistake = read(Some(text)).expect_err("a mistake");
             assert!(mistake.starts_with("payment_timeout must") && mistake.contains(text), "{mistake}");

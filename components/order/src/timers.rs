@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_that_are_set_are_read_by_the_next_version() {
+    fn timers_set_by_one_version_are_read_by_the_next() {
         let id = Uuid::from_u128(7);
         let (order_id, user_id) = (OrderId::from(id), UserId::from(id));
         is_kept_as(&PaymentDue { order_id }, "order.payment-due", json!({"order_id": id}));

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_operator_is_told_names_what_failed() {
+    fn the_message_for_the_operator_names_the_failed_operation() {
         let why = || outbox::Error::Invalid("the id is too long".to_owned());
         for (error, expected) in [
             (PublishError::from(why()), "publishing failed: "),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn sql_errors_become_problems_once() {
+    fn each_sql_error_maps_to_one_problem() {
         use crate::sql::{ConstraintKind, ConstraintViolation};
         let violation = ConstraintViolation { kind: ConstraintKind::Unique, name: "product.sku".to_owned() };
         for (error, status) in [

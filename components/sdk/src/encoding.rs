@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn encoded_text_decodes_to_the_original() {
         for text in ["", "plain", "a b/c?d=e&f#g%+", "é北京"] {
             assert_eq!(percent_decode(&percent_encode(text)).as_deref(), Some(text));
             assert_eq!(query_decode(&percent_encode(text)).as_deref(), Some(text));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn base64url_gives_the_values_of_rfc_4648() {
+    fn base64url_matches_the_values_of_rfc_4648() {
         for (plain, encoded) in [
             ("", ""),
             ("f", "Zg"),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn base64url_refuses_what_it_would_not_give() {
+    fn base64url_refuses_text_that_it_would_not_produce() {
         for text in ["Z", "Zh", "Zm9", "Zg==", "Zm 8", "Zm+8", "Zm9vY"] {
             assert_eq!(base64url_decode(text), None, "{text}");
         }

@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_known_by_its_media_type() {
+    fn json_is_recognized_by_its_media_type() {
         for accepted in
             ["application/json", "Application/JSON ; charset=UTF-8", "application/json; charset=\"utf-8\""]
         {

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut() {
+    fn a_long_name_is_truncated() {
         let mut errors = Errors::default();
         errors.add_at(&"ä".repeat(10_000), "is unknown");
         assert_eq!(errors.into_found()[0].field, "ä".repeat(NAME_CHARACTERS_MAX));

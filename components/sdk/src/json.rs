@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_what_they_are() {
+    fn integers_and_floats_stay_distinct() {
         let node = parse("[1, -1, 1.0, 1e2, 9223372036854775808]").expect("numbers");
         assert_eq!(
             node,
@@ -217,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused_before_the_stack_ends() {
+    fn deep_nesting_is_refused_before_the_stack_overflows() {
         assert!(parse(&format!("{}{}", "[".repeat(DEPTH_MAX), "]".repeat(DEPTH_MAX))).is_ok());
         assert!(parse(&"[".repeat(100_000)).unwrap_err().contains("nested more than 32 levels"));
         assert!(parse(&r#"{"a":"#.repeat(100_000)).unwrap_err().contains("nested more than 32 levels"));
     }
 
     #[test]
-    fn what_follows_the_document_is_refused() {
+    fn text_after_the_document_is_refused() {
         for text in ["", " ", "{} {}", "{", "nul", "{\"a\":1,}", "'a'", "NaN"] {
             assert!(parse(text).is_err(), "{text:?}");
         }

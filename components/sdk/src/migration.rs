@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_files_name_says_version_and_name() {
+    fn the_file_name_gives_version_and_name() {
         assert_eq!(file_name("../migrations/V0012__create_note.sql"), (12, "create_note"));
         assert_eq!(file_name("V0001__a.sql"), (1, "a"));
     }

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_gives_its_keys_in_its_own_list_alone() {
+    fn a_cursor_gives_its_keys_only_for_its_own_list() {
         let text = Cursor::behind("sort=name", &("Ape", 7)).expect("text");
         let cursor = Cursor::from_text(&text).expect("a cursor");
         assert_eq!(cursor.keys::<(String, i64)>("sort=name").expect("keys"), ("Ape".to_owned(), 7));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn text_that_is_not_a_cursor_is_refused() {
         for text in [
             "",
             "x",
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_page_with_more_behind_it_has_a_next_one() {
+    fn only_a_page_with_more_rows_after_it_has_a_next_cursor() {
         let limit = Limit::from_text("2").expect("a limit");
         assert_eq!(limit.and_one_more(), 3);
         for (rows, items, more) in [(0, 0, false), (2, 2, false), (3, 2, true)] {

@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_has_the_words_of_its_comment() {
+    fn a_problem_kind_is_described_by_its_doc_comment() {
         assert_eq!(SLUG_TAKEN.description, "Another category has this slug: choose one that is free.");
         assert!(SLUG_TAKEN.is_own && !Problem::unauthenticated().is_own());
         for (code, good) in
@@ -406,19 +406,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_matter_of_values_comes_first() {
+    fn an_error_that_is_not_about_values_comes_first() {
         let problem = Problem::invalid_field("limit", "is wrong").and(Problem::malformed_json("no"));
         assert_eq!(problem.code(), "malformed-json");
     }
 
     #[test]
-    fn the_operators_text_is_not_in_the_answer() {
+    fn the_text_for_the_operator_is_not_in_the_response() {
         let response = Problem::internal("no such table: secret").into_response("0af7");
         assert!(!String::from_utf8_lossy(&response.body).contains("secret"));
     }
 
     #[test]
-    fn try_again_says_when() {
+    fn an_unavailable_problem_has_retry_after() {
         let response = Problem::unavailable("busy").into_response("0af7");
         assert!(response.headers.iter().any(|header| header.name == "retry-after" && header.value == b"1"));
     }

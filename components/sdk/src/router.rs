@@ -88,7 +88,7 @@ impl<T> Router<T> {
                 }
             };
         }
-        if node.routes.iter().any(|(taken, _)| *taken == method) {
+        if node.routes.iter().any(|(existing, _)| *existing == method) {
             return false;
         }
         node.routes.push((method, route));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_and_a_path_have_one_route_whatever_their_parameters_are_called() {
+    fn a_method_and_path_have_one_route_regardless_of_parameter_names() {
         let mut router = router();
         assert!(!router.add("GET", "/products", "again"));
         assert!(!router.add("GET", "/products/{product_id}", "again"));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_leads_to_its_route() {
+    fn a_path_matches_its_route() {
         for (method, path, expected) in [
             ("GET", "/products", "/products "),
             ("HEAD", "/products", "/products "),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_wins_over_a_parameter_and_gives_way_where_it_leads_nowhere() {
+    fn a_literal_wins_over_a_parameter_unless_it_leads_to_no_route() {
         assert_eq!(found("GET", "/products/by-sku/stock"), "/products/by-sku/{sku} stock");
         assert_eq!(found("GET", "/products/by%2Dsku/1"), "/products/by-sku/{sku} 1");
         assert_eq!(found("GET", "/products/by-sku"), "/products/{id} by-sku");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_lead_nowhere() {
+    fn other_paths_match_no_route() {
         for path in [
             "",
             "/",
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn another_method_is_told_what_the_path_takes() {
+    fn another_method_is_answered_with_the_allowed_methods() {
         assert_eq!(found("PUT", "/products"), "GET, HEAD, OPTIONS, POST");
         assert_eq!(found("OPTIONS", "/products/7"), "DELETE, GET, HEAD, OPTIONS");
         assert_eq!(found("HEAD", "/products/7/images/8"), "DELETE, OPTIONS");

@@ -151,8 +151,12 @@ impl Service {
     ) -> Self {
         let parameters = parameter_names(path).count();
         if parameters != H::PATH_PARAMETERS {
-            let taken = H::PATH_PARAMETERS;
-            refuse(method, path, &format!("has {parameters} path parameters, and its handler takes {taken}"));
+            let wanted = H::PATH_PARAMETERS;
+            refuse(
+                method,
+                path,
+                &format!("has {parameters} path parameters, and its handler takes {wanted}"),
+            );
         }
         let call = Box::new(move |context: &Context<'_>| handler.call(context));
         if !self.router.add(method, path, self.routes.len()) {

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_the_next_time_too_is_rejected_and_all_else_tried_again() {
+    fn permanent_errors_are_rejected_and_all_others_are_retried() {
         let text = String::new;
         for (error, rejected) in [
             (outbox::Error::NotAllowed(text()), true),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_became_of_an_event_says_what_the_operator_needs() {
+    fn a_failed_event_reports_its_cause_to_the_operator() {
         let problem = Problem::internal("no such table: note");
         let HandleError::Retry(text) = problem.into() else { panic!("it was rejected") };
         assert!(text.starts_with("internal: ") && text.ends_with("no such table: note"), "{text}");

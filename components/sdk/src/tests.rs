@@ -135,14 +135,14 @@ fn a_handler_gets_what_it_asks_for() {
 }
 
 #[test]
-fn a_created_thing_has_its_location() {
+fn a_created_resource_has_a_location() {
     let response =
         service().handle(&request("POST", "/orders", r#"{"items": [{"sku": "a", "quantity": 2}]}"#));
     assert!(response.headers.iter().any(|header| header.name == "location" && header.value == b"/orders/1"));
 }
 
 #[test]
-fn every_error_of_a_body_is_told_at_once() {
+fn every_error_of_a_body_is_reported_at_once() {
     let body = r#"{"items": [{"sku": "", "quantity": 11}, {"quantity": "2", "size": 1}, 7], "colour": "green", "x": 1}"#;
     assert_eq!(
         errors("POST", "/orders", body),
@@ -166,7 +166,7 @@ fn every_error_of_a_body_is_told_at_once() {
 }
 
 #[test]
-fn every_error_of_a_query_is_told_at_once_and_with_those_of_the_body() {
+fn every_error_of_a_query_is_reported_at_once_with_those_of_the_body() {
     assert_eq!(
         errors("GET", "/orders?colour=green&limit=0&x=1&minimum=%ff", ""),
         [
@@ -212,7 +212,7 @@ fn a_field_of_a_patch_has_three_states() {
 }
 
 #[test]
-fn what_is_no_json_is_told_apart_from_what_is_wrong_in_it() {
+fn malformed_json_is_distinguished_from_invalid_values() {
     for body in ["", "{", "{\"items\": [}", "\u{feff}{}", &"[".repeat(100_000), r#"{"items": 1, "items": 2}"#]
     {
         let (status, problem) = send("POST", "/orders", body);
@@ -236,7 +236,7 @@ fn a_body_of_another_type_is_refused() {
 }
 
 #[test]
-fn other_paths_methods_and_ids_have_their_problems() {
+fn unknown_paths_methods_and_ids_have_their_problems() {
     for (method, target, status, code) in [
         ("GET", "/orders/", 404, "not-found"),
         ("GET", "/nothing", 404, "not-found"),
@@ -271,7 +271,7 @@ fn as_role(roles: &[&str], method: &str, target: &str) -> Request {
 }
 
 #[test]
-fn a_role_is_asked_for_before_anything_else_is_told() {
+fn a_missing_role_is_reported_before_any_other_error() {
     for (roles, status, code) in [
         (None, 401, "unauthenticated"),
         (Some(&[] as &[&str]), 403, "forbidden"),
@@ -291,7 +291,7 @@ fn a_role_is_asked_for_before_anything_else_is_told() {
 }
 
 #[test]
-fn a_body_that_nobody_reads_has_nothing_in_it() {
+fn an_unread_body_must_be_empty() {
     let delete = |body: &str| Request {
         body: body.as_bytes().to_vec(),
         ..as_role(&[], "DELETE", &format!("/orders/{ID}"))
@@ -308,7 +308,7 @@ fn a_body_that_nobody_reads_has_nothing_in_it() {
 }
 
 #[test]
-fn the_description_says_whom_a_route_answers_and_which_computes() {
+fn the_description_gives_the_access_of_a_route_and_whether_it_computes() {
     let routes = service().description().routes;
     let find = |method: &str, path: &str| {
         let route = routes.iter().find(|route| route.method == method && route.path == path);
@@ -321,7 +321,7 @@ fn the_description_says_whom_a_route_answers_and_which_computes() {
 }
 
 #[test]
-fn head_is_answered_as_get_for_the_host_leaves_the_body_out() {
+fn head_is_answered_as_get_because_the_host_removes_the_body() {
     for path in [format!("/orders/{ID}"), "/nothing".to_owned()] {
         let [head, get] = ["HEAD", "GET"].map(|method| service().handle(&request(method, &path, "")));
         assert_eq!((head.status, head.body), (get.status, get.body), "{path}");
@@ -329,14 +329,14 @@ fn head_is_answered_as_get_for_the_host_leaves_the_body_out() {
 }
 
 #[test]
-fn options_tells_what_a_path_takes() {
+fn options_lists_the_methods_of_a_path() {
     let response = service().handle(&request("OPTIONS", "/orders", ""));
     assert_eq!((response.status, response.find("allow")), (204, Some(&b"GET, HEAD, OPTIONS, POST, PUT"[..])));
     assert!(response.body.is_empty());
 }
 
 #[test]
-fn an_integer_may_be_written_with_a_point_and_nothing_behind_it() {
+fn an_integer_may_be_written_with_a_zero_fraction() {
     for (quantity, status) in [("2.0", 201), ("2e0", 201), ("2.5", 422), ("1e300", 422), ("-0.0", 422)] {
         let body = format!(r#"{{"items": [{{"sku": "a", "quantity": {quantity}}}]}}"#);
         assert_eq!(send("POST", "/orders", &body).0, status, "{quantity}");
@@ -344,7 +344,7 @@ fn an_integer_may_be_written_with_a_point_and_nothing_behind_it() {
 }
 
 #[test]
-fn the_description_says_what_a_route_takes_and_gives() {
+fn the_description_gives_the_input_and_output_of_a_route() {
     let description = service().description();
     let route = description.routes.iter().find(|route| route.method == "POST").expect("a route");
     assert_eq!((route.path.as_str(), route.answers[0].status), ("/orders", 201));
@@ -409,25 +409,25 @@ fn the_description_says_what_a_route_takes_and_gives() {
 
 #[test]
 #[should_panic(expected = "the route GET /a/{id}/{part} has 2 path parameters, and its handler takes 1")]
-fn a_path_with_more_parameters_than_its_handler_takes_is_refused() {
+fn a_path_with_more_parameters_than_its_handler_is_refused() {
     let _ = Service::new("").get("/a/{id}/{part}", "", |Path(_): Path<Uuid>| Ok(NoContent));
 }
 
 #[test]
 #[should_panic(expected = "the route GET /a has 0 path parameters, and its handler takes 2")]
-fn a_path_with_fewer_parameters_than_its_handler_takes_is_refused() {
+fn a_path_with_fewer_parameters_than_its_handler_is_refused() {
     let _ = Service::new("").get("/a", "", |Path(_): Path<(Uuid, Uuid)>| Ok(NoContent));
 }
 
 #[test]
 #[should_panic(expected = "the route GET /a/{name} is there already")]
-fn a_route_that_is_there_already_is_refused() {
+fn a_duplicate_route_is_refused() {
     let handler = |Path(_): Path<Uuid>| Ok(NoContent);
     let _ = Service::new("").get("/a/{id}", "", handler).get("/a/{name}", "", handler);
 }
 
 #[test]
-fn what_is_wrong_with_a_route_is_told_at_the_line_that_says_it() {
+fn an_invalid_route_is_reported_where_it_is_declared() {
     thread_local!(static FILE: RefCell<String> = RefCell::default());
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn every_offset_of_rfc_3339_is_taken_and_answered_in_utc() {
+    fn every_offset_of_rfc_3339_is_accepted_and_answered_in_utc() {
         for (text, utc) in [
             ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z"),
             ("2026-01-02t03:04:05z", "2026-01-02T03:04:05.000Z"),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn text_that_is_not_a_time_is_refused() {
         for text in [
             "",
             "2026-01-02",

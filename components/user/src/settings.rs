@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_manifest_is_silent_there_are_defaults() {
+    fn settings_missing_from_the_manifest_have_defaults() {
         let settings = read(&[], None).expect("settings");
         assert_eq!(settings.cost, Cost { memory_kib: 19456, iterations: 2 });
         assert_eq!(settings.hash_of_nobody.has_cost(settings.cost), Ok(true));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_manifest_sets_them() {
+    fn the_manifest_overrides_the_defaults() {
         let config = [
             ("argon2_memory_kib", "49152"),
             ("argon2_iterations", "1"),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_cannot_be_used_is_refused_by_name() {
+    fn an_unusable_setting_is_refused_by_name() {
         for (key, value) in [
             ("argon2_memory_kib", "much"),
             ("argon2_memory_kib", "7"),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once_and_no_secret_is() {
+    fn all_mistakes_are_reported_at_once_without_secrets() {
         let mistakes = read(&[("argon2_iterations", "0"), ("login_failures", "x")], Some("opens all doors"));
         let mistakes = mistakes.expect_err("mistakes");
         assert_eq!(mistakes.len(), 3, "{mistakes:?}");

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn this_workspaces_own_guests_have_the_wit_bindgen_that_is_expected() {
+    fn guests_of_this_workspace_have_the_expected_wit_bindgen() {
         let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
         let wanted = manifest["workspace"]["dependencies"]["wit-bindgen"]["version"].as_str().unwrap();
         assert_eq!(wanted, format!("={WIT_BINDGEN}"));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_that_of_the_sdks_own_dependency() {
+    fn version_is_that_of_the_sdk_dependency() {
         let sdk = |dependency: &str| {
             format!(
                 "[[package]]\nname = 'bulkhead-sdk'\nversion = '0.1.0'\ndependencies = ['serde', '{dependency}']\n"

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_modules_are_found_among_cargos_messages() {
+    fn modules_are_found_in_cargo_messages() {
         let output = r#"not a message
 {"reason":"compiler-artifact","package_id":"path+file:///p/sdk#0.1.0","filenames":["/t/libsdk.rlib"]}
 {"reason":"build-script-executed","package_id":"path+file:///p/sdk#0.1.0"}

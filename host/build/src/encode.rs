@@ -79,14 +79,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_without_wit_bindgen_says_so() {
+    fn module_without_wit_bindgen_is_reported_as_such() {
         let module = Module::new().finish();
         let error = encode(&module).unwrap_err();
         assert!(matches!(error, EncodeError::NoInterfaces), "{error}");
     }
 
     #[test]
-    fn bytes_that_are_no_module_are_refused() {
+    fn bytes_that_are_not_a_module_are_refused() {
         for bytes in [&b""[..], b"\0asm", b"not wasm at all"] {
             let error = encode(bytes).unwrap_err();
             assert!(matches!(error, EncodeError::Malformed(_)), "{error}");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_types_section_that_is_damaged_is_refused() {
+    fn damaged_types_section_is_refused() {
         let mut module = Module::new();
         module.section(&CustomSection { name: "component-type:x".into(), data: (&[0, 1, 2]).into() });
         let error = encode(&module.finish()).unwrap_err();

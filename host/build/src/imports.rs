@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_service_may_have_is_refused_by_name() {
+    fn forbidden_imports_are_refused_by_name() {
         for name in [
             "wasi:filesystem/types@0.2.0",
             "wasi:sockets/tcp@0.2.3",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_of_refused_imports_is_cut() {
+    fn long_list_of_refused_imports_is_truncated() {
         let names: Vec<String> = (0..25).map(|n| format!("a{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let error = check_imports(&component(&names).finish()).unwrap_err().to_string();
@@ -276,26 +276,26 @@ mod tests {
     }
 
     #[test]
-    fn imports_of_what_is_nested_do_not_count() {
+    fn imports_of_a_nested_component_are_ignored() {
         let mut outer = Component::new();
         outer.section(&NestedComponentSection(&component(&["wasi:sockets/tcp@0.2.0"])));
         assert_eq!(check_imports(&outer.finish()), Ok(Imports::default()));
     }
 
     #[test]
-    fn a_file_that_is_not_wasm_says_so() {
+    fn file_that_is_not_wasm_is_reported_as_such() {
         for bytes in [&b""[..], b"\0as", b"\x7fELF and so on", b"(component)"] {
             assert_eq!(check_imports(bytes), Err(ImportsError::NotWasm));
         }
     }
 
     #[test]
-    fn a_core_module_says_so() {
+    fn core_module_is_reported_as_such() {
         assert_eq!(check_imports(&Module::new().finish()), Err(ImportsError::CoreModule));
     }
 
     #[test]
-    fn a_file_cut_inside_a_section_is_damaged_and_no_cut_panics() {
+    fn file_truncated_inside_a_section_is_damaged_and_no_truncation_panics() {
         let bytes = component(&["bulkhead:service/log@0.1.0"]).finish();
         let whole = check_imports(&bytes).unwrap();
         let mut damaged = 0;
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn no_changed_byte_panics() {
+    fn changing_any_byte_never_panics() {
         let bytes = component(&["bulkhead:service/log@0.1.0"]).finish();
         for position in 0..bytes.len() {
             for value in 0..=u8::MAX {
@@ -323,12 +323,12 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_of_a_name_are_escaped() {
+    fn control_characters_in_a_name_are_escaped() {
         assert_eq!(quoted(&["a\n\u{1b}[31m"]), r"`a\n\u{1b}[31m`");
     }
 
     #[test]
-    fn the_list_of_interfaces_is_that_of_the_wit_world() {
+    fn list_of_interfaces_matches_the_wit_world() {
         let world = include_str!("../../../wit/world.wit");
         let mut imported: Vec<String> = world
             .lines()

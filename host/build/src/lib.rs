@@ -209,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leads_out_of_the_folder_is_refused() {
+    fn name_that_points_outside_the_folder_is_refused() {
         for name in ["", "..", "a/b", "a b", "ä"] {
             assert!(error_for(name, Path::new(".")).contains("letters, digits"), "{name:?}");
         }
     }
 
     #[test]
-    fn a_folder_without_a_crate_is_refused_before_any_toolchain_is_looked_for() {
+    fn folder_without_a_crate_is_refused_before_the_toolchain_search() {
         let folder = tempfile::tempdir().unwrap();
         for dir in [folder.path().to_owned(), folder.path().join("missing")] {
             let error = error_for("greeter", &dir);

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_that_the_module_lacks_is_named_with_what_to_do() {
+    fn each_file_missing_from_the_module_is_named_with_a_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let migrations = folder.path().join("migrations");
         fs::create_dir_all(migrations.join("reverse")).unwrap();

@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folder_of_a_bare_name_is_the_current_one() {
+    fn folder_of_a_bare_file_name_is_the_current_folder() {
         for (file, folder) in [
             ("bulkhead.toml", "."),
             ("./bulkhead.toml", "."),

@@ -159,14 +159,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_dep_info_are_behind_the_colon() {
+    fn dep_info_files_follow_the_colon() {
         let files = dependencies("/t/libnotes.rlib: /p/a.rs /p/with\\ space.rs\n\n/p/a.rs:\n");
         assert_eq!(files, ["/p/a.rs", "/p/with space.rs"]);
         assert!(dependencies("").is_empty());
     }
 
     #[test]
-    fn component_is_fresh_until_what_it_was_made_of_changes_or_goes() {
+    fn component_is_fresh_until_an_input_changes_or_disappears() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().canonicalize().unwrap();
         let (crate_dir, component) = (folder.join("notes"), folder.join("components/notes.wasm"));

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_the_texts_that_code_or_data_point_to_with_their_lengths() {
+    fn statements_are_texts_that_code_or_data_reference_by_pointer_and_length() {
         let mut data = b"SELECT id FROM note WHERE id = ?1UPDATE note SET a = 1selected by hand".to_vec();
         // In the data: four bytes for each, at an address that is a multiple of four.
         data.resize(72, 0);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_bytes_are_nothing_panics() {
+    fn no_input_bytes_cause_a_panic() {
         let whole = module(&[(1024, 33), (-1, -1)], b"SELECT id FROM note WHERE id = ?1");
         for cut in 0..whole.len() {
             let _ = statements(whole.get(..cut).unwrap());

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_is_read_as_it_is_and_a_name_by_what_it_stands_for() {
+    fn address_is_read_unchanged_and_a_name_is_resolved() {
         for (text, expected) in [
             ("127.0.0.1:8080", "127.0.0.1:8080"),
             ("[::1]:8080", "[::1]:8080"),

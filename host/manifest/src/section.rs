@@ -18,7 +18,7 @@ pub(super) struct Section<'s, 'i> {
     pub(super) name: String,
     pub(super) span: Range<usize>,
     table: &'s DeTable<'i>,
-    taken: Vec<&'static str>,
+    known: Vec<&'static str>,
 }
 
 /// An entry's value, its name and its place.
@@ -30,7 +30,7 @@ pub(super) struct Entry<'s, 'i> {
 
 impl<'s, 'i> Section<'s, 'i> {
     pub(super) fn new(name: impl Into<String>, span: Range<usize>, table: &'s DeTable<'i>) -> Self {
-        Self { name: name.into(), span, table, taken: Vec::new() }
+        Self { name: name.into(), span, table, known: Vec::new() }
     }
 
     /// All entries, whatever their names.
@@ -52,7 +52,7 @@ impl<'s, 'i> Section<'s, 'i> {
     }
 
     pub(super) fn take(&mut self, key: &'static str) -> Option<Entry<'s, 'i>> {
-        self.taken.push(key);
+        self.known.push(key);
         let (found, value): (&Spanned<_>, _) = self.table.get_key_value(key)?;
         let name = qualified(&self.name, key);
         Some(Entry { value: value.get_ref(), name, span: found.span() })
@@ -80,7 +80,7 @@ impl<'s, 'i> Section<'s, 'i> {
         report: &mut Report<'_>,
     ) -> Option<(&'s str, Range<usize>)> {
         if !self.table.contains_key(key) {
-            self.taken.push(key);
+            self.known.push(key);
             report.add(&self.span, format!("[{}] lacks `{key}`; write for example {example}", self.name));
             return None;
         }
@@ -194,14 +194,14 @@ impl<'s, 'i> Section<'s, 'i> {
     /// Reports the entries that were not read.
     pub(super) fn finish(self, report: &mut Report<'_>) {
         for (key, _) in self.table.iter() {
-            if !self.taken.iter().any(|taken| taken == key.get_ref()) {
+            if !self.known.iter().any(|known| known == key.get_ref()) {
                 report.add(
                     &key.span(),
                     format!(
                         "[{}] has an entry `{}` that is not known; the entries are {}",
                         self.name,
                         key.get_ref(),
-                        self.taken.join(", ")
+                        self.known.join(", ")
                     ),
                 );
             }

@@ -35,7 +35,7 @@ calls = ["note"]
 "#;
 
 #[test]
-fn manifest_is_read_whole() {
+fn whole_manifest_is_read() {
     let manifest = parse(GOOD).unwrap();
     assert_eq!((manifest.name.as_str(), manifest.listen.port()), ("notes", 8081));
     assert_eq!(manifest.version.to_string(), "1.2.0-beta.1+build.7");
@@ -77,7 +77,7 @@ fn every_mistake_is_reported_with_its_line() {
 }
 
 #[test]
-fn clients_and_operators_have_an_address_each() {
+fn clients_and_operators_have_separate_addresses() {
     for (listen, admin, is_fine) in [
         ("127.0.0.1:8081", "127.0.0.1:8081", false),
         ("0.0.0.0:8081", "127.0.0.1:8081", false),
@@ -88,10 +88,10 @@ fn clients_and_operators_have_an_address_each() {
         let both = format!("\"{listen}\"\nadmin = \"{admin}\"");
         let read = parse(&GOOD.replace("\"127.0.0.1:8081\"", &both));
         assert_eq!(read.is_ok(), is_fine, "{listen} {admin}: {read:?}");
-        if let Err(told) = read {
+        if let Err(message) = read {
             assert!(
-                told.starts_with("5: application.listen: 127.0.0.1:8081 is the address for operators"),
-                "{told}"
+                message.starts_with("5: application.listen: 127.0.0.1:8081 is the address for operators"),
+                "{message}"
             );
         }
     }
@@ -99,7 +99,7 @@ fn clients_and_operators_have_an_address_each() {
 
 /// The line of the entry, and not that of its section.
 #[test]
-fn each_mistake_is_at_the_line_of_its_entry() {
+fn each_mistake_is_reported_at_the_line_of_its_entry() {
     const TEXT: &str = r#"[application]
 name = "notes"
 admin = "192.0.2.1:9090"
@@ -227,7 +227,7 @@ fn with_columns(columns: &str) -> Result<Manifest, String> {
 }
 
 #[test]
-fn column_of_a_replica_has_a_type_and_may_have_a_default_of_it() {
+fn replica_column_has_a_type_and_may_have_a_default_of_that_type() {
     let manifest = with_columns(
         r#"{ id = "text", a = { type = "text", default = "" }, b = { type = "integer", default = true },
              c = { type = "integer", default = 0x10 }, d = { type = "real", default = 1 }, e = { type = "real", default = -0.5 },
@@ -250,7 +250,7 @@ fn column_of_a_replica_has_a_type_and_may_have_a_default_of_it() {
 }
 
 #[test]
-fn default_that_is_none_is_refused_with_what_it_may_be() {
+fn invalid_column_type_or_default_is_refused_with_the_allowed_values() {
     let of_type = "a default is of its column's type";
     for (column, why) in [
         (r#"{ type = "text", default = 1 }"#, of_type),

@@ -197,7 +197,7 @@ mod tests {
     use crate::trial::EMPTY;
 
     #[test]
-    fn lock_is_had_by_one_and_waited_for_until_the_deadline() {
+    fn lock_has_one_holder_and_others_wait_until_the_deadline() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let soon = || Instant::now() + Duration::from_secs(60);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn folder_is_used_where_nobody_else_may_write_to_it() {
+    fn folder_is_used_only_if_nobody_else_can_write_to_it() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("of/the/host");
         assert!(ComponentCache::check(&folder).is_err(), "it is missing");
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn compiled_component_is_found_where_it_is_whole() {
+    fn compiled_component_is_used_only_if_its_file_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::new(4, MEMORY_DEFAULT).unwrap();
         let path = folder.path().join("a.cwasm");
@@ -252,7 +252,7 @@ mod tests {
 
     /// Serving has the processor first: one thread compiles, with the lowest priority.
     #[test]
-    fn gentle_cache_compiles_on_its_one_thread() {
+    fn gentle_cache_compiles_on_a_single_thread() {
         let folder = tempfile::tempdir().unwrap();
         let name = || thread::current().name().map(str::to_owned);
         assert_eq!(ComponentCache::gentle(folder.path()).unwrap().gently(name).as_deref(), Some("compile"));

@@ -199,7 +199,7 @@ mod tests {
     use crate::trial::Trial;
 
     #[test]
-    fn component_of_nothing_has_no_handler() {
+    fn empty_component_has_no_handler() {
         let trial = Trial::new(Duration::from_secs(60));
         let component = &trial.context.release.get().component;
         assert!(!component.answers_http() && !component.consumes_events());

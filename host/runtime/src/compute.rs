@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thread_gives_way_alone() {
+    fn giving_way_lowers_the_priority_of_the_calling_thread_only() {
         let nice = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
         let before = nice();
         let given_way = std::thread::spawn(move || {

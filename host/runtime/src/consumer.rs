@@ -200,13 +200,13 @@ impl Consumer {
         work: impl FnOnce(&mut UnitOfWork) -> Result<bool, StatementError>,
     ) -> Result<bool, ChangeError> {
         let mut runner = self.runner();
-        let (told, durable) = flume::bounded(1);
+        let (sender, durable) = flume::bounded(1);
         let settle = Settle::of_effect(move |effect| {
-            let _ = told.send(effect);
+            let _ = sender.send(effect);
         });
         let written = runner.inside(|runner| {
             let written = runner.write(work, settle, false);
-            runner.commit_carried();
+            runner.commit_open_batch();
             written
         });
         match written {

@@ -213,7 +213,7 @@ impl DeferredWork {
             let settle = self.settle(|_| ());
             let written = self.runner.inside(|runner| {
                 let written = runner.write(|unit| unit.forget_old_answers(now), settle, false);
-                runner.commit_carried();
+                runner.commit_open_batch();
                 written
             });
             // Answers whose deletion was not committed are there again. While the disk is full, this loop would never end.
@@ -286,7 +286,7 @@ impl DeferredWork {
         self.consuming = Some((Some(row.producer.clone()), row.sequence));
         let tried = self.inside(|this| {
             let tried = this.try_again(&row);
-            this.runner.commit_carried();
+            this.runner.commit_open_batch();
             tried
         });
         self.consuming = None;
@@ -349,7 +349,7 @@ impl DeferredWork {
         {
             subscription.counts.retried.fetch_add(1, Ordering::Relaxed);
         }
-        let consumed = (!delivery.is_passed_over()).then(|| (row.producer.clone(), row.sequence));
+        let consumed = (!delivery.is_skipped()).then(|| (row.producer.clone(), row.sequence));
         let counted = subscription.clone();
         let settle = self.settle(move |observed| {
             let Some((producer, sequence)) = consumed else { return };

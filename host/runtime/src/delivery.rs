@@ -37,7 +37,7 @@ impl Delivery<'_> {
     }
 
     /// Nobody gets it: no handler, and no replica.
-    pub(crate) fn is_passed_over(&self) -> bool {
+    pub(crate) fn is_skipped(&self) -> bool {
         !self.handled && self.replicas.is_empty()
     }
 }
@@ -127,7 +127,7 @@ impl Runner {
             }
             // The lease stays with this thread, because it writes next at once.
             ended => {
-                self.parts.hold = Hold::Carried(lease);
+                self.parts.hold = Hold::OpenBatch(lease);
                 match ended {
                     Ended::Failed(abort) => Some(abort),
                     _ => None,
@@ -177,7 +177,7 @@ impl Runner {
             if let Ended::Aborted { neighbours, .. } = ended {
                 self.recover(lease, neighbours);
             } else {
-                self.parts.hold = Hold::Carried(lease);
+                self.parts.hold = Hold::OpenBatch(lease);
             }
         }
         written
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_doubles_up_to_a_bound_and_half_of_it_is_chance() {
+    fn backoff_doubles_up_to_a_maximum_and_half_of_it_is_random() {
         let with = |number| HostContext {
             clock: Box::new(SystemClock),
             random: Box::new(Always(number)),
@@ -308,17 +308,17 @@ mod tests {
     }
 
     /// The result of a unit of work with this mark, and what its settle function got.
-    fn told(trial: &Trial, marked: Result<bool, StatementError>) -> (Written, Vec<bool>) {
-        let (tell, told) = flume::unbounded();
+    fn reported(trial: &Trial, marked: Result<bool, StatementError>) -> (Written, Vec<bool>) {
+        let (tell, reported) = flume::unbounded();
         let mut runner = trial.consumer.runner();
         let settle = Settle::new(move |kept| tell.send(kept).unwrap());
         let written = runner.write(|_| marked, settle, false);
-        runner.commit_carried();
-        (written, told.drain().collect())
+        runner.commit_open_batch();
+        (written, reported.drain().collect())
     }
 
     #[test]
-    fn undone_unit_of_work_says_why_it_could_not_be_kept() {
+    fn rolled_back_unit_of_work_has_a_reason() {
         let trial = Trial::with_storage(Duration::from_secs(60), 1 << 18);
         let mut runner = trial.consumer.runner();
         let soon = || Instant::now() + Duration::from_secs(60);
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn event_of_the_service_itself_is_a_timer() {
+    fn event_from_the_service_itself_is_a_timer() {
         let event = event(7, "taker.due", "a");
         let timer_of = |producer: &str| {
             let producer = &producer.into();
@@ -355,14 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn event_is_passed_over_if_neither_the_handler_nor_a_replica_gets_it() {
+    fn event_is_skipped_if_neither_the_handler_nor_a_replica_consumes_it() {
         let (event, replica) = (event(7, "maker.made", "a"), item());
-        for (handled, replicas, is_passed_over) in
+        for (handled, replicas, is_skipped) in
             [(false, vec![], true), (true, vec![], false), (false, vec![&replica], false)]
         {
             let delivery =
                 Delivery { event: &event, producer: &"maker".into(), attempt: 1, handled, replicas };
-            assert_eq!(delivery.is_passed_over(), is_passed_over);
+            assert_eq!(delivery.is_skipped(), is_skipped);
         }
     }
 
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn event_up_to_which_a_replica_was_filled_changes_it_no_more() {
+    fn event_already_included_in_a_replica_fill_does_not_change_the_replica() {
         let replica = item();
         let filled = [("item".to_owned(), Sequence::new(7))].into();
         assert_eq!(
@@ -404,16 +404,16 @@ mod tests {
     }
 
     #[test]
-    fn unit_of_work_that_joins_no_batch_is_told_of_by_what_is_returned_alone() {
+    fn unit_of_work_that_joins_no_batch_is_reported_only_by_the_return_value() {
         let trial = Trial::new(Duration::from_millis(1));
-        assert_eq!(told(&trial, Ok(true)), (Written::Kept, vec![true]));
-        assert_eq!(told(&trial, Ok(false)), (Written::Moved, vec![]));
+        assert_eq!(reported(&trial, Ok(true)), (Written::Kept, vec![true]));
+        assert_eq!(reported(&trial, Ok(false)), (Written::Moved, vec![]));
         let failed = StatementError::Other("no".into());
-        assert_eq!(told(&trial, Err(failed)), (Written::Failed("no".into()), vec![]));
+        assert_eq!(reported(&trial, Err(failed)), (Written::Failed("no".into()), vec![]));
         let writer = &trial.consumer.database().unwrap().writer;
         let lease = writer.acquire(Instant::now() + Duration::from_secs(60)).unwrap();
-        let (written, told) = told(&trial, Ok(true));
-        assert!(matches!(written, Written::Unavailable(_)) && told.is_empty(), "{written:?}");
+        let (written, reported) = reported(&trial, Ok(true));
+        assert!(matches!(written, Written::Unavailable(_)) && reported.is_empty(), "{written:?}");
         drop(lease);
     }
 }

@@ -112,7 +112,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn route_is_found_however_its_path_is_spelt() {
+    fn route_is_found_for_each_spelling_of_its_path() {
         let routes = routes(&[
             ("POST", "/keys", true),
             ("GET", "/keys/{id}", true),
@@ -142,7 +142,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn route_of_a_request_is_the_one_that_its_path_falls_under() {
+    fn request_has_the_route_that_its_path_matches() {
         let routes = routes(&[("GET", "/keys/{id}", false), ("GET", "/keys/latest", false)]);
         for (method, path, expected) in [
             ("GET", "/keys/7", Some("/keys/{id}")),

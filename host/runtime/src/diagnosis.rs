@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn line_about_an_answer_has_its_level_and_its_time_and_the_limits_where_it_was_late() {
+    fn answer_log_line_has_level_and_time_and_the_limits_if_late() {
         use http::StatusCode as Status;
         for (status, level, has_limits) in [
             (Status::INTERNAL_SERVER_ERROR, "ERROR", false),
@@ -265,13 +265,13 @@ mod tests {
                 "{line}"
             );
             let (_, rest) = line.split_once("milliseconds=").unwrap();
-            let told: u64 = rest.split(' ').next().unwrap().parse().unwrap();
-            assert!(told >= 1500, "{line}");
+            let reported: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+            assert!(reported >= 1500, "{line}");
         }
     }
 
     #[test]
-    fn place_of_a_line_is_the_request_or_the_event_that_runs() {
+    fn log_line_names_the_running_request_or_event() {
         let of_request =
             Handler::Request { method: "PUT".into(), path: "/notes/1".into(), route: "/notes/...".into() };
         for (handler, expected) in [
@@ -286,21 +286,22 @@ mod tests {
     }
 
     #[test]
-    fn refused_memory_hides_no_trap_that_has_a_reason_of_its_own() {
-        let told = |trap: Trap, refused| trapped(&trap.into(), None, refused, &ServiceSpec::default());
-        assert!(told(Trap::UnreachableCodeReached, true).starts_with("ran out of memory: "));
+    fn refused_memory_does_not_hide_a_trap_with_its_own_reason() {
+        let reported = |trap: Trap, refused| trapped(&trap.into(), None, refused, &ServiceSpec::default());
+        assert!(reported(Trap::UnreachableCodeReached, true).starts_with("ran out of memory: "));
         for (trap, words) in [
             (Trap::StackOverflow, "ran out of stack: "),
             (Trap::MemoryOutOfBounds, "trapped: it reached outside of its memory"),
             (Trap::IntegerDivisionByZero, "trapped and gave no reason: "),
         ] {
-            let (without, with) = (told(trap, false), told(trap, true));
+            let (without, with) = (reported(trap, false), reported(trap, true));
             assert!(without.starts_with(words) && !without.contains("memory beyond"), "{without}");
             let rest = with.strip_prefix(&without).unwrap_or_else(|| panic!("{with}"));
             assert!(rest.starts_with("; before that it was refused memory beyond what limits.memory gives"));
         }
         let panic = Panic::new("no", "");
-        let told = trapped(&Trap::UnreachableCodeReached.into(), Some(&panic), true, &ServiceSpec::default());
-        assert!(told.starts_with("panicked: no; before that it was refused memory"), "{told}");
+        let reported =
+            trapped(&Trap::UnreachableCodeReached.into(), Some(&panic), true, &ServiceSpec::default());
+        assert!(reported.starts_with("panicked: no; before that it was refused memory"), "{reported}");
     }
 }

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_of_wasmtime_is_the_one_that_is_locked() {
+    fn wasmtime_version_matches_the_lock_file() {
         let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
         assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n")));
     }

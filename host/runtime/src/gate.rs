@@ -125,7 +125,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn who_holds_it_is_alone() {
+    fn gate_holder_is_alone() {
         let (gate, inside) = (Arc::new(Gate::default()), Arc::new(AtomicU32::new(0)));
         let goers: Vec<_> = (0..4)
             .map(|_| {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_stays_inside_has_it_opened_again() {
+    fn gate_reopens_if_a_hold_gives_up_waiting_for_those_inside() {
         let gate = Arc::new(Gate::default());
         let first = gate.enter(None).unwrap();
         assert_eq!(gate.hold(Instant::now() + Duration::from_millis(1), || false).err(), Some(NotHeld::Late));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_waits_gives_up_at_its_deadline() {
+    fn gate_waiter_gives_up_at_its_deadline() {
         let gate = Arc::new(Gate::default());
         let held = gate.hold(Instant::now(), || false).unwrap();
         assert!(gate.enter(Some(Instant::now() + Duration::from_millis(1))).is_none());

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_may_keep_says_so_on_any_line() {
+    fn no_store_is_found_on_any_header_line() {
         let mut headers = HeaderMap::new();
         for (value, expected) in
             [("private", false), ("max-age=1, no-storeroom", false), ("max-age=1,No-Store", true)]
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_and_the_hosts_own_headers_are_the_hosts_in_any_case() {
+    fn credentials_and_host_headers_are_reserved_in_any_letter_case() {
         for name in ["Authorization", "cookie", "Transfer-Encoding", "bulkhead-position", "BULKHEAD-AFTER"] {
             assert!(is_hosts(name), "{name}");
         }

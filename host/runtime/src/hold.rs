@@ -17,7 +17,7 @@ pub(crate) enum Hold {
     Nothing,
     /// The lease, with the open batch of earlier handlers, which the current handler has not joined. The batch is committed as soon as it
     /// is due, or before anything that may take long.
-    Carried(Box<Lease>),
+    OpenBatch(Box<Lease>),
     /// The lease, for a handler that is run again; the batch waits for it.
     Reserved(Box<Lease>),
     /// The unit of work of this handler, and when it joined.
@@ -38,7 +38,7 @@ impl Hold {
         if !matches!(self, Self::Joined(_)) {
             let (lease, reserved) = match std::mem::take(self) {
                 Self::Reserved(lease) => (lease, true),
-                Self::Carried(lease) => (lease, false),
+                Self::OpenBatch(lease) => (lease, false),
                 _ => (writer.acquire(deadline).map_err(|_| StatementError::Busy)?, false),
             };
             match lease.begin() {
@@ -64,9 +64,9 @@ impl Hold {
     }
 
     /// Commits the batch that the worker keeps, if there is one. Called before anything that may take long.
-    pub(crate) fn commit_carried(&mut self, observed: &Observed) -> AbortedMembers {
+    pub(crate) fn commit_open_batch(&mut self, observed: &Observed) -> AbortedMembers {
         match std::mem::take(self) {
-            Self::Carried(mut lease) => commit(&mut *lease, observed),
+            Self::OpenBatch(mut lease) => commit(&mut *lease, observed),
             other => {
                 *self = other;
                 Vec::new()
@@ -75,12 +75,12 @@ impl Hold {
     }
 
     /// Commits the batch that the worker keeps, if it is due.
-    pub(crate) fn commit_carried_when_due(&mut self, observed: &Observed) -> AbortedMembers {
+    pub(crate) fn commit_open_batch_when_due(&mut self, observed: &Observed) -> AbortedMembers {
         let due = match self {
-            Self::Carried(lease) => lease.is_due(),
+            Self::OpenBatch(lease) => lease.is_due(),
             _ => false,
         };
-        if due { self.commit_carried(observed) } else { Vec::new() }
+        if due { self.commit_open_batch(observed) } else { Vec::new() }
     }
 }
 

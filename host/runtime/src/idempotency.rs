@@ -194,7 +194,7 @@ mod tests {
     use crate::trial::{Trial, answer, job, run};
 
     #[test]
-    fn an_answer_is_about_the_parts_of_its_path_and_location_as_they_are_meant() {
+    fn answer_is_about_the_decoded_segments_of_its_path_and_location() {
         let location = [(LOCATION, "/users/b%20c/notes/7?page=d#e")];
         assert_eq!(
             about(&answer(&location), "/users/%61nn/notes"),
@@ -206,7 +206,7 @@ mod tests {
     static LABEL: HeaderValue = HeaderValue::from_static("taker@1");
 
     #[test]
-    fn answer_is_kept_if_there_is_a_key_and_the_handler_keeps_what_it_did() {
+    fn answer_is_kept_if_there_is_a_key_and_the_handler_keeps_its_effects() {
         for (key, keep, is_good, is_kept) in [
             (Some("key"), true, true, true),
             (None, true, true, false),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_that_nobody_may_keep_is_about_is_kept_and_forgotten_with_its_key() {
+    fn subjects_of_a_no_store_answer_are_kept_and_deleted_with_its_key() {
         let trial = Trial::new(Duration::from_secs(60));
         let (job, _) = job(Instant::now() + Duration::from_secs(60), Some("key"));
         let mut runner = trial.consumer.runner();
@@ -240,7 +240,7 @@ mod tests {
 
     /// A request that wrote nothing needs no record, unless another service did something.
     #[test]
-    fn key_stays_free_where_nobody_may_keep_the_answer_and_nothing_was_done() {
+    fn key_stays_free_if_the_answer_is_no_store_and_had_no_effect() {
         for (calls, is_free) in [(Calls::None, true), (Calls::Reading, true), (Calls::Effective, false)] {
             let trial = Trial::new(Duration::from_secs(60));
             let (job, _) = job(Instant::now() + Duration::from_secs(60), Some("key"));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_media_type_is_the_same_without_its_case_blanks_and_charset() {
+    fn media_type_comparison_ignores_case_blanks_and_charset() {
         for (values, kind, json) in [
             (&[][..], "", false),
             (&["Application/JSON ; Charset=UTF-8"][..], "application/json", true),

@@ -182,7 +182,7 @@ mod tests {
     use super::{DEPTH_MAX, canonical};
 
     #[test]
-    fn documents_that_say_the_same_have_one_text() {
+    fn equal_documents_have_the_same_canonical_text() {
         for same in [
             &[r#"{"a":1,"b":[true,null]}"#, "{ \"b\" : [ true , null ] ,\r\n\t\"a\" : 1 }\n"][..],
             &[r#"{"b":{"d":1,"c":"x"},"a":[]}"#, r#"{"a":[],"b":{"c":"\u0078","d":1}}"#],
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_that_say_something_else_have_other_texts() {
+    fn different_documents_have_different_canonical_texts() {
         let documents = [
             "0",
             "-0",
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clearly_one_value_has_no_text() {
+    fn invalid_or_ambiguous_document_has_no_canonical_text() {
         let deep = "[".repeat(100_000);
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(canonical(nested(DEPTH_MAX).as_bytes()).is_some());

@@ -33,7 +33,7 @@ mod tests {
     use super::is_read;
 
     #[test]
-    fn safe_methods_read_and_no_others() {
+    fn only_safe_methods_are_reads() {
         for (method, reads) in [
             ("GET", true),
             ("HEAD", true),

@@ -244,28 +244,28 @@ mod tests {
     use crate::trial::Trial;
 
     /// The effect that is reported for a unit of work whose commit has this fault, and whether instances are retired.
-    fn told(fault: Option<CommitFault>) -> (Effect, bool) {
+    fn reported(fault: Option<CommitFault>) -> (Effect, bool) {
         let trial = Trial::new(Duration::from_secs(60));
         fault.into_iter().for_each(|fault| trial.commits.plan(fault));
-        let (tell, told) = flume::unbounded();
+        let (tell, reported) = flume::unbounded();
         let settle = Settle::of_effect(move |effect| tell.send(effect).unwrap());
         let mut runner = trial.consumer.runner();
         let written = runner.write(|unit| unit.write_time().map(|()| true), settle, false);
         assert_eq!(written, Written::Kept);
-        (told.recv().unwrap(), trial.context.aborts.count() > 0)
+        (reported.recv().unwrap(), trial.context.aborts.count() > 0)
     }
 
     #[test]
-    fn unit_of_work_that_is_not_known_to_be_durable_retires_what_may_remember_it() {
-        assert_eq!(told(None), (Effect::Durable, false));
-        assert_eq!(told(Some(CommitFault::AfterDurable)), (Effect::Durable, false));
-        assert_eq!(told(Some(CommitFault::BeforeDurable)), (Effect::Undone, true));
-        assert_eq!(told(Some(CommitFault::Unknown)), (Effect::Unknown, true));
+    fn unit_of_work_not_known_to_be_durable_retires_instances_that_may_remember_it() {
+        assert_eq!(reported(None), (Effect::Durable, false));
+        assert_eq!(reported(Some(CommitFault::AfterDurable)), (Effect::Durable, false));
+        assert_eq!(reported(Some(CommitFault::BeforeDurable)), (Effect::Undone, true));
+        assert_eq!(reported(Some(CommitFault::Unknown)), (Effect::Unknown, true));
     }
 
     /// A trap at the deadline is what the operator should read, not the abort that came with it.
     #[test]
-    fn time_that_is_over_is_told_before_the_abort_that_it_brought() {
+    fn exceeded_deadline_is_reported_instead_of_the_abort_it_caused() {
         let settled = |failure| settle_unit(Err(failure), &Ended::Failed(Abort::StorageFull)).unwrap_err();
         assert_eq!(settled(Failure::Deadline), Failure::Deadline);
         assert_eq!(settled(Failure::LeaseHeld), Failure::LeaseHeld);
@@ -273,11 +273,11 @@ mod tests {
     }
 
     #[test]
-    fn batch_that_goes_with_its_thread_retires_what_may_remember_it() {
+    fn batch_dropped_with_its_thread_retires_instances_that_may_remember_it() {
         let trial = Trial::new(Duration::from_secs(60));
-        let (runner, told) = trial.carrying();
+        let (runner, reported) = trial.with_open_batch();
         drop(runner);
-        assert_eq!(told.recv(), Ok(false));
+        assert_eq!(reported.recv(), Ok(false));
         assert!(trial.context.aborts.count() > 0);
     }
 }

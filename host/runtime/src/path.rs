@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_path_has_one_spelling() {
+    fn each_path_has_one_normal_form() {
         for (path, normal) in [
             ("/", "/"),
             ("/notes/7", "/notes/7"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_path_is_refused() {
+    fn invalid_path_is_refused() {
         for (path, error) in [
             ("", PathError::Relative),
             ("*", PathError::Relative),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_has_one_spelling_unless_it_is_malformed() {
+    fn query_has_one_normal_form_unless_malformed() {
         for (query, normal) in [
             ("q=%66ish&x=%2b+%3d", "q=fish&x=%2B+%3D"),
             ("a=1/2?3", "a=1/2?3"),

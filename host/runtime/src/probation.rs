@@ -63,32 +63,32 @@ mod tests {
 
     use super::Probation;
 
-    fn told(time: Duration, ends: &[bool]) -> Vec<String> {
-        let (tell, told) = channel();
+    fn reported(time: Duration, ends: &[bool]) -> Vec<String> {
+        let (tell, reported) = channel();
         let probation = Probation::new(time, Box::new(move |why| tell.send(why).unwrap()));
         for well in ends {
             probation.note((!well).then_some(&"trap" as &dyn std::fmt::Display));
         }
         let is_failed = probation.is_failed();
         drop(probation);
-        let told: Vec<String> = told.iter().collect();
-        assert_eq!(is_failed, !told.is_empty());
-        told
+        let reported: Vec<String> = reported.iter().collect();
+        assert_eq!(is_failed, !reported.is_empty());
+        reported
     }
 
     #[test]
-    fn too_many_failures_are_told_once() {
+    fn too_many_failures_are_reported_once() {
         let long = Duration::from_secs(600);
         assert_eq!(
-            told(long, &[true, false, false, false, false, false]),
+            reported(long, &[true, false, false, false, false, false]),
             ["3 of its first 4 handlers failed, the last of them so: trap"]
         );
-        assert!(told(long, &[false, false, true, true]).is_empty(), "two may be a coincidence");
+        assert!(reported(long, &[false, false, true, true]).is_empty(), "two may be a coincidence");
         let mostly_well: Vec<bool> = (0..100).map(|place| place % 20 != 19).collect();
-        assert!(told(long, &mostly_well).is_empty(), "one in twenty");
+        assert!(reported(long, &mostly_well).is_empty(), "one in twenty");
         let in_ten = |well: usize| [vec![true; well], vec![false; 3]].concat();
-        assert_eq!(told(long, &in_ten(27)).len(), 1, "one in ten");
-        assert!(told(long, &in_ten(28)).is_empty(), "fewer");
-        assert!(told(Duration::ZERO, &[false; 10]).is_empty(), "its time is over");
+        assert_eq!(reported(long, &in_ten(27)).len(), 1, "one in ten");
+        assert!(reported(long, &in_ten(28)).is_empty(), "fewer");
+        assert!(reported(Duration::ZERO, &[false; 10]).is_empty(), "its time is over");
     }
 }

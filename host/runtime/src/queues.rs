@@ -36,7 +36,7 @@ pub struct Queues {
     computations: Sender<Work>,
     admission_limits: Arc<Current<AdmissionLimits>>,
     stopping: Arc<AtomicBool>,
-    taken: Arc<AtomicU64>,
+    submitted: Arc<AtomicU64>,
     observed: Observed,
     /// Runs a job at once instead of putting it into a queue.
     at_once: Option<RunAtOnce>,
@@ -112,7 +112,7 @@ pub fn queues(spec: &ServiceSpec, observers: &Observers) -> (Queues, QueueEnds) 
         computations,
         admission_limits: Arc::new(Current::new(AdmissionLimits::new(spec, Arc::default()))),
         stopping: Arc::default(),
-        taken: Arc::default(),
+        submitted: Arc::default(),
         observed: observers.of(&spec.name),
         at_once: None,
     };
@@ -156,7 +156,7 @@ impl Queues {
             self.observed.tell_limit(Limit::Queue);
             return Err(Failure::QueueFull);
         }
-        self.taken.fetch_add(1, Ordering::Relaxed);
+        self.submitted.fetch_add(1, Ordering::Relaxed);
         // Before a worker can take it.
         self.observed.tell(&Observation::Queued { queue: kind.name() });
         queue.send(Work::Job(job, Instant::now())).map_err(|_| Failure::Stopping)
@@ -170,8 +170,8 @@ impl Queues {
 
     /// How many jobs were accepted since the start.
     #[must_use]
-    pub fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
+    pub fn submitted(&self) -> u64 {
+        self.submitted.load(Ordering::Relaxed)
     }
 
     /// How many jobs wait in the longest queue.

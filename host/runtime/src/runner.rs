@@ -55,7 +55,7 @@ pub(crate) trait HasRunner {
 
     /// Call this before this thread waits. While it waits it must hold nothing: neither the lease nor the answers of others.
     fn let_go(&mut self) {
-        self.runner().commit_carried();
+        self.runner().commit_open_batch();
         self.runner().run_again_alone();
     }
 }
@@ -119,7 +119,7 @@ impl Runner {
         }
         let inside = self.context.gate.try_enter().or_else(|| {
             // This thread holds nothing while it waits: neither the lease nor the answers of others.
-            self.commit_carried();
+            self.commit_open_batch();
             self.context.gate.enter(deadline)
         });
         let Some(inside) = inside else { return false };
@@ -147,15 +147,15 @@ impl Runner {
         if !same {
             // If a batch is open, it is a batch of the earlier database, of a service that is rebuilt. Where the schema changed, no batch
             // is open.
-            self.commit_carried();
+            self.commit_open_batch();
             self.parts.reader = None;
             self.parts.database = self.release.database.clone();
         }
     }
 
     /// Whether this thread keeps the lease, with an open batch.
-    pub(crate) fn carries(&self) -> bool {
-        matches!(self.parts.hold, Hold::Carried(_))
+    pub(crate) fn keeps_batch(&self) -> bool {
+        matches!(self.parts.hold, Hold::OpenBatch(_))
     }
 
     /// Makes the warm instance.
@@ -178,7 +178,7 @@ impl Runner {
                     self.tell(&job, failure);
                 }
                 (job.reply)(outcome);
-                self.commit_carried_when_due();
+                self.commit_open_batch_when_due();
                 return;
             }
         }
@@ -194,7 +194,7 @@ impl Runner {
             other => {
                 self.parts.hold = other;
                 (job.reply)(run.outcome);
-                self.commit_carried_when_due();
+                self.commit_open_batch_when_due();
             }
         }
     }
@@ -276,10 +276,10 @@ impl Runner {
             // Within a batch the lease stays with a thread that has work for it, because passing it on costs a thread switch. A waiting
             // thread is next when the batch is committed.
             if more {
-                self.parts.hold = Hold::Carried(lease);
+                self.parts.hold = Hold::OpenBatch(lease);
                 return;
             }
-            match lease.hand_over() {
+            match lease.pass_on() {
                 None => return,
                 Some(kept) => lease = kept,
             }
@@ -291,16 +291,16 @@ impl Runner {
     }
 
     /// Commits the batch that this thread keeps, and runs the members again if the batch was aborted.
-    pub(crate) fn commit_carried(&mut self) {
-        let aborted = self.parts.hold.commit_carried(&self.context.observed);
+    pub(crate) fn commit_open_batch(&mut self) {
+        let aborted = self.parts.hold.commit_open_batch(&self.context.observed);
         self.parts.aborted.extend(aborted);
         self.recover_aborted();
     }
 
     /// Commits the batch that this thread keeps, if it is due. Called after each job, also after a job for which no handler ran. If the
     /// batch was aborted, [`Self::recover_aborted`] runs its members again.
-    pub(crate) fn commit_carried_when_due(&mut self) {
-        let aborted = self.parts.hold.commit_carried_when_due(&self.context.observed);
+    pub(crate) fn commit_open_batch_when_due(&mut self) {
+        let aborted = self.parts.hold.commit_open_batch_when_due(&self.context.observed);
         self.parts.aborted.extend(aborted);
     }
 
@@ -332,7 +332,7 @@ impl Runner {
         let aborted = std::mem::take(&mut self.parts.aborted);
         let lease = match std::mem::take(&mut self.parts.hold) {
             // The batch that this thread keeps now was opened after the abort.
-            Hold::Carried(mut lease) => {
+            Hold::OpenBatch(mut lease) => {
                 let more = commit(&mut *lease, &self.context.observed);
                 self.parts.aborted.extend(more);
                 Some(lease)
@@ -407,7 +407,7 @@ impl Runner {
                 member.outcome = self.settled(run.outcome, run.running.as_ref(), &ended, &mut member.job);
                 (lease, Some(ended))
             }
-            Hold::Carried(lease) | Hold::Reserved(lease) => {
+            Hold::OpenBatch(lease) | Hold::Reserved(lease) => {
                 member.outcome = run.outcome;
                 (lease, None)
             }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bulkhead_types::limits::{PANIC_MESSAGE_BYTES_MAX, PANIC_PLACE_BYTES_MAX, STATEMENT_TOLD_BYTES_MAX};
+use bulkhead_types::limits::{PANIC_MESSAGE_BYTES_MAX, PANIC_PLACE_BYTES_MAX, STATEMENT_LOGGED_BYTES_MAX};
 use bulkhead_types::own_words;
 use bulkhead_types::{Sequence, TraceId};
 
@@ -170,7 +170,7 @@ impl FailedCall {
         let what = match call {
             DatabaseCall::Statement { sql, .. } => {
                 // No more of it than can be reported: a statement may have 100,000 bytes.
-                let words = sql.split_whitespace().take(STATEMENT_TOLD_BYTES_MAX / 2);
+                let words = sql.split_whitespace().take(STATEMENT_LOGGED_BYTES_MAX / 2);
                 words.collect::<Vec<_>>().join(" ")
             }
             DatabaseCall::Publish { kind, .. } => format!("publish {kind}"),
@@ -181,7 +181,7 @@ impl FailedCall {
             DatabaseCall::About { .. } => "say whom an answer is about".to_owned(),
             DatabaseCall::ForgetAnswers { .. } => "forget the answers about a subject".to_owned(),
         };
-        let bounded = |text: &str| own_words(text, STATEMENT_TOLD_BYTES_MAX);
+        let bounded = |text: &str| own_words(text, STATEMENT_LOGGED_BYTES_MAX);
         Self { what: bounded(&what), error: bounded(&error.to_string()), after }
     }
 }
@@ -202,22 +202,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_is_told_on_one_line_and_never_its_values() {
+    fn statement_is_logged_on_one_line_without_its_values() {
         let parameters = [bulkhead_store::Value::Text("secret".to_owned())];
         let sql = "SELECT name\n   FROM note WHERE id = ?1";
         let call = DatabaseCall::Statement { function: "snapshot.query", sql, parameters: &parameters };
-        let told = FailedCall::new(&call, &"no such column: name", Duration::ZERO).to_string();
-        assert_eq!(told, "SELECT name FROM note WHERE id = ?1 (no such column: name, after 0 ms)");
+        let logged = FailedCall::new(&call, &"no such column: name", Duration::ZERO).to_string();
+        assert_eq!(logged, "SELECT name FROM note WHERE id = ?1 (no such column: name, after 0 ms)");
         let long = format!("SELECT {}", "1, ".repeat(30_000));
         let call = DatabaseCall::Statement { function: "snapshot.query", sql: &long, parameters: &[] };
         assert!(
             FailedCall::new(&call, &"too long", Duration::ZERO).to_string().len()
-                < 2 * STATEMENT_TOLD_BYTES_MAX
+                < 2 * STATEMENT_LOGGED_BYTES_MAX
         );
     }
 
     #[test]
-    fn a_panic_is_told_with_its_place() {
+    fn panic_is_reported_with_its_location() {
         assert_eq!(Panic::new("no\nlines", "src/lib.rs:7:5").to_string(), "no\\nlines (src/lib.rs:7:5)");
         assert_eq!(Panic::new("", "").to_string(), "it does not say why");
     }

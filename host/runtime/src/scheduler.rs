@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_have_ended_when_the_deliveries_are_stopped() {
+    fn threads_have_ended_when_the_scheduler_is_stopped() {
         let trial = Trial::new(Duration::from_secs(60));
         let (deferred, deliveries) = started(&trial);
         assert!(holders(&deferred) > 1);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_of_dropped_deliveries_end_too() {
+    fn threads_of_a_dropped_scheduler_end() {
         let trial = Trial::new(Duration::from_secs(60));
         let (deferred, deliveries) = started(&trial);
         drop(deliveries);

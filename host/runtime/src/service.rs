@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_that_compute_have_a_low_priority_and_the_others_not() {
+    fn only_compute_workers_have_a_low_priority() {
         let trial = Trial::new(Duration::from_secs(60));
         let own = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
         let (_queues, service) = started(&trial);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn service_that_is_stopped_answers_what_it_has_and_takes_no_more() {
+    fn stopped_service_answers_accepted_jobs_and_accepts_no_more() {
         let trial = Trial::new(Duration::from_secs(60));
         let (queues, service) = started(&trial);
         let (last, answered) = job(Instant::now() + Duration::from_secs(60), None);

@@ -75,7 +75,7 @@ impl State {
                 return Err(Expired(Failure::LeaseHeld).into());
             }
         }
-        let aborted = self.worker.hold.commit_carried_when_due(&self.observed);
+        let aborted = self.worker.hold.commit_open_batch_when_due(&self.observed);
         self.worker.aborted.extend(aborted);
         Ok(UpdateDeadline::Continue(1))
     }
@@ -160,7 +160,7 @@ mod tests {
 
     /// A harness refuses growth, and not what an instance begins with. The service's limit holds for both.
     #[test]
-    fn memory_has_a_limit_and_a_harness_refuses_its_growth() {
+    fn memory_has_a_limit_and_a_harness_can_refuse_its_growth() {
         let faults: Arc<dyn FaultInjector> = Arc::new(Refuses);
         for (faults, current, desired, is_allowed) in [
             (None, 0, 100, true),

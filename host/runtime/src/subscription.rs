@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn subscription_stands_still_with_a_reason_until_it_goes_on() {
+    fn stopped_subscription_has_a_reason_until_it_resumes() {
         let subscription = subscription(&[]);
         assert_eq!(subscription.stopped(), None);
         subscription.stop("another log".into());
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_position_waits_on_while_the_subscription_changes() {
+    fn wait_for_a_position_continues_while_the_subscription_changes() {
         let before = subscription(&["maker.made"]);
         before.note_trouble();
         before.set_applied(Sequence::new(1));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn position_never_goes_back_and_whoever_watches_it_is_told_when_it_grows() {
+    fn position_never_goes_back_and_watchers_are_notified_when_it_grows() {
         let subscription = subscription(&[]);
         let mut watch = subscription.watch();
         for (sequence, applied, grows) in [(3, 3, true), (2, 3, false), (3, 3, false), (4, 4, true)] {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn subscription_worker_is_woken_for_what_it_has_not_taken_and_for_what_concerns_it() {
+    fn subscription_worker_is_woken_for_unconsumed_events_and_for_changed_state() {
         let subscription = subscription(&[]);
         let woken = || subscription.woken().try_recv().is_ok();
         subscription.set_applied(Sequence::new(3));

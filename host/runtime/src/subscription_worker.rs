@@ -186,7 +186,7 @@ impl SubscriptionWorker {
             let (last, end) = (last.sequence, self.subscription.held_at());
             for (place, event) in events.iter().enumerate() {
                 if event.sequence > end || self.stop.load(Ordering::Acquire) {
-                    self.runner.commit_carried();
+                    self.runner.commit_open_batch();
                     self.note_applied();
                     return Ok(());
                 }
@@ -206,12 +206,12 @@ impl SubscriptionWorker {
                 }
             }
             if last.since(self.cursor.sequence) >= SUBSCRIPTION_EVENTS_SKIPPED_MAX && self.seen.0 == last {
-                self.inside(Self::pass_over)?;
+                self.inside(Self::commit_skipped)?;
             }
-            self.runner.commit_carried();
+            self.runner.commit_open_batch();
             self.note_applied();
         }
-        self.runner.commit_carried();
+        self.runner.commit_open_batch();
         self.note_applied();
         Ok(())
     }
@@ -279,7 +279,7 @@ impl SubscriptionWorker {
                 let before = self.cursor.sequence;
                 self.inside(|this| this.consume(&event, false))?;
                 if self.cursor.sequence != before {
-                    self.runner.commit_carried();
+                    self.runner.commit_open_batch();
                     if self.subscription.take_stale() {
                         return Err(Halt::Stale);
                     }
@@ -292,7 +292,7 @@ impl SubscriptionWorker {
 
     /// Starts from the row.
     fn begin(&mut self) -> Result<(), Halt> {
-        self.runner.commit_carried();
+        self.runner.commit_open_batch();
         let producer = &self.subscription.spec.producer;
         let log = self.log.id();
         self.cursor = self
@@ -378,7 +378,7 @@ impl SubscriptionWorker {
             return Ok(());
         }
         if event.sequence == self.alone {
-            self.runner.commit_carried();
+            self.runner.commit_open_batch();
         }
         if self.held.contains(&event.subject) && self.follows(event, more)? {
             return Ok(());
@@ -394,7 +394,7 @@ impl SubscriptionWorker {
             handled: spec.types.contains(&event.kind) && !event.data.is_empty(),
             replicas: spec.replicas.iter().filter(|replica| self.is_to_apply(replica, event)).collect(),
         };
-        let consumed = !delivery.is_passed_over();
+        let consumed = !delivery.is_skipped();
         let (producer, from, to) = (&spec.producer, &self.cursor, (event.sequence, event.id.as_str()));
         let mark = |unit: &mut UnitOfWork| unit.move_cursor(producer, from, to);
         let why = match self.runner.deliver(&delivery, mark, self.delivered(event.sequence, consumed), more) {
@@ -428,7 +428,7 @@ impl SubscriptionWorker {
     /// Whether the row is no longer where this subscription worker believes it to be. This commits first: as long as a unit of work of this
     /// subscription worker is in an open batch, the row may still change.
     fn was_moved_back(&mut self) -> Result<bool, Halt> {
-        self.runner.commit_carried();
+        self.runner.commit_open_batch();
         let row = self.inbox.cursor(&self.subscription.spec.producer)?;
         Ok(row.map_or(Sequence::BEFORE_FIRST, |row| row.sequence) != self.cursor.sequence)
     }
@@ -497,7 +497,7 @@ impl SubscriptionWorker {
     }
 
     /// Makes the position durable when events were passed over.
-    fn pass_over(&mut self) -> Result<(), Halt> {
+    fn commit_skipped(&mut self) -> Result<(), Halt> {
         let (producer, from, to) = (&self.subscription.spec.producer, &self.cursor, &self.seen);
         let (subscription, at) = (Arc::clone(&self.subscription), to.0);
         let passed = Settle::new(move |kept| {

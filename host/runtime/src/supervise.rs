@@ -223,7 +223,7 @@ mod tests {
 
     /// Runs a thread that panics `panics` times, each time after it `made` progress or not. Returns how many starts and mends there were.
     fn run(name: &str, panics: usize, made: bool) -> (usize, Vec<String>) {
-        let (tell, told) = channel();
+        let (tell, received) = channel();
         let (mends, mended) = channel();
         let state = (0, tell);
         let run = move |(starts, tell): &mut (usize, Sender<Vec<String>>), progress: &Progress| {
@@ -236,11 +236,11 @@ mod tests {
         };
         let mend = move |_: &mut _, why: &str| mends.send(why.to_owned()).unwrap();
         spawn(name.to_owned(), &NEVER(), state, run, mend).unwrap().join().unwrap();
-        (told.iter().count(), mended.iter().collect())
+        (received.iter().count(), mended.iter().collect())
     }
 
     #[test]
-    fn thread_has_made_progress_once_it_says_so() {
+    fn thread_makes_progress_when_it_reports_it() {
         let progress = Progress::default();
         assert!(!progress.is_made());
         progress.made();
@@ -249,7 +249,7 @@ mod tests {
 
     /// The variable is read once in a process, so this test runs itself in another one.
     #[test]
-    fn thread_panics_at_the_point_that_the_variable_names_as_often_as_it_says() {
+    fn thread_panics_at_the_point_and_as_often_as_the_variable_says() {
         if std::env::var_os(VARIABLE).is_some() {
             let panics = |thread: &str, name: &'static str| {
                 let thread = thread::Builder::new().name(thread.to_owned());
@@ -262,7 +262,7 @@ mod tests {
             );
             return;
         }
-        let this = "supervise::tests::thread_panics_at_the_point_that_the_variable_names_as_often_as_it_says";
+        let this = "supervise::tests::thread_panics_at_the_point_and_as_often_as_the_variable_says";
         let again = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", this])
             .env(VARIABLE, "here@turn*2")
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn each_restart_waits_longer_up_to_a_bound() {
+    fn each_restart_waits_longer_up_to_a_maximum() {
         let mut wait = Duration::ZERO;
         for expected in [RESTART_FIRST, RESTART_FIRST * 2, RESTART_FIRST * 4] {
             wait = longer(wait);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_panics_is_mended_and_restarted() {
+    fn panicked_thread_is_repaired_and_restarted() {
         for made in [true, false] {
             let name = format!("restarted-{made}");
             let (starts, whys) = run(&name, 2, made);
@@ -295,17 +295,17 @@ mod tests {
     }
 
     #[test]
-    fn while_a_thread_waits_for_its_restart_it_is_down_and_one_that_is_told_to_stop_waits_no_longer() {
+    fn thread_that_waits_for_its_restart_is_down_and_stops_waiting_on_request() {
         let stop = NEVER();
         let name = "down".to_owned();
-        let (tell, told) = channel();
+        let (tell, received) = channel();
         let run = move |tell: &mut Sender<()>, _: &Progress| {
             tell.send(()).unwrap();
             panic!("always")
         };
         let thread = spawn(name.clone(), &stop, tell, run, |_, _| {}).unwrap();
         for _ in 0..3 {
-            told.recv().unwrap();
+            received.recv().unwrap();
         }
         while !down().contains(&name) {
             thread::yield_now();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_with_one_name_both_must_run() {
+    fn two_threads_of_one_name_must_both_run() {
         let [one, other] = [Down::note("twice"), Down::note("twice")];
         drop(one);
         assert!(down().contains(&"twice".to_owned()));
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_once_and_panics_is_down_for_good() {
+    fn one_time_task_that_panics_is_down_permanently() {
         spawn_once("once".to_owned(), || panic!("no")).unwrap().join().unwrap();
         assert!(down().contains(&"once".to_owned()));
         spawn_once("well".to_owned(), || {}).unwrap().join().unwrap();

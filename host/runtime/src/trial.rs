@@ -174,30 +174,30 @@ impl Trial {
     }
 
     /// A thread's runner that keeps a batch which is due, and the receiver that gets whether the batch is durable.
-    pub(crate) fn carrying(&self) -> (Runner, Receiver<bool>) {
+    pub(crate) fn with_open_batch(&self) -> (Runner, Receiver<bool>) {
         loop {
-            let (tell, told) = flume::unbounded();
+            let (tell, received) = flume::unbounded();
             let mut runner = self.consumer.runner();
             let settle = Settle::new(move |kept| tell.send(kept).unwrap());
             let opened = Instant::now();
             assert_eq!(runner.write(|_| Ok(true), settle, true), Written::Kept);
             // On a busy machine the batch may have been due at once, and was committed.
-            if runner.carries() {
+            if runner.keeps_batch() {
                 while opened.elapsed() <= 2 * BATCH_AGE_MAX {
                     std::thread::yield_now();
                 }
-                return (runner, told);
+                return (runner, received);
             }
         }
     }
 
     /// Runs a unit of work, which is durable when this returns.
     pub(crate) fn write(&self, work: impl FnOnce(&mut UnitOfWork) -> Result<(), StatementError>) {
-        let (tell, told) = flume::bounded(1);
+        let (tell, received) = flume::bounded(1);
         let settle = Settle::new(move |kept| tell.send(kept).unwrap());
         let mut runner = self.consumer.runner();
         assert_eq!(runner.write(|unit| work(unit).map(|()| true), settle, false), Written::Kept);
-        assert!(told.recv().unwrap());
+        assert!(received.recv().unwrap());
     }
 
     /// The timers that are due, by their places.
@@ -264,7 +264,7 @@ pub(crate) fn event(sequence: i64, kind: &str, subject: &str) -> Logged {
 
 /// A POST from nobody, and the receiver of its outcome.
 pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcome>) {
-    let (tell, told) = flume::unbounded();
+    let (tell, received) = flume::unbounded();
     let request = Request {
         method: "POST".into(),
         route: "/taker/...".into(),
@@ -286,7 +286,7 @@ pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcom
         idempotency_key: key.map(str::to_owned),
         waited: Waited::default(),
     };
-    (job, told)
+    (job, received)
 }
 
 /// 201 with these headers.

@@ -45,7 +45,7 @@ mod tests {
     use super::Version;
 
     #[test]
-    fn is_the_hash_of_the_bytes() {
+    fn version_is_the_hash_of_the_bytes() {
         // The empty message of FIPS 180-4.
         let version = Version::of(b"");
         assert_eq!(version.sha256(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");

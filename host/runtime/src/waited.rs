@@ -17,14 +17,14 @@ impl Waited {
 
     /// A worker got the job.
     pub(crate) fn tell(&self, waited: Duration) {
-        if let Some(told) = &self.0 {
-            told.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if let Some(measured) = &self.0 {
+            measured.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
     }
 
     /// How long the job waited in its queue; none if no worker has got it.
     #[must_use]
-    pub fn told(&self) -> Option<Duration> {
+    pub fn measured(&self) -> Option<Duration> {
         let nanoseconds = self.0.as_ref()?.load(Ordering::Relaxed);
         (nanoseconds != u64::MAX).then(|| Duration::from_nanos(nanoseconds))
     }
@@ -37,11 +37,11 @@ mod tests {
     #[test]
     fn time_in_the_queue_is_known_once_a_worker_has_the_job() {
         let waited = Waited::new();
-        assert_eq!(waited.told(), None);
+        assert_eq!(waited.measured(), None);
         waited.clone().tell(Duration::from_millis(7));
-        assert_eq!(waited.told(), Some(Duration::from_millis(7)));
+        assert_eq!(waited.measured(), Some(Duration::from_millis(7)));
         let unread = Waited::default();
         unread.tell(Duration::from_millis(7));
-        assert_eq!(unread.told(), None);
+        assert_eq!(unread.measured(), None);
     }
 }

@@ -41,7 +41,7 @@ impl<'s> Worker<'s> {
                     diagnosis::report_late_job(&release.component.info, &release.spec, &job.request);
                     runner.context.observed.tell_limit(Limit::RequestTimeout);
                     (job.reply)(Err(Failure::Deadline));
-                    runner.commit_carried_when_due();
+                    runner.commit_open_batch_when_due();
                 }
                 runner.recover_aborted();
             });
@@ -57,7 +57,7 @@ impl<'s> Worker<'s> {
             if *self.stopped {
                 return None;
             }
-            let work = if self.runner.carries() {
+            let work = if self.runner.keeps_batch() {
                 self.queue.try_recv().ok()
             } else {
                 Some(self.queue.recv().unwrap_or(Work::Stop))
@@ -73,7 +73,7 @@ impl<'s> Worker<'s> {
                 Some(Work::Stop) => *self.stopped = true,
                 None => {}
             }
-            self.runner.commit_carried();
+            self.runner.commit_open_batch();
         }
     }
 }
@@ -104,7 +104,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn worker_has_more_to_do_as_long_as_its_queue_has() {
+    fn worker_has_more_to_do_while_its_queue_has_jobs() {
         let (to, queue) = flume::unbounded();
         assert!(!has_more(&queue));
         to.send(Work::Job(job(Instant::now(), None).0, Instant::now())).unwrap();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn batch_that_is_due_is_committed_behind_a_job_whose_answer_was_kept() {
+    fn due_batch_is_committed_after_a_job_whose_answer_was_kept() {
         let trial = Trial::new(LONG);
         let database = Arc::clone(&trial.consumer.database().unwrap().database);
         let other = RequestKey::new(database.secret(), (&"".into(), ""), "key", &[b"another request"]);
@@ -120,7 +120,7 @@ mod tests {
             let now = unit.time();
             unit.remember(&other, &KeptAnswer::none(Sequence::new(0), Vec::new()), now).map(drop)
         });
-        let (mut runner, durable) = trial.carrying();
+        let (mut runner, durable) = trial.with_open_batch();
         let (job, outcome) = job(Instant::now() + LONG, Some("key"));
         runner.run_job(job, || true);
         assert_eq!(outcome.recv().unwrap().unwrap_err(), Failure::KeyReused);
@@ -128,9 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn batch_that_is_due_is_committed_behind_a_job_that_is_late() {
+    fn due_batch_is_committed_after_a_late_job() {
         let trial = Trial::new(LONG);
-        let (runner, durable) = trial.carrying();
+        let (runner, durable) = trial.with_open_batch();
         let (to, queue) = flume::unbounded();
         let (first, _first) = job(Instant::now(), None);
         let (mut second, _) = job(Instant::now(), None);
@@ -149,12 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn worker_that_panics_behind_its_stop_waits_for_no_second_one() {
+    fn worker_that_panics_after_its_stop_needs_no_second_stop() {
         let trial = Trial::new(LONG);
         let mut runner = trial.consumer.runner();
         let mark = |_: &mut crate::database::UnitOfWork| Ok(true);
         // On a busy machine the batch may be due at once, and its commit panics here.
-        while !runner.carries() {
+        while !runner.keeps_batch() {
             let settle = Settle::new(|_| panic!("told to"));
             drop(catch_unwind(AssertUnwindSafe(|| runner.write(mark, settle, true))));
         }

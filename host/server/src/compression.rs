@@ -84,7 +84,7 @@ impl Asked {
 
 /// Removes the suffix from the tags in a header. Returns the remaining text of each changed tag, from its opening quote on.
 fn take_suffixes(headers: &mut HeaderMap, name: HeaderName) -> Vec<String> {
-    let mut taken = Vec::new();
+    let mut removed = Vec::new();
     if let http::header::Entry::Occupied(mut entry) = headers.entry(name) {
         for value in entry.iter_mut() {
             let Ok(text) = value.to_str() else { continue };
@@ -98,11 +98,11 @@ fn take_suffixes(headers: &mut HeaderMap, name: HeaderName) -> Vec<String> {
             if let (false, Ok(plain)) = (found.is_empty(), HeaderValue::try_from(text.replace(SUFFIX, "\"")))
             {
                 *value = plain;
-                taken.extend(found);
+                removed.extend(found);
             }
         }
     }
-    taken
+    removed
 }
 
 /// The answer in the form that this client gets.
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_accepted_by_name_or_star_unless_it_is_wanted_less_than_nothing() {
+    fn gzip_is_accepted_by_name_or_wildcard_unless_identity_is_preferred() {
         for (value, accepted) in [
             ("gzip", true),
             ("br, GZIP;q=0.5", true),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_compressed_representations_are_taken_back_to_plain_ones_for_whoever_would_get_them() {
+    fn tags_of_compressed_representations_are_mapped_back_to_plain_tags() {
         let sent = [(IF_MATCH, "\"a;gzip\", W/\"b;gzip\", \"c\""), (IF_NONE_MATCH, "\"d;gzip\", \"e\"")];
         let mut plain = headers(&sent);
         assert!(Asked::take(&mut plain).known.is_empty());
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_not_changed_is_named_by_the_tag_that_the_client_named() {
+    async fn unchanged_representation_has_the_tag_that_the_client_sent() {
         let asked = Asked { gzip: true, known: vec!["\"other\"".to_owned(), "\"mine\"".to_owned()] };
         for (tag, expected) in [("\"mine\"", "\"mine;gzip\""), ("\"plain\"", "\"plain\"")] {
             let given = headers(&[(ETAG, tag)]);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_pays_is_compressed_and_nothing_else() {
+    async fn only_bodies_worth_it_are_compressed() {
         let [gzip, plain] = [true, false].map(|gzip| Asked { gzip, known: Vec::new() });
         let long = "abcdefgh".repeat(1000).into_bytes();
         let json = (CONTENT_TYPE, "application/problem+json; charset=utf-8");

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_to_last_and_ends_is_down_however_it_ended() {
+    fn long_running_task_that_ends_is_down_however_it_ended() {
         run(async {
             lasting("ends", async { "no more".to_owned() }).await.unwrap();
             lasting("panics", async { panic!("no") }).await.unwrap();

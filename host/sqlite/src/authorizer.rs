@@ -340,7 +340,7 @@ mod tests {
     use crate::authorizer::Mode;
 
     #[test]
-    fn guests_mode_holds_again_after_a_pause_for_the_hosts_own_statements() {
+    fn guest_mode_resumes_after_a_pause_for_host_statements() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { path: folder.path().join("a.db"), storage: 1 << 30 };
         let opened = Database::open(settings).unwrap().open_reader().unwrap();

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn small_wal_is_left_alone() {
+    fn small_wal_is_not_checkpointed() {
         let World { _folder, database, writer, .. } = world();
         write(&writer);
         let checkpointer =
@@ -170,7 +170,7 @@ mod tests {
     /// Writes that never pause, with checkpoints and two readers that overlap without a gap. The writes or the readers alone would make the
     /// WAL grow for ever.
     #[test]
-    fn log_is_bounded_under_writes_without_a_pause_and_overlapping_readers() {
+    fn wal_stays_bounded_under_continuous_writes_and_overlapping_readers() {
         let World { _folder, database, writer, checkpointer } = world();
         let done = AtomicBool::new(false);
 

@@ -117,12 +117,12 @@ mod tests {
 
     /// SQLite refuses to create a table of such a name.
     #[test]
-    fn no_replica_has_a_name_that_sqlite_keeps_for_itself() {
+    fn replica_name_reserved_by_sqlite_is_invalid() {
         assert!(!is_replica_name("sqlite_a"));
     }
 
     #[test]
-    fn version_is_that_of_the_library_that_runs() {
+    fn version_is_that_of_the_linked_library() {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
         let runs: String = connection.query_row("SELECT sqlite_version()", [], |row| row.get(0)).unwrap();
         assert_eq!(Engine::<()>::version(&Sqlite), format!("SQLite {runs}"));

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_interruption_is_told_as_one() {
+    fn only_an_interruption_is_reported_as_one() {
         for (code, interrupted) in [(ffi::SQLITE_INTERRUPT, true), (ffi::SQLITE_FULL, false)] {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
             assert_eq!(engine_error(&error).interrupted, interrupted);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn each_code_of_sqlites_has_its_error() {
+    fn each_sqlite_code_has_its_error() {
         let classified = |code| {
             let failure =
                 rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("as SQLite says".into()));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_constraint_is_told_with_what_it_is_about() {
+    fn each_kind_of_constraint_is_reported_with_what_it_is_about() {
         let made = Connection::open_in_memory().expect("a database");
         made.execute_batch(
             "CREATE TABLE p (id INTEGER PRIMARY KEY) STRICT;

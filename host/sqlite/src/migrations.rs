@@ -145,8 +145,8 @@ impl Upgrader<'_> {
                 return Err(error);
             }
         };
-        if let Some(told) = upgrade.before_commit {
-            told();
+        if let Some(callback) = upgrade.before_commit {
+            callback();
         }
         if let Err(error) = connection.execute_batch("COMMIT") {
             self.settle(mark, error)?;

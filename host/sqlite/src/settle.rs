@@ -165,7 +165,7 @@ mod tests {
     /// A visible commit's WAL may rest on pages that are not on the disk, so it is written again. The WAL of a commit that is not visible
     /// stays as it is.
     #[test]
-    fn log_is_written_over_itself_where_the_commit_is_seen() {
+    fn wal_is_written_again_only_if_the_commit_is_visible() {
         let folder = tempfile::tempdir().unwrap();
         let connection = database(folder.path()).open_writer().unwrap().connection;
         // A separate database: the later commit writes to the real WAL in any case.
@@ -186,7 +186,7 @@ mod tests {
 
     /// A later commit makes every outcome final. The exception is a commit that can't have written its mark: it needs no later commit.
     #[test]
-    fn commit_that_found_the_disk_full_is_undone_without_another() {
+    fn commit_that_failed_on_a_full_disk_is_undone_without_another_commit() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path());
         for (code, can_be_ended, has_another) in [
@@ -215,7 +215,7 @@ mod tests {
 
     /// The last connection that is closed removes the WAL: its whole content is in the database then.
     #[test]
-    fn wal_that_is_gone_needs_no_writing_and_one_that_can_not_be_opened_is_an_error() {
+    fn missing_wal_needs_no_rewrite_and_a_wal_that_cannot_be_opened_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         write_over(&folder.path().join("gone")).unwrap();
         write_over(folder.path()).unwrap_err();

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn closed_gate_waits_for_the_snapshot_that_is_open_and_lets_no_other_in() {
+    fn closed_gate_waits_for_the_open_snapshot_and_admits_no_other() {
         let gate = Arc::new(SnapshotGate::default());
         let open = gate.enter(Instant::now() + Duration::from_secs(60)).unwrap();
         let ended = AtomicBool::new(false);

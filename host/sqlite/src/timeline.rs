@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_database_is_open_steps_of_the_wall_clock_mean_nothing() {
+    fn wall_clock_steps_are_ignored_while_a_database_is_open() {
         let stage = Stage::new();
         let database = stage.open();
         let began = database.time();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn over_a_restart_it_moves_as_the_wall_clock_does_and_never_back() {
+    fn time_moves_with_the_wall_clock_across_a_restart_and_never_back() {
         let stage = Stage::new();
         let database = stage.open();
         stage.clock.pass(HOUR);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_was_written_down_means_nothing_after_a_restart_either() {
+    fn recorded_wall_clock_step_is_ignored_after_a_restart() {
         for wall in [99 * WEEK, 101 * WEEK] {
             let stage = Stage::new();
             let database = stage.open();
@@ -236,7 +236,7 @@ mod tests {
 
     /// The time must be recorded again. Otherwise a restart would take the step for time that has passed.
     #[test]
-    fn a_step_is_written_down_when_its_commit_is_durable_and_not_before() {
+    fn wall_clock_step_is_recorded_when_its_commit_is_durable_and_not_before() {
         // If another connection has the database open, nobody sees a commit whose sync failed. Otherwise the commit is found in the WAL.
         for is_undone in [true, false] {
             let stage = Stage::new();
@@ -261,7 +261,7 @@ mod tests {
 
     /// Drift is not a step: the next batch corrects it.
     #[test]
-    fn a_wall_clock_was_set_where_it_moved_by_more_than_a_second() {
+    fn wall_clock_was_set_if_it_moved_by_more_than_a_second() {
         for (moved, was_set) in [(0, false), (1000, false), (1001, true), (60_000, true)] {
             for forward in [true, false] {
                 let stage = Stage::new();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_was_is_told_as_long_ago_by_the_wall_clock_of_now() {
+    fn past_time_is_converted_relative_to_the_current_wall_clock() {
         let stage = Stage::new();
         let database = stage.open();
         let was = database.time();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_to_which_nothing_was_written_begins_with_the_clock_of_its_start() {
+    fn database_without_writes_begins_with_the_clock_of_its_start() {
         let stage = Stage::new();
         drop(stage.open());
         stage.clock.set(3 * WEEK);

@@ -52,7 +52,7 @@ mod tests {
 
     /// Letters of names as SQLite defines them: `$`, and all characters that are not ASCII.
     #[test]
-    fn name_is_one_token_whatever_its_letters() {
+    fn name_with_any_letters_is_one_token() {
         for name in ["a$b", "a_b", "größe", "GRÖSSE", "a\u{1f600}b", "\u{a0}a", "_$"] {
             let token = name.to_ascii_lowercase();
             assert_eq!(tokens(&format!("{name},\n{name}")), [&*token, ",", &*token], "{name}");
@@ -60,12 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn sign_is_a_token_and_a_comment_is_none() {
+    fn sign_is_a_token_and_a_comment_is_not() {
         assert_eq!(tokens("a - b / c -- d\n/* e */ * -1"), ["a", "-", "b", "/", "c", "*", "-", "1"]);
     }
 
     #[test]
-    fn a_statement_falls_apart_into_its_tokens() {
+    fn statement_is_split_into_its_tokens() {
         let found = tokens("SELECT Näme_1$,\"a b\",[c d],`e` FROM t--x\n/*y*/WHERE u='It''s'||x'00'");
         let expected = [
             "select", "näme_1$", ",", "a b", ",", "c d", ",", "e", "from", "t", "where", "u", "=", "'It''s'",

@@ -36,14 +36,14 @@ mod tests {
     use crate::Database;
 
     #[test]
-    fn statements_that_name_what_is_not_there_are_found_and_parts_of_some_are_not() {
+    fn statements_that_name_missing_objects_are_found_and_fragments_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let database =
             Database::open(Settings { path: folder.path().join("a.db"), storage: 1 << 30 }).unwrap();
         let sql = "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT) STRICT";
         let step = Migration { version: 1, name: "create_note".into(), sql: sql.into(), reverse: None };
         database.migrate(&[step], "now").unwrap();
-        for (sql, told) in [
+        for (sql, expected) in [
             ("SELECT id, body FROM note WHERE id = ?1", None),
             ("INSERT INTO note (body) VALUES (?1) RETURNING id", None),
             ("SELECT colour FROM note", Some("no such column: colour")),
@@ -58,7 +58,7 @@ mod tests {
         ] {
             let statements = [sql.to_owned()];
             let found = database.unsuited(&statements).unwrap();
-            assert_eq!(found.first().map(|(_, why)| why.as_str()), told, "{sql}");
+            assert_eq!(found.first().map(|(_, why)| why.as_str()), expected, "{sql}");
         }
     }
 }

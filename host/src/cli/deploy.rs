@@ -105,7 +105,7 @@ pub(super) fn run(
 /// version. None if the version serves and is not on probation.
 fn probation(host: &HostArgs, service: &str, deployed: &Value, begun: bool) -> anyhow::Result<Option<Value>> {
     let path = format!("/api/probations/{}", escaped(service));
-    let mut is_told = begun;
+    let mut was_running = begun;
     loop {
         let report = host.ask(Method::GET, &path).with_context(|| {
             format!("follow the probation of {service}: `bulkhead versions {service}` tells what serves")
@@ -114,9 +114,9 @@ fn probation(host: &HostArgs, service: &str, deployed: &Value, begun: bool) -> a
         if !is_same || report.get("state").and_then(Value::as_str) != Some("running") {
             // It was serving when the deploy was answered.
             let is_gone = report.get("serves") != deployed.get("version");
-            return Ok((is_told || is_gone).then_some(report));
+            return Ok((was_running || is_gone).then_some(report));
         }
-        is_told = true;
+        was_running = true;
         thread::sleep(LOOK);
     }
 }
@@ -195,24 +195,24 @@ fn ask(host: &HostArgs, path: &str, body: Bytes) -> anyhow::Result<Value> {
             let _ = ended.send(());
             answer
         });
-        let (mut told, mut ended) = (0, !watched);
+        let (mut reported, mut ended) = (0, !watched);
         while !ended {
             ended = until.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout);
-            tell(host, &before, &mut told);
+            tell(host, &before, &mut reported);
         }
         asking.join().unwrap_or_else(|_| bail!("ask the host"))
     })
 }
 
 /// Reports the steps that ended since the last call.
-fn tell(host: &HostArgs, before: &Value, told: &mut usize) {
+fn tell(host: &HostArgs, before: &Value, reported: &mut usize) {
     let Ok(progress) = host.ask(Method::GET, "/api/deploys") else { return };
     if progress.get("number") == before.get("number") {
         return;
     }
-    for step in items(&progress, "steps").iter().skip(*told) {
+    for step in items(&progress, "steps").iter().skip(*reported) {
         telemetry::say(&step_line(step));
-        *told += 1;
+        *reported += 1;
     }
 }
 

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_check_has_a_line_and_its_remedy_stands_below() {
+    fn each_check_has_a_line_and_its_remedy_follows() {
         let checks = [
             Check::ok("host", "bulkhead 1"),
             Check::wrong("data folder", "it is\na file", "give\nanother"),

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_to_do_next_works_where_it_is_typed() {
+    fn suggested_next_commands_work_in_the_current_folder() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let root_shown = root.display().to_string();

@@ -76,9 +76,9 @@ mod tests {
     use super::shown;
 
     #[test]
-    fn what_events_say_moves_no_cursor() {
-        let told = [json!("a\u{1b}[2J\u{9b}\u{202e}b"), json!({"n": "\u{9b}\u{202e}"})];
-        let told = told.map(|value| shown(Some(&value)));
-        assert_eq!(told, ["a\\u{1b}[2J\\u{9b}\\u{202e}b", "{\"n\":\"\\u{9b}\\u{202e}\"}"]);
+    fn event_text_cannot_move_the_terminal_cursor() {
+        let texts = [json!("a\u{1b}[2J\u{9b}\u{202e}b"), json!({"n": "\u{9b}\u{202e}"})];
+        let texts = texts.map(|value| shown(Some(&value)));
+        assert_eq!(texts, ["a\\u{1b}[2J\\u{9b}\\u{202e}b", "{\"n\":\"\\u{9b}\\u{202e}\"}"]);
     }
 }

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notifier_wakes_its_readers_and_forgets_those_that_are_gone() {
+    fn notifier_wakes_its_readers_and_forgets_dropped_ones() {
         let notifier = CommitNotifier::default();
         let ((one, woken), (other, gone)) = (flume::bounded(1), flume::bounded(1));
         for wake in [one.clone(), one, other] {

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folder_is_held_while_its_lock_exists_and_a_look_makes_nothing() {
+    fn folder_is_held_while_its_lock_exists_and_a_check_creates_nothing() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("data");
         assert!(!DataFolder::is_held(&path).unwrap());

@@ -180,12 +180,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_takes_values_of_its_type_alone() {
-        for (name, taken) in [("text", [true, false, false, false]), ("integer", [false, true, false, true])]
+    fn column_accepts_only_values_of_its_type() {
+        for (name, accepted) in
+            [("text", [true, false, false, false]), ("integer", [false, true, false, true])]
         {
             let kind = ColumnType::named(name).expect(name);
             let values = [json!("a"), json!(1), json!(1.5), json!(true)];
-            assert_eq!(values.map(|value| kind.takes(&value)), taken, "{name}");
+            assert_eq!(values.map(|value| kind.takes(&value)), accepted, "{name}");
         }
         let real = ColumnType::named("real").expect("real");
         assert!(real.takes(&json!(1.5)) && real.takes(&json!(1)) && !real.takes(&json!("1.5")));
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_needs_no_more_than_quotes_and_is_none_of_the_hosts() {
+    fn replica_name_is_a_plain_identifier_not_reserved_by_the_host() {
         for name in ["a", "thing", "unit_weight2", &"a".repeat(60)] {
             assert!(is_replica_name(name), "{name}");
         }

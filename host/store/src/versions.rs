@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_a_version_came_about_is_read_as_it_was_written() {
+    fn origin_of_a_version_is_read_as_it_was_written() {
         for how in [How::Start, How::Deploy, How::Rollback, How::Return] {
             assert_eq!(How::of(how.name()), how);
         }

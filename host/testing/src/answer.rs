@@ -19,7 +19,7 @@ pub struct Answer {
     body: Vec<u8>,
     replayed: bool,
     database_calls: u32,
-    told: String,
+    reported: String,
 }
 
 impl Answer {
@@ -29,13 +29,13 @@ impl Answer {
         (status, headers, body): (StatusCode, HeaderMap, Vec<u8>),
         replayed: bool,
     ) -> Self {
-        let (database_calls, told) = (world.recorder.database_calls(), world.recorder.told());
-        Self { world, what, status, headers, body, replayed, database_calls, told }
+        let (database_calls, reported) = (world.recorder.database_calls(), world.recorder.reported());
+        Self { world, what, status, headers, body, replayed, database_calls, reported }
     }
 
     #[track_caller]
     fn fail(&self, why: &str) -> ! {
-        self.world.fail_of(&format!("{}: {why}", self.what), &self.told)
+        self.world.fail_of(&format!("{}: {why}", self.what), &self.reported)
     }
 
     /// Checks that it has this status.

@@ -278,7 +278,7 @@ fn step(
         Err(why) => world.fail(&why),
     };
     let not_consumed = match state_of(world, &consumer, &producer, event.sequence) {
-        State::Consumed | State::PassedOver => None,
+        State::Consumed | State::Skipped => None,
         State::Parked(why) | State::Dead(why) => Some(why),
     };
     if not_consumed.is_none() {

@@ -73,8 +73,8 @@ fn make(name: &str, entry: &ServiceSection, manifest: &Path) -> Result<Arc<Compi
         Source::Crate(folder) => {
             let out_dir = components_folder(folder);
             let request = BuildRequest { service: name.to_owned(), crate_dir: folder.clone() };
-            let told = &mut |line: &str| eprintln!("{line}");
-            build_if_stale(&request, &out_dir, told).map_err(|error| format!("failed to {error}"))?;
+            let report = &mut |line: &str| eprintln!("{line}");
+            build_if_stale(&request, &out_dir, report).map_err(|error| format!("failed to {error}"))?;
             out_dir
         }
     };

@@ -50,13 +50,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_stand_beside_what_is_the_same() {
-        let told = of(&json!({"a": 1, "b": 2}), &json!({"a": 1, "b": 3}));
-        assert_eq!(told, "    {\n      \"a\": 1,\n  -   \"b\": 2\n  +   \"b\": 3\n    }\n");
+    fn diff_shows_differences_with_unchanged_context() {
+        let printed = of(&json!({"a": 1, "b": 2}), &json!({"a": 1, "b": 3}));
+        assert_eq!(printed, "    {\n      \"a\": 1,\n  -   \"b\": 2\n  +   \"b\": 3\n    }\n");
     }
 
     #[test]
-    fn members_that_are_not_expected_are_left_out_and_items_are_not() {
+    fn unexpected_members_are_omitted_but_items_are_kept() {
         let found = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": [{"f": 4, "g": 5}, 6]});
         assert_eq!(
             restricted(&json!({"b": {"c": 0}, "e": [{"f": 0}], "missing": 1}), &found),

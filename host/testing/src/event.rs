@@ -134,21 +134,21 @@ impl Event {
         };
         let sequence = world.feed(producer).push(event);
         let what = format!("{consumer}: {kind} {subject}");
-        let taken =
+        let consumed =
             world.observe(what.clone(), fault, || world.step(subscription, fault == Some(Fault::Memory)));
-        let taken = match taken {
-            Ok(taken) => taken,
+        let consumed = match consumed {
+            Ok(consumed) => consumed,
             Err(why) => world.fail(&why),
         };
-        let state = match taken {
-            None => State::PassedOver,
+        let state = match consumed {
+            None => State::Skipped,
             Some(_) => state_of(&world, &consumer, producer, sequence),
         };
         if state == State::Consumed {
             world.hits.event(&consumer, &kind);
         }
-        let (database_calls, told) = (world.recorder.database_calls(), world.recorder.told());
-        Delivered { world, what, state, database_calls, told }
+        let (database_calls, reported) = (world.recorder.database_calls(), world.recorder.reported());
+        Delivered { world, what, state, database_calls, reported }
     }
 }
 
@@ -156,7 +156,7 @@ impl Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
     Consumed,
-    PassedOver,
+    Skipped,
     Parked(String),
     Dead(String),
 }
@@ -185,7 +185,7 @@ pub struct Delivered {
     what: String,
     state: State,
     database_calls: u32,
-    told: String,
+    reported: String,
 }
 
 impl Delivered {
@@ -204,7 +204,7 @@ impl Delivered {
     /// Checks that it was skipped, because its data were erased.
     #[track_caller]
     pub fn skipped(self) -> Self {
-        self.expect(&State::PassedOver, "")
+        self.expect(&State::Skipped, "")
     }
 
     /// Checks that it is a dead letter, because it will never work. The reason contains these words.
@@ -224,17 +224,17 @@ impl Delivered {
         let same = std::mem::discriminant(&self.state) == std::mem::discriminant(expected);
         let reason = match &self.state {
             State::Parked(reason) | State::Dead(reason) => reason.as_str(),
-            State::Consumed | State::PassedOver => "",
+            State::Consumed | State::Skipped => "",
         };
         if !same || !reason.contains(words) {
             let wanted = match expected {
                 State::Consumed => "consumed".to_owned(),
-                State::PassedOver => "passed over".to_owned(),
+                State::Skipped => "passed over".to_owned(),
                 State::Parked(_) => format!("parked, for a reason with {words:?}"),
                 State::Dead(_) => format!("rejected, for a reason with {words:?}"),
             };
             let why = format!("{} is {:?}, and was to be {wanted}", self.what, self.state);
-            self.world.fail_of(&why, &self.told);
+            self.world.fail_of(&why, &self.reported);
         }
         self
     }

@@ -138,14 +138,14 @@ impl Recorder {
     }
 
     /// Everything that was recorded since the last clear.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn reported(&self) -> String {
         let state = self.state();
-        let mut told = String::new();
+        let mut reported = String::new();
         for Line { indented, text } in &state.lines {
             let indent = if *indented { "    " } else { "" };
-            let _ = writeln!(told, "{indent}{}", text.replace('\n', "\n      "));
+            let _ = writeln!(reported, "{indent}{}", text.replace('\n', "\n      "));
         }
-        told
+        reported
     }
 }
 

@@ -199,8 +199,8 @@ impl Request {
                 let _ = reply.send(outcome);
             }),
         };
-        let told = format!("{service}: {what}");
-        let outcome = world.observe(told, self.fault, || {
+        let label = format!("{service}: {what}");
+        let outcome = world.observe(label, self.fault, || {
             member.stepped.run(job);
             outcome.try_recv().ok()
         });

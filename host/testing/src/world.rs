@@ -93,7 +93,7 @@ pub(crate) struct World {
     feeds: RefCell<BTreeMap<ServiceName, MemoryLog>>,
     looks: RefCell<BTreeMap<ServiceName, Looks>>,
     /// The record of the last call was already shown.
-    told: Cell<bool>,
+    reported: Cell<bool>,
     /// Removed when everything in it is closed.
     _folder: TempDir,
 }
@@ -169,7 +169,7 @@ impl World {
             deferred: RefCell::default(),
             feeds: RefCell::default(),
             looks: RefCell::default(),
-            told: Cell::new(true),
+            reported: Cell::new(true),
             _folder: folder,
         })
     }
@@ -208,7 +208,7 @@ impl World {
     #[track_caller]
     pub(crate) fn observe_more<T>(&self, what: String, fault: Option<Fault>, work: impl FnOnce() -> T) -> T {
         self.recorder.begin(what, fault, &self.commits);
-        self.told.set(false);
+        self.reported.set(false);
         let result = tracing::dispatcher::with_default(&self.dispatch, work);
         if let Err(mistake) = self.recorder.end(&self.commits) {
             self.fail(&mistake);
@@ -219,14 +219,14 @@ impl World {
     /// Fails the test, and shows what happened in the last request or delivery.
     #[track_caller]
     pub(crate) fn fail(&self, why: &str) -> ! {
-        self.fail_of(why, &self.recorder.told())
+        self.fail_of(why, &self.recorder.reported())
     }
 
     /// The same with the record of an earlier one.
     #[track_caller]
-    pub(crate) fn fail_of(&self, why: &str, told: &str) -> ! {
-        self.told.set(true);
-        panic!("{why}\n\nwhat happened:\n{told}");
+    pub(crate) fn fail_of(&self, why: &str, reported: &str) -> ! {
+        self.reported.set(true);
+        panic!("{why}\n\nwhat happened:\n{reported}");
     }
 
     /// A new trace.
@@ -347,8 +347,8 @@ impl World {
         for (name, _) in self.members().iter().filter(|(_, member)| member.database.is_some()) {
             let (set, parked) = self.try_look(name, |database, looks| {
                 let inbox = looks.inbox(database)?;
-                let told = |error: StatementError| error.to_string();
-                Ok((inbox.timers().map_err(told)?, inbox.parked().map_err(told)?))
+                let reported = |error: StatementError| error.to_string();
+                Ok((inbox.timers().map_err(reported)?, inbox.parked().map_err(reported)?))
             })?;
             let parked = parked.into_iter().filter(|parked| parked.producer == *name);
             let due = set.into_iter().filter(|(_, due)| *due <= self.clock.now());
@@ -388,8 +388,8 @@ impl World {
 impl Drop for World {
     /// A test that fails in its own assertion also shows what happened.
     fn drop(&mut self) {
-        if std::thread::panicking() && !self.told.get() {
-            eprintln!("\nwhat happened in the last call:\n{}", self.recorder.told());
+        if std::thread::panicking() && !self.reported.get() {
+            eprintln!("\nwhat happened in the last call:\n{}", self.recorder.reported());
         }
     }
 }

@@ -115,7 +115,7 @@ pub const PANIC_MESSAGE_BYTES_MAX: usize = KIB;
 /// Bytes of the source location in a guest's panic. A longer location is cut.
 pub const PANIC_PLACE_BYTES_MAX: usize = 256;
 /// Bytes of a statement, and of its error, in a log line or a dead letter. A longer text is cut.
-pub const STATEMENT_TOLD_BYTES_MAX: usize = 512;
+pub const STATEMENT_LOGGED_BYTES_MAX: usize = 512;
 /// Bytes of log lines that wait to be written to standard error. More lines are dropped and counted.
 pub const LOG_QUEUE_BYTES_MAX: usize = 4 * MIB;
 /// Log lines that wait to be written. More lines are dropped and counted.

@@ -52,7 +52,7 @@ mod tests {
     use super::Position;
 
     #[test]
-    fn what_is_written_is_read_and_nothing_else() {
+    fn position_is_parsed_only_in_the_form_in_which_it_is_printed() {
         let text = "notes:000102030405060708090a0b0c0d0e0f.17";
         assert_eq!(text.parse::<Position>().map(|position| position.to_string()), Ok(text.to_owned()));
         for other in [

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn traceparent_is_taken_when_valid_and_only_then() {
+    fn traceparent_is_accepted_only_if_valid() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let span = "00f067aa0ba902b7";
         for (header, valid) in [

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_words_are_bounded_and_have_no_control_characters() {
+    fn foreign_text_is_bounded_and_has_no_control_characters() {
         for (text, expected) in [
             ("plain \"words\" and ünïcode", "plain \"words\" and ünïcode"),
             ("two\nlines\r\tand a tab", "two\\nlines\\r\\tand a tab"),

@@ -35,16 +35,16 @@ fn open_files() -> usize {
 }
 
 #[test]
-fn services_that_ended_leave_no_file_open() {
+fn stopped_services_leave_no_file_open() {
     if std::env::var_os(ALONE).is_none() {
         let mut alone = Command::new(std::env::current_exe().unwrap());
-        alone.args(["--exact", "harness::alone::services_that_ended_leave_no_file_open", "--nocapture"]);
+        alone.args(["--exact", "harness::alone::stopped_services_leave_no_file_open", "--nocapture"]);
         let ended = alone.env(ALONE, "1").output().unwrap();
-        let told = String::from_utf8_lossy(&ended.stdout);
-        assert!(ended.status.success(), "{told}{}", String::from_utf8_lossy(&ended.stderr));
+        let printed = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.success(), "{printed}{}", String::from_utf8_lossy(&ended.stderr));
         let figures: String =
-            told.lines().filter(|line| line.contains("median")).map(|line| format!("{line}\n")).collect();
-        assert_eq!(figures.lines().count(), SERVICES.len(), "{told}");
+            printed.lines().filter(|line| line.contains("median")).map(|line| format!("{line}\n")).collect();
+        assert_eq!(figures.lines().count(), SERVICES.len(), "{printed}");
         std::io::stdout().write_all(figures.as_bytes()).unwrap();
         return;
     }

@@ -5,7 +5,7 @@ use bulkhead_testing::json;
 use super::source;
 
 #[test]
-fn answer_is_about_those_that_its_handler_names_and_goes_with_any_of_them() {
+fn stored_answer_belongs_to_the_subjects_its_handler_names_and_is_deleted_with_any_of_them() {
     for named in ["ann", "bob"] {
         let source = source();
         let keyed =
@@ -20,7 +20,7 @@ fn answer_is_about_those_that_its_handler_names_and_goes_with_any_of_them() {
 }
 
 #[test]
-fn what_an_answer_may_not_be_about_is_refused_and_keeps_nothing() {
+fn invalid_subject_of_an_answer_is_refused_and_nothing_is_stored() {
     let source = source();
     let keyed =
         |about: &str| source.post("/source/answers").idempotency_key("k").json(json!({"about": [about]}));

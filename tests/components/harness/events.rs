@@ -4,28 +4,28 @@ use std::time::Duration;
 
 use bulkhead_testing::json;
 
-use super::{both, happen, sink, source, taken};
+use super::{both, consumed_numbers, happen, sink, source};
 
 #[test]
-fn events_are_taken_one_by_one_when_the_test_steps() {
+fn events_are_consumed_one_by_one_when_the_test_steps() {
     let application = both();
     let (source, sink) = (application.service("source"), application.service("sink"));
     happen(&source, "a", 1, "");
     happen(&source, "b", 2, "publish");
-    assert_eq!(taken(&sink), json!([]), "nothing happens by itself");
+    assert_eq!(consumed_numbers(&sink), json!([]), "nothing happens by itself");
     let step = application.step().expect("there is an event");
     assert_eq!((step.producer.as_str(), step.consumer.as_str()), ("source", "sink"));
     assert_eq!((step.kind.as_str(), step.subject.as_str()), ("source.happened", "a"));
-    assert_eq!((step.not_consumed, taken(&sink)), (None, json!([1])));
+    assert_eq!((step.not_consumed, consumed_numbers(&sink)), (None, json!([1])));
     assert_eq!(application.settle().len(), 1);
-    assert_eq!(taken(&sink), json!([1, 2]));
+    assert_eq!(consumed_numbers(&sink), json!([1, 2]));
     sink.expect_published(json!([{"type": "sink.noted", "subject": "b", "data": {"id": "b", "n": 2}}]));
     sink.expect_published(json!([]));
     assert_eq!(application.step(), None);
 }
 
 #[test]
-fn event_that_is_published_twice_comes_twice() {
+fn event_that_is_published_twice_is_delivered_twice() {
     let sink = sink();
     let data = json!({"subject": "a", "n": 7});
     sink.event("source.happened").subject("a").data(&data).id("one").deliver_twice().consumed();
@@ -36,25 +36,25 @@ fn event_that_is_published_twice_comes_twice() {
 }
 
 #[test]
-fn malformed_event_is_a_dead_letter_and_holds_nobody_up() {
+fn malformed_event_is_dead_lettered_and_blocks_no_other_event() {
     let sink = sink();
     sink.event("source.happened").subject("a").data(json!({"subject": 1})).deliver().rejected("invalid type");
     sink.event("source.happened").subject("a").raw("{").deliver().rejected("EOF");
     sink.event("source.happened").subject("a").data(json!({"subject": "a", "n": 3})).deliver().consumed();
-    assert_eq!(taken(&sink), json!([3]));
+    assert_eq!(consumed_numbers(&sink), json!([3]));
     let dead: Vec<String> = sink.dead_letters().into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(dead, ["source.happened", "source.happened"]);
 }
 
 #[test]
-fn erased_event_is_passed_over() {
+fn erased_event_is_skipped() {
     let sink = sink();
     sink.event("source.happened").subject("a").raw("").deliver().skipped();
-    assert_eq!(taken(&sink), json!([]));
+    assert_eq!(consumed_numbers(&sink), json!([]));
 }
 
 #[test]
-fn replica_is_kept_by_events_that_are_delivered() {
+fn replica_is_updated_by_delivered_events() {
     let sink = sink();
     let changed = |n: i64| json!({"id": "i", "n": n, "note": "new", "more": true});
     sink.event("source.item-changed").subject("i").data(changed(1)).deliver().consumed();
@@ -65,7 +65,7 @@ fn replica_is_kept_by_events_that_are_delivered() {
 }
 
 #[test]
-fn parked_event_is_tried_again_at_its_time_and_later_ones_wait_behind_it() {
+fn parked_event_is_retried_at_its_time_and_later_ones_wait_behind_it() {
     let sink = sink();
     let event = |n: u32, act: &str| {
         let data = json!({"subject": "a", "n": n, "act": act, "at": "sink", "failures": 2});
@@ -75,9 +75,9 @@ fn parked_event_is_tried_again_at_its_time_and_later_ones_wait_behind_it() {
     event(2, "").deliver().parked("an earlier event of its subject is parked");
     // The first is tried again after 100 ms at least.
     sink.advance(Duration::from_millis(90));
-    assert_eq!(taken(&sink), json!([]));
+    assert_eq!(consumed_numbers(&sink), json!([]));
     sink.advance(Duration::from_secs(10));
-    assert_eq!(taken(&sink), json!([1, 2]));
+    assert_eq!(consumed_numbers(&sink), json!([1, 2]));
     assert!(sink.parked().is_empty());
     assert_eq!(sink.rows("SELECT attempt FROM taken WHERE n = 1"), json!([{"attempt": 3}]));
 }
@@ -101,7 +101,7 @@ fn timer_fires_at_its_own_time_and_not_before() {
 }
 
 #[test]
-fn wall_clock_that_is_set_moves_no_timer() {
+fn setting_the_wall_clock_moves_no_timer() {
     const WEEK: i64 = 7 * 24 * 3600;
     let source = source();
     let timer =
@@ -118,7 +118,7 @@ fn wall_clock_that_is_set_moves_no_timer() {
 }
 
 #[test]
-fn handler_of_a_timer_cancels_others_of_its_subject_and_is_itself_taken_once() {
+fn timer_handler_cancels_other_timers_of_its_subject_and_consumes_its_own_once() {
     for failures in [0, 2] {
         let source = source();
         let timer = |n: u32, in_ms: u32, cancels: bool| {
@@ -146,7 +146,7 @@ fn handler_of_a_timer_cancels_others_of_its_subject_and_is_itself_taken_once() {
 /// An owner publishes that its row is gone, or changed, and erases the subject in a later unit of work, while its events are parked: what the
 /// replica is then must be what the owner tells.
 #[test]
-fn replica_is_as_its_owner_tells_when_events_were_erased_while_they_were_parked() {
+fn replica_matches_its_owner_when_events_were_erased_while_parked() {
     const CHANGED: &str = "source.item-changed";
     const DELETED: &str = "source.item-deleted";
     // What is published behind the event that fails, then after the erasing; and the row at the end.
@@ -177,11 +177,11 @@ fn replica_is_as_its_owner_tells_when_events_were_erased_while_they_were_parked(
             let _ = application.settle();
             application.advance(Duration::from_secs(60));
             let _ = application.settle();
-            let told = format!("{act}: {parked:?}, erased, {after:?}");
+            let scenario = format!("{act}: {parked:?}, erased, {after:?}");
             let rows: Vec<_> =
                 expected.into_iter().map(|n| json!({"id": "a", "n": n, "note": "x"})).collect();
-            assert_eq!(sink.rows("SELECT * FROM item"), json!(rows), "{told}");
-            assert!(sink.parked().is_empty(), "{told}");
+            assert_eq!(sink.rows("SELECT * FROM item"), json!(rows), "{scenario}");
+            assert!(sink.parked().is_empty(), "{scenario}");
         }
     }
 }

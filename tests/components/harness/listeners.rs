@@ -24,7 +24,7 @@ fn status_line(address: SocketAddr, headers: &str) -> String {
 }
 
 #[test]
-fn a_token_that_is_not_good_is_refused_by_every_listener() {
+fn an_invalid_token_is_refused_by_every_listener() {
     // So that the component is there.
     drop(Service::start("user"));
     let mut manifest = Manifest::read(Path::new(SHOP)).unwrap();

@@ -2,11 +2,11 @@
 
 use bulkhead_testing::{Application, Fault, Service, json};
 
-use super::{GUESTS, both, happen, relay, sink, source, told};
+use super::{GUESTS, both, failure_of, happen, relay, sink, source};
 
 #[test]
-fn check_that_fails_shows_statements_with_values_and_lines_of_the_log() {
-    let why = told(|| {
+fn failed_check_shows_statements_with_values_and_log_lines() {
+    let why = failure_of(|| {
         let data = json!({"subject": "a", "n": 5});
         sink().event("source.happened").subject("a").data(data).id("e1").deliver().parked("never");
     });
@@ -23,15 +23,16 @@ fn check_that_fails_shows_statements_with_values_and_lines_of_the_log() {
 }
 
 #[test]
-fn guest_that_panics_is_shown_in_its_own_words() {
+fn panic_of_a_guest_is_shown_with_its_message() {
     let hostile = || Application::in_manifest(GUESTS, ["hostile"]);
     // When it is asked what it is.
-    let why = told(|| drop(hostile().config("hostile", "describe", "a route twice").start()));
+    let why = failure_of(|| drop(hostile().config("hostile", "describe", "a route twice").start()));
     let panic = "it panicked: the route GET /notes is there already (tests/guests/hostile/src/lib.rs:";
     assert!(why.contains("service hostile: load ") && why.contains(panic), "{why}");
     // When it handles a request, or an event.
-    let why =
-        told(|| drop(hostile().start().service("hostile").post("/hostile/panic?id=1").send().status(201)));
+    let why = failure_of(|| {
+        drop(hostile().start().service("hostile").post("/hostile/panic?id=1").send().status(201))
+    });
     for words in [
         "a request failed service=\"hostile\" version=",
         "method=\"POST\" path=\"/hostile/{what}\"",
@@ -42,14 +43,14 @@ fn guest_that_panics_is_shown_in_its_own_words() {
     let data = json!({"subject": "a", "n": 7, "act": "panic", "at": "sink"});
     let deliver = || sink().event("source.happened").subject("a").data(data.clone()).deliver();
     drop(deliver().parked("the handler panicked: told to panic\\nat 7 (tests/guests/sink/src/behaviour.rs:"));
-    let why = told(|| drop(deliver().consumed()));
+    let why = failure_of(|| drop(deliver().consumed()));
     assert!(why.contains("is Parked(\"the handler panicked: told to panic"), "{why}");
 }
 
 #[test]
-fn answers_and_events_that_differ_are_shown_line_by_line() {
+fn different_answers_and_events_are_shown_line_by_line() {
     let source = source();
-    let why = told(|| {
+    let why = failure_of(|| {
         let request = source.get("/source/rung");
         request.send().body(json!({"items": [1]}));
     });
@@ -57,13 +58,13 @@ fn answers_and_events_that_differ_are_shown_line_by_line() {
     assert!(why.contains("  -   \"items\": [\n"), "{why}");
     assert!(why.contains("snapshot.query SELECT arrival"), "{why}");
     happen(&source, "a", 1, "");
-    let why = told(|| source.expect_published(json!([])));
+    let why = failure_of(|| source.expect_published(json!([])));
     assert!(why.starts_with("source published other events:"), "{why}");
     assert!(why.contains("  +     \"subject\": \"a\""), "{why}");
 }
 
 #[test]
-fn what_happened_in_all_steps_is_shown_and_empty_ones_change_nothing() {
+fn all_steps_are_shown_and_empty_steps_change_nothing() {
     let application = both();
     let (source, sink) = (application.service("source"), application.service("sink"));
     happen(&source, "a", 1, "");
@@ -73,48 +74,48 @@ fn what_happened_in_all_steps_is_shown_and_empty_ones_change_nothing() {
     let now = application.now();
     assert_eq!(application.settle(), []);
     assert_eq!(application.now(), now, "nothing came");
-    let why = told(|| sink.expect_published(json!([1])));
+    let why = failure_of(|| sink.expect_published(json!([1])));
     assert_eq!(why.matches("sink: transaction.execute INSERT INTO taken").count(), 2, "{why}");
     // An earlier answer has its own.
     let first = source.get("/source/rung").send();
     let _ = source.get("/source/whoami").send();
-    let why = told(|| drop(first.status(404)));
+    let why = failure_of(|| drop(first.status(404)));
     assert!(why.contains("snapshot.query SELECT arrival"), "{why}");
 }
 
 #[test]
-fn what_a_test_can_not_ask_for_is_refused_with_what_to_do() {
-    let why = told(|| drop(source().get("/elsewhere").send()));
+fn unsupported_use_of_the_harness_is_refused_with_what_to_do() {
+    let why = failure_of(|| drop(source().get("/elsewhere").send()));
     assert!(
         why.starts_with("no route of the manifest leads to /elsewhere at source; its routes are"),
         "{why}"
     );
-    let why = told(|| drop(sink().event("source.passing").deliver()));
+    let why = failure_of(|| drop(sink().event("source.passing").deliver()));
     assert!(why.contains("add it to its `subscribes`"), "{why}");
-    let why = told(|| drop(source().event("source.rung").deliver()));
+    let why = failure_of(|| drop(source().event("source.rung").deliver()));
     assert!(why.contains("move the clock"), "{why}");
-    let why = told(|| drop(both().service("sink").event("source.happened").deliver()));
+    let why = failure_of(|| drop(both().service("sink").event("source.happened").deliver()));
     assert!(why.contains("source runs in this test"), "{why}");
-    let why = told(|| drop(both().service("relay")));
+    let why = failure_of(|| drop(both().service("relay")));
     assert!(why.contains("relay does not run here; these do: sink, source"), "{why}");
-    let why = told(|| drop(source().post("/source/events").idempotency_key("ä").send()));
+    let why = failure_of(|| drop(source().post("/source/events").idempotency_key("ä").send()));
     assert!(why.contains("Idempotency-Key is one header"), "{why}");
-    let why = told(|| drop(relay().stand_in("nobody", |_| unreachable!()).start()));
+    let why = failure_of(|| drop(relay().stand_in("nobody", |_| unreachable!()).start()));
     assert!(why.contains("has no service nobody to stand in for"), "{why}");
-    let why = told(|| drop(relay().stand_in("relay", |_| unreachable!()).start()));
+    let why = failure_of(|| drop(relay().stand_in("relay", |_| unreachable!()).start()));
     assert!(why.contains("relay runs in this test"), "{why}");
-    let why = told(|| drop(source().rows("SELECT 1 AS one, 2 AS one")));
+    let why = failure_of(|| drop(source().rows("SELECT 1 AS one, 2 AS one")));
     assert!(why.contains("have the name one"), "{why}");
     let event = || sink().event("source.happened").subject("a").data(json!({"subject": "a", "n": 1}));
-    let why = told(|| drop(event().failing(Fault::Commit).deliver()));
+    let why = failure_of(|| drop(event().failing(Fault::Commit).deliver()));
     assert!(why.contains("Fault::CommitOnce"), "{why}");
-    let why = told(|| drop(Service::start("nobody")));
+    let why = failure_of(|| drop(Service::start("nobody")));
     assert!(why.contains("has no service nobody; it has"), "{why}");
 }
 
 #[test]
 fn call_to_a_service_that_neither_runs_nor_has_a_stand_in_is_named() {
-    let why = told(|| {
+    let why = failure_of(|| {
         let relay = relay().start().service("relay");
         drop(relay.get("/relay/user").query("path", "/users").send());
     });
@@ -123,7 +124,7 @@ fn call_to_a_service_that_neither_runs_nor_has_a_stand_in_is_named() {
 
 #[test]
 fn endpoint_and_subscription_without_a_test_are_named() {
-    let why = told(|| bulkhead_testing::coverage("report").tests("no test has this name").check());
+    let why = failure_of(|| bulkhead_testing::coverage("report").tests("no test has this name").check());
     for words in ["GET /reports/revenue", "the subscription to order.placed"] {
         assert!(why.contains(words), "{why}");
     }
@@ -132,7 +133,7 @@ fn endpoint_and_subscription_without_a_test_are_named() {
 #[test]
 fn log_lines_beyond_the_limit_are_left_out_and_counted() {
     let hostile = Application::in_manifest(GUESTS, ["hostile"]).start().service("hostile");
-    let why = told(|| drop(hostile.post("/hostile/log-flood?id=1").send().status(418)));
+    let why = failure_of(|| drop(hostile.post("/hostile/log-flood?id=1").send().status(418)));
     assert_eq!(why.matches(&"x".repeat(8000)).count(), 100);
     let left_out = why.lines().find(|line| line.contains("log lines were left out")).unwrap();
     assert!(left_out.contains("lines=900"), "{left_out}");

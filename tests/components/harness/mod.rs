@@ -48,13 +48,13 @@ fn happen(source: &Service, subject: &str, n: u32, act: &str) {
 }
 
 /// The numbers that `sink` has taken, in the order of their arrival.
-fn taken(sink: &Service) -> Value {
+fn consumed_numbers(sink: &Service) -> Value {
     let rows = sink.rows("SELECT n FROM taken ORDER BY arrival");
     rows.as_array().into_iter().flatten().map(|row| row["n"].clone()).collect()
 }
 
 /// What a test that fails is told. It fails at a line of its own, and at none of the harness's.
-fn told(test: impl FnOnce()) -> String {
+fn failure_of(test: impl FnOnce()) -> String {
     thread_local!(static FAILED_AT: RefCell<String> = RefCell::default());
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

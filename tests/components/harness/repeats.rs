@@ -35,7 +35,7 @@ fn run(seed: u64) -> Value {
 }
 
 #[test]
-fn timers_and_events_that_are_tried_again_repeat_exactly() {
+fn timers_and_retried_events_repeat_exactly() {
     let first = run(3);
     assert_eq!(first["rung"].as_array().map(Vec::len), Some(3), "{first}");
     assert_eq!(first["taken"].as_array().map(Vec::len), Some(3), "{first}");
@@ -43,7 +43,7 @@ fn timers_and_events_that_are_tried_again_repeat_exactly() {
 }
 
 #[test]
-fn ids_and_times_repeat_exactly_with_the_same_seed_and_only_then() {
+fn ids_and_times_repeat_exactly_only_with_the_same_seed() {
     let first = published(7, &["source"]);
     assert_eq!(first.len(), 2);
     assert_eq!(published(7, &["source"]), first);

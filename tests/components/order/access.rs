@@ -27,7 +27,7 @@ fn request(order: &Service, (method, path, body): (&str, &str, &Value)) -> Reque
 }
 
 #[test]
-fn every_endpoint_is_for_those_who_have_its_role() {
+fn every_endpoint_requires_its_role() {
     let order = start();
     let id = placed(&order);
     published_before(&order);
@@ -52,12 +52,12 @@ fn every_endpoint_is_for_those_who_have_its_role() {
 }
 
 #[test]
-fn what_is_anothers_is_404_as_what_is_not_there() {
+fn an_order_of_another_customer_is_404_like_a_missing_one() {
     let order = start();
     let id = placed(&order);
     published_before(&order);
     let before = kept(&order);
-    let told = |path: &str, method: &str, body: &Value| {
+    let answer_for = |path: &str, method: &str, body: &Value| {
         let mut problem =
             customer(request(&order, (method, path, body)), BO).send().problem(404, "not-found").json();
         problem.as_object_mut().expect("an object").remove("trace_id");
@@ -68,14 +68,14 @@ fn what_is_anothers_is_404_as_what_is_not_there() {
             continue;
         }
         let absent = path.replace(&id, UNKNOWN).replace("2026-000001", "2026-000002");
-        assert_eq!(told(&path, method, &body), told(&absent, method, &body), "{path}");
+        assert_eq!(answer_for(&path, method, &body), answer_for(&absent, method, &body), "{path}");
     }
     assert_eq!(kept(&order), before);
     order.expect_published(json!([]));
 }
 
 #[test]
-fn an_admin_finds_nothing_where_there_is_nothing() {
+fn a_missing_order_is_404_for_an_admin() {
     let order = start();
     for (method, path, body, _) in endpoints(UNKNOWN) {
         if path != "/orders" {
@@ -85,7 +85,7 @@ fn an_admin_finds_nothing_where_there_is_nothing() {
 }
 
 #[test]
-fn whoever_is_both_is_an_admin() {
+fn a_caller_with_both_roles_is_an_admin() {
     let order = start();
     let id = placed(&order);
     let both = |request: Request| request.principal(BO).role("customer").role("admin");
@@ -94,7 +94,7 @@ fn whoever_is_both_is_an_admin() {
 }
 
 #[test]
-fn a_customer_does_to_their_order_what_a_customer_may() {
+fn a_customer_can_pay_and_cancel_their_order() {
     let order = start();
     let ada = |request: Request| customer(request, ADA);
     let id = declined(&order);

@@ -31,7 +31,7 @@ fn user() -> Reply {
 /// The order service beside a user service that answers so.
 #[track_caller]
 fn beside(answers: Vec<(&str, Reply)>) -> Service {
-    knowing(Service::with("order").stand_in_table("user", answers).start().service("order"))
+    with_replicas(Service::with("order").stand_in_table("user", answers).start().service("order"))
 }
 
 #[track_caller]
@@ -49,7 +49,7 @@ fn kept_address() -> Value {
 }
 
 #[test]
-fn an_order_goes_to_the_kept_address_and_to_the_customer() {
+fn an_order_uses_the_saved_address_and_the_name_of_the_customer() {
     let order = usual();
     let answer = to(&order, kept_address()).send().status(201);
     let id = answer.json()["shipping"]["id"].clone();
@@ -63,7 +63,7 @@ fn an_order_goes_to_the_kept_address_and_to_the_customer() {
 }
 
 #[test]
-fn whoever_says_the_recipient_has_the_customer_not_asked_for() {
+fn a_given_recipient_name_avoids_the_lookup_of_the_customer() {
     let order = beside(vec![(&of_address(), address())]);
     let shipping = json!({"address_id": ADDRESS, "recipient_name": "Cy Young"});
     let answer = to(&order, shipping).send().status(201);
@@ -72,7 +72,7 @@ fn whoever_says_the_recipient_has_the_customer_not_asked_for() {
 }
 
 #[test]
-fn parts_that_an_address_lacks_are_null() {
+fn missing_parts_of_an_address_are_null() {
     let plain = json!({
         "address_line1": "2 Quay", "address_line2": null, "city": "Ulm", "state": null, "postal_code": "89073",
         "country": "DE",
@@ -83,15 +83,15 @@ fn parts_that_an_address_lacks_are_null() {
 }
 
 #[test]
-fn a_whole_address_asks_nobody() {
+fn a_full_address_calls_no_other_service() {
     let order = usual();
     let _ = ordering(&order, &basket()).send().status(201);
     assert!(order.calls().is_empty());
 }
 
 #[test]
-fn the_address_is_looked_for_among_those_of_the_customer_in_their_name() {
-    let order = knowing(
+fn the_address_is_looked_up_under_the_customer_with_the_principal_of_the_caller() {
+    let order = with_replicas(
         Service::with("order")
             .stand_in("user", |call| {
                 assert_eq!((call.principal(), call.caller(), call.query()), (Some(ROOT), "order", None));
@@ -114,7 +114,7 @@ fn nothing(order: &Service) {
 }
 
 #[test]
-fn an_address_or_a_customer_that_is_not_there_is_409() {
+fn a_missing_address_or_customer_is_409() {
     for answers in [vec![], vec![(of_address(), address())]] {
         let order = beside(answers.iter().map(|(line, reply)| (line.as_str(), reply.clone())).collect());
         let answer = to(&order, kept_address()).send().problem(409, "unknown-address");
@@ -124,7 +124,7 @@ fn an_address_or_a_customer_that_is_not_there_is_409() {
 }
 
 #[test]
-fn unknown_products_and_users_come_before_an_unknown_address() {
+fn unknown_products_and_users_are_reported_before_an_unknown_address() {
     let order = beside(vec![]);
     let body = body_with(&[(UNKNOWN, 1)], json!({"shipping": kept_address()}));
     let _ = ordering(&order, &body).send().problem(409, "unknown-product");
@@ -132,7 +132,7 @@ fn unknown_products_and_users_come_before_an_unknown_address() {
 }
 
 #[test]
-fn a_user_service_that_fails_is_503_and_one_that_is_late_504() {
+fn a_failing_user_service_is_503_and_a_late_one_504() {
     let ok = || Reply::status(200);
     for (status, code, first, second) in [
         (503, "unavailable", Reply::problem(500, "internal"), ok()),
@@ -151,7 +151,7 @@ fn a_user_service_that_fails_is_503_and_one_that_is_late_504() {
 }
 
 #[test]
-fn an_answer_of_the_user_service_that_is_no_address_is_500() {
+fn an_answer_of_the_user_service_that_is_not_an_address_is_500() {
     for (first, second) in [
         (Reply::status(200), user()),
         (Reply::json(200, json!({"city": "Ulm"})), user()),
@@ -164,7 +164,7 @@ fn an_answer_of_the_user_service_that_is_no_address_is_500() {
 }
 
 #[test]
-fn each_call_that_finds_nobody_is_503_and_the_next_request_works() {
+fn each_failed_call_is_503_and_the_next_request_works() {
     for call in [1, 2] {
         let order = usual();
         let answer = to(&order, kept_address()).failing(Fault::Call(call)).send().problem(503, "unavailable");

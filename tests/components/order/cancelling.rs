@@ -57,10 +57,10 @@ fn an_order_that_is_paid_is_refunded_at_once() {
 }
 
 #[test]
-fn an_attempt_that_is_not_decided_is_given_up() {
+fn an_undecided_attempt_is_voided() {
     let order = start();
     let id = reserved_with(&order, "tok_flaky");
-    let_due(&order);
+    run_due_timers(&order);
     let at = later(&order.now(), MILLISECOND);
     let _ = cancel(&order, &id);
     assert_eq!(
@@ -81,7 +81,7 @@ fn an_attempt_that_is_not_decided_is_given_up() {
 }
 
 #[test]
-fn names_do_not_follow_a_product_once_an_order_is_cancelled() {
+fn item_names_do_not_follow_the_product_once_an_order_is_cancelled() {
     let order = start();
     let id = placed(&order);
     let _ = cancel(&order, &id);

@@ -8,7 +8,7 @@ use super::*;
 const MANY: usize = 205;
 
 #[test]
-fn what_is_not_shipped_is_cancelled_and_refunded() {
+fn orders_that_are_not_shipped_are_cancelled_and_refunded() {
     for (status, expected) in [
         ("pending", ["cancelled", "voided", "cancelled"]),
         ("reserved", ["cancelled", "voided", "cancelled"]),
@@ -32,7 +32,7 @@ fn what_is_not_shipped_is_cancelled_and_refunded() {
 }
 
 #[test]
-fn what_is_shipped_or_has_ended_stays_as_it_is() {
+fn orders_that_are_shipped_or_have_ended_stay_unchanged() {
     for status in ["shipped", "delivered", "rejected", "cancelled"] {
         let order = start();
         let id = standing(&order, status);
@@ -45,7 +45,7 @@ fn what_is_shipped_or_has_ended_stays_as_it_is() {
 }
 
 #[test]
-fn no_order_says_whose_it_was_or_where_it_went() {
+fn no_order_keeps_its_customer_or_address() {
     for status in STATUSES {
         let order = start();
         let id = standing(&order, status);
@@ -69,7 +69,7 @@ fn no_order_says_whose_it_was_or_where_it_went() {
 }
 
 #[test]
-fn who_is_deleted_is_remembered_once() {
+fn a_deleted_user_is_recorded_once() {
     let order = start();
     let event = order.event("user.deleted").subject(ADA).data(json!({"id": ADA}));
     let _ = event.deliver_twice().consumed();
@@ -80,7 +80,7 @@ fn who_is_deleted_is_remembered_once() {
 }
 
 #[test]
-fn a_deletion_that_comes_twice_takes_effect_once() {
+fn a_duplicate_deletion_takes_effect_once() {
     let order = start();
     let id = paid(&order);
     published_before(&order);
@@ -93,7 +93,7 @@ fn a_deletion_that_comes_twice_takes_effect_once() {
 }
 
 #[test]
-fn whoever_ordered_nothing_is_deleted_as_well() {
+fn a_user_without_orders_is_deleted_as_well() {
     let order = start();
     user_deleted(&order, UNKNOWN);
     assert_eq!(order.rows("SELECT user_id_ref FROM deleted_user"), json!([{"user_id_ref": UNKNOWN}]));
@@ -101,7 +101,7 @@ fn whoever_ordered_nothing_is_deleted_as_well() {
 }
 
 #[test]
-fn an_answer_about_stock_that_comes_after_the_deletion_changes_nothing() {
+fn a_stock_event_that_arrives_after_the_deletion_changes_nothing() {
     let order = start();
     let id = placed(&order);
     user_deleted(&order, ADA);
@@ -131,16 +131,16 @@ fn many_orders_are_forgotten_100_at_a_time() {
     assert_eq!(left(&order), [MANY - 100, 100]);
     let timer = order.timers().into_iter().find(|timer| timer.kind == "order.forget-user").expect("a timer");
     assert_eq!((timer.subject.as_str(), timer.data, timer.due), (ADA, json!({"user_id": ADA}), order.now()));
-    let_due(&order);
+    run_due_timers(&order);
     assert_eq!(left(&order), [0, MANY]);
     // The oldest first, each told once.
-    let told: Vec<String> = order.published().into_iter().map(|event| event.subject).collect();
-    assert_eq!(told, ids);
+    let subjects: Vec<String> = order.published().into_iter().map(|event| event.subject).collect();
+    assert_eq!(subjects, ids);
     assert!(timers(&order).iter().all(|[kind, ..]| kind != "order.forget-user"));
 }
 
 #[test]
-fn exactly_100_orders_need_a_second_look_and_99_none() {
+fn exactly_100_orders_need_a_second_pass_and_99_do_not() {
     for (count, waiting) in [(99, 0), (100, 1)] {
         let order = start();
         (0..count).for_each(|_| drop(placed(&order)));
@@ -148,13 +148,13 @@ fn exactly_100_orders_need_a_second_look_and_99_none() {
         assert_eq!(left(&order), [0, count]);
         let timers = timers(&order);
         assert_eq!(timers.iter().filter(|[kind, ..]| kind == "order.forget-user").count(), waiting);
-        let_due(&order);
+        run_due_timers(&order);
         assert_eq!(left(&order), [0, count]);
     }
 }
 
 #[test]
-fn nothing_is_ordered_while_orders_are_forgotten() {
+fn a_user_cannot_order_while_their_orders_are_forgotten() {
     let order = start();
     (0..101).for_each(|_| drop(placed(&order)));
     user_deleted(&order, ADA);
@@ -162,7 +162,7 @@ fn nothing_is_ordered_while_orders_are_forgotten() {
 }
 
 #[test]
-fn an_answer_that_is_kept_for_a_key_of_theirs_is_forgotten() {
+fn a_stored_answer_for_a_key_of_the_user_is_deleted() {
     let order = start();
     let send = || ordering(&order, &basket()).idempotency_key("k").send();
     let first = send().status(201).replayed(false);
@@ -172,7 +172,7 @@ fn an_answer_that_is_kept_for_a_key_of_theirs_is_forgotten() {
 }
 
 #[test]
-fn an_answer_that_an_admin_was_given_on_their_behalf_is_forgotten() {
+fn a_stored_answer_to_an_admin_on_behalf_of_the_user_is_deleted() {
     let order = start();
     let body = body_with(&[(LEEKS, 1)], json!({"user_id": ADA}));
     let send = || admin(order.post("/orders")).json(&body).idempotency_key("k").send();

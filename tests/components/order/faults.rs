@@ -42,7 +42,7 @@ fn fails((what, from, to): (&str, &str, &str), fault: Fault, (status, code): (u1
 }
 
 #[test]
-fn each_statement_of_a_write_that_fails_leaves_nothing() {
+fn a_write_with_any_failed_statement_leaves_nothing() {
     for case in WRITES {
         let (order, id) = before(case.0, case.1);
         let calls = write(&order, &id, case.0).send().database_calls();
@@ -62,7 +62,7 @@ fn a_write_whose_commit_fails_is_503_and_leaves_nothing() {
 }
 
 #[test]
-fn a_write_that_finds_no_room_is_507_and_leaves_nothing() {
+fn a_write_to_a_full_database_is_507_and_leaves_nothing() {
     for case in WRITES {
         fails(case, Fault::StorageFull(1), (507, "storage-full"));
         // The last call publishes, or sets a timer.
@@ -83,7 +83,7 @@ fn a_write_whose_commit_fails_once_takes_effect_once() {
 }
 
 #[test]
-fn each_statement_of_a_read_that_fails_is_5xx_and_the_next_read_works() {
+fn a_read_with_any_failed_statement_is_5xx_and_the_next_read_works() {
     let order = start();
     let id = placed(&order);
     for path in [
@@ -108,14 +108,14 @@ struct Case {
     /// How an order stands before it and after it, and what it tells.
     from: &'static str,
     to: &'static str,
-    told: &'static [&'static str],
+    publishes: &'static [&'static str],
 }
 
 const EVENTS: [Case; 4] = [
-    Case { kind: "product.stock-reserved", from: "pending", to: "reserved", told: &[] },
-    Case { kind: "product.stock-rejected", from: "pending", to: "rejected", told: &["order.rejected"] },
-    Case { kind: "user.deleted", from: "paid", to: "cancelled", told: &["order.cancelled"] },
-    Case { kind: "product.changed", from: "pending", to: "pending", told: &[] },
+    Case { kind: "product.stock-reserved", from: "pending", to: "reserved", publishes: &[] },
+    Case { kind: "product.stock-rejected", from: "pending", to: "rejected", publishes: &["order.rejected"] },
+    Case { kind: "user.deleted", from: "paid", to: "cancelled", publishes: &["order.cancelled"] },
+    Case { kind: "product.changed", from: "pending", to: "pending", publishes: &[] },
 ];
 
 impl Case {
@@ -141,7 +141,7 @@ impl Case {
         if self.kind == "product.changed" {
             assert_eq!(found["items"][1]["product_name"], "Onions");
         }
-        assert_eq!(published(order), self.told, "{}", self.kind);
+        assert_eq!(published(order), self.publishes, "{}", self.kind);
         assert!(order.parked().is_empty() && order.dead_letters().is_empty());
     }
 }
@@ -152,7 +152,7 @@ fn with_id(mut data: Value, id: &str) -> Value {
 }
 
 #[test]
-fn each_statement_of_an_event_that_fails_leaves_nothing_and_the_event_is_taken_later() {
+fn an_event_with_any_failed_statement_leaves_nothing_and_is_consumed_later() {
     for case in EVENTS {
         let (order, id) = before(case.kind, case.from);
         let _ = case.event(&order, &id).deliver().consumed();
@@ -214,7 +214,7 @@ fn timer_fails(wait: Duration, make: impl Fn(&Service) -> String, done: impl Fn(
 }
 
 #[test]
-fn each_statement_of_an_attempt_to_pay_that_fails_takes_no_money_and_the_next_takes_it_once() {
+fn a_payment_attempt_with_any_failed_statement_captures_nothing_and_the_next_captures_once() {
     timer_fails(
         Duration::ZERO,
         |order| reserved_with(order, "tok_ok"),
@@ -231,7 +231,7 @@ fn each_statement_of_an_attempt_to_pay_that_fails_takes_no_money_and_the_next_ta
 }
 
 #[test]
-fn each_statement_of_a_decline_that_fails_leaves_nothing() {
+fn a_decline_with_any_failed_statement_leaves_nothing() {
     timer_fails(
         Duration::ZERO,
         |order| reserved_with(order, "tok_declined"),
@@ -244,7 +244,7 @@ fn each_statement_of_a_decline_that_fails_leaves_nothing() {
 }
 
 #[test]
-fn each_statement_of_the_end_of_the_time_to_pay_that_fails_leaves_nothing() {
+fn a_payment_timeout_with_any_failed_statement_leaves_nothing() {
     timer_fails(TIME_TO_PAY, declined, |order, id| {
         assert_eq!(stands(order, id), ["cancelled", "voided", "cancelled"]);
         assert_eq!(published(order), ["order.cancelled"]);

@@ -5,7 +5,7 @@ use bulkhead_testing::{Value, json};
 use super::*;
 
 #[test]
-fn a_history_has_what_the_order_became_with_time_and_cause() {
+fn a_history_lists_each_status_with_time_and_cause() {
     let order = start();
     let mut expected = Vec::new();
     let mut note = |status: &str, cause: &str| {
@@ -15,7 +15,7 @@ fn a_history_has_what_the_order_became_with_time_and_cause() {
     note("pending", "placed");
     reserve(&order, &id);
     note("reserved", "stock-reserved");
-    let_due(&order);
+    run_due_timers(&order);
     note("reserved", "payment-declined");
     let _ = done(&order, &id, "payment");
     note("paid", "payment-captured");
@@ -33,7 +33,7 @@ fn a_history_has_what_the_order_became_with_time_and_cause() {
 }
 
 #[test]
-fn each_end_has_its_cause() {
+fn each_final_status_has_its_cause() {
     let order = start();
     let [rejected, cancelled, late] =
         ["rejected", "cancelled", "reserved"].map(|status| standing(&order, status));
@@ -89,7 +89,7 @@ fn a_history_is_read_page_by_page() {
 }
 
 #[test]
-fn a_history_takes_a_limit_from_1_to_200() {
+fn a_history_accepts_a_limit_from_1_to_200() {
     let order = start();
     let id = placed(&order);
     for limit in ["0", "201", "x"] {

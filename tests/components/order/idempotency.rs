@@ -24,7 +24,7 @@ fn an_order_with_a_key_is_placed_once() {
 }
 
 #[test]
-fn a_key_is_of_one_body_and_of_one_customer() {
+fn a_key_belongs_to_one_body_and_one_customer() {
     let order = start();
     let _ = ordering(&order, &basket()).idempotency_key("k").send().status(201);
     let answer = ordering(&order, &body(&[(LEEKS, 1)])).idempotency_key("k").send();
@@ -49,7 +49,7 @@ fn a_payment_with_a_key_is_tried_once() {
 }
 
 #[test]
-fn what_is_done_with_a_key_is_answered_the_same_again() {
+fn an_action_repeated_with_its_key_gets_the_same_answer() {
     for what in ["cancel", "ship"] {
         let order = start();
         let id = paid(&order);
@@ -69,7 +69,7 @@ fn what_is_done_with_a_key_is_answered_the_same_again() {
 }
 
 #[test]
-fn a_key_is_free_after_what_was_refused_or_failed() {
+fn a_key_is_free_after_a_refused_or_failed_request() {
     let order = start();
     let send = |body: &Value| ordering(&order, body).idempotency_key("k");
     let _ = send(&body(&[(UNKNOWN, 1)])).send().problem(409, "unknown-product");

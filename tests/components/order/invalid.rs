@@ -17,7 +17,7 @@ fn path(id: &str, what: &str) -> String {
 }
 
 #[test]
-fn an_order_with_everything_wrong_is_told_everything() {
+fn an_order_with_many_errors_reports_every_error() {
     let order = start();
     let before = kept(&order);
     let body = json!({
@@ -51,7 +51,7 @@ fn an_order_with_everything_wrong_is_told_everything() {
 }
 
 #[test]
-fn each_rule_of_a_field_of_an_order_holds() {
+fn each_field_rule_of_an_order_is_enforced() {
     let order = start();
     let line = |length: usize| "ä".repeat(length);
     let shipping = |changes: Value| {
@@ -97,7 +97,7 @@ fn each_rule_of_a_field_of_an_order_holds() {
 }
 
 #[test]
-fn each_field_of_an_order_may_be_as_long_as_its_rule_says() {
+fn each_field_of_an_order_is_accepted_up_to_its_maximum_length() {
     let order = start();
     let line = |length: usize| "ä".repeat(length);
     let shipping = json!({
@@ -111,7 +111,7 @@ fn each_field_of_an_order_may_be_as_long_as_its_rule_says() {
 }
 
 #[test]
-fn a_product_stands_in_an_order_once() {
+fn a_product_occurs_once_in_an_order() {
     let order = start();
     let upper = LEEKS.to_uppercase();
     let body = body(&[(LEEKS, 1), (POTATOES, 1), (LEEKS, 1), (&upper, 1)]);
@@ -119,7 +119,7 @@ fn a_product_stands_in_an_order_once() {
 }
 
 #[test]
-fn what_is_wrong_with_a_payment_or_a_carriage_is_told() {
+fn errors_in_a_payment_or_ship_request_are_reported() {
     let order = start();
     let id = declined(&order);
     let line = "ä".repeat(101);
@@ -140,7 +140,7 @@ fn what_is_wrong_with_a_payment_or_a_carriage_is_told() {
 }
 
 #[test]
-fn a_token_that_is_refused_is_not_repeated() {
+fn a_refused_token_is_not_echoed() {
     let order = start();
     let id = declined(&order);
     for token in ["tok secret", &"tok_secret".repeat(100)] {
@@ -159,7 +159,7 @@ fn with_body(id: &str) -> [String; 3] {
 }
 
 #[test]
-fn a_body_is_json_and_says_so() {
+fn a_body_must_be_json_with_the_json_media_type() {
     let order = start();
     let id = declined(&order);
     for path in with_body(&id) {
@@ -173,7 +173,7 @@ fn a_body_is_json_and_says_so() {
 }
 
 #[test]
-fn a_query_that_an_endpoint_does_not_take_is_told() {
+fn an_unknown_query_parameter_is_reported() {
     let order = start();
     let id = placed(&order);
     for path in [
@@ -190,7 +190,7 @@ fn a_query_that_an_endpoint_does_not_take_is_told() {
 }
 
 #[test]
-fn a_body_that_an_endpoint_does_not_take_is_told() {
+fn an_unexpected_body_is_refused() {
     let order = start();
     let id = paid(&order);
     for what in ["cancel", "deliver"] {
@@ -201,7 +201,7 @@ fn a_body_that_an_endpoint_does_not_take_is_told() {
 }
 
 #[test]
-fn a_malformed_part_of_a_path_is_404() {
+fn a_malformed_path_segment_is_404() {
     let order = start();
     let short = &ADA[..35];
     for path in [
@@ -221,7 +221,7 @@ fn a_malformed_part_of_a_path_is_404() {
 }
 
 #[test]
-fn a_method_that_a_path_has_not_is_405_with_those_it_has() {
+fn an_unsupported_method_is_405_with_the_allowed_methods() {
     let order = start();
     let id = placed(&order);
     for (method, path, allow) in [

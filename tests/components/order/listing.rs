@@ -34,7 +34,7 @@ fn an_empty_list_is_a_page() {
 }
 
 #[test]
-fn a_list_has_whole_orders() {
+fn a_list_has_complete_orders() {
     let order = start();
     let id = standing(&order, "shipped");
     let expected = json!({"items": [read(&order, &id)], "next_cursor": null});
@@ -61,7 +61,7 @@ fn each_order_of_a_list_has_its_own_items() {
 }
 
 #[test]
-fn a_customer_sees_their_own_orders_and_an_admin_all_the_newest_first() {
+fn a_customer_sees_their_own_orders_and_an_admin_sees_all_newest_first() {
     let order = start();
     let old = ordered_at(&order, ADA, "2017-01-01T00:00:00Z");
     let new = placed(&order);
@@ -73,7 +73,7 @@ fn a_customer_sees_their_own_orders_and_an_admin_all_the_newest_first() {
 }
 
 #[test]
-fn user_id_is_a_filter_by_which_a_customer_sees_nothing_more() {
+fn the_user_id_filter_shows_a_customer_nothing_more() {
     let order = start();
     let adas = placed(&order);
     let bos = ordered_at(&order, BO, "2018-01-01T00:00:00Z");
@@ -119,7 +119,7 @@ fn pages(order: &Service, path: &str, limit: usize) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn pages_are_full_but_the_last_and_have_each_order_once() {
+fn all_pages_but_the_last_are_full_and_each_order_occurs_once() {
     let order = start();
     let times =
         ["2017-01-01T00:00:00Z", "2018-01-01T00:00:00Z", "2018-01-01T00:00:00Z", "2019-01-01T00:00:00Z"];
@@ -137,7 +137,7 @@ fn pages_are_full_but_the_last_and_have_each_order_once() {
 }
 
 #[test]
-fn what_is_ordered_meanwhile_moves_no_page() {
+fn a_new_order_does_not_shift_the_pages() {
     let order = start();
     let [third, second, first] = ["2017-01-01T00:00:00Z", "2018-01-01T00:00:00Z", "2019-01-01T00:00:00Z"]
         .map(|time| ordered_at(&order, ADA, time));
@@ -149,7 +149,7 @@ fn what_is_ordered_meanwhile_moves_no_page() {
 }
 
 #[test]
-fn a_page_has_50_orders_where_the_client_does_not_say() {
+fn a_page_has_50_orders_by_default() {
     let order = start();
     (0..51).for_each(|_| drop(placed(&order)));
     let page = admin(order.get("/orders")).send().status(200).json();
@@ -159,7 +159,7 @@ fn a_page_has_50_orders_where_the_client_does_not_say() {
 }
 
 #[test]
-fn a_cursor_is_of_its_list() {
+fn a_cursor_is_valid_for_its_list_only() {
     let order = start();
     (0..2).for_each(|_| drop(placed(&order)));
     let page = admin(order.get("/orders?limit=1")).send().status(200).json();
@@ -173,7 +173,7 @@ fn a_cursor_is_of_its_list() {
 }
 
 #[test]
-fn every_wrong_filter_is_told() {
+fn every_invalid_filter_is_reported() {
     let order = start();
     for (query, field) in [
         ("status=lost", "status"),

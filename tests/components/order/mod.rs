@@ -64,12 +64,12 @@ fn every_endpoint_and_subscription_has_a_test() {
 /// The service, which knows the customers and the products.
 #[track_caller]
 fn start() -> Service {
-    knowing(Service::start("order"))
+    with_replicas(Service::start("order"))
 }
 
 /// Tells the service of the customers and the products.
 #[track_caller]
-fn knowing(order: Service) -> Service {
+fn with_replicas(order: Service) -> Service {
     for (id, name) in [(ADA, "Ada"), (BO, "Bo")] {
         user_changed(&order, id, name);
     }
@@ -207,7 +207,7 @@ fn reserved_with(order: &Service, token: &str) -> String {
 
 /// Has what is due now be done.
 #[track_caller]
-fn let_due(order: &Service) {
+fn run_due_timers(order: &Service) {
     order.advance(Duration::ZERO);
 }
 
@@ -215,7 +215,7 @@ fn let_due(order: &Service) {
 #[track_caller]
 fn declined(order: &Service) -> String {
     let id = reserved_with(order, "tok_declined");
-    let_due(order);
+    run_due_timers(order);
     id
 }
 
@@ -223,7 +223,7 @@ fn declined(order: &Service) -> String {
 #[track_caller]
 fn paid(order: &Service) -> String {
     let id = reserved_with(order, "tok_ok");
-    let_due(order);
+    run_due_timers(order);
     id
 }
 

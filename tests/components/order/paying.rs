@@ -51,7 +51,7 @@ fn an_order_that_was_declined_is_paid_again() {
 }
 
 #[test]
-fn a_further_decline_is_an_answer_too() {
+fn a_second_decline_is_answered_with_200() {
     let order = start();
     let id = declined(&order);
     published_before(&order);
@@ -67,7 +67,7 @@ fn a_further_decline_is_an_answer_too() {
 }
 
 #[test]
-fn a_gateway_that_cannot_say_leaves_the_payment_pending_and_is_asked_again() {
+fn an_unavailable_gateway_leaves_the_payment_pending_and_is_asked_again() {
     let order = start();
     let id = declined(&order);
     published_before(&order);
@@ -85,10 +85,10 @@ fn a_gateway_that_cannot_say_leaves_the_payment_pending_and_is_asked_again() {
 }
 
 #[test]
-fn an_attempt_that_is_not_decided_gives_way_to_a_new_one() {
+fn an_undecided_attempt_is_replaced_by_a_new_one() {
     let order = start();
     let id = reserved_with(&order, "tok_flaky");
-    let_due(&order);
+    run_due_timers(&order);
     let at = later(&order.now(), MILLISECOND);
     let _ = paying(&order, &id, "tok_ok").send().status(200).includes(json!({"status": "paid"}));
     assert_eq!(
@@ -112,10 +112,10 @@ fn an_attempt_that_is_not_decided_gives_way_to_a_new_one() {
 }
 
 #[test]
-fn an_attempt_that_gives_way_to_one_that_is_not_decided_either_is_not_tried_any_more() {
+fn an_attempt_replaced_by_another_undecided_one_is_not_retried() {
     let order = start();
     let id = reserved_with(&order, "tok_flaky");
-    let_due(&order);
+    run_due_timers(&order);
     let answer = paying(&order, &id, "tok_flaky").send().status(200);
     let _ = answer.includes(json!({"payment": {"payment_status": "pending"}}));
     let timers = order.timers().into_iter().filter(|timer| timer.kind == "order.payment-attempt");
@@ -131,7 +131,7 @@ fn an_attempt_that_gives_way_to_one_that_is_not_decided_either_is_not_tried_any_
 
 /// A gateway may have taken the money of an attempt whose outcome never got back.
 #[test]
-fn a_gateway_that_has_decided_answers_the_same_when_it_is_asked_again() {
+fn a_gateway_that_has_decided_gives_the_same_answer_again() {
     for (state, transaction, expected) in
         [("captured", "'test-1'", ["paid", "captured"]), ("declined", "NULL", ["reserved", "declined"])]
     {
@@ -142,7 +142,7 @@ fn a_gateway_that_has_decided_answers_the_same_when_it_is_asked_again() {
              VALUES ('{id}', 1, 4073, 0, '{state}', {transaction})"
         ));
         let before = order.rows("SELECT * FROM gateway_charge");
-        let_due(&order);
+        run_due_timers(&order);
         assert_eq!(order.rows("SELECT * FROM gateway_charge"), before);
         assert_eq!(stands(&order, &id)[..2], expected, "{state}");
         assert_eq!(read(&order, &id)["payment"]["transaction_id"], before[0]["transaction_id"], "{state}");
@@ -150,12 +150,12 @@ fn a_gateway_that_has_decided_answers_the_same_when_it_is_asked_again() {
 }
 
 #[test]
-fn an_attempt_that_was_not_asked_about_gives_way_as_well() {
+fn an_attempt_that_never_reached_the_gateway_is_replaced_as_well() {
     let order = start();
     let id = reserved_with(&order, "tok_declined");
     let _ = paying(&order, &id, "tok_ok").send().status(200).includes(json!({"status": "paid"}));
     published_before(&order);
-    let_due(&order);
+    run_due_timers(&order);
     assert_eq!(stands(&order, &id), ["paid", "captured", "pending"]);
     assert_eq!(
         order.rows("SELECT attempt, tries, outcome FROM order_payment_attempt"),
@@ -167,7 +167,7 @@ fn an_attempt_that_was_not_asked_about_gives_way_as_well() {
 }
 
 #[test]
-fn an_order_is_tried_to_be_paid_20_times_at_most() {
+fn an_order_has_at_most_20_payment_attempts() {
     let order = start();
     let id = declined(&order);
     for attempt in 2..=20 {
@@ -184,7 +184,7 @@ fn an_order_is_tried_to_be_paid_20_times_at_most() {
 }
 
 #[test]
-fn an_order_is_paid_until_its_time_is_over() {
+fn an_order_can_be_paid_until_its_payment_timeout() {
     let order = start();
     let id = declined(&order);
     let due = order.rows("SELECT payment_due_at FROM \"order\"")[0]["payment_due_at"].clone();

@@ -5,7 +5,7 @@ use bulkhead_testing::{Service, Value, json};
 use super::*;
 
 #[test]
-fn an_order_is_answered_whole_and_where_it_is() {
+fn a_placed_order_is_answered_in_full_with_its_location() {
     let order = start();
     let answer = ordering(&order, &basket()).send().status(201);
     let id = answer.text_of("id");
@@ -18,14 +18,14 @@ fn an_order_is_answered_whole_and_where_it_is() {
 }
 
 #[test]
-fn what_is_kept_of_an_order_is_each_row_once() {
+fn each_row_of_an_order_is_stored_once() {
     let order = start();
     let _ = ordering(&order, &basket()).send().status(201);
     insta::assert_json_snapshot!(kept(&order));
 }
 
 #[test]
-fn an_order_is_told_with_its_lines_in_their_order_and_without_address_or_payment() {
+fn the_order_placed_event_has_the_lines_in_order_and_no_address_or_payment() {
     let order = start();
     let placed = ordering(&order, &basket()).send().status(201).json();
     order.expect_published(json!([{
@@ -46,7 +46,7 @@ fn an_order_is_told_with_its_lines_in_their_order_and_without_address_or_payment
 }
 
 #[test]
-fn an_order_is_to_be_paid_within_a_quarter_of_an_hour() {
+fn an_order_must_be_paid_within_15_minutes() {
     let order = start();
     let id = placed(&order);
     let due = later(&order.now(), TIME_TO_PAY);
@@ -56,22 +56,26 @@ fn an_order_is_to_be_paid_within_a_quarter_of_an_hour() {
 }
 
 #[test]
-fn the_manifest_says_how_long_there_is_to_pay() {
-    let order =
-        knowing(Service::with("order").config("order", "payment_timeout", "2h 1ms").start().service("order"));
+fn the_manifest_sets_the_payment_timeout() {
+    let order = with_replicas(
+        Service::with("order").config("order", "payment_timeout", "2h 1ms").start().service("order"),
+    );
     let id = placed(&order);
     let due = later(&order.now(), Duration::from_secs(7200) + MILLISECOND);
     assert_eq!(timers(&order), [["order.payment-due".to_owned(), id, due]]);
 }
 
 #[test]
-fn the_token_is_kept_and_told_to_nobody() {
+fn the_token_is_stored_and_never_disclosed() {
     let order = start();
     let body = body_with(&[(LEEKS, 1)], json!({"payment": payment("tok_hush")}));
     let answer = ordering(&order, &body).send().status(201);
     assert!(!answer.text().contains("tok_hush"), "{}", answer.text());
-    let told = order.published().remove(0).data.to_string();
-    assert!(!told.contains("tok_hush") && !told.contains("Quay") && !told.contains("Lovelace"), "{told}");
+    let event_data = order.published().remove(0).data.to_string();
+    assert!(
+        !event_data.contains("tok_hush") && !event_data.contains("Quay") && !event_data.contains("Lovelace"),
+        "{event_data}"
+    );
     assert_eq!(order.rows("SELECT token FROM order_payment"), json!([{"token": "tok_hush"}]));
 }
 
@@ -81,8 +85,8 @@ fn costs(order: &Service, items: &[(&str, i64)]) -> (Vec<String>, String) {
     let placed = ordering(order, &body(items)).send().status(201).json();
     let text = |value: &Value| value.as_str().expect("an amount").to_owned();
     assert_eq!(placed["payment"]["amount"], placed["total_amount"]);
-    let told = order.published().remove(0).data;
-    assert_eq!(told["total_amount"], placed["total_amount"]);
+    let event_data = order.published().remove(0).data;
+    assert_eq!(event_data["total_amount"], placed["total_amount"]);
     let items = placed["items"].as_array().expect("items");
     (items.iter().map(|item| text(&item["subtotal"])).collect(), text(&placed["total_amount"]))
 }
@@ -124,7 +128,7 @@ fn an_order_costs_9999999_99_at_most() {
 }
 
 #[test]
-fn of_each_product_1_to_10000_are_ordered() {
+fn the_quantity_of_each_product_is_1_to_10000() {
     let order = start();
     for (quantity, total) in [(1, "0.25"), (10_000, "2500.00")] {
         assert_eq!(costs(&order, &[(POTATOES, quantity)]).1, total);
@@ -151,7 +155,7 @@ fn an_order_has_1_to_200_items() {
 }
 
 #[test]
-fn the_price_is_that_of_the_moment_and_stays() {
+fn the_price_is_fixed_when_the_order_is_placed() {
     let order = start();
     let id = placed(&order);
     product_changed(&order, LEEKS, "Leeks", "1.00");
@@ -168,7 +172,7 @@ fn costs_after(order: &Service) -> String {
 }
 
 #[test]
-fn a_total_that_is_not_the_expected_one_is_told_and_nothing_is_ordered() {
+fn an_unexpected_total_is_reported_and_nothing_is_ordered() {
     let order = start();
     let with = |expected: &str| body_with(&[(POTATOES, 3), (LEEKS, 2)], json!({"expected_total": expected}));
     let before = kept(&order);
@@ -181,14 +185,14 @@ fn a_total_that_is_not_the_expected_one_is_told_and_nothing_is_ordered() {
 }
 
 #[test]
-fn a_customer_orders_also_before_the_service_has_heard_of_them() {
+fn a_customer_can_order_before_the_service_knows_them() {
     let order = start();
     let answer = customer(order.post("/orders"), UNKNOWN).json(basket()).send().status(201);
     let _ = answer.includes(json!({"user_id_ref": UNKNOWN}));
 }
 
 #[test]
-fn numbers_count_the_orders_of_a_year() {
+fn order_numbers_count_the_orders_of_a_year() {
     let order = start();
     let at = |time: &str| {
         let body = body_with(&[(LEEKS, 1)], json!({"user_id": ADA, "ordered_at": time}));
@@ -206,15 +210,15 @@ fn numbers_count_the_orders_of_a_year() {
 }
 
 #[test]
-fn an_admin_orders_for_a_customer_at_a_time_that_is_past_with_all_the_time_to_pay() {
+fn an_admin_orders_for_a_customer_at_a_past_time_with_the_full_payment_timeout() {
     let order = start();
     let time = "2017-01-01T11:53:26.789Z";
     let body = body_with(&[(LEEKS, 1)], json!({"user_id": BO, "ordered_at": time}));
     let placed = admin(order.post("/orders")).json(body).send().status(201);
     let id = placed.text_of("id");
     let _ = placed.includes(json!({"user_id_ref": BO, "created_at": time, "updated_at": order.now()}));
-    let told = order.published().remove(0).data;
-    assert_eq!((&told["user_id"], &told["placed_at"]), (&json!(BO), &json!(time)));
+    let event_data = order.published().remove(0).data;
+    assert_eq!((&event_data["user_id"], &event_data["placed_at"]), (&json!(BO), &json!(time)));
     let due = later(&order.now(), TIME_TO_PAY);
     assert_eq!(timers(&order), [["order.payment-due".to_owned(), id.clone(), due]]);
     let _ = customer(order.get(format!("/orders/{id}/history")), BO).send().status(200).body(json!({
@@ -254,7 +258,7 @@ fn an_admins_time_may_have_any_offset_and_is_answered_in_utc() {
 }
 
 #[test]
-fn an_admin_says_whom_an_order_is_for_and_no_time_to_come() {
+fn an_admin_must_name_the_user_and_cannot_order_in_the_future() {
     let order = start();
     let send = |changes: Value| admin(order.post("/orders")).json(body_with(&[(LEEKS, 1)], changes)).send();
     let _ = send(json!({})).problem(422, "invalid").names_field("user_id");
@@ -266,7 +270,7 @@ fn an_admin_says_whom_an_order_is_for_and_no_time_to_come() {
 }
 
 #[test]
-fn a_customer_orders_for_themself_and_now() {
+fn a_customer_cannot_set_user_id_or_ordered_at() {
     let order = start();
     let before = kept(&order);
     for changes in

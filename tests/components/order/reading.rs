@@ -19,7 +19,7 @@ fn an_order_is_the_same_by_its_id_and_by_its_number() {
 }
 
 #[test]
-fn a_number_that_nothing_has_is_404() {
+fn an_unknown_order_number_is_404() {
     let order = start();
     placed(&order);
     for number in ["2026-000002", "2025-000001", "2026-0000001"] {
@@ -28,14 +28,14 @@ fn a_number_that_nothing_has_is_404() {
 }
 
 #[test]
-fn an_order_that_was_delivered_says_all_that_became_of_it() {
+fn a_delivered_order_shows_all_that_happened_to_it() {
     let order = start();
     let id = standing(&order, "delivered");
     insta::assert_json_snapshot!(admin(order.get(format!("/orders/{id}"))).send().status(200).snapshot());
 }
 
 #[test]
-fn what_has_not_changed_is_304_and_what_has_is_sent_again() {
+fn an_unchanged_order_is_304_and_a_changed_one_is_sent_again() {
     let order = start();
     let id = placed(&order);
     let number = read(&order, &id)["order_number"].as_str().expect("a number").to_owned();
@@ -56,7 +56,7 @@ fn what_has_not_changed_is_304_and_what_has_is_sent_again() {
 }
 
 #[test]
-fn lists_have_tags_too() {
+fn lists_have_etags_too() {
     let order = start();
     let id = placed(&order);
     for path in ["/orders".to_owned(), format!("/orders/{id}/history")] {
@@ -67,7 +67,7 @@ fn lists_have_tags_too() {
 }
 
 #[test]
-fn head_is_answered_as_get_is() {
+fn head_is_answered_like_get() {
     let order = start();
     let id = placed(&order);
     let path = format!("/orders/{id}");

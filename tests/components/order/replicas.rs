@@ -12,7 +12,7 @@ fn names(order: &Service, id: &str) -> Vec<String> {
 }
 
 #[test]
-fn names_follow_the_product_until_the_order_is_shipped_or_has_ended() {
+fn item_names_follow_the_product_until_the_order_is_shipped_or_has_ended() {
     for status in STATUSES {
         let order = start();
         let id = standing(&order, status);
@@ -30,7 +30,7 @@ fn names_follow_the_product_until_the_order_is_shipped_or_has_ended() {
 }
 
 #[test]
-fn the_names_of_all_open_orders_of_the_product_follow() {
+fn item_names_in_all_open_orders_follow_the_product() {
     let order = start();
     let ids = [(); 3].map(|()| placed(&order));
     let other = ordering(&order, &body(&[(POTATOES, 1)])).send().status(201).text_of("id");
@@ -42,7 +42,7 @@ fn the_names_of_all_open_orders_of_the_product_follow() {
 }
 
 #[test]
-fn a_change_that_comes_twice_takes_effect_once() {
+fn a_duplicate_change_takes_effect_once() {
     let order = start();
     let id = placed(&order);
     let data = json!({"id": LEEKS, "name": "Onions", "price": "2.00", "sku": "1", "category_id": UNKNOWN});
@@ -55,7 +55,7 @@ fn a_change_that_comes_twice_takes_effect_once() {
 }
 
 #[test]
-fn a_product_is_ordered_as_it_is_known_now() {
+fn a_product_is_ordered_in_its_latest_known_state() {
     let order = start();
     product_changed(&order, LEEKS, "Onions", "2.50");
     let answer = ordering(&order, &body(&[(LEEKS, 3)])).send().status(201);
@@ -65,7 +65,7 @@ fn a_product_is_ordered_as_it_is_known_now() {
 }
 
 #[test]
-fn a_deleted_product_leaves_the_orders_of_it_as_they_are() {
+fn a_deleted_product_leaves_its_orders_unchanged() {
     let order = start();
     let id = placed(&order);
     let before = read(&order, &id);
@@ -86,7 +86,7 @@ fn an_admin_orders_for_users_as_soon_as_they_are_known() {
 }
 
 #[test]
-fn a_change_that_is_malformed_is_rejected_and_leaves_product_and_orders_as_they_are() {
+fn a_malformed_change_is_rejected_and_leaves_product_and_orders_unchanged() {
     let order = start();
     let id = placed(&order);
     let before = kept(&order);

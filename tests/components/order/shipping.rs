@@ -48,7 +48,7 @@ fn a_shipped_order_is_delivered() {
 }
 
 #[test]
-fn a_carrier_and_a_number_have_100_characters_at_most() {
+fn a_carrier_and_a_tracking_number_have_at_most_100_characters() {
     let order = start();
     let id = paid(&order);
     let line = "ä".repeat(100);
@@ -58,7 +58,7 @@ fn a_carrier_and_a_number_have_100_characters_at_most() {
 }
 
 #[test]
-fn an_order_of_nobody_any_more_is_told_as_that_of_the_deleted() {
+fn the_event_of_an_order_without_a_customer_names_the_deleted_user() {
     let order = start();
     let id = standing(&order, "shipped");
     user_deleted(&order, ADA);

@@ -8,7 +8,7 @@ use super::*;
 const ACTIONS: [&str; 4] = ["cancel", "payment", "ship", "deliver"];
 
 #[test]
-fn an_order_takes_what_its_status_allows_and_nothing_else() {
+fn an_order_accepts_only_what_its_status_allows() {
     for (status, expected) in [
         ("pending", ["cancelled", "-", "-", "-"]),
         ("reserved", ["cancelled", "paid", "-", "-"]),
@@ -45,7 +45,7 @@ fn answered(order: &Service, id: &str, what: &str) {
 }
 
 #[test]
-fn answers_about_stock_that_come_too_late_change_nothing() {
+fn late_stock_events_change_nothing() {
     for status in &STATUSES[1..] {
         for what in ["reserved", "rejected"] {
             let order = start();
@@ -60,7 +60,7 @@ fn answers_about_stock_that_come_too_late_change_nothing() {
 }
 
 #[test]
-fn the_end_of_the_time_to_pay_ends_what_is_not_paid_and_nothing_else() {
+fn the_payment_timeout_cancels_only_unpaid_orders() {
     for status in STATUSES {
         let order = start();
         let id = standing(&order, status);
@@ -74,7 +74,7 @@ fn the_end_of_the_time_to_pay_ends_what_is_not_paid_and_nothing_else() {
 }
 
 #[test]
-fn whatever_an_order_became_its_payment_and_shipping_stand_with_it() {
+fn payment_and_shipping_statuses_match_the_order_status() {
     for (status, expected) in [
         ("pending", ["pending", "pending", "pending"]),
         ("reserved", ["reserved", "declined", "pending"]),

@@ -5,7 +5,7 @@ use bulkhead_testing::{Value, json};
 use super::*;
 
 #[test]
-fn an_order_whose_stock_is_set_aside_is_reserved_and_its_first_attempt_recorded() {
+fn an_order_with_reserved_stock_is_reserved_and_its_first_attempt_is_recorded() {
     let order = start();
     let id = placed(&order);
     published_before(&order);
@@ -49,7 +49,7 @@ fn an_order_without_enough_stock_is_rejected_and_its_payment_voided() {
 }
 
 #[test]
-fn an_answer_that_comes_twice_takes_effect_once() {
+fn a_duplicate_stock_event_takes_effect_once() {
     for (kind, last) in [("product.stock-reserved", "reserved"), ("product.stock-rejected", "rejected")] {
         let order = start();
         let id = placed(&order);
@@ -68,7 +68,7 @@ fn an_answer_that_comes_twice_takes_effect_once() {
 }
 
 #[test]
-fn the_first_of_two_answers_counts() {
+fn the_first_of_two_stock_events_counts() {
     let order = start();
     let [one, two] = [(); 2].map(|()| placed(&order));
     reserve(&order, &one);
@@ -79,7 +79,7 @@ fn the_first_of_two_answers_counts() {
 }
 
 #[test]
-fn an_answer_about_an_order_that_is_not_here_is_rejected() {
+fn a_stock_event_about_an_unknown_order_is_rejected() {
     let order = start();
     let before = kept(&order);
     for kind in ["product.stock-reserved", "product.stock-rejected"] {
@@ -93,7 +93,7 @@ fn an_answer_about_an_order_that_is_not_here_is_rejected() {
 }
 
 #[test]
-fn an_answer_that_is_malformed_is_rejected_and_the_next_taken() {
+fn a_malformed_stock_event_is_rejected_and_the_next_is_consumed() {
     let order = start();
     let id = placed(&order);
     published_before(&order);

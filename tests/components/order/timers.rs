@@ -16,7 +16,7 @@ fn just_before_and_at(order: &Service, (from, by): (&str, Duration), before: imp
 }
 
 #[test]
-fn an_order_that_is_not_paid_is_cancelled_when_its_time_is_over_and_not_before() {
+fn an_unpaid_order_is_cancelled_at_its_payment_timeout_and_not_before() {
     for status in ["pending", "reserved"] {
         let order = start();
         let from = later(&order.now(), MILLISECOND);
@@ -44,11 +44,11 @@ fn an_order_that_is_not_paid_is_cancelled_when_its_time_is_over_and_not_before()
 }
 
 #[test]
-fn the_gateway_is_asked_once_the_stock_is_set_aside() {
+fn the_gateway_is_asked_as_soon_as_the_stock_is_reserved() {
     let order = start();
     let id = reserved_with(&order, "tok_ok");
     published_before(&order);
-    let_due(&order);
+    run_due_timers(&order);
     let now = order.now();
     let paid = read(&order, &id);
     assert_eq!(stands(&order, &id), ["paid", "captured", "pending"]);
@@ -74,12 +74,12 @@ fn the_gateway_is_asked_once_the_stock_is_set_aside() {
 }
 
 #[test]
-fn a_decline_leaves_the_order_reserved_and_tells_nobody() {
+fn a_decline_leaves_the_order_reserved_and_publishes_nothing() {
     for token in ["tok_declined", "tok_unheard_of", "TOK_OK"] {
         let order = start();
         let id = reserved_with(&order, token);
         published_before(&order);
-        let_due(&order);
+        run_due_timers(&order);
         let now = order.now();
         assert_eq!(stands(&order, &id), ["reserved", "declined", "pending"], "{token}");
         assert_eq!(history(&order, &id)[1..], ["stock-reserved: reserved", "payment-declined: reserved"]);
@@ -98,12 +98,12 @@ fn a_decline_leaves_the_order_reserved_and_tells_nobody() {
 }
 
 #[test]
-fn a_gateway_that_cannot_say_is_asked_again_after_50_and_then_100_milliseconds() {
+fn an_unavailable_gateway_is_asked_again_after_50_and_then_100_milliseconds() {
     let order = start();
     let id = reserved_with(&order, "tok_flaky");
     let asked = || order.rows("SELECT tries, outcome FROM order_payment_attempt");
     let tries = |count: i64| json!([{"tries": count, "outcome": null}]);
-    let_due(&order);
+    run_due_timers(&order);
     published_before(&order);
     // It was due when the stock was set aside, and taken a millisecond later.
     let mut from = order.now();
@@ -135,10 +135,10 @@ fn a_gateway_that_cannot_say_is_asked_again_after_50_and_then_100_milliseconds()
 }
 
 #[test]
-fn a_gateway_that_can_never_say_is_given_up_when_the_time_is_over() {
+fn a_permanently_unavailable_gateway_is_given_up_at_the_payment_timeout() {
     // 60 ms to pay: the first try and the second are within them.
     let order = Service::with("order").config("order", "payment_timeout", "60ms").start().service("order");
-    let order = knowing(order);
+    let order = with_replicas(order);
     let id = reserved_with(&order, "tok_flaky");
     published_before(&order);
     order.advance(Duration::from_secs(60));
@@ -156,7 +156,7 @@ fn a_gateway_that_can_never_say_is_given_up_when_the_time_is_over() {
 }
 
 #[test]
-fn of_an_attempt_and_the_end_of_the_time_that_are_due_together_the_earlier_counts() {
+fn the_earlier_of_a_due_attempt_and_a_due_payment_timeout_counts() {
     let order = start();
     let id = placed(&order);
     reserve(&order, &id);
@@ -168,7 +168,7 @@ fn of_an_attempt_and_the_end_of_the_time_that_are_due_together_the_earlier_count
 }
 
 #[test]
-fn each_order_has_its_own_time() {
+fn each_order_has_its_own_payment_timeout() {
     let order = start();
     let first = placed(&order);
     order.advance(Duration::from_secs(60));
@@ -180,7 +180,7 @@ fn each_order_has_its_own_time() {
 }
 
 #[test]
-fn an_order_that_waits_for_no_payment_has_no_timer() {
+fn an_order_that_does_not_await_payment_has_no_timer() {
     for status in STATUSES {
         let order = start();
         let id = standing(&order, status);
@@ -196,13 +196,13 @@ fn an_order_that_waits_for_no_payment_has_no_timer() {
 }
 
 #[test]
-fn an_attempt_that_is_given_up_is_not_tried_any_more() {
+fn an_abandoned_attempt_is_not_retried() {
     // For a new attempt, and for the customer's cancelling.
     for what in ["payment", "cancel"] {
         let order = start();
         let other = placed(&order);
         let id = reserved_with(&order, "tok_flaky");
-        let_due(&order);
+        run_due_timers(&order);
         assert_eq!(timers(&order).len(), 3, "the next try, and the end of the time of both");
         let _ = done(&order, &id, what);
         let left: Vec<String> = timers(&order).into_iter().map(|[_, subject, _]| subject).collect();
@@ -211,7 +211,7 @@ fn an_attempt_that_is_given_up_is_not_tried_any_more() {
 }
 
 #[test]
-fn timers_stay_where_what_would_cancel_them_fails() {
+fn timers_stay_when_the_request_that_would_cancel_them_fails() {
     let order = start();
     let id = declined(&order);
     let before = timers(&order);

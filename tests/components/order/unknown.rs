@@ -39,7 +39,7 @@ fn an_unknown_customer_is_named_with_the_unknown_products() {
 }
 
 #[test]
-fn whoever_is_deleted_orders_nothing_and_nobody_orders_for_them() {
+fn a_deleted_user_cannot_order_and_nobody_can_order_for_them() {
     let order = start();
     user_deleted(&order, ADA);
     let members = json!({"users": [ADA], "products": []});
@@ -49,7 +49,7 @@ fn whoever_is_deleted_orders_nothing_and_nobody_orders_for_them() {
 }
 
 #[test]
-fn whoever_is_deleted_stays_so_though_an_older_event_comes_later() {
+fn a_deleted_user_stays_deleted_when_an_older_event_arrives_later() {
     let order = start();
     user_deleted(&order, ADA);
     user_changed(&order, ADA, "Ada");
@@ -68,7 +68,7 @@ fn a_product_that_is_deleted_is_unknown() {
 }
 
 #[test]
-fn unknown_products_come_before_a_changed_price() {
+fn unknown_products_are_reported_before_a_changed_price() {
     let order = start();
     let body = body_with(&[(UNKNOWN, 1)], json!({"expected_total": "1.00"}));
     refused(&order, ordering(&order, &body), "unknown-product", json!({"products": [UNKNOWN]}));

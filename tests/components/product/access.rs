@@ -23,7 +23,7 @@ fn guarded(path: &str) -> Vec<(&'static str, String, &'static str)> {
 }
 
 #[test]
-fn without_a_token_nothing_is_changed_and_no_stock_is_told() {
+fn without_a_token_nothing_is_changed_and_no_stock_is_shown() {
     let (service, path) = with_product();
     let before = everything(&service);
     for (method, target, _) in guarded(&path) {
@@ -40,7 +40,7 @@ fn without_a_token_nothing_is_changed_and_no_stock_is_told() {
 }
 
 #[test]
-fn with_another_role_nothing_is_changed_and_no_stock_is_told() {
+fn with_another_role_nothing_is_changed_and_no_stock_is_shown() {
     let (service, path) = with_product();
     let before = everything(&service);
     for (method, target, role) in guarded(&path) {
@@ -57,7 +57,7 @@ fn with_another_role_nothing_is_changed_and_no_stock_is_told() {
 }
 
 #[test]
-fn the_catalogue_is_for_everybody_to_read() {
+fn everybody_can_read_the_catalogue() {
     let (service, path) = with_product();
     for target in [
         "/categories",
@@ -75,7 +75,7 @@ fn the_catalogue_is_for_everybody_to_read() {
 }
 
 #[test]
-fn a_path_names_the_methods_that_it_has() {
+fn a_path_lists_its_allowed_methods() {
     let (service, path) = with_product();
     for (target, allowed) in [
         ("/categories", "GET, HEAD, OPTIONS, POST"),
@@ -134,7 +134,7 @@ fn single(product: &str, category: &str, part: &str) -> Vec<(&'static str, Strin
 }
 
 #[test]
-fn what_is_not_there_is_404_and_so_is_what_can_be_no_id() {
+fn missing_resources_and_malformed_ids_are_404() {
     let (service, path) = with_product();
     let before = everything(&service);
     for id in [NOBODY, "7", "00000000", "0198f3a17c3e7d528a07ffffffffffff", "%20", "a%2Fb"] {
@@ -158,7 +158,7 @@ fn what_is_not_there_is_404_and_so_is_what_can_be_no_id() {
 }
 
 #[test]
-fn a_query_that_a_path_does_not_know_is_named() {
+fn an_unknown_query_parameter_is_named() {
     let (service, path) = with_product();
     for (method, target) in single(super::id_of(&path), NOBODY, NOBODY) {
         let answer = sensible(&service, method, &target).query("colour", "red").send();
@@ -174,7 +174,7 @@ fn a_query_that_a_path_does_not_know_is_named() {
 }
 
 #[test]
-fn a_body_is_json_and_says_so() {
+fn a_body_must_be_json_with_the_json_media_type() {
     let (service, path) = with_product();
     let before = everything(&service);
     let category = format!("/categories/{NOBODY}");
@@ -200,7 +200,7 @@ fn a_body_is_json_and_says_so() {
 }
 
 #[test]
-fn a_delete_takes_no_body() {
+fn a_delete_accepts_no_body() {
     let (service, path) = with_product();
     let answer = service.delete(&path).admin().json(json!({"force": true})).send();
     answer.problem(422, "invalid").names_field("force");

@@ -2,10 +2,10 @@
 
 use bulkhead_testing::{Service, json};
 
-use super::{Asks as _, NOBODY, Told as _, category, everything, product, read_all, texts};
+use super::{Asks as _, NOBODY, PublishedKinds as _, category, everything, product, read_all, texts};
 
 #[test]
-fn a_category_is_made_told_of_and_read_back_by_id_and_by_slug() {
+fn a_category_is_created_published_and_read_back_by_id_and_by_slug() {
     let service = Service::start("product");
     let made = service
         .post("/categories")
@@ -42,10 +42,10 @@ fn a_category_is_made_told_of_and_read_back_by_id_and_by_slug() {
 }
 
 #[test]
-fn a_category_is_made_below_another() {
+fn a_category_is_created_below_another() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
-    service.expect_told(&["category.changed"]);
+    service.expect_published_kinds(&["category.changed"]);
     let body = json!({"name": "Bread", "parent_category_id": food});
     let made = service.post("/categories").admin().json(body).send().status(201);
     let id = made.text_of("id");
@@ -66,7 +66,7 @@ fn a_category_is_made_below_another() {
 }
 
 #[test]
-fn a_category_is_not_made_below_one_that_is_not_there() {
+fn a_category_is_not_created_below_a_missing_one() {
     let service = Service::start("product");
     let body = json!({"name": "Bread", "parent_category_id": NOBODY});
     let answer = service.post("/categories").admin().json(body).send().problem(409, "unknown-category");
@@ -79,11 +79,11 @@ fn a_category_is_not_made_below_one_that_is_not_there() {
 }
 
 #[test]
-fn a_category_changes_only_where_patch_says_so() {
+fn a_patch_changes_only_the_named_fields_of_a_category() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let bread = category(&service, "bread", Some(&food));
-    service.expect_told(&["category.changed", "category.changed"]);
+    service.expect_published_kinds(&["category.changed", "category.changed"]);
     let path = format!("/categories/{bread}");
     let row = |name: &str, slug: &str, parent: Option<&str>| json!({"id": bread, "name": name, "slug": slug, "parent_category_id": parent});
     for (patch, row) in [
@@ -105,10 +105,10 @@ fn a_category_changes_only_where_patch_says_so() {
 }
 
 #[test]
-fn a_patch_of_a_category_that_says_nothing_changes_and_tells_nothing() {
+fn an_empty_patch_of_a_category_changes_and_publishes_nothing() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
-    service.expect_told(&["category.changed"]);
+    service.expect_published_kinds(&["category.changed"]);
     let before = everything(&service);
     let path = format!("/categories/{food}");
     let there = service.get(&path).send().status(200);
@@ -123,14 +123,14 @@ fn the_slug_of_another_category_is_refused() {
     let service = Service::start("product");
     category(&service, "food", None);
     let other = category(&service, "other", None);
-    service.expect_told(&["category.changed", "category.changed"]);
+    service.expect_published_kinds(&["category.changed", "category.changed"]);
     let before = everything(&service);
-    let taken = json!({"detail": "another category has this slug", "constraint": "category.slug"});
+    let conflict = json!({"detail": "another category has this slug", "constraint": "category.slug"});
     let new = service.post("/categories").admin().json(json!({"name": "Food", "slug": "food"})).send();
-    new.problem(409, "slug-taken").includes(&taken);
+    new.problem(409, "slug-taken").includes(&conflict);
     let path = format!("/categories/{other}");
     let changed = service.patch(&path).admin().json(json!({"name": "x", "slug": "food"})).send();
-    changed.problem(409, "slug-taken").includes(&taken);
+    changed.problem(409, "slug-taken").includes(&conflict);
     assert_eq!(everything(&service), before);
     service.expect_published(json!([]));
 }
@@ -140,7 +140,7 @@ fn an_empty_category_is_deleted_and_its_slug_is_free() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     category(&service, "drink", None);
-    service.expect_told(&["category.changed", "category.changed"]);
+    service.expect_published_kinds(&["category.changed", "category.changed"]);
     let path = format!("/categories/{food}");
     service.delete(&path).admin().send().status(204).empty().no_header("etag");
     service.get(&path).send().problem(404, "not-found");
@@ -152,7 +152,7 @@ fn an_empty_category_is_deleted_and_its_slug_is_free() {
 }
 
 #[test]
-fn a_category_to_which_something_belongs_is_not_deleted() {
+fn a_category_with_products_or_children_is_not_deleted() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let bread = category(&service, "bread", Some(&food));

@@ -2,7 +2,7 @@
 
 use bulkhead_testing::{Service, json};
 
-use super::{Asks as _, NOBODY, Told as _, category, everything};
+use super::{Asks as _, NOBODY, PublishedKinds as _, category, everything};
 
 /// Levels that the tree has at most.
 const DEPTH_MAX: usize = 32;
@@ -20,7 +20,7 @@ fn chain(service: &Service, prefix: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_category_shows_its_way_from_the_root_and_its_children_by_slug() {
+fn a_category_shows_its_path_from_the_root_and_its_children_by_slug() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let bread = category(&service, "bread", Some(&food));
@@ -56,7 +56,7 @@ fn a_category_shows_its_way_from_the_root_and_its_children_by_slug() {
 }
 
 #[test]
-fn a_category_belongs_neither_to_itself_nor_to_one_below_it() {
+fn a_category_belongs_neither_to_itself_nor_to_a_descendant() {
     let service = Service::start("product");
     let ids = chain(&service, "c", 3);
     let _ = service.published();
@@ -79,10 +79,10 @@ fn a_category_belongs_neither_to_itself_nor_to_one_below_it() {
 }
 
 #[test]
-fn a_category_does_not_move_below_one_that_is_not_there() {
+fn a_category_does_not_move_below_a_missing_one() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
-    service.expect_told(&["category.changed"]);
+    service.expect_published_kinds(&["category.changed"]);
     let patch = json!({"parent_category_id": NOBODY});
     let answer = service.patch(format!("/categories/{food}")).admin().json(patch).send();
     answer.problem(409, "unknown-category").includes(json!({"constraint": "category.parent_category_id"}));
@@ -90,7 +90,7 @@ fn a_category_does_not_move_below_one_that_is_not_there() {
 }
 
 #[test]
-fn the_tree_is_32_levels_deep_and_no_deeper() {
+fn the_tree_is_at_most_32_levels_deep() {
     let service = Service::start("product");
     let ids = chain(&service, "c", DEPTH_MAX);
     let below_the_last = json!({"name": "Deeper", "parent_category_id": ids[DEPTH_MAX - 1]});
@@ -114,7 +114,7 @@ fn the_tree_is_32_levels_deep_and_no_deeper() {
 }
 
 #[test]
-fn a_thousand_categories_belong_to_one_and_no_more() {
+fn a_category_has_at_most_1000_children() {
     let service = Service::start("product");
     let full = category(&service, "full", None);
     let other = category(&service, "other", None);

@@ -33,7 +33,7 @@ fn tag(service: &Service, path: &str) -> String {
 }
 
 #[test]
-fn what_a_client_has_is_not_sent_again() {
+fn a_representation_the_client_has_is_not_sent_again() {
     let (service, product) = with_product();
     for (path, _) in things(&service, &product) {
         let tag = tag(&service, &path);
@@ -44,7 +44,7 @@ fn what_a_client_has_is_not_sent_again() {
 }
 
 #[test]
-fn what_changed_meanwhile_is_neither_changed_nor_deleted() {
+fn a_resource_that_changed_meanwhile_is_neither_changed_nor_deleted() {
     let (service, product) = with_product();
     for (path, patch) in things(&service, &product) {
         let tag = tag(&service, &path);
@@ -76,7 +76,7 @@ fn what_changed_meanwhile_is_neither_changed_nor_deleted() {
 }
 
 #[test]
-fn whatever_a_product_shows_changes_its_tag() {
+fn every_visible_change_of_a_product_changes_its_etag() {
     let (service, path) = with_product();
     let id = super::id_of(&path);
     let mut tags = vec![tag(&service, &path)];
@@ -103,7 +103,7 @@ fn whatever_a_product_shows_changes_its_tag() {
 }
 
 #[test]
-fn a_condition_on_what_is_not_there_is_404() {
+fn a_condition_on_a_missing_resource_is_404() {
     let (service, _) = with_product();
     for path in [format!("/products/{}", super::NOBODY), format!("/categories/{}", super::NOBODY)] {
         let change = service.patch(&path).admin().header("if-match", "*").json(json!({"name": "x"}));

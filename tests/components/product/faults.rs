@@ -116,7 +116,7 @@ fn fails_whole(make: Make, fault: Fault, problem: (u16, &str), status: u16) {
 }
 
 #[test]
-fn a_write_whose_database_call_fails_leaves_nothing_half_done() {
+fn a_write_whose_database_call_fails_has_no_partial_effect() {
     for (make, status, publishes) in WRITES {
         let shop = Shop::start();
         let calls = make(&shop).send().status(status).database_calls();
@@ -130,7 +130,7 @@ fn a_write_whose_database_call_fails_leaves_nothing_half_done() {
 }
 
 #[test]
-fn a_write_that_finds_the_database_busy_is_told_to_be_tried_again() {
+fn a_write_to_a_busy_database_asks_the_client_to_retry() {
     for (make, status, _) in WRITES {
         let calls = make(&Shop::start()).send().status(status).database_calls();
         for call in 1..=calls {
@@ -140,14 +140,14 @@ fn a_write_that_finds_the_database_busy_is_told_to_be_tried_again() {
 }
 
 #[test]
-fn a_write_that_is_not_committed_is_told_to_be_tried_again() {
+fn a_write_that_is_not_committed_asks_the_client_to_retry() {
     for (make, status, _) in WRITES {
         fails_whole(make, Fault::Commit, (503, "unavailable"), status);
     }
 }
 
 #[test]
-fn a_write_whose_commit_fails_once_is_done_once() {
+fn a_write_whose_commit_fails_once_takes_effect_once() {
     for (make, status, publishes) in WRITES {
         let shop = Shop::start();
         make(&shop).failing(Fault::CommitOnce).send().status(status);
@@ -156,7 +156,7 @@ fn a_write_whose_commit_fails_once_is_done_once() {
 }
 
 #[test]
-fn a_product_that_is_deleted_is_deleted_whole_or_not_at_all() {
+fn a_product_is_deleted_entirely_or_not_at_all() {
     let make: Make = |shop| {
         // What is reserved of it is sold: it may go.
         let order = order(1);
@@ -172,7 +172,7 @@ fn a_product_that_is_deleted_is_deleted_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_read_whose_database_call_fails_says_so() {
+fn a_read_whose_database_call_fails_is_500() {
     let paths: [fn(&Shop) -> String; 12] = [
         |_| "/categories".to_owned(),
         |shop| format!("/categories/{}", shop.bread),
@@ -229,42 +229,42 @@ const EVENTS: [(Tell, &[&str]); 5] = [
 ];
 
 #[test]
-fn an_event_whose_database_call_fails_leaves_nothing_half_done_and_is_taken_later() {
+fn an_event_whose_database_call_fails_has_no_partial_effect_and_is_consumed_later() {
     for (tell, published) in EVENTS {
         let shop = Shop::start();
         let calls = tell(&shop).deliver().consumed().database_calls();
         assert!(calls > 1);
-        shop.told(published);
+        shop.expect_published(published);
         let done = shop.kept();
         for call in 1..=calls {
             let shop = Shop::start();
             let before = shop.kept();
             tell(&shop).failing(Fault::Statement(call)).deliver().parked("disk I/O error");
             assert_eq!(shop.kept(), before, "call {call} fails, and nothing is half done");
-            shop.told(&[]);
+            shop.expect_published(&[]);
             assert_eq!(shop.service.parked().len(), 1);
             shop.service.advance(RETRIED);
             assert!(shop.service.parked().is_empty(), "it is taken when it is tried again");
             assert_eq!(shop.kept(), done);
-            shop.told(published);
+            shop.expect_published(published);
         }
     }
 }
 
 #[test]
-fn an_event_that_is_not_committed_is_taken_when_it_comes_again() {
+fn an_event_whose_commit_fails_once_is_consumed_when_it_is_run_again() {
     for (tell, published) in EVENTS {
         let shop = Shop::start();
         tell(&shop).failing(Fault::CommitOnce).deliver().consumed();
-        shop.told(published);
+        shop.expect_published(published);
     }
 }
 
 impl Shop {
     /// It published events of these types.
     #[track_caller]
-    fn told(&self, kinds: &[&str]) {
-        super::Told::expect_told(&self.service, kinds);
+    fn expect_published(&self, kinds: &[&str]) {
+        super::PublishedKinds::expect_published_kinds(&self.service, kinds);
     }
 
     /// All that it keeps, but for the times at which it was changed, and the name beside the review, which the host takes away.
@@ -278,7 +278,7 @@ impl Shop {
 }
 
 #[test]
-fn what_comes_behind_an_event_that_waits_waits_with_it() {
+fn events_behind_a_parked_event_wait_with_it() {
     let shop = Shop::start();
     let second = order(2);
     let data = placed(&second, &[(id_of(&shop.product), 1)]);
@@ -288,10 +288,10 @@ fn what_comes_behind_an_event_that_waits_waits_with_it() {
     super::cancel(&shop.service, &second).parked("");
     // Other orders go on.
     place(&shop.service, &order(3), &[(id_of(&shop.product), 2)]).consumed();
-    shop.told(&["product.stock-reserved"]);
+    shop.expect_published(&["product.stock-reserved"]);
     shop.service.advance(RETRIED);
     assert!(shop.service.parked().is_empty());
-    shop.told(&["product.stock-reserved", "product.stock-released"]);
+    shop.expect_published(&["product.stock-reserved", "product.stock-released"]);
     assert_eq!(stock(&shop.service, id_of(&shop.product)), [4, 6, 0, 10]);
     delete_user(&shop.service, ADA).consumed();
 }

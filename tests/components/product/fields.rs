@@ -32,7 +32,7 @@ fn no_lines(characters: usize) -> Vec<Value> {
 }
 
 #[test]
-fn a_product_is_refused_field_by_field() {
+fn each_invalid_field_of_a_product_is_refused() {
     let (service, path) = with_product();
     let food = service.get(&path).send().status(200).text_of("category_id");
     let before = everything(&service);
@@ -70,7 +70,7 @@ fn a_product_is_refused_field_by_field() {
 }
 
 #[test]
-fn a_product_is_taken_up_to_the_boundary_of_each_field() {
+fn a_product_is_accepted_up_to_the_limit_of_each_field() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let body = product_body(&food, "sku");
@@ -101,7 +101,7 @@ fn a_product_is_taken_up_to_the_boundary_of_each_field() {
 }
 
 #[test]
-fn what_a_new_product_does_not_say_is_nothing() {
+fn omitted_fields_of_a_new_product_are_empty() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let body = json!({"category_id": food, "name": "Loaf", "price": "1.00", "sku": "1"});
@@ -109,7 +109,7 @@ fn what_a_new_product_does_not_say_is_nothing() {
 }
 
 #[test]
-fn all_that_is_wrong_with_a_product_is_told_at_once() {
+fn all_errors_of_a_product_are_reported_at_once() {
     let service = Service::start("product");
     let body =
         json!({"category_id": "x", "name": " ", "price": 19.99, "stock_quantity": -1, "colour": "red"});
@@ -120,7 +120,7 @@ fn all_that_is_wrong_with_a_product_is_told_at_once() {
 }
 
 #[test]
-fn a_price_that_is_a_number_is_told_why_not() {
+fn a_price_given_as_a_number_is_refused_with_the_reason() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     for (price, message) in [
@@ -135,7 +135,7 @@ fn a_price_that_is_a_number_is_told_why_not() {
 }
 
 #[test]
-fn a_category_is_refused_field_by_field() {
+fn each_invalid_field_of_a_category_is_refused() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let path = format!("/categories/{food}");
@@ -164,7 +164,7 @@ fn a_category_is_refused_field_by_field() {
 }
 
 #[test]
-fn a_category_is_taken_up_to_the_boundary_of_each_field() {
+fn a_category_is_accepted_up_to_the_limit_of_each_field() {
     let service = Service::start("product");
     for (name, slug) in [("a".to_owned(), "a".to_owned()), ("ä".repeat(200), "9".repeat(200))] {
         let body = json!({"name": name, "slug": slug});
@@ -174,7 +174,7 @@ fn a_category_is_taken_up_to_the_boundary_of_each_field() {
 }
 
 #[test]
-fn an_image_is_refused_field_by_field() {
+fn each_invalid_field_of_an_image_is_refused() {
     let (service, path) = with_product();
     let images = format!("{path}/images");
     let long = format!("https://a.example/{}", "a".repeat(2000 - "https://a.example/".len()));
@@ -202,20 +202,20 @@ fn an_image_is_refused_field_by_field() {
         assert_eq!(wrong_fields(service.post(&images).admin().json(body)), ["display_order"], "{refused}");
     }
     assert_eq!(service.rows("SELECT * FROM product_image"), json!([]));
-    for taken in
+    for valid in
         ["https://images.example:8443/a/b?c=d#e", "HTTPS://A.example", "https://[2001:db8::1]/x", &long]
     {
-        let answer = service.post(&images).admin().json(url(taken)).send().status(201);
-        answer.includes(url(taken));
+        let answer = service.post(&images).admin().json(url(valid)).send().status(201);
+        answer.includes(url(valid));
     }
-    for taken in [0, 1_000_000] {
-        let body = json!({"image_url": "https://a.example/", "display_order": taken});
+    for valid in [0, 1_000_000] {
+        let body = json!({"image_url": "https://a.example/", "display_order": valid});
         service.post(&images).admin().json(&body).send().status(201).includes(&body);
     }
 }
 
 #[test]
-fn a_review_is_refused_field_by_field() {
+fn each_invalid_field_of_a_review_is_refused() {
     let (service, path) = with_product();
     let reviews = format!("{path}/reviews");
     for refused in [json!(0), json!(6), json!(-1), json!(4.5), json!("5"), json!(null)] {
@@ -234,7 +234,7 @@ fn a_review_is_refused_field_by_field() {
 }
 
 #[test]
-fn a_change_of_stock_is_refused_where_it_is_none() {
+fn an_invalid_stock_change_is_refused() {
     let (service, path) = with_product();
     let stock = format!("{path}/stock");
     for refused in [json!(0), json!(1_000_001), json!(-1_000_001), json!(1.5), json!("1"), json!(null)] {

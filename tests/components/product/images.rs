@@ -61,7 +61,7 @@ fn images_are_listed_in_their_order_page_by_page() {
 }
 
 #[test]
-fn an_image_without_a_place_comes_behind_the_last_one() {
+fn an_image_without_a_position_comes_after_the_last_one() {
     let (service, path) = with_product();
     let place = |at: &str| service.get(at).send().status(200).json()["display_order"].as_i64();
     let first = add(&service, &path, "first", None);
@@ -76,7 +76,7 @@ fn an_image_without_a_place_comes_behind_the_last_one() {
 }
 
 #[test]
-fn a_product_has_a_hundred_images_and_no_more() {
+fn a_product_has_at_most_100_images() {
     let (service, path) = with_product();
     let food = service.get(&path).send().status(200).text_of("category_id");
     let other = format!("/products/{}", product(&service, &food, "2", 1));
@@ -94,7 +94,7 @@ fn a_product_has_a_hundred_images_and_no_more() {
 }
 
 #[test]
-fn an_image_is_deleted_alone() {
+fn deleting_an_image_keeps_the_others() {
     let (service, path) = with_product();
     let [first, _] = ["a", "b"].map(|name| add(&service, &path, name, None));
     service.delete(&first).admin().send().status(204).empty();

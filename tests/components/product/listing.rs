@@ -46,7 +46,7 @@ fn skus(service: &Service, query: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_product_in_a_list_shows_itself_without_images_and_ratings() {
+fn a_listed_product_has_no_images_or_ratings() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let mut product = make(&service, &product_body(&food, "1")).json();
@@ -60,7 +60,7 @@ fn a_product_in_a_list_shows_itself_without_images_and_ratings() {
 }
 
 #[test]
-fn filters_narrow_the_list_alone_and_together() {
+fn filters_narrow_the_list_individually_and_combined() {
     let service = small_shop();
     let id_of =
         |slug: &str| service.get(format!("/categories/by-slug/{slug}")).send().status(200).text_of("id");
@@ -87,7 +87,7 @@ fn filters_narrow_the_list_alone_and_together() {
 }
 
 #[test]
-fn what_is_reserved_is_not_in_stock() {
+fn reserved_units_are_not_in_stock() {
     let service = small_shop();
     let roll = service.get("/products/by-sku/roll").send().status(200).text_of("id");
     place(&service, &order(1), &[(&roll, 1)]).consumed();
@@ -129,7 +129,7 @@ fn each_sort_has_its_order_page_by_page() {
 }
 
 #[test]
-fn equals_are_sorted_by_their_ids() {
+fn equal_products_are_sorted_by_id() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let made =
@@ -189,7 +189,7 @@ fn pages_neither_repeat_nor_miss_a_product_when_others_come_and_go() {
 }
 
 #[test]
-fn a_cursor_leads_on_when_what_it_stands_behind_is_gone() {
+fn a_cursor_still_works_when_the_product_it_follows_is_deleted() {
     let service = small_shop();
     let page = service.get("/products?limit=2").send().status(200).json();
     let cursor = page["next_cursor"].as_str().expect("there is more");
@@ -200,7 +200,7 @@ fn a_cursor_leads_on_when_what_it_stands_behind_is_gone() {
 }
 
 #[test]
-fn a_cursor_is_of_one_list_with_its_sort_and_its_filters() {
+fn a_cursor_is_valid_for_one_list_with_its_sort_and_filters() {
     let service = small_shop();
     let page = service.get("/products?limit=1&sort=price").send().status(200).json();
     let cursor = page["next_cursor"].as_str().expect("there is more");
@@ -234,7 +234,7 @@ fn a_cursor_is_of_one_list_with_its_sort_and_its_filters() {
 }
 
 #[test]
-fn every_list_has_1_to_200_items_a_page() {
+fn every_list_has_1_to_200_items_per_page() {
     let service = small_shop();
     let roll = service.get("/products/by-sku/roll").send().status(200).text_of("id");
     let images = format!("/products/{roll}/images");
@@ -259,7 +259,7 @@ fn every_list_has_1_to_200_items_a_page() {
 }
 
 #[test]
-fn every_filter_that_is_wrong_is_named() {
+fn every_invalid_filter_is_named() {
     let service = small_shop();
     let query = "category=x&min_price=1.999&max_price=x&in_stock=yes&sort=age&limit=201&cursor=x&colour=red";
     let problem = service.get(format!("/products?{query}")).send().problem(422, "invalid").json();
@@ -284,7 +284,7 @@ fn every_filter_that_is_wrong_is_named() {
 }
 
 #[test]
-fn a_page_has_50_products_where_nobody_says_how_many() {
+fn a_page_has_50_products_by_default() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     for number in 1..=51 {

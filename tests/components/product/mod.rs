@@ -99,7 +99,7 @@ fn with_product() -> (Service, String) {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let id = product(&service, &food, "1", 10);
-    service.expect_told(&["category.changed", "product.changed"]);
+    service.expect_published_kinds(&["category.changed", "product.changed"]);
     (service, format!("/products/{id}"))
 }
 
@@ -108,16 +108,16 @@ fn id_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-trait Told {
+trait PublishedKinds {
     /// It published events of these types since it was looked at last: for tests that look at them no closer.
     #[track_caller]
-    fn expect_told(&self, kinds: &[&str]);
+    fn expect_published_kinds(&self, kinds: &[&str]);
 }
 
-impl Told for Service {
-    fn expect_told(&self, kinds: &[&str]) {
-        let told: Vec<String> = self.published().into_iter().map(|event| event.kind).collect();
-        assert_eq!(told, kinds);
+impl PublishedKinds for Service {
+    fn expect_published_kinds(&self, kinds: &[&str]) {
+        let published_kinds: Vec<String> = self.published().into_iter().map(|event| event.kind).collect();
+        assert_eq!(published_kinds, kinds);
     }
 }
 

@@ -3,15 +3,15 @@
 use bulkhead_testing::{Service, json};
 
 use super::{
-    ADA, Asks as _, NOBODY, Told as _, category, everything, id_of, make, order, place, product,
+    ADA, Asks as _, NOBODY, PublishedKinds as _, category, everything, id_of, make, order, place, product,
     product_body, with_product,
 };
 
 #[test]
-fn a_product_is_made_told_of_and_read_back_by_id_and_by_sku() {
+fn a_product_is_created_published_and_read_back_by_id_and_by_sku() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
-    service.expect_told(&["category.changed"]);
+    service.expect_published_kinds(&["category.changed"]);
     let made = make(&service, &product_body(&food, "1")).header("content-type", "application/json");
     let (id, now) = (made.text_of("id"), service.now());
     assert_eq!(&id[14..15], "7", "it is a UUID of version 7: {id}");
@@ -77,7 +77,7 @@ fn a_product_is_found_by_any_sku_that_is_encoded_in_the_path() {
 }
 
 #[test]
-fn a_product_shows_its_images_in_order_and_what_it_is_rated() {
+fn a_product_shows_its_images_in_order_and_its_rating() {
     let (service, path) = with_product();
     for (name, place) in [("second", 7), ("third", 7), ("first", 0)] {
         let body = json!({"image_url": format!("https://a.example/{name}"), "display_order": place});
@@ -105,20 +105,20 @@ fn the_sku_of_another_product_is_refused() {
     let (service, path) = with_product();
     let food = service.get(&path).send().status(200).text_of("category_id");
     let other = product(&service, &food, "2", 10);
-    service.expect_told(&["product.changed"]);
+    service.expect_published_kinds(&["product.changed"]);
     let before = everything(&service);
-    let taken = json!({"detail": "another product has this sku", "constraint": "product.sku"});
+    let conflict = json!({"detail": "another product has this sku", "constraint": "product.sku"});
     let new = service.post("/products").admin().json(product_body(&food, "1")).send();
-    new.problem(409, "sku-taken").includes(&taken);
+    new.problem(409, "sku-taken").includes(&conflict);
     let patch = json!({"name": "Other", "sku": "1"});
     let changed = service.patch(format!("/products/{other}")).admin().json(patch).send();
-    changed.problem(409, "sku-taken").includes(&taken);
+    changed.problem(409, "sku-taken").includes(&conflict);
     assert_eq!(everything(&service), before);
     service.expect_published(json!([]));
 }
 
 #[test]
-fn a_sku_from_before_they_were_composed_is_found_and_taken_however_it_is_typed() {
+fn an_old_decomposed_sku_is_found_and_conflicts_however_it_is_typed() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     // The second is composed in part.
@@ -145,7 +145,7 @@ fn a_sku_from_before_they_were_composed_is_found_and_taken_however_it_is_typed()
 }
 
 #[test]
-fn of_two_old_skus_that_look_the_same_each_is_found_as_it_is_typed() {
+fn two_old_skus_that_look_the_same_are_each_found_as_typed() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let composed = product(&service, &food, "caf\u{e9}", 1);
@@ -179,7 +179,7 @@ fn a_sku_is_the_same_however_its_accents_are_typed() {
 }
 
 #[test]
-fn a_category_that_is_not_there_is_refused() {
+fn a_missing_category_is_refused() {
     let (service, path) = with_product();
     let before = everything(&service);
     let unknown = json!({
@@ -195,10 +195,10 @@ fn a_category_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn a_product_changes_only_where_patch_says_so() {
+fn a_patch_changes_only_the_named_fields_of_a_product() {
     let (service, path) = with_product();
     let drink = category(&service, "drink", None);
-    service.expect_told(&["category.changed"]);
+    service.expect_published_kinds(&["category.changed"]);
     let mut expected = service.get(&path).send().status(200).json();
     for (field, value) in [
         ("name", json!("Other")),
@@ -236,7 +236,7 @@ fn a_product_changes_only_where_patch_says_so() {
 }
 
 #[test]
-fn a_patch_of_a_product_that_says_nothing_changes_and_tells_nothing() {
+fn an_empty_patch_of_a_product_changes_and_publishes_nothing() {
     let (service, path) = with_product();
     let before = everything(&service);
     let there = service.get(&path).send().status(200);
@@ -274,7 +274,7 @@ fn a_product_is_deleted_with_all_that_belongs_to_it() {
     }
     place(&service, &order(1), &[(id_of(&path), 1), (&other, 1)]).consumed();
     super::ship(&service, &order(1)).consumed();
-    service.expect_told(&["product.changed", "product.stock-reserved"]);
+    service.expect_published_kinds(&["product.changed", "product.stock-reserved"]);
 
     service.delete(&path).admin().send().status(204).empty();
     let id = id_of(&path);
@@ -317,16 +317,16 @@ fn a_product_is_not_deleted_while_stock_of_it_is_reserved() {
 }
 
 #[test]
-fn an_answer_is_given_again_for_the_same_idempotency_key() {
+fn the_same_idempotency_key_gets_the_same_answer() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
-    service.expect_told(&["category.changed"]);
+    service.expect_published_kinds(&["category.changed"]);
     let body = product_body(&food, "1");
     let send = |body: &bulkhead_testing::Value| {
         service.post("/products").admin().idempotency_key("one").json(body).send()
     };
     let first = send(&body).status(201).replayed(false);
-    service.expect_told(&["product.changed"]);
+    service.expect_published_kinds(&["product.changed"]);
     let again = send(&body).status(201).replayed(true).body(first.json());
     for header in ["location", "etag"] {
         assert_eq!(again.header_value(header), first.header_value(header), "{header}");

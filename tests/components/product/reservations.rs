@@ -26,7 +26,7 @@ fn lines(lines: &[(&str, u32)]) -> Value {
 }
 
 /// What is published of an order's stock.
-fn told(kind: &str, order: &str, items: &[(&str, u32)]) -> Value {
+fn stock_event(kind: &str, order: &str, items: &[(&str, u32)]) -> Value {
     json!([{"type": kind, "subject": order, "data": {"order_id": order, "items": lines(items)}}])
 }
 
@@ -39,14 +39,14 @@ fn rejected(order: &str, shortages: &Value) -> Value {
 }
 
 #[test]
-fn every_item_of_an_order_is_set_aside() {
+fn every_item_of_an_order_is_reserved() {
     let (service, [one, other, third]) = with_stock([10, 10, 5]);
     let order = order(1);
     // In the order of the order's lines.
     let items = [(other.as_str(), 10), (one.as_str(), 3)];
     place(&service, &order, &items).consumed();
     let now = service.now();
-    service.expect_published(told("product.stock-reserved", &order, &items));
+    service.expect_published(stock_event("product.stock-reserved", &order, &items));
     assert_eq!(stock(&service, &one), [7, 3, 0, 10]);
     assert_eq!(stock(&service, &other), [0, 10, 0, 10]);
     assert_eq!(stock(&service, &third), [5, 0, 0, 5]);
@@ -65,7 +65,7 @@ fn every_item_of_an_order_is_set_aside() {
 }
 
 #[test]
-fn an_order_for_more_than_there_is_sets_nothing_aside_and_every_shortage_is_told() {
+fn an_order_that_exceeds_the_stock_reserves_nothing_and_every_shortage_is_reported() {
     let (service, [enough, short, none]) = with_stock([10, 10, 0]);
     let order = order(1);
     let before = everything(&service)["product"].clone();
@@ -83,13 +83,13 @@ fn an_order_for_more_than_there_is_sets_nothing_aside_and_every_shortage_is_told
 }
 
 #[test]
-fn an_order_for_all_there_is_is_set_aside_and_one_more_is_not() {
+fn an_order_for_the_whole_stock_is_reserved_and_one_more_unit_is_not() {
     let (service, [id]) = with_stock([10]);
     place(&service, &order(1), &[(&id, 11)]).consumed();
     let shortages = json!([{"product_id": id, "requested": 11, "available": 10}]);
     service.expect_published(rejected(&order(1), &shortages));
     place(&service, &order(2), &[(&id, 10)]).consumed();
-    service.expect_published(told("product.stock-reserved", &order(2), &[(&id, 10)]));
+    service.expect_published(stock_event("product.stock-reserved", &order(2), &[(&id, 10)]));
     place(&service, &order(3), &[(&id, 1)]).consumed();
     let shortages = json!([{"product_id": id, "requested": 1, "available": 0}]);
     service.expect_published(rejected(&order(3), &shortages));
@@ -105,7 +105,7 @@ fn an_order_for_all_there_is_is_set_aside_and_one_more_is_not() {
 }
 
 #[test]
-fn an_order_that_is_cancelled_gives_its_stock_back() {
+fn a_cancelled_order_releases_its_stock() {
     let (service, [one, other]) = with_stock([10, 10]);
     let (kept, gone) = (order(1), order(2));
     place(&service, &kept, &[(&one, 1)]).consumed();
@@ -114,7 +114,7 @@ fn an_order_that_is_cancelled_gives_its_stock_back() {
     cancel(&service, &gone).consumed();
     let now = service.now();
     // By product: those of the test are made in their order.
-    service.expect_published(told("product.stock-released", &gone, &[(&one, 2), (&other, 4)]));
+    service.expect_published(stock_event("product.stock-released", &gone, &[(&one, 2), (&other, 4)]));
     assert_eq!(stock(&service, &one), [9, 1, 0, 10]);
     assert_eq!(stock(&service, &other), [10, 0, 0, 10]);
     assert_eq!(
@@ -127,11 +127,11 @@ fn an_order_that_is_cancelled_gives_its_stock_back() {
     }));
     // Somebody else can have it.
     place(&service, &order(3), &[(&other, 10)]).consumed();
-    service.expect_published(told("product.stock-reserved", &order(3), &[(&other, 10)]));
+    service.expect_published(stock_event("product.stock-reserved", &order(3), &[(&other, 10)]));
 }
 
 #[test]
-fn an_order_that_is_shipped_sells_its_stock() {
+fn a_shipped_order_sells_its_stock() {
     let (service, [one, other]) = with_stock([10, 10]);
     let (kept, gone) = (order(1), order(2));
     place(&service, &kept, &[(&one, 1)]).consumed();
@@ -151,13 +151,13 @@ fn an_order_that_is_shipped_sells_its_stock() {
 }
 
 #[test]
-fn an_event_that_is_told_twice_moves_stock_once() {
+fn a_duplicate_event_moves_stock_once() {
     for end in ["order.cancelled", "order.shipped"] {
         let (service, [id]) = with_stock([10]);
         let order = order(1);
         let data = placed(&order, &[(&id, 4)]);
         service.event("order.placed").subject(&order).data(&data).deliver_twice().consumed();
-        service.expect_published(told("product.stock-reserved", &order, &[(&id, 4)]));
+        service.expect_published(stock_event("product.stock-reserved", &order, &[(&id, 4)]));
         // Published again, as another event.
         service.event("order.placed").subject(&order).data(&data).deliver().consumed();
         service.expect_published(json!([]));
@@ -167,7 +167,7 @@ fn an_event_that_is_told_twice_moves_stock_once() {
         service.event(end).subject(&order).data(&data).deliver_twice().consumed();
         service.event(end).subject(&order).data(&data).deliver().consumed();
         if end == "order.cancelled" {
-            service.expect_published(told("product.stock-released", &order, &[(&id, 4)]));
+            service.expect_published(stock_event("product.stock-released", &order, &[(&id, 4)]));
             assert_eq!(stock(&service, &id), [10, 0, 0, 10]);
         } else {
             service.expect_published(json!([]));
@@ -178,7 +178,7 @@ fn an_event_that_is_told_twice_moves_stock_once() {
 }
 
 #[test]
-fn an_order_that_was_rejected_is_rejected_once_and_for_good() {
+fn a_rejected_order_is_rejected_once_and_stays_rejected() {
     let (service, [id]) = with_stock([1]);
     let order = order(1);
     place(&service, &order, &[(&id, 2)]).consumed();
@@ -194,7 +194,7 @@ fn an_order_that_was_rejected_is_rejected_once_and_for_good() {
 }
 
 #[test]
-fn an_order_that_was_cancelled_before_it_came_sets_nothing_aside() {
+fn an_order_cancelled_before_it_arrives_reserves_nothing() {
     let (service, [id]) = with_stock([10]);
     let order = order(1);
     cancel(&service, &order).consumed();
@@ -210,7 +210,7 @@ fn an_order_that_was_cancelled_before_it_came_sets_nothing_aside() {
 }
 
 #[test]
-fn stock_that_was_given_back_is_neither_sold_nor_set_aside_again() {
+fn released_stock_is_neither_sold_nor_reserved_again() {
     let (service, [id]) = with_stock([10]);
     let order = order(1);
     place(&service, &order, &[(&id, 4)]).consumed();
@@ -224,7 +224,7 @@ fn stock_that_was_given_back_is_neither_sold_nor_set_aside_again() {
 }
 
 #[test]
-fn stock_that_was_sold_is_not_given_back() {
+fn sold_stock_is_not_released() {
     let (service, [id]) = with_stock([10]);
     let order = order(1);
     place(&service, &order, &[(&id, 4)]).consumed();
@@ -237,7 +237,7 @@ fn stock_that_was_sold_is_not_given_back() {
 }
 
 #[test]
-fn what_was_never_reserved_is_not_shipped() {
+fn an_order_that_was_never_reserved_is_not_shipped() {
     let (service, [id]) = with_stock([10]);
     let delivered = ship(&service, &order(1));
     delivered.rejected(&format!("order {}: nothing was ever reserved for this order", order(1)));
@@ -246,11 +246,11 @@ fn what_was_never_reserved_is_not_shipped() {
     service.expect_published(json!([]));
     // What was refused is not remembered against the order.
     place(&service, &order(1), &[(&id, 4)]).consumed();
-    service.expect_published(told("product.stock-reserved", &order(1), &[(&id, 4)]));
+    service.expect_published(stock_event("product.stock-reserved", &order(1), &[(&id, 4)]));
 }
 
 #[test]
-fn an_event_whose_data_were_taken_out_is_passed_over() {
+fn an_event_whose_data_was_erased_is_skipped() {
     let (service, [id]) = with_stock([10]);
     place(&service, &order(1), &[(&id, 4)]).consumed();
     let _ = service.published();
@@ -263,7 +263,7 @@ fn an_event_whose_data_were_taken_out_is_passed_over() {
 }
 
 #[test]
-fn an_order_that_cannot_be_is_a_dead_letter() {
+fn an_impossible_order_is_dead_lettered() {
     let (service, [one, other]) = with_stock([20_000, 20_000]);
     let before = everything(&service);
     for (items, why) in [
@@ -278,12 +278,16 @@ fn an_order_that_cannot_be_is_a_dead_letter() {
     service.expect_published(json!([]));
     // The most that there can be of a line. Another order: what comes of one behind a dead letter of its own is not of this test.
     place(&service, &order(2), &[(&one, 10_000), (&other, 1)]).consumed();
-    service.expect_published(told("product.stock-reserved", &order(2), &[(&one, 10_000), (&other, 1)]));
+    service.expect_published(stock_event(
+        "product.stock-reserved",
+        &order(2),
+        &[(&one, 10_000), (&other, 1)],
+    ));
     assert_eq!(stock(&service, &one), [10_000, 10_000, 0, 20_000]);
 }
 
 #[test]
-fn an_event_that_cannot_be_read_is_a_dead_letter() {
+fn an_unreadable_event_is_dead_lettered() {
     let (service, [id]) = with_stock([10]);
     place(&service, &order(1), &[(&id, 4)]).consumed();
     let _ = service.published();
@@ -299,7 +303,7 @@ fn an_event_that_cannot_be_read_is_a_dead_letter() {
 }
 
 #[test]
-fn every_event_of_an_order_finds_stock_conserved() {
+fn every_event_of_an_order_conserves_stock() {
     let (service, [one, other]) = with_stock([10, 3]);
     for number in 1..=6 {
         place(&service, &order(number), &[(&one, number), (&other, 1)]).consumed();
@@ -319,9 +323,9 @@ fn every_event_of_an_order_finds_stock_conserved() {
         .collect();
     assert_eq!(reservations(&service), expected);
     let published = service.published();
-    let told: Value = published
+    let events: Value = published
         .into_iter()
         .map(|event| json!({"type": event.kind, "subject": event.subject, "data": event.data}))
         .collect();
-    insta::assert_json_snapshot!("what_is_told_of_six_orders", told);
+    insta::assert_json_snapshot!("events_of_six_orders", events);
 }

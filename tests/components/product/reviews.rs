@@ -63,7 +63,7 @@ fn a_review_is_written_and_read_back() {
 }
 
 #[test]
-fn a_comment_may_be_left_out_and_be_long() {
+fn a_comment_is_optional_and_may_be_long() {
     let (service, path) = with_product();
     for (number, body, comment) in [
         (1, json!({"rating": 1}), json!(null)),
@@ -97,7 +97,7 @@ fn a_customer_reviews_a_product_once() {
 }
 
 #[test]
-fn only_a_user_reviews() {
+fn only_a_user_can_review() {
     let (service, path) = with_product();
     for subject in ["ada", "", "0198f3a17c3e7d528a0700000000ada0"] {
         let request = service.post(format!("{path}/reviews")).customer(subject).json(json!({"rating": 5}));
@@ -110,7 +110,7 @@ fn only_a_user_reviews() {
 }
 
 #[test]
-fn a_review_shows_the_first_name_that_its_author_has_now() {
+fn a_review_shows_the_current_first_name_of_its_author() {
     let (service, path) = with_product();
     // So new that it is not known here yet.
     let made = review(&service, &path, ADA, 5).includes(json!({"user_id_ref": ADA, "first_name": null}));
@@ -185,7 +185,7 @@ fn ratings_come_to_an_average_that_is_rounded_half_up() {
 }
 
 #[test]
-fn a_review_is_its_authors_and_the_administrators_to_delete() {
+fn only_the_author_and_an_admin_can_delete_a_review() {
     let (service, path) = with_product();
     let made = location(&review(&service, &path, ADA, 5));
     let refused = json!({"detail": "a review is deleted by its author or an admin"});

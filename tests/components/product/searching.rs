@@ -39,7 +39,7 @@ fn found(service: &Service, typed: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_word_is_found_in_name_or_description_and_the_last_may_go_on() {
+fn every_word_is_found_in_name_or_description_and_the_last_is_a_prefix() {
     let service = bakery();
     for (typed, expected) in [
         ("bread", &["roll", "loaf", "knife"][..]),
@@ -60,7 +60,7 @@ fn every_word_is_found_in_name_or_description_and_the_last_may_go_on() {
 }
 
 #[test]
-fn what_is_typed_is_never_a_query_language() {
+fn typed_text_is_never_read_as_query_syntax() {
     let service = bakery();
     for (typed, expected) in [
         ("bread OR thin", &[][..]),
@@ -82,7 +82,7 @@ fn what_is_typed_is_never_a_query_language() {
 }
 
 #[test]
-fn a_blank_search_is_no_filter_and_one_without_words_finds_nothing() {
+fn a_blank_search_does_not_filter_and_one_without_words_finds_nothing() {
     let service = bakery();
     for blank in ["", "  ", "\t"] {
         assert_eq!(found(&service, blank).len(), 4, "{blank:?}");
@@ -94,7 +94,7 @@ fn a_blank_search_is_no_filter_and_one_without_words_finds_nothing() {
 }
 
 #[test]
-fn an_accent_is_found_however_it_is_written() {
+fn accented_text_is_found_in_each_unicode_form() {
     let service = with_products(&[
         ("composed", "Cr\u{e8}me br\u{fb}l\u{e9}e", ""),
         ("decomposed", "Cre\u{300}me bru\u{302}le\u{301}e", ""),
@@ -108,7 +108,7 @@ fn an_accent_is_found_however_it_is_written() {
 }
 
 #[test]
-fn what_looks_or_means_the_same_is_found_both_ways() {
+fn text_that_looks_or_means_the_same_is_found_both_ways() {
     let pairs = [
         ("north", "ΒΟΡΡΆΣ", "Βορράς", &["ΒΟΡΡΑΣ", "βορρασ", "βορράς"][..]),
         ("street", "Straße", "Eine STRASSE", &["strasse", "STRAẞE", "straße"]),
@@ -171,7 +171,7 @@ fn in_scripts_without_spaces_every_part_of_a_text_is_found() {
 /// Texts of one run in few characters, so that much of one is in others too: what holds a part is found by it, and nothing else is.
 #[test]
 #[expect(clippy::print_stdout, reason = "the seed belongs to the test's output")]
-fn a_part_of_a_run_finds_the_texts_that_have_it_and_no_other() {
+fn a_part_of_a_run_finds_exactly_the_texts_that_contain_it() {
     let seed = 20_261_128;
     println!("seed {seed}");
     let mut chance = Chance::new(seed);
@@ -191,7 +191,7 @@ fn a_part_of_a_run_finds_the_texts_that_have_it_and_no_other() {
 }
 
 #[test]
-fn words_behind_the_sixteenth_are_left_out() {
+fn words_after_the_sixteenth_are_ignored() {
     let service = with_products(&[("a", "a", "")]);
     assert_eq!(found(&service, &"a ".repeat(16)), ["a"]);
     assert_eq!(found(&service, &format!("{}x", "a ".repeat(15))), Vec::<String>::new());
@@ -199,7 +199,7 @@ fn words_behind_the_sixteenth_are_left_out() {
 }
 
 #[test]
-fn a_search_follows_what_changes_and_goes() {
+fn a_search_reflects_changes_and_deletions() {
     let service = bakery();
     let path = format!("/products/{}", service.get("/products/by-sku/roll").send().status(200).text_of("id"));
     let patch = |patch: bulkhead_testing::Value| service.patch(&path).admin().json(patch).send().status(200);
@@ -217,7 +217,7 @@ fn a_search_follows_what_changes_and_goes() {
 }
 
 #[test]
-fn a_search_goes_with_filters_sorts_and_pages() {
+fn a_search_combines_with_filters_sorting_and_pages() {
     let service = bakery();
     let listed = read_all(&service, "/products?q=bread&sort=name", 1);
     assert_eq!(texts(&listed, "sku"), ["roll", "knife", "loaf"]);
@@ -258,7 +258,7 @@ fn set(service: &Service) -> Vec<Value> {
 }
 
 #[test]
-fn a_text_from_before_is_found_as_it_was_written_until_its_words_are() {
+fn an_old_text_is_found_as_written_until_its_words_are_indexed() {
     let service = with_products(&[("brulee", "Cr\u{e8}me br\u{fb}l\u{e9}e", ""), ("tea", "緑茶", "")]);
     as_migration_3_leaves_it(&service);
     let typed = ["cr\u{e8}me", "br\u{fb}l", "緑", "creme", "茶"];
@@ -271,7 +271,7 @@ fn a_text_from_before_is_found_as_it_was_written_until_its_words_are() {
 }
 
 #[test]
-fn whoever_writes_while_words_are_due_sets_a_timer_and_writes_none() {
+fn a_write_while_words_are_due_sets_a_timer_and_indexes_no_words() {
     let service = with_products(&[("a", "Th\u{e9}", ""), ("b", "Tea", "Th\u{e9}"), ("c", "Tea", "")]);
     let id = service.get("/products/by-sku/c").send().status(200).text_of("id");
     let category = service.get("/products/by-sku/c").send().text_of("category_id");
@@ -297,7 +297,7 @@ fn whoever_writes_while_words_are_due_sets_a_timer_and_writes_none() {
 
 /// A handler holds the writer lease for 100 ms at most, and a text takes time by its length.
 #[test]
-fn words_of_long_texts_are_written_a_few_texts_at_a_time_and_the_timer_goes_on() {
+fn words_of_long_texts_are_indexed_a_few_texts_at_a_time_by_repeated_timers() {
     // 30,000 bytes each, the longest that there are.
     let long = "緑茶".repeat(5_000);
     let products = ["1", "2", "3", "4", "5"].map(|sku| (sku, "Tea", long.as_str()));
@@ -315,7 +315,7 @@ fn words_of_long_texts_are_written_a_few_texts_at_a_time_and_the_timer_goes_on()
 }
 
 #[test]
-fn a_hundred_short_texts_get_their_words_at_once() {
+fn a_hundred_short_texts_are_indexed_at_once() {
     let texts: Vec<String> = (0..101).map(|number| format!("Th\u{e9} {number}")).collect();
     let products: Vec<_> = texts.iter().map(|text| (text.as_str(), text.as_str(), "")).collect();
     let service = with_products(&products);

@@ -10,7 +10,7 @@ fn slug_of(service: &Service, name: &str) -> String {
 }
 
 #[test]
-fn a_slug_is_made_from_the_name() {
+fn a_slug_is_generated_from_the_name() {
     let service = Service::start("product");
     for (name, slug) in [
         ("Potatoes", "potatoes"),
@@ -25,7 +25,7 @@ fn a_slug_is_made_from_the_name() {
 }
 
 #[test]
-fn a_slug_that_is_made_has_the_first_number_that_is_free() {
+fn a_generated_slug_gets_the_first_free_number() {
     let service = Service::start("product");
     for slug in ["food", "food-2", "food-3", "food-4"] {
         assert_eq!(slug_of(&service, "Food"), slug);
@@ -38,7 +38,7 @@ fn a_slug_that_is_made_has_the_first_number_that_is_free() {
 }
 
 #[test]
-fn numbers_behind_a_slug_are_tried_up_to_100() {
+fn slug_numbers_are_tried_up_to_100() {
     let service = Service::start("product");
     category(&service, "food", None);
     for number in 2..=99 {
@@ -73,7 +73,7 @@ fn a_name_without_letters_needs_a_slug() {
 }
 
 #[test]
-fn a_slug_does_not_follow_the_name() {
+fn a_slug_does_not_change_with_the_name() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let answer = service.patch(format!("/categories/{food}")).admin().json(json!({"name": "Drink"})).send();

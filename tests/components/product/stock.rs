@@ -10,7 +10,7 @@ fn change(service: &Service, path: &str, delta: i64) -> Answer {
 }
 
 #[test]
-fn stock_changes_by_a_difference_and_is_accounted_for() {
+fn stock_changes_by_a_delta_and_its_totals_add_up() {
     let (service, path) = with_product();
     let made = service.get(&path).send().status(200).text_of("created_at");
     let mut available = 10;
@@ -54,7 +54,7 @@ fn stock_never_goes_below_zero() {
 }
 
 #[test]
-fn stock_has_a_most_that_it_does_not_pass() {
+fn stock_never_exceeds_its_maximum() {
     let service = Service::start("product");
     let food = category(&service, "food", None);
     let path = format!("/products/{}", product(&service, &food, "1", 999_999_999));
@@ -68,7 +68,7 @@ fn stock_has_a_most_that_it_does_not_pass() {
 }
 
 #[test]
-fn what_is_reserved_or_sold_is_not_to_be_taken_out() {
+fn reserved_or_sold_stock_cannot_be_removed() {
     let (service, path) = with_product();
     let id = id_of(&path);
     place(&service, &order(1), &[(id, 4)]).consumed();
@@ -93,7 +93,7 @@ fn what_is_reserved_or_sold_is_not_to_be_taken_out() {
 }
 
 #[test]
-fn a_change_of_one_product_is_none_of_another() {
+fn changing_the_stock_of_one_product_does_not_change_another() {
     let (service, path) = with_product();
     let food = service.get(&path).send().status(200).text_of("category_id");
     let other = product(&service, &food, "2", 10);
@@ -102,7 +102,7 @@ fn a_change_of_one_product_is_none_of_another() {
 }
 
 #[test]
-fn the_same_change_with_one_idempotency_key_is_made_once() {
+fn the_same_change_with_one_idempotency_key_is_applied_once() {
     let (service, path) = with_product();
     let change = || {
         let request = service.post(format!("{path}/stock")).admin().idempotency_key("one");

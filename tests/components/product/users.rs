@@ -12,7 +12,7 @@ fn review(service: &Service, product: &str, user: &str) -> String {
 }
 
 #[test]
-fn first_names_are_kept_as_the_user_service_has_them() {
+fn first_names_are_replicated_from_the_user_service() {
     let (service, _) = with_product();
     name_user(&service, ADA, "Ada");
     name_user(&service, BOB, "Bob");
@@ -25,7 +25,7 @@ fn first_names_are_kept_as_the_user_service_has_them() {
 }
 
 #[test]
-fn a_review_outlives_its_author_without_saying_whose_it_was() {
+fn a_review_outlives_its_author_without_naming_them() {
     let (service, path) = with_product();
     name_user(&service, ADA, "Ada");
     name_user(&service, BOB, "Bob");
@@ -53,7 +53,7 @@ fn a_review_outlives_its_author_without_saying_whose_it_was() {
 }
 
 #[test]
-fn who_is_deleted_reviews_no_more() {
+fn a_deleted_user_can_no_longer_review() {
     let (service, path) = with_product();
     name_user(&service, ADA, "Ada");
     delete_user(&service, ADA).consumed();
@@ -66,7 +66,7 @@ fn who_is_deleted_reviews_no_more() {
 }
 
 #[test]
-fn no_answer_is_given_again_to_who_is_deleted() {
+fn no_stored_answer_is_replayed_to_a_deleted_user() {
     let (service, path) = with_product();
     let send = |user: &str| {
         let request = service.post(format!("{path}/reviews")).customer(user).idempotency_key("one");
@@ -82,7 +82,7 @@ fn no_answer_is_given_again_to_who_is_deleted() {
 }
 
 #[test]
-fn several_reviews_of_one_user_lose_their_author_together() {
+fn all_reviews_of_a_deleted_user_lose_their_author() {
     let (service, path) = with_product();
     let food = service.get(&path).send().status(200).text_of("category_id");
     review(&service, &path, ADA);
@@ -98,7 +98,7 @@ fn several_reviews_of_one_user_lose_their_author_together() {
 }
 
 #[test]
-fn a_deletion_that_is_told_twice_takes_effect_once() {
+fn a_duplicate_deletion_takes_effect_once() {
     let (service, path) = with_product();
     let made = review(&service, &path, ADA);
     let event = || service.event("user.deleted").subject(ADA).data(json!({"id": ADA}));
@@ -113,7 +113,7 @@ fn a_deletion_that_is_told_twice_takes_effect_once() {
 }
 
 #[test]
-fn a_deletion_of_somebody_unknown_is_remembered() {
+fn a_deletion_of_an_unknown_user_is_recorded() {
     let (service, _) = with_product();
     delete_user(&service, BOB).consumed();
     assert_eq!(service.rows("SELECT * FROM deleted_user"), json!([{"user_id_ref": BOB}]));
@@ -121,7 +121,7 @@ fn a_deletion_of_somebody_unknown_is_remembered() {
 }
 
 #[test]
-fn a_deletion_that_cannot_be_read_is_a_dead_letter() {
+fn an_unreadable_deletion_is_dead_lettered() {
     let (service, path) = with_product();
     review(&service, &path, ADA);
     let before = everything(&service);
@@ -133,7 +133,7 @@ fn a_deletion_that_cannot_be_read_is_a_dead_letter() {
 }
 
 #[test]
-fn a_deletion_whose_data_were_taken_out_still_ends_the_name() {
+fn a_deletion_whose_data_was_erased_still_removes_the_name() {
     let (service, path) = with_product();
     name_user(&service, ADA, "Ada");
     let made = review(&service, &path, ADA);

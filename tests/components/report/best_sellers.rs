@@ -9,14 +9,14 @@ fn seller(number: u32, name: Option<&str>, units: i64, revenue: &str) -> Value {
 }
 
 #[test]
-fn nothing_sold_is_no_best_seller() {
+fn without_sales_there_are_no_best_sellers() {
     let reports = Service::start("report");
     take(&reports, &[product_changed(1, "Carrots", 1)]);
     assert_eq!(report(&reports, "best-sellers"), json!({"items": []}));
 }
 
 #[test]
-fn products_come_by_units_then_by_revenue_then_by_id() {
+fn products_are_sorted_by_units_then_revenue_then_id() {
     let reports = Service::start("report");
     take(&reports, &sold(1, "2026-01-02", &[(5, 2, 100), (4, 2, 150), (3, 3, 1), (2, 2, 100), (1, 1, 9999)]));
     assert_eq!(
@@ -32,7 +32,7 @@ fn products_come_by_units_then_by_revenue_then_by_id() {
 }
 
 #[test]
-fn what_a_product_sold_is_the_sum_over_all_days_and_prices() {
+fn the_sales_of_a_product_are_the_sum_over_all_days_and_prices() {
     let reports = Service::start("report");
     take(&reports, &sold(1, "2026-01-02", &[(1, 10_000, 1), (2, 1, 1)]));
     take(&reports, &sold(2, "2026-01-02", &[(1, 2, 33)]));
@@ -46,7 +46,7 @@ fn what_a_product_sold_is_the_sum_over_all_days_and_prices() {
 }
 
 #[test]
-fn a_product_has_its_newest_name() {
+fn a_product_is_shown_with_its_newest_name() {
     let reports = Service::start("report");
     take(&reports, &sold(1, "2026-01-02", &[(1, 1, 0)]));
     assert_eq!(report(&reports, "best-sellers"), json!({"items": [seller(1, None, 1, "0.00")]}));
@@ -57,7 +57,7 @@ fn a_product_has_its_newest_name() {
 }
 
 #[test]
-fn there_are_50_where_nothing_is_said_and_200_at_most() {
+fn the_list_has_50_products_by_default_and_at_most_200() {
     let reports = Service::start("report");
     let lines: Vec<_> = (1..=201).map(|number| (number, i64::from(number), 1)).collect();
     take(&reports, &sold(1, "2026-01-02", &lines));

@@ -23,7 +23,7 @@ fn facts() -> [(Said, &'static str, Value); 7] {
 }
 
 #[test]
-fn each_event_of_an_order_that_is_not_known_makes_it_known() {
+fn each_event_of_an_unknown_order_records_it() {
     for (fact, status, amount) in facts() {
         let reports = Service::start("report");
         take(&reports, [&fact]);
@@ -39,7 +39,7 @@ fn each_event_of_an_order_that_is_not_known_makes_it_known() {
 }
 
 #[test]
-fn an_order_that_is_placed_keeps_its_lines() {
+fn a_placed_order_keeps_its_lines() {
     let reports = Service::start("report");
     take(&reports, [&placed(1, "2026-01-02", &LINES)]);
     assert_eq!(
@@ -56,7 +56,7 @@ fn an_order_that_is_placed_keeps_its_lines() {
 }
 
 #[test]
-fn an_order_that_is_paid_counts_by_product_and_day() {
+fn a_paid_order_counts_by_product_and_day() {
     let reports = Service::start("report");
     take(&reports, &sold(1, "2026-01-02", &LINES));
     take(&reports, &sold(2, "2026-01-02", &[(1, 2, 30)]));
@@ -94,7 +94,7 @@ fn the_catalogue_is_kept_in_its_newest_state() {
 }
 
 #[test]
-fn an_event_that_comes_twice_has_its_effect_once() {
+fn a_duplicate_event_takes_effect_once() {
     let mut all: Vec<Said> = facts().into_iter().map(|(fact, ..)| fact).collect();
     all.extend([product_changed(1, "Carrots", 3), category_changed(3, "Roots", Some(2))]);
     for said in &all {
@@ -120,7 +120,7 @@ fn an_event_that_comes_twice_has_its_effect_once() {
 }
 
 #[test]
-fn a_second_placing_of_an_order_changes_nothing() {
+fn a_second_order_placed_event_changes_nothing() {
     let reports = Service::start("report");
     take(&reports, &sold(1, "2026-01-02", &LINES));
     let before = everything(&reports);
@@ -129,7 +129,7 @@ fn a_second_placing_of_an_order_changes_nothing() {
 }
 
 #[test]
-fn no_row_says_whose_an_order_is() {
+fn no_row_names_the_customer_of_an_order() {
     let reports = Service::start("report");
     facts().iter().for_each(|(fact, ..)| take(&reports, [fact]));
     let rows = everything(&reports).to_string();
@@ -137,7 +137,7 @@ fn no_row_says_whose_an_order_is() {
 }
 
 #[test]
-fn whose_an_order_was_and_what_else_is_said_is_no_matter() {
+fn the_user_and_unknown_fields_of_an_event_are_ignored() {
     let reports = Service::start("report");
     for (mut fact, ..) in facts() {
         // Of an account that was deleted; and what a later version of the event may say besides.

@@ -37,7 +37,7 @@ fn prepared(before: &[Said]) -> Service {
 
 /// With a fault that aborts the unit of work, and with one after which a handler could go on.
 #[test]
-fn an_event_whose_database_fails_at_any_call_does_nothing_and_is_tried_again() {
+fn an_event_whose_database_fails_at_any_call_has_no_effect_and_is_retried() {
     for (before, said) in cases() {
         let reports = prepared(&before);
         let unchanged = everything(&reports);
@@ -57,7 +57,7 @@ fn an_event_whose_database_fails_at_any_call_does_nothing_and_is_tried_again() {
 }
 
 #[test]
-fn a_full_database_is_tried_again_too() {
+fn an_event_that_finds_a_full_database_is_retried_too() {
     let reports = prepared(&[placed(1, "2026-01-02", &LINES)]);
     let before = everything(&reports);
     let _ = paid(1, 175).event(&reports).failing(Fault::StorageFull(2)).deliver().parked("");
@@ -67,7 +67,7 @@ fn a_full_database_is_tried_again_too() {
 }
 
 #[test]
-fn what_comes_behind_a_parked_event_of_its_order_waits_and_other_orders_do_not() {
+fn events_behind_a_parked_event_of_their_order_wait_and_other_orders_do_not() {
     let reports = prepared(&[placed(1, "2026-01-02", &LINES), placed(2, "2026-01-02", &LINES)]);
     let _ = paid(1, 175).event(&reports).failing(Fault::Statement(1)).deliver().parked("disk I/O error");
     let _ = shipped(1).deliver(&reports).parked("");
@@ -82,7 +82,7 @@ fn what_comes_behind_a_parked_event_of_its_order_waits_and_other_orders_do_not()
 }
 
 #[test]
-fn a_commit_that_fails_once_has_its_effect_once() {
+fn a_commit_that_fails_once_takes_effect_once() {
     for (before, said) in cases() {
         let reports = prepared(&before);
         take(&reports, [&said]);
@@ -95,7 +95,7 @@ fn a_commit_that_fails_once_has_its_effect_once() {
 }
 
 #[test]
-fn a_report_whose_database_fails_is_told_so() {
+fn a_report_whose_database_fails_is_500() {
     let reports = prepared(&[]);
     for path in ["revenue", "best-sellers", "orders-by-status"] {
         let answer = ask(&reports, path).send().status(200);

@@ -173,7 +173,7 @@ fn the_same_events_give_the_same_rows_however_they_interleave() {
 }
 
 #[test]
-fn the_reports_say_what_happened_whatever_did() {
+fn the_reports_match_every_random_history() {
     for seed in 100..130 {
         let history = History::of(seed);
         let reports = Service::start("report");

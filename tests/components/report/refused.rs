@@ -24,7 +24,7 @@ fn one_of_each_kind() -> [Said; 9] {
 }
 
 #[test]
-fn data_that_are_not_what_the_type_has_are_refused() {
+fn data_that_does_not_match_the_event_type_is_refused() {
     let malformed = "the data are not what this type has";
     for said in one_of_each_kind() {
         let reports = Service::start("report");
@@ -61,7 +61,7 @@ fn placed_but(change: impl Fn(&mut Value)) -> Said {
 }
 
 #[test]
-fn an_order_that_is_not_what_its_lines_are_is_refused() {
+fn an_order_that_does_not_match_its_lines_is_refused() {
     let reports = Service::start("report");
     let empty = everything(&reports);
     let of_too_much = placed(1, "2026-01-02", &[(1, 1, 999_999_999), (2, 1, 1)]);
@@ -98,7 +98,7 @@ fn an_order_that_is_not_what_its_lines_are_is_refused() {
 }
 
 #[test]
-fn the_largest_order_is_taken_and_an_empty_one_too() {
+fn the_largest_order_and_an_empty_one_are_accepted() {
     let reports = Service::start("report");
     take(&reports, &sold(1, "2026-01-02", &[(1, 1, 999_999_999)]));
     take(&reports, &sold(2, "2026-01-02", &[]));
@@ -107,7 +107,7 @@ fn the_largest_order_is_taken_and_an_empty_one_too() {
 }
 
 #[test]
-fn a_payment_of_another_amount_is_refused_whichever_came_first() {
+fn a_payment_of_a_different_amount_is_refused_whichever_came_first() {
     let placed = placed(1, "2026-01-02", &LINES);
     for cents in [174, 176] {
         let other = paid(1, cents);
@@ -132,7 +132,7 @@ fn a_payment_of_another_amount_is_refused_whichever_came_first() {
 }
 
 #[test]
-fn an_event_whose_data_were_taken_out_is_passed_over() {
+fn an_event_whose_data_was_erased_is_skipped() {
     for said in [product_changed(1, "Carrots", 3), category_changed(3, "Roots", None)] {
         let reports = Service::start("report");
         let empty = everything(&reports);

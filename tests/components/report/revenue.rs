@@ -33,13 +33,13 @@ fn with_catalogue() -> Service {
 }
 
 #[test]
-fn nothing_sold_is_nothing_taken() {
+fn without_sales_there_is_no_revenue() {
     assert_eq!(report(&Service::start("report"), "revenue"), revenue(&[], "0.00"));
     assert_eq!(report(&with_catalogue(), "revenue"), revenue(&[], "0.00"));
 }
 
 #[test]
-fn a_department_is_the_category_at_the_top() {
+fn a_department_is_a_root_category() {
     let reports = with_catalogue();
     take(&reports, &sold(1, "2026-01-02", &[(1, 3, 25), (2, 1, 199), (3, 2, 350), (4, 1, 1999)]));
     let expected =
@@ -64,7 +64,7 @@ fn sums_are_exact_to_the_cent() {
 }
 
 #[test]
-fn days_are_those_on_which_orders_were_placed_and_the_last_is_counted_too() {
+fn days_are_the_order_dates_and_the_last_day_is_included() {
     let reports = with_catalogue();
     for (number, day) in ["2025-12-31", "2026-01-01", "2026-01-02", "2026-02-01"].into_iter().enumerate() {
         let number = u32::try_from(number).unwrap_or_default();
@@ -98,7 +98,7 @@ fn days_are_those_on_which_orders_were_placed_and_the_last_is_counted_too() {
 }
 
 #[test]
-fn a_day_ends_at_midnight_of_utc() {
+fn a_day_ends_at_midnight_utc() {
     let reports = with_catalogue();
     for (number, placed_at) in
         [(1, "2026-01-02T23:59:59.999Z"), (2, "2026-01-03T00:00:00Z"), (3, "2026-01-03T00:00:00.001Z")]
@@ -113,7 +113,7 @@ fn a_day_ends_at_midnight_of_utc() {
 }
 
 #[test]
-fn what_belongs_to_no_known_department_is_counted_all_the_same() {
+fn sales_without_a_known_department_are_counted_as_well() {
     let reports = with_catalogue();
     take(
         &reports,
@@ -142,7 +142,7 @@ fn what_belongs_to_no_known_department_is_counted_all_the_same() {
 }
 
 #[test]
-fn departments_are_as_they_are_now() {
+fn departments_are_shown_in_their_current_state() {
     let reports = with_catalogue();
     take(&reports, &sold(1, "2026-01-02", &[(1, 1, 100), (4, 1, 1)]));
     // The roots move to the toys, which have another name now.
@@ -161,7 +161,7 @@ fn departments_are_as_they_are_now() {
 }
 
 #[test]
-fn categories_that_go_round_in_a_circle_for_a_moment_are_no_department() {
+fn categories_in_a_temporary_cycle_have_no_department() {
     let reports = with_catalogue();
     take(&reports, &sold(1, "2026-01-02", &[(1, 1, 100), (4, 1, 1)]));
     // Vegetables go to the top and food below them; of the two events the second one is here first.
@@ -175,7 +175,7 @@ fn categories_that_go_round_in_a_circle_for_a_moment_are_no_department() {
 }
 
 #[test]
-fn only_what_is_paid_and_not_refunded_is_revenue() {
+fn only_paid_orders_that_are_not_refunded_are_revenue() {
     let reports = with_catalogue();
     let lines = [(4, 2, 150)];
     let total = |expected: &str| assert_eq!(report(&reports, "revenue")["total"], json!(expected));
@@ -199,7 +199,7 @@ fn only_what_is_paid_and_not_refunded_is_revenue() {
 }
 
 #[test]
-fn a_query_that_is_no_such_thing_is_named() {
+fn an_invalid_query_parameter_is_named() {
     let reports = Service::start("report");
     for day in ["", "x", "2026-1-2", "2026-02-29", "2026-01-02T00:00:00Z", "20260102", "2026-13-01"] {
         assert_eq!(wrong_fields(&reports, &format!("revenue?from={day}")), ["from"], "{day}");

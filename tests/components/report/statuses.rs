@@ -16,7 +16,7 @@ fn counts(counts: [u32; 7]) -> Value {
 }
 
 #[test]
-fn every_status_is_counted_in_the_order_of_an_orders_life() {
+fn statuses_are_counted_in_life_cycle_order() {
     let reports = Service::start("report");
     assert_eq!(report(&reports, "orders-by-status"), counts([0; 7]));
     let line = [(1, 1, 100)];
@@ -42,7 +42,7 @@ fn every_status_is_counted_in_the_order_of_an_orders_life() {
 }
 
 #[test]
-fn a_report_is_for_admins_alone() {
+fn a_report_is_for_admins_only() {
     let reports = Service::start("report");
     for path in REPORTS.map(|report| format!("/reports/{report}")) {
         let answer = reports.get(&path).send().problem(401, "unauthenticated");
@@ -56,7 +56,7 @@ fn a_report_is_for_admins_alone() {
 }
 
 #[test]
-fn a_report_is_only_read() {
+fn a_report_is_read_only() {
     let reports = Service::start("report");
     for path in REPORTS.map(|report| format!("/reports/{report}")) {
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
@@ -71,7 +71,7 @@ fn a_report_is_only_read() {
 }
 
 #[test]
-fn a_report_that_is_known_already_is_not_sent_again() {
+fn an_unchanged_report_is_not_sent_again() {
     let reports = Service::start("report");
     take(&reports, &super::sold(1, "2026-01-02", &[(1, 1, 100)]));
     for path in REPORTS {
@@ -85,7 +85,7 @@ fn a_report_that_is_known_already_is_not_sent_again() {
 }
 
 #[test]
-fn orders_by_status_takes_no_query() {
+fn orders_by_status_accepts_no_query() {
     let reports = Service::start("report");
     assert_eq!(wrong_fields(&reports, "orders-by-status?status=paid&limit=1"), ["status", "limit"]);
 }

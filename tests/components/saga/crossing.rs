@@ -3,17 +3,17 @@
 use super::*;
 
 #[test]
-fn an_order_that_is_cancelled_before_product_has_heard_of_it_gives_its_stock_back() {
+fn an_order_cancelled_before_product_knows_of_it_releases_its_stock() {
     let shop = Shop::open();
     let id = shop.places("tok_ok");
     shop.does(&id, "cancel");
     assert_eq!(shop.stands(&id), ["cancelled", "voided", "cancelled"]);
     // One log keeps its order: it is set aside and given back.
-    shop.takes("order", "product", "order.placed");
+    shop.consumes("order", "product", "order.placed");
     shop.stocks_are([7, 3, 0], [3, 2, 0]);
-    shop.takes("order", "product", "order.cancelled");
+    shop.consumes("order", "product", "order.cancelled");
     shop.stocks_are([10, 0, 0], [5, 0, 0]);
-    shop.takes("product", "order", "product.stock-reserved");
+    shop.consumes("product", "order", "product.stock-reserved");
     assert_eq!(shop.stands(&id), ["cancelled", "voided", "cancelled"]);
     shop.settles();
     assert_eq!(shop.causes(&id), ["placed", "cancelled"]);
@@ -26,7 +26,7 @@ fn an_order_that_is_cancelled_before_product_has_heard_of_it_gives_its_stock_bac
 fn crossing() -> (Shop, String) {
     let shop = Shop::open();
     let id = shop.places("tok_ok");
-    shop.takes("order", "product", "order.placed");
+    shop.consumes("order", "product", "order.placed");
     shop.does(&id, "cancel");
     (shop, id)
 }
@@ -43,36 +43,36 @@ fn has_ended((shop, id): (Shop, String)) {
 }
 
 #[test]
-fn the_answer_comes_before_product_hears_that_the_order_is_cancelled() {
+fn the_stock_event_arrives_before_product_consumes_the_cancellation() {
     let (shop, id) = crossing();
-    shop.takes("product", "order", "product.stock-reserved");
+    shop.consumes("product", "order", "product.stock-reserved");
     assert_eq!(shop.stands(&id)[0], "cancelled");
-    shop.lets_due();
+    shop.run_due_timers();
     shop.stocks_are([7, 3, 0], [3, 2, 0]);
-    shop.takes("order", "product", "order.cancelled");
+    shop.consumes("order", "product", "order.cancelled");
     has_ended((shop, id));
 }
 
 #[test]
-fn product_hears_that_the_order_is_cancelled_before_its_answer_comes() {
+fn product_consumes_the_cancellation_before_its_stock_event_arrives() {
     let (shop, id) = crossing();
-    shop.takes("order", "product", "order.cancelled");
+    shop.consumes("order", "product", "order.cancelled");
     shop.stocks_are([10, 0, 0], [5, 0, 0]);
-    shop.takes("product", "order", "product.stock-reserved");
+    shop.consumes("product", "order", "product.stock-reserved");
     has_ended((shop, id));
 }
 
 #[test]
-fn a_rejection_that_crosses_with_a_cancellation_changes_nothing_more() {
+fn a_rejection_that_crosses_a_cancellation_changes_nothing_more() {
     for answer_first in [true, false] {
         let shop = Shop::open();
         let id = shop.ordering(&shop.ada, 11, 0, "tok_ok").send().status(201).text_of("id");
-        shop.takes("order", "product", "order.placed");
+        shop.consumes("order", "product", "order.placed");
         shop.does(&id, "cancel");
         if answer_first {
-            shop.takes("product", "order", "product.stock-rejected");
+            shop.consumes("product", "order", "product.stock-rejected");
         } else {
-            shop.takes("order", "product", "order.cancelled");
+            shop.consumes("order", "product", "order.cancelled");
         }
         shop.settles();
         assert_eq!(shop.stands(&id), ["cancelled", "voided", "cancelled"]);
@@ -84,14 +84,14 @@ fn a_rejection_that_crosses_with_a_cancellation_changes_nothing_more() {
 }
 
 #[test]
-fn an_order_is_cancelled_after_its_stock_came_and_before_the_gateway_is_asked() {
+fn an_order_is_cancelled_after_its_stock_is_reserved_and_before_the_gateway_is_asked() {
     let shop = Shop::open();
     let id = shop.places("tok_ok");
-    shop.takes("order", "product", "order.placed");
-    shop.takes("product", "order", "product.stock-reserved");
+    shop.consumes("order", "product", "order.placed");
+    shop.consumes("product", "order", "product.stock-reserved");
     shop.does(&id, "cancel");
     // The timer of the attempt finds it given up.
-    shop.lets_due();
+    shop.run_due_timers();
     assert_eq!(shop.stands(&id), ["cancelled", "voided", "cancelled"]);
     assert_eq!(shop.order.rows("SELECT * FROM gateway_charge"), json!([]));
     shop.settles();
@@ -101,17 +101,17 @@ fn an_order_is_cancelled_after_its_stock_came_and_before_the_gateway_is_asked() 
 }
 
 #[test]
-fn what_product_hears_of_late_is_sold_all_the_same() {
+fn stock_is_sold_even_when_product_consumes_the_shipment_late() {
     let shop = Shop::open();
     let id = shop.places("tok_ok");
-    shop.takes("order", "product", "order.placed");
-    shop.takes("product", "order", "product.stock-reserved");
-    shop.lets_due();
+    shop.consumes("order", "product", "order.placed");
+    shop.consumes("product", "order", "product.stock-reserved");
+    shop.run_due_timers();
     shop.does(&id, "ship");
     shop.does(&id, "deliver");
     assert_eq!(shop.stands(&id), ["delivered", "captured", "delivered"]);
     shop.stocks_are([7, 3, 0], [3, 2, 0]);
-    shop.takes("order", "product", "order.shipped");
+    shop.consumes("order", "product", "order.shipped");
     shop.stocks_are([7, 0, 3], [3, 0, 2]);
     shop.settles();
     shop.agrees();

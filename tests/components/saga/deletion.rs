@@ -20,14 +20,14 @@ fn is_forgotten(shop: &Shop, id: &str) {
 }
 
 #[test]
-fn an_order_that_is_paid_is_refunded_and_its_stock_comes_back() {
+fn a_paid_order_is_refunded_and_its_stock_is_released() {
     let shop = Shop::open();
     let id = shop.placed_and_settled("tok_ok");
     deletes(&shop);
     assert_eq!(shop.stands(&id)[0], "paid", "it has not heard of it yet");
-    shop.takes("user", "order", "user.deleted");
+    shop.consumes("user", "order", "user.deleted");
     assert_eq!(shop.stands(&id), ["cancelled", "refunded", "cancelled"]);
-    shop.takes("order", "product", "order.cancelled");
+    shop.consumes("order", "product", "order.cancelled");
     shop.stocks_are([10, 0, 0], [5, 0, 0]);
     shop.settles();
     is_forgotten(&shop, &id);
@@ -36,18 +36,18 @@ fn an_order_that_is_paid_is_refunded_and_its_stock_comes_back() {
 }
 
 #[test]
-fn an_order_whose_stock_is_on_its_way_is_cancelled_whatever_comes_first() {
+fn an_order_with_a_pending_reservation_is_cancelled_whichever_event_comes_first() {
     for deletion_first in [true, false] {
         let shop = Shop::open();
         let id = shop.places("tok_ok");
-        shop.takes("order", "product", "order.placed");
+        shop.consumes("order", "product", "order.placed");
         deletes(&shop);
         if deletion_first {
-            shop.takes("user", "order", "user.deleted");
-            shop.takes("product", "order", "product.stock-reserved");
+            shop.consumes("user", "order", "user.deleted");
+            shop.consumes("product", "order", "product.stock-reserved");
         } else {
-            shop.takes("product", "order", "product.stock-reserved");
-            shop.takes("user", "order", "user.deleted");
+            shop.consumes("product", "order", "product.stock-reserved");
+            shop.consumes("user", "order", "user.deleted");
         }
         shop.settles();
         assert_eq!(shop.stands(&id), ["cancelled", "voided", "cancelled"]);
@@ -59,13 +59,13 @@ fn an_order_whose_stock_is_on_its_way_is_cancelled_whatever_comes_first() {
 }
 
 #[test]
-fn an_order_that_product_has_not_heard_of_is_cancelled_and_keeps_no_stock() {
+fn an_order_unknown_to_product_is_cancelled_and_keeps_no_stock() {
     let shop = Shop::open();
     let id = shop.places("tok_ok");
     deletes(&shop);
-    shop.takes("user", "order", "user.deleted");
-    shop.takes("order", "product", "order.placed");
-    shop.takes("order", "product", "order.cancelled");
+    shop.consumes("user", "order", "user.deleted");
+    shop.consumes("order", "product", "order.placed");
+    shop.consumes("order", "product", "order.cancelled");
     shop.settles();
     assert_eq!(shop.stands(&id), ["cancelled", "voided", "cancelled"]);
     shop.stocks_are([10, 0, 0], [5, 0, 0]);
@@ -73,7 +73,7 @@ fn an_order_that_product_has_not_heard_of_is_cancelled_and_keeps_no_stock() {
 }
 
 #[test]
-fn an_order_that_is_shipped_goes_on_without_a_name() {
+fn a_shipped_order_continues_without_a_name() {
     let shop = Shop::open();
     let id = shop.placed_and_settled("tok_ok");
     shop.does(&id, "ship");
@@ -89,7 +89,7 @@ fn an_order_that_is_shipped_goes_on_without_a_name() {
 }
 
 #[test]
-fn an_order_that_was_placed_by_a_token_that_is_still_good_is_cancelled_as_well() {
+fn an_order_placed_with_a_still_valid_token_is_cancelled_as_well() {
     let shop = Shop::open();
     deletes(&shop);
     let id = shop.places("tok_ok");
@@ -102,7 +102,7 @@ fn an_order_that_was_placed_by_a_token_that_is_still_good_is_cancelled_as_well()
 }
 
 #[test]
-fn a_review_stays_without_its_author() {
+fn a_review_is_kept_without_its_author() {
     let shop = Shop::open();
     let path = format!("/products/{}/reviews", shop.leeks);
     let review = json!({"rating": 5, "comment": "Long."});
@@ -120,7 +120,7 @@ fn a_review_stays_without_its_author() {
 }
 
 #[test]
-fn another_customers_order_goes_on() {
+fn the_order_of_another_customer_continues() {
     let shop = Shop::open();
     let bo = shop.registers("Bo");
     let adas = shop.places("tok_ok");

@@ -43,7 +43,7 @@ fn happens(shop: &Shop, who: &mut String, ids: &mut Vec<String>, chance: &mut Ch
             let _ = admin(shop.user.delete(format!("/users/{who}"))).send().status(204);
             *who = shop.registers(&format!("Bo{}", chance.next()));
         }
-        9..=11 => shop.lets_due(),
+        9..=11 => shop.run_due_timers(),
         _ => {
             let (producer, consumer) = SUBSCRIPTIONS[chance.index(SUBSCRIPTIONS.len())];
             if let Some(step) = shop.app.step_subscription(producer, consumer) {
@@ -55,7 +55,7 @@ fn happens(shop: &Shop, who: &mut String, ids: &mut Vec<String>, chance: &mut Ch
 
 #[test]
 #[expect(clippy::print_stderr, reason = "a failure is to name its seed")]
-fn whatever_comes_first_all_agree_when_it_is_quiet() {
+fn all_services_agree_once_settled_whichever_event_comes_first() {
     let mut ends = BTreeMap::<String, usize>::new();
     for seed in 0..SEEDS {
         eprintln!("seed {seed}");

@@ -44,7 +44,7 @@ fn customer(request: Request, id: &str) -> Request {
 }
 
 /// What was taken, from whom, by whom.
-fn told(steps: &[Step]) -> Vec<String> {
+fn deliveries(steps: &[Step]) -> Vec<String> {
     steps.iter().map(|step| format!("{} > {}: {}", step.producer, step.consumer, step.kind)).collect()
 }
 
@@ -148,9 +148,9 @@ impl Shop {
     #[track_caller]
     fn settles(&self) {
         loop {
-            let taken = self.app.settle().len();
-            self.lets_due();
-            if taken == 0 && self.app.settle().is_empty() {
+            let consumed = self.app.settle().len();
+            self.run_due_timers();
+            if consumed == 0 && self.app.settle().is_empty() {
                 return;
             }
         }
@@ -158,13 +158,13 @@ impl Shop {
 
     /// Has what is due now be done.
     #[track_caller]
-    fn lets_due(&self) {
+    fn run_due_timers(&self) {
         self.app.advance(Duration::ZERO);
     }
 
     /// Has one event be taken.
     #[track_caller]
-    fn takes(&self, producer: &str, consumer: &str, kind: &str) {
+    fn consumes(&self, producer: &str, consumer: &str, kind: &str) {
         let step = self.app.step_subscription(producer, consumer).expect("an event is waiting");
         assert_eq!((step.kind.as_str(), step.not_consumed), (kind, None));
     }
@@ -244,7 +244,7 @@ impl Shop {
         let orders = items(&admin(self.order.get("/orders?limit=200")).send().status(200));
         let (mut reserved, mut sold) = (BTreeMap::<String, i64>::new(), BTreeMap::<String, i64>::new());
         let (mut counts, mut units) = (BTreeMap::<String, i64>::new(), BTreeMap::<String, (i64, i64)>::new());
-        let mut taken = 0;
+        let mut captured_cents = 0;
         for order in &orders {
             let (status, payment) = (text(&order["status"]), text(&order["payment"]["payment_status"]));
             let held = matches!(status, "reserved" | "paid");
@@ -279,7 +279,7 @@ impl Shop {
                 [sum, sum],
                 "{order}"
             );
-            taken += if kept { sum } else { 0 };
+            captured_cents += if kept { sum } else { 0 };
         }
         // Who is paid, or has ended, waits for nothing.
         for timer in self.order.timers().iter().filter(|timer| timer.kind.starts_with("order.payment-")) {
@@ -292,12 +292,12 @@ impl Shop {
         }
         let captured =
             "SELECT coalesce(sum(amount), 0) AS cents FROM gateway_charge WHERE state = 'captured'";
-        assert_eq!(self.order.rows(captured), json!([{"cents": taken}]));
+        assert_eq!(self.order.rows(captured), json!([{"cents": captured_cents}]));
         for row in self.reports("orders-by-status")["items"].as_array().expect("items") {
             let count = counts.get(text(&row["status"])).copied().unwrap_or_default();
             assert_eq!(row["count"], count, "{row}");
         }
-        assert_eq!(cents(&self.reports("revenue")["total"]), taken);
+        assert_eq!(cents(&self.reports("revenue")["total"]), captured_cents);
         let best = self.reports("best-sellers")["items"].as_array().expect("items").clone();
         let found: BTreeMap<String, (i64, i64)> = best
             .iter()

@@ -9,18 +9,18 @@ fn an_order_is_placed_reserved_paid_shipped_and_delivered() {
     assert_eq!(shop.stands(&id), ["pending", "pending", "pending"]);
     shop.stocks_are([10, 0, 0], [5, 0, 0]);
 
-    shop.takes("order", "product", "order.placed");
+    shop.consumes("order", "product", "order.placed");
     shop.stocks_are([7, 3, 0], [3, 2, 0]);
     assert_eq!(shop.stands(&id)[0], "pending", "it has not heard of it yet");
 
-    shop.takes("product", "order", "product.stock-reserved");
+    shop.consumes("product", "order", "product.stock-reserved");
     assert_eq!(shop.stands(&id), ["reserved", "pending", "pending"]);
 
-    shop.lets_due();
+    shop.run_due_timers();
     assert_eq!(shop.stands(&id), ["paid", "captured", "pending"]);
     shop.stocks_are([7, 3, 0], [3, 2, 0]);
     assert_eq!(
-        told(&shop.app.settle()),
+        deliveries(&shop.app.settle()),
         [
             "order > report: order.placed",
             "order > report: order.paid",
@@ -31,13 +31,13 @@ fn an_order_is_placed_reserved_paid_shipped_and_delivered() {
 
     shop.does(&id, "ship");
     shop.stocks_are([7, 3, 0], [3, 2, 0]);
-    shop.takes("order", "product", "order.shipped");
+    shop.consumes("order", "product", "order.shipped");
     shop.stocks_are([7, 0, 3], [3, 0, 2]);
-    assert_eq!(told(&shop.app.settle()), ["order > report: order.shipped"]);
+    assert_eq!(deliveries(&shop.app.settle()), ["order > report: order.shipped"]);
     shop.agrees();
 
     shop.does(&id, "deliver");
-    assert_eq!(told(&shop.app.settle()), ["order > report: order.delivered"]);
+    assert_eq!(deliveries(&shop.app.settle()), ["order > report: order.delivered"]);
     assert_eq!(shop.stands(&id), ["delivered", "captured", "delivered"]);
     assert_eq!(shop.causes(&id), ["placed", "stock-reserved", "payment-captured", "shipped", "delivered"]);
     assert_eq!(
@@ -51,16 +51,19 @@ fn an_order_is_placed_reserved_paid_shipped_and_delivered() {
 }
 
 #[test]
-fn an_order_of_more_than_there_is_is_rejected_whole_and_nothing_is_released() {
+fn an_order_that_exceeds_the_stock_is_rejected_entirely_and_nothing_is_released() {
     let shop = Shop::open();
     let id = shop.ordering(&shop.ada, 1, 6, "tok_ok").send().status(201).text_of("id");
-    shop.takes("order", "product", "order.placed");
+    shop.consumes("order", "product", "order.placed");
     shop.stocks_are([10, 0, 0], [5, 0, 0]);
     assert_eq!(shop.published(&shop.product, &id), ["product.stock-rejected"]);
-    shop.takes("product", "order", "product.stock-rejected");
+    shop.consumes("product", "order", "product.stock-rejected");
     assert_eq!(shop.stands(&id), ["rejected", "voided", "cancelled"]);
     let _ = shop.doing(&id, "cancel").send().problem(409, "order-state");
-    assert_eq!(told(&shop.app.settle()), ["order > report: order.placed", "order > report: order.rejected"]);
+    assert_eq!(
+        deliveries(&shop.app.settle()),
+        ["order > report: order.placed", "order > report: order.rejected"]
+    );
     assert_eq!(shop.causes(&id), ["placed", "stock-rejected"]);
     assert_eq!(shop.published(&shop.order, &id), ["order.placed", "order.rejected"]);
     shop.app.advance(TIME_TO_PAY);
@@ -69,23 +72,23 @@ fn an_order_of_more_than_there_is_is_rejected_whole_and_nothing_is_released() {
 }
 
 #[test]
-fn an_order_that_is_cancelled_when_it_is_paid_is_refunded_and_its_stock_comes_back() {
+fn a_paid_order_that_is_cancelled_is_refunded_and_its_stock_is_released() {
     let shop = Shop::open();
     let id = shop.placed_and_settled("tok_ok");
     shop.agrees();
     shop.does(&id, "cancel");
     assert_eq!(shop.stands(&id), ["cancelled", "refunded", "cancelled"]);
     shop.stocks_are([7, 3, 0], [3, 2, 0]);
-    shop.takes("order", "product", "order.cancelled");
+    shop.consumes("order", "product", "order.cancelled");
     shop.stocks_are([10, 0, 0], [5, 0, 0]);
-    assert_eq!(told(&shop.app.settle()), ["order > report: order.cancelled"]);
+    assert_eq!(deliveries(&shop.app.settle()), ["order > report: order.cancelled"]);
     assert_eq!(shop.published(&shop.product, &id), ["product.stock-reserved", "product.stock-released"]);
     assert_eq!(shop.published(&shop.order, &id), ["order.placed", "order.paid", "order.cancelled"]);
     shop.agrees();
 }
 
 #[test]
-fn an_order_that_is_cancelled_when_it_is_reserved_is_voided_and_its_stock_comes_back() {
+fn a_reserved_order_that_is_cancelled_is_voided_and_its_stock_is_released() {
     let shop = Shop::open();
     let id = shop.placed_and_settled("tok_declined");
     assert_eq!(shop.stands(&id), ["reserved", "declined", "pending"]);
@@ -100,7 +103,7 @@ fn an_order_that_is_cancelled_when_it_is_reserved_is_voided_and_its_stock_comes_
 }
 
 #[test]
-fn what_was_shipped_is_not_cancelled_and_stays_sold() {
+fn a_shipped_order_is_not_cancelled_and_its_stock_stays_sold() {
     let shop = Shop::open();
     let id = shop.placed_and_settled("tok_ok");
     shop.does(&id, "ship");
@@ -112,12 +115,12 @@ fn what_was_shipped_is_not_cancelled_and_stays_sold() {
 }
 
 #[test]
-fn the_shortages_that_a_customer_is_told_are_those_of_the_product_service() {
+fn the_shortages_published_for_a_customer_are_those_of_the_product_service() {
     let shop = Shop::open();
     let id = shop.ordering(&shop.ada, 11, 6, "tok_ok").send().status(201).text_of("id");
     shop.settles();
     let rejected = shop.order.published().into_iter().find(|event| event.kind == "order.rejected");
-    let rejected = rejected.expect("it is told");
+    let rejected = rejected.expect("order.rejected was published");
     assert_eq!(
         (rejected.subject.as_str(), rejected.data),
         (

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_order_that_is_declined_keeps_its_stock_until_its_time_is_over() {
+fn a_declined_order_keeps_its_stock_until_its_payment_timeout() {
     let shop = Shop::open();
     let id = shop.places("tok_declined");
     let placed = shop.app.now();
@@ -21,7 +21,7 @@ fn an_order_that_is_declined_keeps_its_stock_until_its_time_is_over() {
     shop.app.advance(MILLISECOND * 10);
     assert_eq!(shop.stands(&id), ["cancelled", "voided", "cancelled"]);
     assert_eq!(
-        told(&shop.app.settle()),
+        deliveries(&shop.app.settle()),
         ["order > product: order.cancelled", "order > report: order.cancelled"]
     );
     shop.stocks_are([10, 0, 0], [5, 0, 0]);
@@ -40,7 +40,7 @@ fn since(from: &str, to: &str) -> Duration {
 }
 
 #[test]
-fn an_order_that_was_declined_is_paid_again_in_time_and_shipped() {
+fn a_declined_order_is_paid_in_time_and_shipped() {
     let shop = Shop::open();
     let id = shop.placed_and_settled("tok_declined");
     shop.does(&id, "payment");
@@ -56,7 +56,7 @@ fn an_order_that_was_declined_is_paid_again_in_time_and_shipped() {
 }
 
 #[test]
-fn a_gateway_that_fails_twice_takes_the_money_once() {
+fn a_gateway_that_fails_twice_captures_the_money_once() {
     let shop = Shop::open();
     let id = shop.placed_and_settled("tok_flaky");
     assert_eq!(shop.stands(&id), ["reserved", "pending", "pending"]);
@@ -69,14 +69,14 @@ fn a_gateway_that_fails_twice_takes_the_money_once() {
 }
 
 #[test]
-fn an_order_that_the_product_service_does_not_answer_in_time_is_cancelled_and_keeps_no_stock() {
+fn an_order_without_a_stock_event_in_time_is_cancelled_and_keeps_no_stock() {
     let shop = Shop::open();
     let id = shop.places("tok_ok");
     shop.app.advance(TIME_TO_PAY + MILLISECOND);
     assert_eq!(shop.stands(&id), ["cancelled", "voided", "cancelled"]);
-    shop.takes("order", "product", "order.placed");
+    shop.consumes("order", "product", "order.placed");
     shop.stocks_are([7, 3, 0], [3, 2, 0]);
-    shop.takes("order", "product", "order.cancelled");
+    shop.consumes("order", "product", "order.cancelled");
     shop.stocks_are([10, 0, 0], [5, 0, 0]);
     shop.settles();
     assert_eq!(shop.causes(&id), ["placed", "payment-overdue"]);
@@ -85,12 +85,12 @@ fn an_order_that_the_product_service_does_not_answer_in_time_is_cancelled_and_ke
 }
 
 #[test]
-fn an_answer_that_waits_until_the_time_is_over_comes_too_late() {
+fn a_stock_event_that_waits_past_the_payment_timeout_is_too_late() {
     let shop = Shop::open();
     let id = shop.places("tok_ok");
-    shop.takes("order", "product", "order.placed");
+    shop.consumes("order", "product", "order.placed");
     shop.app.advance(TIME_TO_PAY + MILLISECOND);
-    shop.takes("product", "order", "product.stock-reserved");
+    shop.consumes("product", "order", "product.stock-reserved");
     assert_eq!(shop.stands(&id), ["cancelled", "voided", "cancelled"]);
     shop.settles();
     shop.stocks_are([10, 0, 0], [5, 0, 0]);

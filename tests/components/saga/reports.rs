@@ -10,7 +10,7 @@ fn orders(shop: &Shop) {
         for (producer, consumer) in [("order", "product"), ("product", "order")] {
             while shop.app.step_subscription(producer, consumer).is_some() {}
         }
-        shop.lets_due();
+        shop.run_due_timers();
         id
     };
     let delivered = place(3, 1, "tok_ok");
@@ -30,7 +30,7 @@ fn all(shop: &Shop) -> Value {
 }
 
 #[test]
-fn the_reports_say_what_was_sold_by_day_department_and_product() {
+fn the_reports_show_sales_by_day_department_and_product() {
     let shop = Shop::open();
     orders(&shop);
     shop.settles();
@@ -63,7 +63,7 @@ fn the_reports_say_what_was_sold_by_day_department_and_product() {
 }
 
 #[test]
-fn the_reports_say_the_same_whichever_log_they_read_first() {
+fn the_reports_are_the_same_whichever_event_log_is_read_first() {
     let mut found = Vec::new();
     for first in ["order", "product", "both"] {
         let shop = Shop::open();
@@ -89,7 +89,7 @@ fn the_reports_say_the_same_whichever_log_they_read_first() {
 }
 
 #[test]
-fn an_order_counts_on_the_day_that_it_was_placed_and_is_taken_out_of_it() {
+fn an_order_counts_on_the_day_it_was_placed_and_is_subtracted_from_it() {
     let shop = Shop::open();
     let body = |time: &str| {
         json!({

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn all_there_is_can_be_ordered_and_not_one_more() {
+fn the_whole_stock_can_be_ordered_and_not_one_unit_more() {
     let shop = Shop::open();
     let all = shop.ordering(&shop.ada, 10, 5, "tok_ok").send().status(201).text_of("id");
     let more = shop.ordering(&shop.ada, 1, 0, "tok_ok").send().status(201).text_of("id");
@@ -17,7 +17,7 @@ fn all_there_is_can_be_ordered_and_not_one_more() {
 }
 
 #[test]
-fn one_more_than_there_is_leaves_all_there_is() {
+fn an_order_for_one_unit_too_many_leaves_the_stock_unchanged() {
     for (potatoes, leeks) in [(11, 0), (0, 6), (11, 5), (10, 6)] {
         let shop = Shop::open();
         let id = shop.ordering(&shop.ada, potatoes, leeks, "tok_ok").send().status(201).text_of("id");
@@ -29,7 +29,7 @@ fn one_more_than_there_is_leaves_all_there_is() {
 }
 
 #[test]
-fn of_two_orders_for_the_last_the_first_gets_it() {
+fn the_first_of_two_orders_gets_the_last_stock() {
     let shop = Shop::open();
     let bo = shop.registers("Bo");
     let [first, second] =
@@ -41,7 +41,7 @@ fn of_two_orders_for_the_last_the_first_gets_it() {
 }
 
 #[test]
-fn stock_that_came_back_is_ordered_again() {
+fn released_stock_can_be_ordered_again() {
     let shop = Shop::open();
     let first = shop.ordering(&shop.ada, 0, 5, "tok_ok").send().status(201).text_of("id");
     shop.settles();
@@ -54,7 +54,7 @@ fn stock_that_came_back_is_ordered_again() {
 }
 
 #[test]
-fn a_cancellation_gives_back_what_was_set_aside_once() {
+fn a_cancellation_releases_the_reserved_stock_once() {
     let shop = Shop::open();
     let [kept, cancelled] =
         [(); 2].map(|()| shop.ordering(&shop.ada, 2, 1, "tok_ok").send().status(201).text_of("id"));
@@ -71,7 +71,7 @@ fn a_cancellation_gives_back_what_was_set_aside_once() {
 }
 
 #[test]
-fn stock_that_comes_in_while_an_order_is_on_its_way_counts() {
+fn stock_added_before_product_consumes_an_order_counts() {
     let shop = Shop::open();
     let id = shop.ordering(&shop.ada, 11, 0, "tok_ok").send().status(201).text_of("id");
     let change = admin(shop.product.post(format!("/products/{}/stock", shop.potatoes)));
@@ -83,7 +83,7 @@ fn stock_that_comes_in_while_an_order_is_on_its_way_counts() {
 }
 
 #[test]
-fn a_product_is_not_deleted_while_an_order_of_it_stands() {
+fn a_product_is_not_deleted_while_an_order_reserves_it() {
     let shop = Shop::open();
     let id = shop.placed_and_settled("tok_ok");
     let delete = || admin(shop.product.delete(format!("/products/{}", shop.leeks))).send();
@@ -98,7 +98,7 @@ fn a_product_is_not_deleted_while_an_order_of_it_stands() {
 }
 
 #[test]
-fn a_product_that_is_deleted_while_an_order_of_it_is_on_its_way_is_missing() {
+fn a_product_deleted_before_product_consumes_its_order_is_missing() {
     let shop = Shop::open();
     let id = shop.places("tok_ok");
     let _ = admin(shop.product.delete(format!("/products/{}", shop.leeks))).send().status(204);

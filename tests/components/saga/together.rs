@@ -13,7 +13,7 @@ fn to(shop: &Shop, who: &str, address: &str) -> Request {
 }
 
 #[test]
-fn an_order_goes_to_an_address_that_the_customer_keeps() {
+fn an_order_uses_a_saved_address_of_the_customer() {
     let shop = Shop::open();
     let address = json!({
         "address_line1": "2 Quay", "address_line2": "Back yard", "city": "Hamburg", "state": "HH", "postal_code": "20095",
@@ -57,12 +57,12 @@ fn a_name_follows_the_product_and_a_price_is_frozen() {
 }
 
 #[test]
-fn an_order_is_of_the_price_that_the_order_service_has_heard_of() {
+fn an_order_uses_the_price_that_the_order_service_knows() {
     let shop = Shop::open();
     let change = admin(shop.product.patch(format!("/products/{}", shop.leeks)));
     let _ = change.json(json!({"price": "1.00"})).send().status(200);
     let old = shop.ordering(&shop.ada, 0, 1, "tok_ok").send().status(201).text_of("total_amount");
-    shop.takes("product", "order", "product.changed");
+    shop.consumes("product", "order", "product.changed");
     let new = shop.ordering(&shop.ada, 0, 1, "tok_ok").send().status(201).text_of("total_amount");
     assert_eq!((old.as_str(), new.as_str()), ("19.99", "1.00"));
     shop.settles();
@@ -70,7 +70,7 @@ fn an_order_is_of_the_price_that_the_order_service_has_heard_of() {
 }
 
 #[test]
-fn an_admin_orders_for_a_customer_once_the_order_service_has_heard_of_them() {
+fn an_admin_can_order_for_a_customer_once_the_order_service_knows_them() {
     let shop = Shop::open();
     let bo = shop.registers("Bo");
     let place = || {
@@ -85,7 +85,7 @@ fn an_admin_orders_for_a_customer_once_the_order_service_has_heard_of_them() {
         admin(shop.order.post("/orders")).json(body).send()
     };
     let _ = place().problem(409, "unknown-user");
-    shop.takes("user", "order", "user.changed");
+    shop.consumes("user", "order", "user.changed");
     let _ = place().status(201).includes(json!({"user_id_ref": bo}));
     shop.settles();
     shop.agrees();

@@ -44,7 +44,7 @@ fn with_ada() -> (Service, String, String) {
 }
 
 #[test]
-fn without_a_token_what_is_a_users_is_401() {
+fn user_resources_without_a_token_are_401() {
     let (users, ada, address) = with_ada();
     let before = everything(&users);
     let others = [("GET", "/users".to_owned(), None), ("GET", "/sessions/current".to_owned(), None)];
@@ -60,7 +60,7 @@ fn without_a_token_what_is_a_users_is_401() {
 }
 
 #[test]
-fn what_is_another_users_is_as_what_is_nobodys() {
+fn resources_of_another_user_are_answered_like_nonexistent_ones() {
     let (users, ada, address) = with_ada();
     let eve = registered(&users, "Eve");
     let (before, _) = (everything(&users), users.published());
@@ -81,7 +81,7 @@ fn what_is_another_users_is_as_what_is_nobodys() {
 }
 
 #[test]
-fn what_is_a_users_is_for_them_and_for_an_admin() {
+fn resources_of_a_user_are_for_that_user_and_for_admins() {
     for is_admin in [false, true] {
         for place in 0..own_routes("", "").len() {
             let (users, ada, address) = with_ada();
@@ -99,7 +99,7 @@ fn what_is_a_users_is_for_them_and_for_an_admin() {
 }
 
 #[test]
-fn an_id_is_the_same_in_capitals() {
+fn an_id_is_case_insensitive() {
     let (users, ada, _) = with_ada();
     let capitals = ada.to_uppercase();
     let _ = users.get(format!("/users/{capitals}")).user(&ada).send().includes(json!({"id": ada}));
@@ -107,7 +107,7 @@ fn an_id_is_the_same_in_capitals() {
 }
 
 #[test]
-fn what_is_malformed_in_a_path_is_404() {
+fn a_malformed_path_segment_is_404() {
     let (users, ada, address) = with_ada();
     for id in ["7", "%20", &ada.replace('-', ""), &format!("%7B{ada}%7D"), "current"] {
         for route in own_routes(id, &address) {
@@ -123,7 +123,7 @@ fn what_is_malformed_in_a_path_is_404() {
 }
 
 #[test]
-fn a_user_who_is_not_there_is_404_for_an_admin_too() {
+fn a_missing_user_is_404_for_an_admin_too() {
     let (users, _, address) = with_ada();
     let before = everything(&users);
     for route in own_routes(NOBODY, &address) {
@@ -134,7 +134,7 @@ fn a_user_who_is_not_there_is_404_for_an_admin_too() {
 }
 
 #[test]
-fn what_is_below_a_user_is_not_found_below_another() {
+fn resources_of_one_user_are_not_found_under_another() {
     let (users, ada, address) = with_ada();
     let bo = registered(&users, "Bo");
     let before = everything(&users);
@@ -150,7 +150,7 @@ fn what_is_below_a_user_is_not_found_below_another() {
 }
 
 #[test]
-fn another_method_is_told_what_the_path_takes() {
+fn another_method_is_answered_with_the_allowed_methods() {
     let (users, ada, address) = with_ada();
     for (path, wrong, allow) in [
         ("/users".to_owned(), "DELETE", "GET, HEAD, OPTIONS, POST"),
@@ -171,7 +171,7 @@ fn another_method_is_told_what_the_path_takes() {
 }
 
 #[test]
-fn a_body_or_a_query_that_nothing_reads_is_refused() {
+fn an_unread_body_field_or_query_parameter_is_refused() {
     let (users, ada, address) = with_ada();
     let before = everything(&users);
     for route in own_routes(&ada, &address) {

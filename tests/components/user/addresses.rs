@@ -5,7 +5,7 @@ use bulkhead_testing::{Request, Value, json};
 use super::{As as _, NOBODY, added, everything, new_address, registered, untraced, with_ada, wrong_fields};
 
 #[test]
-fn an_address_is_added_whole_and_read_back() {
+fn an_address_is_added_in_full_and_read_back() {
     let (users, ada) = with_ada();
     let path = format!("/users/{ada}/addresses");
     let new = json!({
@@ -26,7 +26,7 @@ fn an_address_is_added_whole_and_read_back() {
 }
 
 #[test]
-fn what_an_address_need_not_have_is_null() {
+fn omitted_optional_fields_of_an_address_are_null() {
     let (users, ada) = with_ada();
     let path = format!("/users/{ada}/addresses");
     let mut with_nulls = new_address();
@@ -40,7 +40,7 @@ fn what_an_address_need_not_have_is_null() {
 }
 
 #[test]
-fn an_address_is_replaced_whole_and_keeps_its_id() {
+fn an_address_is_replaced_entirely_and_keeps_its_id() {
     let (users, ada) = with_ada();
     let path = format!("/users/{ada}/addresses/{}", added(&users, &ada));
     let full = json!({
@@ -74,7 +74,7 @@ fn a_deleted_address_is_gone() {
 }
 
 #[test]
-fn a_field_that_is_no_such_thing_is_named() {
+fn an_invalid_field_is_named() {
     let (users, ada) = with_ada();
     let one = format!("/users/{ada}/addresses/{}", added(&users, &ada));
     let before = everything(&users);
@@ -114,7 +114,7 @@ fn a_field_that_is_no_such_thing_is_named() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn all_errors_are_reported_at_once() {
     let (users, ada) = with_ada();
     let wrong = json!({"address_line2": "", "city": "Ulm\n", "state": 1, "country": "de", "is_default": 1, "zip": "89073"});
     let send = |request: Request| request.json(&wrong).user(&ada).send().problem(422, "invalid");
@@ -124,7 +124,7 @@ fn all_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
-fn texts_at_their_bounds_are_taken() {
+fn texts_at_their_limits_are_accepted() {
     let (users, ada) = with_ada();
     let (line, name) = ("ä".repeat(200), "ä".repeat(100));
     let address = json!({
@@ -153,7 +153,7 @@ fn a_user_has_at_most_50_addresses() {
 }
 
 #[test]
-fn the_list_goes_from_the_oldest_to_the_newest_page_by_page() {
+fn the_list_is_sorted_from_oldest_to_newest_page_by_page() {
     let (users, ada) = with_ada();
     let ids: Vec<String> = (0..5).map(|_| added(&users, &ada)).collect();
     let bo = registered(&users, "Bo");
@@ -182,7 +182,7 @@ fn the_list_goes_from_the_oldest_to_the_newest_page_by_page() {
 }
 
 #[test]
-fn an_address_that_is_added_twice_with_a_key_is_one() {
+fn an_address_sent_twice_with_one_key_is_added_once() {
     let (users, ada) = with_ada();
     let add = |address: &Value| {
         let request = users.post(format!("/users/{ada}/addresses")).idempotency_key("k");
@@ -195,7 +195,7 @@ fn an_address_that_is_added_twice_with_a_key_is_one() {
 }
 
 #[test]
-fn a_key_is_its_callers_own() {
+fn an_idempotency_key_belongs_to_its_caller() {
     let (users, ada) = with_ada();
     let bo = registered(&users, "Bo");
     for user in [&ada, &bo] {

@@ -7,7 +7,7 @@ use super::{
 };
 
 #[test]
-fn what_is_named_changes_and_nothing_else() {
+fn a_patch_changes_only_the_named_field() {
     for (field, value) in
         [("email", "countess@tests.example"), ("first_name", "Augusta"), ("last_name", "King")]
     {
@@ -30,7 +30,7 @@ fn what_is_named_changes_and_nothing_else() {
 }
 
 #[test]
-fn only_the_newest_state_is_kept_in_the_log() {
+fn only_the_newest_state_is_kept_in_the_event_log() {
     let users = start();
     let [ada, bo] = ["Ada", "Bo"].map(|name| registered(&users, name));
     for name in ["Augusta", "Byron"] {
@@ -46,7 +46,7 @@ fn only_the_newest_state_is_kept_in_the_log() {
 }
 
 #[test]
-fn a_patch_of_nothing_changes_nothing_and_tells_nobody() {
+fn an_empty_patch_changes_nothing_and_publishes_nothing() {
     let users = start();
     let ada = registered(&users, "Ada");
     let path = format!("/users/{ada}");
@@ -58,7 +58,7 @@ fn a_patch_of_nothing_changes_nothing_and_tells_nobody() {
 }
 
 #[test]
-fn an_email_that_is_taken_or_the_administrators_is_refused() {
+fn an_email_in_use_or_of_the_administrator_is_refused() {
     let users = start();
     let [ada, _] = ["Ada", "Bo"].map(|name| registered(&users, name));
     let (before, _) = (everything(&users), users.published());
@@ -72,7 +72,7 @@ fn an_email_that_is_taken_or_the_administrators_is_refused() {
 }
 
 #[test]
-fn ones_own_email_in_another_case_is_no_others() {
+fn a_user_can_change_the_case_of_their_own_email() {
     let users = start();
     let ada = registered(&users, "Ada");
     let patch = users.patch(format!("/users/{ada}")).json(json!({"email": "ADA@tests.example"}));
@@ -94,7 +94,7 @@ fn the_new_email_logs_in_and_the_old_one_is_free() {
 }
 
 #[test]
-fn failed_logins_of_an_email_that_is_given_up_are_forgotten() {
+fn failed_logins_of_an_abandoned_email_are_forgotten() {
     let users = start();
     let [ada, bo] = ["Ada", "Bo"].map(|name| registered(&users, name));
     for (name, peer) in [("Ada", "192.0.2.1"), ("Ada", "192.0.2.2"), ("Bo", "192.0.2.1")] {
@@ -109,7 +109,7 @@ fn failed_logins_of_an_email_that_is_given_up_are_forgotten() {
 }
 
 #[test]
-fn a_field_that_is_no_such_thing_is_named() {
+fn an_invalid_field_is_named() {
     let users = start();
     let ada = registered(&users, "Ada");
     let path = format!("/users/{ada}");
@@ -141,7 +141,7 @@ fn a_field_that_is_no_such_thing_is_named() {
 }
 
 #[test]
-fn names_at_their_bounds_are_taken() {
+fn names_at_their_limits_are_accepted() {
     let users = start();
     let ada = registered(&users, "Ada");
     let patch = json!({"first_name": "ä".repeat(100), "last_name": "L"});
@@ -150,7 +150,7 @@ fn names_at_their_bounds_are_taken() {
 
 /// What is erased of the event log are states that are over. That an address was added is not over: sent again, it is the same one.
 #[test]
-fn a_change_forgets_no_answer_that_is_kept_for_a_key() {
+fn a_change_deletes_no_answer_that_is_stored_for_a_key() {
     let users = start();
     let ada = registered(&users, "Ada");
     let send = || {

@@ -21,7 +21,7 @@ fn things() -> (Service, String, Vec<(String, &'static str, Value)>) {
 }
 
 #[test]
-fn what_is_known_already_is_not_sent_again() {
+fn a_representation_the_client_has_is_not_sent_again() {
     let (users, ada, things) = things();
     let lists = ["/addresses", "/preferences"].map(|list| format!("/users/{ada}{list}"));
     for path in things.iter().map(|(path, ..)| path).chain(&lists) {
@@ -36,7 +36,7 @@ fn what_is_known_already_is_not_sent_again() {
 }
 
 #[test]
-fn a_change_of_what_has_changed_meanwhile_is_refused() {
+fn a_change_based_on_a_stale_representation_is_refused() {
     let (users, ada, things) = things();
     for (path, method, body) in &things {
         let old = users.get(path).user(&ada).send().header_value("etag").unwrap_or_default();
@@ -64,7 +64,7 @@ fn a_change_of_what_has_changed_meanwhile_is_refused() {
 }
 
 #[test]
-fn a_preference_is_made_under_a_condition_where_there_is_none() {
+fn a_preference_is_created_conditionally_only_if_it_does_not_exist() {
     let (users, ada, _) = things();
     let put = |key: &str, header: &str, tag: &str| {
         let request = users.put(format!("/users/{ada}/preferences/{key}")).json(json!({"value": "v"}));
@@ -78,7 +78,7 @@ fn a_preference_is_made_under_a_condition_where_there_is_none() {
 }
 
 #[test]
-fn a_password_has_no_tag_to_be_named() {
+fn a_password_has_no_etag_to_match() {
     let (users, ada, _) = things();
     let body = json!({"current_password": super::PASSWORD, "new_password": "battery staple"});
     let request = users.put(format!("/users/{ada}/password")).json(body).header("if-match", "*");

@@ -70,7 +70,7 @@ impl Addresses {
 }
 
 #[test]
-fn the_first_address_is_the_default_whatever_it_wants() {
+fn the_first_address_is_always_the_default() {
     for wish in [None, Some(true), Some(false)] {
         let mut ada = Addresses::of(0);
         assert_eq!(ada.add(wish), json!(true), "{wish:?}");
@@ -79,7 +79,7 @@ fn the_first_address_is_the_default_whatever_it_wants() {
 }
 
 #[test]
-fn a_further_address_is_the_default_only_where_it_wants() {
+fn another_address_becomes_the_default_only_on_request() {
     for (wish, expected) in [(None, 0), (Some(false), 0), (Some(true), 2)] {
         let mut ada = Addresses::of(2);
         assert_eq!(ada.add(wish), json!(expected == 2), "{wish:?}");
@@ -88,7 +88,7 @@ fn a_further_address_is_the_default_only_where_it_wants() {
 }
 
 #[test]
-fn an_address_that_is_replaced_is_as_before_unless_it_wants_otherwise() {
+fn a_replaced_address_keeps_its_default_flag_unless_it_requests_otherwise() {
     for (default, replaced, wish, expected) in [
         (1, 1, None, 1),
         (1, 1, Some(true), 1),
@@ -110,7 +110,7 @@ fn an_address_that_is_replaced_is_as_before_unless_it_wants_otherwise() {
 }
 
 #[test]
-fn a_lone_address_stays_the_default_whatever_it_wants() {
+fn a_single_address_always_stays_the_default() {
     for wish in [None, Some(true), Some(false)] {
         let ada = Addresses::of(1);
         assert_eq!(ada.replace(0, wish), json!(true), "{wish:?}");
@@ -119,7 +119,7 @@ fn a_lone_address_stays_the_default_whatever_it_wants() {
 }
 
 #[test]
-fn where_the_default_goes_the_oldest_left_takes_over() {
+fn deleting_the_default_makes_the_oldest_remaining_address_the_default() {
     for (default, deleted, expected) in [(0, 0, 1), (2, 2, 0), (1, 1, 0), (1, 0, 1), (1, 2, 1)] {
         let ada = Addresses::of(3);
         ada.replace(default, Some(true));
@@ -129,7 +129,7 @@ fn where_the_default_goes_the_oldest_left_takes_over() {
 }
 
 #[test]
-fn after_the_last_address_the_next_is_the_first_again() {
+fn an_address_added_after_the_last_was_deleted_is_the_default() {
     let mut ada = Addresses::of(2);
     for (deleted, expected) in [(0, vec![1]), (1, vec![])] {
         ada.delete(deleted);
@@ -140,7 +140,7 @@ fn after_the_last_address_the_next_is_the_first_again() {
 }
 
 #[test]
-fn the_default_of_another_user_is_another_matter() {
+fn the_default_of_another_user_is_unaffected() {
     let ada = Addresses::of(2);
     let bo = registered(&ada.users, "Bo");
     let bos = super::added(&ada.users, &bo);

@@ -16,7 +16,7 @@ fn with_everything(users: &Service, name: &str) -> String {
 }
 
 #[test]
-fn a_user_goes_with_all_that_is_theirs() {
+fn a_user_is_deleted_with_all_their_data() {
     let users = start();
     with_everything(&users, "Bo");
     let others = everything(&users);
@@ -31,7 +31,7 @@ fn a_user_goes_with_all_that_is_theirs() {
 }
 
 #[test]
-fn what_was_told_of_a_user_is_taken_back_and_that_they_are_gone_is_told() {
+fn deleting_a_user_erases_their_events_and_publishes_the_deletion() {
     let users = start();
     let [ada, bo] = ["Ada", "Bo"].map(|name| registered(&users, name));
     let patch = users.patch(format!("/users/{ada}")).json(json!({"first_name": "Augusta"}));
@@ -46,7 +46,7 @@ fn what_was_told_of_a_user_is_taken_back_and_that_they_are_gone_is_told() {
 }
 
 #[test]
-fn a_second_deletion_tells_nothing() {
+fn a_second_deletion_publishes_nothing() {
     let users = start();
     let ada = registered(&users, "Ada");
     let _ = users.delete(format!("/users/{ada}")).user(&ada).send().status(204);
@@ -56,7 +56,7 @@ fn a_second_deletion_tells_nothing() {
 }
 
 #[test]
-fn the_email_of_a_deleted_user_is_free_and_a_new_one_is_somebody_else() {
+fn the_email_of_a_deleted_user_is_free_for_a_different_user() {
     let users = start();
     let first = registered(&users, "Ada");
     let _ = users.delete(format!("/users/{first}")).user(&first).send().status(204);
@@ -66,7 +66,7 @@ fn the_email_of_a_deleted_user_is_free_and_a_new_one_is_somebody_else() {
 }
 
 #[test]
-fn the_administrator_is_no_user_to_be_deleted() {
+fn the_administrator_is_not_a_user_that_can_be_deleted() {
     let users = start();
     let answer = users.delete(format!("/users/{}", super::ADMIN)).admin().send();
     let _ = answer.problem(404, "not-found");

@@ -78,7 +78,7 @@ fn all_events(users: &Service) -> Value {
 }
 
 #[test]
-fn a_request_whose_database_fails_at_any_call_does_nothing_and_can_be_sent_again() {
+fn a_request_whose_database_fails_at_any_call_has_no_effect_and_can_be_sent_again() {
     let (unchanged, ..) = prepared();
     let (rows, events) = (everything(&unchanged), all_events(&unchanged));
     for (name, status, request) in WRITES.iter().chain(READS) {
@@ -113,7 +113,7 @@ fn sizes(rows: &Value) -> Vec<Option<usize>> {
 
 /// Of a call that came too late the unit of work is still there: a handler that went on would have the rest of it kept.
 #[test]
-fn a_request_whose_database_is_busy_at_any_call_does_nothing() {
+fn a_request_whose_database_is_busy_at_any_call_has_no_effect() {
     let (unchanged, ..) = prepared();
     let (rows, events) = (everything(&unchanged), all_events(&unchanged));
     for (name, status, request) in WRITES.iter().chain(READS) {
@@ -130,7 +130,7 @@ fn a_request_whose_database_is_busy_at_any_call_does_nothing() {
 }
 
 #[test]
-fn a_commit_that_fails_is_told_and_nothing_is_kept() {
+fn a_failed_commit_is_reported_and_nothing_is_kept() {
     let (unchanged, ..) = prepared();
     let (rows, events) = (everything(&unchanged), all_events(&unchanged));
     for (name, _, request) in WRITES {
@@ -144,7 +144,7 @@ fn a_commit_that_fails_is_told_and_nothing_is_kept() {
 }
 
 #[test]
-fn a_commit_that_fails_once_is_run_again_and_has_its_effects_once() {
+fn a_commit_that_fails_once_is_retried_and_takes_effect_once() {
     for (name, status, request) in WRITES {
         let (users, ada, address) = prepared();
         let _ = request(&users, &ada, &address).send().status(*status);
@@ -157,7 +157,7 @@ fn a_commit_that_fails_once_is_run_again_and_has_its_effects_once() {
 }
 
 #[test]
-fn a_full_database_is_told_as_such() {
+fn a_full_database_is_reported_as_such() {
     let (unchanged, ..) = prepared();
     let (rows, events) = (everything(&unchanged), all_events(&unchanged));
     for (name, status, request) in WRITES {
@@ -172,7 +172,7 @@ fn a_full_database_is_told_as_such() {
 }
 
 #[test]
-fn a_key_of_a_request_that_failed_is_free() {
+fn the_key_of_a_failed_request_is_free() {
     for (fault, status) in [(Fault::Statement(1), 500), (Fault::Commit, 503)] {
         let users = start();
         let send = || users.post("/users").idempotency_key("k").json(new_user("Ada"));
@@ -184,7 +184,7 @@ fn a_key_of_a_request_that_failed_is_free() {
 }
 
 #[test]
-fn a_hash_that_has_no_memory_is_told_and_keeps_nobody_from_the_next() {
+fn a_hash_that_runs_out_of_memory_is_500_and_the_next_request_works() {
     let users = Service::start("user");
     let answer = users.post("/users").json(new_user("Ada")).failing(Fault::Memory).send();
     let _ = answer.problem(500, "internal");

@@ -31,7 +31,7 @@ fn milliseconds(count: u64) -> Duration {
 }
 
 #[test]
-fn the_key_is_made_at_the_first_login_and_kept() {
+fn the_key_is_created_at_the_first_login_and_kept() {
     let users = start();
     assert_eq!(key_set(&users), json!({"keys": []}));
     let _ = login(&users, ADMIN_EMAIL, "wrong").send().status(401);
@@ -47,7 +47,7 @@ fn the_key_is_made_at_the_first_login_and_kept() {
 }
 
 #[test]
-fn anybody_may_keep_the_key_set_for_a_minute() {
+fn the_key_set_is_publicly_cacheable_for_a_minute() {
     let users = start();
     token(&users);
     let answer = users.get("/.well-known/jwks.json").send().status(200);
@@ -59,7 +59,7 @@ fn anybody_may_keep_the_key_set_for_a_minute() {
 }
 
 #[test]
-fn the_private_half_is_in_no_answer() {
+fn the_private_key_is_in_no_response() {
     let users = start();
     token(&users);
     let rows = users.rows("SELECT lower(hex(private_key)) AS private FROM signing_key");
@@ -70,7 +70,7 @@ fn the_private_half_is_in_no_answer() {
 }
 
 #[test]
-fn a_key_that_has_signed_for_its_time_is_followed_by_another_at_the_next_login() {
+fn an_expired_signing_key_is_replaced_at_the_next_login() {
     let (users, first) = with_hourly_keys();
     // The next request comes a millisecond later: at 1 h less 1 ms since the key was made, and then at 1 h.
     users.advance(HOUR - milliseconds(2));
@@ -93,7 +93,7 @@ fn a_key_that_has_signed_for_its_time_is_followed_by_another_at_the_next_login()
 }
 
 #[test]
-fn a_retired_key_is_served_for_an_hour_and_a_minute_and_goes_with_the_next_one() {
+fn a_retired_key_is_served_for_61_minutes_and_deleted_when_the_next_one_is_created() {
     let (users, first) = with_hourly_keys();
     users.advance(HOUR);
     token(&users);
@@ -114,7 +114,7 @@ fn a_retired_key_is_served_for_an_hour_and_a_minute_and_goes_with_the_next_one()
 }
 
 #[test]
-fn a_key_signs_for_30_days_where_the_manifest_does_not_say() {
+fn a_key_signs_for_30_days_by_default() {
     let users = start();
     token(&users);
     users.advance(720 * HOUR - milliseconds(2));

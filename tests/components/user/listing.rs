@@ -19,7 +19,7 @@ fn behind(users: &Service, limit: u32, cursor: &Value) -> (Vec<String>, Value) {
 }
 
 #[test]
-fn the_list_has_whole_users_and_no_hashes() {
+fn the_list_has_complete_users_and_no_hashes() {
     let users = start();
     assert_eq!(page(&users, ""), (vec![], Value::Null));
     let ada = registered(&users, "Ada");
@@ -33,7 +33,7 @@ fn the_list_has_whole_users_and_no_hashes() {
 }
 
 #[test]
-fn the_list_is_for_admins_alone() {
+fn the_list_is_for_admins_only() {
     let users = start();
     let ada = registered(&users, "Ada");
     let _ = users.get("/users").send().problem(401, "unauthenticated");
@@ -44,7 +44,7 @@ fn the_list_is_for_admins_alone() {
 }
 
 #[test]
-fn the_list_goes_from_the_oldest_to_the_newest_page_by_page() {
+fn the_list_is_sorted_from_oldest_to_newest_page_by_page() {
     let users = start();
     for name in ["Cy", "Ada", "Bo", "Eve", "Di"] {
         registered(&users, name);
@@ -61,7 +61,7 @@ fn the_list_goes_from_the_oldest_to_the_newest_page_by_page() {
 }
 
 #[test]
-fn a_page_begins_behind_the_last_one_whatever_came_and_went() {
+fn a_page_starts_after_the_previous_one_despite_additions_and_deletions() {
     let users = start();
     let ids = ["Ada", "Bo", "Cy"].map(|name| registered(&users, name));
     let (_, cursor) = page(&users, "?limit=2");
@@ -71,7 +71,7 @@ fn a_page_begins_behind_the_last_one_whatever_came_and_went() {
 }
 
 #[test]
-fn a_page_has_50_users_where_nothing_is_said() {
+fn a_page_has_50_users_by_default() {
     let users = start();
     for number in 0..51 {
         registered(&users, &format!("Ada{number}"));
@@ -83,7 +83,7 @@ fn a_page_has_50_users_where_nothing_is_said() {
 }
 
 #[test]
-fn a_query_that_is_no_such_thing_is_named() {
+fn an_invalid_query_parameter_is_named() {
     let users = start();
     for limit in ["0", "201", "-1", "1.5", "", "ten"] {
         let answer = users.get("/users").query("limit", limit).admin().send();

@@ -8,7 +8,7 @@ use super::{
 };
 
 #[test]
-fn a_login_gives_a_token_that_nobody_may_keep() {
+fn a_login_returns_a_token_that_must_not_be_cached() {
     let users = start();
     let ada = registered(&users, "Ada");
     let _ = users.published();
@@ -22,7 +22,7 @@ fn a_login_gives_a_token_that_nobody_may_keep() {
 }
 
 #[test]
-fn an_email_logs_in_in_any_case_and_a_password_in_its_own() {
+fn a_login_ignores_the_case_of_the_email_but_not_of_the_password() {
     let users = start();
     let ada = registered(&users, "Ada");
     for email in ["ada@tests.example", "ADA@tests.example", "Ada@TESTS.Example"] {
@@ -35,7 +35,7 @@ fn an_email_logs_in_in_any_case_and_a_password_in_its_own() {
 }
 
 #[test]
-fn a_wrong_email_is_as_a_wrong_password() {
+fn a_wrong_email_is_answered_like_a_wrong_password() {
     let users = start();
     registered(&users, "Ada");
     registered(&users, "Bo");
@@ -87,13 +87,13 @@ fn the_administrators_password_is_compared_in_the_same_form() {
 }
 
 #[test]
-fn an_email_that_cannot_be_registered_any_more_is_wrong_and_not_invalid() {
+fn an_email_that_can_no_longer_be_registered_is_wrong_and_not_invalid() {
     let users = start();
     let _ = login(&users, ".k@example.com", PASSWORD).send().problem(401, "invalid-credentials");
 }
 
 #[test]
-fn an_email_that_nobody_has_costs_a_hash_as_well() {
+fn an_unknown_email_costs_a_hash_as_well() {
     // As much memory as all else takes, and less than a hash does.
     let users = Service::with("user").memory("user", 8 << 20).start().service("user");
     let _ = users.get("/.well-known/jwks.json").send().status(200);
@@ -101,7 +101,7 @@ fn an_email_that_nobody_has_costs_a_hash_as_well() {
 }
 
 #[test]
-fn a_login_that_succeeds_writes_nothing_once_there_is_a_key() {
+fn a_successful_login_writes_nothing_once_a_key_exists() {
     let users = start();
     registered(&users, "Ada");
     let first = login(&users, &email_of("Ada"), PASSWORD).send().status(201);
@@ -112,7 +112,7 @@ fn a_login_that_succeeds_writes_nothing_once_there_is_a_key() {
 }
 
 #[test]
-fn what_is_no_login_is_told_why() {
+fn a_malformed_login_is_refused_with_the_reason() {
     let users = start();
     for (email, password) in [("ada", "p"), ("", "p"), ("a@b@c", "p")] {
         assert_eq!(wrong_fields(login(&users, email, password).send()), ["email"], "{email}");
@@ -132,7 +132,7 @@ fn what_is_no_login_is_told_why() {
 }
 
 #[test]
-fn the_administrator_logs_in_by_the_manifest_and_is_no_user() {
+fn the_administrator_logs_in_by_the_manifest_and_is_not_a_user() {
     let users = start();
     for email in [ADMIN_EMAIL, "Admin@SHOP.example"] {
         let answer = login(&users, email, ADMIN_PASSWORD).send().status(201);
@@ -153,7 +153,7 @@ fn the_administrators_password_opens_no_other_account() {
 }
 
 #[test]
-fn the_administrator_is_who_the_manifest_says() {
+fn the_manifest_names_the_administrator() {
     let users = super::with().config("user", "admin_email", "root@shop.example").start().service("user");
     let _ = login(&users, ADMIN_EMAIL, ADMIN_PASSWORD).send().problem(401, "invalid-credentials");
     let answer = login(&users, "root@shop.example", ADMIN_PASSWORD).send().status(201);
@@ -175,7 +175,7 @@ fn without_the_secret_the_administrator_does_not_log_in() {
 }
 
 #[test]
-fn the_answer_of_a_login_is_not_kept_for_its_key() {
+fn the_answer_to_a_login_is_not_stored_for_its_key() {
     let users = start();
     registered(&users, "Ada");
     let send = || login(&users, &email_of("Ada"), PASSWORD).idempotency_key("k").send();

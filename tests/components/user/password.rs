@@ -37,7 +37,7 @@ fn change(users: &Service, id: &str, current: &str, new: &str) -> Answer {
 
 /// The one test that takes its time: a hash of the cost that customers' passwords have.
 #[test]
-fn a_password_is_kept_as_a_hash_of_argon2id_that_costs_19_mib() {
+fn a_password_is_stored_as_an_argon2id_hash_that_costs_19_mib() {
     let users = Service::start("user");
     let _ = users.post("/users").json(new_user("Ada")).send().status(201);
     let [hash] = &hashes(&users)[..] else { panic!("one user has one hash") };
@@ -73,7 +73,7 @@ fn the_new_password_logs_in_and_the_old_one_does_not() {
 }
 
 #[test]
-fn another_users_password_stays() {
+fn the_password_of_another_user_stays() {
     let users = start();
     let [ada, _] = ["Ada", "Bo"].map(|name| registered(&users, name));
     let before = hashes(&users);
@@ -100,7 +100,7 @@ fn a_wrong_current_password_changes_nothing() {
 }
 
 #[test]
-fn an_admin_who_knows_it_changes_it() {
+fn an_admin_who_knows_the_password_can_change_it() {
     let users = start();
     let ada = registered(&users, "Ada");
     let body = json!({"current_password": PASSWORD, "new_password": OTHER});
@@ -129,7 +129,7 @@ fn a_password_that_is_too_short_or_too_long_is_refused() {
 }
 
 #[test]
-fn a_password_at_its_bounds_is_taken_and_compared_to_the_last_byte() {
+fn a_password_at_its_limits_is_accepted_and_compared_to_the_last_byte() {
     let users = start();
     let ada = registered(&users, "Ada");
     let mut current = PASSWORD.to_owned();
@@ -156,7 +156,7 @@ fn the_same_password_again_gets_another_hash_each_time() {
 }
 
 #[test]
-fn a_hash_of_a_password_as_it_was_typed_logs_in_and_is_recomputed_once() {
+fn a_hash_of_a_password_as_typed_logs_in_and_is_recomputed_once() {
     let users = start();
     registered_before(&users);
     // In the one form the earlier version did not know it.
@@ -174,7 +174,7 @@ fn a_hash_of_a_password_as_it_was_typed_logs_in_and_is_recomputed_once() {
 }
 
 #[test]
-fn a_password_of_which_the_hash_is_as_it_was_typed_is_changed() {
+fn a_password_hashed_as_typed_can_be_changed() {
     let users = start();
     let ada = registered_before(&users);
     let _ = change(&users, &ada, COMPOSED, OTHER).problem(403, "wrong-password");

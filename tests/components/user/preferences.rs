@@ -118,7 +118,7 @@ fn a_user_has_at_most_200_preferences() {
 }
 
 #[test]
-fn the_list_goes_by_key_page_by_page() {
+fn the_list_is_sorted_by_key_page_by_page() {
     let (users, ada) = with_ada();
     ["b", "d", "a", "c", "B"].iter().for_each(|key| prefer(&users, &ada, key));
     let bo = registered(&users, "Bo");

@@ -7,7 +7,7 @@ use super::{
 };
 
 #[test]
-fn a_user_is_registered_and_told_without_a_hash() {
+fn a_user_is_registered_and_returned_without_a_hash() {
     let users = start();
     let request = json!({
         "email": "Ada.Lovelace+shop@Tests.Example", "password": PASSWORD, "first_name": "Ada", "last_name": "Lovelace",
@@ -30,7 +30,7 @@ fn a_user_is_registered_and_told_without_a_hash() {
 }
 
 #[test]
-fn an_email_belongs_to_one_user_whatever_its_case() {
+fn email_belongs_to_one_user_in_any_letter_case() {
     let users = start();
     registered(&users, "Ada");
     let before = everything(&users);
@@ -68,7 +68,7 @@ fn wrong_with(users: &Service, field: &str, value: Value) -> Vec<String> {
 }
 
 #[test]
-fn a_field_that_is_no_such_thing_is_named() {
+fn an_invalid_field_is_named() {
     let users = start();
     let (long_email, long_label) = (format!("{}@b.example", "a".repeat(245)), "b".repeat(64));
     let texts = [
@@ -95,7 +95,7 @@ fn a_field_that_is_no_such_thing_is_named() {
 }
 
 #[test]
-fn a_field_at_its_bounds_is_taken() {
+fn a_field_at_its_limits_is_accepted() {
     let users = start();
     let texts = [
         ("email", "a@b".to_owned()),
@@ -120,7 +120,7 @@ fn a_field_at_its_bounds_is_taken() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once_and_no_password_is_repeated() {
+fn all_errors_are_reported_at_once_and_no_password_is_echoed() {
     let users = start();
     let everything_missing = users.post("/users").json(json!({})).send();
     assert_eq!(wrong_fields(everything_missing), ["email", "password", "first_name", "last_name"]);
@@ -133,7 +133,7 @@ fn all_that_is_wrong_is_told_at_once_and_no_password_is_repeated() {
 }
 
 #[test]
-fn a_body_that_is_no_json_is_refused() {
+fn a_body_that_is_not_json_is_refused() {
     let users = start();
     for body in ["", "{", "{\"email\": \"a@b\", \"email\": \"a@c\"", "\u{0}"] {
         let _ = users.post("/users").body(body, "application/json").send().problem(400, "malformed-json");
@@ -147,7 +147,7 @@ fn a_body_that_is_no_json_is_refused() {
 }
 
 #[test]
-fn a_registration_that_is_sent_twice_with_a_key_is_one() {
+fn a_registration_sent_twice_with_one_key_registers_once() {
     let users = start();
     let send = |user: &Value| users.post("/users").idempotency_key("k").json(user).send();
     let first = send(&new_user("Ada")).status(201).replayed(false);
@@ -159,7 +159,7 @@ fn a_registration_that_is_sent_twice_with_a_key_is_one() {
 }
 
 #[test]
-fn a_key_of_a_registration_that_was_refused_is_free() {
+fn the_key_of_a_refused_registration_is_free() {
     let users = start();
     registered(&users, "Ada");
     let send = |user: Value| users.post("/users").idempotency_key("k").json(user).send();
@@ -168,7 +168,7 @@ fn a_key_of_a_registration_that_was_refused_is_free() {
 }
 
 #[test]
-fn who_registers_somebody_is_no_matter() {
+fn any_caller_can_register_a_user() {
     let users = start();
     let ada = registered(&users, "Ada");
     let _ = users.post("/users").json(new_user("Bo")).user(&ada).send().status(201);

@@ -5,7 +5,7 @@ use bulkhead_testing::json;
 use super::{ADMIN, As as _, NOBODY, registered, start};
 
 #[test]
-fn a_session_says_whose_it_is_and_until_when() {
+fn a_session_states_its_user_and_expiry() {
     let users = start();
     let ada = registered(&users, "Ada");
     let get = || users.get("/sessions/current").user(&ada);
@@ -25,7 +25,7 @@ fn the_administrator_has_a_session() {
 }
 
 #[test]
-fn whoever_is_no_user_has_no_session() {
+fn a_subject_that_is_not_a_user_has_no_session() {
     let users = start();
     let ada = registered(&users, "Ada");
     let _ = users.delete(format!("/users/{ada}")).user(&ada).send().status(204);

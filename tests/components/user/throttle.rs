@@ -29,7 +29,7 @@ fn failures(users: &Service) -> Value {
 }
 
 #[test]
-fn ten_logins_may_fail_and_then_none_is_tried_until_the_window_is_over() {
+fn after_ten_failed_logins_none_is_tried_until_the_window_ends() {
     let users = start();
     registered(&users, "Ada");
     fail(&users, "Ada", HERE, 1);
@@ -55,7 +55,7 @@ fn ten_logins_may_fail_and_then_none_is_tried_until_the_window_is_over() {
 }
 
 #[test]
-fn the_ninth_failure_is_followed_by_a_login() {
+fn a_login_succeeds_after_nine_failures() {
     let users = start();
     registered(&users, "Ada");
     fail(&users, "Ada", HERE, 9);
@@ -81,7 +81,7 @@ fn failures_count_per_email_and_address_together() {
 }
 
 #[test]
-fn a_network_of_ipv6_is_one_client() {
+fn an_ipv6_network_is_one_client() {
     let users = start();
     registered(&users, "Ada");
     fail(&users, "Ada", "2001:db8:1:2::3", 5);
@@ -93,7 +93,7 @@ fn a_network_of_ipv6_is_one_client() {
 }
 
 #[test]
-fn an_email_that_nobody_has_and_the_administrators_are_counted_as_any() {
+fn failures_of_an_unknown_email_and_of_the_administrator_are_counted_as_well() {
     let users = start();
     for email in ["nobody@tests.example", ADMIN_EMAIL] {
         for _ in 0..10 {
@@ -106,7 +106,7 @@ fn an_email_that_nobody_has_and_the_administrators_are_counted_as_any() {
 }
 
 #[test]
-fn a_failure_after_the_window_begins_another() {
+fn a_failure_after_the_window_starts_a_new_window() {
     let users = start();
     registered(&users, "Ada");
     fail(&users, "Ada", HERE, 9);
@@ -121,7 +121,7 @@ fn a_failure_after_the_window_begins_another() {
 }
 
 #[test]
-fn windows_that_are_over_are_swept_by_later_failures() {
+fn expired_windows_are_removed_by_later_failures() {
     let users = start();
     fail(&users, "Ada", HERE, 1);
     users.advance(milliseconds(899_998));
@@ -133,7 +133,7 @@ fn windows_that_are_over_are_swept_by_later_failures() {
 }
 
 #[test]
-fn the_manifest_sets_how_many_may_fail_and_for_how_long() {
+fn the_manifest_sets_the_failure_limit_and_the_window() {
     let users = with().config("user", "login_failures", "2").config("user", "login_window_seconds", "60");
     let users = users.start().service("user");
     registered(&users, "Ada");
@@ -145,7 +145,7 @@ fn the_manifest_sets_how_many_may_fail_and_for_how_long() {
 }
 
 #[test]
-fn a_password_that_is_changed_fails_without_being_counted() {
+fn a_failed_password_change_is_not_counted() {
     let users = start();
     let ada = registered(&users, "Ada");
     let body = json!({"current_password": "wrong", "new_password": "battery staple"});

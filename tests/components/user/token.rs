@@ -35,7 +35,7 @@ pub(super) fn key_set(users: &Service) -> Value {
 }
 
 #[test]
-fn a_token_says_whose_it_is_what_they_may_and_until_when() {
+fn a_token_states_its_user_roles_and_expiry() {
     // 1,000,000,000.5 seconds after 1970.
     let users = with().at("2001-09-09T01:46:40.500Z").start().service("user");
     let ada = registered(&users, "Ada");
@@ -71,7 +71,7 @@ fn no_two_tokens_are_the_same() {
 }
 
 #[test]
-fn a_token_that_is_changed_is_no_token() {
+fn a_modified_token_is_invalid() {
     let users = start();
     registered(&users, "Ada");
     let token = login(&users, &email_of("Ada"), PASSWORD).send().status(201).text_of("token");
@@ -84,7 +84,7 @@ fn a_token_that_is_changed_is_no_token() {
 }
 
 #[test]
-fn the_manifest_sets_who_issues_tokens_and_for_whom() {
+fn the_manifest_sets_the_issuer_and_audience_of_tokens() {
     let users = with().config("user", "token_issuer", "a").config("user", "token_audience", "b").start();
     let users = users.service("user");
     let token = login(&users, ADMIN_EMAIL, ADMIN_PASSWORD).send().status(201).text_of("token");

@@ -58,9 +58,9 @@ fn command(tree: &Tree, suite: &Suite, setting: &Setting<'_>) -> Command {
 fn wait(mut child: Child, at_most: Duration) -> Result<Ended> {
     let group = Pid::from_raw(child.id().cast_signed()).context("a process has no number")?;
     thread::scope(|scope| {
-        let (tell, told) = channel();
+        let (tell, received) = channel();
         scope.spawn(move || tell.send(child.wait()));
-        let ended = told.recv_timeout(at_most);
+        let ended = received.recv_timeout(at_most);
         // Where nobody is left in it there is no group.
         let _ = kill_process_group(group, Signal::KILL);
         match ended {

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_hold_is_told_with_its_place_the_smallest_value_and_the_seed() {
+    fn failed_property_is_reported_with_its_place_smallest_value_and_seed() {
         let outcome = catch_unwind(|| hold(&(0..1_000_000), |number| assert!(number < 1000, "too large")));
         let message = *outcome.expect_err("it does not hold").downcast::<String>().expect("text");
         for part in ["TEST_SEED=", "lib.rs:", "too large"] {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_is_tried_as_often_as_was_said() {
+    fn property_that_holds_is_tried_the_given_number_of_times() {
         let tried = Cell::new(0);
         hold_in(7, 0, &(0..10), |_| tried.set(tried.get() + 1));
         assert_eq!(tried.get(), 7);

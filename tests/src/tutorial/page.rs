@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_what_their_fences_say() {
+    fn fences_determine_the_kind_of_a_block() {
         let page = "# Page\n\n```console\n$ one \\\n    two\nout\n$ three # fails\n```\n```console host\n$ serve\n…\n```\n\
                     ```rust src/a.rs\nfn a() {}\n```\n```diff b.toml\n a\n-b\n+c\n```\n```text\nno matter\n```\n";
         let command = |line, text: &str, shows: &[&str], fails| Command {

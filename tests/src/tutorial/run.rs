@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dots_stand_for_any_text_and_for_any_lines() {
+    fn dots_match_any_text_and_any_lines() {
         for (shown, found, expected) in [
             ("a", "a", true),
             ("a", "ab", false),

@@ -24,8 +24,8 @@ pub(super) fn version_of(answer: &Answer) -> &str {
 
 /// The same of a version that the admin port tells of.
 #[track_caller]
-pub(super) fn label(service: &str, told: &Value) -> String {
-    format!("{service}@{}", told["version"].as_str().unwrap_or_else(|| panic!("no version: {told}")))
+pub(super) fn label(service: &str, reported: &Value) -> String {
+    format!("{service}@{}", reported["version"].as_str().unwrap_or_else(|| panic!("no version: {reported}")))
 }
 
 /// Does something once, and tells of it.
@@ -36,7 +36,7 @@ pub(super) struct Load<T> {
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
     tells: Receiver<T>,
-    told: Vec<T>,
+    reported: Vec<T>,
 }
 
 impl<T: Send + 'static> Load<T> {
@@ -51,7 +51,7 @@ impl<T: Send + 'static> Load<T> {
             })
         };
         let workers = works.into_iter().map(worker).collect();
-        Load { stop, workers, tells, told: Vec::new() }
+        Load { stop, workers, tells, reported: Vec::new() }
     }
 
     /// Waits until something was told of so many times more.
@@ -59,11 +59,11 @@ impl<T: Send + 'static> Load<T> {
     pub(super) fn until(&mut self, what: &str, count: usize, is_so: impl Fn(&T) -> bool) {
         for so_far in 0..count {
             loop {
-                let told = self.tells.recv_timeout(BOUND);
-                self.told.push(
-                    told.unwrap_or_else(|error| panic!("{so_far} of {count} times {what}, then {error}")),
+                let reported = self.tells.recv_timeout(BOUND);
+                self.reported.push(
+                    reported.unwrap_or_else(|error| panic!("{so_far} of {count} times {what}, then {error}")),
                 );
-                if self.told.last().is_some_and(&is_so) {
+                if self.reported.last().is_some_and(&is_so) {
                     break;
                 }
             }
@@ -77,7 +77,7 @@ impl<T: Send + 'static> Load<T> {
         for worker in self.workers {
             worker.join().expect("all was as it should be");
         }
-        self.told.extend(self.tells.try_iter());
-        self.told
+        self.reported.extend(self.tells.try_iter());
+        self.reported
     }
 }

@@ -21,7 +21,7 @@ fn joined(finished: &Finished) -> Vec<String> {
 }
 
 #[test]
-fn a_deploy_tells_its_steps_and_what_came_of_it() {
+fn deploy_reports_its_steps_and_outcome() {
     let site = Site::new(&manifest());
     let host = site.start();
     let mut operator = Operator::of(&site, &host);
@@ -151,7 +151,7 @@ fn versions_are_listed_in_columns_and_as_json() {
 
 /// However many reasons there are: whoever reads the log by lines has all of it.
 #[test]
-fn a_refused_deploy_is_one_line_of_the_log() {
+fn refused_deploy_is_one_log_line() {
     let site = Site::new(&manifest());
     let host = site.start();
     // Of another service: with many things that are not granted here.
@@ -160,8 +160,8 @@ fn a_refused_deploy_is_one_line_of_the_log() {
     finished.says(1, &["error: the host refused: "]);
     assert!(finished.stderr.lines().count() > 5, "each reason has a line of its own: {}", finished.stderr);
     let log = host.stop().stderr;
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("a deploy was refused")).collect();
-    let [line] = told[..] else { panic!("{log}") };
+    let refusals: Vec<&str> = log.lines().filter(|line| line.contains("a deploy was refused")).collect();
+    let [line] = refusals[..] else { panic!("{log}") };
     for text in ["service=\"changing\"", "version=\"", "`calls`", "publishes order.placed"] {
         assert!(line.contains(text), "{text} is not in {line}");
     }
@@ -171,7 +171,7 @@ fn a_refused_deploy_is_one_line_of_the_log() {
 }
 
 #[test]
-fn what_is_refused_goes_to_standard_error_with_status_1() {
+fn refusals_go_to_standard_error_with_exit_status_1() {
     let site = Site::new(&manifest());
     let host = site.start();
     let made = |words: &str| versions::changing(&site, 2, words).to_str().unwrap().to_owned();

@@ -129,8 +129,8 @@ fn recovered(site: &Site, change: &Change, first: &str, seen: &mut Seen) -> (u64
 #[track_caller]
 fn check_active(site: &Site, host: &Host, operator: &mut Operator) {
     let last = operator.versions("changing").remove(0);
-    let told = host.client().get("/changing/version");
-    assert_eq!(label(&told), format!("changing@{}", last["version"].as_str().unwrap()));
+    let reported = host.client().get("/changing/version");
+    assert_eq!(label(&reported), format!("changing@{}", last["version"].as_str().unwrap()));
     assert_eq!(last["kept"], true, "{last}");
     let left: Vec<String> =
         Stored::of(site).files.into_iter().filter(|file| !file.ends_with(".wasm")).collect();
@@ -140,29 +140,29 @@ fn check_active(site: &Site, host: &Host, operator: &mut Operator) {
 /// Checks that what was acknowledged is there, and that another deploy works under a client that goes on.
 #[track_caller]
 fn goes_on(site: &Site, host: &Host, operator: &mut Operator, words: &str, seen: &mut Seen) {
-    operator.until_taken();
+    operator.until_consumed();
     check_notes(site, &seen.notes);
     let traffic = Traffic::start(host);
     operator.deploy(&versions::changing(site, 9, words));
     traffic.goes_on();
     seen.notes.extend(traffic.end().notes);
     assert_eq!(serving(&mut host.client()), (9, true));
-    operator.until_taken();
+    operator.until_consumed();
     check_notes(site, &seen.notes);
 }
 
 #[test]
-fn a_deploy_without_migrations_has_happened_or_not_wherever_the_host_ends() {
+fn deploy_without_migrations_is_atomic_wherever_the_host_crashes() {
     crash_at_each(&PLAIN);
 }
 
 #[test]
-fn a_deploy_with_migrations_has_happened_or_not_wherever_the_host_ends() {
+fn deploy_with_migrations_is_atomic_wherever_the_host_crashes() {
     crash_at_each(&MIGRATES);
 }
 
 #[test]
-fn a_way_back_with_reverse_sql_has_happened_or_not_wherever_the_host_ends() {
+fn rollback_with_reverse_sql_is_atomic_wherever_the_host_crashes() {
     crash_at_each(&GOES_BACK);
 }
 
@@ -195,12 +195,12 @@ fn end_in_a_pause(end: impl FnOnce(Host)) -> (u64, bool) {
 }
 
 #[test]
-fn a_migration_in_the_middle_of_which_the_host_is_killed_has_not_happened() {
+fn migration_during_which_the_host_is_killed_has_no_effect() {
     assert_eq!(end_in_a_pause(Host::kill), (1, false));
 }
 
 #[test]
-fn a_host_that_is_told_to_stop_while_requests_wait_for_a_migration_ends_well() {
+fn host_that_is_stopped_while_requests_wait_for_a_migration_ends_cleanly() {
     let serves = end_in_a_pause(|host| {
         host.stop();
     });
@@ -237,7 +237,7 @@ fn deploy_until_it_ends(
 }
 
 #[test]
-fn whenever_the_host_is_killed_while_versions_come_and_go_one_is_there() {
+fn host_killed_during_deploys_always_has_one_active_version() {
     let site = Arc::new(Site::new(&manifest()));
     let mut random = Random::new();
     let mut seen = Seen::default();
@@ -276,7 +276,7 @@ fn whenever_the_host_is_killed_while_versions_come_and_go_one_is_there() {
         let steps = "SELECT max(version) FROM _bulkhead_migration";
         let applied = database::number(&database::open(&site.database("changing")), steps);
         assert_eq!(applied, 1 + i64::from(has_mood), "kill {kill}");
-        operator.until_taken();
+        operator.until_consumed();
         check_notes(&site, &seen.notes);
         host.stop();
     }

@@ -60,9 +60,9 @@ impl Versions {
     /// The same where the answer tells which version it is of and which columns its handler found: all belongs together.
     #[track_caller]
     fn of_one_piece(&self, answer: &Answer, status: u16) -> Known {
-        let (known, told) = (self.of(answer, status), answer.value());
+        let (known, reported) = (self.of(answer, status), answer.value());
         let columns: &[&str] = if known.expects_mood { &COLUMNS_WITH_MOOD } else { &COLUMNS };
-        let found = [&told["number"], &told["expects_mood"], &told["columns"]];
+        let found = [&reported["number"], &reported["expects_mood"], &reported["columns"]];
         let expected = [json!(known.number), json!(known.expects_mood), json!(columns)];
         assert_eq!(found, expected.each_ref(), "{} said so: {answer}", version_of(answer));
         known
@@ -143,9 +143,9 @@ impl Asker {
     }
 
     fn acknowledged(&mut self, answer: &Answer, text: String) -> Answered {
-        let (Known { number, .. }, told) = (self.versions.of_one_piece(answer, 201), answer.value());
-        assert_eq!(told["text"], text.as_str(), "{answer}");
-        let note = Note { id: id_of(&told, "id"), text, number };
+        let (Known { number, .. }, reported) = (self.versions.of_one_piece(answer, 201), answer.value());
+        assert_eq!(reported["text"], text.as_str(), "{answer}");
+        let note = Note { id: id_of(&reported, "id"), text, number };
         self.count += 1;
         self.last = Some((note.clone(), position(answer)));
         Answered { number, note: Some(note) }
@@ -174,9 +174,17 @@ impl Asker {
 
     fn read(&mut self, note: &Note) -> Answered {
         let answer = self.client.get(&format!("/changing/notes/{}", note.id));
-        let (known, told) = (self.versions.of(&answer, 200), answer.value());
-        assert_eq!((&told["text"], &told["number"]), (&json!(note.text), &json!(note.number)), "{answer}");
-        assert!(known.expects_mood || told["mood"].is_null(), "{} knows no moods: {answer}", known.number);
+        let (known, reported) = (self.versions.of(&answer, 200), answer.value());
+        assert_eq!(
+            (&reported["text"], &reported["number"]),
+            (&json!(note.text), &json!(note.number)),
+            "{answer}"
+        );
+        assert!(
+            known.expects_mood || reported["mood"].is_null(),
+            "{} knows no moods: {answer}",
+            known.number
+        );
         known.into()
     }
 
@@ -270,8 +278,8 @@ impl Swaps {
             until_answered_by(load, number);
         }
         let deployed = self.admin.deploy("watching", &self.watching[(round + 1) % 2]);
-        let told = self.host.client().get("/watching/version");
-        assert_eq!(version_of(&told), label("watching", &deployed));
+        let reported = self.host.client().get("/watching/version");
+        assert_eq!(version_of(&reported), label("watching", &deployed));
 
         let deployed = self.admin.deploy("changing", &self.column);
         self.serves(&deployed, 3, &json!([["add_mood", false]]));
@@ -283,7 +291,7 @@ impl Swaps {
 
     /// All that was acknowledged is there, and nothing else is.
     #[track_caller]
-    fn all_is_there(&mut self, written: &BTreeMap<String, Note>) {
+    fn all_is_stored(&mut self, written: &BTreeMap<String, Note>) {
         let notes = read_all(&mut self.host.client(), "/changing/notes");
         let found: BTreeMap<String, &Value> = notes.iter().map(|note| (id_of(note, "id"), note)).collect();
         assert_eq!(notes.len(), found.len(), "an id is there twice");
@@ -298,8 +306,8 @@ impl Swaps {
 
     /// Each event took effect once, in the order in which they were written.
     #[track_caller]
-    fn all_was_taken_once(&mut self, written: &BTreeMap<String, Note>) {
-        let subscription = self.admin.until_taken("changing", "watching");
+    fn all_was_consumed_once(&mut self, written: &BTreeMap<String, Note>) {
+        let subscription = self.admin.until_consumed("changing", "watching");
         assert_eq!(
             (&subscription["parked"], &subscription["stopped"]),
             (&json!(0), &Value::Null),
@@ -324,14 +332,14 @@ impl Swaps {
 
     /// The host tells of each swap, the last first.
     #[track_caller]
-    fn history_is_told(&mut self) {
-        let told = self.admin.versions("changing");
+    fn history_is_listed(&mut self) {
+        let reported = self.admin.versions("changing");
         let number = |item| self.versions.0[&label("changing", item)].number;
-        let told: Vec<(&str, u64)> =
-            told.iter().map(|item| (item["how"].as_str().expect("a way"), number(item))).collect();
+        let reported: Vec<(&str, u64)> =
+            reported.iter().map(|item| (item["how"].as_str().expect("a way"), number(item))).collect();
         let mut round = vec![("rollback", 1), ("deploy", 3)];
         round.extend((1..=SWAPS_WITHOUT).rev().map(|swap| ("deploy", swap as u64 % 2 + 1)));
-        assert_eq!(told, round.repeat(ROUNDS));
+        assert_eq!(reported, round.repeat(ROUNDS));
     }
 }
 
@@ -361,7 +369,7 @@ fn id_of(item: &Value, name: &str) -> String {
 }
 
 #[test]
-fn a_hundred_swaps_under_load_fail_nothing_lose_nothing_and_mix_nothing() {
+fn hundred_swaps_under_load_fail_no_request_lose_no_data_and_mix_no_versions() {
     let mut swaps = Swaps::new();
     let mut random = Random::new();
     let works = (0..CONNECTIONS).map(|number| {
@@ -385,9 +393,9 @@ fn a_hundred_swaps_under_load_fail_nothing_lose_nothing_and_mix_nothing() {
         .collect();
     let count = answered.iter().filter(|answered| answered.note.is_some()).count();
     assert_eq!(count, written.len(), "two notes have the same id");
-    swaps.all_is_there(&written);
-    swaps.all_was_taken_once(&written);
-    swaps.history_is_told();
+    swaps.all_is_stored(&written);
+    swaps.all_was_consumed_once(&written);
+    swaps.history_is_listed();
     let report = swaps.admin.send(Method::POST, "/api/check").expect(200);
     assert_eq!(report["findings"], json!([]), "{report}");
     let Swaps { site, host, .. } = swaps;
@@ -399,7 +407,7 @@ fn a_hundred_swaps_under_load_fail_nothing_lose_nothing_and_mix_nothing() {
 }
 
 #[test]
-fn a_repeated_request_has_the_answer_of_the_version_that_took_it_and_says_so() {
+fn repeated_request_gets_the_answer_and_version_of_the_first_execution() {
     let mut swaps = Swaps::new();
     let mut client = swaps.host.client();
     let body = Bytes::from(json!({"text": "once"}).to_string());

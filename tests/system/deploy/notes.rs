@@ -110,7 +110,7 @@ impl Operator {
 
     /// Waits until `watching` has taken all that there is.
     #[track_caller]
-    pub(super) fn until_taken(&mut self) {
+    pub(super) fn until_consumed(&mut self) {
         until("watching takes all that changing published", || {
             let status = self.get("/api/status");
             let subscriptions = status["subscriptions"].as_array().expect("subscriptions");
@@ -124,23 +124,23 @@ impl Operator {
 
 /// What a version says of itself and of what it finds. Its code and its schema belong together.
 #[track_caller]
-pub(super) fn number_of(told: &Value) -> u64 {
+pub(super) fn number_of(reported: &Value) -> u64 {
     let columns: Vec<&str> =
-        told["columns"].as_array().expect("columns").iter().filter_map(Value::as_str).collect();
+        reported["columns"].as_array().expect("columns").iter().filter_map(Value::as_str).collect();
     let has_mood = match columns[..] {
         ["place", "id", "text", "number"] => false,
         ["place", "id", "text", "number", "mood"] => true,
-        _ => panic!("what schema is this: {told}"),
+        _ => panic!("what schema is this: {reported}"),
     };
-    assert_eq!(told["expects_mood"], has_mood, "code and schema of two versions: {told}");
-    told["number"].as_u64().expect("a number")
+    assert_eq!(reported["expects_mood"], has_mood, "code and schema of two versions: {reported}");
+    reported["number"].as_u64().expect("a number")
 }
 
 /// The version that serves: its number, and whether it knows moods.
 #[track_caller]
 pub(super) fn serving(client: &mut Client) -> (u64, bool) {
-    let told = client.get("/changing/version").expect(200);
-    (number_of(&told), told["expects_mood"] == true)
+    let reported = client.get("/changing/version").expect(200);
+    (number_of(&reported), reported["expects_mood"] == true)
 }
 
 /// Who gave an answer: `changing@` and the version.
@@ -225,11 +225,11 @@ fn go_on(mut client: Client, ends: &AtomicBool, answers: &AtomicU64) -> (Seen, O
         if answer.status == 503 { Err(answer.to_string()) } else { Ok(answer) }
     };
     while !ends.load(Ordering::Acquire) {
-        let told = match ask(Method::GET, "/changing/version", "") {
+        let reported = match ask(Method::GET, "/changing/version", "") {
             Ok(answer) => answer,
             Err(error) => return (seen, Some(error)),
         };
-        number_of(&told.expect(200));
+        number_of(&reported.expect(200));
         let written = match ask(Method::POST, "/changing/notes", "{\"text\": \"any\"}") {
             Ok(answer) => answer,
             Err(error) => return (seen, Some(error)),
@@ -237,7 +237,7 @@ fn go_on(mut client: Client, ends: &AtomicBool, answers: &AtomicU64) -> (Seen, O
         let note = written.expect(201);
         number_of(&note);
         seen.notes.insert(note["id"].as_str().expect("an id").to_owned());
-        seen.labels.extend([label(&told), label(&written)]);
+        seen.labels.extend([label(&reported), label(&written)]);
         answers.fetch_add(2, Ordering::Release);
     }
     (seen, None)
@@ -281,6 +281,11 @@ pub(super) fn check_notes(site: &Site, acknowledged: &BTreeSet<String>) {
     let events = database::texts(&changing, "SELECT subject FROM _bulkhead_outbox ORDER BY subject");
     assert!(notes == events, "{} notes and {} events", notes.len(), events.len());
     let watching = database::open(&site.database("watching"));
-    let taken = database::texts(&watching, "SELECT note_id FROM seen WHERE arrivals = 1 ORDER BY note_id");
-    assert!(notes == taken, "{} notes, and {} of their events took effect once", notes.len(), taken.len());
+    let consumed = database::texts(&watching, "SELECT note_id FROM seen WHERE arrivals = 1 ORDER BY note_id");
+    assert!(
+        notes == consumed,
+        "{} notes, and {} of their events took effect once",
+        notes.len(),
+        consumed.len()
+    );
 }

@@ -28,7 +28,7 @@ fn post(client: &mut Client) -> bulkhead_tests::Answer {
 }
 
 #[test]
-fn a_version_whose_handlers_fail_goes_back_by_itself_and_says_so() {
+fn version_whose_handlers_fail_is_rolled_back_automatically_and_reported() {
     for (words, why) in
         [("traps", "unreachable"), ("fails", "answered 500"), ("fails-writes", "answered 500")]
     {
@@ -59,7 +59,7 @@ fn a_version_whose_handlers_fail_goes_back_by_itself_and_says_so() {
         assert_eq!(serving(&mut host.client()), (1, false), "{words}");
         let mut operator = Operator::of(&site, &host);
         assert_eq!(operator.versions("changing"), listed);
-        operator.until_taken();
+        operator.until_consumed();
         check_notes(&site, &[kept.clone()].into());
         let count =
             database::number(&database::open(&site.database("changing")), "SELECT count(*) FROM note");
@@ -69,7 +69,7 @@ fn a_version_whose_handlers_fail_goes_back_by_itself_and_says_so() {
 }
 
 #[test]
-fn a_version_that_seldom_fails_stays() {
+fn version_that_rarely_fails_stays() {
     let site = Site::new(&manifest());
     let host = site.start();
     let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
@@ -105,12 +105,12 @@ fn two_failures_may_be_a_coincidence() {
 }
 
 #[test]
-fn a_version_that_fails_at_events_goes_back_and_each_event_takes_effect_once() {
+fn version_that_fails_at_events_is_rolled_back_and_each_event_takes_effect_once() {
     let site = Site::new(&manifest());
     let host = site.start();
     let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
     let mut notes = vec![write(&mut client)];
-    operator.until_taken();
+    operator.until_consumed();
     let file = versions::watching(&site, 2, "traps");
     let deployed = operator.try_deploy("watching", &file, "").unwrap().expect(200);
     assert_eq!(deployed["probation_seconds"], 10);
@@ -118,17 +118,17 @@ fn a_version_that_fails_at_events_goes_back_and_each_event_takes_effect_once() {
     let last = operator.until_last_is("watching", "return");
     assert!(last["note"].as_str().unwrap().contains("unreachable"), "{last}");
     assert_eq!(client.get("/watching/version").expect(200)["number"], 1);
-    operator.until_taken();
+    operator.until_consumed();
     check_notes(&site, &notes.into_iter().collect());
-    let taken = client.get("/watching/events").expect(200);
-    assert!(taken["items"].as_array().unwrap().iter().all(|event| event["taken_by"] == 1), "{taken}");
+    let consumed = client.get("/watching/events").expect(200);
+    assert!(consumed["items"].as_array().unwrap().iter().all(|event| event["taken_by"] == 1), "{consumed}");
     assert_eq!(operator.versions("changing").len(), 1);
     host.stop();
 }
 
 /// Who waits learns of the way back by the exit code, and why on standard error.
 #[test]
-fn a_deploy_that_waits_fails_with_the_version_and_succeeds_when_it_has_passed() {
+fn waiting_deploy_fails_with_the_version_and_succeeds_when_probation_is_passed() {
     let site = Site::new(&manifest());
     let host = site.start();
     let (mut operator, mut client, admin) = (Operator::of(&site, &host), host.client(), admin_address(&host));
@@ -168,7 +168,7 @@ fn a_deploy_that_waits_fails_with_the_version_and_succeeds_when_it_has_passed() 
 
 /// Nothing is deployed then, or the same again, and the probation runs since the first time.
 #[test]
-fn a_deploy_that_waits_also_waits_where_the_version_was_on_probation_before() {
+fn waiting_deploy_also_waits_for_a_version_already_on_probation() {
     for more in [&[][..], &["--force"]] {
         let site = Site::new(&manifest());
         let host = site.start();
@@ -200,12 +200,12 @@ fn a_deploy_that_waits_also_waits_where_the_version_was_on_probation_before() {
 
 /// The way back would undo the reload. That is not to have passed.
 #[test]
-fn a_reload_of_the_services_section_ends_the_probation_and_whoever_waits_is_told() {
+fn reload_of_the_service_section_ends_the_probation_and_notifies_waiters() {
     let site = Site::new(&manifest());
     let host = site.start();
     let (mut operator, admin) = (Operator::of(&site, &host), admin_address(&host));
     let file = versions::changing(&site, 2, "fails");
-    let told = std::thread::scope(|scope| {
+    let output = std::thread::scope(|scope| {
         let waits = scope.spawn(|| {
             let arguments = ["deploy", "changing", file.to_str().unwrap(), "--wait"];
             bulkhead_at(&site, &admin, &arguments)
@@ -218,19 +218,19 @@ fn a_reload_of_the_services_section_ends_the_probation_and_whoever_waits_is_told
         until("the reload", || Some(()).filter(|()| operator.post("/api/reload").status == 200));
         waits.join().unwrap()
     });
-    assert_eq!(told.status.code(), Some(0), "{}{}", told.stdout, told.stderr);
+    assert_eq!(output.status.code(), Some(0), "{}{}", output.stdout, output.stderr);
     assert!(
-        told.stdout.contains("its settings were changed before its probation was over"),
+        output.stdout.contains("its settings were changed before its probation was over"),
         "{}",
-        told.stdout
+        output.stdout
     );
-    assert!(!told.stdout.contains("passed"), "{}", told.stdout);
+    assert!(!output.stdout.contains("passed"), "{}", output.stdout);
     assert_eq!(operator.get("/api/probations/changing")["state"], "ended");
     host.stop();
 }
 
 #[test]
-fn a_version_that_seldom_fails_at_events_stays() {
+fn version_that_rarely_fails_at_events_stays() {
     let site = Site::new(&manifest());
     let host = site.start();
     let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
@@ -240,7 +240,7 @@ fn a_version_that_seldom_fails_at_events_stays() {
     for _ in 0..written {
         write(&mut client);
     }
-    operator.until_taken();
+    operator.until_consumed();
     operator.deploy(&versions::changing(&site, 7, "plain"));
     let id = write(&mut client);
     // It is tried again and again.
@@ -251,17 +251,17 @@ fn a_version_that_seldom_fails_at_events_stays() {
     });
     assert_eq!(client.get("/watching/version").expect(200)["number"], 2);
     assert_eq!(operator.versions("watching").len(), 2);
-    let taken = client.get("/watching/events").expect(200);
-    let taken = taken["items"].as_array().unwrap();
-    assert_eq!(taken.len(), written);
-    assert!(taken.iter().all(|event| event["taken_by"] == 2 && event["note_id"] != id.as_str()));
+    let consumed = client.get("/watching/events").expect(200);
+    let consumed = consumed["items"].as_array().unwrap();
+    assert_eq!(consumed.len(), written);
+    assert!(consumed.iter().all(|event| event["taken_by"] == 2 && event["note_id"] != id.as_str()));
     // It is decided with the failure, before the event is parked.
     let log = host.stop().stderr;
     assert!(!log.contains("fails its probation"), "{log}");
 }
 
 #[test]
-fn neither_a_version_with_migrations_nor_one_that_was_gone_back_to_is_on_probation() {
+fn version_with_migrations_or_restored_by_a_rollback_is_not_on_probation() {
     let site = Site::new(&manifest());
     let host = site.start();
     let (mut operator, mut client) = (Operator::of(&site, &host), host.client());

@@ -47,11 +47,11 @@ impl Going {
         for text in texts {
             assert!(detail.contains(text), "{text:?} is not in: {detail}");
         }
-        self.nothing_came_of_it();
+        self.had_no_effect();
     }
 
     #[track_caller]
-    fn nothing_came_of_it(&mut self) {
+    fn had_no_effect(&mut self) {
         self.traffic.goes_on();
         assert_eq!(Stored::of(&self.site), self.before);
         assert_eq!(self.operator.versions("changing"), self.listed);
@@ -68,7 +68,7 @@ impl Going {
         let served = serving(&mut client);
         let count = client.get("/changing/count").expect(200)["count"].as_u64().unwrap();
         assert_eq!(count, seen.notes.len() as u64);
-        self.operator.until_taken();
+        self.operator.until_consumed();
         self.host.stop();
         let host = self.site.start();
         assert_eq!(serving(&mut host.client()), served);
@@ -80,7 +80,7 @@ impl Going {
 }
 
 #[test]
-fn a_file_that_is_no_version_of_the_service_is_refused() {
+fn file_that_is_not_a_version_of_the_service_is_refused() {
     let mut going = Going::new(&manifest());
     let site = &going.site;
     let table: [(_, &[&str]); 5] = [
@@ -146,7 +146,7 @@ fn migrations_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn a_deploy_goes_by_the_manifest_as_it_is_then() {
+fn deploy_uses_the_current_manifest_file() {
     let mut going = Going::new(&manifest());
     let file = versions::changing(&going.site, 2, "ungranted");
     let answer = going.operator.ask(&file, "");
@@ -168,7 +168,7 @@ fn a_deploy_goes_by_the_manifest_as_it_is_then() {
     }
     going.site.write_manifest(&granted.text());
     assert_eq!(going.operator.ask(&file, "dry_run=true").expect(200)["outcome"], "tried");
-    going.nothing_came_of_it();
+    going.had_no_effect();
     going.operator.deploy(&file);
     going.traffic.goes_on();
     let seen = going.traffic.end();
@@ -181,7 +181,7 @@ fn a_deploy_goes_by_the_manifest_as_it_is_then() {
 }
 
 #[test]
-fn a_version_with_fewer_migrations_is_refused_and_the_way_back_named() {
+fn version_with_fewer_migrations_is_refused_and_the_rollback_is_suggested() {
     let mut going = Going::after(&manifest(), |site, operator| {
         operator.deploy(&versions::changing(site, 2, "column"));
     });
@@ -193,7 +193,7 @@ fn a_version_with_fewer_migrations_is_refused_and_the_way_back_named() {
 }
 
 #[test]
-fn a_way_back_without_reverse_sql_is_refused() {
+fn rollback_without_reverse_sql_is_refused() {
     let mut going = Going::after(&manifest(), |site, operator| {
         operator.deploy(&versions::changing(site, 2, "irreversible"));
     });
@@ -251,12 +251,12 @@ fn stream_huge(site: &Site, host: &Host, framing: &str) -> Answer {
 }
 
 #[test]
-fn a_file_of_500_mib_is_refused_before_it_is_held() {
+fn file_of_500_mib_is_refused_before_it_is_buffered() {
     let mut going = Going::new(&manifest());
     let file = versions::huge(&going.site);
     let refused = bulkhead(&going.site, &going.host, &["deploy", "changing", file.to_str().unwrap()]);
     refused.says(1, &["huge.wasm", "500 MiB", "64 MiB"]);
-    going.nothing_came_of_it();
+    going.had_no_effect();
     let before = memory_peak(&going.host);
     for framing in
         [format!("content-length: {}", versions::HUGE_BYTES), "transfer-encoding: chunked".to_owned()]
@@ -321,7 +321,7 @@ fn a_second_deploy_is_refused_while_one_runs() {
     assert_eq!(Stored::of(&going.site), going.before);
     let mut operator = Operator::of(&going.site, &host);
     assert_eq!(serving(&mut host.client()), (1, false));
-    operator.until_taken();
+    operator.until_consumed();
     check_notes(&going.site, &seen.notes);
     operator.deploy(&file);
     assert_eq!(serving(&mut host.client()), (3, false));
@@ -329,7 +329,7 @@ fn a_second_deploy_is_refused_while_one_runs() {
 }
 
 #[test]
-fn migrations_that_take_longer_than_requests_can_wait_are_refused_unless_a_pause_is_allowed() {
+fn migrations_longer_than_requests_can_wait_are_refused_unless_a_pause_is_allowed() {
     let manifest = manifest().set("service.changing.limits.request_timeout", "1s");
     let site = Site::new(&manifest);
     let host = site.start();
@@ -356,7 +356,7 @@ fn migrations_that_take_longer_than_requests_can_wait_are_refused_unless_a_pause
 }
 
 #[test]
-fn a_pause_in_which_more_requests_come_than_there_is_room_for_is_refused() {
+fn pause_with_more_requests_than_the_queue_can_hold_is_refused() {
     let mut going = Going::new(&manifest().set("service.changing.limits.queue", 10));
     let file = versions::changing(&going.site, 2, "slow");
     // Each connection may have one request waiting. Each is used again and again, since the host closes one that is idle.
@@ -377,7 +377,7 @@ fn a_pause_in_which_more_requests_come_than_there_is_room_for_is_refused() {
 }
 
 #[test]
-fn handlers_that_outlast_the_drain_have_a_deploy_refused_unless_a_pause_is_allowed() {
+fn deploy_is_refused_if_handlers_outlast_the_drain_unless_a_pause_is_allowed() {
     let site = Site::new(&manifest().set("service.changing.limits.request_timeout", "8s"));
     let host = site.start();
     let mut operator = Operator::of(&site, &host);
@@ -406,8 +406,8 @@ fn handlers_that_outlast_the_drain_have_a_deploy_refused_unless_a_pause_is_allow
     for text in ["did not end within", "try again", "--allow-pause"] {
         assert!(detail.contains(text), "{text:?} is not in: {detail}");
     }
-    let told = slow.join().unwrap().expect(200);
-    assert_eq!((&told["number"], &told["expects_mood"]), (&json!(1), &json!(false)));
+    let reported = slow.join().unwrap().expect(200);
+    assert_eq!((&reported["number"], &reported["expects_mood"]), (&json!(1), &json!(false)));
     let seen = traffic.end();
     assert_eq!(seen.labels.len(), 1, "{:?}", seen.labels);
     let after = Stored::of(&site);
@@ -417,8 +417,12 @@ fn handlers_that_outlast_the_drain_have_a_deploy_refused_unless_a_pause_is_allow
     let (answer, slow, traffic) = deploy(&mut operator, &file, "allow_pause=true");
     let deployed = answer.expect(200);
     assert_eq!(deployed["outcome"], "deployed", "{deployed}");
-    let told = slow.join().unwrap().expect(200);
-    assert_eq!((&told["number"], &told["expects_mood"]), (&json!(1), &json!(false)), "it ends as it began");
+    let reported = slow.join().unwrap().expect(200);
+    assert_eq!(
+        (&reported["number"], &reported["expects_mood"]),
+        (&json!(1), &json!(false)),
+        "it ends as it began"
+    );
     let more = traffic.end();
     assert_eq!(more.labels.len(), 2, "{:?}", more.labels);
     assert_eq!(serving(&mut host.client()), (2, true));

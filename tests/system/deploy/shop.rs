@@ -292,7 +292,7 @@ impl Expected {
 }
 
 #[test]
-fn a_busy_shop_goes_on_while_its_products_are_migrated_forth_and_back() {
+fn busy_shop_continues_while_its_products_are_migrated_and_rolled_back() {
     let mut shop = BusyShop::open();
     let built = shop.operator.versions("product")[0].clone();
     shop.goes_on(&label("product", &built));

@@ -20,7 +20,7 @@ fn hows(operator: &mut Operator) -> Vec<String> {
 }
 
 #[test]
-fn each_change_is_listed_with_who_did_it_and_why_and_the_way_back_leads_back_and_forth() {
+fn each_change_is_listed_with_author_and_note_and_rollback_goes_back_and_forth() {
     let site = Site::new(&manifest());
     let host = site.start();
     let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
@@ -51,12 +51,12 @@ fn each_change_is_listed_with_who_did_it_and_why_and_the_way_back_leads_back_and
     assert_eq!(serving(&mut client), (2, false));
 
     let listed = operator.versions("changing");
-    let told: Vec<[&str; 3]> = listed
+    let actual: Vec<[&str; 3]> = listed
         .iter()
         .map(|version| ["how", "author", "note"].map(|member| version[member].as_str().unwrap()))
         .collect();
     assert_eq!(
-        told,
+        actual,
         [
             ["rollback", "", ""],
             ["rollback", "", ""],
@@ -83,7 +83,7 @@ fn each_change_is_listed_with_who_did_it_and_why_and_the_way_back_leads_back_and
 }
 
 #[test]
-fn what_is_active_is_deployed_again_by_force_alone() {
+fn active_version_is_deployed_again_only_by_force() {
     let site = Site::new(&manifest());
     let host = site.start();
     let mut operator = Operator::of(&site, &host);
@@ -104,7 +104,7 @@ fn what_is_active_is_deployed_again_by_force_alone() {
 }
 
 #[test]
-fn a_dry_run_tells_of_its_migrations_and_changes_nothing() {
+fn dry_run_reports_its_migrations_and_changes_nothing() {
     let site = Site::new(&manifest());
     let host = site.start();
     let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
@@ -146,7 +146,7 @@ fn a_dry_run_tells_of_its_migrations_and_changes_nothing() {
 }
 
 #[test]
-fn what_was_deployed_stays_after_a_start_until_the_source_is_rebuilt() {
+fn deployed_version_stays_after_a_restart_until_the_source_is_rebuilt() {
     let site = Site::new(&manifest());
     let source = site.path("source.wasm");
     let put = |number, words| std::fs::copy(versions::changing(&site, number, words), &source).unwrap();
@@ -191,7 +191,7 @@ fn what_was_deployed_stays_after_a_start_until_the_source_is_rebuilt() {
 }
 
 #[test]
-fn a_version_whose_file_was_altered_does_not_start_nor_is_it_gone_back_to() {
+fn version_whose_file_was_altered_neither_starts_nor_is_rolled_back_to() {
     let site = Site::new(&manifest());
     let host = site.start();
     let mut operator = Operator::of(&site, &host);
@@ -216,7 +216,7 @@ fn a_version_whose_file_was_altered_does_not_start_nor_is_it_gone_back_to() {
 }
 
 #[test]
-fn the_files_of_the_last_versions_are_kept_and_those_before_are_told_to_be_gone() {
+fn files_of_the_last_versions_are_kept_and_older_ones_are_listed_as_deleted() {
     let site = Site::new(&manifest());
     let host = site.start();
     let mut operator = Operator::of(&site, &host);
@@ -336,7 +336,7 @@ fn the_documents_and_their_page_follow_the_version_that_serves() {
 }
 
 #[test]
-fn a_service_that_is_rebuilt_keeps_its_version() {
+fn rebuilt_service_keeps_its_version() {
     let site = Site::new(&manifest().set("service.watching.rebuildable", true));
     let host = site.start();
     let (mut operator, mut client) = (Operator::of(&site, &host), host.client());
@@ -346,7 +346,7 @@ fn a_service_that_is_rebuilt_keeps_its_version() {
     let file = versions::watching(&site, 2, "plain");
     operator.try_deploy("watching", &file, "note=second").unwrap().expect(200);
     write(&mut client);
-    operator.until_taken();
+    operator.until_consumed();
     let before = operator.versions("watching");
     assert_eq!(before.len(), 2);
     let rebuilt = bulkhead_json(&site, &host, &["replay", "watching"]);
@@ -357,8 +357,8 @@ fn a_service_that_is_rebuilt_keeps_its_version() {
         assert_eq!(client.get("/watching/count").expect(200), json!({"events": 6, "arrivals": 6}));
     };
     check(&mut client);
-    let taken = client.get("/watching/events").expect(200);
-    assert!(taken["items"].as_array().unwrap().iter().all(|event| event["taken_by"] == 2), "{taken}");
+    let consumed = client.get("/watching/events").expect(200);
+    assert!(consumed["items"].as_array().unwrap().iter().all(|event| event["taken_by"] == 2), "{consumed}");
     host.stop();
     let host = site.start();
     check(&mut host.client());

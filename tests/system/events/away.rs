@@ -22,10 +22,10 @@ fn source_alone() -> Manifest {
 }
 
 #[test]
-fn a_consumer_that_was_away_takes_all_once_and_in_order() {
+fn consumer_that_was_stopped_consumes_all_events_once_in_order() {
     let mut stage = Stage::of(&manifest());
     let mut published = stage.publish(&(0..10).map(|n| happened("before", n)).collect::<Vec<_>>());
-    stage.all_taken("sink");
+    stage.all_consumed("sink");
     let site = stage.stop();
 
     site.write_manifest(&source_alone().text());
@@ -41,14 +41,14 @@ fn a_consumer_that_was_away_takes_all_once_and_in_order() {
     site.write_manifest(&manifest().text());
     let mut stage = Stage::on(site);
     for consumer in ["sink", "witness"] {
-        let taken = stage.all_taken(consumer);
-        assert!(ids_of(&taken) == published, "{consumer} took {} of {}", taken.len(), published.len());
+        let consumed = stage.all_consumed(consumer);
+        assert!(ids_of(&consumed) == published, "{consumer} took {} of {}", consumed.len(), published.len());
     }
     stage.stop();
 }
 
 #[test]
-fn a_consumer_that_is_stopped_over_and_over_takes_all_once_and_in_order() {
+fn consumer_that_is_stopped_repeatedly_consumes_all_events_once_in_order() {
     let site = Site::new(&source_alone());
     let host = site.start();
     let events: Vec<Value> = (0..2_000).map(|n| happened(&format!("s{}", n % 5), n)).collect();
@@ -60,7 +60,7 @@ fn a_consumer_that_is_stopped_over_and_over_takes_all_once_and_in_order() {
         site.start().stop();
     }
     let mut stage = Stage::on(site);
-    assert!(ids_of(&stage.all_taken("sink")) == published);
+    assert!(ids_of(&stage.all_consumed("sink")) == published);
     stage.stop();
 }
 
@@ -94,9 +94,9 @@ fn each_event_takes_effect_once_and_in_order_over_10_kills() {
     let mut stage = Stage::on(site);
     let mut all = BTreeMap::new();
     for consumer in ["sink", "witness"] {
-        let taken = stage.taken_when_quiet(consumer);
+        let consumed = stage.consumed_when_quiet(consumer);
         assert_eq!(stage.admin.dead_letters(consumer), Vec::<Value>::new());
-        all.insert(consumer, taken);
+        all.insert(consumer, consumed);
     }
     let site = stage.stop();
     let source = database::open(&site.database("source"));
@@ -104,13 +104,13 @@ fn each_event_takes_effect_once_and_in_order_over_10_kills() {
     let there: BTreeSet<String> = log.iter().cloned().collect();
     let lost: Vec<_> = acknowledged.difference(&there).collect();
     assert!(lost.is_empty(), "acknowledged and not in the log: {lost:?}");
-    for (consumer, taken) in &all {
-        let ids = ids_of(taken);
+    for (consumer, consumed) in &all {
+        let ids = ids_of(consumed);
         assert_eq!(ids.len(), log.len(), "{consumer} took as many as there are");
         assert!(ids.iter().cloned().collect::<BTreeSet<_>>() == there, "{consumer} took each");
         for publisher in 0..PUBLISHERS {
             let subject = format!("p{publisher}");
-            let numbers = numbers_of(taken, &subject);
+            let numbers = numbers_of(consumed, &subject);
             assert!(numbers.is_sorted_by(|a, b| a < b), "{consumer}, {subject}: {numbers:?}");
         }
         let connection = database::open(&site.database(consumer));

@@ -32,7 +32,7 @@ fn set_timer(stage: &mut Stage, n: u64, in_ms: i64) {
     stage.client.post("/source/timers", &json!([timer])).expect(201);
 }
 
-fn until_rung(stage: &mut Stage, expected: &[u64]) {
+fn until_fired(stage: &mut Stage, expected: &[u64]) {
     until(&format!("the timers {expected:?} ring"), || {
         let rung = stage.client.get("/source/rung").expect(200);
         let items = rung["items"].as_array().unwrap().clone();
@@ -43,67 +43,67 @@ fn until_rung(stage: &mut Stage, expected: &[u64]) {
 }
 
 #[test]
-fn a_retry_is_not_late_when_the_clock_is_set_back() {
+fn retry_is_not_late_if_the_clock_is_set_back() {
     let mut stage = start(0);
     let id = stage.publish_one(failing_first("a", 0, "fail-first", 4));
     stage.admin.until_state("sink", &id, "parked", 1);
     for hours in 1..=3 {
         stage.site.set_clock_by(-hours * HOUR);
     }
-    assert_eq!(numbers_of(&stage.taken_when_quiet("sink"), "a"), [0]);
+    assert_eq!(numbers_of(&stage.consumed_when_quiet("sink"), "a"), [0]);
     stage.stop();
 }
 
 #[test]
-fn a_retry_is_not_late_when_the_clock_was_ahead_and_is_right_after_a_restart() {
+fn retry_is_not_late_if_the_clock_was_ahead_and_is_correct_after_a_restart() {
     let mut stage = start(WEEK);
     let id = stage.publish_one(failing_first("a", 0, "fail-first", 3));
     stage.admin.until_state("sink", &id, "parked", 1);
     let mut stage = restart(stage, 0);
-    assert_eq!(numbers_of(&stage.taken_when_quiet("sink"), "a"), [0]);
+    assert_eq!(numbers_of(&stage.consumed_when_quiet("sink"), "a"), [0]);
     stage.stop();
 }
 
 #[test]
-fn a_timer_rings_after_its_delay_when_the_clock_is_set_back() {
+fn timer_fires_after_its_delay_if_the_clock_is_set_back() {
     let mut stage = start(WEEK);
     set_timer(&mut stage, 0, 1_000);
     stage.site.set_clock_by(0);
-    until_rung(&mut stage, &[0]);
+    until_fired(&mut stage, &[0]);
     stage.stop();
 }
 
 #[test]
-fn a_timer_rings_after_its_delay_at_most_when_the_clock_was_ahead_and_is_right_after_a_restart() {
+fn timer_fires_within_its_delay_if_the_clock_was_ahead_and_is_correct_after_a_restart() {
     let mut stage = start(WEEK);
     set_timer(&mut stage, 0, 1_500);
     let mut stage = restart(stage, 0);
-    until_rung(&mut stage, &[0]);
+    until_fired(&mut stage, &[0]);
     stage.stop();
 }
 
 #[test]
-fn a_timer_does_not_ring_early_when_the_clock_is_set_forward_also_after_a_restart() {
+fn timer_does_not_fire_early_if_the_clock_is_set_forward_even_after_a_restart() {
     let mut stage = start(0);
     set_timer(&mut stage, 9, HOUR);
     stage.site.set_clock_by(WEEK);
     set_timer(&mut stage, 0, 0);
-    until_rung(&mut stage, &[0]);
+    until_fired(&mut stage, &[0]);
     until("the host has seen it", || {
         let seen = stage.host.stderr().contains("the wall clock was set");
         Some(()).filter(|()| seen)
     });
     // What was seen is durable with the next batch.
     set_timer(&mut stage, 1, 0);
-    until_rung(&mut stage, &[0, 1]);
+    until_fired(&mut stage, &[0, 1]);
     let mut stage = restart(stage, WEEK);
     set_timer(&mut stage, 2, 0);
-    until_rung(&mut stage, &[0, 1, 2]);
+    until_fired(&mut stage, &[0, 1, 2]);
     stage.stop();
 }
 
 #[test]
-fn an_answer_is_kept_for_a_day_whatever_the_clock_is_set_to() {
+fn answer_is_kept_for_a_day_even_if_the_clock_is_changed() {
     let mut stage = start(0);
     let event = json!([super::happened("a", 0)]);
     let send = |stage: &mut Stage| -> (Value, bool) {

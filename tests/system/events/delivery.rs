@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Stage, acting, failing_first, happened, ids_of, numbers_of, up_to};
 
 #[test]
-fn events_arrive_once_and_in_the_order_of_the_log_at_every_consumer() {
+fn every_consumer_receives_events_once_in_the_order_of_the_log() {
     let mut stage = Stage::new();
     let mut published = Vec::new();
     for n in 0..100 {
@@ -17,15 +17,15 @@ fn events_arrive_once_and_in_the_order_of_the_log_at_every_consumer() {
         published.extend(stage.publish(&events));
     }
     for consumer in ["sink", "witness"] {
-        let taken = stage.all_taken(consumer);
-        assert_eq!(ids_of(&taken), published, "at {consumer}");
-        assert!(taken.iter().all(|event| event["attempt"] == 1), "at {consumer}: {taken:?}");
+        let consumed = stage.all_consumed(consumer);
+        assert_eq!(ids_of(&consumed), published, "at {consumer}");
+        assert!(consumed.iter().all(|event| event["attempt"] == 1), "at {consumer}: {consumed:?}");
     }
     stage.stop();
 }
 
 #[test]
-fn a_unit_of_work_that_is_not_kept_publishes_nothing_of_it() {
+fn discarded_unit_of_work_publishes_nothing() {
     let mut stage = Stage::new();
     let ungranted = json!({"type": "source.secret", "subject": "a", "data": {}});
     stage
@@ -33,13 +33,13 @@ fn a_unit_of_work_that_is_not_kept_publishes_nothing_of_it() {
         .post("/source/events", &json!([happened("a", 0), happened("a", 1), ungranted]))
         .problem(500, "internal");
     let kept = stage.publish_one(happened("a", 2));
-    assert_eq!(ids_of(&stage.all_taken("sink")), [kept]);
+    assert_eq!(ids_of(&stage.all_consumed("sink")), [kept]);
     assert_eq!(stage.admin.metric("bulkhead_events_published_total", "service=\"source\""), 1.0);
     stage.stop();
 }
 
 #[test]
-fn the_trace_of_a_request_goes_with_its_events_into_rows_and_log_lines_of_those_who_take_them() {
+fn trace_of_a_request_follows_its_events_into_rows_and_log_lines_of_consumers() {
     let mut stage = Stage::new();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let headers = [
@@ -54,9 +54,9 @@ fn the_trace_of_a_request_goes_with_its_events_into_rows_and_log_lines_of_those_
     let parked = stage.admin.until_state("sink", ids[1].as_str().unwrap(), "parked", 2);
     assert_eq!(parked["trace_id"], trace);
     stage.client.delete("/sink/broken/a").expect(204);
-    let taken = stage.taken_when_quiet("sink");
-    assert_eq!(taken.len(), 3, "{taken:?}");
-    assert!(taken.iter().all(|event| event["trace"] == trace), "{taken:?}");
+    let consumed = stage.consumed_when_quiet("sink");
+    assert_eq!(consumed.len(), 3, "{consumed:?}");
+    assert!(consumed.iter().all(|event| event["trace"] == trace), "{consumed:?}");
     let log = stage.host.stop().stderr;
     for id in ids.as_array().unwrap() {
         let id = id.as_str().unwrap();
@@ -69,41 +69,41 @@ fn the_trace_of_a_request_goes_with_its_events_into_rows_and_log_lines_of_those_
 }
 
 #[test]
-fn a_handler_of_events_calls_others_as_its_service_and_has_no_role() {
+fn event_handler_calls_others_as_its_service_without_a_role() {
     let mut stage = Stage::new();
     stage.publish_one(acting("a", 0, "call"));
-    let taken = stage.all_taken("sink");
-    let told: Value = serde_json::from_str(taken[0]["principal"].as_str().unwrap()).unwrap();
-    let trace = taken[0]["trace"].clone();
+    let consumed = stage.all_consumed("sink");
+    let principal: Value = serde_json::from_str(consumed[0]["principal"].as_str().unwrap()).unwrap();
+    let trace = consumed[0]["trace"].clone();
     assert_eq!(
-        told,
+        principal,
         json!({"principal": "service:sink", "roles": [], "caller": "sink", "trace_id": trace}),
-        "{taken:?}"
+        "{consumed:?}"
     );
     stage.stop();
 }
 
 #[test]
-fn a_call_after_the_first_write_of_a_handler_is_refused_and_the_event_a_dead_letter() {
+fn call_after_the_first_write_of_a_handler_is_refused_and_dead_letters_the_event() {
     let mut stage = Stage::new();
     let id = stage.publish_one(acting("a", 0, "call-late"));
     let letter = stage.admin.until_state("sink", &id, "dead", 1);
     assert!(letter["reason"].as_str().unwrap().contains("call"), "{letter}");
-    assert_eq!(stage.taken("sink"), Vec::<Value>::new());
+    assert_eq!(stage.consumed("sink"), Vec::<Value>::new());
     stage.stop();
 }
 
 #[test]
-fn what_a_handler_publishes_is_published_once_whatever_failed_before() {
+fn event_handler_publishes_its_events_once_despite_earlier_failures() {
     let mut stage = Stage::new();
     stage.publish(&[
         acting("a", 0, "publish"),
         failing_first("b", 1, "publish-first", 2),
         acting("a", 2, "publish"),
     ]);
-    let taken = stage.taken_when_quiet("sink");
-    assert_eq!(numbers_of(&taken, "a"), [0, 2]);
-    assert_eq!(numbers_of(&taken, "b"), [1]);
+    let consumed = stage.consumed_when_quiet("sink");
+    assert_eq!(numbers_of(&consumed, "a"), [0, 2]);
+    assert_eq!(numbers_of(&consumed, "b"), [1]);
     let log = stage.admin.get("/api/events?service=sink");
     let mut noted: Vec<(u64, String)> = log["items"]
         .as_array()
@@ -115,14 +115,14 @@ fn what_a_handler_publishes_is_published_once_whatever_failed_before() {
     assert_eq!(noted.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [0, 1, 2], "{log}");
     // The trace goes on through the events that events cause.
     for (n, trace) in noted {
-        let cause = taken.iter().find(|event| event["n"] == n).unwrap();
+        let cause = consumed.iter().find(|event| event["n"] == n).unwrap();
         assert_eq!(cause["trace"], trace.as_str(), "{log}");
     }
     stage.stop();
 }
 
 #[test]
-fn a_request_that_waits_for_a_position_sees_what_the_event_brought() {
+fn request_that_waits_for_a_position_sees_the_effects_of_the_event() {
     let mut stage = Stage::new();
     for n in 0..20 {
         let answer = stage.client.post("/source/events", &happened("a", n));
@@ -135,7 +135,7 @@ fn a_request_that_waits_for_a_position_sees_what_the_event_brought() {
 }
 
 #[test]
-fn the_metrics_of_a_subscription_tell_what_was_published_delivered_parked_and_dead_and_no_lag_at_rest() {
+fn subscription_metrics_count_published_delivered_parked_and_dead_and_show_no_lag_at_rest() {
     let mut stage = Stage::new();
     let subscription = |consumer: &str| format!("producer=\"source\",consumer=\"{consumer}\"");
     stage.publish(&(0..10).map(|n| happened("a", n)).collect::<Vec<_>>());
@@ -145,8 +145,8 @@ fn the_metrics_of_a_subscription_tell_what_was_published_delivered_parked_and_de
     stage.publish(&[acting("b", 1, ""), json!({"type": "source.passing", "subject": "d", "data": {}})]);
     stage.admin.until_state("sink", &dead, "dead", 1);
     stage.admin.until_state("sink", &parked, "parked", 2);
-    stage.admin.until_taken("source", "sink");
-    stage.admin.until_taken("source", "witness");
+    stage.admin.until_consumed("source", "sink");
+    stage.admin.until_consumed("source", "witness");
     assert_eq!(stage.admin.metric("bulkhead_events_published_total", "service=\"source\""), 14.0);
     for (consumer, delivered, parked, dead) in [("sink", 10.0, 2.0, 1.0), ("witness", 13.0, 0.0, 0.0)] {
         let subscription = subscription(consumer);

@@ -24,7 +24,7 @@ fn until_endless(stage: &Stage) {
 }
 
 /// The attempts with which the timers of a subject rang.
-fn until_rung(stage: &mut Stage, subject: &str) -> Value {
+fn until_fired(stage: &mut Stage, subject: &str) -> Value {
     until(&format!("{subject} rings"), || {
         let rung = stage.client.get("/source/rung").expect(200);
         let found = rung["items"].as_array().unwrap().iter().find(|rang| rang["subject"] == subject);
@@ -33,32 +33,32 @@ fn until_rung(stage: &mut Stage, subject: &str) -> Value {
 }
 
 #[test]
-fn a_timer_does_not_wait_for_a_parked_event_that_takes_long() {
+fn slow_parked_event_does_not_delay_a_timer() {
     let mut stage = Stage::new();
     let parked = set(&mut stage, timer("parked", 1, 2));
     until_endless(&stage);
     set(&mut stage, timer("due", 0, 0));
-    assert_eq!(until_rung(&mut stage, "due"), 1);
+    assert_eq!(until_fired(&mut stage, "due"), 1);
     // Its second attempt has not ended.
     assert_eq!(stage.admin.until_state("source", &parked, "parked", 1)["attempts"], 1);
     stage.host.kill();
 }
 
 #[test]
-fn a_parked_event_does_not_wait_for_a_timer_that_takes_long() {
+fn slow_timer_does_not_delay_a_parked_event() {
     let mut stage = Stage::new();
     let parked = set(&mut stage, timer("parked", 4, 0));
     stage.admin.until_state("source", &parked, "parked", 1);
     let endless = set(&mut stage, timer("endless", 0, 1));
     until_endless(&stage);
-    assert_eq!(until_rung(&mut stage, "parked"), 5);
+    assert_eq!(until_fired(&mut stage, "parked"), 5);
     // The other's first attempt has not ended: it has not rung, nor failed.
     assert_eq!(stage.admin.dead_letters("source"), Vec::<Value>::new(), "{endless}");
     stage.host.kill();
 }
 
 #[test]
-fn many_parked_events_that_always_fail_hold_up_no_timer() {
+fn many_parked_events_that_always_fail_do_not_delay_a_timer() {
     let mut stage = Stage::new();
     for number in 0..64 {
         set(&mut stage, timer(&format!("fails-{number}"), u32::MAX, 0));
@@ -66,13 +66,13 @@ fn many_parked_events_that_always_fail_hold_up_no_timer() {
     for number in 0..64 {
         let subject = format!("due-{number}");
         set(&mut stage, timer(&subject, 0, 0));
-        assert_eq!(until_rung(&mut stage, &subject), 1);
+        assert_eq!(until_fired(&mut stage, &subject), 1);
     }
     stage.stop();
 }
 
 #[test]
-fn a_parked_event_that_can_not_be_read_holds_up_none_that_can() {
+fn unreadable_parked_event_does_not_block_readable_ones() {
     let mut stage = Stage::new();
     for subject in ["unreadable", "well"] {
         stage.client.put(&format!("/sink/broken/{subject}"), &json!(null)).expect(204);
@@ -82,7 +82,7 @@ fn a_parked_event_that_can_not_be_read_holds_up_none_that_can() {
         acting("well", 0, "fail-while-broken"),
         happened("last", 0),
     ]);
-    stage.all_taken("sink");
+    stage.all_consumed("sink");
     for id in &ids[..2] {
         stage.admin.until_state("sink", id, "parked", 1);
     }
@@ -93,7 +93,7 @@ fn a_parked_event_that_can_not_be_read_holds_up_none_that_can() {
     // The other one is tried again by itself, if it was not already.
     stage.admin.retry("sink", &ids[0]);
     until("the event that can be read takes effect", || {
-        Some(()).filter(|()| numbers_of(&stage.taken("sink"), "well") == [0])
+        Some(()).filter(|()| numbers_of(&stage.consumed("sink"), "well") == [0])
     });
     // The other is not given up for it: it was not tried.
     let letter = until("it says why it waits", || {

@@ -65,9 +65,9 @@ fn among_neighbours(act: &str, reason: &str) {
         }
         written
     });
-    let taken = stage.all_taken("sink");
-    assert_eq!(ids_of(&taken), honest, "once, and in the order of the log");
-    assert_eq!(stage.all_taken("witness").len(), honest.len() + culprits.len());
+    let consumed = stage.all_consumed("sink");
+    assert_eq!(ids_of(&consumed), honest, "once, and in the order of the log");
+    assert_eq!(stage.all_consumed("witness").len(), honest.len() + culprits.len());
     let site = stage.stop();
     let connection = database::open(&site.database("sink"));
     database::check(&connection);
@@ -78,27 +78,27 @@ fn among_neighbours(act: &str, reason: &str) {
 }
 
 #[test]
-fn a_trap_parks_its_event_alone() {
+fn trap_parks_only_its_event() {
     among_neighbours("trap", "the handler trapped");
 }
 
 #[test]
-fn an_endless_loop_parks_its_event_alone() {
+fn endless_loop_parks_only_its_event() {
     among_neighbours("loop", "held the writer lease for longer than limits.lease_hold");
 }
 
 #[test]
-fn an_aborted_batch_parks_the_event_that_aborted_it_alone() {
+fn aborted_batch_parks_only_the_event_that_aborted_it() {
     among_neighbours("abort-batch", "a statement rolled the whole transaction back");
 }
 
 #[test]
-fn a_handler_that_fills_the_database_parks_its_event_alone() {
+fn handler_that_fills_the_database_parks_only_its_event() {
     among_neighbours("fill", "the database has no room left");
 }
 
 #[test]
-fn many_aborted_batches_in_a_row_cost_no_honest_event() {
+fn many_aborted_batches_in_a_row_park_no_valid_event() {
     let mut stage = Stage::of(&tight());
     let events: Vec<Value> = (0..200)
         .map(|n| {
@@ -107,15 +107,15 @@ fn many_aborted_batches_in_a_row_cost_no_honest_event() {
         .collect();
     stage.publish(&events);
     let expected: Vec<u64> = (0..200).filter(|n| n % 4 != 3).collect();
-    let taken = stage.all_taken("sink");
-    assert_eq!(numbers_of(&taken, "honest"), expected);
-    assert_eq!(taken.len(), expected.len());
+    let consumed = stage.all_consumed("sink");
+    assert_eq!(numbers_of(&consumed, "honest"), expected);
+    assert_eq!(consumed.len(), expected.len());
     assert_eq!(stage.admin.subscription("source", "sink")["parked"], 50);
     stage.stop();
 }
 
 #[test]
-fn events_for_a_service_whose_database_is_full_are_parked_and_taken_when_there_is_room_again() {
+fn events_for_a_full_database_are_parked_and_consumed_once_there_is_space() {
     let mut stage = Stage::of(&tight());
     for size in [60_000, 3_000, 0] {
         let mut number = 0;
@@ -133,8 +133,8 @@ fn events_for_a_service_whose_database_is_full_are_parked_and_taken_when_there_i
     let events: Vec<Value> =
         (0..100).flat_map(|n| (0..10).map(move |s| happened(&format!("s{s}"), n))).collect();
     let ids = stage.publish(&events);
-    assert_eq!(ids_of(&stage.all_taken("witness")), ids);
-    let subscription = stage.admin.until_taken("source", "sink");
+    assert_eq!(ids_of(&stage.all_consumed("witness")), ids);
+    let subscription = stage.admin.until_consumed("source", "sink");
     assert!(subscription["parked"].as_u64().unwrap() > 0, "{subscription}");
     stage.client.delete("/sink/notes").expect(204);
     // Those that wait for their next attempt need not wait any longer.
@@ -146,9 +146,9 @@ fn events_for_a_service_whose_database_is_full_are_parked_and_taken_when_there_i
             );
         }
     }
-    let taken = stage.taken_when_quiet("sink");
+    let consumed = stage.consumed_when_quiet("sink");
     for subject in 0..10 {
-        assert_eq!(numbers_of(&taken, &format!("s{subject}")), up_to(100));
+        assert_eq!(numbers_of(&consumed, &format!("s{subject}")), up_to(100));
     }
     stage.stop();
 }

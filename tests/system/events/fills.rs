@@ -22,12 +22,12 @@ fn old() -> Manifest {
 }
 
 /// The form of now, of an owner that does not say what it holds.
-fn untold() -> Manifest {
+fn undeclared() -> Manifest {
     manifest()
 }
 
 /// The form of now, of an owner that says what it holds.
-fn told() -> Manifest {
+fn declared() -> Manifest {
     let entity = toml! { select = "SELECT note, id, n FROM item" deleted = "source.item-deleted" };
     manifest().set("service.source.entity.item", entity)
 }
@@ -52,7 +52,7 @@ fn change(client: &mut Client, changes: &[Value]) {
 /// What the replica has.
 #[track_caller]
 fn items(stage: &mut Stage) -> Vec<Value> {
-    stage.admin.until_taken("source", "sink");
+    stage.admin.until_consumed("source", "sink");
     let items = stage.client.get("/sink/items").expect(200)["items"].clone();
     items.as_array().unwrap().clone()
 }
@@ -88,9 +88,9 @@ fn says(text: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_column_that_old_events_lack_is_filled_from_what_the_owner_holds() {
+fn column_missing_in_old_events_is_filled_from_the_rows_of_the_owner() {
     let site = before();
-    site.write_manifest(&told().text());
+    site.write_manifest(&declared().text());
     let checks = doctor(&site);
     assert_eq!((checks.len(), &checks[0]["state"]), (1, &json!("ok")), "{checks:?}");
     says(checks[0]["found"].as_str().unwrap(), &["item", "filled at the next start"]);
@@ -106,17 +106,17 @@ fn a_column_that_old_events_lack_is_filled_from_what_the_owner_holds() {
 
 /// The subscription worker is behind: what it is still to take lacks the column, and must be no dead letter.
 #[test]
-fn a_subscription_worker_that_is_behind_takes_old_events_without_the_replica() {
+fn subscription_worker_that_lags_consumes_old_events_without_changing_the_replica() {
     let mut stage = Stage::of(&old().only(&["source"]));
     change(&mut stage.client, &[item("a", 1, true), item("b", 2, true)]);
     let event = happened("a", 0);
     super::publish(&mut stage.client, &[event]);
     change(&mut stage.client, &[item("a", 3, true), item("b", 4, false), json!({"id": "b"})]);
     let site = stage.stop();
-    site.write_manifest(&told().text());
+    site.write_manifest(&declared().text());
     let mut stage = Stage::on(site);
     assert_eq!(items(&mut stage), [row("a", 3)]);
-    assert_eq!(super::numbers_of(&stage.taken("sink"), "a"), [0]);
+    assert_eq!(super::numbers_of(&stage.consumed("sink"), "a"), [0]);
     assert_eq!(stage.admin.dead_letters("sink"), Vec::<Value>::new());
     change(&mut stage.client, &[item("b", 5, false)]);
     assert_eq!(items(&mut stage), [row("a", 3), row("b", 5)]);
@@ -124,7 +124,7 @@ fn a_subscription_worker_that_is_behind_takes_old_events_without_the_replica() {
 }
 
 #[test]
-fn a_start_that_would_lose_rows_is_refused_and_the_form_of_before_still_starts() {
+fn start_that_would_lose_rows_is_refused_and_the_old_declaration_still_starts() {
     let site = before();
     let reason = [
         "replica item",
@@ -135,14 +135,14 @@ fn a_start_that_would_lose_rows_is_refused_and_the_form_of_before_still_starts()
         "default",
         "[service.source.entity.item]",
     ];
-    site.write_manifest(&untold().text());
+    site.write_manifest(&undeclared().text());
     let checks = doctor(&site);
     assert_eq!((checks.len(), &checks[0]["state"]), (1, &json!("wrong")), "{checks:?}");
     says(&format!("{} {}", checks[0]["found"], checks[0]["remedy"]).replace('\\', ""), &reason);
     site.fail_to_start().says(1, &reason);
     // A select that does not give the column is of no use.
     let short = toml! { select = "SELECT id, n FROM item" };
-    site.write_manifest(&untold().set("service.source.entity.item", short).text());
+    site.write_manifest(&undeclared().set("service.source.entity.item", short).text());
     site.fail_to_start().says(1, &["1 row would be lost", "it gives no column note"]);
     site.write_manifest(&old().text());
     let mut stage = Stage::on(site);
@@ -151,7 +151,7 @@ fn a_start_that_would_lose_rows_is_refused_and_the_form_of_before_still_starts()
 }
 
 #[test]
-fn a_default_stands_in_for_what_events_lack() {
+fn default_replaces_fields_missing_in_events() {
     let site = before();
     site.write_manifest(&defaulted().text());
     let mut stage = Stage::on(site);
@@ -163,10 +163,10 @@ fn a_default_stands_in_for_what_events_lack() {
 }
 
 #[test]
-fn dead_letters_of_a_replica_go_when_it_is_whole_again() {
-    let held = told().set("service.sink.replica.item.columns", columns_with_default());
+fn dead_letters_of_a_replica_are_removed_when_it_is_complete_again() {
+    let held = declared().set("service.sink.replica.item.columns", columns_with_default());
     for (whole, note) in [(defaulted(), "none"), (held, "note 1")] {
-        let mut stage = Stage::of(&untold());
+        let mut stage = Stage::of(&undeclared());
         change(&mut stage.client, &[item("a", 1, true), item("b", 2, false)]);
         assert_eq!(items(&mut stage), [row("b", 2)]);
         assert_eq!(stage.admin.dead_letters("sink").len(), 1);
@@ -178,7 +178,7 @@ fn dead_letters_of_a_replica_go_when_it_is_whole_again() {
         stage.stop();
     }
     // And when a check has repaired what they would have said.
-    let mut stage = Stage::of(&told());
+    let mut stage = Stage::of(&declared());
     change(&mut stage.client, &[item("a", 1, true)]);
     assert!(items(&mut stage).is_empty());
     assert_eq!(stage.admin.dead_letters("sink").len(), 1);
@@ -191,14 +191,14 @@ fn dead_letters_of_a_replica_go_when_it_is_whole_again() {
 }
 
 #[test]
-fn a_reload_fills_replicas_and_a_refused_one_leaves_them() {
+fn reload_fills_replicas_and_a_refused_reload_leaves_them_unchanged() {
     let mut stage = Stage::on(before());
-    stage.site.write_manifest(&untold().text());
+    stage.site.write_manifest(&undeclared().text());
     let refused = stage.admin.send(Method::POST, "/api/reload").problem(422, "reload-refused");
     says(refused["detail"].as_str().unwrap(), &["service.sink", "1 row would be lost", "note is missing"]);
     assert_eq!(items(&mut stage), [json!({"id": "a", "n": 1}), json!({"id": "c", "n": 4})]);
     // Of a deploy it is said what comes first.
-    stage.site.write_manifest(&told().text());
+    stage.site.write_manifest(&declared().text());
     let component = bulkhead_tests::paths::component("sink");
     stage.admin.command("deploy", &["sink", component.to_str().unwrap()]).says(1, &["bulkhead reload"]);
 
@@ -214,18 +214,18 @@ fn a_reload_fills_replicas_and_a_refused_one_leaves_them() {
         key = "id"
         columns = { id = "text", n = "integer", note = "text" }
     };
-    let with_more = told().set("service.witness.replica.item", replica.clone());
+    let with_more = declared().set("service.witness.replica.item", replica.clone());
     let mut unused = replica;
     unused.insert("columns".to_owned(), toml! { id = "text" n = "integer" }.into());
     stage.site.write_manifest(&with_more.clone().set("service.sink.replica.unused", unused).text());
     assert_eq!(stage.admin.command_json("reload", &[])["services"], json!(["sink", "witness"]));
-    stage.admin.until_taken("source", "witness");
+    stage.admin.until_consumed("source", "witness");
     assert_eq!(stage.client.get("/witness/items").expect(200)["items"], json!([row("a", 7)]));
     // What is no longer declared goes, unless the component names it.
     stage.site.write_manifest(&with_more.clone().without("service.sink.replica").text());
     let refused = stage.admin.send(Method::POST, "/api/reload").problem(422, "reload-refused");
-    let told_of = ["service.sink", "SELECT * FROM item ORDER BY id", "no such table: item"];
-    says(refused["detail"].as_str().unwrap(), &told_of);
+    let expected = ["service.sink", "SELECT * FROM item ORDER BY id", "no such table: item"];
+    says(refused["detail"].as_str().unwrap(), &expected);
     assert_eq!(items(&mut stage), [row("a", 7)]);
     stage.site.write_manifest(&with_more.text());
     assert_eq!(stage.admin.command_json("reload", &[])["services"], json!(["sink"]));
@@ -281,16 +281,16 @@ fn a_reload_that_fills_replicas_drops_no_request_and_no_event() {
     }));
     let mut admin = stage.admin;
     for round in 0..10 {
-        stage.site.write_manifest(&if round % 2 == 0 { told() } else { old() }.text());
+        stage.site.write_manifest(&if round % 2 == 0 { declared() } else { old() }.text());
         assert_eq!(admin.command_json("reload", &[])["services"].as_array().unwrap().len(), 1, "{round}");
     }
-    stage.site.write_manifest(&told().text());
+    stage.site.write_manifest(&declared().text());
     admin.command_json("reload", &[]);
     stop.store(true, Ordering::Relaxed);
     for worker in workers {
         assert!(worker.join().expect("every request was answered as it should be") > 0);
     }
-    admin.until_taken("source", "sink");
+    admin.until_consumed("source", "sink");
     assert_eq!(admin.findings("replica"), Vec::<Value>::new());
     assert_eq!(admin.dead_letters("sink"), Vec::<Value>::new());
     stage.host.stop();
@@ -300,7 +300,7 @@ fn a_reload_that_fills_replicas_drops_no_request_and_no_event() {
 #[track_caller]
 fn is_whole(site: Site) -> Site {
     let mut stage = Stage::on(site);
-    stage.admin.until_taken("source", "sink");
+    stage.admin.until_consumed("source", "sink");
     assert_eq!(stage.admin.findings("replica"), Vec::<Value>::new());
     assert_eq!(stage.admin.dead_letters("sink"), Vec::<Value>::new());
     assert_eq!(items(&mut stage)[..1], [row("a", 1)]);
@@ -310,16 +310,16 @@ fn is_whole(site: Site) -> Site {
 }
 
 #[test]
-fn a_start_that_ends_while_it_fills_is_made_good_by_the_next() {
+fn start_that_ends_during_a_fill_is_completed_by_the_next_start() {
     for point in POINTS {
         let site = before();
-        site.write_manifest(&told().text());
+        site.write_manifest(&declared().text());
         assert!(site.start_to_crash_at_fill(point).is_none(), "{point} was not reached");
         is_whole(site);
     }
     // The form of before starts as well, where its successor was not complete.
     let site = before();
-    site.write_manifest(&told().text());
+    site.write_manifest(&declared().text());
     assert!(site.start_to_crash_at_fill("filled").is_none());
     site.write_manifest(&old().text());
     let mut stage = Stage::on(site);
@@ -328,11 +328,11 @@ fn a_start_that_ends_while_it_fills_is_made_good_by_the_next() {
 }
 
 #[test]
-fn a_reload_that_ends_while_it_fills_is_made_good_by_the_next_start() {
+fn reload_that_ends_during_a_fill_is_completed_by_the_next_start() {
     for point in POINTS {
         let site = before();
         let host = site.start_to_crash_at_fill(point).expect("nothing is filled at this start");
-        site.write_manifest(&told().text());
+        site.write_manifest(&declared().text());
         let admin = bulkhead_tests::Admin::of(&site, &host);
         assert!(!admin.command("reload", &[]).status.success(), "{point}");
         assert!(host.wait().status.code().is_none(), "{point}: it ended by itself");
@@ -342,7 +342,7 @@ fn a_reload_that_ends_while_it_fills_is_made_good_by_the_next_start() {
 
 /// SIGKILL at whatever moment of a fill that takes some time, with many rows.
 #[test]
-fn killed_at_any_moment_of_a_fill_no_row_is_lost() {
+fn kill_at_any_moment_of_a_fill_loses_no_row() {
     let mut random = Random::new();
     let mut stage = Stage::of(&old());
     for chunk in 0..4 {
@@ -353,12 +353,12 @@ fn killed_at_any_moment_of_a_fill_no_row_is_lost() {
     change(&mut stage.client, &[item("a", 1, true)]);
     assert_eq!(items(&mut stage).len(), 2_001);
     let mut site = stage.stop();
-    site.write_manifest(&told().text());
+    site.write_manifest(&declared().text());
     for round in 0..8 {
         let copy = site.copy();
         copy.kill_while_starting(Duration::from_millis(random.below(600)));
         site = is_whole_of(copy, 2_001, round);
-        site.write_manifest(&if round % 2 == 0 { old() } else { told() }.text());
+        site.write_manifest(&if round % 2 == 0 { old() } else { declared() }.text());
     }
 }
 
@@ -372,7 +372,7 @@ fn is_whole_of(site: Site, rows: usize, round: usize) -> Site {
 
 /// Whoever stopped them panics before they run again: without them events stay where they are, and nobody would know.
 #[test]
-fn subscription_workers_that_a_reload_stopped_and_did_not_start_again_have_the_host_be_not_ready() {
+fn host_is_not_ready_if_a_reload_did_not_restart_the_subscription_workers() {
     let site = Site::new(&old());
     let host = site.start_to_panic("network@delivery_threads");
     let (mut client, mut admin) = (host.client(), Admin::of(&site, &host));
@@ -387,8 +387,8 @@ fn subscription_workers_that_a_reload_stopped_and_did_not_start_again_have_the_h
     admin.command_json("reload", &[]);
     assert_eq!(client.get("/readyz").status, 200);
     change(&mut client, &[item("a", 1, false)]);
-    admin.until_taken("source", "sink");
+    admin.until_consumed("source", "sink");
     let log = host.stop().stderr;
-    let told = log.lines().find(|line| line.contains("an operator's request failed")).expect("a line");
-    says(told, &[failed["trace_id"].as_str().unwrap(), "method=POST", "path=\"/api/reload\"", "status=500"]);
+    let line = log.lines().find(|line| line.contains("an operator's request failed")).expect("a line");
+    says(line, &[failed["trace_id"].as_str().unwrap(), "method=POST", "path=\"/api/reload\"", "status=500"]);
 }

@@ -41,14 +41,14 @@ fn work(stage: &mut Stage) {
         Some(()).filter(|()| rung["items"].as_array().unwrap().len() == 1)
     });
     for consumer in ["sink", "witness"] {
-        let taken = stage.taken_when_quiet(consumer);
-        assert_eq!(taken.len() as u64, EVENTS * ROUNDS + 1, "{consumer}");
+        let consumed = stage.consumed_when_quiet(consumer);
+        assert_eq!(consumed.len() as u64, EVENTS * ROUNDS + 1, "{consumer}");
     }
     assert_eq!(stage.client.get("/readyz").status, 200);
 }
 
 #[test]
-fn a_log_that_is_full_or_whose_reader_is_gone_fails_nothing_and_is_counted() {
+fn full_or_closed_log_output_fails_no_request_and_is_counted() {
     let full = || -> Stdio { std::fs::File::options().write(true).open("/dev/full").unwrap().into() };
     let gone = || -> Stdio { std::io::pipe().unwrap().1.into() };
     for (what, stderr) in [("full", full()), ("gone", gone())] {
@@ -65,13 +65,13 @@ fn a_log_that_is_full_or_whose_reader_is_gone_fails_nothing_and_is_counted() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_up_nothing_and_says_how_many_lines_it_lacks_once_somebody_does() {
+fn unread_log_output_blocks_nothing_and_later_reports_the_number_of_missing_lines() {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut stage = stage(|site| site.start_saying_to(&["--log-format", "json"], writer));
     work(&mut stage);
     let missing = dropped(&mut stage);
     assert!(missing > 0.0);
-    let (tell, told) = channel();
+    let (tell, received) = channel();
     let reading = thread::spawn(move || {
         let mut lines = Vec::new();
         for line in BufReader::new(reader).lines() {
@@ -88,11 +88,11 @@ fn a_log_that_nobody_reads_holds_up_nothing_and_says_how_many_lines_it_lacks_onc
     let mut found = 0.0;
     while found < missing {
         found +=
-            told.recv_timeout(std::time::Duration::from_secs(60)).expect("the host says what is missing");
+            received.recv_timeout(std::time::Duration::from_secs(60)).expect("the host says what is missing");
     }
     // What comes now is written again.
     stage.publish(&[happened("c", 0)]);
-    stage.all_taken("sink");
+    stage.all_consumed("sink");
     stage.stop();
     let lines = reading.join().unwrap();
     assert_eq!(lines.last().unwrap()["message"], "stopped");
@@ -104,10 +104,10 @@ fn a_log_that_nobody_reads_holds_up_nothing_and_says_how_many_lines_it_lacks_onc
 }
 
 #[test]
-fn a_host_whose_log_nobody_reads_ends_when_it_is_told_to() {
+fn host_with_unread_log_output_stops_on_request() {
     let (_reader, writer) = std::io::pipe().unwrap();
     let mut stage = stage(|site| site.start_saying_to(&[], writer));
     stage.publish(&(0..EVENTS).map(|n| happened("b", n)).collect::<Vec<_>>());
-    stage.all_taken("sink");
+    stage.all_consumed("sink");
     stage.stop();
 }

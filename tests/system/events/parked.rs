@@ -15,14 +15,14 @@ fn mixed(act: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_failing_event_holds_up_its_subject_alone_and_followers_come_after_it_in_order() {
+fn failing_event_blocks_only_its_subject_and_later_events_follow_in_order() {
     let mut stage = Stage::new();
     stage.client.put("/sink/broken/stuck", &json!(null)).expect(204);
     let ids = stage.publish(&mixed("fail-while-broken"));
-    let taken = stage.all_taken("sink");
-    assert_eq!(numbers_of(&taken, "free"), up_to(5));
-    assert_eq!(numbers_of(&taken, "stuck"), Vec::<u64>::new());
-    assert_eq!(numbers_of(&stage.all_taken("witness"), "stuck"), up_to(6));
+    let consumed = stage.all_consumed("sink");
+    assert_eq!(numbers_of(&consumed, "free"), up_to(5));
+    assert_eq!(numbers_of(&consumed, "stuck"), Vec::<u64>::new());
+    assert_eq!(numbers_of(&stage.all_consumed("witness"), "stuck"), up_to(6));
 
     let first = stage.admin.until_state("sink", &ids[0], "parked", 2);
     assert_eq!((&first["producer"], &first["subject"]), (&json!("source"), &json!("stuck")));
@@ -32,33 +32,33 @@ fn a_failing_event_holds_up_its_subject_alone_and_followers_come_after_it_in_ord
     assert!(letters.iter().skip(1).all(|letter| letter["attempts"] == 0), "{letters:?}");
     // One more comes behind them, and another subject goes on.
     stage.publish(&[happened("stuck", 6), happened("free", 5)]);
-    assert_eq!(numbers_of(&stage.all_taken("sink"), "free"), up_to(6));
+    assert_eq!(numbers_of(&stage.all_consumed("sink"), "free"), up_to(6));
 
     stage.client.delete("/sink/broken/stuck").expect(204);
     stage.admin.retry("sink", &ids[0]);
-    let taken = stage.taken_when_quiet("sink");
-    assert_eq!(numbers_of(&taken, "stuck"), up_to(7));
-    assert_eq!(numbers_of(&taken, "free"), up_to(6));
+    let consumed = stage.consumed_when_quiet("sink");
+    assert_eq!(numbers_of(&consumed, "stuck"), up_to(7));
+    assert_eq!(numbers_of(&consumed, "free"), up_to(6));
     assert_eq!(stage.admin.dead_letters("sink"), Vec::<Value>::new());
     // The subject is free again.
     stage.publish_one(happened("stuck", 7));
-    assert_eq!(numbers_of(&stage.all_taken("sink"), "stuck"), up_to(8));
+    assert_eq!(numbers_of(&stage.all_consumed("sink"), "stuck"), up_to(8));
     stage.stop();
 }
 
 #[test]
-fn what_fails_for_a_while_takes_effect_by_itself_with_the_number_of_its_attempt() {
+fn temporarily_failing_event_succeeds_by_itself_and_knows_its_attempt() {
     let mut stage = Stage::new();
     stage.publish(&[
         failing_first("a", 0, "fail-first", 2),
         happened("a", 1),
         failing_first("b", 0, "fail-first", 1),
     ]);
-    let taken = stage.taken_when_quiet("sink");
-    assert_eq!(numbers_of(&taken, "a"), [0, 1]);
-    assert_eq!(numbers_of(&taken, "b"), [0]);
+    let consumed = stage.consumed_when_quiet("sink");
+    assert_eq!(numbers_of(&consumed, "a"), [0, 1]);
+    assert_eq!(numbers_of(&consumed, "b"), [0]);
     let attempt = |subject: &str, n: u64| {
-        let found = taken.iter().find(|event| event["subject"] == subject && event["n"] == n);
+        let found = consumed.iter().find(|event| event["subject"] == subject && event["n"] == n);
         found.unwrap()["attempt"].clone()
     };
     assert_eq!((attempt("a", 0), attempt("a", 1), attempt("b", 0)), (json!(3), json!(1), json!(2)));
@@ -66,12 +66,12 @@ fn what_fails_for_a_while_takes_effect_by_itself_with_the_number_of_its_attempt(
 }
 
 #[test]
-fn a_rejected_event_is_a_dead_letter_at_once_and_holds_up_nobody() {
+fn rejected_event_is_a_dead_letter_at_once_and_blocks_no_other() {
     let mut stage = Stage::new();
     let ids = stage.publish(&mixed("reject"));
-    let taken = stage.all_taken("sink");
-    assert_eq!(numbers_of(&taken, "stuck"), [1, 2, 3, 4, 5]);
-    assert_eq!(numbers_of(&taken, "free"), up_to(5));
+    let consumed = stage.all_consumed("sink");
+    assert_eq!(numbers_of(&consumed, "stuck"), [1, 2, 3, 4, 5]);
+    assert_eq!(numbers_of(&consumed, "free"), up_to(5));
     let letters = stage.admin.dead_letters("sink");
     assert_eq!(letters.len(), 1, "{letters:?}");
     let letter = &letters[0];
@@ -82,10 +82,10 @@ fn a_rejected_event_is_a_dead_letter_at_once_and_holds_up_nobody() {
 }
 
 #[test]
-fn the_last_attempt_makes_a_dead_letter_and_lets_the_followers_go_on() {
+fn last_failed_attempt_makes_a_dead_letter_and_releases_later_events() {
     let mut stage = Stage::new();
     let ids = stage.publish(&mixed("fail"));
-    stage.all_taken("sink");
+    stage.all_consumed("sink");
     stage.admin.until_state("sink", &ids[0], "parked", 1);
     let site = stage.stop();
     // All attempts but the last are over.
@@ -96,13 +96,13 @@ fn the_last_attempt_makes_a_dead_letter_and_lets_the_followers_go_on() {
     let mut stage = Stage::on(site);
     let letter = stage.admin.until_state("sink", &ids[0], "dead", 12);
     assert!(letter["reason"].as_str().unwrap().contains("after 12 attempts"), "{letter}");
-    let taken = stage.taken_when_quiet("sink");
-    assert_eq!(numbers_of(&taken, "stuck"), [1, 2, 3, 4, 5]);
+    let consumed = stage.consumed_when_quiet("sink");
+    assert_eq!(numbers_of(&consumed, "stuck"), [1, 2, 3, 4, 5]);
     stage.stop();
 }
 
 #[test]
-fn a_dead_letter_that_is_retried_after_its_cause_is_gone_takes_effect_once() {
+fn dead_letter_retried_after_its_cause_is_fixed_takes_effect_once() {
     let mut stage = Stage::new();
     stage.client.put("/sink/broken/a", &json!(null)).expect(204);
     let id = stage.publish_one(acting("a", 0, "reject-while-broken"));
@@ -110,15 +110,15 @@ fn a_dead_letter_that_is_retried_after_its_cause_is_gone_takes_effect_once() {
     // While the cause is there it becomes one again.
     stage.admin.retry("sink", &id);
     stage.admin.until_state("sink", &id, "dead", 1);
-    assert_eq!(stage.taken("sink"), Vec::<Value>::new());
+    assert_eq!(stage.consumed("sink"), Vec::<Value>::new());
     stage.client.delete("/sink/broken/a").expect(204);
     stage.admin.retry("sink", &id);
     bulkhead_tests::admin::until("the dead letter takes effect", || {
         Some(()).filter(|()| stage.admin.dead_letters("sink").is_empty())
     });
     stage.publish_one(happened("a", 1));
-    let taken = stage.all_taken("sink");
-    assert_eq!(numbers_of(&taken, "a"), [0, 1]);
+    let consumed = stage.all_consumed("sink");
+    assert_eq!(numbers_of(&consumed, "a"), [0, 1]);
     stage
         .admin
         .send(http::Method::POST, &format!("/api/dead-letters/sink/{id}/retry"))
@@ -127,7 +127,7 @@ fn a_dead_letter_that_is_retried_after_its_cause_is_gone_takes_effect_once() {
 }
 
 #[test]
-fn a_dropped_dead_letter_is_gone_for_good_and_a_parked_event_cannot_be_dropped() {
+fn dropped_dead_letter_is_gone_permanently_and_a_parked_event_cannot_be_dropped() {
     let mut stage = Stage::new();
     let ids = stage.publish(&[acting("a", 0, "reject"), acting("b", 0, "fail")]);
     stage.admin.until_state("sink", &ids[0], "dead", 1);
@@ -139,7 +139,7 @@ fn a_dropped_dead_letter_is_gone_for_good_and_a_parked_event_cannot_be_dropped()
     let site = stage.stop();
     let mut stage = Stage::on(site);
     stage.publish_one(happened("a", 1));
-    assert_eq!(numbers_of(&stage.all_taken("sink"), "a"), [1]);
+    assert_eq!(numbers_of(&stage.all_consumed("sink"), "a"), [1]);
     let left: Vec<Value> =
         stage.admin.dead_letters("sink").iter().map(|letter| letter["id"].clone()).collect();
     assert_eq!(left, [json!(ids[1])]);
@@ -147,7 +147,7 @@ fn a_dropped_dead_letter_is_gone_for_good_and_a_parked_event_cannot_be_dropped()
 }
 
 #[test]
-fn the_command_line_lists_shows_retries_and_drops() {
+fn command_line_lists_shows_retries_and_drops_dead_letters() {
     let mut stage = Stage::new();
     stage.client.put("/sink/broken/a", &json!(null)).expect(204);
     let ids = stage.publish(&[
@@ -199,13 +199,13 @@ fn the_command_line_lists_shows_retries_and_drops() {
     bulkhead_tests::admin::until("the retried one takes effect", || {
         Some(()).filter(|()| listed(&stage, &["list"]) == [ids[2].clone()])
     });
-    assert_eq!(numbers_of(&stage.taken("sink"), "a"), [0]);
+    assert_eq!(numbers_of(&stage.consumed("sink"), "a"), [0]);
     stage.stop();
 }
 
 /// More than are made due in one unit of work, of two producers' types and of two services.
 #[test]
-fn all_are_retried_at_once_or_those_of_a_service_a_producer_or_a_type() {
+fn dead_letters_are_retried_all_at_once_or_by_service_producer_or_type() {
     const MANY: u64 = 1_100;
     let mut stage = Stage::new();
     stage.client.put("/sink/broken/a", &json!(null)).expect(204);
@@ -234,7 +234,7 @@ fn all_are_retried_at_once_or_those_of_a_service_a_producer_or_a_type() {
         let subscription = stage.admin.subscription("source", "sink");
         Some(()).filter(|()| subscription["dead"] == 1 && subscription["parked"] == 0)
     });
-    assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(MANY), "each once");
+    assert_eq!(numbers_of(&stage.consumed("sink"), "a"), up_to(MANY), "each once");
     assert_eq!(retry(&stage, &[]), json!({"sink": 1}));
     stage.admin.command(verb, &["retry", "nobody", "--all"]).says(1, &["the host refused", "nobody"]);
     // A filter that names what there is nowhere is a mistake, and no success.
@@ -253,7 +253,7 @@ fn all_are_retried_at_once_or_those_of_a_service_a_producer_or_a_type() {
 }
 
 #[test]
-fn arguments_for_the_host_may_stand_behind_the_deed() {
+fn host_options_may_follow_the_subcommand() {
     let mut stage = Stage::new();
     let id = stage.publish_one(acting("a", 0, "reject"));
     stage.admin.until_state("sink", &id, "dead", 1);

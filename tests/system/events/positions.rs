@@ -23,8 +23,8 @@ fn played() -> (Site, Vec<String>) {
     let published = stage.publish(&(0..5).map(|n| happened("a", n)).collect::<Vec<_>>());
     let item = json!({"id": "i", "n": 1, "note": null});
     stage.publish_one(json!({"type": "source.item-changed", "subject": "i", "data": item}));
-    stage.all_taken("sink");
-    stage.all_taken("witness");
+    stage.all_consumed("sink");
+    stage.all_consumed("witness");
     (stage.stop(), published)
 }
 
@@ -50,10 +50,10 @@ fn stops_alone(site: Site, published: &[String], reason: &[&str], mend: impl FnO
     noted["data"]["at"] = json!("witness");
     all.extend(stage.publish(&[happened("a", 5), noted]));
     // Other subscriptions go on, from the same producer and to the same consumer, and the service itself serves.
-    assert_eq!(ids_of(&stage.all_taken("witness")), all);
+    assert_eq!(ids_of(&stage.all_consumed("witness")), all);
     assert_eq!(stage.admin.subscription("source", "witness")["stopped"], Value::Null);
-    assert_eq!(ids_of(&stage.taken("sink")), published);
-    stage.admin.until_taken("witness", "sink");
+    assert_eq!(ids_of(&stage.consumed("sink")), published);
+    stage.admin.until_consumed("witness", "sink");
     let copies = database::open(&stage.site.database("sink"));
     assert_eq!(database::texts(&copies, "SELECT id || n FROM noted"), ["b7"]);
     stage.client.post("/sink/notes/n", &json!(null)).expect(201);
@@ -74,15 +74,15 @@ fn stops_alone(site: Site, published: &[String], reason: &[&str], mend: impl FnO
     // With the right file back it takes what it has not, once and in order.
     mend(&stage.site);
     let mut stage = Stage::on(stage.site);
-    assert_eq!(ids_of(&stage.all_taken("sink")), all);
-    assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(6));
+    assert_eq!(ids_of(&stage.all_consumed("sink")), all);
+    assert_eq!(numbers_of(&stage.consumed("sink"), "a"), up_to(6));
     assert_eq!(stage.admin.subscription("source", "sink")["stopped"], Value::Null);
     assert_eq!(stage.admin.findings("subscription"), Vec::<Value>::new());
     stage.stop();
 }
 
 #[test]
-fn another_event_at_the_position_stops_the_subscription_alone() {
+fn different_event_at_the_position_stops_only_that_subscription() {
     let (site, published) = played();
     let right = database::texts(
         &database::open(&site.database("source")),
@@ -95,7 +95,7 @@ fn another_event_at_the_position_stops_the_subscription_alone() {
 }
 
 #[test]
-fn a_position_ahead_of_the_log_stops_the_subscription_alone() {
+fn position_ahead_of_the_log_stops_only_that_subscription() {
     let (site, published) = played();
     alter(&site, "sink", "UPDATE _bulkhead_cursor SET sequence = 1000 WHERE producer = 'source'");
     stops_alone(site, &published, &["source", "number 1000", "no event"], |site| {
@@ -104,7 +104,7 @@ fn a_position_ahead_of_the_log_stops_the_subscription_alone() {
 }
 
 #[test]
-fn a_position_in_another_log_stops_the_subscription_alone() {
+fn position_in_another_log_stops_only_that_subscription() {
     let (site, published) = played();
     let right = database::texts(
         &database::open(&site.database("sink")),
@@ -121,17 +121,17 @@ fn a_position_in_another_log_stops_the_subscription_alone() {
 }
 
 #[test]
-fn a_log_that_was_restored_from_before_stops_its_subscriptions_and_skips_nothing() {
+fn log_restored_from_a_backup_stops_its_subscriptions_and_skips_nothing() {
     let mut stage = Stage::new();
     stage.publish(&(0..3).map(|n| happened("a", n)).collect::<Vec<_>>());
-    stage.all_taken("sink");
+    stage.all_consumed("sink");
     let site = stage.stop();
     let (file, copy) = (site.database("source"), site.path("copy.db"));
     std::fs::copy(&file, &copy).unwrap();
     let mut stage = Stage::on(site);
     stage.publish(&(3..6).map(|n| happened("a", n)).collect::<Vec<_>>());
-    stage.all_taken("sink");
-    stage.all_taken("witness");
+    stage.all_consumed("sink");
+    stage.all_consumed("witness");
     let site = stage.stop();
     for ending in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
@@ -148,6 +148,6 @@ fn a_log_that_was_restored_from_before_stops_its_subscriptions_and_skips_nothing
     let mut stage = Stage::on(site);
     let why = stage.admin.until_stopped("source", "sink");
     assert!(why.contains("number 6"), "{why}");
-    assert_eq!(numbers_of(&stage.taken("sink"), "a"), up_to(6));
+    assert_eq!(numbers_of(&stage.consumed("sink"), "a"), up_to(6));
     stage.stop();
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Stage, happened, manifest, numbers_of, up_to};
 
 #[test]
-fn an_event_without_the_grant_is_a_clear_error_to_its_publisher_and_not_in_the_log() {
+fn event_without_a_grant_is_a_clear_error_for_its_publisher_and_not_in_the_log() {
     let mut stage = Stage::new();
     // An unknown type, and that of another service.
     for kind in ["source.secret", "sink.noted", "nonsense"] {
@@ -28,12 +28,12 @@ fn an_event_without_the_grant_is_a_clear_error_to_its_publisher_and_not_in_the_l
     let log = stage.admin.get("/api/events?service=source");
     assert_eq!(log["items"], json!([]));
     stage.publish_one(happened("a", 0));
-    assert_eq!(numbers_of(&stage.all_taken("sink"), "a"), [0]);
+    assert_eq!(numbers_of(&stage.all_consumed("sink"), "a"), [0]);
     stage.stop();
 }
 
 #[test]
-fn data_that_are_not_what_the_type_has_are_a_dead_letter_and_hold_up_nobody() {
+fn event_with_data_of_the_wrong_type_is_a_dead_letter_and_blocks_no_other() {
     let mut stage = Stage::new();
     let malformed =
         [json!({}), json!([]), json!(null), json!("text"), json!({"subject": "a", "n": "no number"})];
@@ -44,7 +44,7 @@ fn data_that_are_not_what_the_type_has_are_a_dead_letter_and_hold_up_nobody() {
     }
     let count = malformed.len() as u64;
     for consumer in ["sink", "witness"] {
-        assert_eq!(numbers_of(&stage.all_taken(consumer), "a"), up_to(count), "at {consumer}");
+        assert_eq!(numbers_of(&stage.all_consumed(consumer), "a"), up_to(count), "at {consumer}");
         let letters = stage.admin.dead_letters(consumer);
         assert_eq!(letters.len() as u64, count, "{letters:?}");
         for letter in letters {
@@ -57,7 +57,7 @@ fn data_that_are_not_what_the_type_has_are_a_dead_letter_and_hold_up_nobody() {
 }
 
 #[test]
-fn events_that_a_service_publishes_in_vain_are_its_dead_letters() {
+fn event_whose_handler_publishes_without_a_grant_is_a_dead_letter() {
     // Its manifest does not let the witness publish anything.
     let mut stage = Stage::new();
     let mut event = happened("a", 0);
@@ -66,7 +66,7 @@ fn events_that_a_service_publishes_in_vain_are_its_dead_letters() {
     let id = stage.publish_one(event);
     let letter = stage.admin.until_state("witness", &id, "dead", 1);
     assert!(letter["reason"].as_str().unwrap().contains("witness.noted"), "{letter}");
-    assert_eq!(numbers_of(&stage.all_taken("sink"), "a"), [0]);
+    assert_eq!(numbers_of(&stage.all_consumed("sink"), "a"), [0]);
     assert_eq!(stage.admin.metric("bulkhead_events_published_total", "service=\"witness\""), 0.0);
     stage.stop();
 }
@@ -78,13 +78,13 @@ fn refuses(manifest: &Manifest, texts: &[&str]) {
 }
 
 #[test]
-fn a_subscription_that_nobody_handles_is_refused_by_name() {
+fn subscription_without_a_handler_is_refused_by_name() {
     let manifest = manifest().set("service.sink.subscribes", vec!["source.happened", "source.passing"]);
     refuses(&manifest, &["sink", "source.passing", "no handler"]);
 }
 
 #[test]
-fn a_handler_without_its_subscription_is_refused_by_name() {
+fn handler_without_a_subscription_is_refused_by_name() {
     refuses(
         &manifest().without("service.sink.subscribes"),
         &["sink", "subscribes to source.happened", "`subscribes`"],
@@ -94,25 +94,25 @@ fn a_handler_without_its_subscription_is_refused_by_name() {
 }
 
 #[test]
-fn a_subscription_to_what_nobody_publishes_is_refused_by_name() {
+fn subscription_to_an_unpublished_event_is_refused_by_name() {
     let manifest = manifest().set("service.sink.subscribes", vec!["source.happened", "source.nothing"]);
     refuses(&manifest, &["service.sink.subscribes", "no service publishes source.nothing"]);
 }
 
 #[test]
-fn a_subscription_to_an_event_of_ones_own_is_refused_by_name() {
+fn subscription_to_an_own_event_is_refused_by_name() {
     let manifest = manifest().set("service.sink.subscribes", vec!["source.happened", "sink.noted"]);
     refuses(&manifest, &["service.sink.subscribes", "sink.noted is its own event"]);
 }
 
 #[test]
-fn an_event_that_another_service_publishes_already_is_refused_by_name() {
+fn event_already_published_by_another_service_is_refused_by_name() {
     let manifest = manifest().set("service.sink.publishes", vec!["sink.noted", "source.passing"]);
     refuses(&manifest, &["source.passing is published by"]);
 }
 
 #[test]
-fn an_event_whose_type_begins_with_another_services_name_is_refused_by_name() {
+fn event_type_that_begins_with_the_name_of_another_service_is_refused_by_name() {
     let manifest = manifest().set("service.witness.publishes", vec!["sink.other"]);
     refuses(&manifest, &["service.witness.publishes", "sink.other"]);
 }

@@ -16,7 +16,7 @@ fn deleted(id: &str) -> Value {
 
 #[track_caller]
 fn items(stage: &mut Stage) -> Value {
-    stage.admin.until_taken("source", "sink");
+    stage.admin.until_consumed("source", "sink");
     stage.client.get("/sink/items").expect(200)["items"].clone()
 }
 
@@ -30,7 +30,7 @@ fn with_columns(columns: &[(&str, &str)]) -> Manifest {
 }
 
 #[test]
-fn a_replica_is_what_the_last_event_of_each_subject_says() {
+fn replica_has_the_state_of_the_last_event_of_each_subject() {
     let mut stage = Stage::new();
     stage.publish(&[changed("a", 1, "one"), changed("b", 2, "two"), changed("c", 3, "three")]);
     stage.publish(&[changed("a", 4, "four"), deleted("b"), deleted("nobody")]);
@@ -61,7 +61,7 @@ fn a_service_cannot_write_its_replica() {
 }
 
 #[test]
-fn data_that_a_replica_cannot_be_made_from_are_a_dead_letter_and_hold_up_nobody() {
+fn event_data_unfit_for_a_replica_is_a_dead_letter_and_blocks_no_other() {
     let mut stage = Stage::new();
     let mut wrong = Vec::new();
     for (field, value) in
@@ -76,7 +76,7 @@ fn data_that_a_replica_cannot_be_made_from_are_a_dead_letter_and_hold_up_nobody(
     let ids = stage.publish(&wrong);
     stage.publish(&[changed("b", 2, "two"), happened("a", 0)]);
     assert_eq!(items(&mut stage), json!([{"id": "b", "n": 2, "note": "two"}]));
-    assert_eq!(numbers_of(&stage.taken("sink"), "a"), [0]);
+    assert_eq!(numbers_of(&stage.consumed("sink"), "a"), [0]);
     let letters = stage.admin.dead_letters("sink");
     assert_eq!(letters.len(), ids.len(), "{letters:?}");
     for letter in letters {
@@ -87,7 +87,7 @@ fn data_that_a_replica_cannot_be_made_from_are_a_dead_letter_and_hold_up_nobody(
 }
 
 #[test]
-fn a_replica_that_is_new_to_a_service_is_filled_from_the_log_and_kept_from_there_on() {
+fn new_replica_is_filled_from_the_log_and_kept_up_to_date() {
     // Where the service had taken events of the owner before, and where it had not.
     for before in [without_replica(), manifest().only(&["source"])] {
         let mut stage = Stage::of(&before);
@@ -98,7 +98,7 @@ fn a_replica_that_is_new_to_a_service_is_filled_from_the_log_and_kept_from_there
         // Behind the last event that the service takes without the replica.
         stage.publish(&[changed("i4", 100, "late")]);
         if before.services().len() > 1 {
-            assert_eq!(numbers_of(&stage.all_taken("sink"), "a"), up_to(51));
+            assert_eq!(numbers_of(&stage.all_consumed("sink"), "a"), up_to(51));
         }
         let site = stage.stop();
         site.write_manifest(&manifest().text());
@@ -113,13 +113,13 @@ fn a_replica_that_is_new_to_a_service_is_filled_from_the_log_and_kept_from_there
         let found = found.as_array().unwrap();
         assert!(found.contains(&json!({"id": "i3", "n": 1, "note": "back"})), "{found:?}");
         assert!(!found.iter().any(|item| item["id"] == "i9"), "{found:?}");
-        assert_eq!(numbers_of(&stage.all_taken("sink"), "a"), up_to(51));
+        assert_eq!(numbers_of(&stage.all_consumed("sink"), "a"), up_to(51));
         stage.stop();
     }
 }
 
 #[test]
-fn a_replica_is_filled_again_when_its_columns_change() {
+fn replica_is_refilled_when_its_columns_change() {
     let mut stage = Stage::of(&with_columns(&[("id", "text"), ("n", "integer")]));
     stage.publish(&[changed("a", 1, "one"), changed("b", 2, "two"), deleted("b"), happened("a", 0)]);
     assert_eq!(items(&mut stage), json!([{"id": "a", "n": 1}]));
@@ -142,12 +142,12 @@ fn a_replica_is_filled_again_when_its_columns_change() {
         items(&mut stage),
         json!([{"id": "a", "n": 1, "note": "one"}, {"id": "c", "n": 3, "note": "three"}])
     );
-    assert_eq!(numbers_of(&stage.taken("sink"), "a"), [0]);
+    assert_eq!(numbers_of(&stage.consumed("sink"), "a"), [0]);
     stage.stop();
 }
 
 #[test]
-fn events_that_were_erased_are_passed_over() {
+fn erased_events_are_skipped() {
     let mut stage = Stage::of(&manifest().only(&["source"]));
     stage.publish(&[
         changed("gone", 1, "secret"),
@@ -162,20 +162,20 @@ fn events_that_were_erased_are_passed_over() {
     site.write_manifest(&manifest().text());
     let mut stage = Stage::on(site);
     assert_eq!(items(&mut stage), json!([{"id": "kept", "n": 2, "note": "two"}]));
-    let taken = stage.taken("sink");
-    assert_eq!((numbers_of(&taken, "gone"), numbers_of(&taken, "kept")), (vec![], up_to(2)));
+    let consumed = stage.consumed("sink");
+    assert_eq!((numbers_of(&consumed, "gone"), numbers_of(&consumed, "kept")), (vec![], up_to(2)));
     assert_eq!(stage.admin.dead_letters("sink"), Vec::<Value>::new());
     assert_eq!(stage.admin.findings("event"), Vec::<Value>::new());
     stage.stop();
 }
 
 #[test]
-fn a_parked_event_that_is_erased_meanwhile_is_passed_over_and_frees_its_subject() {
+fn parked_event_that_was_erased_is_skipped_and_releases_its_subject() {
     let mut stage = Stage::new();
     let id = stage.publish_one(super::acting("gone", 0, "fail"));
     stage.admin.until_state("sink", &id, "parked", 1);
     stage.client.send(http::Method::POST, "/source/erasures", &[], "gone".into()).expect(200);
     stage.publish_one(happened("gone", 1));
-    assert_eq!(numbers_of(&stage.taken_when_quiet("sink"), "gone"), [1]);
+    assert_eq!(numbers_of(&stage.consumed_when_quiet("sink"), "gone"), [1]);
     stage.stop();
 }

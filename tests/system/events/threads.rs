@@ -50,10 +50,10 @@ fn restarts(at: &str) {
     until(&format!("{at}: the host is ready"), || {
         Some(()).filter(|()| stage.client.get("/readyz").status == 200)
     });
-    let mut taken = super::ids_of(&stage.taken_when_quiet("sink"));
-    taken.sort();
+    let mut consumed = super::ids_of(&stage.consumed_when_quiet("sink"));
+    consumed.sort();
     events.sort();
-    assert_eq!(taken, events, "{at}");
+    assert_eq!(consumed, events, "{at}");
     let rung = until(&format!("{at}: all timers ring"), || {
         let rung = stage.client.get("/source/rung").expect(200);
         Some(rung["items"].as_array().unwrap().clone()).filter(|rung| rung.len() >= timers.len())
@@ -67,21 +67,21 @@ fn restarts(at: &str) {
 }
 
 #[test]
-fn a_worker_that_panics_costs_the_request_that_it_was_at_and_no_other() {
+fn panic_of_a_worker_fails_only_the_current_request() {
     for at in ["source-write-0@turn", "source-read-0@turn"] {
         restarts(at);
     }
 }
 
 #[test]
-fn a_subscription_worker_that_panics_goes_on_and_what_it_was_at_is_done_once() {
+fn subscription_worker_continues_after_a_panic_and_handles_the_current_event_once() {
     for at in ["source-sink@turn", "source-sink@write", "source-sink@write*3"] {
         restarts(at);
     }
 }
 
 #[test]
-fn a_thread_of_timers_or_of_parked_events_that_panics_goes_on_and_what_it_was_at_is_done_once() {
+fn timer_or_retry_thread_continues_after_a_panic_and_handles_the_current_event_once() {
     for at in ["source-timers@turn", "source-timers@write*2", "sink-parked@turn", "sink-parked@write*2"] {
         restarts(at);
     }
@@ -95,7 +95,7 @@ fn the_threads_of_the_host_itself_are_restarted_when_they_panic() {
 }
 
 #[test]
-fn while_a_thread_does_not_run_the_host_is_not_ready_and_names_it() {
+fn host_is_not_ready_and_names_the_thread_while_it_is_down() {
     // Each time it panics before it has done anything, and so waits the longer to be restarted.
     let mut stage = panicking("checkpoints@turn*6");
     let down = "thread=\"checkpoints\"";

@@ -30,7 +30,7 @@ fn rung(client: &mut Client) -> Vec<Value> {
 
 /// Waits until so many have rung.
 #[track_caller]
-fn until_rung(client: &mut Client, count: usize) -> Vec<Value> {
+fn until_fired(client: &mut Client, count: usize) -> Vec<Value> {
     until(&format!("{count} timers ring"), || Some(rung(client)).filter(|rung| rung.len() >= count))
 }
 
@@ -39,7 +39,7 @@ fn numbers(rung: &[Value]) -> Vec<u64> {
 }
 
 #[test]
-fn timers_ring_once_in_the_order_in_which_they_are_due() {
+fn timers_fire_once_in_the_order_in_which_they_are_due() {
     let mut stage = Stage::new();
     let ids = set(
         &mut stage.client,
@@ -51,7 +51,7 @@ fn timers_ring_once_in_the_order_in_which_they_are_due() {
             timer("a", 4, 800),
         ],
     );
-    let all = until_rung(&mut stage.client, 5);
+    let all = until_fired(&mut stage.client, 5);
     assert_eq!(numbers(&all), [0, 1, 2, 3, 4]);
     for rang in &all {
         assert_eq!((&rang["source"], &rang["attempt"]), (&json!("source"), &json!(1)));
@@ -59,29 +59,29 @@ fn timers_ring_once_in_the_order_in_which_they_are_due() {
     }
     // None rings again, and none is left.
     set(&mut stage.client, &[timer("a", 5, 0)]);
-    assert_eq!(numbers(&until_rung(&mut stage.client, 6)), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(numbers(&until_fired(&mut stage.client, 6)), [0, 1, 2, 3, 4, 5]);
     let site = stage.stop();
     let connection = database::open(&site.database("source"));
     assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 0);
 }
 
 #[test]
-fn a_timer_that_is_set_before_a_kill_rings_after_it_once() {
+fn timer_set_before_a_kill_fires_once_after_it() {
     let mut stage = Stage::new();
     set(&mut stage.client, &[timer("a", 1, 1_500), timer("a", 0, 1_000), timer("a", 2, 2_500)]);
     let Stage { site, host, .. } = stage;
     host.kill();
     let mut stage = Stage::on(site);
-    assert_eq!(numbers(&until_rung(&mut stage.client, 2))[..2], [0, 1]);
+    assert_eq!(numbers(&until_fired(&mut stage.client, 2))[..2], [0, 1]);
     let Stage { site, host, .. } = stage;
     host.kill();
     let mut stage = Stage::on(site);
-    assert_eq!(numbers(&until_rung(&mut stage.client, 3)), [0, 1, 2]);
+    assert_eq!(numbers(&until_fired(&mut stage.client, 3)), [0, 1, 2]);
     stage.stop();
 }
 
 #[test]
-fn timers_ring_once_each_over_kills_while_they_ring() {
+fn each_timer_fires_once_across_kills() {
     let mut stage = Stage::new();
     for kill in 0..5_u64 {
         let timers: Vec<Value> = (0..40).map(|n| timer(&format!("s{n}"), 40 * kill + n, 0)).collect();
@@ -90,14 +90,14 @@ fn timers_ring_once_each_over_kills_while_they_ring() {
         host.kill();
         stage = Stage::on(site);
     }
-    let mut all = numbers(&until_rung(&mut stage.client, 200));
+    let mut all = numbers(&until_fired(&mut stage.client, 200));
     all.sort_unstable();
     assert_eq!(all, super::up_to(200));
     stage.stop();
 }
 
 #[test]
-fn a_timer_keeps_the_trace_that_it_was_set_under() {
+fn timer_keeps_the_trace_under_which_it_was_set() {
     let mut stage = Stage::new();
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let headers = [
@@ -106,12 +106,12 @@ fn a_timer_keeps_the_trace_that_it_was_set_under() {
     ];
     let body = json!([timer("a", 0, 0)]).to_string();
     stage.client.send(http::Method::POST, "/source/timers", &headers, body.into()).expect(201);
-    assert_eq!(until_rung(&mut stage.client, 1)[0]["trace"], trace);
+    assert_eq!(until_fired(&mut stage.client, 1)[0]["trace"], trace);
     stage.stop();
 }
 
 #[test]
-fn a_timer_that_fails_is_parked_with_its_own_service_as_the_producer_and_tried_again() {
+fn failed_timer_is_parked_with_its_own_service_as_producer_and_retried() {
     let mut stage = Stage::new();
     let ids = set(&mut stage.client, &[failing_timer("a", 0, 0, 3), timer("b", 1, 0)]);
     let parked = stage.admin.until_state("source", &ids[0], "parked", 1);
@@ -119,7 +119,7 @@ fn a_timer_that_fails_is_parked_with_its_own_service_as_the_producer_and_tried_a
     assert!(parked["reason"].as_str().unwrap().contains("told to fail"), "{parked}");
     let shown = stage.admin.get(&format!("/api/dead-letters/source/{}", ids[0]));
     assert_eq!(shown["event"]["data"]["n"], 0, "{shown}");
-    let all = until_rung(&mut stage.client, 2);
+    let all = until_fired(&mut stage.client, 2);
     assert_eq!(numbers(&all), [1, 0]);
     assert_eq!(all[1]["attempt"], 4);
     assert_eq!(stage.admin.dead_letters("source"), Vec::<Value>::new());
@@ -129,19 +129,19 @@ fn a_timer_that_fails_is_parked_with_its_own_service_as_the_producer_and_tried_a
 }
 
 #[test]
-fn a_parked_timer_is_tried_again_after_a_kill() {
+fn parked_timer_is_retried_after_a_kill() {
     let mut stage = Stage::new();
     let ids = set(&mut stage.client, &[failing_timer("a", 0, 0, 2)]);
     stage.admin.until_state("source", &ids[0], "parked", 1);
     let Stage { site, host, .. } = stage;
     host.kill();
     let mut stage = Stage::on(site);
-    assert_eq!(until_rung(&mut stage.client, 1)[0]["attempt"], 3);
+    assert_eq!(until_fired(&mut stage.client, 1)[0]["attempt"], 3);
     stage.stop();
 }
 
 #[test]
-fn a_timer_that_can_never_be_taken_is_a_dead_letter_until_it_is_dropped() {
+fn timer_that_can_never_be_consumed_is_a_dead_letter_until_it_is_dropped() {
     let mut stage = Stage::new();
     let malformed = json!({"type": "source.rung", "subject": "a", "data": {"n": "no number"}, "in_ms": 0});
     let id = set(&mut stage.client, &[malformed]).remove(0);
@@ -155,14 +155,14 @@ fn a_timer_that_can_never_be_taken_is_a_dead_letter_until_it_is_dropped() {
     assert_eq!(stage.admin.metric("bulkhead_events_parked", labels), 0.0);
     stage.admin.drop_letter("source", &id).expect(200);
     set(&mut stage.client, &[timer("a", 0, 0)]);
-    assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [0]);
+    assert_eq!(numbers(&until_fired(&mut stage.client, 1)), [0]);
     let site = stage.stop();
     let connection = database::open(&site.database("source"));
     assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 0);
 }
 
 #[test]
-fn a_timer_without_the_grant_is_a_clear_error_and_a_discarded_one_never_rings() {
+fn timer_without_a_grant_is_a_clear_error_and_a_discarded_timer_never_fires() {
     let mut stage = Stage::new();
     for kind in ["source.other", "source.happened", "sink.rung"] {
         let other = json!({"type": kind, "subject": "a", "data": {}, "in_ms": 0});
@@ -172,7 +172,7 @@ fn a_timer_without_the_grant_is_a_clear_error_and_a_discarded_one_never_rings() 
         assert!(problem["why"].as_str().unwrap().contains(kind), "{problem}");
     }
     set(&mut stage.client, &[timer("a", 1, 0)]);
-    assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [1]);
+    assert_eq!(numbers(&until_fired(&mut stage.client, 1)), [1]);
     stage.stop();
 }
 
@@ -184,7 +184,7 @@ fn cancel(client: &mut Client, which: &Value) -> Vec<u64> {
 }
 
 #[test]
-fn a_cancelled_timer_never_rings_and_one_whose_cancelling_is_discarded_does() {
+fn cancelled_timer_never_fires_unless_its_cancellation_is_discarded() {
     let mut stage = Stage::new();
     let hour = 3_600_000;
     let ids = set(&mut stage.client, &[timer("a", 0, hour), timer("a", 1, hour), timer("b", 2, hour)]);
@@ -197,7 +197,7 @@ fn a_cancelled_timer_never_rings_and_one_whose_cancelling_is_discarded_does() {
     assert_eq!(cancel(&mut stage.client, &which), [1, 0, 0, 0, 1, 0, 0]);
     // What is set in their place rings, and what was cancelled does not.
     set(&mut stage.client, &[timer("a", 3, 0)]);
-    assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [3]);
+    assert_eq!(numbers(&until_fired(&mut stage.client, 1)), [3]);
     let site = stage.stop();
     let connection = database::open(&site.database("source"));
     assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 1);
@@ -205,7 +205,7 @@ fn a_cancelled_timer_never_rings_and_one_whose_cancelling_is_discarded_does() {
 }
 
 #[test]
-fn timers_of_a_type_that_the_service_may_not_set_are_not_cancelled_and_the_error_says_so() {
+fn cancelling_timers_of_a_type_that_the_service_may_not_set_is_refused_with_an_error() {
     let mut stage = Stage::new();
     for kind in ["source.other", "source.happened", "sink.rung", ""] {
         let which = json!([{"type": kind, "subject": "a"}]);
@@ -217,7 +217,7 @@ fn timers_of_a_type_that_the_service_may_not_set_are_not_cancelled_and_the_error
 }
 
 #[test]
-fn a_timer_that_failed_leaves_the_list_when_it_is_cancelled() {
+fn failed_timer_disappears_from_the_list_when_it_is_cancelled() {
     let mut stage = Stage::new();
     let malformed = json!({"type": "source.rung", "subject": "b", "data": {"n": "no number"}, "in_ms": 0});
     let ids = set(&mut stage.client, &[failing_timer("a", 0, 0, 1_000), malformed]);
@@ -227,7 +227,7 @@ fn a_timer_that_failed_leaves_the_list_when_it_is_cancelled() {
     assert_eq!(cancel(&mut stage.client, &which), [1, 1]);
     assert_eq!(stage.admin.dead_letters("source"), Vec::<Value>::new());
     set(&mut stage.client, &[timer("a", 1, 0)]);
-    assert_eq!(numbers(&until_rung(&mut stage.client, 1)), [1]);
+    assert_eq!(numbers(&until_fired(&mut stage.client, 1)), [1]);
     let site = stage.stop();
     let connection = database::open(&site.database("source"));
     assert_eq!(database::number(&connection, "SELECT count(*) FROM _bulkhead_timer"), 0);
@@ -237,7 +237,7 @@ fn a_timer_that_failed_leaves_the_list_when_it_is_cancelled() {
 /// Timers ring while others cancel them, one unit of work after the other and many in one batch: each has rung, or was cancelled, and none
 /// both.
 #[test]
-fn each_timer_has_rung_or_was_cancelled_and_none_both_while_they_ring() {
+fn timers_cancelled_while_they_fire_are_either_fired_or_cancelled_but_never_both() {
     const ROUNDS: u64 = 12;
     const EACH: u64 = 20;
     let mut stage = Stage::new();
@@ -268,7 +268,7 @@ fn each_timer_has_rung_or_was_cancelled_and_none_both_while_they_ring() {
         });
     }
     let all = usize::try_from(ROUNDS * EACH).unwrap();
-    let rung = until_rung(&mut stage.client, all - cancelled.len());
+    let rung = until_fired(&mut stage.client, all - cancelled.len());
     let mut ended: Vec<u64> = numbers(&rung).into_iter().chain(cancelled).collect();
     ended.sort_unstable();
     assert_eq!(ended, super::up_to(ROUNDS * EACH));

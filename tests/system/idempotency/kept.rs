@@ -20,7 +20,7 @@ fn found(site: &Site, service: &str, texts: &[&str]) -> Vec<usize> {
 }
 
 #[test]
-fn an_answer_is_kept_over_a_restart() {
+fn answer_is_kept_across_a_restart() {
     let shop = Shop::new();
     let Customer { mut client, .. } = shop.host.customer("Ada");
     let body = shop.order();
@@ -34,14 +34,14 @@ fn an_answer_is_kept_over_a_restart() {
         let mut client = host.client().with_token(&token);
         let again = keyed(&mut client, "/orders", "k", &body);
         assert!(is_replayed(&again));
-        assert_eq!(told(&again), told(&first));
+        assert_eq!(visible(&again), visible(&first));
         keyed(&mut client, "/orders", "k", &json!({})).problem(422, REUSED);
         host.kill();
     }
 }
 
 #[test]
-fn a_body_of_json_is_the_same_by_its_value() {
+fn json_bodies_with_equal_values_are_the_same_request() {
     let mut shop = Shop::new();
     let mut post = |kind: &str, body: &str| {
         let headers = [("content-type", kind), ("idempotency-key", "k")];
@@ -55,7 +55,7 @@ fn a_body_of_json_is_the_same_by_its_value() {
     ] {
         let again = post(kind, body);
         assert!(is_replayed(&again), "{body}: {again}");
-        assert_eq!(told(&again), told(&first), "{body}");
+        assert_eq!(visible(&again), visible(&first), "{body}");
     }
     for (kind, body) in [
         ("application/json", r#"{"name":"Cafe\u0301","slug":"cafe"}"#),
@@ -71,7 +71,7 @@ fn a_body_of_json_is_the_same_by_its_value() {
 }
 
 #[test]
-fn neither_the_key_nor_what_was_sent_with_it_stands_in_the_files() {
+fn neither_the_key_nor_the_request_data_is_stored_in_the_files() {
     let shop = Shop::new();
     let key = "a-key-that-would-be-found-6b1f";
     let password = "a-password-that-would-be-found-91d2";
@@ -125,7 +125,7 @@ fn a_session_is_never_kept() {
 
 /// Deleting a user removes their personal data, and a kept answer has some.
 #[test]
-fn what_was_kept_for_a_deleted_user_goes_with_them() {
+fn answers_kept_for_a_deleted_user_are_deleted_with_the_user() {
     let shop = Shop::new();
     let mut client = shop.host.client();
     let personal = ["zaphod.b@tests.example", "Zaphodnine", "Heartofgoldstreet"];
@@ -153,7 +153,7 @@ fn what_was_kept_for_a_deleted_user_goes_with_them() {
 
 /// What an administrator asks on somebody's behalf is answered with that person's data, and kept for the administrator's key.
 #[test]
-fn what_an_administrator_was_answered_about_a_deleted_user_goes_with_them() {
+fn answers_to_an_administrator_about_a_deleted_user_are_deleted_with_the_user() {
     let mut shop = Shop::new();
     let zaphod = shop.host.customer("Zaphodseven");
     let personal = ["Zaphodseven", "Heartofgoldstreet", "Improbabilitylane", "TRK-42-would-be-found"];
@@ -209,7 +209,7 @@ fn what_an_administrator_was_answered_about_a_deleted_user_goes_with_them() {
 
 /// What is erased of the event log when a user changes is no matter of the answers to their requests.
 #[test]
-fn a_change_of_a_user_keeps_what_was_answered_to_them() {
+fn change_of_a_user_does_not_delete_their_kept_answers() {
     let shop = Shop::new();
     let Customer { id, mut client, .. } = shop.host.customer("Ada");
     let address = json!({"address_line1": "1 Quay", "city": "Ulm", "postal_code": "1", "country": "DE"});
@@ -220,7 +220,7 @@ fn a_change_of_a_user_keeps_what_was_answered_to_them() {
     shop.host.admin().patch(&path, &json!({"first_name": "Augusta"})).expect(200);
     let again = add();
     assert!(is_replayed(&again), "{again}");
-    assert_eq!(told(&again), told(&first));
+    assert_eq!(visible(&again), visible(&first));
     assert_eq!(shop.count("user", "SELECT count(*) FROM user_address"), 1);
 }
 

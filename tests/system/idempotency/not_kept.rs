@@ -14,7 +14,7 @@ fn event(n: u64) -> Value {
 }
 
 #[test]
-fn a_post_whose_answer_nobody_may_keep_has_one_effect_for_each_key_also_after_a_restart() {
+fn no_store_post_has_one_effect_per_key_even_after_a_restart() {
     let site = Site::new(&Manifest::events());
     let mut host = site.start();
     let path = "/source/secrets";
@@ -42,7 +42,7 @@ fn a_post_whose_answer_nobody_may_keep_has_one_effect_for_each_key_also_after_a_
 }
 
 #[test]
-fn a_key_stays_free_where_nothing_was_written_and_nobody_may_keep_the_answer() {
+fn key_stays_free_if_nothing_was_written_and_the_answer_is_no_store() {
     let site = Site::new(&Manifest::events());
     let host = site.start();
     let mut client = host.client();
@@ -55,7 +55,7 @@ fn a_key_stays_free_where_nothing_was_written_and_nobody_may_keep_the_answer() {
 }
 
 #[test]
-fn a_repeatable_post_is_run_each_time_whatever_its_key() {
+fn repeatable_post_is_run_each_time_regardless_of_its_key() {
     let site = Site::new(&Manifest::events());
     let host = site.start();
     let mut client = host.client();
@@ -69,6 +69,6 @@ fn a_repeatable_post_is_run_each_time_whatever_its_key() {
     keyed(&mut client, "/source/events", "k", &event(0)).expect(201);
     assert!(is_replayed(&keyed(&mut client, "/source/events", "k", &event(0))));
     let mut admin = Admin::of(&site, &host);
-    admin.until_taken("source", "sink");
+    admin.until_consumed("source", "sink");
     host.stop();
 }

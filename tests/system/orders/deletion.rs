@@ -31,7 +31,7 @@ fn orders_in_every_state(market: &mut Market, customer: &mut Customer) -> Vec<(&
 }
 
 #[test]
-fn a_deleted_users_orders_are_cancelled_if_not_shipped_and_say_no_more_whose_they_were() {
+fn orders_of_a_deleted_user_are_cancelled_unless_shipped_and_anonymized() {
     let mut market = Market::new(1, UNHURRIED);
     let [mut ada, mut bo] = ["Ada", "Bo"].map(|name| market.host.customer(name));
     let orders = orders_in_every_state(&mut market, &mut ada);
@@ -90,7 +90,7 @@ fn a_deleted_users_orders_are_cancelled_if_not_shipped_and_say_no_more_whose_the
 }
 
 #[test]
-fn nobody_orders_for_a_deleted_user() {
+fn order_for_a_deleted_user_is_refused() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let mut body = market.body("tok_ok");
@@ -106,7 +106,7 @@ fn nobody_orders_for_a_deleted_user() {
 }
 
 #[test]
-fn a_user_with_more_orders_than_one_unit_of_work_takes_is_forgotten_whole() {
+fn user_with_more_orders_than_fit_one_unit_of_work_is_fully_forgotten() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     for _ in 0..250 {
@@ -125,7 +125,7 @@ fn a_user_with_more_orders_than_one_unit_of_work_takes_is_forgotten_whole() {
 }
 
 #[test]
-fn a_product_goes_when_nothing_of_it_is_reserved_and_its_orders_stay_as_they_are() {
+fn product_is_deleted_if_nothing_is_reserved_and_its_orders_stay_unchanged() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let orders = orders_in_every_state(&mut market, &mut ada);
@@ -153,7 +153,7 @@ fn a_product_goes_when_nothing_of_it_is_reserved_and_its_orders_stay_as_they_are
 }
 
 #[test]
-fn an_order_of_a_product_that_went_before_it_was_reserved_is_rejected() {
+fn order_of_a_product_deleted_before_reservation_is_rejected() {
     let mut market = Market::new(2, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     // The order service may not have heard of it yet: then the product service rejects the order.

@@ -39,7 +39,7 @@ fn after_a_decline_an_order_is_reserved_and_can_be_paid_again() {
 }
 
 #[test]
-fn a_gateway_that_fails_twice_is_asked_until_it_captures_once() {
+fn gateway_that_fails_twice_is_retried_until_it_captures_once() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let order = market.place_until(&mut ada, "tok_flaky", "paid");
@@ -62,7 +62,7 @@ fn a_gateway_that_fails_twice_is_asked_until_it_captures_once() {
 }
 
 #[test]
-fn a_new_attempt_takes_the_place_of_one_that_is_not_decided_and_money_is_taken_once() {
+fn new_payment_attempt_replaces_an_undecided_one_and_the_customer_is_charged_once() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let order = market.place(&mut ada, "tok_declined");
@@ -84,7 +84,7 @@ fn a_new_attempt_takes_the_place_of_one_that_is_not_decided_and_money_is_taken_o
 }
 
 #[test]
-fn an_order_is_tried_to_be_paid_20_times_at_most() {
+fn an_order_has_at_most_20_payment_attempts() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let order = market.place(&mut ada, "tok_declined");
@@ -101,7 +101,7 @@ fn an_order_is_tried_to_be_paid_20_times_at_most() {
 }
 
 #[test]
-fn an_order_whose_time_is_over_is_not_paid_any_more_also_before_its_timer_rings() {
+fn expired_order_cannot_be_paid_even_before_its_timer_fires() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let order = market.place(&mut ada, "tok_declined");
@@ -120,7 +120,7 @@ fn an_order_whose_time_is_over_is_not_paid_any_more_also_before_its_timer_rings(
 }
 
 #[test]
-fn a_payment_token_is_gone_when_it_was_used_and_stands_in_no_event() {
+fn payment_token_is_deleted_after_use_and_is_in_no_event() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let declined = market.place(&mut ada, "tok_zanzibar");
@@ -140,7 +140,7 @@ fn a_payment_token_is_gone_when_it_was_used_and_stands_in_no_event() {
 }
 
 #[test]
-fn what_is_wrong_with_a_payment_is_said_and_not_repeated() {
+fn errors_of_a_payment_are_reported_without_repeating_its_values() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let order = market.place(&mut ada, "tok_declined");
@@ -155,7 +155,7 @@ fn what_is_wrong_with_a_payment_is_said_and_not_repeated() {
 /// The end of the time to pay, the attempts to pay and the customers all come together: whoever is first decides, whole, and what the
 /// others would have done is gone, timers included.
 #[test]
-fn orders_whose_time_ends_while_they_are_paid_are_paid_or_cancelled_and_leave_no_timer() {
+fn orders_that_expire_during_payment_are_paid_or_cancelled_and_leave_no_timer() {
     const CUSTOMERS: u64 = 3;
     const EACH: usize = 12;
     for payment_timeout in ["3ms", "10ms", "40ms"] {

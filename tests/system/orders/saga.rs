@@ -38,7 +38,7 @@ fn an_order_is_reserved_paid_shipped_and_delivered() {
 }
 
 #[test]
-fn an_order_is_updated_when_something_happens_to_it() {
+fn updated_at_of_an_order_is_the_time_of_its_last_history_entry() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let order = market.place_until(&mut ada, "tok_ok", "paid");
@@ -58,7 +58,7 @@ fn an_order_is_updated_when_something_happens_to_it() {
 }
 
 #[test]
-fn pages_of_a_history_neither_repeat_nor_miss_what_happened_while_it_goes_on() {
+fn pages_of_a_history_neither_repeat_nor_miss_entries_while_it_grows() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let order = market.place_until(&mut ada, "tok_ok", "paid");
@@ -79,15 +79,15 @@ fn pages_of_a_history_neither_repeat_nor_miss_what_happened_while_it_goes_on() {
 }
 
 #[test]
-fn an_order_that_nobody_reserves_in_time_is_cancelled_and_keeps_no_stock_later() {
+fn order_that_is_not_reserved_in_time_is_cancelled_and_later_holds_no_stock() {
     let mut market = Market::new(1, "1s");
     let mut ada = market.host.customer("Ada");
     let scarce = market.products[0].clone();
     let first = id(&ada.client.post("/orders", &order_body(&[(&scarce, 11)], "tok_ok")).expect(201));
     eventually(&mut market.admin, &format!("/orders/{first}"), |order| order["status"] != "pending");
-    Admin::of(&market.site, &market.host).until_taken("order", "product");
+    Admin::of(&market.site, &market.host).until_consumed("order", "product");
     // The log has another event where the product service stands: its subscription does not go on.
-    let taken = database::texts(
+    let consumed = database::texts(
         &database::open(&market.site.database("product")),
         "SELECT event_id FROM _bulkhead_cursor WHERE producer = 'order'",
     );
@@ -101,10 +101,10 @@ fn an_order_that_nobody_reserves_in_time_is_cancelled_and_keeps_no_stock_later()
     assert_eq!(market.stands(&order), ended);
     assert_eq!(market.history(&order), history);
     // What comes of it then comes too late.
-    let mut market = market.with_db("product", &set(&taken[0]));
+    let mut market = market.with_db("product", &set(&consumed[0]));
     let mut admin = Admin::of(&market.site, &market.host);
-    admin.until_taken("order", "product");
-    admin.until_taken("product", "order");
+    admin.until_consumed("order", "product");
+    admin.until_consumed("product", "order");
     market.until_stock([10, 0, 0]);
     assert_eq!(market.stands(&order), ended);
     assert_eq!(market.history(&order), history);
@@ -112,7 +112,7 @@ fn an_order_that_nobody_reserves_in_time_is_cancelled_and_keeps_no_stock_later()
 }
 
 #[test]
-fn an_order_of_more_than_there_is_is_rejected_whole() {
+fn order_beyond_the_stock_is_rejected_entirely() {
     let mut market = Market::new(2, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let [plenty, scarce] = [market.products[0].clone(), market.products[1].clone()];
@@ -131,7 +131,7 @@ fn an_order_of_more_than_there_is_is_rejected_whole() {
 }
 
 #[test]
-fn an_order_that_was_paid_is_refunded_when_it_is_cancelled_and_its_stock_comes_back() {
+fn paid_order_is_refunded_when_cancelled_and_its_stock_is_released() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let order = market.place_until(&mut ada, "tok_ok", "paid");
@@ -148,7 +148,7 @@ fn an_order_that_was_paid_is_refunded_when_it_is_cancelled_and_its_stock_comes_b
 }
 
 #[test]
-fn an_order_that_is_cancelled_at_once_keeps_no_stock_however_its_events_cross() {
+fn order_cancelled_at_once_holds_no_stock_however_its_events_interleave() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     // Each is cancelled at another point of its way: before its stock is reserved, before it is paid, or after.
@@ -171,7 +171,7 @@ fn an_order_that_is_cancelled_at_once_keeps_no_stock_however_its_events_cross() 
 }
 
 #[test]
-fn an_order_that_is_declined_and_not_paid_in_time_is_cancelled_and_its_stock_comes_back() {
+fn declined_order_that_is_not_paid_in_time_is_cancelled_and_its_stock_is_released() {
     let mut market = Market::new(1, "500ms");
     let mut ada = market.host.customer("Ada");
     for token in ["tok_declined", "tok_unheard_of"] {
@@ -190,7 +190,7 @@ fn an_order_that_is_declined_and_not_paid_in_time_is_cancelled_and_its_stock_com
 }
 
 #[test]
-fn the_time_to_pay_also_ends_while_the_host_is_away() {
+fn payment_timeout_also_expires_while_the_host_is_down() {
     let mut market = Market::new(1, "2s");
     let mut ada = market.host.customer("Ada");
     let order = market.place(&mut ada, "tok_declined");
@@ -203,7 +203,7 @@ fn the_time_to_pay_also_ends_while_the_host_is_away() {
 }
 
 #[test]
-fn an_order_that_was_paid_in_time_stays_paid_when_the_time_is_over() {
+fn order_paid_in_time_stays_paid_after_the_timeout() {
     let mut market = Market::new(1, "3s");
     let mut ada = market.host.customer("Ada");
     let paid = market.place_until(&mut ada, "tok_ok", "paid");
@@ -214,7 +214,7 @@ fn an_order_that_was_paid_in_time_stays_paid_when_the_time_is_over() {
 }
 
 #[test]
-fn what_an_order_does_not_take_is_told_with_how_it_stands() {
+fn transition_not_allowed_for_an_order_is_refused_with_its_status() {
     let mut market = Market::new(1, UNHURRIED);
     let mut ada = market.host.customer("Ada");
     let reserved = market.place(&mut ada, "tok_declined");

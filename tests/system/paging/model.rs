@@ -141,8 +141,8 @@ fn chosen(items: &BTreeMap<String, Value>, which: Index) -> Option<Value> {
 }
 
 fn held<L: List>(list: &L, query: &L::Query, items: &BTreeMap<String, Value>) -> Vec<Key> {
-    let taken = items.values().filter(|item| list.takes(query, item));
-    let mut keys: Vec<Key> = taken.map(|item| list.key(query, item)).collect();
+    let matching = items.values().filter(|item| list.takes(query, item));
+    let mut keys: Vec<Key> = matching.map(|item| list.key(query, item)).collect();
     keys.sort();
     if list.descends(query) {
         keys.reverse();

@@ -110,7 +110,7 @@ fn walk(client: &mut Client, query: &str, limits: &[usize], written: &Receiver<(
 
 /// The seed is one of the requests: which of them come at the same time is the machine's to say.
 #[test]
-fn pages_of_products_hold_while_others_insert_move_and_delete() {
+fn pages_of_products_stay_consistent_under_concurrent_inserts_moves_and_deletes() {
     let site = unhurried_shop();
     let host = site.start();
     let mut client = host.admin();

@@ -18,7 +18,7 @@ const CLIENTS: u64 = 8;
 const ACKNOWLEDGED_MAX: u64 = 100;
 
 /// What a client was told.
-enum Told {
+enum Acknowledged {
     /// The user with this email is registered.
     Registered(String),
     /// This is a token.
@@ -26,13 +26,13 @@ enum Told {
 }
 
 #[test]
-fn who_was_told_so_is_registered_and_logged_in_after_each_kill_and_nobody_is_there_by_half() {
+fn acknowledged_registrations_and_logins_survive_each_kill_and_none_is_partial() {
     let site = site();
     let mut random = Random::new();
     let (mut registered, mut tokens) = (BTreeSet::new(), Vec::new());
     for kill in 0..KILLS {
         let host = site.start();
-        let (sender, told) = channel();
+        let (sender, acknowledged) = channel();
         let threads: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let (client, sender) = (host.client(), sender.clone());
@@ -41,14 +41,14 @@ fn who_was_told_so_is_registered_and_logged_in_after_each_kill_and_nobody_is_the
             .collect();
         drop(sender);
         let before = usize::try_from(1 + random.below(ACKNOWLEDGED_MAX)).unwrap();
-        let mut all: Vec<Told> = told.iter().take(before).collect();
+        let mut all: Vec<Acknowledged> = acknowledged.iter().take(before).collect();
         host.kill();
-        all.extend(told);
+        all.extend(acknowledged);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        for told in all {
-            match told {
-                Told::Registered(email) => drop(registered.insert(email)),
-                Told::LoggedIn(token) => tokens.push(token),
+        for acknowledged in all {
+            match acknowledged {
+                Acknowledged::Registered(email) => drop(registered.insert(email)),
+                Acknowledged::LoggedIn(token) => tokens.push(token),
             }
         }
 
@@ -66,7 +66,7 @@ fn who_was_told_so_is_registered_and_logged_in_after_each_kill_and_nobody_is_the
 }
 
 /// Registers user after user and logs each in, and tells what it was told.
-fn register_until_it_ends(mut client: Client, told: &Sender<Told>, name: &str) {
+fn register_until_it_ends(mut client: Client, acknowledged: &Sender<Acknowledged>, name: &str) {
     let mut post = |path: &str, body: &Value| {
         let headers = [("content-type", "application/json")];
         let answer = client.try_send(Method::POST, path, &headers, Bytes::from(body.to_string())).ok()?;
@@ -75,9 +75,9 @@ fn register_until_it_ends(mut client: Client, told: &Sender<Told>, name: &str) {
     for number in 0.. {
         let email = format!("{name}-{number}@tests.example");
         let Some(_) = post("/users", &user_body(&email, "Ada")) else { return };
-        told.send(Told::Registered(email.clone())).unwrap();
+        acknowledged.send(Acknowledged::Registered(email.clone())).unwrap();
         let Some(session) = post("/sessions", &json!({"email": email, "password": PASSWORD})) else { return };
-        told.send(Told::LoggedIn(session["token"].as_str().unwrap().to_owned())).unwrap();
+        acknowledged.send(Acknowledged::LoggedIn(session["token"].as_str().unwrap().to_owned())).unwrap();
     }
 }
 

@@ -71,7 +71,7 @@ fn after_ten_failures_an_email_waits_and_another_one_does_not() {
 }
 
 #[test]
-fn failures_from_when_the_clock_was_a_week_ahead_lock_nobody_out() {
+fn failures_recorded_with_the_clock_a_week_ahead_lock_nobody_out() {
     const WEEK_SECONDS: i32 = 7 * 24 * 3600;
     let site = strict_site();
     let host = site.start();
@@ -179,7 +179,7 @@ fn failures_survive_a_restart_and_a_crash() {
 }
 
 #[test]
-fn who_waits_as_long_as_told_may_log_in_and_what_is_over_is_cleared_away() {
+fn login_is_allowed_after_the_wait_and_expired_failures_are_deleted() {
     let site = strict_site();
     let host = site.start();
     register(&host, ADA);

@@ -67,7 +67,7 @@ fn set_age(site: &Site, column: &str, seconds: i32) {
 const SIGNS_SECONDS: i32 = 720 * 3600;
 
 #[test]
-fn many_first_logins_at_once_make_one_key() {
+fn many_concurrent_first_logins_create_one_key() {
     let site = site();
     let host = site.start();
     let emails = register_many(&host, 40);
@@ -91,7 +91,7 @@ fn many_first_logins_at_once_make_one_key() {
 }
 
 #[test]
-fn an_old_key_is_followed_by_one_and_served_until_its_tokens_are_over() {
+fn old_key_is_replaced_by_one_key_and_served_until_its_tokens_expire() {
     let site = site();
     let host = site.start();
     let emails = register_many(&host, 10);
@@ -152,7 +152,7 @@ fn an_old_key_is_followed_by_one_and_served_until_its_tokens_are_over() {
 }
 
 #[test]
-fn a_key_from_when_the_clock_was_a_week_ahead_signs_no_longer_than_others() {
+fn key_created_with_the_clock_a_week_ahead_signs_no_longer_than_others() {
     const WEEK_SECONDS: i32 = 7 * 24 * 3600;
     let site = site();
     let host = site.start();

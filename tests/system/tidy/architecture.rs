@@ -58,7 +58,7 @@ fn has_word_first(text: &str, word: &str) -> bool {
 }
 
 #[test]
-fn what_architecture_names_is_there() {
+fn names_in_architecture_exist() {
     let root = paths::root();
     let names = named(&read(&root.join("ARCHITECTURE.md")));
     let texts: Vec<String> = ["host", "components", "tests", "wit", "data/loader"]
@@ -101,7 +101,7 @@ fn what_architecture_names_is_there() {
 }
 
 #[test]
-fn path_and_name_of_code_are_told_apart() {
+fn path_and_identifier_in_code_are_distinguished() {
     assert_eq!(
         named("a `b.rs`, `C::d`\n```\n`drawn`\n```\n`e f`").into_iter().collect::<Vec<_>>(),
         ["C::d", "b.rs", "e f"]

@@ -43,7 +43,7 @@ fn has_test(text: &str, name: &str) -> bool {
 }
 
 #[test]
-fn each_claim_of_the_contract_names_tests_that_are_there() {
+fn each_claim_of_the_contract_names_existing_tests() {
     let page = read(&paths::root().join(PAGE));
     let (claims, _) = page.split_once("\n## Without a test\n").expect("what has no test stands at the end");
     let mut texts = BTreeMap::new();

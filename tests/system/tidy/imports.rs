@@ -116,10 +116,10 @@ impl Imports {
                 }
             }
         }
-        let (mut lines, mut told) = (Vec::new(), BTreeSet::new());
+        let (mut lines, mut reported) = (Vec::new(), BTreeSet::new());
         for begin in edges.keys() {
             let Some(circle) = circle(&edges, begin) else { continue };
-            if circle.iter().any(|group| told.contains(group)) {
+            if circle.iter().any(|group| reported.contains(group)) {
                 continue;
             }
             let steps = circle.iter().zip(circle.iter().cycle().skip(1)).filter_map(|(from, to)| {
@@ -127,7 +127,7 @@ impl Imports {
                 Some(format!("{} imports {name} of {}", self.files.get(*from)?, self.files.get(*to)?))
             });
             lines.push(steps.collect::<Vec<_>>().join(", "));
-            told.extend(circle);
+            reported.extend(circle);
         }
         lines
     }
@@ -357,7 +357,7 @@ fn circles_of(modules: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn circle_is_told_with_what_each_file_imports() {
+fn import_cycle_is_reported_with_what_each_file_imports() {
     let circle = "a.rs imports B of b.rs, b.rs imports a of a.rs";
     let root = ("", "mod a; mod b; pub use b::B;");
     for (a, b) in [
@@ -377,7 +377,7 @@ fn circle_is_told_with_what_each_file_imports() {
 }
 
 #[test]
-fn what_is_no_circle_is_none() {
+fn imports_without_a_cycle_are_accepted() {
     for (a, b) in [
         // The names lead elsewhere.
         ("use crate::B;", "use crate::C;"),

@@ -181,7 +181,7 @@ fn crates() -> Vec<Crate> {
 
 /// Who changes a file reads what it imports, and what that imports: in a circle this is all of them.
 #[test]
-fn files_of_a_crate_do_not_import_one_another_in_a_circle() {
+fn files_of_a_crate_have_no_import_cycle() {
     let mut found = Vec::new();
     for one in crates() {
         let imports = Imports::of(&one);

@@ -8,7 +8,7 @@ use bulkhead_tests::paths;
 use super::{nothing_of, read};
 
 #[test]
-fn every_deliberate_bug_can_be_put_where_the_list_says() {
+fn every_deliberate_bug_can_be_inserted_where_the_list_says() {
     let root = paths::root();
     let found: Vec<String> =
         MUTANTS.iter().filter_map(|mutant| mutant.apply(&read(&mutant.path(&root))).err()).collect();
@@ -16,7 +16,7 @@ fn every_deliberate_bug_can_be_put_where_the_list_says() {
 }
 
 #[test]
-fn every_service_has_deliberate_bugs_and_no_two_have_one_name() {
+fn every_service_has_deliberate_bugs_and_their_names_are_unique() {
     let services: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.service).collect();
     assert_eq!(services.into_iter().collect::<Vec<_>>(), ["order", "product", "report", "user"]);
     let names: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.name).collect();

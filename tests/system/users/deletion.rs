@@ -46,7 +46,7 @@ fn log(site: &Site) -> Vec<[Value; 6]> {
 }
 
 #[test]
-fn a_deleted_user_is_gone_with_all_that_is_theirs_and_their_events_have_no_data() {
+fn deleted_user_is_gone_with_all_their_data_and_their_events_are_erased() {
     let site = site();
     let host = site.start();
     let mut admin = host.admin();
@@ -165,7 +165,7 @@ fn log_in_again(host: &Host, customer: &mut Customer) -> Client {
 }
 
 #[test]
-fn the_email_of_a_deleted_user_is_free_and_who_takes_it_is_another_user() {
+fn email_of_a_deleted_user_is_free_and_its_next_owner_is_a_different_user() {
     let site = site();
     let mut host = site.start();
     let mut client = host.client();
@@ -189,7 +189,7 @@ fn the_email_of_a_deleted_user_is_free_and_who_takes_it_is_another_user() {
 }
 
 #[test]
-fn after_an_orderly_end_no_file_holds_what_a_deleted_user_was() {
+fn after_a_clean_shutdown_no_file_contains_data_of_a_deleted_user() {
     let site = site();
     let host = site.start();
     let mut client = host.client();

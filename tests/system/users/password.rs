@@ -15,7 +15,7 @@ fn change_password(client: &mut Client, user: &str, current: &str, new: &str) ->
 }
 
 #[test]
-fn a_password_has_10_to_128_characters_however_many_bytes_they_take() {
+fn password_length_is_10_to_128_characters_regardless_of_bytes() {
     let site = site();
     let host = site.start();
     let mut client = host.client();
@@ -48,7 +48,7 @@ fn a_password_has_10_to_128_characters_however_many_bytes_they_take() {
 }
 
 #[test]
-fn a_password_is_changed_by_whoever_knows_the_current_one() {
+fn password_is_changed_only_with_the_current_password() {
     let site = site();
     let host = site.start();
     let mut ada = host.customer("Ada");
@@ -84,7 +84,7 @@ fn a_password_is_changed_by_whoever_knows_the_current_one() {
 }
 
 #[test]
-fn a_change_of_password_that_is_refused_changes_nothing() {
+fn refused_password_change_changes_nothing() {
     let site = site();
     let host = site.start();
     let [mut ada, mut eve] = ["Ada", "Eve"].map(|name| host.customer(name));
@@ -113,7 +113,7 @@ fn a_change_of_password_that_is_refused_changes_nothing() {
 }
 
 #[test]
-fn of_two_changes_at_once_from_one_password_exactly_one_counts() {
+fn exactly_one_of_two_concurrent_password_changes_succeeds() {
     // Long enough to hash that both are at it at the same time.
     let manifest = users_alone().set("service.user.config.argon2_memory_kib", 4096);
     let site = Site::new(&manifest);

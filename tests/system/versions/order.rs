@@ -27,7 +27,7 @@ fn look(admin: &mut Client, orders: &[String]) -> Vec<Value> {
 }
 
 #[test]
-fn tracking_numbers_of_deleted_customers_are_forgotten_and_the_others_stay_forth_and_back() {
+fn tracking_numbers_of_deleted_customers_are_erased_and_others_survive_upgrade_and_rollback() {
     let site = Site::shop();
     let host = site.start();
     let mut admin = host.admin();

@@ -111,7 +111,7 @@ fn children(site: &Site) -> Vec<i64> {
 }
 
 #[test]
-fn a_column_is_added_to_what_the_version_before_stored() {
+fn column_is_added_to_rows_of_the_previous_version() {
     let (site, stored) = shop();
     let host = start_with(&site, &versions::product_column());
     check(&host, &stored, &json!(null));
@@ -120,7 +120,7 @@ fn a_column_is_added_to_what_the_version_before_stored() {
 }
 
 #[test]
-fn a_table_with_children_is_rebuilt_and_they_stay() {
+fn table_with_children_is_rebuilt_and_the_children_stay() {
     let (site, stored) = shop();
     assert_eq!(children(&site), [3, 2, 1]);
     let host = start_with(&site, &versions::product_rebuilt());
@@ -130,7 +130,7 @@ fn a_table_with_children_is_rebuilt_and_they_stay() {
 }
 
 #[test]
-fn each_step_can_be_undone_and_the_version_before_goes_on() {
+fn each_step_can_be_undone_and_the_previous_version_works() {
     let (site, mut stored) = shop();
     let first = schema(&site, "product");
     start_with(&site, &versions::product_column()).stop();
@@ -169,7 +169,7 @@ fn each_step_can_be_undone_and_the_version_before_goes_on() {
 }
 
 #[test]
-fn what_was_stored_before_search_knew_every_script_gets_its_words_after_the_next_write() {
+fn product_stored_before_full_script_search_is_indexed_after_its_next_write() {
     let site = Site::shop();
     let host = site.start();
     let mut admin = host.admin();

@@ -78,7 +78,7 @@ fn an_amount_is_read_back_from_its_text_its_json_and_its_decimal() {
 }
 
 #[test]
-fn a_text_is_an_amount_exactly_where_the_pattern_says_so() {
+fn text_parses_as_an_amount_exactly_when_it_matches_the_pattern() {
     hold(&written(), |text| {
         let read = text.parse::<Money>();
         assert_eq!(cents(read).ok(), cents_of(&text), "{text:?}");
@@ -89,7 +89,7 @@ fn a_text_is_an_amount_exactly_where_the_pattern_says_so() {
 }
 
 #[test]
-fn a_number_is_never_taken_for_an_amount() {
+fn a_json_number_is_never_accepted_as_an_amount() {
     hold(&(numbers(), any::<f64>()), |(number, float)| {
         assert!(serde_json::from_str::<Money>(&number.to_string()).is_err());
         assert!(serde_json::from_str::<Money>(&serde_json::json!(float).to_string()).is_err());
@@ -97,7 +97,7 @@ fn a_number_is_never_taken_for_an_amount() {
 }
 
 #[test]
-fn so_many_cents_are_an_amount_exactly_within_the_range() {
+fn cents_are_an_amount_exactly_when_they_are_within_the_range() {
     hold(&numbers(), |number| assert_eq!(cents(Money::from_cents(number)), money_of(number.into())));
 }
 
@@ -129,7 +129,7 @@ fn a_product_is_exact_or_refused() {
 }
 
 #[test]
-fn so_many_times_an_amount_is_the_sum_of_so_many() {
+fn n_times_an_amount_equals_the_sum_of_n_copies() {
     hold(&(amounts(), 0..=40_usize), |(amount, count)| {
         let times = i64::try_from(count).expect("a small number");
         assert_eq!(amount.checked_mul(times), std::iter::repeat_n(amount, count).sum());
@@ -146,7 +146,7 @@ fn amounts_compare_as_their_cents_do() {
 }
 
 #[test]
-fn a_decimal_is_an_amount_exactly_where_it_is_whole_cents_within_the_range() {
+fn a_decimal_is_an_amount_exactly_when_it_is_whole_cents_within_the_range() {
     let mantissas = prop_oneof![
         any::<i64>().prop_map(i128::from),
         -(1_i128 << 96) + 1..1 << 96,

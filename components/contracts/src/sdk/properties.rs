@@ -31,7 +31,7 @@ fn an_amount_is_read_back_from_its_column() {
 }
 
 #[test]
-fn a_column_is_an_amount_exactly_where_it_is_an_integer_within_the_range() {
+fn a_column_is_an_amount_exactly_when_it_is_an_integer_within_the_range() {
     hold(&values(), |value| {
         let expected = match &value {
             Value::Integer(cents @ 0..=999_999_999) => Some(*cents),
@@ -42,7 +42,7 @@ fn a_column_is_an_amount_exactly_where_it_is_an_integer_within_the_range() {
 }
 
 #[test]
-fn a_query_takes_what_is_an_amount_and_a_body_its_one_form_and_says_what_is_wrong_with_the_rest() {
+fn a_query_accepts_every_amount_and_a_body_only_its_one_form_and_reports_the_rest() {
     let written = prop_oneof![
         amounts().prop_map(|money| money.to_string()),
         (any::<u32>(), any::<u8>()).prop_map(|(whole, fraction)| format!("{whole}.{fraction}")),

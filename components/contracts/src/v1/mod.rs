@@ -65,7 +65,7 @@ mod tests {
             )+
 
             #[test]
-            fn every_golden_file_has_its_test() {
+            fn every_golden_file_has_a_test() {
                 let mut files: Vec<String> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/v1"))
                     .expect("the folder")
                     .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -80,7 +80,7 @@ mod tests {
 
     /// The number was in it before the first release, and is still in logs from then.
     #[test]
-    fn an_order_that_was_shipped_with_its_tracking_number_is_read_without_it() {
+    fn an_old_order_shipped_event_is_read_without_its_tracking_number() {
         let payload: OrderShipped = golden(OrderShipped::TYPE);
         let mut value = serde_json::to_value(&payload).expect("JSON");
         value["tracking_number"] = "TRK-1".into();

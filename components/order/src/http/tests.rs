@@ -57,7 +57,7 @@ fn order(changes: Value) -> Value {
 }
 
 #[test]
-fn an_order_with_everything_wrong_is_told_everything() {
+fn an_order_with_many_errors_reports_every_error() {
     let wrong = json!({
         "items": [{"product_id": "x", "quantity": 0}, {"quantity": 1.5, "colour": "red"}],
         "shipping": {"recipient_name": " ", "address_line2": "", "country": "de", "planet": "Mars"},
@@ -90,7 +90,7 @@ fn an_order_with_everything_wrong_is_told_everything() {
 }
 
 #[test]
-fn an_order_has_each_product_once() {
+fn an_order_lists_each_product_at_most_once() {
     let line = |id: &str| json!({"product_id": id, "quantity": 1});
     let items = json!([line(ID), line(OTHER), line(ID), line(&ID.to_uppercase())]);
     assert_eq!(
@@ -117,7 +117,7 @@ fn an_order_has_1_to_200_items_of_1_to_10000() {
 }
 
 #[test]
-fn an_address_is_given_whole_or_by_its_id_and_not_both() {
+fn an_address_is_given_in_full_or_by_id_but_not_both() {
     let both = json!({"address_id": ID, "city": "Ulm", "recipient_name": null});
     let wrong = wrong_fields(CUSTOMER, "POST", "/orders", &order(json!({"shipping": both})));
     assert_eq!(wrong, ["shipping.city"]);
@@ -135,7 +135,7 @@ fn an_address_is_given_whole_or_by_its_id_and_not_both() {
 }
 
 #[test]
-fn a_customer_orders_for_themself_and_now() {
+fn a_customer_cannot_set_user_id_or_ordered_at() {
     for changes in
         [json!({"user_id": OTHER}), json!({"user_id": ID}), json!({"ordered_at": "2017-01-01T11:53:26Z"})]
     {
@@ -145,7 +145,7 @@ fn a_customer_orders_for_themself_and_now() {
 }
 
 #[test]
-fn an_admin_says_whom_an_order_is_for_and_no_time_to_come() {
+fn an_admin_must_name_the_user_and_cannot_order_in_the_future() {
     assert_eq!(wrong_fields(ADMIN, "POST", "/orders", &order(json!({}))), ["user_id"]);
     let changes = json!({"user_id": ID, "ordered_at": "9999-01-01T00:00:00Z"});
     assert_eq!(wrong_fields(ADMIN, "POST", "/orders", &order(changes)), ["ordered_at"]);
@@ -154,7 +154,7 @@ fn an_admin_says_whom_an_order_is_for_and_no_time_to_come() {
 }
 
 #[test]
-fn a_payment_token_that_is_refused_is_not_repeated() {
+fn a_refused_payment_token_is_not_echoed() {
     for token in ["tok secret", &"tok_secret".repeat(100)] {
         let payment = json!({"method": "card", "token": token});
         let placed = send_as(CUSTOMER, "POST", "/orders", &order(json!({"payment": payment})));
@@ -168,7 +168,7 @@ fn a_payment_token_that_is_refused_is_not_repeated() {
 }
 
 #[test]
-fn what_is_wrong_with_a_carriage_is_told_field_by_field() {
+fn errors_in_a_ship_request_are_reported_per_field() {
     let wrong = json!({"carrier": " ", "weight": 1});
     assert_eq!(
         wrong_fields(ADMIN, "POST", &format!("/orders/{ID}/ship"), &wrong),
@@ -177,7 +177,7 @@ fn what_is_wrong_with_a_carriage_is_told_field_by_field() {
 }
 
 #[test]
-fn every_wrong_filter_is_told() {
+fn every_invalid_filter_is_reported() {
     let target = "/orders?status=lost&user_id=me&limit=0&cursor=x&sort=age";
     for roles in [CUSTOMER, ADMIN] {
         assert_eq!(
@@ -188,13 +188,13 @@ fn every_wrong_filter_is_told() {
 }
 
 #[test]
-fn a_customer_who_asks_for_anothers_orders_sees_none() {
+fn a_customer_who_asks_for_the_orders_of_another_user_sees_none() {
     let (status, page) = send_as(CUSTOMER, "GET", &format!("/orders?user_id={OTHER}"), &Value::Null);
     assert_eq!((status, page), (200, json!({"items": [], "next_cursor": null})));
 }
 
 #[test]
-fn a_malformed_part_of_a_path_is_404() {
+fn a_malformed_path_segment_is_404() {
     for target in ["/orders/7", "/orders/7/history", "/orders/by-number/7", "/orders/by-number/2017-1"] {
         let (status, problem) = send_as(ADMIN, "GET", target, &Value::Null);
         assert_eq!((status, &problem["code"]), (404, &json!("not-found")), "{target}");
@@ -202,26 +202,26 @@ fn a_malformed_part_of_a_path_is_404() {
 }
 
 #[test]
-fn whoever_may_not_ask_is_refused_before_anything_else_is_told() {
+fn an_unauthorized_caller_is_refused_before_any_other_error_is_reported() {
     for route in service().description().routes {
         let target =
             format!("{}?x=1", route.path.replace("{id}", ID).replace("{order_number}", "2017-000001"));
         let body = json!({"colour": "red"});
-        let told = |roles: Option<&[&str]>| send_as(roles, &route.method, &target, &body).0;
-        assert_eq!(told(None), 401, "{target}");
+        let status_for = |roles: Option<&[&str]>| send_as(roles, &route.method, &target, &body).0;
+        assert_eq!(status_for(None), 401, "{target}");
         for roles in [&[][..], &["staff"]] {
-            assert_eq!(told(Some(roles)), 403, "{target}");
+            assert_eq!(status_for(Some(roles)), 403, "{target}");
         }
         let Access::Roles(roles) = &route.access else { panic!("{target} is for everybody") };
         for role in ["admin", "customer"] {
             let expected = if roles.iter().any(|held| held == role) { 422 } else { 403 };
-            assert_eq!(told(Some(&[role])), expected, "{role} {target}");
+            assert_eq!(status_for(Some(&[role])), expected, "{role} {target}");
         }
     }
 }
 
 #[test]
-fn events_and_timers_that_are_not_what_their_type_has_are_rejected() {
+fn events_and_timers_whose_data_does_not_match_their_type_are_rejected() {
     let description = service().description();
     for event_type in description.subscribes.iter().map(String::as_str).chain(["order.placed", "nothing"]) {
         let event = Event {
@@ -239,7 +239,7 @@ fn events_and_timers_that_are_not_what_their_type_has_are_rejected() {
 }
 
 #[test]
-fn the_description_names_what_is_published_and_taken_and_every_schema_is_json() {
+fn the_description_lists_published_and_consumed_events_and_every_schema_is_json() {
     let description = service().description();
     assert_eq!(
         description.publishes,
@@ -280,7 +280,7 @@ fn the_description_names_what_is_published_and_taken_and_every_schema_is_json() 
 }
 
 #[test]
-fn a_payment_token_is_written_and_never_read() {
+fn a_payment_token_is_write_only() {
     for route in service().description().routes {
         let answered: String = route.answers.into_iter().filter_map(|answer| answer.schema).collect();
         assert!(!answered.contains("\"token\"") && !answered.contains("writeOnly"), "{}", route.path);

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_for_its_customer_and_for_an_admin() {
+    fn an_order_is_visible_to_its_customer_and_to_admins() {
         let user = UserId::from(Uuid::from_u128(7));
         let other = UserId::from(Uuid::from_u128(8));
         let id = user.to_string();

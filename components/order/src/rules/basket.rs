@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_is_no_amount_is_refused() {
+    fn a_sum_that_is_not_an_amount_is_refused() {
         let products = [known(1, 999_999_999), known(2, 1)];
         assert!(price(&[(id(1), 1)], &products).is_ok());
         assert_eq!(price(&[(id(1), 2)], &products), Err(Unpriced::TooMuch));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_that_stands_twice_is_found_at_each_later_place() {
+    fn a_repeated_product_is_found_at_each_later_position() {
         assert!(repeated(&[]).is_empty());
         assert!(repeated(&[id(1), id(2), id(3)]).is_empty());
         assert_eq!(repeated(&[id(1), id(2), id(1), id(3), id(2), id(1)]), [2, 4, 5]);

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_has_the_year_and_counts_within_it() {
+    fn an_order_number_has_the_year_and_a_count_within_that_year() {
         for (count, text) in [(1, "2017-000001"), (999_999, "2017-999999"), (1_000_000, "2017-1000000")] {
             let time: Timestamp = "2017-01-01T11:53:26Z".parse().expect("a time");
             let number = OrderNumber::new(year(time), count);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused() {
+    fn text_that_is_not_an_order_number_is_refused() {
         for text in [
             "",
             "2017",

@@ -91,14 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_wait_is_twice_the_one_before_up_to_a_bound() {
+    fn each_backoff_is_twice_the_previous_one_up_to_a_limit() {
         let waits = [1, 2, 3, 4, 7, 8, 100, i64::MAX].map(backoff_milliseconds);
         assert_eq!(waits, [50, 100, 200, 400, 3_200, 5_000, 5_000, 5_000]);
         assert_eq!([i64::MIN, -1, 0].map(backoff_milliseconds), [50, 50, 50]);
     }
 
     #[test]
-    fn a_token_is_of_one_word_and_not_shown() {
+    fn a_token_is_one_word_and_hidden_in_debug_output() {
         let token: Token = "tok_secret".parse().expect("a token");
         assert_eq!(token.expose(), "tok_secret");
         assert_eq!(format!("{token:?}"), "Token(..)");

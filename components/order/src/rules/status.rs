@@ -181,7 +181,7 @@ mod tests {
         -         -        -        -    -        -         -         -         -       -";
 
     #[test]
-    fn whatever_happens_to_an_order_the_table_says_what_it_is_then() {
+    fn every_status_transition_matches_the_table() {
         let before = [None].into_iter().chain(STATUSES.map(Some));
         let rows: Vec<&str> = TABLE.lines().collect();
         assert_eq!(rows.len(), STATUSES.len() + 1);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn words_read_as_what_they_were_written_from() {
+    fn statuses_and_causes_round_trip_through_their_text() {
         for status in STATUSES {
             assert_eq!(status.as_str().parse(), Ok(status));
         }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn in_every_life_an_order_that_is_neither_pending_nor_reserved_has_a_payment_that_is_settled() {
+    fn the_payment_is_settled_exactly_when_the_order_is_neither_pending_nor_reserved() {
         let mut found = Vec::new();
         lives(&[], &mut found);
         let ends: Vec<Status> = found.iter().filter_map(|life| fold(life.iter().copied())?.pop()).collect();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_that_was_declined_says_so_until_it_is_tried_again_or_ends() {
+    fn a_declined_payment_stays_declined_until_it_is_retried_or_ends() {
         let payment = Status::Reserved.payment(PaymentStatus::Pending, Cause::PaymentDeclined);
         assert_eq!(payment, PaymentStatus::Declined);
         assert_eq!(
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_life_of_an_order_has_no_history() {
+    fn an_impossible_sequence_of_causes_has_no_history() {
         assert_eq!(fold([]), Some(vec![]));
         assert_eq!(fold([Cause::StockReserved]), None);
         assert_eq!(fold([Cause::Placed, Cause::Placed]), None);

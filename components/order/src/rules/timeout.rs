@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_has_its_unit() {
+    fn a_timeout_is_written_with_its_unit() {
         for (text, milliseconds) in [
             ("15m", 900_000),
             ("5s", 5_000),
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_time_is_refused() {
+    fn text_that_is_not_a_timeout_is_refused() {
         for text in [
             "",
             "15",

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timer_that_is_set_is_read_by_the_next_version() {
+    fn a_timer_set_by_one_version_is_read_by_the_next() {
         let timer = WordsDue { first: 7 };
         assert_eq!(to_value(&timer).expect("JSON"), json!({"first": 7}));
         assert_eq!(from_value::<WordsDue>(json!({"first": 7})).expect("a timer"), timer);

@@ -42,7 +42,7 @@ fn wrong_fields(method: &str, target: &str, body: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_product_with_everything_wrong_is_told_everything() {
+fn a_product_with_many_errors_reports_every_error() {
     let body =
         json!({"category_id": "x", "name": " ", "price": 19.99, "stock_quantity": -1, "colour": "red"});
     assert_eq!(
@@ -68,7 +68,7 @@ fn stock_does_not_change_by_patch() {
 }
 
 #[test]
-fn a_change_of_stock_is_a_whole_number_but_zero() {
+fn a_stock_change_is_a_nonzero_whole_number() {
     for delta in [json!(0), json!(1.5), json!("1"), json!(1_000_001), json!(null)] {
         let path = format!("/products/{ID}/stock");
         assert_eq!(wrong_fields("POST", &path, &json!({"delta": delta})), ["delta"], "{delta}");
@@ -76,7 +76,7 @@ fn a_change_of_stock_is_a_whole_number_but_zero() {
 }
 
 #[test]
-fn every_wrong_filter_is_told() {
+fn every_invalid_filter_is_reported() {
     let target = "/products?category=x&min_price=1.999&max_price=x&in_stock=yes&sort=age&limit=201&cursor=x&colour=red";
     assert_eq!(
         wrong_fields("GET", target, &Value::Null),
@@ -96,13 +96,13 @@ fn a_search_without_words_finds_nothing() {
 }
 
 #[test]
-fn a_category_whose_name_gives_no_slug_needs_one() {
+fn a_category_whose_name_yields_no_slug_must_state_one() {
     assert_eq!(wrong_fields("POST", "/categories", &json!({"name": "北京"})), ["slug"]);
     assert_eq!(wrong_fields("POST", "/categories", &json!({"name": "a", "slug": "A B"})), ["slug"]);
 }
 
 #[test]
-fn what_is_not_for_everybody_is_refused_before_anything_else_is_told() {
+fn a_caller_without_the_role_is_refused_before_any_other_error_is_reported() {
     let (one, image, review) =
         (format!("/products/{ID}"), format!("/products/{ID}/images/{ID}"), format!("/products/{ID}/reviews"));
     for (method, target, role, other) in [
@@ -138,7 +138,7 @@ fn images_are_https() {
 }
 
 #[test]
-fn the_description_names_what_is_published_and_every_schema_is_json() {
+fn the_description_lists_published_events_and_every_schema_is_json() {
     let description = service().description();
     assert_eq!(
         description.publishes,

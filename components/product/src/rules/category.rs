@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_gives_its_slug() {
+    fn a_slug_is_derived_from_the_name() {
         for (name, slug) in [
             ("Potatoes", "potatoes"),
             ("BAKED BREAD/BUNS/ROLLS", "baked-bread-buns-rolls"),
@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_letters_gives_none() {
+    fn a_name_without_latin_letters_yields_no_slug() {
         for name in ["", "---", "北京", "!?"] {
             assert_eq!(Slug::from_name(name), None, "{name}");
         }
     }
 
     #[test]
-    fn every_slug_of_a_name_is_a_slug() {
+    fn every_derived_slug_is_valid() {
         for name in
             ["a".repeat(500), "ab ".repeat(100), format!("{} b", "a".repeat(199)), "ÅÄÖ æøå".to_owned()]
         {
@@ -157,20 +157,20 @@ mod tests {
     }
 
     #[test]
-    fn the_stem_of_a_slug_is_all_that_leaves_room_for_a_number() {
+    fn the_stem_of_a_slug_leaves_just_enough_room_for_a_number() {
         let kept = |name: &str| Slug::from_name(name).expect("a slug").stem().into_string().len();
         assert_eq!([196, 197, 500].map(|length| kept(&"a".repeat(length))), [196, 196, 196]);
     }
 
     #[test]
-    fn what_is_no_slug_is_refused() {
+    fn text_that_is_not_a_slug_is_refused() {
         for text in ["", "-", "a-", "-a", "a--b", "A", "a b", "é", "a_b", &"a".repeat(201)] {
             assert!(text.parse::<Slug>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_slug_with_a_number_is_a_slug_however_long_it_was() {
+    fn a_numbered_slug_is_valid_at_every_length() {
         let cut = format!("{}-b", "a".repeat(SLUG_STEM_MAX - 1));
         for text in ["food", "food-2", &cut, &"a".repeat(SLUG_MAX)] {
             let slug: Slug = text.parse().expect(text);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_neither_below_itself_nor_too_deep_nor_too_crowded() {
+    fn a_category_is_not_placed_below_itself_too_deep_or_below_a_full_parent() {
         let place = Place { parent_depth: 1, siblings: 0, is_below_itself: false };
         let table = [
             (place, 1, Ok(())),

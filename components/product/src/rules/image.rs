@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_urls_are_taken() {
+    fn https_urls_are_accepted() {
         for text in [
             "https://images.example/1.png",
             "HTTPS://images.example:8443/a/b?c=d#e",
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_may_be_as_long_as_is_said_and_no_longer() {
+    fn a_url_is_accepted_up_to_its_maximum_length() {
         let of =
             |length: usize| format!("https://a.example/{}", "a".repeat(length - "https://a.example/".len()));
         assert!(of(URL_MAX).parse::<HttpsUrl>().is_ok());

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sku_is_a_line_that_can_stand_in_an_address() {
+    fn a_sku_is_a_line_that_can_be_a_url_path_segment() {
         for text in ["a", "SKU-1/ä b", "...", &"ä".repeat(SKU_MAX)] {
             assert_eq!(text.parse::<Sku>().expect(text).as_str(), text);
         }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sku_is_looked_for_as_it_is_typed_first_and_in_each_form_once() {
+    fn a_sku_lookup_tries_the_typed_form_first_and_each_form_once() {
         for (text, forms) in [
             ("SKU-1", &["SKU-1"][..]),
             ("caf\u{e9}", &["caf\u{e9}", "cafe\u{301}"]),

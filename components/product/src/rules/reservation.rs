@@ -126,7 +126,7 @@ mod tests {
         [None, Some(Reserved), Some(Rejected), Some(Released), Some(Sold), Some(Cancelled)];
     const EVENTS: [Event; 4] = [PLACED, SHORT, Event::Cancelled, Event::Shipped];
 
-    /// What is left of the events when they have been taken one after the other; those that are refused change nothing.
+    /// What is left of the events when they have been accepted one after the other; those that are refused change nothing.
     fn fold(events: &[Event]) -> Option<Reservation> {
         events.iter().fold(None, |reservation, event| match next(reservation, *event) {
             Next::Becomes(next) => Some(next),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_goes_through_its_life() {
+    fn a_reservation_follows_the_life_cycle_of_its_order() {
         for (events, end) in [
             (&[PLACED][..], Reserved),
             (&[SHORT], Rejected),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_was_cancelled_first_never_reserves() {
+    fn an_order_cancelled_before_it_was_placed_never_reserves_stock() {
         for late in [PLACED, SHORT] {
             assert_eq!(next(Some(Cancelled), late), Next::Stays);
             assert_eq!(fold(&[Event::Cancelled, late]), Some(Cancelled));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_shipped_that_is_not_reserved() {
+    fn only_a_reserved_order_can_be_shipped() {
         for state in [None, Some(Rejected), Some(Released), Some(Cancelled)] {
             assert!(matches!(next(state, Event::Shipped), Next::Refused(_)), "{state:?}");
         }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_comes_twice_takes_effect_once() {
+    fn a_duplicate_event_takes_effect_once() {
         for state in STATES {
             for event in EVENTS {
                 if let Next::Becomes(after) = next(state, event) {
@@ -176,7 +176,7 @@ mod tests {
 
     /// Set aside once, and given back or sold once: so the arithmetic of a product's stock can't be done twice.
     #[test]
-    fn whatever_arrives_stock_moves_only_along_the_life_of_its_order() {
+    fn stock_moves_only_along_the_life_cycle_of_its_order() {
         for state in STATES {
             for event in EVENTS {
                 let Next::Becomes(after) = next(state, event) else { continue };
@@ -199,9 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn an_order_has_each_product_once_and_at_least_one_of_it() {
-        let taken = lines(&order(&[(2, 1), (1, 10_000)])).expect("lines");
-        assert_eq!(taken.iter().map(|line| line.quantity).collect::<Vec<_>>(), [1, 10_000]);
+    fn an_order_lists_each_product_once_with_a_valid_quantity() {
+        let accepted = lines(&order(&[(2, 1), (1, 10_000)])).expect("lines");
+        assert_eq!(accepted.iter().map(|line| line.quantity).collect::<Vec<_>>(), [1, 10_000]);
         for (items, why) in [
             (&[][..], "no items"),
             (&[(1, 0)], "has 0 of product"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shortage_is_told_and_nothing_is_there_of_what_is_unknown() {
+    fn every_shortage_is_reported_and_an_unknown_product_has_no_stock() {
         let lines = lines(&order(&[(3, 5), (1, 5), (2, 6), (9, 1)])).expect("lines");
         let available = BTreeMap::from([(product(1), 5), (product(2), 5), (product(3), 0)]);
         let short: Vec<_> = shortages(&lines, &available)

@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn a_review_is_its_authors_or_an_admins_to_delete() {
+    fn only_the_author_or_an_admin_can_delete_a_review() {
         let author = UserId::from(Uuid::from_u128(1));
         let principal = |subject: &str, roles: &[&str]| Principal {
             subject: subject.to_owned(),

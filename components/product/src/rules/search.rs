@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_as_they_were_written_are_found_by_what_is_typed_as_it_is_typed() {
+    fn texts_indexed_as_written_are_found_by_the_words_as_typed() {
         for (text, either) in [
             ("potato", "\"potato\"*"),
             ("cr\u{e8}me fra\u{ee}che", "(\"creme\" \"fraiche\"*) OR (\"cr\u{e8}me\" \"fra\u{ee}che\"*)"),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_and_the_last_may_go_on() {
+    fn words_are_quoted_and_the_last_is_a_prefix() {
         for (text, query) in [
             ("potato", "\"potato\"*"),
             ("sweet  pot", "\"sweet\" \"pot\"*"),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_character_of_a_run_may_go_on_wherever_it_stands() {
+    fn a_single_character_run_is_a_prefix_at_any_position() {
         for (text, query) in [
             ("茶", "\"茶\"*"),
             ("茶 40g", "\"茶\"* \"40g\"*"),

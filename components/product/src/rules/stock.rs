@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_much_may_be_taken_out_at_once_as_added() {
+    fn the_largest_stock_decrease_equals_the_largest_increase() {
         assert_eq!((DELTA_MIN, DELTA_MAX), (-1_000_000, 1_000_000));
     }
 

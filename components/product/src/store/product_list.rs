@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_numbered_as_parameters_come() {
+    fn placeholders_are_numbered_in_parameter_order() {
         let mut statement = Statement { sql: "SELECT 1 WHERE true".to_owned(), parameters: Vec::new() };
         statement.add(" AND a = ?", [Value::Integer(1)]);
         statement.add(" AND b", []);

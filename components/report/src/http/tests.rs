@@ -28,7 +28,7 @@ fn get(roles: Option<&[&str]>, target: &str) -> (u16, Value) {
 }
 
 #[test]
-fn what_is_wrong_with_a_query_is_told_parameter_by_parameter() {
+fn query_errors_are_reported_per_parameter() {
     for (target, fields) in [
         ("/reports/revenue?from=x&to=2026-02-30&day=x", &["from", "to", "day"][..]),
         ("/reports/revenue?from=2026-01-02&to=2026-01-01", &["to"]),
@@ -44,7 +44,7 @@ fn what_is_wrong_with_a_query_is_told_parameter_by_parameter() {
 }
 
 #[test]
-fn reports_are_for_admins_alone() {
+fn reports_are_for_admins_only() {
     for route in service().description().routes {
         assert!(matches!(&route.access, Access::Roles(roles) if *roles == ["admin"]), "{}", route.path);
         assert_eq!(get(None, &route.path).0, 401);
@@ -81,7 +81,7 @@ fn the_service_publishes_nothing_and_only_reads_over_http() {
 }
 
 #[test]
-fn no_table_has_a_place_for_a_user() {
+fn no_table_has_a_user_column() {
     for migration in service().migrations() {
         assert!(!migration.sql.contains("user_id"), "{}", migration.name);
     }

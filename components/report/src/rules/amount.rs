@@ -67,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_is_of_what_is_written() {
+    fn the_schema_matches_the_written_form() {
         let schema = Amount::schema();
         assert_eq!((&schema["type"], &schema["pattern"]), (&json!("string"), &json!(r"^[0-9]+\.[0-9]{2}$")));
     }
 
     #[test]
-    fn sums_add_up_or_there_is_none() {
+    fn sums_are_exact_or_absent() {
         let sum = |cents: &[i64]| -> Option<Amount> {
             cents.iter().map(|cents| Amount::from_cents(*cents).expect("an amount")).sum()
         };

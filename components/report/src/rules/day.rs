@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_of_its_day_in_utc() {
+    fn a_time_belongs_to_its_utc_day() {
         for (time, day) in [
             ("2026-01-02T00:00:00.000Z", "2026-01-02"),
             ("2026-01-02T23:59:59.999Z", "2026-01-02"),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn text_that_is_not_a_date_is_refused() {
         for text in ["", "2026-1-2", "2026-02-29", "2026-01-02T", "20260102", "2026-01-0é", "yesterday!"] {
             assert!(text.parse::<Day>().is_err(), "{text}");
         }

@@ -33,7 +33,7 @@ fn an_amount_is_written_exactly_however_large_it_is() {
 }
 
 #[test]
-fn a_column_is_an_amount_exactly_where_it_is_an_integer_not_below_zero() {
+fn a_column_is_an_amount_exactly_when_it_is_a_nonnegative_integer() {
     let values = prop_oneof![
         any::<i64>().prop_map(Value::Integer),
         sums().prop_map(Value::Integer),
@@ -52,7 +52,7 @@ fn a_column_is_an_amount_exactly_where_it_is_an_integer_not_below_zero() {
 }
 
 #[test]
-fn a_sum_of_amounts_is_exact_or_there_is_none() {
+fn a_sum_of_amounts_is_exact_or_absent() {
     hold(&vec(sums(), 0..8), |sums| {
         let exact: i128 = sums.iter().map(|cents| i128::from(*cents)).sum();
         let sum: Option<Amount> = sums.iter().map(|cents| amount(*cents)).sum();
@@ -82,7 +82,7 @@ enum Total {
 }
 
 #[test]
-fn an_order_is_taken_exactly_where_its_lines_come_to_what_it_says() {
+fn an_order_is_accepted_exactly_when_its_lines_sum_to_its_total() {
     // The right total or nearly so, one without a line, and any other; as far as it can be written.
     let totals = prop_oneof![
         3 => (-1..=1_i128).prop_map(Total::Off),

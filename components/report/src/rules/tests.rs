@@ -91,19 +91,19 @@ impl Tables {
 }
 
 /// Calls `see` with every interleaving of two logs, each in its own order.
-fn interleavings(one: &[Said], other: &[Said], taken: &Tables, see: &mut impl FnMut(&Tables)) {
+fn interleavings(one: &[Said], other: &[Said], applied: &Tables, see: &mut impl FnMut(&Tables)) {
     if one.is_empty() && other.is_empty() {
-        return see(taken);
+        return see(applied);
     }
     if let [first, rest @ ..] = one {
-        let mut taken = taken.clone();
-        taken.take(first);
-        interleavings(rest, other, &taken, see);
+        let mut applied = applied.clone();
+        applied.take(first);
+        interleavings(rest, other, &applied, see);
     }
     if let [first, rest @ ..] = other {
-        let mut taken = taken.clone();
-        taken.take(first);
-        interleavings(one, rest, &taken, see);
+        let mut applied = applied.clone();
+        applied.take(first);
+        interleavings(one, rest, &applied, see);
     }
 }
 
@@ -117,7 +117,7 @@ fn amount(number: u8) -> Money {
 }
 
 #[test]
-fn every_interleaving_of_the_logs_gives_the_same_reports() {
+fn every_interleaving_of_the_event_logs_gives_the_same_reports() {
     let paid = |number| Fact::Paid { amount: amount(number) };
     let order_log = [
         Said::Order(2, placed_with(2)),
@@ -155,7 +155,7 @@ fn every_interleaving_of_the_logs_gives_the_same_reports() {
 
 /// A dead letter that is tried again comes behind what it once came before.
 #[test]
-fn the_facts_of_an_order_give_the_same_order_in_any_sequence() {
+fn the_facts_of_an_order_give_the_same_state_in_any_sequence() {
     let lives: [&[Fact]; 4] = [
         &[placed_with(2), Fact::Reserved, Fact::Paid { amount: amount(2) }, Fact::Shipped, Fact::Delivered],
         &[placed_with(2), Fact::Reserved, Fact::Paid { amount: amount(2) }, Fact::Cancelled],
@@ -177,19 +177,19 @@ fn the_facts_of_an_order_give_the_same_order_in_any_sequence() {
     }
 }
 
-fn permutations(left: &[Fact], taken: &mut Vec<Fact>, see: &mut impl FnMut(&[Fact])) {
+fn permutations(left: &[Fact], applied: &mut Vec<Fact>, see: &mut impl FnMut(&[Fact])) {
     if left.is_empty() {
-        return see(taken);
+        return see(applied);
     }
     for (place, fact) in left.iter().enumerate() {
-        taken.push(*fact);
-        permutations(&[&left[..place], &left[place + 1..]].concat(), taken, see);
-        taken.pop();
+        applied.push(*fact);
+        permutations(&[&left[..place], &left[place + 1..]].concat(), applied, see);
+        applied.pop();
     }
 }
 
 #[test]
-fn a_refund_takes_back_what_was_counted_on_the_day_of_the_order() {
+fn a_refund_is_subtracted_on_the_day_of_the_order() {
     let mut tables = Tables::default();
     for fact in [placed_with(2), Fact::Paid { amount: amount(2) }] {
         tables.take(&Said::Order(2, fact));
@@ -200,7 +200,7 @@ fn a_refund_takes_back_what_was_counted_on_the_day_of_the_order() {
 }
 
 #[test]
-fn a_fact_that_comes_twice_counts_once_even_with_other_content() {
+fn a_duplicate_fact_counts_once_even_with_different_content() {
     let mut tables = Tables::default();
     for fact in [placed_with(2), Fact::Reserved, Fact::Paid { amount: amount(2) }] {
         tables.take(&Said::Order(2, fact));
@@ -214,7 +214,7 @@ fn a_fact_that_comes_twice_counts_once_even_with_other_content() {
 }
 
 #[test]
-fn a_payment_of_another_amount_is_told_whichever_came_first() {
+fn a_payment_of_a_different_amount_is_reported_whichever_came_first() {
     let (placed, paid) = (placed_with(2), Fact::Paid { amount: money(1) });
     for (first, second) in [(placed, paid), (paid, placed)] {
         let known = next(None, first).expect("a step").order;
@@ -224,7 +224,7 @@ fn a_payment_of_another_amount_is_told_whichever_came_first() {
 }
 
 #[test]
-fn an_order_counts_from_its_payment_until_it_is_given_back() {
+fn an_order_counts_from_its_payment_until_its_refund() {
     let placed = next(None, placed_with(2)).expect("a step").order;
     let paid = next(Some(placed), Fact::Paid { amount: amount(2) }).expect("a step").order;
     let back = next(Some(paid), Fact::Cancelled).expect("a step").order;
@@ -235,12 +235,12 @@ fn an_order_counts_from_its_payment_until_it_is_given_back() {
 }
 
 #[test]
-fn every_status_stands_above_those_before_it() {
+fn every_status_ranks_above_the_earlier_ones() {
     assert!(Status::ALL.is_sorted());
 }
 
 #[test]
-fn an_order_is_what_its_lines_are() {
+fn an_order_must_match_its_lines() {
     let order = order_of(&[(1, 3, 25), (2, 1, 100)]);
     assert_eq!(placed(&order), Ok(Fact::Placed { day: day("2026-01-02"), amount: money(175) }));
     let mut other_total = order.clone();

@@ -21,7 +21,7 @@ fn keys_in(text: &str, scope: &str) -> Option<Keys> {
 }
 
 #[test]
-fn a_cursor_gives_the_keys_that_it_was_made_of() {
+fn a_cursor_gives_the_keys_it_was_created_from() {
     hold(&(texts(), keys()), |(scope, keys)| {
         let text = Cursor::behind(&scope, &keys).expect("a cursor");
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
@@ -31,7 +31,7 @@ fn a_cursor_gives_the_keys_that_it_was_made_of() {
 
 /// The longest text in which a list is sorted has 200 characters (names, slugs), of which JSON makes 800 bytes at most.
 #[test]
-fn a_cursor_of_the_longest_keys_is_short_enough_to_be_taken_back() {
+fn a_cursor_of_the_longest_keys_is_short_enough_to_be_accepted() {
     hold(
         &(vec(any::<char>().prop_filter("in no name", |c| !c.is_control()), 200), any::<i64>()),
         |(name, number)| {
@@ -42,7 +42,7 @@ fn a_cursor_of_the_longest_keys_is_short_enough_to_be_taken_back() {
 }
 
 #[test]
-fn a_cursor_is_of_its_own_list_alone() {
+fn a_cursor_is_valid_only_for_its_own_list() {
     hold(&(texts(), texts(), keys()), |(scope, other, keys)| {
         let text = Cursor::behind(&scope, &keys).expect("a cursor");
         assert_eq!(keys_in(&text, &other).is_some(), scope == other);
@@ -52,7 +52,7 @@ fn a_cursor_is_of_its_own_list_alone() {
 /// What is left may be other keys, or the same ones written otherwise, such as an id in capitals: cursors are not signed, and who makes one
 /// up begins a page where they like.
 #[test]
-fn a_cursor_that_was_cut_is_refused_and_one_that_was_changed_is_too_or_is_another_one() {
+fn a_truncated_cursor_is_refused_and_a_changed_one_is_refused_or_a_different_cursor() {
     // Often the last character: of base64 that is read carelessly, several there stand for the same bytes.
     let places = prop_oneof![any::<Index>().prop_map(Some), Just(None)];
     let characters = prop_oneof![prop::char::range('A', 'z'), any::<char>()];
@@ -95,7 +95,7 @@ fn documents() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn a_cursor_that_was_made_up_gives_keys_only_where_it_could_have_been_given() {
+fn a_forged_cursor_gives_keys_only_if_a_page_could_have_issued_it() {
     let pairs = prop_oneof![
         documents(),
         documents().prop_map(|keys| json!([hash("list"), keys])),

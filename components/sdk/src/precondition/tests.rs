@@ -114,7 +114,7 @@ fn tag_at(path: &str) -> String {
 }
 
 #[test]
-fn a_tag_is_of_the_whole_representation_and_that_of_the_change_is_that_of_the_get() {
+fn an_etag_covers_the_whole_representation_and_a_put_returns_the_etag_of_the_get() {
     let created =
         send(&Sent { method: "PUT", path: "/notes/a", body: r#"{"text": "one"}"#, ..Sent::default() });
     assert_eq!((created.status, created.find("content-location")), (201, Some(&b"/notes/a"[..])));
@@ -130,7 +130,7 @@ fn a_tag_is_of_the_whole_representation_and_that_of_the_change_is_that_of_the_ge
 }
 
 #[test]
-fn what_is_known_is_not_sent_again() {
+fn a_known_representation_is_not_sent_again() {
     keep("b", Some("one"));
     let known = tag_at("/notes/b");
     for (value, status) in [
@@ -153,7 +153,7 @@ fn what_is_known_is_not_sent_again() {
 }
 
 #[test]
-fn only_what_is_known_is_changed() {
+fn if_match_requires_the_current_etag() {
     keep("c", Some("one"));
     let stale = tag_at("/notes/c");
     keep("c", Some("two"));
@@ -181,7 +181,7 @@ fn only_what_is_known_is_changed() {
 }
 
 #[test]
-fn what_is_refused_anyway_is_refused_as_without_the_condition() {
+fn a_request_refused_for_another_reason_is_refused_as_without_the_condition() {
     keep("d", Some("one"));
     let stale = [("if-match", "\"stale\"")];
     let put = Sent { method: "PUT", path: "/notes/d", headers: &stale, ..Sent::default() };
@@ -201,7 +201,7 @@ fn what_is_refused_anyway_is_refused_as_without_the_condition() {
 }
 
 #[test]
-fn nothing_is_created_where_something_is_to_be_changed_and_the_other_way_round() {
+fn if_match_never_creates_and_if_none_match_star_never_replaces() {
     let put = Sent { method: "PUT", path: "/notes/e", body: r#"{"text": "one"}"#, ..Sent::default() };
     // The unit of work ends with the answer. Here there is none, so only the status shows the result.
     for value in ["*", "\"x\""] {
@@ -219,7 +219,7 @@ fn nothing_is_created_where_something_is_to_be_changed_and_the_other_way_round()
 }
 
 #[test]
-fn a_condition_on_what_cannot_be_got_is_never_met_and_on_a_post_means_nothing() {
+fn if_match_fails_on_a_resource_without_get_and_is_ignored_on_a_post() {
     let archive = Sent { method: "PUT", path: "/notes/f/archive", ..Sent::default() };
     assert_eq!(send(&archive).status, 204);
     for value in ["*", "\"x\""] {
@@ -234,14 +234,14 @@ fn a_condition_on_what_cannot_be_got_is_never_met_and_on_a_post_means_nothing() 
 }
 
 #[test]
-fn what_nobody_may_keep_and_what_is_empty_has_no_tag() {
+fn no_store_and_empty_responses_have_no_etag() {
     for path in ["/secret", "/empty", "/nothing"] {
         assert_eq!(send(&Sent { path, ..Sent::default() }).find("etag"), None, "{path}");
     }
 }
 
 #[test]
-fn tags_are_read_as_the_standard_has_them() {
+fn etags_are_parsed_as_the_standard_defines() {
     let request = |value: &str| {
         let header = Header { name: IF_MATCH.to_owned(), value: value.as_bytes().to_vec() };
         Request { headers: vec![header], ..empty() }
@@ -287,7 +287,7 @@ fn empty() -> Request {
 }
 
 #[test]
-fn a_put_says_both_of_its_answers() {
+fn a_put_describes_both_of_its_statuses() {
     let statuses: Vec<u16> = Put::<Note>::describe().iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [200, 201]);
 }

@@ -72,7 +72,7 @@ fn own_routes(id: &str) -> Vec<(&'static str, String, Value)> {
 }
 
 #[test]
-fn a_user_with_everything_wrong_is_told_everything() {
+fn a_user_with_many_errors_reports_every_error() {
     let body = json!({"email": "ada", "password": "short", "first_name": " ", "admin": true});
     assert_eq!(
         wrong_fields(As::Nobody, "POST", "/users", &body),
@@ -81,7 +81,7 @@ fn a_user_with_everything_wrong_is_told_everything() {
 }
 
 #[test]
-fn a_password_that_is_refused_is_not_repeated() {
+fn a_refused_password_is_not_echoed() {
     for password in ["tr0ub4dor".to_owned(), "tr0ub4dor".repeat(200)] {
         let user = json!({"email": "a@b", "password": password, "first_name": "A", "last_name": "B"});
         let login = json!({"email": "a", "password": password});
@@ -94,7 +94,7 @@ fn a_password_that_is_refused_is_not_repeated() {
 }
 
 #[test]
-fn without_credentials_what_is_a_users_is_401() {
+fn user_resources_without_credentials_are_401() {
     let others =
         [("GET", "/users".to_owned(), Value::Null), ("GET", "/sessions/current".to_owned(), Value::Null)];
     for (method, target, body) in own_routes(ID).into_iter().chain(others) {
@@ -107,7 +107,7 @@ fn without_credentials_what_is_a_users_is_401() {
 }
 
 #[test]
-fn what_is_another_users_is_as_what_is_nobodys() {
+fn resources_of_another_user_are_answered_like_nonexistent_ones() {
     let nobodys = send(As::Admin, "GET", "/users/7", &Value::Null);
     assert_eq!(nobodys.0, 404);
     for (who, id) in [(As::Customer(OTHER), ID), (As::Customer(ID), "7"), (As::Customer("service:order"), ID)]
@@ -131,7 +131,7 @@ fn the_list_of_users_is_for_admins() {
 }
 
 #[test]
-fn every_wrong_field_is_told_to_the_user_and_to_an_admin() {
+fn every_invalid_field_is_reported_to_the_user_and_to_an_admin() {
     for who in [As::Customer(ID), As::Admin] {
         let user = format!("/users/{ID}");
         let wrong = json!({"email": null, "first_name": "a\nb", "password": "correct horse"});
@@ -154,7 +154,7 @@ fn every_wrong_field_is_told_to_the_user_and_to_an_admin() {
 }
 
 #[test]
-fn a_malformed_part_of_a_path_is_404() {
+fn a_malformed_path_segment_is_404() {
     let user = format!("/users/{ID}");
     for target in ["addresses/7", "preferences/a%20b", "preferences/..", "preferences/%2F", "nothing"] {
         let (status, problem) = send(As::Customer(ID), "GET", &format!("{user}/{target}"), &Value::Null);
@@ -163,7 +163,7 @@ fn a_malformed_part_of_a_path_is_404() {
 }
 
 #[test]
-fn a_login_with_what_is_no_email_is_invalid() {
+fn a_login_with_a_malformed_email_is_invalid() {
     let wrong = json!({"email": "ada", "password": "p".repeat(1001), "remember": true});
     assert_eq!(wrong_fields(As::Nobody, "POST", "/sessions", &wrong), ["email", "password", "remember"]);
 }
@@ -175,7 +175,7 @@ fn a_service_has_no_session() {
 }
 
 #[test]
-fn the_administrator_has_a_session_and_is_no_user_of_the_database() {
+fn the_administrator_has_a_session_and_is_not_a_user_of_the_database() {
     let (status, session) = send(As::Admin, "GET", "/sessions/current", &Value::Null);
     let expected =
         json!({"user_id": "00000000-0000-7000-8000-000000000001", "roles": ["admin"], "expires_at": null});
@@ -183,7 +183,7 @@ fn the_administrator_has_a_session_and_is_no_user_of_the_database() {
 }
 
 #[test]
-fn each_route_says_whom_it_answers_and_whether_it_computes() {
+fn each_route_states_its_access_and_whether_it_computes() {
     let public = [("POST", "/users"), ("POST", "/sessions"), ("GET", "/.well-known/jwks.json")];
     let computing = [("POST", "/users"), ("POST", "/sessions"), ("PUT", "/users/{id}/password")];
     for route in service().description().routes {
@@ -204,7 +204,7 @@ fn each_route_says_whom_it_answers_and_whether_it_computes() {
 }
 
 #[test]
-fn the_description_names_what_is_published_and_every_schema_is_json() {
+fn the_description_lists_published_events_and_every_schema_is_json() {
     let description = service().description();
     assert_eq!(description.publishes, ["user.changed", "user.deleted"]);
     assert!(description.subscribes.is_empty());
@@ -223,7 +223,7 @@ fn the_description_names_what_is_published_and_every_schema_is_json() {
 }
 
 #[test]
-fn passwords_are_written_and_never_read() {
+fn passwords_are_write_only() {
     for route in service().description().routes {
         let answered: String = route.answers.into_iter().filter_map(|answer| answer.schema).collect();
         assert!(!answered.contains("\"password") && !answered.contains("writeOnly"), "{}", route.path);

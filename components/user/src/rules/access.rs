@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_a_users_is_for_them_and_for_an_admin() {
+    fn resources_of_a_user_are_for_that_user_and_for_admins() {
         let user = UserId::from(Uuid::from_u128(7));
         let other = UserId::from(Uuid::from_u128(8)).to_string();
         for (subject, roles, expected) in [

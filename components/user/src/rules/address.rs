@@ -60,21 +60,21 @@ mod tests {
     }
 
     #[test]
-    fn the_first_address_is_the_default_whatever_it_wants() {
+    fn the_first_address_is_always_the_default() {
         for wish in [None, Some(true), Some(false)] {
             assert_eq!(after(&[], false, wish), Some(id(NEW)), "{wish:?}");
         }
     }
 
     #[test]
-    fn a_further_address_is_the_default_only_where_it_wants() {
+    fn another_address_becomes_the_default_only_on_request() {
         for (wish, expected) in [(None, 2), (Some(false), 2), (Some(true), NEW)] {
             assert_eq!(after(&held(3, 2), false, wish), Some(id(expected)), "{wish:?}");
         }
     }
 
     #[test]
-    fn a_default_that_is_replaced_stays_unless_it_gives_way_to_the_oldest_other() {
+    fn a_replaced_default_stays_unless_it_yields_to_the_oldest_other_address() {
         for (others, wish, expected) in
             [(3, None, NEW), (3, Some(true), NEW), (3, Some(false), 1), (0, None, NEW), (0, Some(false), NEW)]
         {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_default_is_deleted_the_oldest_left_takes_over() {
+    fn deleting_the_default_makes_the_oldest_remaining_address_the_default() {
         assert_eq!(default_after(&held(3, 0), None), Some(id(1)));
         assert_eq!(default_after(&held(3, 2), None), Some(id(2)), "another one was deleted");
         assert_eq!(default_after(&[], None), None);

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_administrators_address_in_any_case_and_the_very_password_are_accepted() {
+    fn the_administrator_is_accepted_by_email_in_any_case_and_the_right_password() {
         let administrator = Administrator::new(email("admin@shop.example"), Some("opens all doors"));
         for (address, password, expected) in [
             ("admin@shop.example", "opens all doors", true),
@@ -95,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn an_administrator_is_not_shown() {
+    fn debug_output_hides_an_administrator() {
         let administrator = Administrator::new(email("admin@shop.example"), Some("opens all doors"));
         assert_eq!(format!("{administrator:?}"), "Administrator(..)");
     }
 
     #[test]
-    fn without_a_password_nobody_is_accepted_and_the_address_is_taken_all_the_same() {
+    fn without_a_password_nobody_is_accepted_but_the_address_stays_reserved() {
         let administrator = Administrator::new(email("admin@shop.example"), None);
         assert!(!administrator.accepts(&email("admin@shop.example"), &given("")));
         assert!(administrator.has_email(&email("ADMIN@shop.example")));

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_browsers_take_is_taken_as_it_was_typed() {
+    fn an_address_that_browsers_accept_is_accepted_as_typed() {
         for text in [
             "ada@shop.example",
             "Ada.Lovelace+shop@Shop.Example",
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_to_have_is_one_that_mail_can_be_sent_to() {
+    fn a_new_email_is_an_address_that_mail_can_be_sent_to() {
         for text in [
             "ada@shop.example",
             "a.b.c@b",
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_written_as_typed_or_in_lower_case_and_hidden_where_a_program_is_debugged() {
+    fn an_email_is_written_as_typed_or_in_lower_case_and_hidden_in_debug_output() {
         let email: Email = "Ada@Shop.example".parse().expect("an address");
         assert_eq!((&*email.to_string(), &*email.to_lower_case()), ("Ada@Shop.example", "ada@shop.example"));
         assert_eq!(format!("{email:?}"), "Email(..)");
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_of_an_address_to_have_refuses_what_is_too_long_before_the_at() {
+    fn the_schema_of_a_new_email_refuses_a_local_part_that_is_too_long() {
         let schema = <NewEmail as bulkhead_sdk::Schema>::schema();
         assert_eq!(schema["not"]["pattern"], format!("^[^@]{{{}}}", LOCAL_MAX + 1));
         assert_eq!(schema["maxLength"], EMAIL_MAX);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_does_not_show_itself_to_the_log() {
+    fn debug_output_hides_an_email_address() {
         let email: Email = "ada@shop.example".parse().expect("an address");
         assert!(!format!("{email:?}").contains("ada"));
     }

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_logins_may_fail_and_then_none_until_the_window_is_over() {
+    fn after_too_many_failures_no_login_is_allowed_until_the_window_ends() {
         let mut failures = None;
         for attempt in 0..3 {
             assert_eq!(THROTTLE.retry_after_seconds(failures, at(attempt)), None, "{attempt}");
@@ -104,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_after_the_window_begins_another() {
+    fn a_failure_after_the_window_starts_a_new_window() {
         let failures = Some(Failures { count: 3, since: at(0) });
         assert_eq!(THROTTLE.after_failure(failures, at(899_999)), Failures { count: 4, since: at(0) });
         assert_eq!(THROTTLE.after_failure(failures, at(900_000)), Failures { count: 1, since: at(900_000) });
     }
 
     #[test]
-    fn what_is_over_is_what_no_longer_counts() {
+    fn a_window_is_over_exactly_when_its_failures_no_longer_count() {
         let over = THROTTLE.over_since(at(900_000));
         for (since, counts) in [(at(0), false), (at(1), true)] {
             let failures = Some(Failures { count: 3, since });
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_begins_in_the_future_counts_for_one_window_more_at_most() {
+    fn a_window_that_starts_in_the_future_counts_for_at_most_one_more_window() {
         for (since, retry_after) in [
             (at(1), Some(901)),
             (at(600_000), Some(1500)),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_client() {
+    fn an_ipv6_network_is_one_client() {
         for (peer, key) in [
             ("127.0.0.1", "127.0.0.1"),
             ("::1", "::/64"),

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_can_stand_in_an_address() {
+    fn a_key_can_be_a_url_path_segment() {
         for text in ["a", "newsletter", "theme.dark-mode_2", "...", "A", &"k".repeat(KEY_MAX)] {
             let key: PreferenceKey = text.parse().expect(text);
             assert_eq!(key.to_string(), text);

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_who_what_and_until_when() {
+    fn a_token_states_subject_roles_and_expiry() {
         let token = token();
         assert_eq!(token.text.split('.').count(), 3);
         let [header, payload]: [Value; 2] =
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_verified_by_the_served_key_alone() {
+    fn a_token_is_verified_only_by_the_served_key() {
         let token = token();
         let served = PublicKey::new(key().id, key().private.verifying_key().as_bytes());
         let bytes: [u8; 32] = base64url_decode(&served.x).expect("base64url").try_into().expect("32 bytes");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_is_that_of_rfc_8037() {
+    fn a_public_key_matches_the_example_of_rfc_8037() {
         // The key pair of its appendix A.1.
         let bytes = base64url_decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").expect("base64url");
         let private = SigningKey::from_bytes(&bytes.try_into().expect("32 bytes"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_signs_for_so_many_hours() {
+    fn a_key_signs_for_the_configured_hours() {
         for (milliseconds, expected) in [(0, false), (7_199_999, false), (7_200_000, true)] {
             assert_eq!(key().is_old(2, at(milliseconds)), expected, "{milliseconds}");
         }
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_does_not_show_its_private_half_to_the_log() {
+    fn debug_output_hides_the_private_key() {
         assert!(!format!("{:?}", key()).contains("7, 7, 7"));
     }
 }

@@ -48,7 +48,7 @@ const RUST_SRC: &str = "rustup/lib/rustlib/src/rust/library/Cargo.toml";
 const DEBIAN: [&str; 2] = ["usr/bin/cargo", "usr/lib/rustlib/src/rust/library/Cargo.toml"];
 
 #[test]
-fn the_installed_target_goes_first() {
+fn installed_target_is_preferred() {
     let fake = Fake::new(&[CARGO, OWN_LLD, WASM_STD, RUST_SRC, DEBIAN[0], DEBIAN[1]]);
     assert_eq!(fake.choice(), (Way::Rustup, None));
 }
@@ -60,7 +60,7 @@ fn without_the_target_the_standard_library_is_built_from_rust_src() {
 }
 
 #[test]
-fn without_either_debians_toolchain_links_with_rustups_linker() {
+fn without_target_and_rust_src_debian_toolchain_links_with_rustup_linker() {
     let fake = Fake::new(&[CARGO, OWN_LLD, DEBIAN[0], DEBIAN[1]]);
     assert_eq!(fake.choice(), (Way::Debian, Some(OWN_LLD.to_owned())));
 }
@@ -73,20 +73,20 @@ fn debians_toolchain_needs_no_rustup() {
 }
 
 #[test]
-fn a_linker_on_path_stands_in_for_the_toolchains_own() {
+fn linker_on_path_replaces_the_toolchain_linker() {
     let fake = Fake::new(&[CARGO, WASM_STD, "bin/wasm-ld"]);
     assert_eq!(fake.choice(), (Way::Rustup, Some("bin/wasm-ld".to_owned())));
 }
 
 #[test]
-fn a_linker_that_the_environment_names_stays() {
+fn linker_set_in_the_environment_is_kept() {
     let mut fake = Fake::new(&[CARGO, WASM_STD]);
     fake.machine.linker_is_set = true;
     assert_eq!(fake.choice(), (Way::Rustup, None));
 }
 
 #[test]
-fn one_way_can_be_forced() {
+fn each_way_can_be_forced() {
     let mut fake = Fake::new(&[CARGO, OWN_LLD, WASM_STD, RUST_SRC, DEBIAN[0], DEBIAN[1]]);
     for way in Way::ALL {
         fake.machine.forced = Some(way.name().to_owned());
@@ -95,7 +95,7 @@ fn one_way_can_be_forced() {
 }
 
 #[test]
-fn a_forced_way_is_not_replaced_by_another() {
+fn forced_way_has_no_fallback() {
     let mut fake = Fake::new(&[CARGO, OWN_LLD, WASM_STD]);
     fake.machine.forced = Some("rust-src".to_owned());
     let error = fake.error();
@@ -111,7 +111,7 @@ fn an_unknown_way_is_refused_by_name() {
 }
 
 #[test]
-fn where_nothing_works_the_error_says_what_each_way_lacks_and_what_to_run() {
+fn if_no_way_works_the_error_says_what_each_lacks_and_what_to_run() {
     let mut fake = Fake::new(&[CARGO, OWN_LLD]);
     fake.machine.debian_rustc = Some((1, 85));
     let error = fake.error();
@@ -129,7 +129,7 @@ fn where_nothing_works_the_error_says_what_each_way_lacks_and_what_to_run() {
 }
 
 #[test]
-fn debians_missing_packages_are_named() {
+fn missing_debian_packages_are_named() {
     for (files, debian_rustc, package) in [
         (&[][..], None, "rustc-web"),
         (&[][..], Some((1, 96)), "cargo-web"),
@@ -153,7 +153,7 @@ fn the_version_of_rustc_is_read() {
 }
 
 #[test]
-fn this_build_of_the_host_does_not_leak_into_cargo() {
+fn environment_of_the_host_build_does_not_leak_into_cargo() {
     let command = clean_command(Path::new("cargo"), Path::new("."));
     let removed: Vec<_> =
         command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name.to_owned()).collect();

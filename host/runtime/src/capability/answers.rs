@@ -11,9 +11,9 @@ impl Host for State {
     fn about(&mut self, subject: String) -> wasmtime::Result<Result<(), Error>> {
         let subject = Subject::from(subject);
         let call = DatabaseCall::About { subject: &subject };
-        let told =
+        let result =
             self.database_call(&call, |()| 1, |state| join(state).and_then(|unit| unit.about(&subject)));
-        Ok(told.map_err(Into::into))
+        Ok(result.map_err(Into::into))
     }
 
     fn forget(&mut self, subject: String) -> wasmtime::Result<Result<u64, Error>> {

@@ -83,7 +83,7 @@ mod tests {
 
     /// The line about a failed request has the guest's own last words.
     #[test]
-    fn last_error_of_a_guest_is_remembered_and_no_other_line() {
+    fn only_the_last_error_line_of_a_guest_is_remembered() {
         let trial = Trial::new(Duration::from_secs(60));
         let mut state = trial.state();
         state.running = Some(Running::starting(Instant::now()));
@@ -108,23 +108,23 @@ mod tests {
     }
 
     #[test]
-    fn fields_have_no_control_characters_in_their_names_and_values() {
+    fn field_names_and_values_contain_no_control_characters() {
         assert_eq!(fields(&[("id", "a \"b\" ü")]), r#"{"id":"a \"b\" ü"}"#);
         for letter in ['\u{9b}', '\u{7f}', '\u{202e}', '\u{2028}', '\n'] {
             let text = format!("a{letter}b");
-            let told = fields(&[(&text, "name"), ("value", &text)]);
-            assert!(!told.contains(letter), "{told:?}");
-            let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+            let logged = fields(&[(&text, "name"), ("value", &text)]);
+            assert!(!logged.contains(letter), "{logged:?}");
+            let logged: serde_json::Value = serde_json::from_str(&logged).unwrap();
             let words = format!("a{}b", letter.escape_debug());
-            assert_eq!((&told[&words], &told["value"]), (&"name".into(), &words.clone().into()));
+            assert_eq!((&logged[&words], &logged["value"]), (&"name".into(), &words.clone().into()));
         }
     }
 
     #[test]
-    fn fields_beyond_the_limit_on_a_line_are_left_out_whole() {
+    fn fields_beyond_the_line_limit_are_omitted_entirely() {
         let half = "x".repeat(LOG_LINE_BYTES_MAX / 2);
-        let told = fields(&[("a", &half), ("b", &half), ("c", "d")]);
-        assert_eq!(told, format!(r#"{{"a":"{half}"}}"#));
+        let logged = fields(&[("a", &half), ("b", &half), ("c", "d")]);
+        assert_eq!(logged, format!(r#"{{"a":"{half}"}}"#));
         // As many bytes as there may be, and one more.
         let (first, rest) = ("x".repeat(LOG_LINE_BYTES_MAX / 2 - 2), LOG_LINE_BYTES_MAX / 2 - 2);
         let whole = "y".repeat(rest);

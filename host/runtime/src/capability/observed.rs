@@ -24,11 +24,11 @@ impl State {
             None => run(self),
             Some(error) => Err(self.meet(call, error).into()),
         };
-        let told = match &result {
+        let observed_result = match &result {
             Ok(value) => Ok(rows(value)),
             Err(error) => Err(error as &dyn Display),
         };
-        self.observed.tell(&Observation::DatabaseCalled { call, result: told });
+        self.observed.tell(&Observation::DatabaseCalled { call, result: observed_result });
         if let (Err(error), Some(running)) = (&result, &mut self.running) {
             running.failed_call = Some(FailedCall::new(call, error, running.began.elapsed()));
         }

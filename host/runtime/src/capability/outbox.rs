@@ -158,7 +158,7 @@ mod tests {
     use crate::trial::Trial;
 
     #[test]
-    fn timer_of_a_type_that_the_manifest_does_not_name_is_neither_set_nor_cancelled() {
+    fn timer_of_an_undeclared_type_is_neither_set_nor_cancelled() {
         let trial = Trial::new(Duration::from_secs(60));
         let mut state = trial.state();
         let due = "2027-01-01T00:00:00Z";

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_random_bytes_as_are_asked_for_up_to_a_limit() {
+    fn requested_number_of_random_bytes_is_returned_up_to_a_limit() {
         let trial = Trial::new(Duration::from_secs(60));
         let mut state = trial.state();
         for length in [0, 1, RANDOM_BYTES_MAX] {

@@ -33,12 +33,17 @@ impl Host for State {
             None => call(self, &service, request),
             Some(reason) => Err(Error::Unavailable(reason)),
         };
-        let told = match &result {
+        let observed_result = match &result {
             Ok(answer) => Ok(answer.status),
             Err(error) => Err(error as &dyn std::fmt::Display),
         };
         if let Some((method, path)) = &request_line {
-            self.observed.tell(&Observation::ServiceCalled { callee: &service, method, path, result: told });
+            self.observed.tell(&Observation::ServiceCalled {
+                callee: &service,
+                method,
+                path,
+                result: observed_result,
+            });
         }
         Ok(result)
     }
@@ -64,7 +69,7 @@ fn call(
             running.called_in_recovery = true;
             return Err(Error::LeaseHeld);
         }
-        Hold::Carried(_) | Hold::Nothing => {}
+        Hold::OpenBatch(_) | Hold::Nothing => {}
     }
     let admission_limits = target.admission_limits();
     let request = checked(request, admission_limits.body)?;
@@ -72,7 +77,7 @@ fn call(
     let trace_id = running.trace_id.unwrap_or_else(|| TraceId::new(state.host_context.random.as_ref()));
 
     // This worker holds nothing while it waits for another service: neither the answers of others nor a snapshot.
-    let aborted = state.worker.hold.commit_carried(&state.observed);
+    let aborted = state.worker.hold.commit_open_batch(&state.observed);
     state.worker.aborted.extend(aborted);
     if let Some(reader) = &mut state.worker.reader {
         reader.end();
@@ -225,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn path_of_a_call_has_as_many_bytes_as_one_from_outside_may_have() {
+    fn path_of_a_call_has_the_size_limit_of_an_external_request() {
         let call = |bytes: usize| call(format!("/{}", "x".repeat(bytes - 1)), Vec::new());
         assert_eq!(call(PATH_MAX).map(|request| request.path.len()).ok(), Some(PATH_MAX));
         assert!(matches!(call(PATH_MAX + 1), Err(Error::InvalidRequest(_))));
     }
 
     #[test]
-    fn query_of_a_call_is_in_its_normal_form() {
+    fn query_of_a_call_is_normalized() {
         for (query, normal) in [(None, None), (Some("q=%74ea%2f"), Some("q=tea%2F"))] {
             let asked = asking("/a".to_owned(), query, Vec::new());
             assert_eq!(asked.map(|request| request.query).ok(), Some(normal.map(str::to_owned)));
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn path_of_a_call_is_in_its_normal_form_and_has_nothing_of_a_query() {
+    fn path_of_a_call_is_normalized_and_excludes_the_query() {
         assert_eq!(
             call("/%61b".to_owned(), Vec::new()).map(|request| request.path).ok().as_deref(),
             Some("/ab")
@@ -251,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_a_call_are_as_a_request_from_outside_may_have_them() {
+    fn headers_of_a_call_follow_the_rules_for_external_requests() {
         let is_good = |headers: Vec<Header>| match call("/".to_owned(), headers) {
             Ok(_) => true,
             Err(Error::InvalidRequest(_)) => false,
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_the_host_sets_are_not_the_callers_to_say() {
+    fn caller_cannot_set_headers_of_the_host() {
         let given = ["Host", "Authorization", "Cookie", "X-Own", "host"].map(|name| header(name, b"x"));
         let names: Vec<String> = passed_on(given.to_vec()).into_iter().map(|header| header.name).collect();
         assert_eq!(names, ["x-own"]);

@@ -26,7 +26,7 @@ fn read(
 ) -> Result<bulkhead_store::ResultSet, StatementError> {
     let DatabaseView { database, worker, running, observed, .. } = state.database()?;
     // A long read must not keep the answers of others waiting.
-    let aborted = worker.hold.commit_carried(observed);
+    let aborted = worker.hold.commit_open_batch(observed);
     worker.aborted.extend(aborted);
     let reader = match &mut worker.reader {
         Some(reader) => reader,

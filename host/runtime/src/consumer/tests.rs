@@ -48,7 +48,7 @@ fn consumer_has_the_name_of_its_service() {
 }
 
 #[test]
-fn dead_letter_is_tried_again_once_it_is_asked_for() {
+fn dead_letter_is_retried_on_request() {
     let trial = with_dead_letters();
     assert!(!trial.consumer.retry_parked(&"maker".into(), Sequence::new(9)).unwrap());
     assert!(!trial.consumer.retry_parked(&"other".into(), Sequence::new(1)).unwrap());
@@ -58,7 +58,7 @@ fn dead_letter_is_tried_again_once_it_is_asked_for() {
 }
 
 #[test]
-fn retry_all_counts_those_that_it_found() {
+fn retry_all_counts_the_dead_letters_it_found() {
     let trial = with_dead_letters();
     let places_of = |sequences: &[i64]| -> Vec<(ServiceName, Sequence)> {
         sequences.iter().map(|sequence| ("maker".into(), Sequence::new(*sequence))).collect()
@@ -70,7 +70,7 @@ fn retry_all_counts_those_that_it_found() {
 }
 
 #[test]
-fn dead_letter_is_dropped_for_good_and_what_is_still_tried_is_not() {
+fn dead_letter_can_be_dropped_but_a_parked_event_cannot() {
     let trial = with_dead_letters();
     for sequence in [3, 9] {
         assert!(!trial.consumer.drop_dead(&"maker".into(), Sequence::new(sequence)).unwrap(), "{sequence}");
@@ -81,7 +81,7 @@ fn dead_letter_is_dropped_for_good_and_what_is_still_tried_is_not() {
 }
 
 #[test]
-fn dead_letters_of_a_type_are_dropped_up_to_a_place() {
+fn dead_letters_of_a_type_are_dropped_up_to_a_sequence_number() {
     let trial = with_dead_letters();
     dead_letter(&trial, 4);
     for (kinds, sequence, are_there, left) in [
@@ -98,7 +98,7 @@ fn dead_letters_of_a_type_are_dropped_up_to_a_place() {
 }
 
 #[test]
-fn row_of_a_replica_is_made_what_its_owner_has() {
+fn replica_row_is_set_to_the_row_of_its_owner() {
     let trial = Trial::new(Duration::from_secs(60));
     let column = |name: &str| ReplicaColumn { name: name.into(), kind: ColumnType::Text, default: None };
     let replica = ReplicaSpec {
@@ -127,7 +127,7 @@ fn row_of_a_replica_is_made_what_its_owner_has() {
 }
 
 #[test]
-fn change_whose_commit_fails_is_not_made() {
+fn change_is_not_applied_if_its_commit_fails() {
     let trial = with_dead_letters();
     trial.fail_commits(1);
     let failed = trial.consumer.drop_dead(&"maker".into(), Sequence::new(1)).unwrap_err();
@@ -155,7 +155,7 @@ fn change_that_does_not_get_the_lease_in_time_fails() {
 
 /// A caller that holds the service waits for the handlers inside, as long as no more than `room` requests wait in a queue.
 #[test]
-fn service_is_held_up_for_no_more_requests_than_may_wait() {
+fn hold_on_a_service_fails_if_more_requests_wait_than_allowed() {
     let trial = Trial::new(Duration::from_secs(60));
     let (queues, _ends) = queues(&ServiceSpec::default(), &Observers::default());
     let (engine, context) = (Engine::new(4, MEMORY_DEFAULT).unwrap(), Arc::clone(&trial.context));

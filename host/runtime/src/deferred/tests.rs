@@ -29,7 +29,7 @@ fn timers(mut work: DeferredWork) -> (JoinHandle<()>, impl FnOnce()) {
 }
 
 #[test]
-fn both_threads_are_woken_and_each_by_its_name() {
+fn both_threads_are_woken_and_have_their_names() {
     let deferred = Deferred::default();
     deferred.wake();
     // It does not wait for a thread that has not looked yet.
@@ -41,7 +41,7 @@ fn both_threads_are_woken_and_each_by_its_name() {
 }
 
 #[test]
-fn timer_whose_commit_fails_waits_before_it_is_tried_again() {
+fn timer_whose_commit_fails_waits_before_its_retry() {
     let trial = Trial::new(Duration::from_secs(60));
     trial.set_timer("one");
     trial.fail_commits(FAILURES as usize);
@@ -58,7 +58,7 @@ fn timer_whose_commit_fails_waits_before_it_is_tried_again() {
 }
 
 #[test]
-fn timer_for_which_the_lease_is_not_to_be_had_waits_before_it_is_tried_again() {
+fn timer_that_cannot_get_the_lease_waits_before_its_retry() {
     let trial = Trial::new(Duration::from_millis(1));
     trial.set_timer("one");
     let writer = Arc::clone(&trial.consumer.database().unwrap().writer);
@@ -75,20 +75,20 @@ fn timer_for_which_the_lease_is_not_to_be_had_waits_before_it_is_tried_again() {
 }
 
 #[test]
-fn only_what_a_thread_panicked_at_is_told_of_the_panic() {
+fn panic_is_attributed_only_to_the_item_in_progress() {
     let trial = Trial::new(Duration::from_secs(60));
     let mut work = trial.deferred(Vec::new());
     let (timer, parked) = ((None, Sequence::new(7)), (Some("maker".into()), Sequence::new(7)));
     work.consuming = Some(timer.clone());
     work.mend("no");
     assert_eq!(work.panicked_at(&parked), None);
-    let told = work.panicked_at(&timer);
-    assert!(matches!(&told, Some(NotConsumed::Retry(why)) if why.ends_with(": no")), "{told:?}");
+    let outcome = work.panicked_at(&timer);
+    assert!(matches!(&outcome, Some(NotConsumed::Retry(why)) if why.ends_with(": no")), "{outcome:?}");
     assert_eq!(work.panicked_at(&timer), None, "once");
 }
 
 #[test]
-fn parked_event_at_which_the_host_panicked_has_had_an_attempt() {
+fn host_panic_at_a_parked_event_counts_as_an_attempt() {
     let trial = Trial::new(Duration::from_secs(60));
     let event = event(1, "maker.made", "a");
     trial.park(&event);
@@ -112,7 +112,7 @@ fn tried(trial: &Trial, work: &mut DeferredWork) -> Parked {
 }
 
 #[test]
-fn parked_event_that_is_not_to_be_found_says_whether_anybody_would_take_it() {
+fn reason_for_a_missing_parked_event_says_if_it_has_a_subscription() {
     let trial = Trial::new(Duration::from_secs(60));
     for (producer, is_subscribed, why) in [
         ("maker", true, "the event is no longer in the log"),
@@ -138,7 +138,7 @@ fn retry_later() -> NotConsumed {
 
 /// The first attempt after an operator asked for it does not count as a repeated one.
 #[test]
-fn event_is_counted_as_tried_again_from_its_second_attempt() {
+fn event_counts_as_retried_from_its_second_attempt() {
     let trial = Trial::new(Duration::from_secs(60));
     let event = event(1, "maker.made", "a");
     for (attempts, counted) in [(0, 0), (1, 1)] {
@@ -173,7 +173,7 @@ fn beside_a_rival(trial: &Trial, work: impl FnOnce()) {
 }
 
 #[test]
-fn timer_that_was_taken_is_not_due_for_the_next_look_whoever_waits_for_the_lease() {
+fn consumed_timer_is_not_due_at_the_next_check_even_if_others_wait_for_the_lease() {
     let trial = Trial::new(Duration::from_secs(60));
     let (mut work, mut inbox) = (trial.deferred(Vec::new()), trial.inbox());
     beside_a_rival(&trial, || {
@@ -186,7 +186,7 @@ fn timer_that_was_taken_is_not_due_for_the_next_look_whoever_waits_for_the_lease
 }
 
 #[test]
-fn parked_event_that_was_tried_is_not_due_for_the_next_look_whoever_waits_for_the_lease() {
+fn retried_parked_event_is_not_due_at_the_next_check_even_if_others_wait_for_the_lease() {
     let trial = Trial::new(Duration::from_secs(60));
     // Of the producer's events, one is passed over by now, and the other is no longer in the event log.
     let passed = event(1, "maker.gone", "a");
@@ -205,7 +205,7 @@ fn parked_event_that_was_tried_is_not_due_for_the_next_look_whoever_waits_for_th
 
 /// Otherwise the sweep would find the same answers again without end.
 #[test]
-fn sweep_ends_when_its_commit_fails_and_the_next_one_forgets_the_answers() {
+fn sweep_stops_if_its_commit_fails_and_the_next_sweep_deletes_the_answers() {
     let trial = Trial::new(Duration::from_secs(60));
     let key = RequestKey::new(
         trial.consumer.database().unwrap().database.secret(),
@@ -286,7 +286,7 @@ impl EventLog for Unreadable {
 }
 
 #[test]
-fn parked_event_that_can_not_be_read_is_put_off_with_the_reason() {
+fn unreadable_parked_event_is_postponed_with_the_reason() {
     let trial = Trial::new(Duration::from_secs(60));
     trial.park(&event(1, "maker.made", "a"));
     let mut work = trial.deferred(Vec::new());
@@ -353,7 +353,7 @@ impl Clock for SetClock {
 
 /// Otherwise a restart would take the step for time that has passed.
 #[test]
-fn step_of_the_wall_clock_is_written_down_once() {
+fn wall_clock_step_is_recorded_once() {
     let clock = Arc::new(SetClock::default());
     let trial = Trial::with_clock(Duration::from_secs(60), STORAGE, clock.clone());
     let database = Arc::clone(&trial.consumer.database().unwrap().database);

@@ -25,7 +25,7 @@ impl DeferredWork {
             self.consuming = None;
             consumed?;
         }
-        self.runner.commit_carried();
+        self.runner.commit_open_batch();
         Ok(Look { found, wait: next.map(|next| next.saturating_sub(now)) })
     }
 

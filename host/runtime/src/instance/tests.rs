@@ -16,7 +16,7 @@ fn checked(response: Response) -> Result<Answer, String> {
 }
 
 #[test]
-fn answer_is_what_the_handler_says_without_what_is_the_hosts() {
+fn answer_is_the_response_of_the_handler_without_host_headers() {
     let headers: [(&str, &[u8]); 4] =
         [("x-a", b"1"), ("X-A", b"2"), ("Content-Length", b"7"), ("set-cookie", b"\xe9")];
     let answer = checked(response(201, &headers)).unwrap();
@@ -29,7 +29,7 @@ fn answer_is_what_the_handler_says_without_what_is_the_hosts() {
 }
 
 #[test]
-fn answer_with_a_status_or_headers_that_can_not_be_sent_is_told_with_why() {
+fn answer_with_an_invalid_status_or_headers_is_reported_with_the_reason() {
     for (status, is_good) in
         [(100, false), (199, false), (200, true), (204, true), (599, true), (600, false), (1000, false)]
     {
@@ -45,7 +45,7 @@ fn answer_with_a_status_or_headers_that_can_not_be_sent_is_told_with_why() {
 }
 
 #[test]
-fn headers_of_an_answer_have_a_largest_number_and_a_largest_size() {
+fn headers_of_an_answer_have_a_maximum_count_and_size() {
     let many = |count| checked(response(200, &vec![("x-a", &b"1"[..]); count]));
     assert_eq!(many(RESPONSE_HEADERS_MAX).unwrap().headers.len(), RESPONSE_HEADERS_MAX);
     assert!(many(RESPONSE_HEADERS_MAX + 1).unwrap_err().starts_with("it has more than"));
@@ -59,7 +59,7 @@ fn headers_of_an_answer_have_a_largest_number_and_a_largest_size() {
 }
 
 #[test]
-fn instance_serves_again_until_it_is_worn_or_spoilt() {
+fn instance_is_reused_until_it_is_worn_or_spoilt() {
     let trial = Trial::new(Duration::from_secs(60));
     let mut runner = trial.consumer.runner();
     let mut is_kept = |uses: u32, grown: usize, spoilt: bool| {
@@ -91,7 +91,7 @@ fn instance_serves_again_until_it_is_worn_or_spoilt() {
 
 /// What another service caused is not counted. Everything else counts as ended, and failures as failed.
 #[test]
-fn probation_counts_what_is_the_versions_own_doing() {
+fn probation_counts_only_what_the_version_itself_caused() {
     let trial = Trial::new(Duration::from_secs(60));
     let answered = |status: u16| {
         Ok(Answer { status: StatusCode::from_u16(status).unwrap(), ..checked(response(200, &[])).unwrap() })
@@ -151,7 +151,7 @@ fn probation_counts_events_at_their_first_attempt_and_their_traps_as_failures() 
 }
 
 #[test]
-fn request_that_calls_or_computes_for_long_under_the_lease_is_to_be_asked_for_again() {
+fn client_should_retry_a_request_that_calls_or_computes_too_long_under_the_lease() {
     for (called_in_recovery, failure, is_again) in [
         (true, Failure::Deadline, true),
         (false, Failure::LeaseHeld, true),
@@ -164,7 +164,7 @@ fn request_that_calls_or_computes_for_long_under_the_lease_is_to_be_asked_for_ag
 }
 
 #[test]
-fn run_of_a_request_knows_who_asks_for_what_and_which_component_runs() {
+fn request_run_has_its_caller_its_target_and_its_component() {
     let trial = Trial::new(Duration::from_secs(60));
     let (release, deadline) = (trial.consumer.release(), Instant::now());
     let mut request = job(deadline, None).0.request;
@@ -181,7 +181,7 @@ fn run_of_a_request_knows_who_asks_for_what_and_which_component_runs() {
 
 /// A handler that runs again, or behind a replica, holds the lease from its beginning: its time to hold it begins there.
 #[test]
-fn run_begins_when_it_enters_and_the_time_of_the_lease_only_if_it_is_held() {
+fn run_begins_on_entry_and_lease_time_begins_only_if_the_lease_is_held() {
     let trial = Trial::new(Duration::from_secs(60));
     for is_held in [false, true] {
         let mut runner = trial.consumer.runner();
@@ -203,7 +203,7 @@ fn run_begins_when_it_enters_and_the_time_of_the_lease_only_if_it_is_held() {
 }
 
 #[test]
-fn effects_are_kept_below_400_and_a_used_instance_is_spoilt_where_they_are_not() {
+fn effects_are_kept_below_status_400_and_otherwise_a_used_instance_is_spoilt() {
     let trial = Trial::new(Duration::from_secs(60));
     let release = trial.consumer.release();
     let (job, _) = job(Instant::now(), None);
@@ -223,7 +223,7 @@ fn effects_are_kept_below_400_and_a_used_instance_is_spoilt_where_they_are_not()
 
 /// Also if it runs again: however a request fails, the log has one line about it.
 #[test]
-fn failed_request_is_in_the_log_once() {
+fn failed_request_is_logged_once() {
     let trial = Trial::new(Duration::from_secs(60));
     let release = trial.consumer.release();
     let trap = || Err(wasmtime::Trap::UnreachableCodeReached.into());
@@ -249,7 +249,7 @@ fn failed_request_is_in_the_log_once() {
 }
 
 #[test]
-fn log_lines_beyond_the_bound_are_counted_in_one_line() {
+fn log_lines_beyond_the_limit_are_counted_in_one_line() {
     let trial = Trial::new(Duration::from_secs(60));
     let runner = trial.consumer.runner();
     for (more, expected) in [(0, None), (1, Some("lines=1")), (3, Some("lines=3"))] {
@@ -264,7 +264,7 @@ fn log_lines_beyond_the_bound_are_counted_in_one_line() {
 }
 
 #[test]
-fn run_of_an_event_is_the_services_own_and_knows_its_event_its_trace_and_its_timer() {
+fn event_run_is_of_the_service_itself_and_has_its_event_trace_and_timer() {
     let trial = Trial::new(Duration::from_secs(60));
     let (release, deadline) = (trial.consumer.release(), Instant::now());
     let event = Event {
@@ -289,7 +289,7 @@ fn run_of_an_event_is_the_services_own_and_knows_its_event_its_trace_and_its_tim
 
 /// It may remember what was rolled back.
 #[test]
-fn warm_instance_is_taken_until_a_batch_is_aborted() {
+fn warm_instance_is_reused_until_a_batch_is_aborted() {
     let trial = Trial::new(Duration::from_secs(60));
     let mut runner = trial.consumer.runner();
     let mut uses = |is_aborted: bool| {
@@ -310,7 +310,7 @@ fn warm_instance_is_taken_until_a_batch_is_aborted() {
 
 /// A failure of which there is a log line is not logged again, and the memory of an instance whose answer was not valid is as it should be.
 #[test]
-fn instance_is_spoilt_by_a_trap_and_not_by_an_answer_that_is_not_valid() {
+fn instance_is_spoilt_by_a_trap_but_not_by_an_invalid_answer() {
     let trial = Trial::new(Duration::from_secs(60));
     let release = trial.consumer.release();
     let (job, _) = job(Instant::now(), None);

@@ -57,7 +57,7 @@ fn unit_of_work_is_observed_when_it_is_joined_and_its_batch_when_it_is_durable()
     for more in [true, false] {
         runner.write(|unit| unit.write_time().map(|()| true), Settle::new(|_| {}), more);
     }
-    runner.commit_carried();
+    runner.commit_open_batch();
     let seen = trial.seen.take();
     assert_eq!(seen.iter().filter(|what| *what == "taker: joined").count(), 2, "{seen:?}");
     let members = |what: &String| what.strip_prefix("taker: committed ").map(|count| count.parse::<usize>());
@@ -85,7 +85,7 @@ fn batch_is_observed_for_the_units_of_work_that_were_kept() {
 }
 
 #[test]
-fn event_is_consumed_or_parked_when_that_is_durable() {
+fn consumed_or_parked_event_is_observed_when_durable() {
     let trial = Trial::new(LONG);
     let (_subscription, worker) = trial.subscription_worker(Vec::new());
     let mut runner = trial.consumer.runner();
@@ -106,7 +106,7 @@ fn event_is_consumed_or_parked_when_that_is_durable() {
 }
 
 #[test]
-fn timer_and_a_parked_event_are_observed_when_that_is_durable() {
+fn timer_and_parked_event_are_observed_when_durable() {
     let trial = Trial::new(LONG);
     // The component has no handler, so the timer is a dead letter, and the parked event becomes one.
     trial.set_timer("timer");
@@ -126,7 +126,7 @@ fn timer_and_a_parked_event_are_observed_when_that_is_durable() {
 }
 
 #[test]
-fn instance_is_dropped_with_the_cause() {
+fn dropped_instance_is_observed_with_the_cause() {
     let trial = Trial::new(LONG);
     let mut runner = trial.consumer.runner();
     for cause in DropCause::ALL {
@@ -144,7 +144,7 @@ fn instance_is_dropped_with_the_cause() {
 }
 
 #[test]
-fn calls_of_a_handler_are_observed_also_when_they_are_refused() {
+fn calls_of_a_handler_are_observed_even_if_refused() {
     let trial = Trial::new(LONG);
     let mut state = trial.state();
     state.observed = trial.context.observed.clone();
@@ -161,7 +161,7 @@ fn calls_of_a_handler_are_observed_also_when_they_are_refused() {
 }
 
 #[test]
-fn limit_that_a_failure_is_about_is_known() {
+fn limit_behind_a_failure_is_known() {
     for (failure, limit) in [
         (Failure::Deadline, Some(Limit::RequestTimeout)),
         (Failure::LeaseHeld, Some(Limit::LeaseHold)),

@@ -11,7 +11,7 @@ use crate::spec::{ServiceSpec, route_matches};
 use crate::trial::job;
 
 #[test]
-fn route_with_dots_takes_what_is_below_and_nothing_beside() {
+fn route_with_dots_matches_paths_below_it_and_no_siblings() {
     for (route, path, expected) in [
         ("/notes/...", "/notes", true),
         ("/notes/...", "/notes/", true),
@@ -28,7 +28,7 @@ fn route_with_dots_takes_what_is_below_and_nothing_beside() {
 }
 
 #[test]
-fn of_the_routes_that_a_path_falls_under_the_path_itself_comes_first_and_then_the_longest() {
+fn exact_route_is_preferred_and_then_the_longest_match() {
     let routes = ["/notes", "/notes/...", "/...", "/notes/archive/..."].map(str::to_owned).to_vec();
     let (all, _) =
         queues(&ServiceSpec { routes: routes.clone(), ..ServiceSpec::default() }, &Observers::default());
@@ -48,14 +48,14 @@ fn of_the_routes_that_a_path_falls_under_the_path_itself_comes_first_and_then_th
 }
 
 #[test]
-fn queue_counts_what_stands_in_it_and_what_it_ever_took_and_refuses_what_is_more() {
+fn queue_counts_waiting_and_submitted_jobs_and_refuses_more_than_it_can_hold() {
     let mut spec = ServiceSpec::default();
     spec.limits.queue = 2;
     let (queues, _ends) = queues(&spec, &Observers::default());
     let post = || job(Instant::now() + Duration::from_secs(60), None).0;
     for count in [1, 2] {
         queues.submit(&queues.admission_limits(), post()).unwrap();
-        assert_eq!((queues.waiting(), queues.taken()), (count, count as u64));
+        assert_eq!((queues.waiting(), queues.submitted()), (count, count as u64));
     }
     assert_eq!(queues.submit(&queues.admission_limits(), post()), Err(Failure::QueueFull));
     let lengths = queues.lengths();
@@ -64,7 +64,7 @@ fn queue_counts_what_stands_in_it_and_what_it_ever_took_and_refuses_what_is_more
 }
 
 #[test]
-fn key_of_a_request_that_may_be_repeated_is_dropped_and_no_other() {
+fn only_the_key_of_a_repeatable_request_is_dropped() {
     let described = routes_of(&[("POST", "/taker/things", false, true), ("POST", "/taker", true, false)]);
     let limits = AdmissionLimits::new(&ServiceSpec::default(), Arc::new(described));
     for (path, key, is_kept) in
@@ -78,7 +78,7 @@ fn key_of_a_request_that_may_be_repeated_is_dropped_and_no_other() {
 }
 
 #[test]
-fn route_that_the_component_describes_for_a_request_is_found() {
+fn described_route_of_a_request_is_found() {
     let described = routes_of(&[("POST", "/taker/things", false, true)]);
     let limits = AdmissionLimits::new(&ServiceSpec::default(), Arc::new(described));
     let found = |method, path| limits.described_route(method, path);
@@ -87,7 +87,7 @@ fn route_that_the_component_describes_for_a_request_is_found() {
 }
 
 #[test]
-fn service_that_stops_takes_no_more() {
+fn stopping_service_accepts_no_more_jobs() {
     let (queues, _ends) = queues(&ServiceSpec::default(), &Observers::default());
     let submit =
         || queues.submit(&queues.admission_limits(), job(Instant::now() + Duration::from_secs(60), None).0);

@@ -19,9 +19,9 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// A request whose batch was aborted and whose time is over, and the receiver of its outcome.
 fn member(trial: &Trial, calls: Calls, again: bool) -> (Member, Receiver<Outcome>) {
-    let (mut job, told) = job(Instant::now(), None);
+    let (mut job, reply) = job(Instant::now(), None);
     job.again = again;
-    (trial.aborted(job, calls), told)
+    (trial.aborted(job, calls), reply)
 }
 
 fn recover(trial: &Trial, runner: &mut Runner, member: Member) {
@@ -35,43 +35,43 @@ fn is_inside(trial: &Trial) -> bool {
 }
 
 #[test]
-fn request_that_read_from_others_is_run_again_once_and_not_under_the_lease() {
+fn request_that_read_from_others_is_run_again_once_without_the_lease() {
     let trial = Trial::new(LONG);
     let mut runner = trial.consumer.runner();
-    let (first, told) = member(&trial, Calls::Reading, false);
+    let (first, reply) = member(&trial, Calls::Reading, false);
     recover(&trial, &mut runner, first);
     let job = runner.next_again().unwrap();
     assert!(job.again && job.deadline > Instant::now(), "with time of its own");
-    assert!(told.is_empty() && runner.next_again().is_none());
+    assert!(reply.is_empty() && runner.next_again().is_none());
 
     for (calls, again) in [(Calls::Reading, true), (Calls::Effective, false)] {
-        let (second, told) = member(&trial, calls, again);
+        let (second, reply) = member(&trial, calls, again);
         let expected = calls.aborted();
         recover(&trial, &mut runner, second);
         assert!(runner.next_again().is_none(), "{calls:?}");
-        assert_eq!(told.try_recv().unwrap().unwrap_err(), expected);
+        assert_eq!(reply.try_recv().unwrap().unwrap_err(), expected);
     }
 }
 
 /// The component has no handler: that is the answer to a request that is run again. If no handler may run, the answer is the abort.
 #[test]
-fn request_that_is_to_be_run_again_is_logged_of_the_abort_where_no_handler_may_run() {
+fn request_is_logged_with_the_abort_if_no_handler_may_run_again() {
     let trial = Trial::new(LONG);
     for runs in [true, false] {
         let mut runner = trial.consumer.runner();
-        let (again, told) = member(&trial, Calls::Reading, false);
+        let (again, reply) = member(&trial, Calls::Reading, false);
         recover(&trial, &mut runner, again);
         let lines = lines_with("a request failed", || {
             if runs { runner.run_again_alone() } else { runner.give_up_again() }
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
-        let failure = told.try_recv().unwrap().unwrap_err();
+        let failure = reply.try_recv().unwrap().unwrap_err();
         assert_eq!(failure != Failure::Aborted, runs, "{failure}");
     }
 }
 
 #[test]
-fn runner_is_inside_afterwards_where_it_was_before() {
+fn runner_is_inside_afterwards_only_if_it_was_inside_before() {
     for is_before in [true, false] {
         for gives_up in [true, false] {
             let trial = Trial::new(LONG);
@@ -79,7 +79,7 @@ fn runner_is_inside_afterwards_where_it_was_before() {
             if is_before {
                 runner.enter();
             }
-            let (again, told) = member(&trial, Calls::Reading, false);
+            let (again, reply) = member(&trial, Calls::Reading, false);
             runner.parts.aborted.push(again);
             runner.recover_aborted();
             assert_eq!(is_inside(&trial), is_before);
@@ -88,7 +88,7 @@ fn runner_is_inside_afterwards_where_it_was_before() {
             } else {
                 runner.run_again_alone();
             }
-            assert!(told.try_recv().is_ok());
+            assert!(reply.try_recv().is_ok());
             assert_eq!(is_inside(&trial), is_before);
             drop(runner);
             assert!(!is_inside(&trial));
@@ -98,9 +98,9 @@ fn runner_is_inside_afterwards_where_it_was_before() {
 
 /// The batch that the runner keeps was opened after the abort: it stands.
 #[test]
-fn batch_that_is_carried_is_committed_before_others_are_run_again() {
+fn open_batch_is_committed_before_aborted_members_are_run_again() {
     let trial = Trial::new(LONG);
-    let (mut runner, durable) = trial.carrying();
+    let (mut runner, durable) = trial.with_open_batch();
     let (again, _) = member(&trial, Calls::Reading, false);
     runner.parts.aborted.push(again);
     runner.recover_aborted();
@@ -109,31 +109,31 @@ fn batch_that_is_carried_is_committed_before_others_are_run_again() {
 }
 
 #[test]
-fn lease_is_waited_for_before_those_of_an_aborted_batch_are_given_up() {
+fn runner_waits_for_the_lease_before_it_gives_up_aborted_members() {
     let trial = Trial::new(LONG);
     let mut runner = trial.consumer.runner();
     let mut lease = trial.consumer.database().unwrap().writer.acquire(Instant::now() + LONG).unwrap();
-    let (again, told) = member(&trial, Calls::Reading, false);
+    let (again, reply) = member(&trial, Calls::Reading, false);
     runner.parts.aborted.push(again);
     let waiting = thread::spawn(move || {
         runner.recover_aborted();
         runner.next_again().is_some()
     });
     // The lease goes to the thread that waits for it.
-    while let Some(kept) = lease.hand_over() {
+    while let Some(kept) = lease.pass_on() {
         lease = kept;
         if waiting.is_finished() {
             break;
         }
         thread::yield_now();
     }
-    assert!(waiting.join().unwrap(), "{:?}", told.try_recv());
+    assert!(waiting.join().unwrap(), "{:?}", reply.try_recv());
 }
 
 #[test]
 fn runner_follows_its_service_from_one_database_to_another_and_to_none() {
     let (trial, other) = (Trial::new(LONG), Trial::new(LONG));
-    let (mut runner, durable) = trial.carrying();
+    let (mut runner, durable) = trial.with_open_batch();
     let switch = |database| {
         let release = trial.context.release.get();
         trial.consumer.switch(Release {
@@ -155,7 +155,7 @@ fn runner_follows_its_service_from_one_database_to_another_and_to_none() {
 }
 
 #[test]
-fn request_whose_failure_is_in_the_log_gets_no_second_line() {
+fn logged_failure_of_a_request_gets_no_second_line() {
     let trial = Trial::new(LONG);
     let runner = trial.consumer.runner();
     for is_logged in [false, true] {
@@ -168,7 +168,7 @@ fn request_whose_failure_is_in_the_log_gets_no_second_line() {
 
 /// What a request did in another service stands: so its key counts as used, although it wrote nothing here.
 #[test]
-fn unit_of_work_is_joined_for_a_key_only_where_another_service_did_something() {
+fn unit_of_work_is_joined_for_a_key_only_if_another_service_had_effects() {
     for (key, calls, is_joined) in [
         (Some("key"), Calls::Effective, true),
         (Some("key"), Calls::Reading, false),
@@ -185,7 +185,7 @@ fn unit_of_work_is_joined_for_a_key_only_where_another_service_did_something() {
 }
 
 #[test]
-fn instance_stays_warm_only_where_its_unit_of_work_was_kept() {
+fn instance_stays_warm_only_if_its_unit_of_work_was_kept() {
     let trial = Trial::new(LONG);
     for (ended, is_warm) in [(Ended::Kept { position: Sequence::new(1) }, true), (Ended::RolledBack, false)] {
         let mut runner = trial.consumer.runner();
@@ -198,11 +198,11 @@ fn instance_stays_warm_only_where_its_unit_of_work_was_kept() {
 }
 
 #[test]
-fn thread_that_lets_go_keeps_no_batch() {
+fn thread_that_lets_go_commits_its_open_batch() {
     let trial = Trial::new(LONG);
-    let (mut runner, durable) = trial.carrying();
+    let (mut runner, durable) = trial.with_open_batch();
     assert!(durable.is_empty());
     runner.let_go();
-    assert!(!runner.carries());
+    assert!(!runner.keeps_batch());
     assert_eq!(durable.try_recv(), Ok(true));
 }

@@ -18,7 +18,7 @@ use crate::trial::{Trial, event, job};
 const FAILURES: u32 = 4;
 
 #[test]
-fn subscription_worker_waits_before_it_tries_again_what_was_not_committed() {
+fn subscription_worker_waits_before_it_retries_a_failed_commit() {
     let trial = Trial::new(Duration::from_secs(60));
     let (subscription, mut subscription_worker) =
         trial.subscription_worker(vec![event(1, "maker.made", "a")]);
@@ -37,7 +37,7 @@ fn subscription_worker_waits_before_it_tries_again_what_was_not_committed() {
 }
 
 #[test]
-fn position_is_made_durable_for_the_sake_of_many_events_that_were_passed_over() {
+fn position_is_committed_after_many_skipped_events() {
     let skipped_max = i64::try_from(SUBSCRIPTION_EVENTS_SKIPPED_MAX).unwrap();
     for (passed, expected) in [(skipped_max - 1, None), (skipped_max, Some(Sequence::new(skipped_max)))] {
         let trial = Trial::new(Duration::from_secs(60));
@@ -53,7 +53,7 @@ fn position_is_made_durable_for_the_sake_of_many_events_that_were_passed_over() 
 
 /// A consumer must not pass over events that were removed from the event log before it consumed them.
 #[test]
-fn subscription_worker_stops_where_the_log_begins_after_the_next_event() {
+fn subscription_worker_stops_if_the_event_log_begins_after_the_next_event() {
     for (consumed, first, goes_on) in [(0, 1, true), (0, 2, false), (2, 2, true), (2, 4, false)] {
         let trial = Trial::new(Duration::from_secs(60));
         if consumed > 0 {
@@ -83,7 +83,7 @@ fn subscription_worker_stops_where_the_log_begins_after_the_next_event() {
 }
 
 #[test]
-fn only_the_event_that_a_thread_panicked_at_is_parked_with_what_the_panic_said() {
+fn only_the_event_in_progress_is_parked_with_the_panic_message() {
     let trial = Trial::new(Duration::from_secs(60));
     let events: Vec<_> =
         [(1, "a"), (2, "b")].map(|(sequence, subject)| event(sequence, "maker.made", subject)).into();
@@ -120,7 +120,7 @@ fn only_the_event_that_a_thread_panicked_at_is_parked_with_what_the_panic_said()
 /// After the event, a request whose batch was aborted is run again on the same thread. If the host panics there, the event is not the
 /// cause.
 #[test]
-fn event_is_not_held_responsible_for_a_panic_at_a_request_that_is_run_again_behind_it() {
+fn event_is_not_blamed_for_a_panic_at_a_request_run_again_after_it() {
     let trial = Trial::new(Duration::from_secs(60));
     let (subscription, mut subscription_worker) =
         trial.subscription_worker(vec![event(1, "maker.made", "a")]);
@@ -137,7 +137,7 @@ fn event_is_not_held_responsible_for_a_panic_at_a_request_that_is_run_again_behi
 }
 
 #[test]
-fn worker_consumes_up_to_where_it_is_held_and_nothing_behind_it() {
+fn worker_consumes_up_to_the_hold_position_and_no_further() {
     for (held_at, expected) in [(0, None), (1, Some(1)), (2, Some(2)), (9, Some(3))] {
         let trial = Trial::new(Duration::from_secs(60));
         let events = [1, 2, 3].map(|sequence| event(sequence, "maker.made", "a")).into();
@@ -151,7 +151,7 @@ fn worker_consumes_up_to_where_it_is_held_and_nothing_behind_it() {
 }
 
 #[test]
-fn worker_that_is_to_stop_consumes_nothing_more() {
+fn stopping_worker_consumes_no_more_events() {
     let trial = Trial::new(Duration::from_secs(60));
     let (subscription, mut subscription_worker) =
         trial.subscription_worker(vec![event(1, "maker.made", "a")]);
@@ -162,7 +162,7 @@ fn worker_that_is_to_stop_consumes_nothing_more() {
 }
 
 #[test]
-fn position_that_is_not_in_the_log_stops_the_worker_with_what_is_there() {
+fn position_missing_from_the_log_stops_the_worker_and_says_what_is_there() {
     for (sequence, id, there) in [(4, "e4", "no event there"), (7, "e8", "event e7 there"), (7, "e7", "")] {
         let trial = Trial::new(Duration::from_secs(60));
         let (_, mut subscription_worker) = trial.subscription_worker(vec![event(7, "maker.made", "a")]);
@@ -177,7 +177,7 @@ fn position_that_is_not_in_the_log_stops_the_worker_with_what_is_there() {
 
 /// A thread that panics at its start must wait before it starts again, also if it consumed something the time before.
 #[test]
-fn subscription_worker_has_made_progress_once_it_consumed_more_than_before_it_started() {
+fn subscription_worker_progresses_once_it_consumes_more_than_before_its_start() {
     for (started_at, is_made) in [(0, true), (1, true), (2, false), (3, false)] {
         let trial = Trial::new(Duration::from_secs(60));
         let events = [(1, "a"), (2, "b")].map(|(sequence, subject)| event(sequence, "maker.made", subject));

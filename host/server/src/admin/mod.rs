@@ -178,7 +178,7 @@ mod tests {
     use super::is_loopback;
 
     #[test]
-    fn only_names_of_this_machine_are_answered() {
+    fn only_loopback_host_names_are_answered() {
         for host in ["127.0.0.1:9090", "127.0.0.3:1", "localhost:1", "[::1]:9090", "localhost", "[::1]"] {
             assert!(is_loopback(host), "{host}");
         }

@@ -100,10 +100,10 @@ fn compare(
     // events, and then the subscription worker skipped events that it should have consumed. The new event corrects the row. Until then
     // there is nothing to compare.
     let now = owner.inspector().map_err(|error| text(&error))?;
-    let told = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;
+    let announced = now.subjects_behind(head, replica.kinds()).map_err(|error| text(&error))?;
 
     let before = report.findings.len();
-    for (key, row) in truth.iter().filter(|(key, _)| !told.contains(key.as_str())) {
+    for (key, row) in truth.iter().filter(|(key, _)| !announced.contains(key.as_str())) {
         match there.get(key) {
             Some(copy) if copy == row => continue,
             copy => {
@@ -115,7 +115,7 @@ fn compare(
             }
         }
     }
-    for key in there.keys().filter(|key| !truth.contains_key(*key) && !told.contains(key.as_str())) {
+    for key in there.keys().filter(|key| !truth.contains_key(*key) && !announced.contains(key.as_str())) {
         found(consumer, replica, key, "its owner has no such row".to_owned(), None, repair, report);
     }
     let is_complete = report.findings.iter().skip(before).all(|finding| finding.repaired);

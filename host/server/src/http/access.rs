@@ -101,7 +101,7 @@ impl Visit {
             status = response.map(|response| response.status().as_u16()),
             bytes = body.and_then(|body| body.size_hint().exact()),
             milliseconds = milliseconds(self.duration()),
-            queued_milliseconds = self.waited.told().map(milliseconds),
+            queued_milliseconds = self.waited.measured().map(milliseconds),
             service = self.service.as_deref(),
             route = self.route.as_deref(),
             version = version.and_then(|version| version.to_str().ok()),

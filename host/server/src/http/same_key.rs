@@ -28,12 +28,12 @@ type Owner = (ServiceName, Subject, String);
 /// The keys of the requests that are being answered.
 #[derive(Default)]
 pub(super) struct Keys {
-    taken: Arc<Mutex<HashMap<Owner, Arc<tokio::sync::Mutex<()>>>>>,
+    turns: Arc<Mutex<HashMap<Owner, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 /// Holds a key until it is dropped.
 pub(super) struct Held {
-    taken: Arc<Mutex<HashMap<Owner, Arc<tokio::sync::Mutex<()>>>>>,
+    turns: Arc<Mutex<HashMap<Owner, Arc<tokio::sync::Mutex<()>>>>>,
     owner: Owner,
     turn: Option<OwnedMutexGuard<()>>,
 }
@@ -49,14 +49,14 @@ impl Keys {
     ) -> Result<Held, Problem> {
         let owner = (service.clone(), subject.clone(), key.to_owned());
         let turn = {
-            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-            if taken.len() >= WAITERS_MAX && !taken.contains_key(&owner) {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            if turns.len() >= WAITERS_MAX && !turns.contains_key(&owner) {
                 return Err(Problem::unavailable("as many idempotency keys are in use as the host takes"));
             }
-            Arc::clone(taken.entry(owner.clone()).or_default())
+            Arc::clone(turns.entry(owner.clone()).or_default())
         };
         // From here on the entry is removed when the last request that wants it has ended, even if a client goes away.
-        let mut held = Held { taken: Arc::clone(&self.taken), owner, turn: None };
+        let mut held = Held { turns: Arc::clone(&self.turns), owner, turn: None };
         match tokio::time::timeout_at(deadline.into(), turn.lock_owned()).await {
             Ok(turn) => {
                 held.turn = Some(turn);
@@ -71,11 +71,11 @@ impl Keys {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         self.turn = None;
         // Only the table still has it: each waiting request has a reference of its own.
-        if taken.get(&self.owner).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            taken.remove(&self.owner);
+        if turns.get(&self.owner).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+            turns.remove(&self.owner);
         }
     }
 }

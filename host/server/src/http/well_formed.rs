@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_left_in_origin_form_and_in_one_spelling() {
+    fn target_is_converted_to_origin_form_and_normalized() {
         for (method, target, path, host) in [
             ("GET", "/a/b?c=d", "/a/b?c=d", "x"),
             ("GET", "/%61/b?%63=d", "/a/b?c=d", "x"),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_http_does_not_allow_is_refused() {
+    fn requests_that_http_does_not_allow_are_refused() {
         let host = ("host", "x");
         let coding = |value| ("transfer-encoding", value);
         for (method, target, headers, status) in [

@@ -118,10 +118,10 @@ impl Keys {
         let tells = |fetched: &Fetched| fetched.began >= came || fetched.set.key(id).is_some();
         let asking = async {
             let mut last_began = Arc::clone(&self.last_began).lock_owned().await;
-            let is_told = self.newest().is_some_and(|newest| tells(&newest));
+            let is_answered = self.newest().is_some_and(|newest| tells(&newest));
             // If a fetch failed meanwhile, another one would fail too.
             let was_tried = last_began.is_some_and(|began| began >= came);
-            if !is_told && !was_tried {
+            if !is_answered && !was_tried {
                 let keys = Arc::clone(self);
                 // A task of its own: a client that goes away must not end a fetch that others wait for.
                 let fetching = tasks::passing("keys", async move {
@@ -219,7 +219,7 @@ mod tests {
     use super::read;
 
     #[test]
-    fn keys_for_other_things_are_passed_over() {
+    fn keys_for_other_uses_are_skipped() {
         // The key of RFC 8037, appendix A.
         let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
         let document = serde_json::json!({"keys": [

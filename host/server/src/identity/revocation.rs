@@ -193,7 +193,7 @@ mod tests {
     use super::remember;
 
     #[test]
-    fn of_two_events_about_a_subject_the_newer_decides_whichever_is_read_first() {
+    fn newer_of_two_events_about_a_subject_wins_whichever_is_read_first() {
         let event = |seconds| ("ada".into(), Duration::from_secs(seconds));
         for found in [[event(9), event(2)], [event(2), event(9)]] {
             let mut subjects = HashMap::new();

@@ -218,14 +218,14 @@ pub fn clashes<'d>(
 ) -> Vec<(&'d str, String)> {
     let mut found = Vec::new();
     let mut first: BTreeMap<&str, (&str, &Problem)> = BTreeMap::new();
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for (service, description) in described {
         for kind in description.routes.iter().flat_map(|route| &route.problems) {
             let code = kind.code.as_str();
             let (other, known) = *first.entry(code).or_insert((service, kind));
             let is_standard = STANDARD.iter().any(|standard| standard.code == code);
             let is_same = known.status == kind.status && known.description == kind.description;
-            if (is_same && !is_standard) || !told.insert((service, code)) {
+            if (is_same && !is_standard) || !reported.insert((service, code)) {
                 continue;
             }
             let differs = if known.status == kind.status {

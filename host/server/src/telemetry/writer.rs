@@ -58,7 +58,8 @@ impl Lines {
     /// Starts the thread that writes to `place`. If the system can't start a thread, every line is dropped and counted.
     pub(super) fn to(place: impl Write + Send + 'static) -> Self {
         let shared = Arc::<Shared>::default();
-        let writer = Writer { shared: Arc::clone(&shared), place, broken: false, told: 0, told_at: None };
+        let writer =
+            Writer { shared: Arc::clone(&shared), place, broken: false, reported: 0, reported_at: None };
         let run = |writer: &mut Writer<_>, progress: &supervise::Progress| writer.run(progress);
         let started =
             supervise::spawn("log".to_owned(), &Arc::default(), writer, run, |writer, _| writer.mend());
@@ -132,8 +133,8 @@ struct Writer<W> {
     /// The last line was written in part. The next one starts on a new line.
     broken: bool,
     /// How many dropped lines were reported, and when.
-    told: u64,
-    told_at: Option<Instant>,
+    reported: u64,
+    reported_at: Option<Instant>,
 }
 
 impl<W: Write> Writer<W> {
@@ -205,12 +206,12 @@ impl<W: Write> Writer<W> {
     /// The report goes through the same queue. If it can't be written either, it counts as one more dropped line.
     fn report_dropped(&mut self) {
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
-        let is_due = self.told_at.is_none_or(|at| at.elapsed() >= SAY_EVERY);
-        if dropped == self.told || !(is_due || self.shared.queue().lines.is_empty()) {
+        let is_due = self.reported_at.is_none_or(|at| at.elapsed() >= SAY_EVERY);
+        if dropped == self.reported || !(is_due || self.shared.queue().lines.is_empty()) {
             return;
         }
-        let lines = dropped - self.told;
-        (self.told, self.told_at) = (dropped, Some(Instant::now()));
+        let lines = dropped - self.reported;
+        (self.reported, self.reported_at) = (dropped, Some(Instant::now()));
         tracing::warn!(
             lines,
             "log lines were dropped: standard error could not be written to, or not as fast"

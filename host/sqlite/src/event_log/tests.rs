@@ -151,7 +151,7 @@ fn events_are_read_as_they_were_appended_and_in_order() {
 }
 
 #[test]
-fn event_that_is_not_valid_is_not_appended() {
+fn invalid_event_is_not_appended() {
     on_each(|log| {
         log.append(&mut |unit| {
             let (none, some) = ("".into(), "s".into());
@@ -169,7 +169,7 @@ fn event_that_is_not_valid_is_not_appended() {
 }
 
 #[test]
-fn newest_events_come_first_of_a_type_or_a_subject_or_all_with_erased_ones() {
+fn newest_events_are_listed_first_by_type_or_subject_or_all_including_erased() {
     on_each(|log| {
         fill(log, &[("loan.made", "s"), ("loan.ended", "s"), ("loan.made", "t")]);
         log.erase("s");
@@ -196,7 +196,7 @@ fn newest_events_come_first_of_a_type_or_a_subject_or_all_with_erased_ones() {
 }
 
 #[test]
-fn last_event_of_a_subject_is_one_with_data() {
+fn last_event_of_a_subject_is_the_last_with_data() {
     on_each(|log| {
         fill(log, &[("loan.made", "a"), ("loan.made", "b"), ("loan.ended", "a"), ("loan.made", "gone")]);
         log.erase("gone");
@@ -230,7 +230,7 @@ fn last_event_of_a_subject_is_one_with_data() {
 }
 
 #[test]
-fn trimmed_log_says_where_it_begins_and_keeps_the_places_of_the_rest() {
+fn trimmed_log_reports_where_it_begins_and_keeps_later_sequence_numbers() {
     on_each(|log| {
         fill(log, &[("loan.made", "a"), ("loan.made", "b"), ("loan.made", "c")]);
         log.trim(3);
@@ -246,7 +246,7 @@ fn trimmed_log_says_where_it_begins_and_keeps_the_places_of_the_rest() {
 }
 
 #[test]
-fn tail_wakes_each_reader_after_its_events_are_there() {
+fn tail_wakes_each_reader_after_its_events_are_readable() {
     on_each(|log| {
         let reader = log.open();
         let (wake, woken) = flume::bounded(1);
@@ -263,7 +263,7 @@ fn tail_wakes_each_reader_after_its_events_are_there() {
 
 /// A read takes as many events as are asked for, but ends behind the one with which the data have more bytes than one read may have.
 #[test]
-fn embedded_log_reads_no_more_events_than_memory_may_take() {
+fn read_of_the_embedded_log_is_limited_in_memory() {
     let mut log = Embedded::new();
     let data = format!("\"{}\"", "x".repeat(EVENT_DATA_BYTES_MAX - 2));
     let fit = LOG_READ_BYTES_MAX / EVENT_DATA_BYTES_MAX;
@@ -279,14 +279,14 @@ fn embedded_log_reads_no_more_events_than_memory_may_take() {
 
 /// The position in one is never taken for a position in the other.
 #[test]
-fn memory_log_has_an_id_that_no_database_has() {
+fn id_of_a_memory_log_differs_from_that_of_every_database() {
     assert_eq!(MemoryLog::default().id(), "in memory");
     assert!(Embedded::new().open().id().bytes().all(|byte| byte.is_ascii_hexdigit()));
 }
 
 /// The trim point of an event log whose events are all gone is where the next one comes.
 #[test]
-fn embedded_log_without_events_begins_at_the_next_one() {
+fn embedded_log_without_events_begins_at_the_next_event() {
     let mut log = Embedded::new();
     fill(&mut log, &[("loan.made", "a"), ("loan.made", "b")]);
     log.trim(3);

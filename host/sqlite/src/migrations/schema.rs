@@ -136,7 +136,7 @@ mod tests {
 
     /// SQLite ignores the case of ASCII letters only.
     #[test]
-    fn names_that_sqlite_tells_apart_differ() {
+    fn names_that_sqlite_distinguishes_differ() {
         for (before, after) in [("größe", "grÖße"), ("a", "\u{a0}a")] {
             let table =
                 |column: &str| format!("CREATE TABLE t (id INTEGER PRIMARY KEY, {column} TEXT) STRICT;");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_otherwise_is_the_same() {
+    fn equivalent_schemas_with_different_text_are_equal() {
         for otherwise in [
             "create table \"note\"(id INTEGER primary key, -- the id, of it\n Body text /* , */ NOT NULL CHECK(body<>'a, (b'), [at] TEXT)STRICT;",
             "CREATE TABLE x (id INTEGER PRIMARY KEY, body TEXT NOT NULL CHECK (body <> 'a, (b'), at TEXT) STRICT; ALTER TABLE x RENAME TO note;",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn another_order_of_columns_is_told_apart() {
+    fn different_order_of_columns_is_detected() {
         let plain = |columns: &str| schema(&format!("CREATE TABLE note ({columns}); CREATE TABLE p (a, b);"));
         let before = plain("a TEXT, b INTEGER, c");
         for (after, reordered) in [
@@ -185,9 +185,9 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_is_told() {
+    fn every_difference_is_reported() {
         let plain = |columns: &str| format!("CREATE TABLE note ({columns});");
-        for (before, after, told) in [
+        for (before, after, expected) in [
             (NOTE, "", vec!["table note is missing"]),
             ("", NOTE, vec!["table note is left"]),
             (NOTE, &NOTE.replace(" STRICT", ""), vec!["table note lacks `strict`"]),
@@ -224,7 +224,7 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(differences(before, after), told, "{before}\n{after}");
+            assert_eq!(differences(before, after), expected, "{before}\n{after}");
         }
     }
 }

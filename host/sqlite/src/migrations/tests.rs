@@ -28,7 +28,7 @@ fn count(database: &Database, table: &str) -> i64 {
 }
 
 #[test]
-fn applied_once_and_recorded() {
+fn migrations_are_applied_once_and_recorded() {
     with_database(|database| {
         assert_eq!(database.migrate(&[migration(1, CREATE)], "now").unwrap().applied_versions(), [1]);
         assert!(database.migrate(&[migration(1, CREATE)], "now").unwrap().applied.is_empty());
@@ -110,7 +110,7 @@ fn refused_or_failed_migration_changes_nothing() {
 /// SQLite records what it knows of all tables in its own tables. A write to the host's rows in them would stop the host's events or slow
 /// the host down.
 #[test]
-fn migration_can_not_change_what_sqlite_keeps_of_the_hosts_tables() {
+fn migration_cannot_change_what_sqlite_stores_about_host_tables() {
     with_database(|database| {
         database.migrate(&[migration(1, CREATE)], "now").unwrap();
         let connection = database.open_writer().unwrap().connection;
@@ -135,7 +135,7 @@ fn migration_can_not_change_what_sqlite_keeps_of_the_hosts_tables() {
 }
 
 #[test]
-fn sequence_of_a_services_own_table_stays_its_own_through_a_rebuild() {
+fn service_can_keep_the_autoincrement_sequence_of_its_table_in_a_rebuild() {
     with_database(|database| {
         let create = "CREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT) STRICT;
             INSERT INTO note VALUES (7, 'a'), (40, 'b'); DELETE FROM note WHERE id = 40;";
@@ -201,7 +201,7 @@ fn activation(sha256: &str) -> Activation {
 }
 
 #[test]
-fn schema_goes_back_by_reverse_sql_and_the_version_with_it() {
+fn reverse_sql_rolls_back_the_schema_and_its_version() {
     with_database(|database| {
         let first = [migration(1, CREATE)];
         let later = [
@@ -233,13 +233,13 @@ fn schema_goes_back_by_reverse_sql_and_the_version_with_it() {
 
 /// The reverse SQL runs on the existing rows, before it is needed.
 #[test]
-fn reverse_sql_that_fails_or_leaves_another_schema_is_found_in_the_rehearsal() {
+fn reverse_sql_that_fails_or_leaves_another_schema_fails_the_rehearsal() {
     let add = "ALTER TABLE child ADD COLUMN note TEXT; CREATE INDEX child_note ON child (note); UPDATE child SET note = 'x'";
     let all = "DROP INDEX child_note; ALTER TABLE child DROP COLUMN note";
     let rebuilt = "DROP INDEX child_note; CREATE TABLE child_old (id INTEGER PRIMARY KEY,
             parent INTEGER NOT NULL REFERENCES \"parent\" (id) ON DELETE CASCADE) STRICT;
         INSERT INTO child_old SELECT id, parent FROM child; DROP TABLE child; ALTER TABLE child_old RENAME TO child;";
-    for (second, reverse, told) in [
+    for (second, reverse, expected) in [
         (add, all, ""),
         (add, rebuilt, ""),
         (
@@ -269,7 +269,7 @@ fn reverse_sql_that_fails_or_leaves_another_schema_is_found_in_the_rehearsal() {
             let upgrade = Upgrade { migrations: &steps, ..Upgrade::default() };
             match database.rehearse(&upgrade, "now") {
                 Ok(rehearsed) => {
-                    assert_eq!(told, "", "{reverse}");
+                    assert_eq!(expected, "", "{reverse}");
                     assert_eq!(rehearsed.outcome.applied_versions(), [2, 3]);
                     assert_eq!(rehearsed.reordered, []);
                     assert_eq!(
@@ -279,7 +279,10 @@ fn reverse_sql_that_fails_or_leaves_another_schema_is_found_in_the_rehearsal() {
                     );
                 }
                 Err(error) => {
-                    assert!(!told.is_empty() && error.to_string().contains(told), "{reverse}: {error}");
+                    assert!(
+                        !expected.is_empty() && error.to_string().contains(expected),
+                        "{reverse}: {error}"
+                    );
                 }
             }
         });
@@ -287,7 +290,7 @@ fn reverse_sql_that_fails_or_leaves_another_schema_is_found_in_the_rehearsal() {
 }
 
 #[test]
-fn reverse_sql_that_leaves_another_order_of_columns_is_told() {
+fn reverse_sql_that_leaves_a_different_order_of_columns_is_reported() {
     with_database(|database| {
         let first = migration(1, "CREATE TABLE t (a TEXT, b TEXT, c TEXT) STRICT");
         database.migrate(std::slice::from_ref(&first), "now").unwrap();
@@ -303,7 +306,7 @@ fn reverse_sql_that_leaves_another_order_of_columns_is_told() {
 }
 
 #[test]
-fn what_fails_on_the_way_leaves_schema_and_version() {
+fn failed_upgrade_leaves_schema_and_version_unchanged() {
     with_database(|database| {
         let first = [migration(1, CREATE)];
         let there =
@@ -332,7 +335,7 @@ fn what_fails_on_the_way_leaves_schema_and_version() {
 
 /// The steps and the row of the version are one transaction, and the outcome that was reported for its COMMIT holds after a crash.
 #[test]
-fn upgrade_whose_sync_failed_is_undone_for_good_or_unknown() {
+fn upgrade_whose_sync_failed_is_permanently_undone_or_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let syncs = FailingSync::of(&path);
@@ -366,7 +369,7 @@ fn upgrade_whose_sync_failed_is_undone_for_good_or_unknown() {
 }
 
 #[test]
-fn step_without_a_reverse_is_not_undone() {
+fn step_without_reverse_sql_is_not_undone() {
     with_database(|database| {
         let later = [migration(1, CREATE), migration(2, "CREATE TABLE t (a)")];
         database.migrate(&later, "now").unwrap();
@@ -379,7 +382,7 @@ fn step_without_a_reverse_is_not_undone() {
 }
 
 #[test]
-fn copy_is_of_what_is_committed_and_a_database_of_its_own() {
+fn copy_has_the_committed_data_and_is_an_independent_database() {
     with_database(|database| {
         database.migrate(&[migration(1, CREATE)], "now").unwrap();
         let path = database.path().with_extension("copy");
@@ -392,7 +395,7 @@ fn copy_is_of_what_is_committed_and_a_database_of_its_own() {
 }
 
 #[test]
-fn copy_in_several_steps_is_whole_or_given_up_when_its_time_is_over() {
+fn copy_in_several_steps_is_complete_or_aborted_at_its_deadline() {
     with_database(|database| {
         let rows = "CREATE TABLE t (v BLOB) STRICT; INSERT INTO t SELECT zeroblob(900000) FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9))";
         database.migrate(&[migration(1, rows)], "now").unwrap();
@@ -407,7 +410,7 @@ fn copy_in_several_steps_is_whole_or_given_up_when_its_time_is_over() {
 
 /// A migration does not keep a host from stopping, however long it would take.
 #[test]
-fn migration_is_given_up_when_the_host_is_to_end() {
+fn migration_is_aborted_when_the_host_stops() {
     with_database(|database| {
         let long = "CREATE TABLE t (a INTEGER) STRICT;
             INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n";

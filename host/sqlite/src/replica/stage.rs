@@ -271,17 +271,17 @@ impl Stage {
             return Ok(false);
         }
         // Subjects whose last event was erased: no event brings their rows forward again.
-        let (mut told, mut erased) = (true, HashSet::new());
+        let (mut complete, mut erased) = (true, HashSet::new());
         each_event(log, replica, (position, self.at), self.until, |event| {
             if event.kind == replica.upsert && event.data.is_empty() {
                 erased.insert(event.subject.clone());
             } else {
-                told &= event.kind != replica.upsert || replica.values(event, false).is_ok();
+                complete &= event.kind != replica.upsert || replica.values(event, false).is_ok();
                 erased.remove(&event.subject);
             }
             Ok(())
         })?;
-        Ok(told && erased.is_empty())
+        Ok(complete && erased.is_empty())
     }
 
     /// Puts the rows that the events after `position` are about back to their state at `position`.

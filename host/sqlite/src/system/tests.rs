@@ -70,7 +70,7 @@ fn schema(connection: &Connection) -> String {
 }
 
 #[test]
-fn database_of_the_first_version_is_brought_forward_with_its_log() {
+fn first_version_database_is_upgraded_with_its_event_log() {
     in_folder(|path| {
         make_first_version(&path);
         let database = open(&path).unwrap();
@@ -122,7 +122,7 @@ fn database_of_the_first_version_is_brought_forward_with_its_log() {
 }
 
 #[test]
-fn events_of_the_first_version_are_erased_as_others_are() {
+fn first_version_events_can_be_erased_like_others() {
     in_folder(|path| {
         make_first_version(&path);
         let database = open(&path).unwrap();
@@ -143,7 +143,7 @@ fn events_of_the_first_version_are_erased_as_others_are() {
 }
 
 #[test]
-fn service_goes_on_with_what_the_first_version_left() {
+fn service_continues_with_first_version_data() {
     in_folder(|path| {
         make_first_version(&path);
         let database = open(&path).unwrap();
@@ -170,7 +170,7 @@ fn service_goes_on_with_what_the_first_version_left() {
 
 /// The host's tables and rows find room when the guests have none.
 #[test]
-fn database_that_is_full_is_brought_forward_and_takes_the_hosts_rows() {
+fn full_database_is_upgraded_and_accepts_host_rows() {
     in_folder(|path| {
         make_first_version(&path);
         let number = |name: &str| -> i64 {
@@ -213,7 +213,7 @@ fn database_that_is_full_is_brought_forward_and_takes_the_hosts_rows() {
 }
 
 #[test]
-fn database_that_was_brought_forward_has_the_tables_of_a_new_one() {
+fn upgraded_database_has_the_tables_of_a_new_one() {
     in_folder(|path| {
         let new = path.with_extension("new");
         make_first_version(&path);
@@ -229,7 +229,7 @@ fn database_that_was_brought_forward_has_the_tables_of_a_new_one() {
 
 /// What the third version left: timers, and parked events without a mark for the first.
 #[test]
-fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_is_brought_forward() {
+fn upgrade_counts_timers_and_marks_the_first_parked_events() {
     in_folder(|path| {
         let connection = Connection::open(&path).unwrap();
         connection.execute_batch(&STEPS[..3].concat()).unwrap();
@@ -260,7 +260,7 @@ fn timers_are_counted_and_the_first_of_the_parked_events_known_when_a_database_i
 
 /// Earlier hosts hashed requests differently: see `writer/tests/events/idempotency.rs` for what that means.
 #[test]
-fn answers_that_are_there_are_of_no_known_request_when_a_database_is_brought_forward() {
+fn upgrade_leaves_existing_answers_without_a_known_request() {
     in_folder(|path| {
         let connection = Connection::open(&path).unwrap();
         connection.execute_batch(&STEPS[..8].concat()).unwrap();
@@ -280,7 +280,7 @@ fn answers_that_are_there_are_of_no_known_request_when_a_database_is_brought_for
 }
 
 #[test]
-fn database_is_looked_at_without_a_change_and_one_of_an_earlier_host_not_at_all() {
+fn database_is_examined_without_a_change_and_one_of_an_earlier_host_not_at_all() {
     in_folder(|path| {
         make_first_version(&path);
         let before = std::fs::read(&path).unwrap();
@@ -299,7 +299,7 @@ fn database_is_looked_at_without_a_change_and_one_of_an_earlier_host_not_at_all(
 }
 
 #[test]
-fn each_database_has_a_log_and_a_secret_of_its_own() {
+fn each_database_has_its_own_log_id_and_secret() {
     in_folder(|path| {
         let [one, other] = ["one", "other"].map(|name| open(&path.with_extension(name)).unwrap());
         assert_ne!(one.log(), other.log());
@@ -335,7 +335,7 @@ fn second_opening_writes_nothing() {
 }
 
 #[test]
-fn database_of_a_later_host_is_refused_and_left_as_it_is() {
+fn database_of_a_later_host_is_refused_and_left_unchanged() {
     in_folder(|path| {
         drop(open(&path).unwrap());
         let later = |version: usize| {
@@ -362,7 +362,7 @@ fn database_of_a_later_host_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn database_without_a_number_for_the_next_event_is_refused_and_says_what_to_do() {
+fn database_without_a_next_event_number_is_refused_with_a_remedy() {
     in_folder(|path| {
         drop(open(&path).unwrap());
         let connection = Connection::open(&path).unwrap();
@@ -385,7 +385,7 @@ fn database_without_a_number_for_the_next_event_is_refused_and_says_what_to_do()
 }
 
 #[test]
-fn file_that_is_no_database_is_refused_and_left_as_it_is() {
+fn file_that_is_not_a_database_is_refused_and_left_unchanged() {
     in_folder(|path| {
         let bytes = "no database, but long enough to be looked at as one. ".repeat(100);
         std::fs::write(&path, &bytes).unwrap();

@@ -50,7 +50,7 @@ mod tests {
 
     /// Runs a test of this program by itself in a process of its own.
     #[test]
-    fn process_ends_at_the_commit_and_the_moment_that_the_variable_names() {
+    fn process_ends_at_the_commit_and_moment_named_in_the_variable() {
         if std::env::var_os(VARIABLE).is_some() {
             assert_eq!(next(), 1);
             point(1, Moment::Before);
@@ -62,7 +62,7 @@ mod tests {
             writeln!(std::io::stdout(), "behind the second").unwrap();
             return;
         }
-        let this = "writer::crash::tests::process_ends_at_the_commit_and_the_moment_that_the_variable_names";
+        let this = "writer::crash::tests::process_ends_at_the_commit_and_moment_named_in_the_variable";
         let run = |plan: &str| {
             Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", this, "--nocapture"])
@@ -71,12 +71,12 @@ mod tests {
                 .unwrap()
         };
         let ended = run("2:after");
-        let told = String::from_utf8_lossy(&ended.stdout);
-        assert!(ended.status.signal().is_some(), "{told}");
-        assert!(told.contains("at the second") && !told.contains("behind the second"), "{told}");
+        let printed = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.signal().is_some(), "{printed}");
+        assert!(printed.contains("at the second") && !printed.contains("behind the second"), "{printed}");
         let ended = run("3:before");
-        let told = String::from_utf8_lossy(&ended.stdout);
-        assert!(ended.status.success() && told.contains("behind the second"), "{told}");
+        let printed = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.success() && printed.contains("behind the second"), "{printed}");
     }
 
     #[test]

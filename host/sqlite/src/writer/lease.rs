@@ -129,8 +129,8 @@ impl<M> Lease<M> {
     pub(super) fn tell(&mut self) {
         let session = self.session();
         let timers = std::mem::take(&mut session.timers);
-        let head = (session.head > session.told).then_some(session.head);
-        session.told = session.head;
+        let head = (session.head > session.notified_head).then_some(session.head);
+        session.notified_head = session.head;
         let notifier = Arc::clone(session.database.notifier());
         if timers || head.is_some() {
             (self.shared.after_commit)(Happened { head, timers });
@@ -170,7 +170,7 @@ impl<M: Send + 'static> bulkhead_store::Lease<M> for Lease<M> {
         may_share && (more || self.others_wait()) && !self.is_due()
     }
 
-    fn hand_over(mut self: Box<Self>) -> Option<Box<dyn bulkhead_store::Lease<M>>> {
+    fn pass_on(mut self: Box<Self>) -> Option<Box<dyn bulkhead_store::Lease<M>>> {
         let shared = Arc::clone(&self.shared);
         // Under the lock that a waiting thread holds while it gives up.
         let mut queue = shared.queue.lock().unwrap_or_else(PoisonError::into_inner);

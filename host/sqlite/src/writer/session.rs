@@ -40,7 +40,7 @@ pub(super) struct Session<M> {
     /// The sequence of the last event that is durable or in the open batch.
     pub(super) head: Sequence,
     /// The last sequence that was reported to `after_commit`.
-    pub(super) told: Sequence,
+    pub(super) notified_head: Sequence,
     /// Timers were set that were not reported to `after_commit` yet.
     pub(super) timers: bool,
     pub(super) aborts: Aborts,
@@ -74,7 +74,7 @@ impl<M> Session<M> {
             number: 0,
             unsettled: false,
             head: Sequence::BEFORE_FIRST,
-            told: Sequence::BEFORE_FIRST,
+            notified_head: Sequence::BEFORE_FIRST,
             timers: false,
             aborts: Aborts::default(),
         }

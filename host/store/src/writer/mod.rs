@@ -152,7 +152,7 @@ pub trait Lease<M>: Send {
 
     /// Passes the lease, with the batch as it is, on to a waiting thread. Returns the lease if nobody waits (any more).
     #[must_use = "an open batch that nobody took over is to be committed"]
-    fn hand_over(self: Box<Self>) -> Option<Box<dyn Lease<M>>>;
+    fn pass_on(self: Box<Self>) -> Option<Box<dyn Lease<M>>>;
 
     /// Whether others wait for the lease.
     #[must_use]

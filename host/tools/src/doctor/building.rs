@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn bindings_that_this_host_does_not_read_are_wrong() {
+    fn bindings_that_this_host_cannot_read_are_wrong() {
         let lock = |version: &str| {
             format!(
                 "[[package]]\nname = 'bulkhead-sdk'\nversion = '0.1.0'\ndependencies = ['wit-bindgen']\n\

@@ -146,13 +146,13 @@ mod tests {
     use crate::doctor::State;
 
     #[test]
-    fn little_room_is_worth_a_warning() {
+    fn low_disk_space_gives_a_warning() {
         assert_eq!(enough(ROOM_MIN).state, State::Ok);
         assert_eq!(enough(ROOM_MIN - 1).state, State::Warning);
     }
 
     #[test]
-    fn a_file_system_is_known_by_its_number() {
+    fn file_system_is_recognized_by_its_number() {
         assert_eq!(network(0x6969), Some("NFS"));
         // ext4 and tmpfs.
         assert_eq!((network(0xEF53), network(0x0102_1994)), (None, None));

@@ -88,7 +88,7 @@ impl Check {
     }
 
     /// A check that failed with a message of the host. Such messages say what is wrong, and after the last semicolon what to do.
-    fn told(name: &str, message: &str, otherwise: &str) -> Self {
+    fn reported(name: &str, message: &str, otherwise: &str) -> Self {
         let (found, remedy) = message.rsplit_once("; ").unwrap_or((message, otherwise));
         Self::wrong(name, found, remedy)
     }
@@ -156,7 +156,7 @@ fn unread(path: &Path, above: Option<PathBuf>, error: &bulkhead_manifest::Manife
     let mistakes = error.mistakes.iter().map(|mistake| {
         let place = format!("{}:{}", path.display(), mistake.line);
         let otherwise = format!("correct line {} of {}", mistake.line, path.display());
-        Check::told("manifest", &format!("{place}: {}", mistake.message), &otherwise)
+        Check::reported("manifest", &format!("{place}: {}", mistake.message), &otherwise)
     });
     mistakes.collect()
 }
@@ -166,16 +166,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_of_the_host_is_what_is_wrong_and_what_to_do() {
-        let told = |message| Check::told("x", message, "look at it");
-        let check = told("a; b is missing; add b");
+    fn host_message_is_split_into_problem_and_remedy() {
+        let reported = |message| Check::reported("x", message, "look at it");
+        let check = reported("a; b is missing; add b");
         assert_eq!((check.found.as_str(), check.remedy.as_deref()), ("a; b is missing", Some("add b")));
-        let check = told("it is cut short");
+        let check = reported("it is cut short");
         assert_eq!((check.found.as_str(), check.remedy.as_deref()), ("it is cut short", Some("look at it")));
     }
 
     #[test]
-    fn a_manifest_that_nobody_named_may_be_missing() {
+    fn manifest_that_was_not_named_may_be_missing() {
         let missing = |path: &str, above: Option<&str>| {
             let path = Path::new(path);
             unread(path, above.map(PathBuf::from), &Manifest::read(path).unwrap_err()).remove(0)

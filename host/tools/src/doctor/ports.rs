@@ -30,7 +30,7 @@ pub(super) fn checks(manifest: &Manifest, admin_asked: bool, held: bool) -> Vec<
             format!("{admin} can be reached from other machines"),
             "give an address of this one, for example --admin 127.0.0.1:9090",
         ),
-        (_, Some(clash)) => Check::told("port admin", &clash, "give another port"),
+        (_, Some(clash)) => Check::reported("port admin", &clash, "give another port"),
         // The host chooses another port by itself, unless the command line named this one.
         (check, None) if check.remedy.is_some() && !admin_asked && is_in_use(*admin) => Check::warning(
             "port admin",
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_host_that_starts_while_its_address_is_looked_at_gets_it() {
+    fn check_of_an_address_does_not_prevent_a_host_from_binding_it() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             // A machine may have no IPv6.
             let Ok(free) = TcpListener::bind(any) else { continue };
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn few_open_files_are_worth_a_warning() {
+    fn low_limit_of_open_files_gives_a_warning() {
         for (limit, state) in [
             (Some(FILES_MIN - 1), State::Warning),
             (Some(FILES_MIN), State::Ok),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_free_taken_or_not_of_this_machine() {
+    fn port_is_free_in_use_or_not_of_this_machine() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         // This listener never answers.

@@ -40,15 +40,15 @@ fn of_service(
     find: &bulkhead_store::FindOwner<'_>,
 ) -> Check {
     let check = format!("replicas {name}");
-    let told = |error: &StoreError| {
+    let reported = |error: &StoreError| {
         let Fault { line, message } = Fault::of_database(entry, error);
         let line = line.unwrap_or_else(|| entry.lines.of("replica"));
-        Check::told(&check, &message, &format!("see to it in {}:{line}", manifest.path.display()))
+        Check::reported(&check, &message, &format!("see to it in {}:{line}", manifest.path.display()))
     };
     let mut refill = match database.stage_replicas(&entry.replicas, &entry.spec.grants.subscribes, find) {
         Ok(None) => return Check::ok(check, "are as the manifest declares them"),
         Ok(Some(refill)) => refill,
-        Err(error) => return told(&error),
+        Err(error) => return reported(&error),
     };
     let names = refill.names().join(", ");
     let unusable: Vec<String> = refill
@@ -72,6 +72,6 @@ fn of_service(
             format!("{names}: filled at the next start from events; {}", unusable.join("; ")),
             "correct the select; or start, if migrations of its owner that are still to come have it work",
         ),
-        Err(error) => told(&error),
+        Err(error) => reported(&error),
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn components(manifest: &Manifest) -> Vec<Check> {
     let faults = match faults(manifest) {
         Ok(faults) => faults,
         Err(error) => {
-            return vec![Check::told("components", &error.to_string(), "correct the manifest's limits")];
+            return vec![Check::reported("components", &error.to_string(), "correct the manifest's limits")];
         }
     };
     let mut checks = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn components(manifest: &Manifest) -> Vec<Check> {
             Some(faults) => checks.extend(faults.iter().map(|Fault { line, message }| {
                 let line = line.unwrap_or(entry.line);
                 let otherwise = format!("see to it in {}:{line}", manifest.path.display());
-                Check::told(&check, message, &otherwise)
+                Check::reported(&check, message, &otherwise)
             })),
             None => checks.push(good(&check, name, entry)),
         }
@@ -88,7 +88,7 @@ pub(super) fn databases(manifest: &Manifest) -> Vec<Check> {
             Ok(()) => Check::ok(check, path.display().to_string()),
             Err(error) => {
                 let otherwise = "put back a copy that is whole, or give another file in `database`";
-                Check::told(&check, &error.to_string(), otherwise)
+                Check::reported(&check, &error.to_string(), otherwise)
             }
         });
     }

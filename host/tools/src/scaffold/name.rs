@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_a_services_and_a_crates() {
+    fn name_must_be_valid_for_a_service_and_a_crate() {
         for name in ["greeter", "a", "my-greeter", "notes-2", "v2", &"a".repeat(40)] {
             assert_eq!(check(name), Ok(()), "{name}");
         }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn keywords_are_sorted_and_could_be_services() {
+    fn keywords_are_sorted_and_have_the_form_of_service_names() {
         assert!(KEYWORDS.is_sorted());
         assert!(KEYWORDS.iter().all(|word| is_service_name(word)));
     }

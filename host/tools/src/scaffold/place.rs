@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_application_above_is_found_and_one_in_the_folder_is_not() {
+    fn nearest_application_above_is_found_but_not_one_in_the_folder_itself() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("a/b/c")).unwrap();

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_named_by_a_way_that_stays_right() {
+    fn path_to_the_sources_stays_valid() {
         for (from, to, expected) in [
             ("/a/components/x", "/a", "../.."),
             ("/a", "/a", "."),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn this_crates_own_sources_are_found_and_a_folder_without_them_says_what_is_missing() {
+    fn sources_of_this_crate_are_found_and_a_folder_without_them_says_what_is_missing() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         assert_eq!(Sources::find(None, None).unwrap().root, root.canonicalize().unwrap());
         let error = Sources::find(Some(&root.join("docs")), None).unwrap_err().to_string();

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_a_component_is_one_that_wit_takes() {
+    fn component_name_is_valid_in_wit() {
         for (text, expected) in [
             ("shop", "shop"),
             ("My Shop", "my-shop"),
@@ -145,7 +145,7 @@ mod tests {
 
     /// Then artifacts that are built here need no second build there, and they are the tested ones.
     #[test]
-    fn a_new_application_builds_as_this_workspace_does() {
+    fn new_application_builds_with_the_settings_of_this_workspace() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         let read =
             |name: &str| std::fs::read_to_string(root.join(name)).unwrap().parse::<toml::Table>().unwrap();

@@ -92,7 +92,7 @@ const OF_CRATE: [&str; 7] = [
 ];
 
 #[test]
-fn an_application_is_made_with_its_first_service_and_grows_by_the_second() {
+fn application_is_created_with_its_first_service_and_extended_with_the_second() {
     let place = Place::new();
     let [made, changed] = place.make("greeter");
     let mut expected: BTreeSet<String> =
@@ -136,7 +136,7 @@ fn an_application_is_made_with_its_first_service_and_grows_by_the_second() {
 }
 
 #[test]
-fn a_workspace_that_is_there_is_used_as_it_is() {
+fn existing_workspace_is_used_unchanged() {
     let place = Place::new();
     place.write(
         "Cargo.toml",
@@ -198,7 +198,7 @@ fn sources_are_named_as_the_workspace_names_them() {
 }
 
 #[test]
-fn what_is_there_of_an_application_is_kept() {
+fn existing_files_of_an_application_are_kept() {
     let place = Place::new();
     place.write("app/.gitignore", "mine\n");
     place.write("app/rust-toolchain.toml", "[toolchain]\nchannel = \"stable\"\n");
@@ -208,7 +208,7 @@ fn what_is_there_of_an_application_is_kept() {
 }
 
 #[test]
-fn every_mistake_is_told_before_anything_is_written() {
+fn every_mistake_is_reported_before_anything_is_written() {
     const GOOD: &str = "[application]\nname = \"shop\"\n[service.a]\nsource = \"a.wasm\"\n";
     /// A name, the existing files, and the expected message.
     type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
@@ -254,7 +254,7 @@ fn every_mistake_is_told_before_anything_is_written() {
 }
 
 #[test]
-fn services_may_be_called_as_those_of_bulkheads_own_workspace() {
+fn service_names_of_the_bulkhead_workspace_may_be_reused() {
     Place::new().make("user");
     let place = Place::new();
     place.make("greeter");
@@ -262,7 +262,7 @@ fn services_may_be_called_as_those_of_bulkheads_own_workspace() {
 }
 
 #[test]
-fn what_was_made_goes_again_when_the_rest_can_t_be_written() {
+fn created_files_are_removed_if_the_rest_cannot_be_written() {
     let place = Place::new();
     let plan = place.plan("greeter").unwrap();
     // Another process is faster.

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_put_where_it_belongs_and_the_rest_stays_as_it_is() {
+    fn member_is_inserted_in_place_and_the_rest_stays_unchanged() {
         for (before, after) in [
             (
                 "# ours\n[workspace]\nmembers = [\n    \"components/a\", # the first\n    \"components/z\",\n]\n\n[profile.x]\n",
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_has_the_crate_is_enough() {
+    fn pattern_that_covers_the_crate_is_enough() {
         for (pattern, expected) in [
             ("components/*", true),
             ("./components/m*/", true),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cargo_toml_without_a_workspace_is_none() {
+    fn cargo_toml_without_a_workspace_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Workspace::of(folder.path()).unwrap().is_none());
         fs::write(folder.path().join("Cargo.toml"), "[package]\nname = 'x'\n").unwrap();

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_keeps_its_mode_and_its_links_and_nothing_stays_beside_it() {
+    fn existing_file_keeps_its_mode_and_links_and_no_temporary_file_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("real"), "old").unwrap();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_can_t_be_written_all_is_as_it_was() {
+    fn if_one_file_cannot_be_written_all_stays_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::create_dir_all(path("components/theirs")).unwrap();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_replaced_has_its_old_text_and_mode_again() {
+    fn replaced_file_gets_its_old_text_and_mode_back() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("first");
         fs::write(&file, "old").unwrap();

@@ -102,8 +102,8 @@ fn publish(event: &Happened) -> Handled {
 }
 
 fn who_am_i() -> Result<String, HandleError> {
-    let told: Value = Call::get("/source/whoami").send("source")?.json()?;
-    Ok(told.to_string())
+    let caller: Value = Call::get("/source/whoami").send("source")?.json()?;
+    Ok(caller.to_string())
 }
 
 fn trap() -> Handled {

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn each_genre_is_put_behind_a_switch() {
+    fn each_kind_of_mutant_is_put_behind_a_switch() {
         for (text, mutants, expected) in [
             (
                 "fn é(a: u8) -> bool { 'é' == 'e' && a < 1 }",
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn module_comes_behind_what_is_said_of_the_crate() {
+    fn module_is_inserted_after_the_crate_attributes() {
         let root = with_module("//! A crate.\n#![deny(unsafe_code)]\n\n/// An item.\nmod a;\n").unwrap();
         let (before, behind) = root.split_once("mod mutation_switch;").unwrap();
         assert!(

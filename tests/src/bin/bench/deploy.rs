@@ -116,7 +116,7 @@ fn first_answers(shop: &Shop) {
             times.push(time.as_secs_f64() * 1e3);
             steps.push(deployed);
         }
-        let told = tell_steps(&steps);
+        let summary = tell_steps(&steps);
         println!(
             "| from the call of the admin API to the next version's answer, in the cache, idle, {way}: median, p90 and most of {} | \
              {:.1}, {:.1} and {:.1} ms |",
@@ -125,7 +125,7 @@ fn first_answers(shop: &Shop) {
             percentile(&mut times, 0.9),
             percentile(&mut times, 1.0),
         );
-        println!("| of which, medians | {told} |");
+        println!("| of which, medians | {summary} |");
     }
 }
 
@@ -136,18 +136,18 @@ fn label(deployed: &Value) -> String {
 /// The steps with their medians.
 fn tell_steps(deployed: &[Value]) -> String {
     let steps = deployed[0]["steps"].as_array().expect("steps");
-    let mut told: Vec<String> = Vec::new();
+    let mut summary: Vec<String> = Vec::new();
     for (place, step) in steps.iter().enumerate() {
         let time = |deployed: &Value| deployed["steps"][place]["milliseconds"].as_f64().expect("a time");
         let mut times: Vec<f64> = deployed.iter().map(time).collect();
-        told.push(format!("{} {:.1} ms", step["step"].as_str().expect("a name"), median(&mut times)));
+        summary.push(format!("{} {:.1} ms", step["step"].as_str().expect("a name"), median(&mut times)));
     }
     let mut pauses: Vec<f64> =
         deployed.iter().filter_map(|deployed| deployed["pause_milliseconds"].as_f64()).collect();
     if !pauses.is_empty() {
-        told.push(format!("requests waited for {:.1} ms", median(&mut pauses)));
+        summary.push(format!("requests waited for {:.1} ms", median(&mut pauses)));
     }
-    told.join(", ")
+    summary.join(", ")
 }
 
 /// A swap, of which the number says which way it goes.

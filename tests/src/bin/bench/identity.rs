@@ -187,7 +187,7 @@ mod tests {
     use super::rank_sum;
 
     #[test]
-    fn kinds_that_differ_are_told_apart_and_equal_ones_are_not() {
+    fn different_kinds_are_distinguished_and_equal_ones_are_not() {
         let one: Vec<f64> = (0..1000).map(|number| f64::from(number * 2)).collect();
         let between: Vec<f64> = one.iter().map(|value| value + 1.0).collect();
         assert!(rank_sum(&one, &between) < 2.0);

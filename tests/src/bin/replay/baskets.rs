@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_known_answers_of_the_real_baskets_follow_from_the_files_alone() {
+    fn known_answers_of_the_real_baskets_follow_from_the_files() {
         let (baskets, prices) = real();
         let answers = KnownAnswers::of(&baskets, prices);
         assert_eq!(answers.total.to_string(), "103829.64");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_real_baskets_are_complete_and_no_number_is_there_twice() {
+    fn real_baskets_are_complete_and_their_numbers_are_unique() {
         let (baskets, prices) = real();
         assert_eq!(baskets.len(), crate::BASKETS);
         let numbers: BTreeSet<u64> = baskets.iter().map(|basket| basket.number).collect();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_that_is_in_a_basket_twice_is_refused() {
+    fn product_listed_twice_in_a_basket_is_refused() {
         let text = "basket_id,household_id,store_id,ordered_at,product_id,quantity,unit_price\n\
                     1,10,3,2017-01-01T11:53:26Z,7,2,0.50\n1,10,3,2017-01-01T11:53:26Z,7,1,0.50\n";
         assert!(parse(text).is_err());

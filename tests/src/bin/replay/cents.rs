@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_exact_is_refused() {
+    fn inexact_amount_is_refused() {
         for text in
             ["", "1", "1.5", "1.234", ".50", "1.00 ", "1e2", "+1.00", "--1.00", "99999999999999999999.00"]
         {

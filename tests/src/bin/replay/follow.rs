@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::caller::{Caller, read};
 use crate::model::Model;
-use crate::plan::{Ending, Move, Plan, Told};
+use crate::plan::{Ending, History, Move, Plan};
 use crate::progress::Progress;
 use crate::running::Running;
 use crate::seen::{Order, PaymentStatus, Status};
@@ -33,7 +33,7 @@ pub(crate) struct Job {
     id: String,
     basket: u64,
     plan: Plan,
-    told: Told,
+    history: History,
     /// When it was first sent.
     sent: Instant,
     /// Whether anybody has looked at it.
@@ -44,7 +44,7 @@ pub(crate) struct Job {
 impl Job {
     /// A new order.
     pub(crate) fn new(id: String, basket: u64, plan: Plan, sent: Instant) -> Job {
-        Job { id, basket, plan, told: Told::default(), sent, begun: false, pause: PAUSE_FIRST }
+        Job { id, basket, plan, history: History::default(), sent, begun: false, pause: PAUSE_FIRST }
     }
 }
 
@@ -131,7 +131,7 @@ impl Follower<'_> {
         while let Some(mut job) = self.queue.take(self.running)? {
             let step = self.step(&mut job);
             let step = step.with_context(|| {
-                format!("order {} of basket {} ({:?}, {:?})", job.id, job.basket, job.plan, job.told)
+                format!("order {} of basket {} ({:?}, {:?})", job.id, job.basket, job.plan, job.history)
             })?;
             match step {
                 Some(ending) => {
@@ -154,8 +154,8 @@ impl Follower<'_> {
         }
         let order: Order = self.caller.get(&format!("/orders/{}", job.id))?;
         let state = order.state();
-        job.told.captured |= state.status == Status::Paid;
-        match job.plan.next(job.told, state, self.is_late(job)) {
+        job.history.captured |= state.status == Status::Paid;
+        match job.plan.next(job.history, state, self.is_late(job)) {
             Move::Wait => {
                 self.running.trouble(format!("order {} ({:?}) is {state}", job.id, job.plan));
                 Ok(None)
@@ -178,7 +178,7 @@ impl Follower<'_> {
         let path = format!("/orders/{}/payment", job.id);
         let key = format!("payment-{}", job.basket);
         let answer = self.caller.post(&path, &key, &json!({"method": "card", "token": token}))?;
-        job.told.paid_again = true;
+        job.history.paid_again = true;
         if refused(&answer)? {
             return self.timed_out(job, &answer);
         }
@@ -188,7 +188,7 @@ impl Follower<'_> {
                 bail!("a declined payment was taken: {answer}")
             }
             PaymentStatus::Declined if token == "tok_ok" => bail!("a good payment was declined: {answer}"),
-            status => job.told.captured |= status == PaymentStatus::Captured,
+            status => job.history.captured |= status == PaymentStatus::Captured,
         }
         job.pause = PAUSE_FIRST;
         Ok(None)
@@ -246,7 +246,7 @@ impl Follower<'_> {
         if !self.is_late(job) {
             bail!("it was refused before its time-out: {answer}");
         }
-        job.told.timed_out = true;
+        job.history.timed_out = true;
         Ok(None)
     }
 }
@@ -275,10 +275,10 @@ fn cancelled(job: &mut Job, answer: &Answer) -> Result<Option<Ending>> {
     if order.status != Status::Cancelled {
         bail!("it was cancelled, and is not: {answer}");
     }
-    job.told.cancelled = true;
+    job.history.cancelled = true;
     match order.payment.payment_status {
         PaymentStatus::Refunded => Ok(Some(Ending::CancelledRefunded)),
-        PaymentStatus::Voided if job.told.captured => {
+        PaymentStatus::Voided if job.history.captured => {
             bail!("it was paid for, and no money came back: {answer}")
         }
         PaymentStatus::Voided => Ok(Some(Ending::CancelledUnpaid)),

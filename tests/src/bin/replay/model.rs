@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_of_what_was_ordered_and_revenue_and_shipped_of_what_was_sold() {
+    fn totals_count_ordered_items_and_revenue_and_shipped_count_sold_items() {
         let model = model();
         assert_eq!(model.total(), Cents::new(5 * 399));
         assert_eq!(model.units(), 15);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shop_that_is_as_the_model_has_no_difference() {
+    fn shop_that_matches_the_model_has_no_difference() {
         let model = model();
         assert_eq!(model.compare_orders(&shown(&model)), Vec::<String>::new());
         let stock = BTreeMap::from([
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_for_an_order_to_be_wrong_is_found() {
+    fn each_possible_error_of_an_order_is_found() {
         let model = model();
         type Change = fn(&mut Vec<Order>);
         let changes: [(&str, Change); 10] = [
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn stock_that_is_held_lost_or_sold_twice_is_found() {
+    fn stock_that_is_stuck_lost_or_sold_twice_is_found() {
         let model = model();
         for stock in [
             Stock { available: 5, reserved: 1, sold: 4, added: 10 },

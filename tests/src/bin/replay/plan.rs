@@ -79,7 +79,7 @@ impl Ending {
 
 /// What the client has done with an order so far, and been answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct History {
     /// It has paid again.
     pub(crate) paid_again: bool,
     /// The shop has said that a payment was captured.
@@ -158,40 +158,40 @@ impl Plan {
 
     /// What to do with an order in this state. `late` says that its time to pay has passed, so that a time-out explains what the
     /// client did not ask for.
-    pub(crate) fn next(self, told: Told, state: State, late: bool) -> Move {
+    pub(crate) fn next(self, history: History, state: State, late: bool) -> Move {
         match state.status {
             Status::Pending => Move::Wait,
             Status::Reserved => match (self, state.payment) {
-                _ if told.cancelled => Move::Wrong("it was cancelled, and is reserved again"),
-                (Plan::PayAgain, PaymentStatus::Declined) if !told.paid_again => Move::Pay("tok_ok"),
-                (Plan::DeclinedTwice, PaymentStatus::Declined) if !told.paid_again => {
+                _ if history.cancelled => Move::Wrong("it was cancelled, and is reserved again"),
+                (Plan::PayAgain, PaymentStatus::Declined) if !history.paid_again => Move::Pay("tok_ok"),
+                (Plan::DeclinedTwice, PaymentStatus::Declined) if !history.paid_again => {
                     Move::Pay("tok_declined")
                 }
                 (Plan::PayAgain | Plan::DeclinedTwice | Plan::Declined, _)
                 | (_, PaymentStatus::Pending | PaymentStatus::Captured) => Move::Wait,
                 _ => Move::Wrong("a good payment was not taken"),
             },
-            Status::Paid => self.next_when_paid(told, state.payment),
+            Status::Paid => self.next_when_paid(history, state.payment),
             Status::Rejected => match (self, state.payment) {
                 (Plan::TooMuch, PaymentStatus::Voided) => Move::End(Ending::Rejected),
                 (Plan::TooMuch, PaymentStatus::Pending) => Move::Wait,
                 _ => Move::Wrong("there was stock enough, or a rejected order was paid for"),
             },
-            Status::Cancelled => self.next_when_cancelled(told, state.payment, late),
+            Status::Cancelled => self.next_when_cancelled(history, state.payment, late),
             Status::Shipped | Status::Delivered => Move::Wrong("nobody has shipped it"),
         }
     }
 
-    fn next_when_paid(self, told: Told, payment: PaymentStatus) -> Move {
+    fn next_when_paid(self, history: History, payment: PaymentStatus) -> Move {
         if payment != PaymentStatus::Captured {
             return Move::Wrong("it is paid, and its payment is not captured");
         }
-        if told.cancelled || told.timed_out {
+        if history.cancelled || history.timed_out {
             return Move::Wrong("it was cancelled, and is paid");
         }
         match self {
             Plan::Ship { .. } | Plan::CancelTooLate => Move::Ship,
-            Plan::PayAgain if told.paid_again => Move::Ship,
+            Plan::PayAgain if history.paid_again => Move::Ship,
             Plan::CancelAtOnce | Plan::CancelPaid => Move::Cancel,
             Plan::CancelWhileShipping => Move::ShipAndCancel,
             Plan::PayAgain | Plan::DeclinedTwice | Plan::Declined => {
@@ -201,17 +201,19 @@ impl Plan {
         }
     }
 
-    fn next_when_cancelled(self, told: Told, payment: PaymentStatus, late: bool) -> Move {
-        if !told.cancelled && !late {
+    fn next_when_cancelled(self, history: History, payment: PaymentStatus, late: bool) -> Move {
+        if !history.cancelled && !late {
             return Move::Wrong("nobody has cancelled it, and it had time to be paid");
         }
-        if !told.cancelled && told.captured {
+        if !history.cancelled && history.captured {
             return Move::Wrong("it timed out although it was paid for");
         }
         let never_paid = matches!(self, Plan::TooMuch | Plan::Declined | Plan::DeclinedTwice);
         match payment {
             PaymentStatus::Refunded if never_paid => Move::Wrong("money came back that was never paid"),
-            PaymentStatus::Voided if told.captured => Move::Wrong("it was paid for, and no money came back"),
+            PaymentStatus::Voided if history.captured => {
+                Move::Wrong("it was paid for, and no money came back")
+            }
             PaymentStatus::Refunded => Move::End(Ending::CancelledRefunded),
             PaymentStatus::Voided => Move::End(Ending::CancelledUnpaid),
             // An attempt that was under way is still to be settled.
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn one_in_ten_is_declined_one_in_ten_cancelled_and_one_in_twenty_asks_for_too_much() {
+    fn ten_percent_are_declined_ten_percent_cancelled_and_five_percent_exceed_the_stock() {
         let plans = Plan::chaotic(&mut Random::of_seed(1), 400);
         assert_eq!(plans.len(), 400);
         assert_eq!(share(&plans, |plan| plan.token() == "tok_declined"), 40);
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_for_too_much_asks_for_more_of_one_product_and_the_rest_orders_the_basket() {
+    fn excessive_plan_orders_more_of_one_product_and_other_plans_order_the_basket() {
         let line = |sku| Line { sku: Sku(sku), quantity: 2, unit_price: Cents::new(100) };
         let basket = Basket {
             number: 1,
@@ -290,18 +292,19 @@ mod tests {
     }
 
     const SHIP: Plan = Plan::Ship { flaky: false, deliver: false };
-    const NOTHING: Told = Told { paid_again: false, captured: false, cancelled: false, timed_out: false };
+    const NOTHING: History =
+        History { paid_again: false, captured: false, cancelled: false, timed_out: false };
 
-    fn next(plan: Plan, told: Told, status: Status, payment: PaymentStatus, late: bool) -> Move {
-        plan.next(told, State { status, payment }, late)
+    fn next(plan: Plan, history: History, status: Status, payment: PaymentStatus, late: bool) -> Move {
+        plan.next(history, State { status, payment }, late)
     }
 
     #[test]
-    fn each_plan_does_what_it_is_named_after() {
+    fn each_plan_does_what_its_name_says() {
         use PaymentStatus as P;
         use Status as S;
-        let again = Told { paid_again: true, ..NOTHING };
-        for (plan, told, status, payment, expected) in [
+        let again = History { paid_again: true, ..NOTHING };
+        for (plan, history, status, payment, expected) in [
             (SHIP, NOTHING, S::Pending, P::Pending, Move::Wait),
             (SHIP, NOTHING, S::Reserved, P::Pending, Move::Wait),
             (SHIP, NOTHING, S::Paid, P::Captured, Move::Ship),
@@ -318,7 +321,7 @@ mod tests {
             (Plan::TooMuch, NOTHING, S::Rejected, P::Voided, Move::End(Ending::Rejected)),
         ] {
             assert_eq!(
-                next(plan, told, status, payment, false),
+                next(plan, history, status, payment, false),
                 expected,
                 "{plan:?}, {status:?}, {payment:?}"
             );
@@ -333,9 +336,9 @@ mod tests {
             assert_eq!(late(true), Move::End(Ending::CancelledUnpaid), "{plan:?}");
             assert!(matches!(late(false), Move::Wrong(_)), "{plan:?}");
         }
-        let captured = Told { paid_again: true, captured: true, ..NOTHING };
+        let captured = History { paid_again: true, captured: true, ..NOTHING };
         assert!(matches!(next(Plan::PayAgain, captured, Status::Cancelled, Voided, true), Move::Wrong(_)));
-        let cancelled = Told { cancelled: true, ..NOTHING };
+        let cancelled = History { cancelled: true, ..NOTHING };
         for (payment, ending) in [(Refunded, Ending::CancelledRefunded), (Voided, Ending::CancelledUnpaid)] {
             let end = next(Plan::CancelAtOnce, cancelled, Status::Cancelled, payment, false);
             assert_eq!(end, Move::End(ending));
@@ -343,12 +346,12 @@ mod tests {
     }
 
     #[test]
-    fn what_no_plan_and_no_clock_explains_is_wrong() {
+    fn state_that_neither_plan_nor_clock_explains_is_wrong() {
         use PaymentStatus as P;
         use Status as S;
-        let cancelled = Told { cancelled: true, ..NOTHING };
-        let captured_and_cancelled = Told { captured: true, ..cancelled };
-        for (plan, told, status, payment) in [
+        let cancelled = History { cancelled: true, ..NOTHING };
+        let captured_and_cancelled = History { captured: true, ..cancelled };
+        for (plan, history, status, payment) in [
             (SHIP, NOTHING, S::Rejected, P::Voided),
             (SHIP, NOTHING, S::Reserved, P::Declined),
             (SHIP, NOTHING, S::Shipped, P::Captured),
@@ -361,7 +364,7 @@ mod tests {
             (Plan::CancelAtOnce, cancelled, S::Paid, P::Captured),
             (Plan::CancelPaid, captured_and_cancelled, S::Cancelled, P::Voided),
         ] {
-            let found = next(plan, told, status, payment, true);
+            let found = next(plan, history, status, payment, true);
             assert!(matches!(found, Move::Wrong(_)), "{plan:?}, {status:?}, {payment:?}: {found:?}");
         }
     }

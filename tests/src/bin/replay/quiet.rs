@@ -76,12 +76,12 @@ pub(crate) fn samples(metrics: &str, name: &str) -> Result<Vec<(String, i64)>> {
 
 /// The names of the metrics that tell of dead letters, whatever exactly the host calls them, with their values where not zero.
 pub(crate) fn dead_letters(metrics: &str) -> Vec<String> {
-    let told = |line: &&str| {
+    let is_dead_letter = |line: &&str| {
         let name = line.split(['{', ' ']).next().unwrap_or_default();
         let value = line.rsplit(' ').next().unwrap_or_default();
         !line.starts_with('#') && name.contains("dead") && !value.trim_matches(['0', '.']).is_empty()
     };
-    metrics.lines().filter(told).map(str::to_owned).collect()
+    metrics.lines().filter(is_dead_letter).map(str::to_owned).collect()
 }
 
 /// The findings of `bulkhead check --json`: the document itself if it is a list, or else its member `findings`.
@@ -104,7 +104,7 @@ mod tests {
         bulkhead_dead_letters{consumer=\"order\"} 0\n";
 
     #[test]
-    fn the_samples_of_a_metric_are_those_of_its_very_name() {
+    fn samples_of_a_metric_are_those_with_exactly_its_name() {
         let samples = samples(METRICS, LAG).unwrap();
         assert_eq!(
             samples,
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_is_no_number_is_refused() {
+    fn sample_that_is_not_a_number_is_refused() {
         assert!(samples("bulkhead_subscription_lag_events{a=\"b\"} NaN\n", LAG).is_err());
         assert_eq!(
             samples("bulkhead_subscription_lag_events 4.0 1700000000\n", LAG).unwrap(),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_is_seen_and_none_is_not() {
+    fn dead_letter_metric_above_zero_is_found() {
         assert_eq!(dead_letters(METRICS), Vec::<String>::new());
         let one = METRICS.replace("\"order\"} 0\n", "\"order\"} 10\n");
         assert_eq!(dead_letters(&one), ["bulkhead_dead_letters{consumer=\"order\"} 10"]);

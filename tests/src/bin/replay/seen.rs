@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_read_from_the_shops_own_words() {
+    fn order_is_parsed_from_the_answer_of_the_shop() {
         let order: Order = serde_json::from_str(
             r#"{"id": "o", "order_number": "N-1", "user_id_ref": "u", "status": "reserved", "total_amount": "3.98",
                 "created_at": "2017-01-01T11:53:26Z", "updated_at": "2017-01-01T11:53:26Z",

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_difference_spoils_the_verdict() {
+    fn one_difference_fails_the_verdict() {
         let mut verdict = Verdict::default();
         verdict.same("units", &5, &5);
         verdict.none("lost", &[]);

@@ -71,7 +71,7 @@ fn an_order_costs_exactly_the_sum_of_its_items_or_is_refused() {
 }
 
 #[test]
-fn the_places_of_repeated_products_are_all_but_the_first_of_each() {
+fn repeated_products_are_found_at_every_position_but_the_first() {
     hold(&vec(0..6_usize, 0..12), |numbers| {
         let products: Vec<ProductId> = numbers.iter().map(|number| id(*number)).collect();
         let expected: Vec<usize> =

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn what_looks_or_means_the_same_is_the_same_word() {
+fn words_that_look_or_mean_the_same_are_equal() {
     for (texts, word) in [
         (&["ΒΟΡΡΆΣ", "ΒΟΡΡΑΣ", "Βορράς", "βορρας"][..], "βορρασ"),
         (&["Straße", "STRASSE", "STRAẞE", "strasse"], "strasse"),
@@ -48,7 +48,7 @@ fn what_looks_or_means_the_same_is_the_same_word() {
 }
 
 #[test]
-fn what_is_another_letter_stays_one() {
+fn distinct_letters_stay_distinct() {
     for (text, other) in [
         ("が", "か"),
         ("パ", "ハ"),
@@ -80,7 +80,7 @@ fn words_are_letters_and_digits_with_their_marks() {
 }
 
 #[test]
-fn scripts_without_spaces_are_taken_apart_into_pairs_and_the_last_character() {
+fn scripts_without_spaces_are_split_into_pairs_and_the_last_character() {
     for (text, expected) in [
         ("茶", "茶"),
         ("緑茶", "緑茶 茶"),
@@ -98,7 +98,7 @@ fn scripts_without_spaces_are_taken_apart_into_pairs_and_the_last_character() {
 }
 
 #[test]
-fn a_typed_run_may_go_on_and_says_whether_it_is_one_character() {
+fn a_typed_run_may_be_a_prefix_and_reports_whether_it_ends_in_a_single_character() {
     for (text, expected, last_is_part) in [
         ("茶", "茶", true),
         ("緑茶", "緑茶", false),
@@ -147,7 +147,7 @@ fn follow(within: &[&str], words: &[String], last_may_go_on: bool) -> bool {
 }
 
 #[test]
-fn the_one_form_is_one() {
+fn folding_is_idempotent_and_case_insensitive() {
     hold(&prop_oneof![lines(), texts()], |text| {
         let folded = fold(&text);
         assert_eq!(fold(&folded), folded, "{text:?}");
@@ -159,7 +159,7 @@ fn the_one_form_is_one() {
 }
 
 #[test]
-fn the_index_splits_words_where_they_are_split() {
+fn the_index_splits_text_only_between_words() {
     hold(&lines(), |text| {
         let words = words(&text);
         assert!(

@@ -27,7 +27,7 @@ fn a_new_password_has_10_to_128_characters_of_any_kind() {
 }
 
 #[test]
-fn the_one_form_is_that_of_opaque_string() {
+fn a_prepared_password_has_the_form_of_the_opaque_string_profile() {
     for (text, form) in [
         ("pa\u{df}w\u{f6}rd", "pa\u{df}w\u{f6}rd"),
         ("paßwo\u{308}rd", "paßw\u{f6}rd"),
@@ -50,7 +50,7 @@ fn the_one_form_is_that_of_opaque_string() {
 }
 
 #[test]
-fn each_space_of_unicode_is_the_one_of_ascii() {
+fn each_unicode_space_becomes_the_ascii_space() {
     // The category Zs (https://www.unicode.org/Public/UCD/latest/ucd/extracted/DerivedGeneralCategory.txt).
     let spaces = (0x2000..=0x200A).chain([0x20, 0xA0, 0x1680, 0x202F, 0x205F, 0x3000]);
     for space in spaces.filter_map(char::from_u32) {
@@ -71,7 +71,7 @@ fn a_given_password_may_be_anything_up_to_1000_characters() {
 }
 
 #[test]
-fn no_message_and_no_debug_shows_a_password_or_a_hash() {
+fn no_message_or_debug_output_shows_a_password_or_a_hash() {
     let secret = "tr0ub4dor";
     assert!(!read::<NewPassword>(secret).expect_err("too short").contains(secret));
     assert!(!read::<GivenPassword>(&secret.repeat(200)).expect_err("too long").contains(secret));
@@ -84,7 +84,7 @@ fn no_message_and_no_debug_shows_a_password_or_a_hash() {
 }
 
 #[test]
-fn a_password_is_verified_by_its_hash_alone() {
+fn a_hash_verifies_only_its_own_password() {
     let compute = Compute::in_a_test();
     let new: NewPassword = read("correct horse").expect("a password");
     let hash = hash(&compute, CHEAP, &new, &SALT).expect("a hash");
@@ -117,7 +117,7 @@ fn a_password_is_the_same_however_its_accents_are_typed() {
 }
 
 #[test]
-fn a_hash_of_a_password_as_it_was_typed_is_still_its_own() {
+fn a_hash_of_a_password_as_typed_still_verifies_it() {
     let compute = Compute::in_a_test();
     let typed = "cre\u{300}me brulee";
     let hash = hash(&compute, CHEAP, &typed, &SALT).expect("a hash");
@@ -136,7 +136,7 @@ fn a_hash_is_written_as_the_reference_implementation_writes_it() {
 }
 
 #[test]
-fn a_hash_knows_its_cost() {
+fn a_hash_records_its_cost() {
     let hash = hash(&Compute::in_a_test(), CHEAP, &given("correct horse"), &SALT).expect("a hash");
     for (cost, expected) in [
         (CHEAP, true),
@@ -150,7 +150,7 @@ fn a_hash_knows_its_cost() {
 }
 
 #[test]
-fn the_hash_of_nobody_has_the_same_cost_and_no_password() {
+fn the_hash_of_nobody_has_the_same_cost_and_matches_no_password() {
     let nobody = PasswordHash::of_nobody(CHEAP).expect("a hash");
     assert_eq!(nobody.has_cost(CHEAP), Ok(true));
     for text in ["", "correct horse"] {
@@ -159,7 +159,7 @@ fn the_hash_of_nobody_has_the_same_cost_and_no_password() {
 }
 
 #[test]
-fn what_is_no_hash_is_an_error_and_not_a_wrong_password() {
+fn a_malformed_hash_is_an_error_and_not_a_wrong_password() {
     for text in ["", "plain", "$argon2id$v=19$m=8,t=1,p=1", "$md5$v=1$c29tZXNhbHQ$c29tZWhhc2hzb21laGFzaA"] {
         let verified = verify(&Compute::in_a_test(), &given("plain"), &PasswordHash(text.to_owned()));
         assert!(!matches!(verified, Ok(Verified::Yes | Verified::AsTyped)), "{text}");

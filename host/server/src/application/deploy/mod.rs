@@ -300,7 +300,7 @@ impl<'a> Deploy<'a> {
         let storage = self.entry.spec.limits.storage;
         let queues = self.consumer.queues().clone();
         let connections = application.connections();
-        let (taken, accepted, began) = (queues.taken(), connections.accepted(), Instant::now());
+        let (submitted, accepted, began) = (queues.submitted(), connections.accepted(), Instant::now());
         let rehearsal = self.step("rehearse", |_| {
             let folder =
                 application.versions.make(&name).map_err(|error| DeployError::Host(error.to_string()))?;
@@ -327,7 +327,7 @@ impl<'a> Deploy<'a> {
             // Estimate: requests keep coming at the rate seen during the rehearsal. A connection sends no second request before its first
             // is answered.
             let share = took.as_secs_f64() / began.elapsed().as_secs_f64().max(1e-3);
-            let requests = (queues.taken() - taken) as f64 * share;
+            let requests = (queues.submitted() - submitted) as f64 * share;
             let clients = connections.open() as f64 + (connections.accepted() - accepted) as f64 * share;
             let expected = requests.min(clients).ceil() as u64;
             let room = self.room().saturating_sub(queues.waiting());

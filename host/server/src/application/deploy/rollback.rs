@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn version_is_the_one_before_or_the_one_that_is_named() {
+    fn rollback_goes_to_the_previous_or_the_named_version() {
         // Newest first.
         let history = ["aaaab", "aaaac", "bb", "aaaac"].map(|start| {
             let filled = format!("{start:0<64}");

@@ -45,7 +45,7 @@ fn of(routes: Vec<Route>) -> Value {
 const NOTE: &str = r#"{"type": "object", "title": "Note", "properties": {"id": {"type": "string"}}}"#;
 
 #[test]
-fn without_tokens_nothing_is_said_of_them() {
+fn document_without_tokens_does_not_mention_them() {
     let document = document(about(false), &[service("notes", &[route("GET", "/notes/{id}")])]);
     assert_eq!(document["paths"]["/notes/{id}"]["get"]["operationId"], "getNotesById");
     assert_eq!(document["components"].get("securitySchemes"), None);
@@ -53,7 +53,7 @@ fn without_tokens_nothing_is_said_of_them() {
 }
 
 #[test]
-fn a_type_with_a_name_stands_once_and_another_of_that_name_has_its_services_before_it() {
+fn named_type_appears_once_and_a_name_clash_is_prefixed_with_the_service() {
     let answers = |schema: &str| vec![Answer { status: 200, schema: Some(schema.to_owned()) }];
     let other = r#"{"type": "string", "title": "Note", "enum": ["a"]}"#;
     let list = format!(r#"{{"type": "array", "items": {NOTE}}}"#);
@@ -78,7 +78,7 @@ fn a_type_with_a_name_stands_once_and_another_of_that_name_has_its_services_befo
 }
 
 #[test]
-fn a_reference_keeps_the_words_beside_it_and_data_is_left_alone() {
+fn reference_keeps_its_sibling_keywords_and_data_is_unchanged() {
     let body = format!(
         r#"{{"type": "object", "title": "Body", "properties": {{
             "note": {{"allOf": [{NOTE}], "description": "The note."}},
@@ -92,7 +92,7 @@ fn a_reference_keeps_the_words_beside_it_and_data_is_left_alone() {
 }
 
 #[test]
-fn what_the_host_does_for_every_operation_is_said_of_each() {
+fn host_behaviour_common_to_all_operations_is_documented_on_each() {
     let statuses = |document: &Value, path: &str, method: &str| -> Vec<String> {
         document["paths"][path][method]["responses"].as_object().unwrap().keys().cloned().collect()
     };
@@ -116,7 +116,7 @@ fn what_the_host_does_for_every_operation_is_said_of_each() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_resolves() {
     let answers = vec![Answer { status: 201, schema: Some(NOTE.to_owned()) }];
     let problems =
         vec![Problem { status: 409, code: "taken".to_owned(), description: "It is taken.".to_owned() }];
@@ -143,7 +143,7 @@ fn collect_references(value: &Value, found: &mut Vec<String>) {
 }
 
 #[test]
-fn own_problems_stand_under_their_status_with_their_codes() {
+fn problems_of_a_component_are_listed_by_status_with_their_codes() {
     let problem =
         |status, code: &str| Problem { status, code: code.to_owned(), description: format!("It is {code}.") };
     let problems = vec![problem(409, "taken"), problem(429, "too-many"), problem(409, "sold")];
@@ -160,7 +160,7 @@ fn own_problems_stand_under_their_status_with_their_codes() {
 }
 
 #[test]
-fn an_answer_with_an_id_has_links_to_what_takes_it() {
+fn answer_with_an_id_links_to_operations_that_accept_it() {
     let note = || Some(NOTE.to_owned());
     let page =
         format!(r#"{{"type": "object", "properties": {{"items": {{"type": "array", "items": {NOTE}}}}}}}"#);
@@ -233,7 +233,7 @@ fn names_of(services: &[(&str, &[&str])]) -> Vec<String> {
 }
 
 #[test]
-fn schemas_whose_names_a_generator_takes_for_one_get_other_names() {
+fn schema_names_that_a_generator_would_merge_are_made_distinct() {
     for (services, expected) in [
         (&[("shop", &["Note", "NewNote", "NoteInput"][..])][..], &["Note", "NoteInput", "ShopNewNote"][..]),
         (&[("shop", &["NewNote", "Note"])], &["NewNote", "ShopNote"]),
@@ -258,14 +258,14 @@ fn schemas_whose_names_a_generator_takes_for_one_get_other_names() {
 }
 
 #[test]
-fn no_two_operations_have_ids_that_differ_in_case_alone() {
+fn no_two_operation_ids_differ_only_in_case() {
     let document = of(vec![route("GET", "/notes/{a}"), route("GET", "/Notes/{a}")]);
     let ids = ["/notes/{a}", "/Notes/{a}"].map(|path| document["paths"][path]["get"]["operationId"].clone());
     assert_eq!(ids, ["getNotesByA", "getNotesByA2"]);
 }
 
 #[test]
-fn a_condition_is_a_parameter_where_there_is_something_to_get() {
+fn preconditions_are_parameters_only_if_the_path_has_a_get() {
     let document =
         of(vec![route("GET", "/notes/{id}"), route("PUT", "/notes/{id}"), route("PUT", "/notes/{id}/lock")]);
     let parameters = |path: &str, method: &str| document["paths"][path][method]["parameters"].to_string();
@@ -276,7 +276,7 @@ fn a_condition_is_a_parameter_where_there_is_something_to_get() {
 }
 
 #[test]
-fn operations_whose_paths_differ_in_punctuation_alone_have_ids_of_their_own_which_links_know() {
+fn paths_that_differ_only_in_punctuation_get_distinct_operation_ids_also_in_links() {
     let answers = vec![Answer { status: 201, schema: Some(NOTE.to_owned()) }];
     let document = of(vec![
         route("GET", "/notes/by-id"),
@@ -292,7 +292,7 @@ fn operations_whose_paths_differ_in_punctuation_alone_have_ids_of_their_own_whic
 }
 
 #[test]
-fn what_no_document_can_be_made_of_is_refused_with_what_to_do() {
+fn interface_that_cannot_be_documented_is_refused_with_a_remedy() {
     let answer = |status, schema: &str| Answer { status, schema: Some(schema.to_owned()) };
     let with = |answers| Route { answers, ..route("GET", "/notes") };
     let problem = Problem { status: 200, code: "fine".to_owned(), description: String::new() };

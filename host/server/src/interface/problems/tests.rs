@@ -60,7 +60,7 @@ fn rows(page: &str) -> Vec<Vec<&str>> {
 }
 
 #[test]
-fn the_standard_kinds_are_by_status_and_each_code_is_one_kind() {
+fn standard_kinds_are_sorted_by_status_and_have_unique_codes() {
     assert!(STANDARD.is_sorted_by_key(|kind| kind.status));
     let codes: BTreeSet<&str> = STANDARD.iter().map(|kind| kind.code).collect();
     assert_eq!(codes.len(), STANDARD.len());
@@ -72,7 +72,7 @@ fn the_standard_kinds_are_by_status_and_each_code_is_one_kind() {
 }
 
 #[test]
-fn both_pages_have_every_code_once_in_each_service_with_the_operations_that_answer_with_it() {
+fn both_pages_list_each_code_once_per_service_with_its_operations() {
     let (taken, gone) = (problem(409, "title-taken", DESCRIPTION), problem(404, "z-gone", "It is gone."));
     let notes = vec![
         route("POST", "/notes", &[&taken, &taken]),
@@ -107,7 +107,7 @@ fn both_pages_have_every_code_once_in_each_service_with_the_operations_that_answ
 }
 
 #[test]
-fn a_kind_of_two_services_has_the_place_of_the_first() {
+fn anchor_of_a_kind_shared_by_two_services_is_at_the_first() {
     let taken = problem(409, "taken", DESCRIPTION);
     let routes = || vec![route("POST", "/notes", &[&taken])];
     let page = html("pad", &application(&[("archive", routes()), ("notes", routes())]));
@@ -122,7 +122,7 @@ fn a_kind_of_two_services_has_the_place_of_the_first() {
 }
 
 #[test]
-fn nothing_that_a_component_says_is_markup_in_html() {
+fn text_of_a_component_is_never_markup_in_html() {
     let bad = problem(409, "\"><script>", "<script>a && b</script> `<b>` '`");
     let described = application(&[("<i>", vec![route("POST", "/<u>", &[&bad])])]);
     let page = html("<b>&", &described);
@@ -137,7 +137,7 @@ fn nothing_that_a_component_says_is_markup_in_html() {
 }
 
 #[test]
-fn nothing_that_a_component_says_ends_a_cell_or_is_markup_in_markdown() {
+fn text_of_a_component_never_ends_a_cell_or_is_markup_in_markdown() {
     let bad = problem(409, "a|b", "One|two\nthree <br> `x|y` `z_z` a_b [c](d) \\| `");
     let described = application(&[("notes", vec![route("POST", "/a`b", &[&bad])])]);
     let page = markdown("pad", &described);
@@ -150,7 +150,7 @@ fn nothing_that_a_component_says_ends_a_cell_or_is_markup_in_markdown() {
 }
 
 #[test]
-fn code_is_what_stands_between_two_backticks() {
+fn code_is_the_text_between_two_backticks() {
     for (text, html, markdown) in [
         ("`a` b `c`", "<code>a</code> b <code>c</code>", "`a` b `c`"),
         ("a ` b", "a ` b", "a \\` b"),
@@ -164,13 +164,13 @@ fn code_is_what_stands_between_two_backticks() {
 }
 
 #[test]
-fn two_services_may_have_the_very_same_kind() {
+fn two_services_may_have_the_same_kind() {
     let taken = problem(409, "taken", DESCRIPTION);
     assert_eq!(clashes_of(&[("archive", &[&taken]), ("notes", &[&taken, &taken])]), []);
 }
 
 #[test]
-fn two_kinds_with_one_code_are_refused_with_what_to_do() {
+fn two_kinds_with_one_code_are_refused_with_a_remedy() {
     let taken = problem(409, "taken", DESCRIPTION);
     let other_status = problem(410, "taken", DESCRIPTION);
     let other_words = problem(409, "taken", "It is taken.");
@@ -202,7 +202,7 @@ fn two_kinds_with_one_code_are_refused_with_what_to_do() {
 }
 
 #[test]
-fn no_service_takes_a_code_of_the_hosts_or_the_sdks() {
+fn no_service_may_use_a_code_of_the_host_or_the_sdk() {
     for kind in &STANDARD {
         let own = problem(kind.status, kind.code, kind.meaning);
         let expected = format!(

@@ -12,12 +12,12 @@ const LONG: Duration = Duration::from_secs(60);
 type Fate = Result<usize, Error>;
 
 /// A destination that asks a test what to do with each write, and reports what was written.
-struct Told {
+struct ScriptedWriter {
     fates: Receiver<Fate>,
     written: Sender<Vec<u8>>,
 }
 
-impl Write for Told {
+impl Write for ScriptedWriter {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
         let _ = self.written.send(Vec::new());
         let count = self.fates.recv().unwrap_or(Ok(usize::MAX))?.min(text.len());
@@ -38,9 +38,9 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let (fates, told) = channel();
+        let (fates, script) = channel();
         let (tell, written) = channel();
-        Self { lines: Lines::to(Told { fates: told, written: tell }), fates, written }
+        Self { lines: Lines::to(ScriptedWriter { fates: script, written: tell }), fates, written }
     }
 
     /// Waits until the thread asks for the fate of its next write.
@@ -59,7 +59,7 @@ impl Stage {
 }
 
 #[test]
-fn nobody_waits_for_a_reader_that_stands_still_and_what_has_no_room_is_counted() {
+fn stalled_reader_blocks_nobody_and_dropped_lines_are_counted() {
     let stage = Stage::new();
     stage.lines.push(b"first\n".to_vec());
     stage.until_asked();
@@ -77,7 +77,7 @@ fn nobody_waits_for_a_reader_that_stands_still_and_what_has_no_room_is_counted()
 }
 
 #[test]
-fn long_lines_are_bounded_by_their_bytes() {
+fn log_queue_is_also_limited_in_bytes() {
     let stage = Stage::new();
     stage.lines.push(b"first\n".to_vec());
     stage.until_asked();
@@ -90,7 +90,7 @@ fn long_lines_are_bounded_by_their_bytes() {
 }
 
 #[test]
-fn a_line_that_can_not_be_written_is_counted_and_those_after_it_are_written() {
+fn line_that_cannot_be_written_is_counted_and_later_lines_are_written() {
     let stage = Stage::new();
     for fate in [Ok(3), Ok(99), Err(Error::other("full")), Ok(2), Err(Error::other("full"))] {
         stage.fates.send(fate).unwrap();

@@ -39,7 +39,7 @@ fn service_whose_batches_keep_being_aborted_runs_unbatched_for_a_while() {
 
 /// Rare aborts, however many there were in all, cost nothing.
 #[test]
-fn aborts_are_forgotten_after_so_many_units_of_work() {
+fn aborts_are_forgotten_after_a_number_of_units_of_work() {
     for (units, is_forgotten) in [(BATCH_ABORT_WINDOW - 1, false), (BATCH_ABORT_WINDOW, true)] {
         let world = world();
         let mut lease = world.writer.acquire(soon()).unwrap();

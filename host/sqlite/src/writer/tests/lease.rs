@@ -8,17 +8,17 @@ use bulkhead_store::Writer as _;
 use super::{add, durable, honest, soon, world};
 
 #[test]
-fn lease_is_waited_for_until_the_deadline() {
+fn lease_wait_ends_at_the_deadline() {
     let world = world();
     let lease = world.writer.acquire(soon()).unwrap();
     assert!(world.writer.acquire(Instant::now()).is_err());
     let writer = Arc::clone(&world.writer);
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, received) = std::sync::mpsc::channel();
     let waiting = std::thread::spawn(move || {
         tell.send(()).unwrap();
         add_by(&writer)
     });
-    told.recv().unwrap();
+    received.recv().unwrap();
     drop(lease);
     assert_eq!(waiting.join().unwrap(), ["late"]);
 }
@@ -59,8 +59,8 @@ fn lease_dropped_with_an_open_batch_rolls_it_back() {
 }
 
 #[test]
-fn lease_that_nobody_waits_for_is_given_back() {
+fn lease_without_waiters_is_returned() {
     let world = world();
-    let lease = add(&world, None, "a").hand_over();
+    let lease = add(&world, None, "a").pass_on();
     assert_eq!(durable(lease.unwrap().commit()), ["a"]);
 }

@@ -52,7 +52,7 @@ fn results_and_parameters_have_limits_and_are_utf8() {
 }
 
 #[test]
-fn event_has_as_many_bytes_as_it_may() {
+fn event_size_has_a_limit() {
     let world = world();
     let mut unit = world.begin(None);
     for (more, fits) in [(0, true), (1, false)] {
@@ -75,7 +75,7 @@ fn event_has_as_many_bytes_as_it_may() {
 
 /// By default a unit of work has enough time; `end_at` shortens it.
 #[test]
-fn unit_of_work_ends_when_it_is_to() {
+fn unit_of_work_ends_at_its_deadline() {
     let world = world();
     let lease = world.writer.acquire(soon()).unwrap();
     let mut unit = lease.begin().map_err(|(_, error)| error).unwrap();

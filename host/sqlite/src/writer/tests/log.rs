@@ -11,35 +11,35 @@ use crate::event_log::EmbeddedLog;
 use crate::writer::tests::trace_id;
 
 /// On each notification, reads what is new in the event log.
-pub(super) fn follow(database: &Database, told: &Arc<Mutex<Vec<String>>>) -> AfterCommit {
+pub(super) fn follow(database: &Database, notified: &Arc<Mutex<Vec<String>>>) -> AfterCommit {
     let log = Mutex::new((EmbeddedLog::open(database).unwrap(), 0));
-    let told = Arc::clone(told);
+    let notified = Arc::clone(notified);
     Arc::new(move |_| {
         let mut log = log.lock().unwrap();
         let (mut new, behind) = (Vec::new(), log.1);
         log.0.read_without_data(Sequence::new(behind), &mut |event| new.push(event)).unwrap();
         log.1 = new.last().map_or(behind, |event| event.sequence.get());
-        told.lock().unwrap().extend(new.into_iter().map(|event| event.subject.to_string()));
+        notified.lock().unwrap().extend(new.into_iter().map(|event| event.subject.to_string()));
     })
 }
 
 #[test]
-fn a_follower_is_told_when_the_batch_is_durable_and_not_before() {
+fn follower_is_notified_when_the_batch_is_durable_and_not_before() {
     let world = world();
     let lease = add(&world, None, "a");
     let mut lease = add(&world, Some(lease), "b");
-    assert!(world.told().is_empty());
+    assert!(world.notified().is_empty());
     assert_eq!(durable(lease.commit()), ["a", "b"]);
-    assert_eq!(world.told(), ["a", "b"]);
+    assert_eq!(world.notified(), ["a", "b"]);
     let mut unit = begin(lease);
     unit.execute("UPDATE note SET body = 'c'", &[]).unwrap();
     let (mut lease, _) = unit.finish(true);
     drop(lease.commit());
-    assert_eq!(world.told(), ["a", "b"], "nothing was published");
+    assert_eq!(world.notified(), ["a", "b"], "nothing was published");
 }
 
 #[test]
-fn history_of_a_subject_has_its_erased_events_in_their_places() {
+fn history_of_a_subject_includes_erased_events_in_place() {
     let world = world();
     let mut lease = None;
     for (kind, subject) in [("k", "s"), ("l", "s"), ("k", "s"), ("k", "other")] {
@@ -74,33 +74,33 @@ fn history_of_a_subject_has_its_erased_events_in_their_places() {
 }
 
 #[test]
-fn a_follower_is_not_told_of_what_was_rolled_back() {
+fn follower_is_not_notified_of_rolled_back_events() {
     let world = world();
     let mut unit = world.begin(None);
     write(&mut *unit, "never");
     let (lease, _) = unit.finish(false);
     let mut lease = add(&world, Some(lease), "a");
     drop(lease.commit());
-    assert_eq!(world.told(), ["a"]);
+    assert_eq!(world.notified(), ["a"]);
 }
 
 #[test]
-fn a_follower_is_told_once_of_what_a_failing_commit_left() {
+fn follower_is_notified_once_of_events_that_a_failing_commit_left() {
     let world = world();
     let mut lease = add(&world, None, "a");
     world.faults.plan(CommitFault::AfterDurable);
     assert_eq!(durable(lease.commit()), ["a"]);
-    assert_eq!(world.told(), ["a"]);
+    assert_eq!(world.notified(), ["a"]);
     lease = add(&world, Some(lease), "b");
     world.faults.plan(CommitFault::BeforeDurable);
     let Commit::Aborted { members, .. } = lease.commit() else { panic!("not aborted") };
-    assert_eq!(world.told(), ["a"]);
+    assert_eq!(world.notified(), ["a"]);
     recover(lease, members, honest, |_, _| {});
-    assert_eq!(world.told(), ["a", "b"]);
+    assert_eq!(world.notified(), ["a", "b"]);
 }
 
 #[test]
-fn erasing_takes_the_data_of_one_subject_and_leaves_every_place() {
+fn erasing_removes_the_data_of_one_subject_and_keeps_all_sequence_numbers() {
     let world = world();
     let lease = add(&world, None, "a");
     let mut lease = add(&world, Some(lease), "b");

@@ -42,7 +42,7 @@ struct World {
     /// The failures of its commits.
     faults: CommitFaults,
     /// The subjects of the events that a follower of the event log got, in that order.
-    told: Arc<Mutex<Vec<String>>>,
+    notified: Arc<Mutex<Vec<String>>>,
 }
 
 /// A delay of some milliseconds on the machine must not change what a test does.
@@ -61,9 +61,10 @@ fn world_at(folder: tempfile::TempDir, storage: u64) -> World {
     database.migrate(&[schema], "2026-01-01T00:00:00.000Z").unwrap();
     let options = options();
     let faults = options.faults.clone();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let writer = crate::Writer::open(Arc::clone(&database), options, log::follow(&database, &told)).unwrap();
-    World { _folder: folder, path, database, writer, faults, told }
+    let notified = Arc::new(Mutex::new(Vec::new()));
+    let writer =
+        crate::Writer::open(Arc::clone(&database), options, log::follow(&database, &notified)).unwrap();
+    World { _folder: folder, path, database, writer, faults, notified }
 }
 
 /// A trace id, a different one for each number.
@@ -112,8 +113,8 @@ impl World {
         rows.map(Result::unwrap).collect()
     }
 
-    fn told(&self) -> Vec<String> {
-        self.told.lock().unwrap().clone()
+    fn notified(&self) -> Vec<String> {
+        self.notified.lock().unwrap().clone()
     }
 }
 
@@ -167,7 +168,7 @@ fn durable(commit: Commit<&'static str>) -> Vec<&'static str> {
 }
 
 #[test]
-fn members_of_a_batch_are_durable_together_and_none_before() {
+fn members_of_a_batch_become_durable_together() {
     let world = world();
     let lease = add(&world, None, "a");
     let mut lease = add(&world, Some(lease), "b");
@@ -178,7 +179,7 @@ fn members_of_a_batch_are_durable_together_and_none_before() {
 }
 
 #[test]
-fn rolled_back_unit_leaves_nothing_and_its_neighbours_everything() {
+fn rolled_back_unit_leaves_nothing_and_its_neighbours_are_kept() {
     let world = world();
     let lease = add(&world, None, "a");
     let mut unit = world.begin(Some(lease));
@@ -193,7 +194,7 @@ fn rolled_back_unit_leaves_nothing_and_its_neighbours_everything() {
 }
 
 #[test]
-fn position_is_that_of_the_last_event_or_where_the_log_stood() {
+fn position_is_that_of_the_last_event_or_the_end_of_the_log() {
     let world = world();
     let mut positions = Vec::new();
     let mut lease = None;
@@ -299,7 +300,7 @@ fn unit_that_failed_alone_leaves_its_neighbours_in_the_batch() {
 
 /// The statement that ends the transaction is reported with SQLite's reason, also where its rows are returned.
 #[test]
-fn write_with_rows_that_ends_the_transaction_is_told_with_its_reason() {
+fn write_with_rows_that_ends_the_transaction_is_reported_with_the_reason() {
     let world = world();
     let mut unit = world.begin(None);
     let error = unit.query("INSERT INTO refused VALUES (1) RETURNING id", &[]).unwrap_err();
@@ -319,7 +320,7 @@ fn unit_without_a_deadline_of_its_own_has_time() {
 /// If one row finds the database full, SQLite undoes only the statement. The guest must not continue from there: what it wrote before is
 /// rolled back, and its neighbours are kept without being run again.
 #[test]
-fn unit_that_filled_the_database_is_rolled_back_and_its_neighbours_stand() {
+fn unit_that_filled_the_database_is_rolled_back_and_its_neighbours_are_kept() {
     let world = world_with(1 << 20);
     let lease = add(&world, None, "a");
     let mut unit = world.begin(Some(lease));
@@ -350,7 +351,7 @@ fn unit_that_filled_the_database_is_rolled_back_and_its_neighbours_stand() {
 
 /// There is a second culprit among the neighbours: each of the rest is run in its own batch.
 #[test]
-fn batch_aborted_again_is_run_one_by_one() {
+fn batch_aborted_twice_is_run_one_by_one() {
     let world = world();
     let lease = world.writer.acquire(soon()).unwrap();
     let run = |lease: Box<dyn Lease<&'static str>>, member: &mut &'static str| -> Recovered<&'static str> {
@@ -394,7 +395,7 @@ fn deferred_key_fails_its_own_unit_and_not_the_commit() {
 }
 
 #[test]
-fn handlers_can_not_do_what_is_the_hosts() {
+fn handlers_cannot_run_statements_reserved_for_the_host() {
     let world = world();
     let mut unit = world.begin(None);
     for (sql, part) in [
@@ -459,7 +460,7 @@ fn handlers_can_not_do_what_is_the_hosts() {
 
 /// A write that returns rows has written everything before it returns the first row.
 #[test]
-fn write_whose_rows_can_not_be_read_is_undone() {
+fn write_whose_rows_cannot_be_read_is_undone() {
     let world = world();
     let mut unit = world.begin(None);
     write(&mut *unit, "a");
@@ -510,7 +511,7 @@ fn batch_that_wrote_nothing_has_no_number() {
 }
 
 #[test]
-fn rowid_of_the_newest_insert_is_the_units_own() {
+fn last_insert_rowid_is_that_of_the_unit_itself() {
     let world = world();
     let lease = add(&world, None, "a");
     let mut unit = world.begin(Some(lease));
@@ -533,7 +534,7 @@ fn rowid_of_the_newest_insert_is_the_units_own() {
 /// The cache holds statements by their text. A guest must not get a statement from it that the host prepared with its own rights. A
 /// snapshot must not get one that was prepared in a transaction.
 #[test]
-fn cached_statements_keep_to_who_prepared_them() {
+fn cached_statements_are_not_shared_between_host_guest_and_snapshot() {
     let world = world();
     let mut reader = world.database.reader().unwrap();
     for _ in 0..2 {
@@ -569,7 +570,7 @@ fn snapshot_stays_as_it_was_until_it_ends() {
 
 /// Many threads, each passing the open batch on: every member comes back durable exactly once, from whichever thread commits.
 #[test]
-fn batches_passed_between_threads_lose_and_double_no_member() {
+fn batches_passed_between_threads_neither_lose_nor_duplicate_a_member() {
     let world = world();
     let ids: Vec<&'static str> = (0..400).map(|i| &*Box::leak(format!("n{i}").into_boxed_str())).collect();
     let mut answered: Vec<&'static str> = std::thread::scope(|scope| {
@@ -583,7 +584,7 @@ fn batches_passed_between_threads_lose_and_double_no_member() {
                         let (mut lease, _) = honest(writer.acquire(soon()).unwrap(), &mut { *id });
                         lease.push(id);
                         // As a worker does: a thread that leaves the batch open passes it on to a waiting thread.
-                        let left = if lease.stays_open(false) { lease.hand_over() } else { Some(lease) };
+                        let left = if lease.stays_open(false) { lease.pass_on() } else { Some(lease) };
                         if let Some(mut lease) = left {
                             answered.extend(durable(lease.commit()));
                         }

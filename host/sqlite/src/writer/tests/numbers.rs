@@ -21,7 +21,7 @@ fn writer(folder: &tempfile::TempDir, storage: u64) -> Arc<dyn Writer<&'static s
 }
 
 #[test]
-fn insert_behind_the_last_number_says_so() {
+fn insert_after_the_last_rowid_reports_it() {
     let folder = tempfile::tempdir().unwrap();
     let writer = writer(&folder, 1 << 30);
     for insert in
@@ -40,7 +40,7 @@ fn insert_behind_the_last_number_says_so() {
 }
 
 #[test]
-fn insert_into_a_full_database_is_not_taken_for_one_into_a_table_with_a_part_of_the_name() {
+fn insert_into_a_full_database_does_not_blame_a_table_with_a_similar_name() {
     let folder = tempfile::tempdir().unwrap();
     let writer = writer(&folder, 1 << 20);
     let mut unit = begin(writer.acquire(soon()).unwrap());

@@ -11,12 +11,12 @@ use bulkhead_store::{
 use super::{begin, durable, honest, options, soon, world, write};
 
 #[test]
-fn writer_in_the_place_of_another_keeps_its_options_and_whom_it_tells() {
+fn reopened_writer_keeps_its_options_and_its_commit_callback() {
     let world = world();
-    let (faults, told) = (CommitFaults::default(), Arc::new(AtomicUsize::new(0)));
+    let (faults, notified) = (CommitFaults::default(), Arc::new(AtomicUsize::new(0)));
     let options =
         WriterOptions { batch_members: 2, batch_age: Duration::from_secs(3600), faults: faults.clone() };
-    let count = Arc::clone(&told);
+    let count = Arc::clone(&notified);
     let after_commit = Arc::new(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
     });
@@ -36,7 +36,7 @@ fn writer_in_the_place_of_another_keeps_its_options_and_whom_it_tells() {
     lease = add(lease, "b");
     assert!(lease.is_due(), "and for no third");
     durable(lease.commit());
-    assert_eq!(told.load(Ordering::Relaxed), 1);
+    assert_eq!(notified.load(Ordering::Relaxed), 1);
 
     faults.plan(CommitFault::BeforeDurable);
     let mut lease = add(lease, "c");
@@ -50,7 +50,7 @@ fn writer_in_the_place_of_another_keeps_its_options_and_whom_it_tells() {
 
 /// A reload sets the quota while the service runs.
 #[test]
-fn quota_that_has_changed_holds_from_the_next_batch_on() {
+fn changed_quota_applies_from_the_next_batch() {
     let world = world();
     let fill = |units: &[Result<(), StatementError>]| {
         let mut lease = world.writer.acquire(soon()).unwrap();
@@ -73,7 +73,7 @@ fn quota_that_has_changed_holds_from_the_next_batch_on() {
 
 /// Members that run again share a batch only as far as any units of work do.
 #[test]
-fn members_that_run_again_share_no_larger_batch_than_others() {
+fn members_that_run_again_obey_the_batch_size_limit() {
     let world = world();
     let options = WriterOptions { batch_members: 2, ..options() };
     let writer = crate::Writer::open(Arc::clone(&world.database), options, Arc::new(|_| {})).unwrap();

@@ -45,7 +45,7 @@ fn commit_that_fails_after_it_was_durable_is_found_durable() {
 }
 
 #[test]
-fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_time() {
+fn commit_that_fails_before_it_is_durable_is_retried_once_and_then_given_up() {
     let world = world();
     let mut lease = add(&world, None, "a");
     world.faults.plan(CommitFault::BeforeDurable);
@@ -67,7 +67,7 @@ fn commit_that_fails_before_it_was_durable_is_run_again_and_given_up_the_second_
 }
 
 #[test]
-fn commit_whose_sync_failed_is_undone_for_good_before_anybody_is_told() {
+fn commit_whose_sync_failed_is_undone_permanently_before_anyone_is_notified() {
     let (world, syncs) = failing_world();
     let mut lease = add(&world, None, "b");
     syncs.fail(1);
@@ -83,11 +83,11 @@ fn commit_whose_sync_failed_is_undone_for_good_before_anybody_is_told() {
 }
 
 #[test]
-fn outcome_is_unknown_while_no_later_commit_succeeds_and_nothing_is_written_meanwhile() {
+fn outcome_is_unknown_and_nothing_is_written_until_a_later_commit_succeeds() {
     let (world, syncs) = failing_world();
     let mut lease = add(&world, None, "b");
     syncs.fail(usize::MAX);
-    let Commit::Unknown { members, .. } = lease.commit() else { panic!("it is told") };
+    let Commit::Unknown { members, .. } = lease.commit() else { panic!("it is notified") };
     assert_eq!(members, ["b"]);
     let Err((mut lease, error)) = lease.begin() else { panic!("it is written to") };
     assert_eq!(error, StatementError::Busy);
@@ -97,13 +97,13 @@ fn outcome_is_unknown_while_no_later_commit_succeeds_and_nothing_is_written_mean
     let mut lease = add(&world, Some(lease), "c");
     assert_eq!(durable(lease.commit()), ["c"]);
     assert_eq!(read(&crashed(&world.path), NOTES), ["a", "c"]);
-    assert_eq!(world.told(), ["a", "c"]);
+    assert_eq!(world.notified(), ["a", "c"]);
 }
 
 /// If nobody else has the database open, the index is deleted with the connection. The next connection finds the batch in the WAL, on pages
 /// that the operating system believes to be on the disk.
 #[test]
-fn commit_whose_sync_failed_is_durable_where_the_log_shows_it() {
+fn commit_whose_sync_failed_is_durable_if_the_wal_shows_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let syncs = FailingSync::of(&path);
@@ -132,14 +132,14 @@ fn commit_whose_sync_failed_is_durable_where_the_log_shows_it() {
 /// was undone, and all or nothing of what is unknown.
 #[test]
 #[expect(clippy::print_stdout, reason = "the seed belongs to the test's output")]
-fn whatever_was_told_of_a_batch_holds_after_a_crash() {
+fn reported_outcome_of_a_batch_holds_after_a_crash() {
     let seed =
         std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let (world, syncs) = failing_world();
     let mut expected = vec!["a".to_owned()];
-    let mut told = [0; 3];
+    let mut notified = [0; 3];
     for batch in 0..80 {
         syncs.fail(if random.u8(..4) == 0 { random.usize(1..4) } else { 0 });
         let Ok(unit) = world.writer.acquire(soon()).unwrap().begin() else { continue };
@@ -161,20 +161,20 @@ fn whatever_was_told_of_a_batch_holds_after_a_crash() {
         match outcome {
             Commit::Durable(_) => {
                 expected = with_batch();
-                told[0] += 1;
+                notified[0] += 1;
                 assert_eq!(there, expected, "seed {seed}, batch {batch}");
             }
             Commit::Aborted { .. } => {
-                told[1] += 1;
+                notified[1] += 1;
                 assert_eq!(there, expected, "seed {seed}, batch {batch}");
             }
             Commit::Unknown { .. } => {
-                told[2] += 1;
+                notified[2] += 1;
                 assert!(there == expected || there == with_batch(), "seed {seed}, batch {batch}: {there:?}");
             }
         }
     }
-    assert!(told.iter().all(|count| *count > 0), "seed {seed}: {told:?}");
+    assert!(notified.iter().all(|count| *count > 0), "seed {seed}: {notified:?}");
 }
 
 /// Set in the child process, which reports what became of a commit before it is killed.
@@ -182,7 +182,7 @@ const CHILD: &str = "BULKHEAD_TEST_FAILING_SYNC";
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the test reads what the process that it kills has said")]
-fn what_a_killed_process_said_of_a_failed_commit_holds() {
+fn outcome_of_a_failed_commit_reported_by_a_killed_process_holds() {
     if std::env::var_os(CHILD).is_some() {
         let (world, syncs) = failing_world();
         let mut lease = add(&world, None, "b");
@@ -193,7 +193,7 @@ fn what_a_killed_process_said_of_a_failed_commit_holds() {
             std::thread::park();
         }
     }
-    let name = "writer::tests::sync::what_a_killed_process_said_of_a_failed_commit_holds";
+    let name = "writer::tests::sync::outcome_of_a_failed_commit_reported_by_a_killed_process_holds";
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(CHILD, "1")

@@ -86,7 +86,7 @@ fn mistakes_in(schema: &Value) -> Vec<String> {
 const THING: &str = "#/components/schemas/Thing";
 
 #[test]
-fn each_word_of_3_1_becomes_one_of_3_0_or_goes() {
+fn each_3_1_keyword_is_converted_to_3_0_or_removed() {
     let thing = || json!({"$ref": THING});
     let nil = || json!({"type": "null"});
     for (schema, expected) in [
@@ -194,7 +194,7 @@ fn each_word_of_3_1_becomes_one_of_3_0_or_goes() {
 
 /// A client that is generated from it sends and reads whatever the service accepts and returns.
 #[test]
-fn a_rule_without_a_word_in_3_0_is_left_out_and_never_turns_into_a_stricter_one() {
+fn rule_without_a_3_0_keyword_is_omitted_and_never_becomes_stricter() {
     let sized = || json!({"type": "object", "propertyNames": {"maxLength": 3}});
     let object = || json!({"type": "object"});
     for (schema, expected) in [
@@ -219,7 +219,7 @@ fn a_rule_without_a_word_in_3_0_is_left_out_and_never_turns_into_a_stricter_one(
 }
 
 #[test]
-fn the_roles_of_an_operation_are_no_scopes() {
+fn roles_of_an_operation_are_not_scopes() {
     let document = convert(json!({
         "openapi": "3.1.1",
         "paths": {"/notes": {
@@ -235,7 +235,7 @@ fn the_roles_of_an_operation_are_no_scopes() {
 }
 
 #[test]
-fn schemas_are_converted_wherever_a_document_has_them() {
+fn schemas_are_converted_everywhere_in_a_document() {
     let before = || json!({"const": 1});
     let content = || json!({"application/json": {"schema": before()}});
     let response = || json!({"headers": {"H": {"schema": before()}}, "content": content()});

@@ -43,7 +43,7 @@ fn unreadable(sequence: i64) -> Damage {
 }
 
 #[test]
-fn untouched_log_has_no_damages() {
+fn untouched_log_has_no_damage() {
     assert_eq!(damages(&world()), [], "an empty one");
     let world = world_of_events();
     assert_eq!(damages(&world), []);
@@ -58,7 +58,7 @@ fn untouched_log_has_no_damages() {
 }
 
 #[test]
-fn altered_event_is_named_and_no_other() {
+fn only_the_altered_event_is_reported() {
     for (set, id) in [
         (r#"data = '{"name":"x"}' WHERE sequence = 3"#, "e3"),
         ("data = data || ' ' WHERE sequence = 3", "e3"),
@@ -79,7 +79,7 @@ fn altered_event_is_named_and_no_other() {
 }
 
 #[test]
-fn altered_event_that_was_erased_is_named() {
+fn altered_erased_event_is_reported() {
     for set in ["subject = 'x'", "type = 'x'", "time = 'x'", "trace_id = 'x'", r#"data = '{"name":"x"}'"#] {
         let world = world_of_events();
         world.by_hand(&format!("UPDATE _bulkhead_outbox SET {set} WHERE sequence = 2"));
@@ -88,7 +88,7 @@ fn altered_event_that_was_erased_is_named() {
 }
 
 #[test]
-fn event_that_was_taken_out_is_named() {
+fn removed_event_is_reported() {
     for (which, expected) in [
         ("sequence = 1", vec![missing(1)]),
         ("sequence = 3", vec![missing(3)]),
@@ -102,7 +102,7 @@ fn event_that_was_taken_out_is_named() {
 }
 
 #[test]
-fn unreadable_event_is_named_and_the_rest_is_looked_at() {
+fn unreadable_event_is_reported_and_the_rest_is_checked() {
     for column in ["data", "subject", "id"] {
         let world = world_of_events();
         world.by_hand(&format!(
@@ -114,7 +114,7 @@ fn unreadable_event_is_named_and_the_rest_is_looked_at() {
 }
 
 #[test]
-fn every_damage_is_named_in_the_order_of_the_log() {
+fn all_damage_is_reported_in_the_order_of_the_log() {
     let world = world_of_events();
     world.by_hand(
         "UPDATE _bulkhead_outbox SET data = '1' WHERE sequence = 1; DELETE FROM _bulkhead_outbox WHERE sequence = 3;
@@ -124,7 +124,7 @@ fn every_damage_is_named_in_the_order_of_the_log() {
 }
 
 #[test]
-fn event_from_before_there_were_digests_passes_and_those_after_it_are_looked_at() {
+fn event_without_a_digest_passes_and_later_events_are_checked() {
     let world = world();
     world.by_hand(
         "INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data) VALUES ('e1', 'k', 's', 'now', '00000000000000000000000000000001', '{}');",
@@ -136,7 +136,7 @@ fn event_from_before_there_were_digests_passes_and_those_after_it_are_looked_at(
 }
 
 #[test]
-fn gap_before_an_unreadable_event_is_named_too() {
+fn gap_before_an_unreadable_event_is_also_reported() {
     let world = world_of_events();
     world.by_hand(
         "DELETE FROM _bulkhead_outbox WHERE sequence = 3;
@@ -147,7 +147,7 @@ fn gap_before_an_unreadable_event_is_named_too() {
 
 /// Numbers are never used twice: SQLite keeps the highest that it has given.
 #[test]
-fn last_events_that_were_taken_out_are_named() {
+fn removed_last_events_are_reported() {
     let world = world_of_events();
     world.by_hand("DELETE FROM _bulkhead_outbox WHERE sequence >= 4");
     assert_eq!(damages(&world), [missing_up_to(4, 5)]);

@@ -40,7 +40,7 @@ impl World {
 }
 
 #[test]
-fn same_request_gets_the_first_answer_and_another_is_told_so() {
+fn same_request_gets_the_first_answer_and_a_different_one_is_detected() {
     let world = world();
     let key = world.key("ann", "k1", &["POST", "/loans", "{}"]);
     assert_eq!(world.known(&key, NOW), Known::No);
@@ -57,7 +57,7 @@ fn same_request_gets_the_first_answer_and_another_is_told_so() {
 
 /// Answers of a host that hashed requests differently have no request hash: they count for every request with their key.
 #[test]
-fn answer_of_which_the_request_is_not_known_is_that_of_any_with_its_key() {
+fn answer_without_a_known_request_matches_any_request_with_its_key() {
     let world = world();
     let (key, used) = (world.key("ann", "k1", &["{}"]), world.key("ann", "k2", &["{}"]));
     assert!(world.remember(&key, "first", NOW));
@@ -73,7 +73,7 @@ fn answer_of_which_the_request_is_not_known_is_that_of_any_with_its_key() {
 }
 
 #[test]
-fn answer_is_known_after_the_database_was_opened_again() {
+fn answer_is_known_after_the_database_is_reopened() {
     let world = world();
     let key = world.key("ann", "k1", &["{}"]);
     assert!(world.remember(&key, "first", NOW));
@@ -83,7 +83,7 @@ fn answer_is_known_after_the_database_was_opened_again() {
 }
 
 #[test]
-fn answer_is_known_when_its_effects_are_durable_and_only_then() {
+fn answer_is_known_only_once_its_effects_are_durable() {
     let world = world();
     let key = world.key("ann", "k1", &["{}"]);
     assert!(world.roll_back(|unit| unit.remember(&key, &answer("never"), NOW).unwrap()));
@@ -100,7 +100,7 @@ fn answer_is_known_when_its_effects_are_durable_and_only_then() {
 }
 
 #[test]
-fn key_is_free_again_where_its_batch_is_aborted() {
+fn key_is_free_again_if_its_batch_is_aborted() {
     for sql in sure_ways_to_abort() {
         let world = world();
         let key = world.key("ann", "k1", &["{}"]);
@@ -116,7 +116,7 @@ fn key_is_free_again_where_its_batch_is_aborted() {
 }
 
 #[test]
-fn second_unit_of_work_with_a_key_is_told_in_the_same_batch_and_later() {
+fn second_unit_of_work_with_a_key_is_detected_in_the_same_batch_and_later() {
     let world = world();
     let key = world.key("ann", "k1", &["{}"]);
     let other_request = world.key("ann", "k1", &["{ }"]);
@@ -160,7 +160,7 @@ fn key_is_free_again_after_a_day_however_many_older_ones_there_are() {
 }
 
 #[test]
-fn answers_that_are_a_day_old_go_while_others_come() {
+fn day_old_answers_are_deleted_while_others_are_added() {
     let world = world();
     for i in 0..20 {
         assert!(world.remember(&world.key("ann", &format!("old{i}"), &[]), "old", NOW));
@@ -175,7 +175,7 @@ fn answers_that_are_a_day_old_go_while_others_come() {
 }
 
 #[test]
-fn what_a_client_sent_stands_nowhere_in_the_files() {
+fn data_that_a_client_sent_is_not_in_the_files() {
     let world = world();
     let (caller, key, body) = ("caller-9f2c", "key-4b7d1a", r#"{"card":"4929-1234"}"#);
     let request = world.key(caller, key, &["POST", "/loans", body]);
@@ -212,7 +212,7 @@ impl World {
 
 /// The subjects by which an answer is forgotten, and some by which it is not.
 #[test]
-fn answers_are_forgotten_with_whomever_they_are_about_and_no_others() {
+fn answers_about_a_subject_are_forgotten_with_it_and_no_others() {
     for (subject, forgotten) in [
         ("ann", true),
         ("ANN", true),
@@ -255,7 +255,7 @@ fn answers_are_forgotten_with_whomever_they_are_about_and_no_others() {
 }
 
 #[test]
-fn subjects_that_a_guest_names_are_bounded_and_one_too_many_costs_nothing_but_itself() {
+fn subjects_named_by_a_guest_are_limited_and_only_the_excess_one_is_refused() {
     let world = world();
     let key = world.key("ann", "k1", &["{}"]);
     let is_refused =
@@ -280,7 +280,7 @@ fn subjects_that_a_guest_names_are_bounded_and_one_too_many_costs_nothing_but_it
 }
 
 #[test]
-fn erasing_a_subjects_events_forgets_no_answer() {
+fn erasing_the_events_of_a_subject_deletes_no_answer() {
     let world = world();
     let key = world.key("ann", "k1", &["{}"]);
     world.commit(|unit| {
@@ -292,7 +292,7 @@ fn erasing_a_subjects_events_forgets_no_answer() {
 }
 
 #[test]
-fn what_an_answer_is_about_goes_with_it() {
+fn subjects_of_an_answer_are_deleted_with_it() {
     let world = world();
     for i in 0..20 {
         assert!(world.remember(&world.key("ann", &format!("k{i}"), &[]), "old", NOW));

@@ -10,7 +10,7 @@ use super::event;
 use crate::writer::tests::{soon, world};
 
 #[test]
-fn subjects_are_those_of_the_asked_types_behind_the_place() {
+fn subjects_are_those_of_the_requested_types_after_the_position() {
     let world = world();
     world.commit(|unit| {
         for (kind, subject) in
@@ -33,7 +33,7 @@ fn subjects_are_those_of_the_asked_types_behind_the_place() {
 }
 
 #[test]
-fn what_was_erased_was_not_published() {
+fn erased_event_counts_as_not_published() {
     let world = world();
     world.commit(|unit| unit.append(&event("a", &"s".into(), "{}")).unwrap());
     let was_published = |kind, subject: &str| {
@@ -46,7 +46,7 @@ fn what_was_erased_was_not_published() {
 }
 
 #[test]
-fn columns_that_refer_are_found_with_their_values_and_how_often_each_is_there() {
+fn columns_with_references_are_found_with_their_values_and_counts() {
     let world = world();
     world.by_hand(
         "CREATE TABLE loan (id TEXT PRIMARY KEY, book_id_ref TEXT, \"odd\"\"_id_ref\" INTEGER, _id_reference TEXT) STRICT;
@@ -71,7 +71,7 @@ fn columns_that_refer_are_found_with_their_values_and_how_often_each_is_there() 
 }
 
 #[test]
-fn rows_are_counted_of_the_services_own_tables_in_time() {
+fn rows_of_service_tables_are_counted_within_the_deadline() {
     let world = world();
     world.by_hand("INSERT INTO note VALUES ('a', 'one'), ('b', 'two')");
     let inspector = world.database.inspector().unwrap();
@@ -87,7 +87,7 @@ fn rows_are_counted_of_the_services_own_tables_in_time() {
 }
 
 #[test]
-fn rows_are_handed_on_as_they_are_with_the_names_of_their_columns() {
+fn rows_are_passed_on_unchanged_with_their_column_names() {
     let world = world();
     let inspector = world.database.inspector().unwrap();
     let mut rows = Vec::new();

@@ -69,15 +69,15 @@ impl World {
 
     /// The file as another host would open it after this one ended.
     fn reopened(self) -> Self {
-        let Self { _folder, path, database, writer, told, .. } = self;
+        let Self { _folder, path, database, writer, notified, .. } = self;
         let storage = database.storage();
         drop((database, writer));
         let database = Database::open(Settings { path: path.clone(), storage }).unwrap();
         let options = options();
         let faults = options.faults.clone();
         let writer =
-            crate::Writer::open(Arc::clone(&database), options, log::follow(&database, &told)).unwrap();
-        Self { _folder, path, database, writer, faults, told }
+            crate::Writer::open(Arc::clone(&database), options, log::follow(&database, &notified)).unwrap();
+        Self { _folder, path, database, writer, faults, notified }
     }
 
     /// Runs statements on the file as somebody would by hand.

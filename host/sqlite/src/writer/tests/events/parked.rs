@@ -74,7 +74,7 @@ fn park_and_move(unit: &mut super::Unit, row: &Parked) -> bool {
 }
 
 #[test]
-fn event_is_parked_in_the_unit_that_moves_the_position_past_it() {
+fn event_is_parked_in_the_unit_of_work_that_moves_the_position_past_it() {
     let world = world();
     let row = parked(3, "s", 50);
     assert!(world.roll_back(|unit| park_and_move(unit, &row)));
@@ -93,7 +93,7 @@ fn event_is_parked_in_the_unit_that_moves_the_position_past_it() {
 }
 
 #[test]
-fn only_the_first_of_a_subject_is_tried_and_the_earliest_due_before_others() {
+fn only_the_first_event_of_a_subject_is_retried_and_the_earliest_due_first() {
     let world = world_of(&[parked(5, "s", 0), parked(3, "s", 100), parked(4, "t", 50)]);
     assert_eq!(world.next_parked(10), (None, Some(ms(50))), "5 is due but waits behind 3");
     assert_eq!(world.next_parked(50), (Some(4), None));
@@ -108,7 +108,7 @@ fn only_the_first_of_a_subject_is_tried_and_the_earliest_due_before_others() {
 }
 
 #[test]
-fn dead_letter_is_not_tried_and_lets_the_next_of_its_subject_go() {
+fn dead_letter_is_not_retried_and_releases_the_next_event_of_its_subject() {
     let world = world_of(&[dead(3, "s"), parked(5, "s", 10)]);
     assert_eq!(world.next_parked(10), (Some(5), None));
     assert!(world.commit(|unit| unit.unpark(&parked(5, "s", 10)).unwrap()));
@@ -117,7 +117,7 @@ fn dead_letter_is_not_tried_and_lets_the_next_of_its_subject_go() {
 }
 
 #[test]
-fn subject_of_one_producer_holds_up_no_other_producers() {
+fn subject_of_one_producer_does_not_block_that_of_another() {
     let theirs = Parked { producer: "user".into(), ..parked(9, "s", 5) };
     let world = world_of(&[parked(3, "s", 100), theirs.clone()]);
     assert_eq!(world.inbox().next_parked(ms(5)).unwrap(), (Some(theirs), None));
@@ -129,7 +129,7 @@ fn subject_of_one_producer_holds_up_no_other_producers() {
 }
 
 #[test]
-fn subject_has_parked_events_until_the_last_is_taken_or_dead() {
+fn subject_has_parked_events_until_the_last_is_consumed_or_dead() {
     let world = world_of(&[parked(3, "s", 0), dead(4, "t")]);
     world.commit(|unit| {
         assert_eq!(unit.has_parked(&"book".into(), &"s".into()), Ok(true));
@@ -147,7 +147,7 @@ fn subject_has_parked_events_until_the_last_is_taken_or_dead() {
 }
 
 #[test]
-fn subject_is_held_up_by_its_first_parked_event_and_an_event_by_itself() {
+fn subject_is_blocked_by_its_first_parked_event_and_an_event_by_itself() {
     let world = world_of(&[parked(3, "s", 0), parked(5, "s", 0), dead(7, "t")]);
     for (subject, sequence, expected) in [
         ("s", 2, None),
@@ -165,7 +165,7 @@ fn subject_is_held_up_by_its_first_parked_event_and_an_event_by_itself() {
 }
 
 #[test]
-fn write_is_held_up_by_what_is_parked_of_its_trace_whatever_the_subject_and_the_state() {
+fn write_is_blocked_by_parked_events_of_its_trace_in_any_subject_and_state() {
     let of = |row: Parked, trace| Parked { trace_id: trace_id(trace), ..row };
     let world = world_of(&[
         of(parked(3, "s", 0), 1),
@@ -192,7 +192,7 @@ fn write_is_held_up_by_what_is_parked_of_its_trace_whatever_the_subject_and_the_
 /// A client waits for an event. It must not get the answer that the event took effect just because another thread consumes the one
 /// before it meanwhile.
 #[test]
-fn what_holds_a_subject_up_is_looked_for_in_one_snapshot() {
+fn event_that_blocks_a_subject_is_searched_in_one_snapshot() {
     let world = world_of(&[parked(5, "s", 0), parked(7, "s", 0)]);
     let inbox = crate::InboxReader::open(&world.database).unwrap();
     let held_up = || held_up(&inbox, "book", ("s", OTHER_TRACE), 7).map(|row| row.sequence.get());
@@ -238,7 +238,7 @@ fn during<T>(
 }
 
 #[test]
-fn parked_event_is_taken_out_only_as_it_was_read() {
+fn parked_event_is_removed_only_if_unchanged_since_it_was_read() {
     let row = Parked { attempts: 2, ..parked(3, "s", 0) };
     let world = world_of(std::slice::from_ref(&row));
     for other in [
@@ -259,7 +259,7 @@ fn parked_event_is_taken_out_only_as_it_was_read() {
 }
 
 #[test]
-fn parked_event_that_was_taken_is_parked_again_where_its_batch_is_aborted() {
+fn removed_parked_event_is_parked_again_if_its_batch_is_aborted() {
     for sql in sure_ways_to_abort() {
         let row = parked(3, "s", 0);
         let world = world_of(std::slice::from_ref(&row));
@@ -278,7 +278,7 @@ fn parked_event_that_was_taken_is_parked_again_where_its_batch_is_aborted() {
 }
 
 #[test]
-fn event_parked_again_has_its_new_state_and_keeps_when_it_was_parked_first() {
+fn event_parked_again_has_its_new_state_and_keeps_the_time_of_its_first_parking() {
     let world = world_of(&[parked(3, "s", 0)]);
     let again =
         Parked { attempts: 7, next: ms(900), reason: "still not".into(), since: ms(5), ..dead(3, "s") };
@@ -287,7 +287,7 @@ fn event_parked_again_has_its_new_state_and_keeps_when_it_was_parked_first() {
 }
 
 #[test]
-fn dead_letter_that_is_to_be_tried_again_is_due_at_once_with_its_attempts_from_zero() {
+fn retried_dead_letter_is_due_at_once_with_zero_attempts() {
     let letter = Parked { attempts: 12, next: ms(9000), ..dead(3, "s") };
     let waiting = Parked { attempts: 4, ..parked(5, "t", 9000) };
     let world = world_of(&[letter.clone(), waiting.clone()]);
@@ -309,7 +309,7 @@ fn dead_letter_that_is_to_be_tried_again_is_due_at_once_with_its_attempts_from_z
 }
 
 #[test]
-fn dead_letter_that_is_tried_again_goes_before_the_later_ones_of_its_subject_and_behind_the_earlier() {
+fn retried_dead_letter_keeps_its_place_among_the_parked_events_of_its_subject() {
     let world = world_of(&[dead(3, "s"), parked(5, "s", 0), dead(7, "s")]);
     assert_eq!(world.next_parked(0), (Some(5), None));
     for (sequence, first) in [(7, 5), (3, 3)] {
@@ -326,7 +326,7 @@ fn dead_letter_that_is_tried_again_goes_before_the_later_ones_of_its_subject_and
 }
 
 #[test]
-fn first_of_a_subject_that_is_dead_leaves_its_place_to_the_next() {
+fn dead_first_event_of_a_subject_gives_its_turn_to_the_next() {
     let world = world_of(&[parked(3, "s", 0), parked(5, "s", 0), parked(7, "s", 0)]);
     for (sequence, next) in [(3, Some(5)), (5, Some(7)), (7, None)] {
         world.commit(|unit| unit.park(&dead(sequence, "s")).unwrap());
@@ -357,7 +357,7 @@ fn only_a_dead_letter_can_be_dropped() {
 }
 
 #[test]
-fn dead_letters_of_a_type_are_dropped_up_to_a_place() {
+fn dead_letters_of_a_type_are_dropped_up_to_a_sequence_number() {
     let world = world_of(&[
         dead(3, "s"),
         dead(4, "t"),
@@ -383,7 +383,7 @@ fn dead_letters_of_a_type_are_dropped_up_to_a_place() {
 }
 
 #[test]
-fn dead_letter_is_dropped_with_its_timer_where_the_service_set_it_itself() {
+fn dead_letter_of_a_timer_is_dropped_with_the_timer() {
     let world = world();
     world.commit(|unit| {
         unit.schedule(&event("loan.late", &"o".into(), "{}"), ms(1)).unwrap();
@@ -403,14 +403,14 @@ fn dead_letter_is_dropped_with_its_timer_where_the_service_set_it_itself() {
 }
 
 #[test]
-fn parked_events_are_listed_with_the_oldest_first() {
+fn parked_events_are_listed_oldest_first() {
     let since = |sequence, since| Parked { since: ms(since), ..parked(sequence, "s", 0) };
     let world = world_of(&[since(1, 30), since(2, 10), since(3, 20)]);
     assert_eq!(world.parked(), [2, 3, 1]);
 }
 
 #[test]
-fn parked_events_are_gone_through_by_producer_and_sequence_page_by_page() {
+fn parked_events_are_paged_by_producer_and_sequence() {
     let of = |producer: &str, sequence| Parked { producer: producer.into(), ..parked(sequence, "s", 0) };
     let world = world_of(&[of("user", 5), of("book", 3), of("user", 1), of("book", 9)]);
     let inbox = world.inbox();
@@ -463,7 +463,7 @@ fn assert_full(world: &World) {
 }
 
 #[test]
-fn event_is_parked_beyond_the_guests_quota_which_holds_afterwards() {
+fn event_is_parked_beyond_the_guest_quota_which_applies_again_afterwards() {
     let world = world_with(1 << 20);
     fill(&world);
     let pages = world.number("PRAGMA page_count");
@@ -492,7 +492,7 @@ fn event_is_parked_beyond_the_guests_quota_which_holds_afterwards() {
 }
 
 #[test]
-fn guests_quota_holds_after_a_unit_that_used_the_reserve_was_rolled_back() {
+fn guest_quota_applies_after_a_unit_that_used_the_reserve_was_rolled_back() {
     let world = world_with(1 << 20);
     fill(&world);
     world.roll_back(|unit| {
@@ -504,7 +504,7 @@ fn guests_quota_holds_after_a_unit_that_used_the_reserve_was_rolled_back() {
 }
 
 #[test]
-fn reserve_has_an_end_and_the_guests_quota_holds_after_it_was_met() {
+fn reserve_is_limited_and_the_guest_quota_applies_after_it_is_exhausted() {
     let world = world_with(1 << 20);
     fill(&world);
     world.commit(|unit| unit.park(&parked(1, "s", 0)).unwrap());

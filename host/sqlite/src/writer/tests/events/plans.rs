@@ -90,7 +90,7 @@ fn scans(connection: &Connection, sql: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_statement_of_the_hosts_scans_a_table_that_grows() {
+fn no_host_statement_scans_a_growing_table() {
     let world = world();
     let connection = world.connection();
     connection
@@ -118,7 +118,7 @@ fn no_statement_of_the_hosts_scans_a_table_that_grows() {
 
 /// The test finds what it is meant to find: the statements that once scanned whole tables.
 #[test]
-fn a_statement_that_scans_is_found_and_one_of_a_trigger_too() {
+fn statement_that_scans_is_found_also_in_a_trigger() {
     let world = world();
     let connection = world.connection();
     for sql in [

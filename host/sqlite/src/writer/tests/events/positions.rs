@@ -20,7 +20,7 @@ fn world_at_first() -> World {
 }
 
 #[test]
-fn first_move_makes_the_position_with_the_id_of_the_log() {
+fn first_move_creates_the_position_with_the_log_id() {
     let world = world();
     assert_eq!(world.cursor("book"), None);
     assert!(world.commit(|unit| {
@@ -31,7 +31,7 @@ fn first_move_makes_the_position_with_the_id_of_the_log() {
 }
 
 #[test]
-fn position_that_was_never_made_moves_from_the_beginning_alone() {
+fn position_that_does_not_exist_moves_only_from_the_beginning() {
     let world = world();
     assert!(!world.commit(|unit| {
         unit.move_cursor(&"book".into(), &place("l", 3, "e3"), (Sequence::new(4), "e4")).unwrap()
@@ -40,7 +40,7 @@ fn position_that_was_never_made_moves_from_the_beginning_alone() {
 }
 
 #[test]
-fn position_moves_only_from_the_event_where_its_mover_believes_it_to_be() {
+fn position_moves_only_from_the_event_that_the_caller_expects() {
     let world = world_at_first();
     for wrong in [
         place("l", 0, ""),
@@ -62,7 +62,7 @@ fn position_moves_only_from_the_event_where_its_mover_believes_it_to_be() {
 }
 
 #[test]
-fn move_of_one_producers_position_leaves_anothers() {
+fn moving_the_position_of_one_producer_leaves_the_others() {
     let world = world_at_first();
     assert!(world.commit(|unit| {
         unit.move_cursor(&"user".into(), &place("u", 0, ""), (Sequence::new(9), "u9")).unwrap()
@@ -75,7 +75,7 @@ fn move_of_one_producers_position_leaves_anothers() {
 
 /// Also within a batch, where nothing is durable yet: if two consume the same event, only one has its effect.
 #[test]
-fn second_mover_from_one_event_in_one_batch_moves_nothing() {
+fn second_move_from_the_same_event_in_one_batch_moves_nothing() {
     let world = world_at_first();
     let mover = |unit: &mut super::Unit| {
         unit.move_cursor(&"book".into(), &place("l", 1, "e1"), (Sequence::new(2), "e2")).unwrap()
@@ -95,7 +95,7 @@ fn take(unit: &mut super::Unit, number: i64, id: &str) -> bool {
 }
 
 #[test]
-fn position_rows_and_events_are_there_together_or_not_at_all() {
+fn position_and_rows_and_events_are_committed_together_or_not_at_all() {
     let world = world_at_first();
     assert!(world.roll_back(|unit| take(unit, 2, "a")));
     assert_eq!(world.cursor("book"), Some(place("l", 1, "e1")));
@@ -111,7 +111,7 @@ fn position_rows_and_events_are_there_together_or_not_at_all() {
 }
 
 #[test]
-fn position_stays_where_the_unit_leaves_a_foreign_key_that_points_nowhere() {
+fn position_stays_if_the_unit_leaves_a_dangling_foreign_key() {
     let world = world_at_first();
     let mut unit = world.begin(None);
     assert!(take(&mut *unit, 2, "a"));
@@ -124,7 +124,7 @@ fn position_stays_where_the_unit_leaves_a_foreign_key_that_points_nowhere() {
 }
 
 #[test]
-fn aborted_batch_takes_the_position_back_and_the_stale_mover_changes_nothing() {
+fn aborted_batch_rolls_the_position_back_and_a_stale_move_changes_nothing() {
     for sql in sure_ways_to_abort() {
         let world = world_at_first();
         let (lease, _) = world.keep(None, |unit| assert!(take(unit, 2, "a")));
@@ -149,7 +149,7 @@ fn aborted_batch_takes_the_position_back_and_the_stale_mover_changes_nothing() {
 }
 
 #[test]
-fn failing_commit_takes_position_and_rows_back_or_neither() {
+fn failing_commit_rolls_back_both_position_and_rows_or_neither() {
     let world = world_at_first();
     let (mut lease, _) = world.keep(None, |unit| assert!(take(unit, 2, "a")));
     world.faults.plan(CommitFault::BeforeDurable);
@@ -174,7 +174,7 @@ fn failing_commit_takes_position_and_rows_back_or_neither() {
 }
 
 #[test]
-fn lease_dropped_with_an_open_batch_takes_the_position_back() {
+fn lease_dropped_with_an_open_batch_rolls_the_position_back() {
     let world = world_at_first();
     let (lease, _) = world.keep(None, |unit| assert!(take(unit, 2, "a")));
     drop(lease);
@@ -183,7 +183,7 @@ fn lease_dropped_with_an_open_batch_takes_the_position_back() {
 }
 
 #[test]
-fn position_is_there_after_the_database_was_opened_again() {
+fn position_survives_reopening_the_database() {
     let world = world_at_first().reopened();
     assert_eq!(world.cursor("book"), Some(place("l", 1, "e1")));
     assert!(world.commit(|unit| take(unit, 2, "a")));
@@ -191,7 +191,7 @@ fn position_is_there_after_the_database_was_opened_again() {
 
 /// A guest sees nothing of what the host writes for itself.
 #[test]
-fn guest_finds_no_trace_of_the_host_moving_a_position() {
+fn guest_cannot_observe_the_host_moving_a_position() {
     let world = world();
     let mut unit = world.begin(Some(world.writer.acquire(soon()).unwrap()));
     note(&mut *unit, "a");

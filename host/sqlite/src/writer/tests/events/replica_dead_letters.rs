@@ -44,7 +44,7 @@ fn refusal(world: &World, replica: &ReplicaSpec) -> String {
 }
 
 #[test]
-fn dead_letters_of_a_replica_go_when_it_is_complete() {
+fn dead_letters_of_a_replica_are_removed_when_it_is_complete() {
     let owner = changed_owner();
     owner.commit(|unit| {
         unit.append(&event(UPSERT, &"a".into(), r#"{"id":"a","name":"one","stock":1}"#)).unwrap()
@@ -95,7 +95,7 @@ fn dead_letters_of_a_replica_go_when_it_is_complete() {
 
 /// A replica of another owner does not keep this producer's dead letters, though its events have the same type.
 #[test]
-fn dead_letter_goes_where_a_replica_of_another_owner_takes_such_events() {
+fn dead_letter_is_removed_despite_a_replica_of_another_owner_with_the_same_type() {
     let owner = changed_owner();
     let world = consumer_at(4, &owner);
     let of_another = ReplicaSpec { name: "other".into(), owner: "other".into(), ..with_stock() };
@@ -107,7 +107,7 @@ fn dead_letter_goes_where_a_replica_of_another_owner_takes_such_events() {
 
 /// Somebody looks after the dead letter and so knows of the row: a change does not lose it.
 #[test]
-fn row_of_a_dead_letter_is_not_lost_by_a_change_and_its_letter_stays() {
+fn change_does_not_count_the_row_of_a_dead_letter_as_lost_and_keeps_the_letter() {
     let owner = owner_of(&[(UPSERT, "a", r#"{"id":"a"}"#), (UPSERT, "b", r#"{"id":"b","name":"two"}"#)]);
     let world = consumer_at(2, &owner);
     assert!(why(world.make(&[of_names()], &owner)).contains("1 row would be lost"));
@@ -120,7 +120,7 @@ fn row_of_a_dead_letter_is_not_lost_by_a_change_and_its_letter_stays() {
 
 /// A later dead letter does not mean that the row from before it may be lost.
 #[test]
-fn row_that_a_later_dead_letter_left_is_not_lost_by_a_change() {
+fn change_may_not_lose_the_row_from_before_a_later_dead_letter() {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one"}"#),
         (UPSERT, "a", r#"{"id":"a"}"#),

@@ -52,7 +52,7 @@ pub(super) fn why(made: Result<Vec<bulkhead_store::Filled>, StoreError>) -> Stri
 }
 
 #[test]
-fn column_that_old_events_lack_is_refused_and_nothing_has_changed() {
+fn column_missing_in_old_events_is_refused_and_nothing_changes() {
     let owner = changed_owner();
     let world = consumer_at(4, &owner);
     world.make(&[of_names()], &owner).unwrap();
@@ -81,17 +81,17 @@ fn column_that_old_events_lack_is_refused_and_nothing_has_changed() {
 
 /// A default only replaces a missing field, and a key has no default.
 #[test]
-fn advice_is_about_what_keeps_a_row_from_being_made() {
+fn advice_names_the_reason_why_a_row_cannot_be_built() {
     let mut keyed = of_names();
     keyed.key = "name".into();
-    for (replica, data, told) in [
+    for (replica, data, expected) in [
         (of_names(), r#"{"id":"a","name":7}"#, "declare the column name with the type that its events have"),
         (keyed, r#"{"id":"a"}"#, "as the key in the place of name"),
         (of_names(), r#"{"id":"b","name":"one"}"#, "as the key in the place of id"),
     ] {
         let owner = owner_of(&[(UPSERT, "a", data)]);
         let refused = why(consumer_at(1, &owner).make(&[replica], &owner));
-        assert!(refused.contains(told) && !refused.contains("default"), "{data}: {refused}");
+        assert!(refused.contains(expected) && !refused.contains("default"), "{data}: {refused}");
         assert!(refused.contains("[service.book.entity.book]"), "{refused}");
     }
 }
@@ -118,7 +118,7 @@ fn events_ahead_that_would_be_lost_are_counted() {
 }
 
 #[test]
-fn default_stands_in_for_what_an_event_lacks() {
+fn default_replaces_a_field_missing_in_an_event() {
     let owner = changed_owner();
     let world = consumer_at(4, &owner);
     world.make(&[of_names()], &owner).unwrap();
@@ -132,7 +132,7 @@ fn default_stands_in_for_what_an_event_lacks() {
     for event in [old, null] {
         owner.commit(|unit| unit.append(&event).unwrap());
     }
-    world.take_up_to(6, &owner, &with_default(7));
+    world.consume_up_to(6, &owner, &with_default(7));
     assert_eq!(world.books(), ["a one 7", "b zwei 2", "c three 7", "d four -"]);
     // Another default means another form.
     world.make(&[with_default(8)], &owner).unwrap();
@@ -140,7 +140,7 @@ fn default_stands_in_for_what_an_event_lacks() {
 }
 
 #[test]
-fn rows_are_the_owners_where_it_says_what_it_holds() {
+fn rows_come_from_the_owner_if_it_declares_an_entity() {
     let owner = changed_owner();
     for position in 0..=4 {
         let world = if position == 0 { world() } else { consumer_at(position, &owner) };
@@ -151,7 +151,7 @@ fn rows_are_the_owners_where_it_says_what_it_holds() {
         let log = owner.database.log();
         let filled = [4, 4, 2, 3, 4][position as usize];
         assert_eq!(world.inbox().filled(log).unwrap()["book"], Sequence::new(filled), "{position}");
-        world.take_up_to(4, &owner, &with_stock());
+        world.consume_up_to(4, &owner, &with_stock());
         assert_eq!(world.books(), ["a one 1", "b zwei 2", "untold x 3"], "{position}");
         // The replica is as it is declared.
         assert_eq!(world.make_by(&[with_stock()], &owner, Some("nonsense")).unwrap(), []);
@@ -188,7 +188,7 @@ fn rows_of_the_owner_are_put_back_to_the_position() {
 /// If a row's events up to the position were erased, its state at the position is not available any more. Then the row is what the next
 /// event says.
 #[test]
-fn row_whose_past_was_erased_is_there_and_not_older_than_its_next_event() {
+fn row_whose_past_was_erased_exists_and_is_not_older_than_its_next_event() {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one","stock":1}"#),
         (UPSERT, "b", r#"{"id":"b","name":"two","stock":2}"#),
@@ -208,7 +208,7 @@ fn row_whose_past_was_erased_is_there_and_not_older_than_its_next_event() {
     let world = consumer_at(3, &owner);
     world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
     assert_eq!(world.books(), ["a uno 9"]);
-    world.take_up_to(7, &owner, &with_stock());
+    world.consume_up_to(7, &owner, &with_stock());
     assert_eq!(world.books(), ["a eins 9", "b again 9", "c new 9"]);
 }
 
@@ -226,7 +226,7 @@ fn row_whose_past_was_erased_is_what_its_next_event_with_data_says() {
     let world = consumer_at(1, &owner);
     world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
     assert_eq!(world.books(), ["a uno 9"]);
-    world.take_up_to(4, &owner, &with_stock());
+    world.consume_up_to(4, &owner, &with_stock());
     assert_eq!(world.books(), ["a eins 9"]);
 }
 
@@ -246,14 +246,14 @@ fn row_whose_last_event_was_erased_stays_as_the_owner_has_it() {
             Sequence::new(3),
             "{position}"
         );
-        world.take_up_to(3, &owner, &with_stock());
+        world.consume_up_to(3, &owner, &with_stock());
         assert_eq!(world.books(), ["a one 1"], "{position}");
     }
 }
 
 /// A row that was deleted needs none of its past events.
 #[test]
-fn erased_subject_with_a_deletion_does_not_keep_the_rows_from_being_put_back() {
+fn erased_subject_with_a_deletion_does_not_prevent_rows_from_being_put_back() {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one","stock":1}"#),
         (UPSERT, "b", r#"{"id":"b","name":"two","stock":2}"#),
@@ -265,19 +265,19 @@ fn erased_subject_with_a_deletion_does_not_keep_the_rows_from_being_put_back() {
     let world = consumer_at(1, &owner);
     world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
     assert_eq!(world.books(), ["a one 1"]);
-    world.take_up_to(4, &owner, &with_stock());
+    world.consume_up_to(4, &owner, &with_stock());
     assert_eq!(world.books(), ["a uno 1"]);
 }
 
 #[test]
-fn select_that_is_of_no_use_is_told_with_its_replica_and_the_reason() {
+fn unusable_select_is_reported_with_its_replica_and_the_reason() {
     let owner = owner_of(&[]);
     owner.by_hand(TRUTH);
     let world = world();
     let unfit =
         |rows: &str| format!("SELECT column1 AS id, column2 AS name, column3 AS stock FROM (VALUES {rows})");
     let unfit_rows = |first: &str| format!("2 of its rows don't fit the columns, the first because {first}");
-    for (select, told) in [
+    for (select, expected) in [
         (SELECT.to_owned(), None),
         ("SELECT id, name FROM truth".to_owned(), Some("it gives no column stock".to_owned())),
         (unfit("('a', NULL, NULL)"), None),
@@ -290,14 +290,14 @@ fn select_that_is_of_no_use_is_told_with_its_replica_and_the_reason() {
         let staged = world.database.stage_replicas(&replicas, &BTreeSet::new(), &find);
         let refill = staged.unwrap().unwrap();
         assert_eq!(refill.names(), ["book"]);
-        let told = told.as_deref().map(|why| ("book", why));
-        assert_eq!(refill.unusable(), told.as_slice(), "{select}");
+        let expected = expected.as_deref().map(|why| ("book", why));
+        assert_eq!(refill.unusable(), expected.as_slice(), "{select}");
     }
 }
 
 /// The subscription stops and reports it. But what the owner holds is there.
 #[test]
-fn rows_of_an_owner_whose_database_was_replaced_are_read_though_the_position_is_in_the_log_of_before() {
+fn rows_of_a_replaced_owner_database_are_read_although_the_position_is_in_the_old_log() {
     let (before, owner) = (changed_owner(), changed_owner());
     let world = consumer_at(3, &before);
     world.make_by(&[with_stock()], &owner, Some(SELECT)).unwrap();
@@ -310,7 +310,7 @@ fn rows_of_an_owner_whose_database_was_replaced_are_read_though_the_position_is_
 
 /// A service continues while rows are read: its position may be ahead of the snapshot when they take their place.
 #[test]
-fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
+fn events_since_the_snapshot_are_applied_when_the_rows_are_swapped_in() {
     let owner = changed_owner();
     let world = consumer_at(2, &owner);
     world.make(&[of_names()], &owner).unwrap();
@@ -324,11 +324,11 @@ fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
         unit.append(&event(UPSERT, &"a".into(), r#"{"id":"a","name":"uno","stock":8}"#)).unwrap()
     });
     owner.commit(|unit| unit.append(&event(DELETE, &"b".into(), "{}")).unwrap());
-    world.take_up_to(5, &owner, &of_names());
+    world.consume_up_to(5, &owner, &of_names());
     refill.write(None).unwrap();
     refill.commit().unwrap();
     assert_eq!(world.books(), ["a uno 8", "b zwei 2", "untold x 3"]);
-    world.take_up_to(6, &owner, &with_stock());
+    world.consume_up_to(6, &owner, &with_stock());
     assert_eq!(world.books(), ["a uno 8", "untold x 3"]);
 
     // A refill that is given up has changed nothing, and what would be lost meanwhile is not lost.
@@ -345,7 +345,7 @@ fn events_since_the_snapshot_are_applied_when_the_rows_take_their_place() {
 
 /// Rows that are made from events need all of them. A SELECT needs none.
 #[test]
-fn rows_are_not_made_from_an_event_log_whose_first_events_are_gone() {
+fn rows_are_not_built_from_an_event_log_whose_first_events_are_gone() {
     let owner = changed_owner();
     let connection = rusqlite::Connection::open(&owner.path).unwrap();
     connection.execute("DELETE FROM _bulkhead_outbox WHERE sequence < 3", []).unwrap();
@@ -362,7 +362,7 @@ fn rows_are_not_made_from_an_event_log_whose_first_events_are_gone() {
 
 /// While a refill is written, requests wait. So it is given up at its deadline, however many events there are to read.
 #[test]
-fn fill_that_is_late_is_given_up_and_has_changed_nothing() {
+fn late_fill_is_aborted_and_changes_nothing() {
     let owner = changed_owner();
     for (replica, select) in [(with_stock(), Some(SELECT)), (with_default(7), None)] {
         let world = consumer_at(2, &owner);
@@ -402,7 +402,7 @@ fn replica_of_an_owner_whose_database_was_replaced_is_refilled() {
 
 /// If the position is in the old event log, the subscription stops. The replica is not filled from the other event log.
 #[test]
-fn replica_waits_where_the_position_is_in_the_log_of_before() {
+fn replica_waits_if_the_position_is_in_the_old_event_log() {
     let (owner, other) = (changed_owner(), changed_owner());
     other.by_hand("DELETE FROM truth WHERE id <> 'a'");
     let at = |position_in: &World| {
@@ -417,7 +417,7 @@ fn replica_waits_where_the_position_is_in_the_log_of_before() {
 }
 
 #[test]
-fn replica_that_finds_no_room_says_what_to_do_and_the_one_before_stays() {
+fn replica_without_storage_space_fails_with_a_remedy_and_the_old_one_stays() {
     let owner = owner_of(&[]);
     owner.by_hand(&format!(
         "{TRUTH}; WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
@@ -434,7 +434,7 @@ fn replica_that_finds_no_room_says_what_to_do_and_the_one_before_stays() {
 
 impl World {
     /// Consumes the events up to a sequence, as a subscription worker does.
-    fn take_up_to(&self, to: i64, owner: &World, replica: &ReplicaSpec) {
+    fn consume_up_to(&self, to: i64, owner: &World, replica: &ReplicaSpec) {
         let from = self.cursor("book").map_or(0, |cursor| cursor.sequence.get());
         let filled = self.inbox().filled(owner.database.log()).unwrap();
         let filled = filled.get("book").copied().unwrap_or(Sequence::new(0));
@@ -467,7 +467,7 @@ impl Random {
 /// No event fails, no existing row goes back to an earlier version, and in the end each service has what its owner has.
 #[test]
 #[expect(clippy::print_stdout, reason = "the seed belongs to the test's output")]
-fn filled_anywhere_each_service_ends_with_what_its_owner_has_and_no_row_goes_back() {
+fn replica_filled_at_any_point_ends_equal_to_its_owner_and_no_row_goes_back() {
     let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
     println!("seed {seed}");
     let mut random = Random(seed);
@@ -488,7 +488,7 @@ fn filled_anywhere_each_service_ends_with_what_its_owner_has_and_no_row_goes_bac
         }
         let mut versions = BTreeMap::new();
         for place in position..=count {
-            world.take_up_to(place, &owner, &with_stock());
+            world.consume_up_to(place, &owner, &with_stock());
             for row in world.books() {
                 let (id, version) = row.split_once(" n ").unwrap();
                 let version: i64 = version.parse().unwrap();

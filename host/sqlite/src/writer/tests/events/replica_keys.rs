@@ -17,7 +17,7 @@ INSERT INTO child VALUES (1, 'a');
 
 /// The trigger would run under the host's statement, and so with the host's rights: the guest would publish what it may not.
 #[test]
-fn hosts_write_to_a_replica_runs_no_trigger_of_the_guests() {
+fn host_write_to_a_replica_runs_no_guest_trigger() {
     let world = world_with_row();
     if let Err(refused) = world.migrate(FORGE) {
         return assert!(refused.to_string().contains("book"), "{refused}");
@@ -31,7 +31,7 @@ fn hosts_write_to_a_replica_runs_no_trigger_of_the_guests() {
 }
 
 #[test]
-fn migration_can_not_make_a_foreign_key_to_a_replica() {
+fn migration_cannot_create_a_foreign_key_to_a_replica() {
     let world = world_with_row();
     for sql in [
         "CREATE TABLE child (id INTEGER PRIMARY KEY, book TEXT REFERENCES book (id)) STRICT",
@@ -47,7 +47,7 @@ fn migration_can_not_make_a_foreign_key_to_a_replica() {
 
 /// SQLite accepts a foreign key to a table that does not exist: the key may be older than the replica.
 #[test]
-fn replica_is_refused_by_name_where_a_table_of_the_services_refers_to_it() {
+fn replica_is_refused_by_name_if_a_service_table_references_it() {
     let world = world();
     world.by_hand("CREATE TABLE child (id INTEGER PRIMARY KEY, book TEXT REFERENCES book (id)) STRICT");
     let made = world.make_empty(&[replica()]);

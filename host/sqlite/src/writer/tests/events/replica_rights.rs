@@ -89,7 +89,7 @@ const CHANGES: [&str; 8] = [
 ];
 
 #[test]
-fn handler_can_not_change_a_replica() {
+fn handler_cannot_change_a_replica() {
     let world = world_with_row();
     world.commit(|unit| {
         for sql in WRITES.into_iter().chain(CHANGES) {
@@ -108,7 +108,7 @@ fn handler_can_not_change_a_replica() {
 }
 
 #[test]
-fn migration_can_not_change_a_replica() {
+fn migration_cannot_change_a_replica() {
     let world = world_with_row();
     for sql in WRITES.into_iter().chain(CHANGES) {
         let after_another = format!("CREATE TABLE own (a TEXT) STRICT; {sql}");
@@ -132,7 +132,7 @@ fn nothing_can_be_renamed_to_a_replica() {
 
 /// The body of a trigger is checked when a statement would run it.
 #[test]
-fn trigger_of_the_services_own_can_not_change_a_replica() {
+fn service_trigger_cannot_change_a_replica() {
     let world = world_with_row();
     world.migrate("CREATE TRIGGER t AFTER UPDATE ON note BEGIN DELETE FROM book; END").unwrap();
     let world = world.reopened();
@@ -174,7 +174,7 @@ fn guest_can_read_and_join_a_replica() {
 }
 
 #[test]
-fn migration_can_read_a_replica_and_make_views_of_it() {
+fn migration_can_read_a_replica_and_create_views_of_it() {
     let world = world_with_row();
     world
         .migrate(

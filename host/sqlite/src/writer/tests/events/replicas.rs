@@ -129,7 +129,7 @@ impl World {
 }
 
 #[test]
-fn replica_of_a_log_of_which_nothing_was_taken_is_made_empty() {
+fn replica_of_a_log_without_consumed_events_is_created_empty() {
     let world = world();
     world.make_empty(&[of_names()]).unwrap();
     assert!(world.books().is_empty());
@@ -137,7 +137,7 @@ fn replica_of_a_log_of_which_nothing_was_taken_is_made_empty() {
 
 /// As with a batch: after a crash it must not be back, because the host got the report that it is not there.
 #[test]
-fn replica_whose_sync_failed_is_not_there_after_a_crash() {
+fn replica_whose_sync_failed_does_not_exist_after_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let syncs = FailingSync::of(&path);
@@ -178,7 +178,7 @@ fn new_replica_on_an_old_subscription_is_filled_up_to_the_position_and_no_furthe
 
 /// More events than are read at a time.
 #[test]
-fn long_log_is_filled_from_to_its_end() {
+fn replica_is_filled_from_a_long_log_to_its_end() {
     let events: Vec<_> =
         (0..2500).map(|i| (i % 700, format!(r#"{{"id":"p{}","name":"v{i}"}}"#, i % 700))).collect();
     let owner = world();
@@ -196,7 +196,7 @@ fn long_log_is_filled_from_to_its_end() {
 }
 
 #[test]
-fn filling_leaves_out_what_was_erased_and_what_a_later_event_puts_right() {
+fn fill_skips_erased_events_and_events_that_a_later_event_corrects() {
     let owner = owner_of(&[
         (UPSERT, "a", r#"{"id":"a","name":"one"}"#),
         (UPSERT, "b", r#"{"id":"b"}"#),
@@ -211,7 +211,7 @@ fn filling_leaves_out_what_was_erased_and_what_a_later_event_puts_right() {
 }
 
 #[test]
-fn replica_that_is_there_is_not_made_again() {
+fn existing_replica_is_not_recreated() {
     let owner = owner_of(&[(UPSERT, "a", r#"{"id":"a","name":"one"}"#)]);
     let world = consumer_at(1, &owner);
     world.make(&[of_names()], &owner).unwrap();
@@ -266,7 +266,7 @@ fn replica_that_is_no_longer_declared_is_dropped() {
 }
 
 #[test]
-fn replica_is_refused_by_name_where_the_service_has_something_of_that_name() {
+fn replica_is_refused_by_name_if_the_service_has_an_object_of_that_name() {
     for (made, kind) in [
         ("CREATE TABLE book (id TEXT) STRICT", "table"),
         ("CREATE TABLE Book (id TEXT) STRICT", "table"),
@@ -286,7 +286,7 @@ fn replica_is_refused_by_name_where_the_service_has_something_of_that_name() {
 }
 
 #[test]
-fn replica_whose_owner_can_not_be_read_is_not_made_and_filled_the_next_time() {
+fn replica_whose_owner_is_unreadable_is_not_created_and_is_filled_the_next_time() {
     let owner = owner_of(&[(UPSERT, "a", r#"{"id":"a","name":"one"}"#)]);
     let world = consumer_at(1, &owner);
     let asked = Cell::new(0);
@@ -338,14 +338,14 @@ fn events_of_the_owner_write_and_delete_rows() {
 }
 
 #[test]
-fn replica_takes_its_two_types_of_event_alone() {
+fn replica_consumes_only_its_two_event_types() {
     let replica = of_names();
     assert!(replica.takes(UPSERT) && replica.takes(DELETE) && !replica.takes("book.moved"));
     assert!(!ReplicaSpec { delete: None, ..replica }.takes(DELETE));
 }
 
 #[test]
-fn malformed_event_is_told_as_such_and_changes_nothing() {
+fn malformed_event_is_reported_as_such_and_changes_nothing() {
     let replica = of_all_types();
     let world = world_with_replica(&replica);
     let whole = r#"{"id":"a","name":"one","stock":3,"weight":0.5}"#;
@@ -382,7 +382,7 @@ fn malformed_event_is_told_as_such_and_changes_nothing() {
 }
 
 #[test]
-fn malformed_event_costs_the_unit_of_work_nothing() {
+fn malformed_event_does_not_fail_the_unit_of_work() {
     let replica = of_names();
     let world = world_with_replica(&replica);
     world.commit(|unit| {
@@ -420,7 +420,7 @@ fn replica_is_written_in_the_unit_of_work_of_the_position() {
 }
 
 #[test]
-fn repair_brings_a_row_to_the_owners_or_takes_it_out() {
+fn repair_sets_a_row_to_that_of_the_owner_or_removes_it() {
     let replica = of_names();
     let world = world_with_replica(&replica);
     world.by_hand("INSERT INTO book VALUES ('a', 'wrong'), ('b', 'stray'), ('c', 'right')");

@@ -32,7 +32,7 @@ fn world_of(timers: &[(&str, u64)]) -> World {
 }
 
 #[test]
-fn timer_is_set_when_its_unit_of_work_is_durable_and_only_then() {
+fn timer_is_set_only_once_its_unit_of_work_is_durable() {
     let world = world();
     world.roll_back(|unit| set(unit, "never", 1));
     assert_eq!(world.due(10, 9), (vec![], None));
@@ -43,7 +43,7 @@ fn timer_is_set_when_its_unit_of_work_is_durable_and_only_then() {
 }
 
 #[test]
-fn timer_of_an_aborted_batch_is_not_there() {
+fn timer_of_an_aborted_batch_does_not_exist() {
     for sql in sure_ways_to_abort() {
         let world = world();
         let (lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
@@ -53,7 +53,7 @@ fn timer_of_an_aborted_batch_is_not_there() {
 }
 
 #[test]
-fn timers_are_due_in_the_order_of_their_time_and_then_of_their_setting() {
+fn timers_are_due_in_the_order_of_their_time_and_then_of_creation() {
     let world = world_of(&[("c", 30), ("a", 10), ("d", 50), ("b", 10)]);
     for (now, count, due, next) in [
         (9, 9, &[][..], Some(ms(10))),
@@ -68,7 +68,7 @@ fn timers_are_due_in_the_order_of_their_time_and_then_of_their_setting() {
 }
 
 #[test]
-fn timer_is_the_event_that_was_set() {
+fn timer_delivers_the_event_that_was_set() {
     let world = world();
     let data = r#"{"loan":"é"}"#;
     world.commit(|unit| unit.schedule(&event("loan.late", &"o".into(), data), ms(5)).unwrap());
@@ -86,7 +86,7 @@ fn timer_is_the_event_that_was_set() {
 }
 
 #[test]
-fn timer_is_taken_once() {
+fn timer_is_consumed_once() {
     let world = world_of(&[("a", 1), ("b", 1)]);
     assert!(world.roll_back(|unit| unit.consume_timer(Sequence::new(1), false).unwrap()));
     let (lease, first) = world.keep(None, |unit| unit.consume_timer(Sequence::new(1), false).unwrap());
@@ -100,7 +100,7 @@ fn timer_is_taken_once() {
 }
 
 #[test]
-fn timer_that_was_taken_is_there_again_where_its_batch_is_aborted() {
+fn consumed_timer_exists_again_if_its_batch_is_aborted() {
     for sql in sure_ways_to_abort() {
         let world = world_of(&[("a", 1)]);
         let (lease, _) = world.keep(None, |unit| {
@@ -118,7 +118,7 @@ fn timer_that_was_taken_is_there_again_where_its_batch_is_aborted() {
 }
 
 #[test]
-fn parked_timer_is_neither_due_nor_next_and_taken_only_as_parked() {
+fn parked_timer_is_neither_due_nor_next_and_is_consumed_only_as_parked() {
     let world = world_of(&[("a", 1), ("b", 5)]);
     assert!(world.commit(|unit| unit.mark_timer_parked(Sequence::new(1)).unwrap()));
     assert!(!world.commit(|unit| unit.mark_timer_parked(Sequence::new(1)).unwrap()), "it was");
@@ -134,7 +134,7 @@ fn parked_timer_is_neither_due_nor_next_and_taken_only_as_parked() {
 }
 
 #[test]
-fn timers_survive_opening_the_database_again_and_no_number_is_given_twice() {
+fn timers_survive_reopening_the_database_and_no_number_is_used_twice() {
     let world = world_of(&[("a", 30), ("b", 10)]);
     assert!(world.commit(|unit| unit.consume_timer(Sequence::new(2), false).unwrap()));
     let world = world.reopened();
@@ -146,7 +146,7 @@ fn timers_survive_opening_the_database_again_and_no_number_is_given_twice() {
 }
 
 #[test]
-fn timer_that_can_not_be_an_event_is_refused_and_costs_the_unit_nothing() {
+fn timer_that_is_not_a_valid_event_is_refused_and_does_not_fail_the_unit() {
     let world = world();
     world.commit(|unit| {
         for wrong in
@@ -169,7 +169,7 @@ impl World {
 }
 
 #[test]
-fn a_timer_is_refused_when_there_are_as_many_as_there_may_be_and_set_when_one_is_gone() {
+fn timer_is_refused_at_the_maximum_and_set_once_another_is_gone() {
     let world = world_of(&[("a", 1)]);
     // As if there were a million.
     world.by_hand(&format!("UPDATE _bulkhead_meta SET timers = {TIMERS_MAX}"));
@@ -188,7 +188,7 @@ fn a_timer_is_refused_when_there_are_as_many_as_there_may_be_and_set_when_one_is
 }
 
 #[test]
-fn timers_are_counted_exactly_whatever_becomes_of_a_unit_or_a_batch() {
+fn timer_count_is_exact_for_every_outcome_of_a_unit_or_a_batch() {
     let world = world_of(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
     assert_eq!(world.timers(), [4, 4]);
     world.roll_back(|unit| {
@@ -256,7 +256,7 @@ fn of<'t>(kind: &'t str, subject: &'t Subject) -> Timers<'t> {
 }
 
 #[test]
-fn timers_are_cancelled_by_their_id_or_by_their_type_and_subject_and_no_others() {
+fn only_timers_with_the_given_id_or_type_and_subject_are_cancelled() {
     let world = world_with_ids(&[
         ("1", "loan.late", "a"),
         ("2", "loan.late", "a"),
@@ -308,7 +308,7 @@ fn timer_that_was_set_in_the_same_unit_of_work_is_cancelled_in_it() {
 }
 
 #[test]
-fn timer_whose_handler_runs_is_not_cancelled_by_it_and_taken_with_its_unit_of_work() {
+fn running_handler_does_not_cancel_its_own_timer_and_consumes_it_on_commit() {
     let world = world_of(&[("a", 1), ("a", 2)]);
     world.commit(|unit| {
         assert_eq!(
@@ -324,11 +324,11 @@ fn timer_whose_handler_runs_is_not_cancelled_by_it_and_taken_with_its_unit_of_wo
 
 /// The first one wins: the other finds that the timer is gone, and its caller rolls it back.
 #[test]
-fn timer_that_was_cancelled_is_neither_taken_nor_parked_any_more() {
+fn cancelled_timer_is_neither_consumed_nor_parked() {
     let world = world_of(&[("a", 1)]);
     let (lease, _) =
         world.keep(None, |unit| unit.cancel(&"loan".into(), of("loan.late", &"a".into()), None).unwrap());
-    let (mut lease, taken) = world.keep(Some(lease), |unit| {
+    let (mut lease, consumed) = world.keep(Some(lease), |unit| {
         (
             unit.consume_timer(Sequence::new(1), false).unwrap(),
             unit.mark_timer_parked(Sequence::new(1)).unwrap(),
@@ -336,12 +336,12 @@ fn timer_that_was_cancelled_is_neither_taken_nor_parked_any_more() {
     });
     durable(lease.commit());
     drop(lease);
-    assert_eq!(taken, (false, false), "in one batch");
+    assert_eq!(consumed, (false, false), "in one batch");
     assert!(!world.commit(|unit| unit.consume_timer(Sequence::new(1), false).unwrap()));
 }
 
 #[test]
-fn timer_that_failed_is_cancelled_with_its_parked_row_and_lets_the_next_of_its_subject_go() {
+fn failed_timer_is_cancelled_with_its_parked_row_and_releases_its_subject() {
     for state in [ParkedState::Parked, ParkedState::Dead] {
         let world =
             world_with_ids(&[("1", "loan.late", "a"), ("2", "loan.over", "a"), ("3", "loan.late", "b")]);
@@ -375,85 +375,85 @@ fn timer_that_failed_is_cancelled_with_its_parked_row_and_lets_the_next_of_its_s
 }
 
 /// A world whose writer records each report of what has become durable.
-fn told_world() -> (World, Arc<Mutex<Vec<Happened>>>) {
+fn observed_world() -> (World, Arc<Mutex<Vec<Happened>>>) {
     let world = world();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = Arc::clone(&told);
+    let notified = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&notified);
     let options = WriterOptions { faults: world.faults.clone(), ..options() };
     let after_commit = Arc::new(move |happened| tell.lock().unwrap().push(happened));
     let writer = crate::Writer::open(Arc::clone(&world.database), options, after_commit).unwrap();
-    (World { writer, ..world }, told)
+    (World { writer, ..world }, notified)
 }
 
-fn taken(told: &Mutex<Vec<Happened>>) -> Vec<Happened> {
-    std::mem::take(&mut told.lock().unwrap())
+fn consumed(notified: &Mutex<Vec<Happened>>) -> Vec<Happened> {
+    std::mem::take(&mut notified.lock().unwrap())
 }
 
 const TIMERS_ALONE: Happened = Happened { head: None, timers: true };
 
 #[test]
-fn timer_is_told_of_when_it_is_durable_and_once() {
-    let (world, told) = told_world();
+fn timer_is_announced_once_when_it_is_durable() {
+    let (world, notified) = observed_world();
     let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
-    assert!(taken(&told).is_empty());
+    assert!(consumed(&notified).is_empty());
     durable(lease.commit());
-    assert_eq!(taken(&told), [TIMERS_ALONE]);
+    assert_eq!(consumed(&notified), [TIMERS_ALONE]);
     let (mut lease, ()) = world.keep(Some(lease), |unit| write(unit, "b"));
     durable(lease.commit());
-    assert_eq!(taken(&told), [Happened { head: Some(Sequence::new(1)), timers: false }]);
+    assert_eq!(consumed(&notified), [Happened { head: Some(Sequence::new(1)), timers: false }]);
     let (mut lease, ()) = world.keep(Some(lease), |unit| {
         set(unit, "c", 1);
         write(unit, "c");
     });
     durable(lease.commit());
-    assert_eq!(taken(&told), [Happened { head: Some(Sequence::new(2)), timers: true }]);
+    assert_eq!(consumed(&notified), [Happened { head: Some(Sequence::new(2)), timers: true }]);
 }
 
 #[test]
-fn timer_of_a_unit_that_was_rolled_back_is_not_told_of() {
-    let (world, told) = told_world();
+fn timer_of_a_rolled_back_unit_is_not_announced() {
+    let (world, notified) = observed_world();
     world.roll_back(|unit| set(unit, "never", 1));
-    assert!(taken(&told).is_empty());
+    assert!(consumed(&notified).is_empty());
     world.commit(|unit| note(unit, "a"));
-    assert!(taken(&told).is_empty());
+    assert!(consumed(&notified).is_empty());
 }
 
 #[test]
-fn taking_a_timer_is_not_told_of() {
-    let (world, told) = told_world();
+fn consuming_a_timer_is_not_announced() {
+    let (world, notified) = observed_world();
     world.commit(|unit| set(unit, "a", 1));
-    taken(&told);
+    consumed(&notified);
     world.commit(|unit| assert!(unit.consume_timer(Sequence::new(1), false).unwrap()));
-    assert!(taken(&told).is_empty());
+    assert!(consumed(&notified).is_empty());
 }
 
 #[test]
-fn timer_is_told_of_where_a_failing_commit_left_it_and_not_where_it_did_not() {
-    let (world, told) = told_world();
+fn timer_is_announced_only_if_a_failing_commit_left_it() {
+    let (world, notified) = observed_world();
     let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
     world.faults.plan(CommitFault::AfterDurable);
     durable(lease.commit());
-    assert_eq!(taken(&told), [TIMERS_ALONE]);
+    assert_eq!(consumed(&notified), [TIMERS_ALONE]);
     let (mut lease, ()) = world.keep(Some(lease), |unit| set(unit, "b", 1));
     world.faults.plan(CommitFault::BeforeDurable);
     assert!(matches!(lease.commit(), Commit::Aborted { .. }));
-    assert!(taken(&told).is_empty());
+    assert!(consumed(&notified).is_empty());
 }
 
 #[test]
-fn timer_of_an_aborted_batch_is_not_told_of_by_the_next() {
+fn timer_of_an_aborted_batch_is_not_announced_by_the_next() {
     for sql in sure_ways_to_abort() {
-        let (world, told) = told_world();
+        let (world, notified) = observed_world();
         let (lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
         let (mut lease, ()) = world.keep(Some(abort(lease, sql)), |unit| note(unit, "b"));
         durable(lease.commit());
-        assert_eq!(taken(&told), [], "{sql}");
+        assert_eq!(consumed(&notified), [], "{sql}");
     }
-    let (world, told) = told_world();
+    let (world, notified) = observed_world();
     let (mut lease, ()) = world.keep(None, |unit| set(unit, "a", 1));
     world.faults.plan(CommitFault::BeforeDurable);
     assert!(matches!(lease.commit(), Commit::Aborted { .. }));
     let (mut lease, ()) = world.keep(Some(lease), |unit| note(unit, "b"));
     durable(lease.commit());
-    assert_eq!(taken(&told), [], "by a failing commit");
+    assert_eq!(consumed(&notified), [], "by a failing commit");
 }

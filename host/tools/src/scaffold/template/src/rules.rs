@@ -10,7 +10,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_space_is_one_space_between_words() {
+    fn white_space_becomes_one_space_between_words() {
         for (text, expected) in [("a", "a"), ("  a  b ", "a b"), ("a\r\n\tb", "a b")] {
             assert_eq!(tidied(text), expected, "{text:?}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bulkhead_testing::{Service, json};
 
 #[test]
-fn an_entry_is_kept_and_told() {
+fn entry_is_stored_and_published() {
     let service = Service::start("{{name}}");
     let answer = service.post("/{{name}}").json(json!({"text": " Hello,\n  world "})).send().status(201);
     let (id, created_at) = (answer.text_of("id"), answer.text_of("created_at"));
@@ -20,7 +20,7 @@ fn an_entry_is_kept_and_told() {
 }
 
 #[test]
-fn what_is_no_entry_is_refused_and_nothing_is_kept_or_told() {
+fn invalid_entry_is_refused_and_neither_stored_nor_published() {
     let service = Service::start("{{name}}");
     for body in [json!({}), json!({"text": " "}), json!({"text": 7}), json!({"text": "a", "size": 1})] {
         service.post("/{{name}}").json(body).send().problem(422, "invalid");
@@ -31,7 +31,7 @@ fn what_is_no_entry_is_refused_and_nothing_is_kept_or_told() {
 }
 
 #[test]
-fn entries_are_listed_the_newest_first_and_page_by_page() {
+fn entries_are_listed_newest_first_page_by_page() {
     let service = Service::start("{{name}}");
     for text in ["first", "second", "third"] {
         service.post("/{{name}}").json(json!({"text": text})).send().status(201);

@@ -140,7 +140,7 @@ fn literals(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn literals_are_found_with_their_escapes_and_comments_left_out() {
+fn literals_are_found_with_escapes_and_comments_are_ignored() {
     let source =
         "let a = \"SELECT \\\"x\\\" \\\n     FROM t\"; // not \"this\"\nlet b = '\"'; let c = \"two\";";
     assert_eq!(literals(source), ["SELECT \"x\" FROM t", "two"]);

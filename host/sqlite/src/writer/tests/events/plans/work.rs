@@ -196,12 +196,12 @@ fn in_unit<T>(world: &World, keep: bool, run: impl FnOnce(&mut Unit) -> T) -> T 
 
 /// The steps of one operation. It was done before in a unit of work that was rolled back, so that its statements are prepared.
 fn written((what, write): Write, rows: u32, world: &World) -> (String, i64) {
-    let told = |connection: &Connection| Ok(steps(connection));
+    let total_steps = |connection: &Connection| Ok(steps(connection));
     in_unit(world, false, |unit| write(unit, rows));
     let steps = in_unit(world, false, |unit| {
-        let before = unit.as_host(told).unwrap();
+        let before = unit.as_host(total_steps).unwrap();
         write(unit, rows);
-        unit.as_host(told).unwrap() - before
+        unit.as_host(total_steps).unwrap() - before
     });
     (what.to_owned(), steps)
 }
@@ -209,15 +209,15 @@ fn written((what, write): Write, rows: u32, world: &World) -> (String, i64) {
 fn read((what, read): Read, rows: u32, world: &World) -> (String, i64) {
     let inbox = crate::InboxReader::open(&world.database).unwrap();
     let log = EmbeddedLog::open(&world.database).unwrap();
-    let told = || steps(inbox.connection()) + steps(log.connection());
+    let total_steps = || steps(inbox.connection()) + steps(log.connection());
     read(world, &inbox, &log, rows);
-    let before = told();
+    let before = total_steps();
     read(world, &inbox, &log, rows);
-    (what.to_owned(), told() - before)
+    (what.to_owned(), total_steps() - before)
 }
 
 #[test]
-fn what_the_host_does_takes_as_many_steps_with_a_hundred_times_the_rows() {
+fn host_operations_take_the_same_number_of_steps_with_a_hundred_times_the_rows() {
     let measured = [FEW, MANY].map(|rows| {
         let world = world_of(rows);
         let writes = WRITES.into_iter().map(|write| written(write, rows, &world));
@@ -259,7 +259,7 @@ fn known(rows: u32, world: &World) -> (String, i64) {
 
 /// A subject with very many parked events is drained one by one, each as quickly as the first.
 #[test]
-fn very_many_parked_events_of_one_subject_are_drained_in_their_order_without_looking_at_all() {
+fn many_parked_events_of_one_subject_are_drained_in_order_without_a_scan() {
     let world = world_of(FEW);
     let drained = |count: i64| {
         in_unit(&world, true, |unit| {
