@@ -52,10 +52,10 @@ impl Watch {
     /// When the system can't watch a folder.
     pub(crate) fn start(application: Arc<Application>) -> anyhow::Result<Self> {
         let manifest = application.manifest();
-        let (tell, events) = channel::<Event>();
+        let (sender, events) = channel::<Event>();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
             // The receiver may have ended. Then it needs no event.
-            Ok(event) => drop(tell.send(event)),
+            Ok(event) => drop(sender.send(event)),
             Err(error) => tracing::warn!(%error, "changed files may not be seen"),
         })?;
         let mut folders = BTreeSet::from([(absolute(folder_of(&manifest.path)), false)]);

@@ -356,7 +356,7 @@ impl DeferredWork {
             if let Some(subscription) = counted {
                 subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
             }
-            observed.tell(&Observation::EventConsumed { producer: &producer, sequence });
+            observed.notify(&Observation::EventConsumed { producer: &producer, sequence });
         });
         let mark = |unit: &mut UnitOfWork| {
             Ok(unit.unpark(row)? && (!own || unit.consume_timer(row.sequence, true)?))
@@ -390,7 +390,7 @@ impl DeferredWork {
     fn replace(&mut self, row: &Parked, again: &Parked) -> Result<(), StatementError> {
         report_parked(&self.runner, again);
         let parked = again.clone();
-        let settle = self.settle(move |observed| observed.tell(&Observation::EventParked { row: &parked }));
+        let settle = self.settle(move |observed| observed.notify(&Observation::EventParked { row: &parked }));
         let written = self.runner.write(
             |unit| {
                 // Only if the row is still as it was read: an operator may have dropped it meanwhile.

@@ -309,9 +309,9 @@ mod tests {
 
     /// The result of a unit of work with this mark, and what its settle function got.
     fn reported(trial: &Trial, marked: Result<bool, StatementError>) -> (Written, Vec<bool>) {
-        let (tell, reported) = flume::unbounded();
+        let (sender, reported) = flume::unbounded();
         let mut runner = trial.consumer.runner();
-        let settle = Settle::new(move |kept| tell.send(kept).unwrap());
+        let settle = Settle::new(move |kept| sender.send(kept).unwrap());
         let written = runner.write(|_| marked, settle, false);
         runner.commit_open_batch();
         (written, reported.drain().collect())

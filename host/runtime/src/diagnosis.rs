@@ -124,7 +124,7 @@ pub(crate) fn report_request(
         Some(running) => sentence(failure, running, spec),
         None => failure.to_string(),
     };
-    tell(component, spec, request, (status, &sentence), running);
+    write_line(component, spec, request, (status, &sentence), running);
 }
 
 /// The same for a request whose handler itself answered with 5xx.
@@ -146,7 +146,7 @@ pub(crate) fn report_answer(
             "; limits.request_timeout gives a request {request} ms, and limits.lease_hold a unit of work {lease} ms"
         );
     }
-    tell(component, spec, request, (status.as_u16(), &sentence), Some(running));
+    write_line(component, spec, request, (status.as_u16(), &sentence), Some(running));
 }
 
 /// Logs a job that no worker got to in time.
@@ -156,11 +156,11 @@ pub(crate) fn report_late_job(component: &ComponentInfo, spec: &ServiceSpec, req
          quicker",
         spec.limits.request_timeout.as_millis()
     );
-    tell(component, spec, request, (504, &sentence), None);
+    write_line(component, spec, request, (504, &sentence), None);
 }
 
 /// Writes the line. What the client may try again (503) is a warning.
-fn tell(
+fn write_line(
     component: &ComponentInfo,
     spec: &ServiceSpec,
     request: &Request,
@@ -245,8 +245,8 @@ mod tests {
         let began = Instant::now() - Duration::from_millis(1500);
         let running = Running { began, ..Running::starting(Instant::now()) };
         let request = job(Instant::now(), None).0.request;
-        let tell = || report_answer(component, spec, &request, status, &running);
-        lines_with("a request failed", tell).pop().unwrap()
+        let report = || report_answer(component, spec, &request, status, &running);
+        lines_with("a request failed", report).pop().unwrap()
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Hold {
                     unit.end_at(until);
                     newly = Some(until);
                     *self = Self::Joined(unit);
-                    observed.tell(&Observation::Joined);
+                    observed.notify(&Observation::Joined);
                 }
                 Err((lease, error)) => {
                     // A handler that is run again keeps the lease, for the members that come after it.

@@ -17,7 +17,7 @@ pub struct HostContext {
     pub random: Box<dyn Random>,
     /// The services, by name.
     pub directory: Directory,
-    /// Those who are told what happens in the services.
+    /// What observes the services.
     pub observers: Observers,
     /// A test that makes things fail.
     pub faults: Option<Arc<dyn FaultInjector>>,

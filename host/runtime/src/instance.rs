@@ -54,7 +54,7 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        self.observed.tell(&Observation::InstanceDropped { cause: self.cause });
+        self.observed.notify(&Observation::InstanceDropped { cause: self.cause });
     }
 }
 
@@ -157,9 +157,9 @@ impl WarmInstance {
         let spoilt_by = if result.is_err() { DropCause::Failed } else { DropCause::Undone };
         let run = judge(release, result, running, job, left);
         let outcome = run.outcome.as_ref().map(|answer| answer.status);
-        self.context.observed.tell(&Observation::Finished { outcome });
+        self.context.observed.notify(&Observation::Finished { outcome });
         if let Err(failure) = outcome {
-            self.context.observed.tell_limit_of(failure);
+            self.context.observed.notify_limit_of(failure);
         }
         self.keep_or_drop(release, instance, run.spoilt.then_some(spoilt_by));
         run
@@ -196,7 +196,7 @@ impl WarmInstance {
             Ok(Err(HandleError::Reject(reason))) => Err(NotConsumed::Reject(said(&reason))),
             Err(error) => {
                 let failure = diagnosis::failure(&error, &running, spec);
-                self.context.observed.tell_limit_of(&failure);
+                self.context.observed.notify_limit_of(&failure);
                 let sentence = diagnosis::sentence(&failure, &running, spec);
                 Err(NotConsumed::Retry(diagnosis::reason(&sentence, &running)))
             }
@@ -279,7 +279,7 @@ impl WarmInstance {
             let ended = diagnosis::trapped(&error, running.panic.as_ref(), running.memory_refused, spec);
             format!("instantiate the component: at its start it {ended}")
         })?;
-        self.context.observed.tell(&Observation::InstanceCreated { took: began.elapsed() });
+        self.context.observed.notify(&Observation::InstanceCreated { took: began.elapsed() });
         let (observed, cause) = (self.context.observed.clone(), DropCause::Failed);
         Ok(Instance { store, http, events, uses: 0, settled_bytes: 0, aborts, observed, cause })
     }

@@ -208,7 +208,7 @@ pub(crate) fn settle(members: Vec<Member>, fate: &Fate, observed: &Observed) {
 fn answer(members: Vec<Member>, observed: &Observed) {
     let units = members.iter().filter(|member| member.is_kept()).count();
     if units > 0 {
-        observed.tell(&Observation::BatchCommitted { units });
+        observed.notify(&Observation::BatchCommitted { units });
     }
     for member in members {
         member.answer();
@@ -247,8 +247,8 @@ mod tests {
     fn reported(fault: Option<CommitFault>) -> (Effect, bool) {
         let trial = Trial::new(Duration::from_secs(60));
         fault.into_iter().for_each(|fault| trial.commits.plan(fault));
-        let (tell, reported) = flume::unbounded();
-        let settle = Settle::of_effect(move |effect| tell.send(effect).unwrap());
+        let (sender, reported) = flume::unbounded();
+        let settle = Settle::of_effect(move |effect| sender.send(effect).unwrap());
         let mut runner = trial.consumer.runner();
         let written = runner.write(|unit| unit.write_time().map(|()| true), settle, false);
         assert_eq!(written, Written::Kept);

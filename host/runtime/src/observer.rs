@@ -1,6 +1,6 @@
 //! What happens in the services, for those who observe it: metrics, traces, tests.
 //!
-//! Observers are told on the thread where something happens, some of them while the writer lease is held and before answers leave. So an
+//! Observers are called on the thread where something happens, some of them while the writer lease is held and before answers leave. So an
 //! observer must be quick, must not wait and must not panic. A host without observers pays a look at an empty list each time.
 
 use std::fmt::Display;
@@ -14,7 +14,7 @@ use http::StatusCode;
 use crate::database_call::DatabaseCall;
 use crate::job::Failure;
 
-/// Is told what happens in the services.
+/// Observes what happens in the services.
 pub trait Observer: Send + Sync {
     /// This happened in the service.
     fn observe(&self, service: &ServiceName, observation: &Observation<'_>);
@@ -168,7 +168,7 @@ impl Limit {
     }
 }
 
-/// Those who are told what happens.
+/// Everything that observes the services.
 #[derive(Clone, Default)]
 pub struct Observers(Arc<[Arc<dyn Observer>]>);
 
@@ -193,28 +193,28 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
-    /// Whether nobody is told anything.
+    /// Whether there are no observers.
     pub(crate) fn is_empty(&self) -> bool {
         self.observers.0.is_empty()
     }
 
-    /// Tells all observers.
-    pub(crate) fn tell(&self, observation: &Observation<'_>) {
+    /// Notifies all observers.
+    pub(crate) fn notify(&self, observation: &Observation<'_>) {
         for observer in self.observers.0.iter() {
             observer.observe(&self.service, observation);
         }
     }
 
-    /// Tells all observers which limit a failure is about, if it is about one.
-    pub(crate) fn tell_limit_of(&self, failure: &Failure) {
+    /// Notifies all observers which limit a failure is about, if it is about one.
+    pub(crate) fn notify_limit_of(&self, failure: &Failure) {
         if let Some(limit) = Limit::of(failure) {
-            self.tell_limit(limit);
+            self.notify_limit(limit);
         }
     }
 
-    /// Tells all observers that a limit was reached.
-    pub(crate) fn tell_limit(&self, limit: Limit) {
-        self.tell(&Observation::LimitReached { limit });
+    /// Notifies all observers that a limit was reached.
+    pub(crate) fn notify_limit(&self, limit: Limit) {
+        self.notify(&Observation::LimitReached { limit });
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{PROBATION_FAILED_OF, PROBATION_FAILURES};
 
-type Tell = Box<dyn FnOnce(String) + Send>;
+type OnFailed = Box<dyn FnOnce(String) + Send>;
 
 /// Counts how the handlers of a new version end, and reports when too many of them fail.
 pub struct Probation {
@@ -15,14 +15,14 @@ pub struct Probation {
     ended: AtomicU32,
     failed: AtomicU32,
     /// None after it was called.
-    tell: Mutex<Option<Tell>>,
+    on_failed: Mutex<Option<OnFailed>>,
 }
 
 impl Probation {
-    /// Starts now, and lasts for `time`. `tell` is called once, with the reason, when too many fail.
-    pub fn new(time: Duration, tell: Box<dyn FnOnce(String) + Send>) -> Self {
+    /// Starts now, and lasts for `time`. `on_failed` is called once, with the reason, when too many fail.
+    pub fn new(time: Duration, on_failed: Box<dyn FnOnce(String) + Send>) -> Self {
         let (ended, failed) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self { until: Instant::now() + time, ended, failed, tell: Mutex::new(Some(tell)) }
+        Self { until: Instant::now() + time, ended, failed, on_failed: Mutex::new(Some(on_failed)) }
     }
 
     /// How much of its time is left, how many handlers ended, and how many of them failed.
@@ -35,7 +35,7 @@ impl Probation {
     /// Whether too many have failed.
     #[must_use]
     pub fn is_failed(&self) -> bool {
-        self.tell.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.on_failed.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// A handler ended: successfully, or with a failure for this reason.
@@ -49,9 +49,11 @@ impl Probation {
         if failed < PROBATION_FAILURES || failed.saturating_mul(PROBATION_FAILED_OF) < ended {
             return;
         }
-        let tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(tell) = tell {
-            tell(format!("{failed} of its first {ended} handlers failed, the last of them so: {failure}"));
+        let on_failed = self.on_failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(on_failed) = on_failed {
+            on_failed(format!(
+                "{failed} of its first {ended} handlers failed, the last of them so: {failure}"
+            ));
         }
     }
 }
@@ -64,8 +66,8 @@ mod tests {
     use super::Probation;
 
     fn reported(time: Duration, ends: &[bool]) -> Vec<String> {
-        let (tell, reported) = channel();
-        let probation = Probation::new(time, Box::new(move |why| tell.send(why).unwrap()));
+        let (sender, reported) = channel();
+        let probation = Probation::new(time, Box::new(move |why| sender.send(why).unwrap()));
         for well in ends {
             probation.note((!well).then_some(&"trap" as &dyn std::fmt::Display));
         }

@@ -153,12 +153,12 @@ impl Queues {
         let queue = self.of(kind);
         // Threads that look at the same time may all see the last free place: as many as there are network threads.
         if queue.len() >= admission_limits.queue {
-            self.observed.tell_limit(Limit::Queue);
+            self.observed.notify_limit(Limit::Queue);
             return Err(Failure::QueueFull);
         }
         self.submitted.fetch_add(1, Ordering::Relaxed);
         // Before a worker can take it.
-        self.observed.tell(&Observation::Queued { queue: kind.name() });
+        self.observed.notify(&Observation::Queued { queue: kind.name() });
         queue.send(Work::Job(job, Instant::now())).map_err(|_| Failure::Stopping)
     }
 

@@ -175,7 +175,7 @@ impl Runner {
             None => {}
             Some(outcome) => {
                 if let Err(failure) = &outcome {
-                    self.tell(&job, failure);
+                    self.report_failure(&job, failure);
                 }
                 (job.reply)(outcome);
                 self.commit_open_batch_when_due();
@@ -259,13 +259,13 @@ impl Runner {
     }
 
     /// Logs, once, a request that failed outside its handler.
-    pub(crate) fn tell(&self, job: &Job, failure: &Failure) {
+    pub(crate) fn report_failure(&self, job: &Job, failure: &Failure) {
         report_once(&self.release, job, failure);
     }
 
     /// Answers a job whose batch was aborted and which can't be run again.
     fn give_up(&self, job: Job) {
-        self.tell(&job, &Failure::Aborted);
+        self.report_failure(&job, &Failure::Aborted);
         (job.reply)(Err(Failure::Aborted));
     }
 
@@ -394,7 +394,7 @@ impl Runner {
         let mut run = self.instance.run_handler(&self.release, &mut self.parts, &member.job, deadline);
         member.job.logged = run.logged;
         if run.is_to_be_asked_for_again() {
-            self.tell(&member.job, &Failure::Aborted);
+            self.report_failure(&member.job, &Failure::Aborted);
             member.job.logged = true;
             run.outcome = Err(Failure::Aborted);
             run.keep = false;

@@ -117,7 +117,7 @@ impl ResourceLimiter for MemoryLimit {
             self.bytes = desired;
         }
         if !allowed && !self.refused {
-            self.observed.tell_limit(Limit::Memory);
+            self.observed.notify_limit(Limit::Memory);
         }
         self.refused |= !allowed;
         Ok(allowed)

@@ -528,7 +528,7 @@ impl SubscriptionWorker {
                 subscription.counts.delivered.fetch_add(1, Ordering::Relaxed);
                 if consumed {
                     let producer = &subscription.spec.producer;
-                    observed.tell(&Observation::EventConsumed { producer, sequence });
+                    observed.notify(&Observation::EventConsumed { producer, sequence });
                 }
                 subscription.set_applied(sequence);
                 subscription.wake();
@@ -544,7 +544,7 @@ impl SubscriptionWorker {
         let (observed, row) = (self.runner.context.observed.clone(), row.clone());
         Settle::new(move |kept| {
             if kept {
-                observed.tell(&Observation::EventParked { row: &row });
+                observed.notify(&Observation::EventParked { row: &row });
                 // This comes before the position shows that the event was passed.
                 subscription.note_trouble();
                 subscription.set_applied(sequence);

@@ -223,12 +223,12 @@ mod tests {
 
     /// Runs a thread that panics `panics` times, each time after it `made` progress or not. Returns how many starts and mends there were.
     fn run(name: &str, panics: usize, made: bool) -> (usize, Vec<String>) {
-        let (tell, received) = channel();
+        let (sender, received) = channel();
         let (mends, mended) = channel();
-        let state = (0, tell);
-        let run = move |(starts, tell): &mut (usize, Sender<Vec<String>>), progress: &Progress| {
+        let state = (0, sender);
+        let run = move |(starts, sender): &mut (usize, Sender<Vec<String>>), progress: &Progress| {
             *starts += 1;
-            tell.send(down()).unwrap();
+            sender.send(down()).unwrap();
             if made {
                 progress.made();
             }
@@ -298,12 +298,12 @@ mod tests {
     fn thread_that_waits_for_its_restart_is_down_and_stops_waiting_on_request() {
         let stop = NEVER();
         let name = "down".to_owned();
-        let (tell, received) = channel();
-        let run = move |tell: &mut Sender<()>, _: &Progress| {
-            tell.send(()).unwrap();
+        let (sender, received) = channel();
+        let run = move |sender: &mut Sender<()>, _: &Progress| {
+            sender.send(()).unwrap();
             panic!("always")
         };
-        let thread = spawn(name.clone(), &stop, tell, run, |_, _| {}).unwrap();
+        let thread = spawn(name.clone(), &stop, sender, run, |_, _| {}).unwrap();
         for _ in 0..3 {
             received.recv().unwrap();
         }

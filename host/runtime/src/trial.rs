@@ -176,9 +176,9 @@ impl Trial {
     /// A thread's runner that keeps a batch which is due, and the receiver that gets whether the batch is durable.
     pub(crate) fn with_open_batch(&self) -> (Runner, Receiver<bool>) {
         loop {
-            let (tell, received) = flume::unbounded();
+            let (sender, received) = flume::unbounded();
             let mut runner = self.consumer.runner();
-            let settle = Settle::new(move |kept| tell.send(kept).unwrap());
+            let settle = Settle::new(move |kept| sender.send(kept).unwrap());
             let opened = Instant::now();
             assert_eq!(runner.write(|_| Ok(true), settle, true), Written::Kept);
             // On a busy machine the batch may have been due at once, and was committed.
@@ -193,8 +193,8 @@ impl Trial {
 
     /// Runs a unit of work, which is durable when this returns.
     pub(crate) fn write(&self, work: impl FnOnce(&mut UnitOfWork) -> Result<(), StatementError>) {
-        let (tell, received) = flume::bounded(1);
-        let settle = Settle::new(move |kept| tell.send(kept).unwrap());
+        let (sender, received) = flume::bounded(1);
+        let settle = Settle::new(move |kept| sender.send(kept).unwrap());
         let mut runner = self.consumer.runner();
         assert_eq!(runner.write(|unit| work(unit).map(|()| true), settle, false), Written::Kept);
         assert!(received.recv().unwrap());
@@ -264,7 +264,7 @@ pub(crate) fn event(sequence: i64, kind: &str, subject: &str) -> Logged {
 
 /// A POST from nobody, and the receiver of its outcome.
 pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcome>) {
-    let (tell, received) = flume::unbounded();
+    let (sender, received) = flume::unbounded();
     let request = Request {
         method: "POST".into(),
         route: "/taker/...".into(),
@@ -280,7 +280,7 @@ pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcom
     let job = Job {
         request,
         deadline,
-        reply: Box::new(move |outcome| tell.send(outcome).unwrap()),
+        reply: Box::new(move |outcome| sender.send(outcome).unwrap()),
         again: false,
         logged: false,
         idempotency_key: key.map(str::to_owned),

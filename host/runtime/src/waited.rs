@@ -16,7 +16,7 @@ impl Waited {
     }
 
     /// A worker got the job.
-    pub(crate) fn tell(&self, waited: Duration) {
+    pub(crate) fn record(&self, waited: Duration) {
         if let Some(measured) = &self.0 {
             measured.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
@@ -38,10 +38,10 @@ mod tests {
     fn time_in_the_queue_is_known_once_a_worker_has_the_job() {
         let waited = Waited::new();
         assert_eq!(waited.measured(), None);
-        waited.clone().tell(Duration::from_millis(7));
+        waited.clone().record(Duration::from_millis(7));
         assert_eq!(waited.measured(), Some(Duration::from_millis(7)));
         let unread = Waited::default();
-        unread.tell(Duration::from_millis(7));
+        unread.record(Duration::from_millis(7));
         assert_eq!(unread.measured(), None);
     }
 }

@@ -39,7 +39,7 @@ impl<'s> Worker<'s> {
                 } else {
                     let release = &runner.release;
                     diagnosis::report_late_job(&release.component.info, &release.spec, &job.request);
-                    runner.context.observed.tell_limit(Limit::RequestTimeout);
+                    runner.context.observed.notify_limit(Limit::RequestTimeout);
                     (job.reply)(Err(Failure::Deadline));
                     runner.commit_open_batch_when_due();
                 }
@@ -65,9 +65,9 @@ impl<'s> Worker<'s> {
             match work {
                 Some(Work::Job(job, since)) => {
                     let waited = since.elapsed();
-                    job.waited.tell(waited);
+                    job.waited.record(waited);
                     let queue = self.kind.name();
-                    self.runner.context.observed.tell(&Observation::Started { queue, waited });
+                    self.runner.context.observed.notify(&Observation::Started { queue, waited });
                     return Some(job);
                 }
                 Some(Work::Stop) => *self.stopped = true,

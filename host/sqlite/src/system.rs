@@ -11,27 +11,27 @@ const STEPS: &[&str] = &[
     // Sequences are never used twice (AUTOINCREMENT), so that a position always means the same events.
     "
 CREATE TABLE IF NOT EXISTS _bulkhead_meta (
-    -- One row, made with the database.
+    -- One row, created with the database.
     id INTEGER PRIMARY KEY CHECK (id = 1),
     log TEXT NOT NULL, -- the random id of the event log
-    batch INTEGER NOT NULL -- the number of the last batch that was committed: tells after a failed COMMIT whether it was durable
+    batch INTEGER NOT NULL -- the number of the last committed batch: shows after a failed COMMIT whether the batch is durable
 ) STRICT;
 CREATE TABLE IF NOT EXISTS _bulkhead_outbox (
-    -- Append only, but for the data that compaction takes out: what the service published, in the order of its units of work.
+    -- The event log, in the order of the units of work. Append only, except that erasing removes the data of events.
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, -- a UUIDv7
     type TEXT NOT NULL,
     subject TEXT NOT NULL,
     time TEXT NOT NULL, -- RFC 3339, UTC
     trace_id TEXT NOT NULL,
-    data TEXT NOT NULL -- JSON; empty where it was compacted
+    data TEXT NOT NULL -- JSON; empty if erased
 ) STRICT;
 CREATE INDEX IF NOT EXISTS _bulkhead_outbox_by_subject ON _bulkhead_outbox (
-    -- What a subject's compaction looks for: however long its history, what was compacted before is not looked at again.
+    -- Erasing finds a subject's events that still have data. It does not read those that are erased already.
     subject
 ) WHERE data <> '';
 CREATE TABLE IF NOT EXISTS _bulkhead_migration (
-    -- Append only: the migrations that were applied, each with what it was then.
+    -- Append only: the migrations that were applied, each as it was at that time.
     version INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
     sha256 TEXT NOT NULL, -- of the SQL, in hexadecimal
@@ -39,44 +39,44 @@ CREATE TABLE IF NOT EXISTS _bulkhead_migration (
 ) STRICT;
 ",
     "
--- Of the event as it was published, or as compaction left it; empty in events from before there were digests. See `outbox.rs`.
+-- Of the event as it was published, or as erasing left it; empty for events from before digests existed. See `outbox.rs`.
 ALTER TABLE _bulkhead_outbox ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
--- What the keys and bodies of idempotent requests are hashed with.
+-- The secret with which the keys and bodies of idempotent requests are hashed.
 ALTER TABLE _bulkhead_meta ADD COLUMN secret BLOB NOT NULL DEFAULT x'';
 CREATE TABLE _bulkhead_cursor (
-    -- One row for each producer: up to where this service has taken its log. Moved in the unit of work of what it took.
+    -- One row for each producer: the position in its event log. Moves in the unit of work of the event that is consumed.
     producer TEXT PRIMARY KEY,
-    log TEXT NOT NULL, -- the id of the producer's log
-    sequence INTEGER NOT NULL, -- of the last event that was taken or passed over; 0 before the first
+    log TEXT NOT NULL, -- the id of the producer's event log
+    sequence INTEGER NOT NULL, -- of the last event that was consumed or skipped; 0 before the first
     event_id TEXT NOT NULL -- the id of that event; empty before the first
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE _bulkhead_parked (
-    -- An event that could not be taken yet. Its life: `parked`, tried again with backoff until it is taken (the row goes) or has
-    -- failed too often: `dead`, until somebody has it tried again or drops it. The event itself stays in the producer's log, or
-    -- in _bulkhead_timer where the producer is this service: personal data have no second place to be taken out of.
+    -- An event that could not be consumed yet. `parked`: it is tried again with backoff until it is consumed (the row is deleted)
+    -- or has failed too often. `dead`: it stays until an operator retries or drops it. The event itself stays in the producer's
+    -- event log, or in _bulkhead_timer if the producer is this service. So personal data need to be erased in one place only.
     producer TEXT NOT NULL,
-    sequence INTEGER NOT NULL, -- in the producer's log, or the id of the timer
+    sequence INTEGER NOT NULL, -- in the producer's event log, or that of the timer
     id TEXT NOT NULL,
     type TEXT NOT NULL,
     subject TEXT NOT NULL,
     trace_id TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('parked', 'dead')),
-    attempts INTEGER NOT NULL, -- how often it was tried; 0 while it only waits behind another of its subject
+    attempts INTEGER NOT NULL, -- how many times it was tried; 0 while it waits behind another event of its subject
     next_ms INTEGER NOT NULL, -- when it is tried next, in milliseconds of the database's time: see `timeline.rs`
     since_ms INTEGER NOT NULL, -- when it was parked
     reason TEXT NOT NULL, -- why the last attempt failed
     PRIMARY KEY (producer, sequence)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX _bulkhead_parked_by_subject ON _bulkhead_parked (
-    -- Whether a later event of the subject has to wait, and which is the first.
+    -- Whether a later event of the subject must wait, and which event is the first.
     producer, subject, sequence
 ) WHERE state = 'parked';
 CREATE INDEX _bulkhead_parked_due ON _bulkhead_parked (
-    -- What is to be tried next.
+    -- The event that is tried next.
     next_ms
 ) WHERE state = 'parked';
 CREATE TABLE _bulkhead_timer (
-    -- An event that the service set for later. It goes when it was taken, or dropped from the dead letters.
+    -- An event that the service set for later. Deleted when it is consumed, cancelled, or dropped from the dead letters.
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL, -- a UUIDv7
     type TEXT NOT NULL,
@@ -88,45 +88,45 @@ CREATE TABLE _bulkhead_timer (
     parked INTEGER NOT NULL DEFAULT 0 CHECK (parked IN (0, 1)) -- it has a row in _bulkhead_parked
 ) STRICT;
 CREATE INDEX _bulkhead_timer_due ON _bulkhead_timer (
-    -- Those that are due, the earliest first.
+    -- The timers that are due, the earliest first.
     due_ms, sequence
 ) WHERE parked = 0;
 CREATE TABLE _bulkhead_idempotency (
-    -- The answer of a POST with an Idempotency-Key, written in its unit of work; goes after a day.
+    -- The answer to a POST with an Idempotency-Key, written in its unit of work. Deleted after a day.
     key BLOB PRIMARY KEY, -- keyed hash of the caller and the key
     request BLOB NOT NULL, -- keyed hash of the method, the path, the query and the body
     created_ms INTEGER NOT NULL, -- in milliseconds of the database's time: see `timeline.rs`
     status INTEGER NOT NULL,
-    headers TEXT NOT NULL, -- a JSON list of pairs; empty where nobody may keep the answer: then only that the key was used is known
+    headers TEXT NOT NULL, -- a JSON list of pairs; empty if nobody may keep the answer: then the row only records that the key was used
     body BLOB NOT NULL,
-    position INTEGER NOT NULL, -- what Bulkhead-Position told
-    caller BLOB NOT NULL, -- keyed hash of who asked
-    about BLOB NOT NULL -- keyed hash of what was made, by its place in `Location`
+    position INTEGER NOT NULL, -- the value of Bulkhead-Position in the answer
+    caller BLOB NOT NULL, -- keyed hash of the caller
+    about BLOB NOT NULL -- keyed hash of the created resource, from `Location`
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX _bulkhead_idempotency_by_caller ON _bulkhead_idempotency (
-    -- What goes with a subject whose data are taken out.
+    -- The answers that are deleted when a subject's data are erased.
     caller
 );
 CREATE INDEX _bulkhead_idempotency_by_about ON _bulkhead_idempotency (
-    -- The same.
+    -- The same, by the created resource.
     about
 );
 CREATE INDEX _bulkhead_idempotency_by_age ON _bulkhead_idempotency (
-    -- Those that are a day old.
+    -- The answers that are a day old.
     created_ms
 );
 CREATE TABLE _bulkhead_replica (
-    -- The replicas that were made and filled. The table of one is named as it is.
+    -- The replicas that were created and filled. The table of a replica has its name.
     name TEXT PRIMARY KEY,
-    spec TEXT NOT NULL -- the owner, the types and the columns that it was made with, as JSON
+    spec TEXT NOT NULL -- its owner, event types and columns when it was created, as JSON
 ) STRICT, WITHOUT ROWID;
 ",
     "
 CREATE TABLE _bulkhead_version (
-    -- Append only: each time that a version of the component became the active one. The last row is the one that is active.
+    -- Append only: one row each time a version of the component became active. The last row is the active version.
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     sha256 TEXT NOT NULL, -- of the component, in hexadecimal
-    source TEXT NOT NULL, -- of the component at the manifest's source then: another one there is a new version; empty for none
+    source TEXT NOT NULL, -- of the component at the manifest's source at that time; a different one there is a new version; empty for none
     how TEXT NOT NULL CHECK (how IN ('start', 'deploy', 'rollback', 'return')),
     author TEXT NOT NULL,
     note TEXT NOT NULL,
@@ -137,7 +137,7 @@ CREATE TABLE _bulkhead_version (
     // indexed when it is written. Triggers maintain the count and the mark. So no statement can forget them, and an aborted unit of work
     // rolls them back.
     "
--- How many timers there are, for their bound.
+-- The number of timers, for their limit.
 ALTER TABLE _bulkhead_meta ADD COLUMN timers INTEGER NOT NULL DEFAULT 0;
 UPDATE _bulkhead_meta SET timers = (SELECT count(*) FROM _bulkhead_timer);
 CREATE TRIGGER _bulkhead_timer_set AFTER INSERT ON _bulkhead_timer BEGIN
@@ -147,42 +147,42 @@ CREATE TRIGGER _bulkhead_timer_gone AFTER DELETE ON _bulkhead_timer BEGIN
     UPDATE _bulkhead_meta SET timers = timers - 1;
 END;
 CREATE INDEX _bulkhead_timer_by_id ON _bulkhead_timer (
-    -- The one that is cancelled.
+    -- Cancelling a timer by its id.
     id
 );
 CREATE INDEX _bulkhead_timer_by_subject ON _bulkhead_timer (
-    -- Those that are cancelled together.
+    -- Cancelling all timers of a subject and type.
     subject, type
 );
--- Whether it is the first of its subject's parked events, the one that is tried: the others wait behind it, however many they are.
+-- Whether it is the first of its subject's parked events. Only the first is tried; all others wait behind it.
 ALTER TABLE _bulkhead_parked ADD COLUMN first INTEGER NOT NULL DEFAULT 0 CHECK (first IN (0, 1));
 UPDATE _bulkhead_parked AS this SET first = 1 WHERE state = 'parked' AND sequence = (
     SELECT min(sequence) FROM _bulkhead_parked AS other
     WHERE other.state = 'parked' AND other.producer = this.producer AND other.subject = this.subject
 );
 CREATE UNIQUE INDEX _bulkhead_parked_first ON _bulkhead_parked (
-    -- Whether a subject has parked events, and which subjects have.
+    -- Whether a subject has parked events, and which subjects have some.
     producer, subject
 ) WHERE first = 1;
 DROP INDEX _bulkhead_parked_due;
 CREATE INDEX _bulkhead_parked_due ON _bulkhead_parked (
-    -- What is to be tried next.
+    -- The event that is tried next.
     next_ms
 ) WHERE first = 1;
 CREATE INDEX _bulkhead_parked_by_id ON _bulkhead_parked (
-    -- The one that an operator names.
+    -- The event that an operator names by its id.
     id
 );
 CREATE INDEX _bulkhead_parked_by_trace ON _bulkhead_parked (
-    -- What else of one write is parked.
+    -- The other parked events of one write.
     producer, trace_id, sequence
 );
 CREATE INDEX _bulkhead_parked_by_age ON _bulkhead_parked (
-    -- The list of an operator.
+    -- An operator's list.
     since_ms, producer, sequence
 );
 CREATE INDEX _bulkhead_parked_by_producer ON _bulkhead_parked (
-    -- How many there are of a producer, and since when the oldest.
+    -- The number of a producer's parked events and dead letters, and the age of the oldest.
     producer, state, since_ms
 );
 CREATE TRIGGER _bulkhead_parked_added AFTER INSERT ON _bulkhead_parked WHEN new.state = 'parked' BEGIN
@@ -212,17 +212,17 @@ CREATE TRIGGER _bulkhead_parked_gone AFTER DELETE ON _bulkhead_parked WHEN old.f
         WHERE state = 'parked' AND producer = old.producer AND subject = old.subject
     );
 END;
--- With the events that were erased: for who asks for all of a subject. Those with data are still found by themselves.
+-- Includes erased events, for a subject's whole history. Events with data can still be found alone.
 DROP INDEX _bulkhead_outbox_by_subject;
 CREATE INDEX _bulkhead_outbox_by_subject ON _bulkhead_outbox (
-    -- What is erased: however long a subject's history, what was erased before is not looked at again. And a subject's history.
+    -- Erasing a subject's events, which does not read those that are erased already. And a subject's history.
     subject, (data <> '')
 );
 ",
     "
 CREATE TABLE _bulkhead_idempotency_subject (
-    -- Whom and what a kept answer is about. Written with the answer, and goes with it.
-    key BLOB NOT NULL, -- the answer's
+    -- The subjects that a kept answer is about. Written and deleted with the answer.
+    key BLOB NOT NULL, -- of the answer
     subject BLOB NOT NULL, -- keyed hash
     PRIMARY KEY (key, subject)
 ) STRICT, WITHOUT ROWID;
@@ -241,17 +241,17 @@ ALTER TABLE _bulkhead_idempotency DROP COLUMN caller;
 ALTER TABLE _bulkhead_idempotency DROP COLUMN about;
 ",
     "
--- The owner's log, and the event in it up to which the rows were read from the owner itself: none up to there is applied. 0 where the rows
--- were made from events alone.
+-- The owner's event log, and the event up to which the rows were read from the owner directly: no event up to it is applied. 0 if the rows
+-- were made from events only.
 ALTER TABLE _bulkhead_replica ADD COLUMN log TEXT NOT NULL DEFAULT '';
 ALTER TABLE _bulkhead_replica ADD COLUMN filled INTEGER NOT NULL DEFAULT 0;
 ",
     "
--- A random number, written by what is not a batch: tells after a failed COMMIT whether it is there. See `settle.rs`.
+-- A random number, written by a transaction that is not a batch: shows after a failed COMMIT whether that is durable. See `settle.rs`.
 ALTER TABLE _bulkhead_meta ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
 ",
     "
--- The time by which delays and ages are measured, and the wall clock's at the same moment: see `timeline.rs`. 0 before the first batch.
+-- The time by which delays and ages are measured, and the wall clock at the same moment: see `timeline.rs`. 0 before the first batch.
 ALTER TABLE _bulkhead_meta ADD COLUMN time_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE _bulkhead_meta ADD COLUMN wall_ms INTEGER NOT NULL DEFAULT 0;
 ",

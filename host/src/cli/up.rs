@@ -58,7 +58,7 @@ pub(super) fn run(
         announce(&format!("listening on http://{address}"));
         let admin = tasks::lasting("admin port", async move {
             let served = serve(admin, std::future::pending()).await;
-            served.err().map_or_else(|| "it was told to stop".to_owned(), |error| error.to_string())
+            served.err().map_or_else(|| "it was asked to stop".to_owned(), |error| error.to_string())
         });
         let watching = if watch { Some(Watch::start(Arc::clone(&application))?) } else { None };
         let reloads = tasks::lasting("reload at SIGHUP", reload_at_hangups(hangup, Arc::clone(&application)));

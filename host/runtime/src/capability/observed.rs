@@ -11,7 +11,7 @@ use crate::running::FailedCall;
 use crate::state::State;
 
 impl State {
-    /// Runs a database call of a guest, unless a test makes it fail. Observers are told, and the last call that failed is remembered.
+    /// Runs a database call of a guest, unless a test makes it fail. Observers are called, and the last call that failed is remembered.
     /// `rows` says how many rows a result is about.
     pub(crate) fn database_call<T, E: From<StatementError> + Display>(
         &mut self,
@@ -28,7 +28,7 @@ impl State {
             Ok(value) => Ok(rows(value)),
             Err(error) => Err(error as &dyn Display),
         };
-        self.observed.tell(&Observation::DatabaseCalled { call, result: observed_result });
+        self.observed.notify(&Observation::DatabaseCalled { call, result: observed_result });
         if let (Err(error), Some(running)) = (&result, &mut self.running) {
             running.failed_call = Some(FailedCall::new(call, error, running.began.elapsed()));
         }

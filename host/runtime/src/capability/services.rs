@@ -38,7 +38,7 @@ impl Host for State {
             Err(error) => Err(error as &dyn std::fmt::Display),
         };
         if let Some((method, path)) = &request_line {
-            self.observed.tell(&Observation::ServiceCalled {
+            self.observed.notify(&Observation::ServiceCalled {
                 callee: &service,
                 method,
                 path,

@@ -40,7 +40,7 @@ impl DeferredWork {
             None => {
                 let (producer, sequence) = (name.clone(), timer.sequence);
                 let settle = self.settle(move |observed| {
-                    observed.tell(&Observation::EventConsumed { producer: &producer, sequence });
+                    observed.notify(&Observation::EventConsumed { producer: &producer, sequence });
                 });
                 self.runner.deliver(&delivery, mark, settle, true)
             }
@@ -51,7 +51,7 @@ impl DeferredWork {
         report_parked(&self.runner, &row);
         let (deferred, parked) = (Arc::clone(&self.deferred), row.clone());
         let settle = self.settle(move |observed| {
-            observed.tell(&Observation::EventParked { row: &parked });
+            observed.notify(&Observation::EventParked { row: &parked });
             // The other thread has one more parked event to look after.
             deferred.wake();
         });

@@ -119,7 +119,8 @@ fn timer_and_parked_event_are_observed_when_durable() {
     assert_eq!(parked, ["taker: parked timer Dead", "taker: parked e3 Dead"], "{seen:?}");
     let mut runner = trial.consumer.runner();
     let settle = deferred.settle(|observed| {
-        observed.tell(&Observation::EventConsumed { producer: &"taker".into(), sequence: Sequence::new(3) });
+        observed
+            .notify(&Observation::EventConsumed { producer: &"taker".into(), sequence: Sequence::new(3) });
     });
     runner.write(|unit| unit.write_time().map(|()| true), settle, false);
     assert_eq!(trial.seen.take().last().map(String::as_str), Some("taker: consumed taker 3"));

@@ -161,7 +161,7 @@ fn logged_failure_of_a_request_gets_no_second_line() {
     for is_logged in [false, true] {
         let (mut job, _) = job(Instant::now(), None);
         job.logged = is_logged;
-        let lines = lines_with("a request failed", || runner.tell(&job, &Failure::Aborted));
+        let lines = lines_with("a request failed", || runner.report_failure(&job, &Failure::Aborted));
         assert_eq!(lines.is_empty(), is_logged, "{lines:?}");
     }
 }

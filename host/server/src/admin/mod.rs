@@ -27,7 +27,7 @@ pub use self::token::{AdminToken, TOKEN_FILE};
 use crate::application::Application;
 use crate::check::LastCheck;
 use crate::http::body::RequestBody;
-use crate::http::{Answer, Answering, Listening, own, problem_response, tell_trace, unreadable, well_formed};
+use crate::http::{Answer, Answering, Listening, add_trace, own, problem_response, unreadable, well_formed};
 use crate::interface::Interface;
 use crate::telemetry::one_line;
 
@@ -82,7 +82,7 @@ impl Admin {
             problem_response(&problem, trace_id)
         });
         body.end(api::DISCARDED_MAX, &mut response).await;
-        tell_trace(&mut response, &context);
+        add_trace(&mut response, &context);
         response
     }
 
@@ -133,7 +133,7 @@ impl Answer for Admin {
     fn own_answer(&self, _: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
         let context = TraceContext::new(self.application.host_context().random.as_ref());
         let mut response = problem_response(&unreadable(status)?, context.trace);
-        tell_trace(&mut response, &context);
+        add_trace(&mut response, &context);
         Some(response)
     }
 }

@@ -178,7 +178,7 @@ fn put(
                 // Neither form can serve: handlers could meet replicas in a form that they do not know. A restart makes all replicas match
                 // the manifest.
                 Ok(false) | Err(_) => {
-                    tracing::error!(%service, %error, "which form the replicas have can't be told: the host ends");
+                    tracing::error!(%service, %error, "the host can't read which form the replicas have, and ends: start it again");
                     telemetry::flush();
                     std::process::abort()
                 }

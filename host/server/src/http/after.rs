@@ -123,9 +123,13 @@ impl Positions {
             }
             Ok(Err(error)) => {
                 tracing::error!(%error, service, "parked events can't be read");
-                Err(Problem::unavailable("what the service has applied can't be told now"))
+                Err(Problem::unavailable(
+                    "the host can't read now what the service has applied; try again later",
+                ))
             }
-            Err(_) => Err(Problem::unavailable("what the service has applied can't be told now")),
+            Err(_) => Err(Problem::unavailable(
+                "the host can't read now what the service has applied; try again later",
+            )),
         }
     }
 }

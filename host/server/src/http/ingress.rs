@@ -20,7 +20,7 @@ use super::access::Visit;
 use super::after::Positions;
 use super::answer::Answering;
 use super::body::RequestBody;
-use super::problems::{host_failed, own, path_too_long, problem_response, tell_trace, unreadable};
+use super::problems::{add_trace, host_failed, own, path_too_long, problem_response, unreadable};
 use super::same_key::{self, Keys};
 use super::well_formed;
 use crate::application::{Application, Routes, Target};
@@ -83,13 +83,13 @@ impl Ingress {
         });
         let mut response = routed.unwrap_or_else(|problem| problem_response(&problem, trace_id));
         body.end(BODY_DISCARD_MAX, &mut response).await;
-        tell_trace(&mut response, &context);
-        self.tell(visit, &response);
+        add_trace(&mut response, &context);
+        self.record(visit, &response);
         response
     }
 
     /// Counts an answer, and writes its access log line.
-    fn tell(&self, visit: Visit, response: &Response<Full<Bytes>>) {
+    fn record(&self, visit: Visit, response: &Response<Full<Bytes>>) {
         let place = (visit.service.as_ref(), visit.route.as_ref());
         self.figures.answered(visit.method.as_ref(), place, response.status(), visit.duration());
         visit.answered(response);
@@ -213,8 +213,8 @@ impl super::Answer for Ingress {
     fn own_answer(&self, peer: IpAddr, status: StatusCode) -> Option<Response<Full<Bytes>>> {
         let context = TraceContext::new(self.host_context.random.as_ref());
         let mut response = problem_response(&unreadable(status)?, context.trace);
-        tell_trace(&mut response, &context);
-        self.tell(Visit::begin(peer, context, self.has_log), &response);
+        add_trace(&mut response, &context);
+        self.record(Visit::begin(peer, context, self.has_log), &response);
         Some(response)
     }
 }

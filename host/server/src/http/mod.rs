@@ -12,6 +12,6 @@ mod server;
 pub(crate) mod well_formed;
 
 pub(crate) use answer::{Answer, Answering};
-pub(crate) use problems::{own, problem_response, tell_trace, unreadable};
+pub(crate) use problems::{add_trace, own, problem_response, unreadable};
 pub use same_key::key_of as idempotency_key;
 pub use server::{Listening, serve};

@@ -36,7 +36,7 @@ pub(crate) fn problem_response(problem: &Problem, trace_id: TraceId) -> Response
 }
 
 /// Adds the trace header to an answer of either port.
-pub(crate) fn tell_trace(response: &mut Response<Full<Bytes>>, context: &TraceContext) {
+pub(crate) fn add_trace(response: &mut Response<Full<Bytes>>, context: &TraceContext) {
     if let Ok(value) = HeaderValue::try_from(context.to_string()) {
         response.headers_mut().insert(&TRACERESPONSE, value);
     }

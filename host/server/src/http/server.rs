@@ -21,7 +21,7 @@ use super::answer::Answer;
 use super::ingress::Ingress;
 use super::own_answers::{AnswerBody, Spoken, Turn};
 use super::problem_response;
-use super::problems::{host_failed, tell_trace};
+use super::problems::{add_trace, host_failed};
 use crate::application::Application;
 use crate::figures::Connections;
 use crate::tasks;
@@ -135,6 +135,6 @@ pub async fn serve(listening: Listening, stop: impl Future<Output = ()>) -> std:
 fn failed() -> Response<Full<Bytes>> {
     let context = TraceContext::new(&SystemRandom);
     let mut response = problem_response(&host_failed(), context.trace);
-    tell_trace(&mut response, &context);
+    add_trace(&mut response, &context);
     response
 }

@@ -61,7 +61,9 @@ impl Identity {
                 Ok(false) => {}
                 Ok(true) => return Err(refused(Invalid::Revoked)),
                 Err(Unknown) => {
-                    return Err(Problem::unavailable("whether the token still counts can't be told now"));
+                    return Err(Problem::unavailable(
+                        "the host can't check now whether the token was revoked; try again later",
+                    ));
                 }
             }
         }

@@ -293,7 +293,7 @@ fn embedded_log_without_events_begins_at_the_next_event() {
     assert_eq!(log.open().trim_point().unwrap(), Sequence::new(3));
 }
 
-/// A process that opens the database later knows the last event without being told.
+/// A process that opens the database later knows the last event without a notification.
 #[test]
 fn head_is_known_as_soon_as_the_database_is_open() {
     let mut log = Embedded::new();

@@ -28,7 +28,7 @@ impl<M> Lease<M> {
         let reason = match result {
             Ok(()) => {
                 session.batch = None;
-                self.tell();
+                self.notify_commit();
                 return Commit::Durable(members);
             }
             Err(CommitFailure::Undone(abort)) => {
@@ -53,7 +53,7 @@ impl<M> Lease<M> {
             Ok(durable) => {
                 tracing::warn!(reason, durable, "a commit failed");
                 if durable {
-                    self.tell();
+                    self.notify_commit();
                     Commit::Durable(members)
                 } else {
                     self.aborted(members, Abort::Commit(reason))

@@ -126,7 +126,7 @@ impl<M> Lease<M> {
 
     /// Reports events and timers that have become durable since the last report, if there are any. If the outcome of an event's COMMIT was
     /// unknown, the event is reported together with the next one.
-    pub(super) fn tell(&mut self) {
+    pub(super) fn notify_commit(&mut self) {
         let session = self.session();
         let timers = std::mem::take(&mut session.timers);
         let head = (session.head > session.notified_head).then_some(session.head);

@@ -39,8 +39,8 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let (fates, script) = channel();
-        let (tell, written) = channel();
-        Self { lines: Lines::to(ScriptedWriter { fates: script, written: tell }), fates, written }
+        let (sender, written) = channel();
+        Self { lines: Lines::to(ScriptedWriter { fates: script, written: sender }), fates, written }
     }
 
     /// Waits until the thread asks for the fate of its next write.

@@ -13,9 +13,9 @@ fn lease_wait_ends_at_the_deadline() {
     let lease = world.writer.acquire(soon()).unwrap();
     assert!(world.writer.acquire(Instant::now()).is_err());
     let writer = Arc::clone(&world.writer);
-    let (tell, received) = std::sync::mpsc::channel();
+    let (sender, received) = std::sync::mpsc::channel();
     let waiting = std::thread::spawn(move || {
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         add_by(&writer)
     });
     received.recv().unwrap();
