@@ -3,12 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use bulkhead_store::{AfterCommit, Commit, CommitFault, EventLog as _, NewEvent, Value, recover};
-use bulkhead_types::Sequence;
+use bulkhead_types::{Sequence, TraceId};
 
 use super::{add, begin, durable, honest, world, write};
 use crate::Database;
 use crate::event_log::EmbeddedLog;
-use crate::writer::tests::trace_id;
+
+/// A trace id, a different one for each number.
+pub(crate) fn trace_id(number: u128) -> TraceId {
+    format!("{number:032x}").parse().unwrap()
+}
 
 /// On each notification, reads what is new in the event log.
 pub(super) fn follow(database: &Database, notified: &Arc<Mutex<Vec<String>>>) -> AfterCommit {

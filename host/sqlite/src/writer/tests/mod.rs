@@ -18,8 +18,8 @@ use bulkhead_store::{
     NewEvent, OpenReaders as _, Reader, Recovered, Settings, StatementError, UnitOfWork, Value, Writer as _,
     WriterOptions, recover,
 };
-use bulkhead_types::TraceId;
 
+pub(crate) use self::log::trace_id;
 use crate::Database;
 
 const SCHEMA: &str = "
@@ -65,11 +65,6 @@ fn world_at(folder: tempfile::TempDir, storage: u64) -> World {
     let writer =
         crate::Writer::open(Arc::clone(&database), options, log::follow(&database, &notified)).unwrap();
     World { _folder: folder, path, database, writer, faults, notified }
-}
-
-/// A trace id, a different one for each number.
-pub(crate) fn trace_id(number: u128) -> TraceId {
-    format!("{number:032x}").parse().unwrap()
 }
 
 fn world() -> World {
