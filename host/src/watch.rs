@@ -12,13 +12,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use bulkhead_build::{BuildOptions, BuildRequest, build, folder_of};
-use bulkhead_runtime::supervise::{self, Down, Progress};
-use bulkhead_types::ServiceName;
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-
 use bulkhead_manifest::{Manifest, Source, components_folder};
+use bulkhead_runtime::supervise::{self, Down, Progress};
 use bulkhead_server::application::{Application, DeployOptions, DeployOutcome};
 use bulkhead_server::telemetry::{one_line, say};
+use bulkhead_types::ServiceName;
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 /// How long nothing more may change before the watcher acts: editors write a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);

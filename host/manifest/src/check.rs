@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Manifest, Mistake};
 use bulkhead_types::ServiceName;
+
+use super::{Manifest, Mistake};
 
 pub(super) fn check(manifest: &Manifest, mistakes: &mut Vec<Mistake>) {
     super::subscriptions::check(manifest, mistakes);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use bulkhead_store::{ColumnType, ReplicaColumn, ReplicaSpec, is_replica_name};
-
 use toml::de::DeValue;
 
 use super::Entity;

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use bulkhead_build::{BuildOptions, BuildRequest, build};
-
 use bulkhead_manifest::{Manifest, Source, components_folder};
 use bulkhead_server::telemetry;
 use bulkhead_types::ServiceName;

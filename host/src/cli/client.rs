@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use bulkhead_manifest::Manifest;
+use bulkhead_server::admin::{ADDRESS_FILE, AdminToken, TOKEN_FILE};
+use bulkhead_server::tasks;
 use bytes::Bytes;
 use clap::Args;
 use http::{Method, Request, header};
@@ -13,9 +16,6 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::manifest_arg::ManifestArg;
-use bulkhead_manifest::Manifest;
-use bulkhead_server::admin::{ADDRESS_FILE, AdminToken, TOKEN_FILE};
-use bulkhead_server::tasks;
 
 /// Which host to ask.
 #[derive(Debug, Args)]

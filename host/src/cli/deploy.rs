@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bulkhead_build::freshness;
+use bulkhead_manifest::Source;
+use bulkhead_server::telemetry;
+use bulkhead_types::ServiceName;
 use bulkhead_types::limits::COMPONENT_BYTES_MAX;
 use bytes::Bytes;
 use clap::Args;
@@ -16,9 +19,6 @@ use serde_json::Value;
 
 use super::client::{HostArgs, escaped};
 use super::output::{items, print, print_json, print_table};
-use bulkhead_manifest::Source;
-use bulkhead_server::telemetry;
-use bulkhead_types::ServiceName;
 
 /// How often to ask the host for its progress.
 const LOOK: Duration = Duration::from_millis(100);

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use bulkhead_runtime::description::{Access, Answer, Description, Parameter, Problem, Route};
+use bulkhead_server::application;
 use serde_json::{Value, json};
 
 use super::ApplicationArgs;
 use super::output::print;
-use bulkhead_server::application;
 
 /// Prints the descriptions of an application's components.
 pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<()> {

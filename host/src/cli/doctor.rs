@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use anyhow::bail;
+use bulkhead_tools::doctor::{Asked, Check, State, examine};
 use serde_json::json;
 
 use super::ApplicationArgs;
 use super::output::{print, print_json};
-use bulkhead_tools::doctor::{Asked, Check, State, examine};
 
 /// Fails if something is wrong. A warning is not a failure.
 pub(super) fn run(arguments: ApplicationArgs, as_json: bool) -> anyhow::Result<()> {

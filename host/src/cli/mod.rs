@@ -25,14 +25,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bulkhead_manifest::{AccessLog, Given, Manifest};
 use bulkhead_runtime::supervise;
+use bulkhead_server::interface;
+use bulkhead_server::telemetry::{self, LogFormat};
 use clap::{Args, Parser, Subcommand};
 
 use self::client::{HostArgs, Refusal};
 use self::manifest_arg::ManifestArg;
-use bulkhead_manifest::{AccessLog, Given, Manifest};
-use bulkhead_server::interface;
-use bulkhead_server::telemetry::{self, LogFormat};
 
 /// Runs microservices as sandboxed WebAssembly components, each with its own database.
 #[derive(Debug, Parser)]

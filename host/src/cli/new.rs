@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::output::print;
 use bulkhead_tools::scaffold::{Asked, MANIFEST_DEFAULT, Plan, plan};
+
+use super::output::print;
 
 /// Creates a service, and the application if there is none yet. It creates everything or nothing.
 pub(super) fn run(name: String, manifest: PathBuf, bulkhead: Option<PathBuf>) -> anyhow::Result<()> {

@@ -1,10 +1,11 @@
 //! `bulkhead openapi`.
 
-use super::ApplicationArgs;
-use super::output::print_json;
 use bulkhead_server::application;
 use bulkhead_server::interface::{self, Format};
 use bulkhead_types::ServiceName;
+
+use super::ApplicationArgs;
+use super::output::print_json;
 
 /// Prints the OpenAPI document of an application, or of one of its services.
 pub(super) fn run(arguments: ApplicationArgs, format: Format, service: Option<&str>) -> anyhow::Result<()> {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use bulkhead_manifest::Manifest;
 use bulkhead_runtime::Description;
+use bulkhead_server::application;
 use bulkhead_types::ServiceName;
 
 use super::ApplicationArgs;
 use super::output::print;
-use bulkhead_manifest::Manifest;
-use bulkhead_server::application;
 
 /// Prints the page, in Markdown.
 pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {

@@ -1,9 +1,10 @@
 //! `bulkhead problems`: the page of every problem code.
 
-use super::ApplicationArgs;
-use super::output::print;
 use bulkhead_server::application;
 use bulkhead_server::interface::problems::markdown;
+
+use super::ApplicationArgs;
+use super::output::print;
 
 /// Prints the page, in Markdown.
 pub(super) fn run(arguments: ApplicationArgs) -> anyhow::Result<()> {

@@ -5,11 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use super::ApplicationArgs;
-use super::output::print;
-use crate::watch::Watch;
 use bulkhead_manifest::address::refused;
 use bulkhead_manifest::{AccessLog, Given, Manifest};
 use bulkhead_server::admin::Admin;
@@ -17,6 +12,11 @@ use bulkhead_server::application::Application;
 use bulkhead_server::http::{Listening, serve};
 use bulkhead_server::tasks;
 use bulkhead_server::telemetry::{self, one_line};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::ApplicationArgs;
+use super::output::print;
+use crate::watch::Watch;
 
 /// Serves until it gets a stop signal.
 pub(super) fn run(

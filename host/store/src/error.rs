@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use bulkhead_types::ServiceName;
+
 use crate::EngineError;
 use crate::migration_error::Seen;
-use bulkhead_types::ServiceName;
 
 /// The kinds of constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

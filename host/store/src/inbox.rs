@@ -11,8 +11,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use crate::{Logged, StatementError};
 use bulkhead_types::{Sequence, ServiceName, Subject, TraceId};
+
+use crate::{Logged, StatementError};
 
 /// Up to where an event log was consumed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::{StatementError, Value};
 use bulkhead_types::{Sequence, Subject};
+
+use crate::{StatementError, Value};
 
 /// A column that refers to an entity of another service: `note_id_ref` refers to an entity `note`.
 #[derive(Debug, Clone, PartialEq, Eq)]

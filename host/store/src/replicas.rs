@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::{ApplyError, FindOwner, Logged, ReplicaSpec, RowSource, StatementError, StoreError, Value};
 use bulkhead_types::{Sequence, ServiceName};
+
+use crate::{ApplyError, FindOwner, Logged, ReplicaSpec, RowSource, StatementError, StoreError, Value};
 
 /// A replica that was filled.
 #[derive(Debug, Clone, PartialEq, Eq)]

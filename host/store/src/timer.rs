@@ -8,8 +8,9 @@
 
 use std::time::Duration;
 
-use crate::{NewEvent, PublishError, StatementError};
 use bulkhead_types::{Sequence, ServiceName, Subject};
+
+use crate::{NewEvent, PublishError, StatementError};
 
 /// Selects timers of a service.
 #[derive(Debug, Clone, Copy)]

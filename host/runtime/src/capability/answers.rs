@@ -1,11 +1,12 @@
 //! `answers`: what is kept for idempotency keys, and which subjects it is about.
 
+use bulkhead_types::Subject;
+
 use super::transaction::join;
 use crate::bindings::bulkhead::service::answers::Host;
 use crate::bindings::bulkhead::service::sql::Error;
 use crate::database_call::DatabaseCall;
 use crate::state::State;
-use bulkhead_types::Subject;
 
 impl Host for State {
     fn about(&mut self, subject: String) -> wasmtime::Result<Result<(), Error>> {

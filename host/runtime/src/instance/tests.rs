@@ -1,9 +1,10 @@
+use bulkhead_types::Sequence;
+
 use super::*;
 use crate::bindings::bulkhead::service::types::Header;
 use crate::probation::Probation;
 use crate::runner::Runner;
 use crate::trial::{Trial, job, lines_with, run, trace_id};
-use bulkhead_types::Sequence;
 
 fn response(status: u16, headers: &[(&str, &[u8])]) -> Response {
     let header = |(name, value): &(&str, &[u8])| Header { name: (*name).into(), value: value.to_vec() };

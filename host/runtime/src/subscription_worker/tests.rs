@@ -4,10 +4,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bulkhead_types::limits::SUBSCRIPTION_EVENTS_SKIPPED_MAX;
-
 use bulkhead_store::ParkedState;
 use bulkhead_types::Sequence;
+use bulkhead_types::limits::SUBSCRIPTION_EVENTS_SKIPPED_MAX;
 
 use super::{Halt, PAUSE};
 use crate::running::Calls;

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::observer::{Observation, Observer};
 use bulkhead_types::ServiceName;
+
+use crate::observer::{Observation, Observer};
 
 /// What was observed, each with the service. Clones are the same record.
 #[derive(Clone, Default)]

@@ -1,8 +1,7 @@
 //! What is wrong with a service, and the manifest line to look at.
 
-use bulkhead_store::StoreError;
-
 use bulkhead_manifest::{Manifest, ServiceSection};
+use bulkhead_store::StoreError;
 
 /// What is wrong with a service, and what to do.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use bulkhead_manifest::ServiceSection;
 use bulkhead_runtime::{Component, Probation, Release, ServiceSpec, Version, supervise};
 use bulkhead_store::{Activation, How, Seen, Upgrade};
 use bulkhead_types::limits::PROBATION;
@@ -15,7 +16,6 @@ use serde::Serialize;
 
 use super::Application;
 use super::deploy::LEASE_WAIT;
-use bulkhead_manifest::ServiceSection;
 
 /// A version that is, or was, on probation.
 pub(super) struct Watched {

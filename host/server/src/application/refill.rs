@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bulkhead_manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{Consumer, Held, NotHeld, WritableDatabase};
 use bulkhead_store::{Busy, Refill, ReplicaSpec};
 use bulkhead_types::ServiceName;
@@ -20,7 +21,6 @@ use super::deploy::crash::Point;
 use super::deploy::warnings;
 use super::{Application, Fault, at, databases};
 use crate::telemetry;
-use bulkhead_manifest::{Manifest, ServiceSection};
 
 /// A service whose replica declarations have changed.
 pub(super) struct ChangedReplicas {

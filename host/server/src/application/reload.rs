@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use bulkhead_manifest::{Manifest, ServiceSection};
 use bulkhead_runtime::{Component, Consumer, Held, Release, SchedulerError, Subscription};
 use bulkhead_store::Database;
 use bulkhead_types::ServiceName;
@@ -12,7 +13,6 @@ use super::refill::{ChangedReplicas, Refills};
 use super::versions::read_source;
 use super::{Application, DeployError, Fault, Maintenance, Routes, Subscriptions, load};
 use crate::interface::Interface;
-use bulkhead_manifest::{Manifest, ServiceSection};
 
 /// What a reload did.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use bulkhead_manifest::AccessLog;
 use bulkhead_runtime::{
     Answer, Failure, Header, HostContext, Job, Problem, Request, is_hosts, problem_kinds, supervise,
 };
@@ -29,7 +30,6 @@ use crate::figures::HttpFigures;
 use crate::identity::TokenCheck;
 use crate::interface::Interface;
 use crate::tasks;
-use bulkhead_manifest::AccessLog;
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

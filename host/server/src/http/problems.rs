@@ -1,5 +1,6 @@
 //! The host's own answers: problem documents, pages, and health.
 
+use bulkhead_manifest::{HEALTH_ALIASES, HOST_PATHS, is_page};
 use bulkhead_runtime::{Problem, problem_kinds, supervise};
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{TraceContext, TraceId};
@@ -9,8 +10,6 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use super::well_formed::malformed;
-use bulkhead_manifest::{HEALTH_ALIASES, HOST_PATHS, is_page};
-
 use crate::interface::Page;
 
 static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");

@@ -11,6 +11,7 @@ use std::io::IsTerminal as _;
 use std::panic::PanicHookInfo;
 use std::sync::{LazyLock, OnceLock};
 
+use bulkhead_manifest::AccessLog;
 use bulkhead_types::limits::{LOG_FLUSH_MAX, LOG_PANIC_FLUSH_MAX};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -19,7 +20,6 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
 use tracing_subscriber::registry::LookupSpan;
 
 use self::writer::Lines;
-use bulkhead_manifest::AccessLog;
 
 /// The target of access log lines. It distinguishes them from other lines.
 pub(crate) const ACCESS_TARGET: &str = "access";

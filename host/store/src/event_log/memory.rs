@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bulkhead_types::{Sequence, Subject};
+
 use super::{AppendEvent, EventLog};
 use crate::commit_notifier::{CommitNotifier, Waker};
 use crate::{Damage, Logged, NewEvent, PublishError, StatementError};
-use bulkhead_types::{Sequence, Subject};
 
 /// The id of every such event log. No database's event log has it: those ids have 32 digits.
 const ID: &str = "in memory";

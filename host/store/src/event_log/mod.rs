@@ -14,9 +14,10 @@
 mod memory;
 
 pub use self::memory::MemoryLog;
+use bulkhead_types::{Sequence, ServiceName, Subject};
+
 use crate::commit_notifier::Waker;
 use crate::{Damage, Logged, NewEvent, PublishError, StatementError, StoreError};
-use bulkhead_types::{Sequence, ServiceName, Subject};
 
 /// An event log, as one reader sees it. Each reader opens its own. All errors mean that the event log can't be read now, unless a method
 /// says more.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bulkhead_build::{Bindings, RUSTC_MINIMUM, Toolchain, WIT_BINDGEN};
+use bulkhead_manifest::{Manifest, Source};
 
 use super::Check;
-use bulkhead_manifest::{Manifest, Source};
 
 /// The checks for the workspace in `folder`. If every service is already a component file, nothing needs to be built.
 pub(super) fn checks(folder: &Path, manifest: Option<&Manifest>) -> Vec<Check> {

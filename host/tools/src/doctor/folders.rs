@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use bulkhead_runtime::ComponentCache;
+use bulkhead_server::admin::ADDRESS_FILE;
+use bulkhead_server::application::cache;
 use bulkhead_store::DataFolder;
 use bytesize::ByteSize;
 use rustix::fs::{Access, access, statfs, statvfs};
 
 use super::Check;
-use bulkhead_server::admin::ADDRESS_FILE;
-use bulkhead_server::application::cache;
 
 /// Below this free space there is a warning: the databases, their WALs and event logs, and the compiled components grow.
 const ROOM_MIN: u64 = 1 << 30;

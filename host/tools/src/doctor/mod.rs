@@ -24,10 +24,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bulkhead_build::folder_of;
+use bulkhead_manifest::Manifest;
 use serde::Serialize;
 
 use crate::scaffold::{MANIFEST_DEFAULT, application_above};
-use bulkhead_manifest::Manifest;
 
 /// What to do if there is no manifest.
 const ELSEWHERE: &str = "run in the folder that has it, or name it with --manifest; `bulkhead new NAME` makes a new application here";

@@ -6,14 +6,14 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use bulkhead_manifest::HOST_PATHS;
+use bulkhead_manifest::Manifest;
+use bulkhead_manifest::address::refused;
 use bulkhead_types::limits::CONNECTIONS_MAX;
 use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpSocket;
 
 use super::Check;
-use bulkhead_manifest::HOST_PATHS;
-use bulkhead_manifest::Manifest;
-use bulkhead_manifest::address::refused;
 
 /// How long to wait for a process that listens on an address.
 const ANSWER_WAIT: Duration = Duration::from_millis(500);

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use bulkhead_manifest::{Manifest, ServiceSection};
+use bulkhead_server::application::{Fault, database_file, select_of};
 use bulkhead_server::database_engine;
 use bulkhead_store::{Database, Owner, ReplicaSpec, StoreError};
 
 use super::Check;
-use bulkhead_manifest::{Manifest, ServiceSection};
-use bulkhead_server::application::{Fault, database_file, select_of};
 
 /// The checks of the existing databases. Databases that can't be opened, and those of an earlier host version, are skipped.
 pub(super) fn checks(manifest: &Manifest) -> Vec<Check> {

@@ -1,11 +1,11 @@
 //! The checks of each service: the variables of its secrets, its component, its database.
 
 use bulkhead_build::freshness;
+use bulkhead_manifest::{Manifest, ServiceSection, Source};
+use bulkhead_server::application::{Fault, database_file, faults};
 use bulkhead_server::database_engine;
 
 use super::Check;
-use bulkhead_manifest::{Manifest, ServiceSection, Source};
-use bulkhead_server::application::{Fault, database_file, faults};
 
 /// The environment variables that the manifest names. An unset secret is missing for the service, which may accept that.
 pub(super) fn variables(manifest: &Manifest) -> Vec<Check> {
