@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_store::{Abort, ApplyError, Ended, Logged, Parked, ParkedState, ReplicaSpec, StatementError};
 use bulkhead_types::limits::{ATTEMPTS_MAX, REASON_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
-use bulkhead_types::own_words;
-use bulkhead_types::{Sequence, ServiceName};
+use bulkhead_types::{Sequence, ServiceName, own_words};
 
 use crate::bindings::bulkhead::service::types::Event;
 use crate::database::UnitOfWork;

@@ -13,9 +13,8 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use bulkhead_types::TraceId;
 use bulkhead_types::limits::{METHOD_SHOWN_BYTES_MAX, WASM_STACK_MAX};
-use bulkhead_types::own_words;
+use bulkhead_types::{TraceId, own_words};
 use wasmtime::Trap;
 
 use crate::bindings::bulkhead::service::types::Request;

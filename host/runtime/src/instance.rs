@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_store::Abort;
-use bulkhead_types::Sequence;
 use bulkhead_types::limits::{
     HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, METHOD_SHOWN_BYTES_MAX,
     PANIC_MESSAGE_BYTES_MAX, RESPONSE_HEADERS_MAX,
 };
-use bulkhead_types::own_words;
+use bulkhead_types::{Sequence, own_words};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use wasmtime::Store;
 

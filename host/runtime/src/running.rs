@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bulkhead_types::limits::{PANIC_MESSAGE_BYTES_MAX, PANIC_PLACE_BYTES_MAX, STATEMENT_LOGGED_BYTES_MAX};
-use bulkhead_types::own_words;
-use bulkhead_types::{Sequence, TraceId};
+use bulkhead_types::{Sequence, TraceId, own_words};
 
 use crate::bindings::bulkhead::service::types::Principal;
 use crate::component_info::ComponentInfo;

@@ -1,9 +1,9 @@
 //! What a store holds for the handler that runs in it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bulkhead_store::{Reader, StatementError};
+use bulkhead_store::Reader;
 use bulkhead_types::ServiceName;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
@@ -50,20 +50,6 @@ impl State {
         Self { spec, host_context, observed, worker: WorkerParts::default(), running: None, memory }
     }
 
-    /// The database and the handler, or why there is none.
-    pub(crate) fn database(&mut self) -> Result<DatabaseView<'_>, StatementError> {
-        let Some(database) = self.worker.database.clone() else {
-            return Err(StatementError::NotAllowed("the manifest gives this service no database".into()));
-        };
-        let Some(running) = self.running.as_mut().filter(|running| !running.starting) else {
-            return Err(StatementError::NotAllowed(
-                "there is no database while a component is loaded".into(),
-            ));
-        };
-        let (worker, observed) = (&mut self.worker, &self.observed);
-        Ok(DatabaseView { database, worker, running, lease_hold: self.spec.limits.lease_hold, observed })
-    }
-
     /// Called at each tick while the guest runs.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let now = Instant::now();
@@ -79,15 +65,6 @@ impl State {
         self.worker.aborted.extend(aborted);
         Ok(UpdateDeadline::Continue(1))
     }
-}
-
-/// What the capabilities of the database see of a handler's state.
-pub(crate) struct DatabaseView<'s> {
-    pub(crate) database: Arc<ServiceDatabase>,
-    pub(crate) worker: &'s mut WorkerParts,
-    pub(crate) running: &'s mut Running,
-    pub(crate) lease_hold: Duration,
-    pub(crate) observed: &'s Observed,
 }
 
 /// Enforces the service's memory limit, and knows how much memory there is.
@@ -136,6 +113,8 @@ impl ResourceLimiter for MemoryLimit {
 
 #[cfg(test)]
 mod tests {
+    use bulkhead_store::StatementError;
+
     use super::*;
     use crate::database_call::DatabaseCall;
     use crate::observer::Observers;

@@ -2,8 +2,7 @@
 //!
 //! The host creates the table and applies the events, in the unit of work that moves the position in the owner's event log.
 
-use bulkhead_types::RESERVED_TABLE_PREFIXES;
-use bulkhead_types::ServiceName;
+use bulkhead_types::{RESERVED_TABLE_PREFIXES, ServiceName};
 use serde_json::Value as Json;
 
 use crate::{Logged, StatementError, Value};

@@ -1,14 +1,31 @@
 //! `log`: a guest's log lines, among the host's, each with where it is from.
 
 use bulkhead_types::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX, PANIC_MESSAGE_BYTES_MAX};
-use bulkhead_types::own_words;
+use bulkhead_types::{ServiceName, own_words};
+use wasmtime::component::HasData;
 
 use crate::bindings::bulkhead::service::log::{Field, Host, Level};
 use crate::diagnosis::Place;
-use crate::running::Panic;
+use crate::running::{Panic, Running};
 use crate::state::State;
 
-impl Host for State {
+/// What `log` sees of a handler's state.
+pub(crate) struct LogView<'s> {
+    service: &'s ServiceName,
+    running: Option<&'s mut Running>,
+}
+
+impl HasData for LogView<'static> {
+    type Data<'s> = LogView<'s>;
+}
+
+impl LogView<'_> {
+    pub(super) fn of(state: &mut State) -> LogView<'_> {
+        LogView { service: &state.spec.name, running: state.running.as_mut() }
+    }
+}
+
+impl Host for LogView<'_> {
     fn write(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
         // Guest code always runs for something.
         let Some(running) = &mut self.running else { return Ok(()) };
@@ -20,7 +37,7 @@ impl Host for State {
         if running.log_lines > LOG_LINES_MAX {
             return Ok(());
         }
-        let service = self.spec.name.as_str();
+        let service = self.service.as_str();
         let Place { version, trace_id, method, path, kind } = Place::of(running);
         let (version, trace_id) =
             (version.map(tracing::field::display), trace_id.map(tracing::field::display));
@@ -77,7 +94,7 @@ mod tests {
 
     use bulkhead_types::limits::LOG_LINE_BYTES_MAX;
 
-    use super::{Field, Host as _, Level, cut};
+    use super::{Field, Host as _, Level, LogView, cut};
     use crate::running::Running;
     use crate::trial::{Trial, lines_with};
 
@@ -94,7 +111,7 @@ mod tests {
             (Level::Error, "four", Some("four")),
         ] {
             let lines = lines_with(message, || {
-                state.write(level, message.to_owned(), Vec::new()).unwrap();
+                LogView::of(&mut state).write(level, message.to_owned(), Vec::new()).unwrap();
             });
             assert_eq!(lines.len(), 1, "{lines:?}");
             let running = state.running.as_ref().unwrap();

@@ -1,10 +1,11 @@
-//! What the host lets a component do: a file for each interface that it imports.
+//! What the host lets a component do: a file for each interface that it imports. Each interface has a view of the handler's state, which
+//! has what its functions need and nothing else. The interfaces of the database share one (`database.rs`).
 
 mod answers;
 mod clock;
 mod config;
+mod database;
 mod log;
-mod observed;
 mod outbox;
 mod random;
 mod services;
@@ -12,14 +13,28 @@ mod snapshot;
 mod sql;
 mod transaction;
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 
-use crate::bindings::Service;
+use self::clock::ClockView;
+use self::config::ConfigView;
+use self::database::DatabaseView;
+use self::log::LogView;
+pub(crate) use self::outbox::OutboxView;
+use self::random::RandomView;
+pub(crate) use self::services::ServicesView;
+use crate::bindings::bulkhead::service as bulkhead;
+use crate::bindings::wasi;
 use crate::state::State;
 
-/// Adds every interface to a linker.
+/// Adds every interface that has functions to a linker.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    Service::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
+    bulkhead::snapshot::add_to_linker::<State, DatabaseView<'static>>(linker, DatabaseView::of)?;
+    bulkhead::transaction::add_to_linker::<State, DatabaseView<'static>>(linker, DatabaseView::of)?;
+    bulkhead::answers::add_to_linker::<State, DatabaseView<'static>>(linker, DatabaseView::of)?;
+    bulkhead::outbox::add_to_linker::<State, OutboxView<'static>>(linker, OutboxView::of)?;
+    bulkhead::services::add_to_linker::<State, ServicesView<'static>>(linker, ServicesView::of)?;
+    bulkhead::config::add_to_linker::<State, ConfigView<'static>>(linker, ConfigView::of)?;
+    bulkhead::log::add_to_linker::<State, LogView<'static>>(linker, LogView::of)?;
+    wasi::clocks::wall_clock::add_to_linker::<State, ClockView<'static>>(linker, ClockView::of)?;
+    wasi::random::random::add_to_linker::<State, RandomView<'static>>(linker, RandomView::of)
 }
-
-impl crate::bindings::bulkhead::service::types::Host for State {}

@@ -1,35 +1,57 @@
 //! `outbox`: events, written in the unit of work.
 
-use std::sync::Arc;
-
 use bulkhead_store::{NewEvent, PublishError, StatementError, Timers};
-use bulkhead_types::rfc3339;
-use bulkhead_types::{Subject, TraceId};
+use bulkhead_types::{Clock, Random, Subject, TraceId, rfc3339};
+use wasmtime::component::HasData;
 
-use super::transaction::join;
+use super::database::DatabaseView;
 use crate::bindings::bulkhead::service::outbox::{Error, Host};
 use crate::database::UnitOfWork;
 use crate::database_call::DatabaseCall;
 use crate::state::State;
 
-impl Host for State {
+/// What `outbox` sees of a handler's state.
+pub(crate) struct OutboxView<'s> {
+    database: DatabaseView<'s>,
+    clock: &'s dyn Clock,
+    random: &'s dyn Random,
+}
+
+impl HasData for OutboxView<'static> {
+    type Data<'s> = OutboxView<'s>;
+}
+
+impl OutboxView<'_> {
+    pub(crate) fn of(state: &mut State) -> OutboxView<'_> {
+        let database = DatabaseView::of(state);
+        let host_context = database.host_context;
+        OutboxView { database, clock: host_context.clock.as_ref(), random: host_context.random.as_ref() }
+    }
+}
+
+impl Host for OutboxView<'_> {
     fn publish(
         &mut self,
         kind: String,
         subject: String,
         data: String,
     ) -> wasmtime::Result<Result<String, Error>> {
-        if !self.spec.grants.publishes.contains(&kind) {
+        if !self.database.spec.grants.publishes.contains(&kind) {
             return Ok(Err(Error::NotAllowed(format!(
                 "the manifest does not let this service publish {kind}: add it to `publishes`"
             ))));
         }
         let subject = Subject::from(subject);
         let call = DatabaseCall::Publish { kind: &kind, subject: &subject, data: &data };
-        let written = self.database_call(
+        let (clock, random) = (self.clock, self.random);
+        let written = self.database.call(
             &call,
             |_| 1,
-            |state| write(state, &kind, &subject, &data, |unit, event| unit.append(event).map(drop)),
+            |database| {
+                write(database, (clock, random), (&kind, &subject, &data), |unit, event| {
+                    unit.append(event).map(drop)
+                })
+            },
         );
         Ok(written.map_err(Into::into))
     }
@@ -39,7 +61,7 @@ impl Host for State {
         let call = DatabaseCall::Erase { subject: &subject };
         let rows = |erased: &u64| *erased;
         let erased =
-            self.database_call(&call, rows, |state| join(state).and_then(|unit| unit.erase(&subject)));
+            self.database.call(&call, rows, |database| database.join().and_then(|unit| unit.erase(&subject)));
         Ok(erased.map_err(|error| PublishError::from(error).into()))
     }
 
@@ -58,15 +80,17 @@ impl Host for State {
         };
         let subject = Subject::from(subject);
         let call = DatabaseCall::Schedule { kind: &kind, subject: &subject, data: &data, due: &due };
-        let written = self.database_call(
+        let (clock, random) = (self.clock, self.random);
+        let written = self.database.call(
             &call,
             |_| 1,
-            |state| {
+            |database| {
                 // What counts is how far ahead the time is now, by either clock. The wait for the lease is not part of it.
-                let by_database = state.database()?.database.database.time();
-                let now = state.host_context.clock.now();
-                let due = (by_database + time).saturating_sub(now);
-                write(state, &kind, &subject, &data, |unit, event| unit.schedule(event, due))
+                let by_database = database.open()?.database.database.time();
+                let due = (by_database + time).saturating_sub(clock.now());
+                write(database, (clock, random), (&kind, &subject, &data), |unit, event| {
+                    unit.schedule(event, due)
+                })
             },
         );
         Ok(written.map_err(Into::into))
@@ -88,10 +112,10 @@ impl Host for State {
     }
 }
 
-impl State {
+impl OutboxView<'_> {
     /// Whether the service may have timers of this type.
     fn may_set(&self, kind: &str) -> Result<(), Error> {
-        if self.spec.grants.timers.contains(kind) {
+        if self.database.spec.grants.timers.contains(kind) {
             return Ok(());
         }
         Err(Error::NotAllowed(format!(
@@ -101,39 +125,35 @@ impl State {
     }
 
     fn cancel_timers(&mut self, call: &DatabaseCall<'_>, timers: Timers<'_>) -> Result<u64, PublishError> {
-        let running = self.running.as_ref().and_then(|running| running.timer);
-        let cancelled = self.database_call(
+        let running = self.database.running.as_ref().and_then(|running| running.timer);
+        let service = &self.database.spec.name;
+        let cancelled = self.database.call(
             call,
             |count| *count,
-            |state| {
-                let spec = Arc::clone(&state.spec);
-                join(state).and_then(|unit| unit.cancel(&spec.name, timers, running))
-            },
+            |database| database.join().and_then(|unit| unit.cancel(service, timers, running)),
         );
         cancelled.map_err(PublishError::from)
     }
 }
 
-/// Writes an event in the unit of work, and returns its id.
+/// Writes an event in the unit of work, under the trace of the running handler, and returns its id.
 fn write(
-    state: &mut State,
-    kind: &str,
-    subject: &Subject,
-    data: &str,
+    database: &mut DatabaseView<'_>,
+    (clock, random): (&dyn Clock, &dyn Random),
+    (kind, subject, data): (&str, &Subject, &str),
     write: impl FnOnce(&mut UnitOfWork, &NewEvent<'_>) -> Result<(), PublishError>,
 ) -> Result<String, PublishError> {
-    let host_context = &state.host_context;
-    let now = host_context.clock.now();
-    let mut random = [0; 10];
-    host_context.random.fill(&mut random);
+    let now = clock.now();
+    let mut bytes = [0; 10];
+    random.fill(&mut bytes);
     let milliseconds = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid().to_string();
+    let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &bytes).into_uuid().to_string();
     let time = rfc3339(now);
-    let trace_id = state.running.as_ref().and_then(|running| running.trace_id);
+    let trace_id = database.running.as_ref().and_then(|running| running.trace_id);
     // A handler runs for a request or an event, and so under its trace.
-    let trace_id = trace_id.unwrap_or_else(|| TraceId::new(host_context.random.as_ref()));
+    let trace_id = trace_id.unwrap_or_else(|| TraceId::new(random));
     let event = NewEvent { id: &id, kind, subject, time: &time, trace_id, data };
-    write(join(state)?, &event)?;
+    write(database.join()?, &event)?;
     Ok(id)
 }
 
@@ -161,10 +181,11 @@ mod tests {
     fn timer_of_an_undeclared_type_is_neither_set_nor_cancelled() {
         let trial = Trial::new(Duration::from_secs(60));
         let mut state = trial.state();
+        let mut view = OutboxView::of(&mut state);
         let due = "2027-01-01T00:00:00Z";
         let [kind, subject] = ["taker.rung", "a"].map(str::to_owned);
-        let set = state.schedule(kind.clone(), subject.clone(), "{}".into(), due.into()).unwrap();
-        let cancelled = state.cancel_all(kind, subject).unwrap();
+        let set = view.schedule(kind.clone(), subject.clone(), "{}".into(), due.into()).unwrap();
+        let cancelled = view.cancel_all(kind, subject).unwrap();
         for refused in [set.map(drop), cancelled.map(drop)] {
             let Err(Error::NotAllowed(why)) = refused else { panic!("{refused:?}") };
             assert!(why.contains("a timer of the type taker.rung"), "{why}");

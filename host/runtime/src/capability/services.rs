@@ -4,22 +4,50 @@ use std::time::Instant;
 
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
 use bulkhead_types::{ServiceName, TraceId};
+use wasmtime::component::HasData;
 
 use crate::bindings::bulkhead::service::services::{Error, Host, IncomingResponse, OutgoingRequest};
 use crate::bindings::bulkhead::service::types::{Header, Request};
 use crate::header::is_hosts;
 use crate::hold::Hold;
+use crate::host_context::HostContext;
 use crate::idempotency_key::idempotency_key;
 use crate::job::{Failure, Job};
 use crate::kind::is_read;
-use crate::observer::Observation;
+use crate::observer::{Observation, Observed};
 use crate::path::{normal_path, normal_query};
 use crate::problem::Problem;
-use crate::running::Calls;
-use crate::state::State;
+use crate::running::{Calls, Running};
+use crate::spec::ServiceSpec;
+use crate::state::{State, WorkerParts};
 use crate::waited::Waited;
 
-impl Host for State {
+/// What `services` sees of a handler's state.
+pub(crate) struct ServicesView<'s> {
+    spec: &'s ServiceSpec,
+    host_context: &'s HostContext,
+    observed: &'s Observed,
+    worker: &'s mut WorkerParts,
+    running: Option<&'s mut Running>,
+}
+
+impl HasData for ServicesView<'static> {
+    type Data<'s> = ServicesView<'s>;
+}
+
+impl ServicesView<'_> {
+    pub(crate) fn of(state: &mut State) -> ServicesView<'_> {
+        ServicesView {
+            spec: &state.spec,
+            host_context: &state.host_context,
+            observed: &state.observed,
+            worker: &mut state.worker,
+            running: state.running.as_mut(),
+        }
+    }
+}
+
+impl Host for ServicesView<'_> {
     fn call(
         &mut self,
         service: String,
@@ -50,20 +78,20 @@ impl Host for State {
 }
 
 fn call(
-    state: &mut State,
+    view: &mut ServicesView<'_>,
     service: &ServiceName,
     request: OutgoingRequest,
 ) -> Result<IncomingResponse, Error> {
-    let Some(running) = state.running.as_mut().filter(|running| !running.starting) else {
+    let Some(running) = view.running.as_deref_mut().filter(|running| !running.starting) else {
         return Err(Error::NotAllowed("nobody can be called while a component is loaded".into()));
     };
-    let granted = state.spec.grants.calls.iter().any(|name| name == service);
-    let Some(target) = state.host_context.directory.get(service).filter(|_| granted) else {
+    let granted = view.spec.grants.calls.iter().any(|name| name == service);
+    let Some(target) = view.host_context.directory.get(service).filter(|_| granted) else {
         return Err(Error::NotAllowed(format!(
             "the manifest does not let this service call {service}: add it to `calls`"
         )));
     };
-    match &state.worker.hold {
+    match &view.worker.hold {
         Hold::Joined(_) => return Err(Error::LeaseHeld),
         Hold::Reserved(_) => {
             running.called_in_recovery = true;
@@ -74,12 +102,12 @@ fn call(
     let admission_limits = target.admission_limits();
     let request = checked(request, admission_limits.body)?;
     let idempotency_key = key_of(&request)?;
-    let trace_id = running.trace_id.unwrap_or_else(|| TraceId::new(state.host_context.random.as_ref()));
+    let trace_id = running.trace_id.unwrap_or_else(|| TraceId::new(view.host_context.random.as_ref()));
 
     // This worker holds nothing while it waits for another service: neither the answers of others nor a snapshot.
-    let aborted = state.worker.hold.commit_open_batch(&state.observed);
-    state.worker.aborted.extend(aborted);
-    if let Some(reader) = &mut state.worker.reader {
+    let aborted = view.worker.hold.commit_open_batch(view.observed);
+    view.worker.aborted.extend(aborted);
+    if let Some(reader) = &mut view.worker.reader {
         reader.end();
     }
     let reads = is_read(&request.method);
@@ -99,7 +127,7 @@ fn call(
             // The original request's principal, and never more.
             principal: running.principal.clone(),
             peer: running.peer.clone(),
-            caller: Some(state.spec.name.to_string()),
+            caller: Some(view.spec.name.to_string()),
             trace_id: trace_id.to_string(),
         },
         deadline,

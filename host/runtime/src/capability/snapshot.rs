@@ -2,29 +2,29 @@
 
 use bulkhead_store::StatementError;
 
+use super::database::{DatabaseView, Open};
 use super::sql::parameters;
 use crate::bindings::bulkhead::service::snapshot::Host;
 use crate::bindings::bulkhead::service::sql::{Error, ResultSet, Value};
 use crate::database_call::DatabaseCall;
-use crate::state::{DatabaseView, State};
 
-impl Host for State {
+impl Host for DatabaseView<'_> {
     fn query(&mut self, statement: String, values: Vec<Value>) -> wasmtime::Result<Result<ResultSet, Error>> {
         let values = parameters(values);
         let call =
             DatabaseCall::Statement { function: "snapshot.query", sql: &statement, parameters: &values };
         let rows = |result: &bulkhead_store::ResultSet| result.rows.len() as u64;
-        let result = self.database_call(&call, rows, |state| read(state, &statement, &values));
+        let result = self.call(&call, rows, |database| read(database, &statement, &values));
         Ok(result.map(Into::into).map_err(Into::into))
     }
 }
 
 fn read(
-    state: &mut State,
+    view: &mut DatabaseView<'_>,
     statement: &str,
     values: &[bulkhead_store::Value],
 ) -> Result<bulkhead_store::ResultSet, StatementError> {
-    let DatabaseView { database, worker, running, observed, .. } = state.database()?;
+    let Open { database, worker, running, observed } = view.open()?;
     // A long read must not keep the answers of others waiting.
     let aborted = worker.hold.commit_open_batch(observed);
     worker.aborted.extend(aborted);

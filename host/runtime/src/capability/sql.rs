@@ -5,10 +5,6 @@ use bulkhead_store::{ConstraintKind, StatementError, Value};
 use crate::bindings::bulkhead::service::sql::{
     self, ConstraintViolation, Error, ExecuteResult, Limit, ResultSet, Value as WitValue,
 };
-use crate::state::State;
-
-impl sql::Host for State {}
-
 impl From<WitValue> for Value {
     fn from(value: WitValue) -> Self {
         match value {

@@ -7,6 +7,7 @@ use bulkhead_types::Sequence;
 use super::{DropCause, Limit, Observation, Observers};
 use crate::bindings::bulkhead::service::outbox::Host as _;
 use crate::bindings::bulkhead::service::services::{Host as _, OutgoingRequest};
+use crate::capability::{OutboxView, ServicesView};
 use crate::instance::NotConsumed;
 use crate::job::Failure;
 use crate::kind::Kind;
@@ -156,8 +157,8 @@ fn calls_of_a_handler_are_observed_even_if_refused() {
         headers: Vec::new(),
         body: Vec::new(),
     };
-    assert!(state.call("other".into(), request).unwrap().is_err());
-    assert!(state.erase("a".into()).unwrap().is_err());
+    assert!(ServicesView::of(&mut state).call("other".into(), request).unwrap().is_err());
+    assert!(OutboxView::of(&mut state).erase("a".into()).unwrap().is_err());
     assert_eq!(trial.seen.take(), ["taker: called other", "taker: database false"]);
 }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bulkhead_runtime::{ChangeError, Problem, Subscription, problem_kinds};
 use bulkhead_store::{Logged, Parked, ParkedState};
 use bulkhead_types::limits::{BODY_DISCARD_MAX, COMPONENT_BYTES_MAX};
-use bulkhead_types::rfc3339;
-use bulkhead_types::{Sequence, ServiceName, Subject};
+use bulkhead_types::{Sequence, ServiceName, Subject, rfc3339};
 use http::{Method, Request};
 use serde_json::{Value, json};
 

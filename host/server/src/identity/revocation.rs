@@ -17,9 +17,8 @@ use std::time::{Duration, Instant};
 
 use bulkhead_runtime::HostContext;
 use bulkhead_store::{Database, EventLog, StatementError, StoreError};
-use bulkhead_types::from_rfc3339;
 use bulkhead_types::limits::{TOKEN_LEEWAY, TOKEN_LIFETIME_MAX};
-use bulkhead_types::{Sequence, Subject};
+use bulkhead_types::{Sequence, Subject, from_rfc3339};
 
 /// The minimum time between two attempts of requests to read the event log.
 const BETWEEN_READS: Duration = Duration::from_millis(100);
