@@ -154,7 +154,7 @@ impl Shop {
 }
 
 fn in_cents(amount: &Value) -> i64 {
-    amount.as_str().unwrap_or_else(|| panic!("{amount} is no amount")).replace('.', "").parse().unwrap()
+    amount.as_str().unwrap_or_else(|| panic!("{amount} is not an amount")).replace('.', "").parse().unwrap()
 }
 
 /// Asks for the reports until it is told to stop; gives how often. Anything but 200 fails it.

@@ -20,7 +20,7 @@ const CENTS_MAX: i64 = 999_999_999;
 /// Digits before the point: those of `9999999`. Leading zeros count, as in the schema's pattern.
 const WHOLE_DIGITS_MAX: usize = 7;
 
-/// Why something is no amount.
+/// Why a text is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoneyError {
     /// The text is not digits with at most two behind a point.

@@ -15,7 +15,7 @@ impl Default for Access {
     }
 }
 
-/// Who asks; 401 if the request came without credentials.
+/// The caller; 401 if the request came without credentials.
 impl Extract for Principal {
     fn extract(context: &Context<'_>) -> Result<Self> {
         context.request.principal.clone().ok_or_else(Problem::unauthenticated)
@@ -28,7 +28,7 @@ impl Extract for Principal {
     }
 }
 
-/// Who asks, if known.
+/// The caller, if known.
 impl Extract for Option<Principal> {
     fn extract(context: &Context<'_>) -> Result<Self> {
         Ok(context.request.principal.clone())
@@ -81,7 +81,7 @@ macro_rules! roles {
         $(#[$attribute])*
         #[derive(Debug, Clone)]
         $visibility struct $name(
-            /// Who asks.
+            /// The caller.
             pub $crate::Principal,
         );
 

@@ -98,7 +98,7 @@ fn login(users: &Service, email: &str, password: &str) -> Request {
     users.post("/sessions").json(json!({"email": email, "password": password}))
 }
 
-/// Who asks.
+/// The caller.
 trait As {
     fn user(self, id: &str) -> Self;
     fn admin(self) -> Self;

@@ -32,7 +32,7 @@ fn written() -> impl Strategy<Value = String> {
     prop_oneof![3 => well_formed, 3 => nearly, 1 => texts()]
 }
 
-/// What a text comes to in cents, read one character after the other; none where it is no amount by the pattern that the shop's
+/// What a text comes to in cents, read one character after the other; none if it is not an amount by the pattern that the shop's
 /// description gives for queries: `^[0-9]{1,7}(\.[0-9]{1,2})?$`.
 fn cents_of(text: &str) -> Option<i128> {
     let (mut cents, mut whole, mut point, mut behind) = (0_i128, 0, 0, 0);

@@ -1,4 +1,4 @@
-//! Who asks, as an argument of handlers.
+//! The caller, as an argument of handlers.
 
 use bulkhead_contracts::{Admin, Customer, UserId};
 use bulkhead_sdk::access::{describe_roles, principal_with_role};

@@ -3,7 +3,7 @@
 use bulkhead_contracts::{Admin, Customer, UserId};
 use bulkhead_sdk::Principal;
 
-/// Who asks, as far as orders are concerned.
+/// The caller, as far as orders are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// Runs the shop: sees all orders, and orders for others.

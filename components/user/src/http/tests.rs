@@ -9,7 +9,7 @@ use super::service;
 const ID: &str = "0198f3a1-7c3e-7d52-8a07-2f3c1d9b4e60";
 const OTHER: &str = "0198f3a1-7c3e-7d52-8a07-2f3c1d9b4e61";
 
-/// Who asks.
+/// The caller.
 #[derive(Clone, Copy)]
 enum As {
     Nobody,

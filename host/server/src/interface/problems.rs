@@ -65,7 +65,7 @@ pub const STANDARD: [StandardProblem; 34] = [
         "The request has a token, and the token is not good: `detail` says why. Get another, or send none. On the admin port: the \
          token is missing, or is not the host's.",
     ),
-    hosts(problem_kinds::FORBIDDEN, "Who asks may not do this."),
+    hosts(problem_kinds::FORBIDDEN, "The caller may not do this."),
     hosts(
         problem_kinds::NOT_FOUND,
         "There is no such path or thing, or it is not for this client to know of.",

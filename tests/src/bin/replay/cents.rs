@@ -39,7 +39,7 @@ impl FromStr for Cents {
                 let number: i64 = format!("{whole}{cents}").parse().context("an amount is too large")?;
                 Ok(Cents(sign * number))
             }
-            _ => bail!("{text:?} is no amount such as \"19.99\""),
+            _ => bail!("{text:?} is not an amount such as \"19.99\""),
         }
     }
 }

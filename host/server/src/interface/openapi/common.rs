@@ -47,7 +47,7 @@ const RESPONSES: [(&str, &str, Option<&str>); 10] = [
         "There is no token, and the operation wants one; or the token is not good.",
         Some("WWW-Authenticate"),
     ),
-    ("Forbidden", "Who asks may not do this.", None),
+    ("Forbidden", "The caller may not do this.", None),
     ("NotFound", "There is no such thing, or it is not for the one who asks.", None),
     ("Conflict", "A constraint of the data refused the change.", None),
     ("PreconditionFailed", "It is not what `If-Match` names, or is there in spite of `If-None-Match`.", None),
