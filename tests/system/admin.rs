@@ -427,7 +427,7 @@ fn a_dead_letter_is_shown_retried_and_dropped_by_the_id_of_its_event() {
     let orders = database::open_to_break(&site.database("order"));
     for (event, (product, sequence)) in events.iter().zip(created.iter().zip(2..)) {
         let row = "INSERT INTO _bulkhead_parked (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, \
-                   since_ms, reason) VALUES ('product', ?1, ?2, 'product.changed', ?3, '', 'dead', 9, 0, 1, 'by hand')";
+                   since_ms, reason) VALUES ('product', ?1, ?2, 'product.changed', ?3, '00000000000000000000000000000001', 'dead', 9, 0, 1, 'by hand')";
         orders.execute(row, (sequence, event, product)).unwrap();
     }
     drop((log, orders));

@@ -413,7 +413,7 @@ fn wait_for_an_event_behind_a_parked_one_of_its_subject_is_refused() {
     settled(&mut shop.admin, &last);
     let park = format!(
         "INSERT INTO _bulkhead_parked (producer, sequence, id, type, subject, trace_id, state, attempts, next_ms, since_ms, \
-         reason) VALUES ('product', {sequence}, 'parked-by-hand', 'product.changed', '{product}', '', 'parked', 1, \
+         reason) VALUES ('product', {sequence}, 'parked-by-hand', 'product.changed', '{product}', '00000000000000000000000000000001', 'parked', 1, \
          4102444800000, 1, 'by hand')"
     );
     let mut shop = shop.with_order_db(&park);

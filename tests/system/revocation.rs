@@ -5,7 +5,7 @@ use bulkhead_tests::{Site, database};
 
 /// An event that nobody can read, in the log of the service whose events end tokens.
 const UNREADABLE: &str = "INSERT INTO _bulkhead_outbox (id, type, subject, time, trace_id, data)
-    VALUES ('unreadable', 'test.unreadable', CAST(x'ff' AS TEXT), '2026-01-01T00:00:00.000Z', '', '{}')";
+    VALUES ('unreadable', 'test.unreadable', CAST(x'ff' AS TEXT), '2026-01-01T00:00:00.000Z', '00000000000000000000000000000001', '{}')";
 const READABLE: &str = "UPDATE _bulkhead_outbox SET subject = 'readable' WHERE id = 'unreadable'";
 
 #[test]
