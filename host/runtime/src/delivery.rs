@@ -238,7 +238,7 @@ pub(crate) fn report_parked(runner: &Runner, row: &Parked) {
         service = runner.context.name.as_str(),
         version = %runner.release.component.version(),
         producer = row.producer.as_str(),
-        trace_id = %row.trace_id,
+        trace_id = row.trace_id.to_string(),
         event = row.id,
         kind = row.kind,
         attempts = row.attempts,

@@ -237,8 +237,7 @@ impl WarmInstance {
         let Some(left_out) = running.log_lines.checked_sub(LOG_LINES_MAX + 1) else { return };
         let (service, lines) = (self.context.name.as_str(), left_out + 1);
         let Place { version, trace_id, method, path, kind } = Place::of(running);
-        let (version, trace_id) =
-            (version.map(tracing::field::display), trace_id.map(tracing::field::display));
+        let (version, trace_id) = (version.map(tracing::field::display), trace_id.map(|id| id.to_string()));
         tracing::warn!(service, version, trace_id, method, path, kind, lines, "log lines were left out");
     }
 

@@ -402,7 +402,7 @@ impl SubscriptionWorker {
                 tracing::debug!(
                     service = spec.consumer.as_str(),
                     producer = spec.producer.as_str(),
-                    trace_id = %event.trace_id,
+                    trace_id = event.trace_id.to_string(),
                     event = event.id,
                     kind = event.kind,
                     "an event was consumed"

@@ -39,8 +39,7 @@ impl Host for LogView<'_> {
         }
         let service = self.service.as_str();
         let Place { version, trace_id, method, path, kind } = Place::of(running);
-        let (version, trace_id) =
-            (version.map(tracing::field::display), trace_id.map(tracing::field::display));
+        let (version, trace_id) = (version.map(tracing::field::display), trace_id.map(|id| id.to_string()));
         // The level of a log line must be a constant where the line is written.
         macro_rules! line {
             ($level:ident) => {

@@ -77,7 +77,7 @@ impl Admin {
                 let (status, error) = (problem.status, one_line(&problem.detail));
                 let method = own_words(method.as_str(), METHOD_SHOWN_BYTES_MAX);
                 let path = own_words(&path, PATH_MAX);
-                tracing::error!(%trace_id, %method, path, status, error, "an operator's request failed");
+                tracing::error!(trace_id = trace_id.to_string(), %method, path, status, error, "an operator's request failed");
             }
             problem_response(&problem, trace_id)
         });

@@ -167,7 +167,7 @@ pub(super) fn prepare(
     let outcome = database.upgrade(&upgrade, &rfc3339(SystemClock.now()))?;
     if !outcome.applied.is_empty() {
         let applied = outcome.applied_versions();
-        tracing::info!(service = %entry.spec.name, ?applied, version = outcome.version, "migrated");
+        tracing::info!(service = entry.spec.name.as_str(), ?applied, version = outcome.version, "migrated");
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ impl Stopped<'_> {
                 && let Err(error) = self.application.start_delivery_threads(&name, service_entry)
             {
                 tracing::error!(
-                    service = %name, %error,
+                    service = name.as_str(), %error,
                     "its events and timers are not delivered, since their threads can't be started again: restart the host"
                 );
                 service_entry.set_delivery_threads(DeliveryThreads::failed(&name));

@@ -185,7 +185,7 @@ pub(super) fn of(
     let (ended, unspawned, version) = (Arc::clone(&fate), Arc::clone(&fate), component.version().clone());
     let failed = move |why: String| {
         let (name, version) = (before.name.clone(), before.failing.clone());
-        tracing::error!(service = %name, %version, why, "a version fails its probation");
+        tracing::error!(service = name.as_str(), %version, why, "a version fails its probation");
         // A worker reports the failure, and it must not wait for the writer lease.
         let thread = format!("{name}-return");
         let spawned = supervise::spawn_once(thread, move || {
@@ -193,7 +193,7 @@ pub(super) fn of(
             match before.go_back(&why) {
                 Ok(true) => {
                     tracing::error!(
-                        service = %name, failed = %version, serves = %before.component.version(), why,
+                        service = name.as_str(), failed = %version, serves = %before.component.version(), why,
                         "the version failed its probation, and the one before it serves again"
                     );
                     let _ = ended.set((why, Fate::Returned));
@@ -201,7 +201,7 @@ pub(super) fn of(
                 Ok(false) => drop(ended.set((why, Fate::Replaced))),
                 Err(error) => {
                     tracing::error!(
-                        service = %name, %version, error,
+                        service = name.as_str(), %version, error,
                         "the version fails, and the one before it can't take its place"
                     );
                     let _ = ended.set((why, Fate::Stuck(error)));
@@ -251,7 +251,7 @@ impl Before {
         let upgrader = version_database.upgrader().map_err(|error| error.to_string())?;
         let record = || match upgrader.upgrade(&upgrade, &activation.at) {
             Err(error) if error.unknown_outcome() == Some(Seen::New) => {
-                tracing::error!(service = %self.name, %error, "the way back may be lost after a crash");
+                tracing::error!(service = self.name.as_str(), %error, "the way back may be lost after a crash");
                 Ok(())
             }
             recorded => recorded.map(drop).map_err(|error| error.to_string()),

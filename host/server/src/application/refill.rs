@@ -173,12 +173,14 @@ fn put(
             // The commit was rolled back, or the rollback could not be made final (`Refill::commit`). What the database shows decides which
             // form handlers meet.
             Err(error) => match one.database.has_replicas(&one.entry.replicas) {
-                Ok(true) => tracing::warn!(%service, %error, "a commit of replicas failed, and is durable"),
+                Ok(true) => {
+                    tracing::warn!(service = service.as_str(), %error, "a commit of replicas failed, and is durable")
+                }
                 Ok(false) if committed == 0 => return Err((service.clone(), error.to_string())),
                 // Neither form can serve: handlers could meet replicas in a form that they do not know. A restart makes all replicas match
                 // the manifest.
                 Ok(false) | Err(_) => {
-                    tracing::error!(%service, %error, "the host can't read which form the replicas have, and ends: start it again");
+                    tracing::error!(service = service.as_str(), %error, "the host can't read which form the replicas have, and ends: start it again");
                     telemetry::flush();
                     std::process::abort()
                 }

@@ -143,7 +143,7 @@ fn settle(
         .map_err(|error| error.to_string())?
     {
         tracing::info!(
-            service = %consumer.name(),
+            service = consumer.name().as_str(),
             replica = replica.name,
             "dead letters of a replica that is whole again are gone"
         );

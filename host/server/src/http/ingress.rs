@@ -78,7 +78,7 @@ impl Ingress {
         let routing = self.route(&mut visit, http::Request::from_parts(head, ()), &mut body, trace_id);
         // Caught here, where the answer still gets its trace, its log line and its place in the metrics.
         let routed = tasks::caught(routing).await.unwrap_or_else(|why| {
-            tracing::error!(%trace_id, why, "the host panicked at a request");
+            tracing::error!(trace_id = trace_id.to_string(), why, "the host panicked at a request");
             Err(host_failed())
         });
         let mut response = routed.unwrap_or_else(|problem| problem_response(&problem, trace_id));
@@ -194,7 +194,7 @@ impl Ingress {
                 // No worker has reported the job: it still runs, or waits for a commit.
                 let service = &*target.service;
                 let method = own_words(parts.method.as_str(), METHOD_SHOWN_BYTES_MAX);
-                tracing::error!(service, %trace_id, method, path = %route, %failure, "a request failed");
+                tracing::error!(service, trace_id = trace_id.to_string(), method, path = %route, %failure, "a request failed");
                 Err(failure)
             }
         };

@@ -154,7 +154,12 @@ impl Keys {
                 *newest = Some(Fetched { set, began });
             }
             Err(reason) => {
-                tracing::warn!(service = %self.service, path = self.path, reason, "the key set can't be had");
+                tracing::warn!(
+                    service = self.service.as_str(),
+                    path = self.path,
+                    reason,
+                    "the key set can't be had"
+                );
             }
         }
     }
@@ -167,7 +172,7 @@ impl Keys {
         }
         let keys = read(&document)?;
         let version = newest.map_or(1, |newest| newest.set.version + 1);
-        tracing::info!(service = %self.service, keys = keys.len(), "the key set was read");
+        tracing::info!(service = self.service.as_str(), keys = keys.len(), "the key set was read");
         Ok(Arc::new(KeySet { keys, document, version }))
     }
 

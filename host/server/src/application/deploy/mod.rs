@@ -191,12 +191,12 @@ impl<'a> Deploy<'a> {
         match &result {
             Ok(()) => {
                 let (version, outcome) = (&self.report.version, self.report.outcome);
-                tracing::info!(service = %name, version, ?outcome, how, "a deploy ended");
+                tracing::info!(service = name.as_str(), version, ?outcome, how, "a deploy ended");
             }
             Err(error) if error.serves() => {
                 let version = &self.report.version;
                 tracing::error!(
-                    service = %name,
+                    service = name.as_str(),
                     version,
                     error = one_line(error),
                     how,
@@ -205,7 +205,13 @@ impl<'a> Deploy<'a> {
             }
             Err(error) => {
                 let version = &self.report.version;
-                tracing::warn!(service = %name, version, error = one_line(error), how, "a deploy was refused");
+                tracing::warn!(
+                    service = name.as_str(),
+                    version,
+                    error = one_line(error),
+                    how,
+                    "a deploy was refused"
+                );
             }
         }
         result?;
@@ -287,7 +293,7 @@ impl<'a> Deploy<'a> {
         self.report.probation_seconds = if self.is_new { PROBATION.as_secs() } else { 0 };
         match self.version_database.activations(HISTORY) {
             Ok(activations) => application.versions.prune(&name, &activations),
-            Err(error) => tracing::warn!(service = %name, %error, "old versions are not looked for"),
+            Err(error) => tracing::warn!(service = name.as_str(), %error, "old versions are not looked for"),
         }
         Ok(())
     }

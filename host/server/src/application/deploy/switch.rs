@@ -127,7 +127,7 @@ impl Deploy<'_> {
             Seen::New => Ok(Some(why)),
             Seen::Unreadable if self.migrates => {
                 // Neither version can serve: its code could meet the schema of the other version. A restart finds out which one is active.
-                tracing::error!(service = %self.report.service, %error, "the host can't read which version is active, and ends: start it again");
+                tracing::error!(service = self.report.service.as_str(), %error, "the host can't read which version is active, and ends: start it again");
                 telemetry::flush();
                 std::process::abort()
             }
