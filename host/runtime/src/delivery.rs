@@ -88,18 +88,19 @@ impl Runner {
         }
         if delivery.handled {
             let event = delivery.event;
+            let trace_id = event.trace_id;
             let event = Event {
                 id: event.id.clone(),
                 source: delivery.producer.to_string(),
                 type_: event.kind.clone(),
                 subject: event.subject.to_string(),
                 time: event.time.clone(),
-                trace_id: event.trace_id.to_string(),
+                trace_id: trace_id.to_string(),
                 data: event.data.clone(),
                 attempt: delivery.attempt,
             };
             let timer = delivery.timer(&self.context.name);
-            self.instance.run_event(&self.release, &mut self.parts, &event, timer, deadline)?;
+            self.instance.run_event(&self.release, &mut self.parts, &event, trace_id, timer, deadline)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@
 
 use bulkhead_store::{KeptAnswer, Known, RequestKey};
 use bulkhead_types::limits::IDEMPOTENCY_ANSWER_BYTES_MAX;
-use bulkhead_types::{Sequence, Subject};
+use bulkhead_types::{Sequence, ServiceName, Subject};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -32,7 +32,7 @@ fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     let key = job.idempotency_key.as_deref()?;
     let request = &job.request;
     let subject = request.principal.as_ref().map_or("", |principal| principal.subject.as_str()).into();
-    let by_way_of = request.caller.as_deref().unwrap_or_default();
+    let by_way_of = request.caller.as_deref().map(ServiceName::from);
     let query = request.query.as_deref().unwrap_or_default();
     let kind = media_type(&request.headers);
     let value = is_json(&kind).then(|| canonical(&request.body)).flatten();
@@ -43,7 +43,7 @@ fn request_key(database: &ServiceDatabase, job: &Job) -> Option<RequestKey> {
     };
     let parts =
         [request.method.as_bytes(), request.path.as_bytes(), query.as_bytes(), kind.as_bytes(), form, body];
-    Some(RequestKey::new(database.database.secret(), (&subject, by_way_of), key, &parts))
+    Some(RequestKey::new(database.database.secret(), (&subject, by_way_of.as_ref()), key, &parts))
 }
 
 /// The media type of a request's body in lower case, without blanks, and without the one charset that it has anyway. If there are several

@@ -11,11 +11,11 @@ use bulkhead_types::limits::{
     HEADERS_MAX, INSTANCE_GROWTH_MAX, INSTANCE_USES_MAX, LOG_LINES_MAX, METHOD_SHOWN_BYTES_MAX,
     PANIC_MESSAGE_BYTES_MAX, RESPONSE_HEADERS_MAX,
 };
-use bulkhead_types::{Sequence, own_words};
+use bulkhead_types::{Sequence, TraceId, own_words};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use wasmtime::Store;
 
-use crate::bindings::bulkhead::service::types::{Effects, Event, Principal, Request, Response};
+use crate::bindings::bulkhead::service::types::{Effects, Event, Principal, Response};
 use crate::bindings::exports::bulkhead::service::event_handler::{self, HandleError};
 use crate::bindings::exports::bulkhead::service::http_handler;
 use crate::component::new_store;
@@ -142,7 +142,7 @@ impl WarmInstance {
             Err(why) => return did_not_run(release, job, Failure::Host(why)),
         };
         let request = &job.request;
-        let running = of_request(release, request, deadline);
+        let running = of_request(release, job, deadline);
         let Some(http) = &instance.http else {
             return did_not_run(release, job, Failure::Host("it exports no http-handler".into()));
         };
@@ -164,18 +164,19 @@ impl WarmInstance {
         run
     }
 
-    /// Calls the handler of an event. If the event is one of the service's own timers, `timer` is its sequence. What the thread holds of
+    /// Calls the handler of an event. `trace_id` is the event's. If the event is one of the service's own timers, `timer` is its sequence. What the thread holds of
     /// the lease is in `parts.hold`, before and after.
     pub(crate) fn run_event(
         &mut self,
         release: &Release,
         parts: &mut WorkerParts,
         event: &Event,
+        trace_id: TraceId,
         timer: Option<Sequence>,
         deadline: Instant,
     ) -> Result<(), NotConsumed> {
         let mut instance = self.take(release, parts, deadline).map_err(NotConsumed::Retry)?;
-        let running = of_event(release, event, timer, deadline);
+        let running = of_event(release, event, (trace_id, timer), deadline);
         let Some(events) = &instance.events else {
             return Err(NotConsumed::Reject("the component exports no event-handler".into()));
         };
@@ -334,14 +335,15 @@ fn leave(store: &mut Store<State>, parts: &mut WorkerParts) -> Running {
 }
 
 /// The run of a request's handler.
-fn of_request(release: &Release, request: &Request, deadline: Instant) -> Running {
+fn of_request(release: &Release, job: &Job, deadline: Instant) -> Running {
+    let request = &job.request;
     Running {
         handler: Handler::Request {
             method: own_words(&request.method, METHOD_SHOWN_BYTES_MAX),
             path: request.path.clone(),
             route: request.route.clone(),
         },
-        trace_id: request.trace_id.parse().ok(),
+        trace_id: Some(job.trace_id),
         principal: request.principal.clone(),
         peer: request.peer.clone(),
         ..Running::of(&release.component.info, deadline)
@@ -349,11 +351,16 @@ fn of_request(release: &Release, request: &Request, deadline: Instant) -> Runnin
 }
 
 /// The run of an event's handler. The service itself is its principal.
-fn of_event(release: &Release, event: &Event, timer: Option<Sequence>, deadline: Instant) -> Running {
+fn of_event(
+    release: &Release,
+    event: &Event,
+    (trace_id, timer): (TraceId, Option<Sequence>),
+    deadline: Instant,
+) -> Running {
     let subject = format!("service:{}", release.spec.name);
     Running {
         handler: Handler::Event { kind: event.type_.clone() },
-        trace_id: event.trace_id.parse().ok(),
+        trace_id: Some(trace_id),
         principal: Some(Principal { subject, roles: Vec::new(), expires_at: None }),
         timer,
         ..Running::of(&release.component.info, deadline)

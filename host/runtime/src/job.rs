@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bulkhead_store::Abort;
-use bulkhead_types::Sequence;
+use bulkhead_types::{Sequence, TraceId};
 
 use crate::bindings::bulkhead::service::types::Request;
 use crate::waited::Waited;
@@ -12,6 +12,8 @@ use crate::waited::Waited;
 pub struct Job {
     /// The request.
     pub request: Request,
+    /// Its trace.
+    pub trace_id: TraceId,
     /// When it must be answered. A job that a worker gets later is not run.
     pub deadline: Instant,
     /// Where the answer goes.

@@ -58,9 +58,9 @@ pub(crate) struct SubscriptionWorker {
     /// Replicas that include more events than were consumed, each with the last event that it includes.
     filled: BTreeMap<String, Sequence>,
     /// The event during which a batch was aborted. It runs in a batch of its own.
-    alone: Sequence,
+    alone: Option<Sequence>,
     /// The event that is being consumed; 0 for none.
-    consuming: Sequence,
+    consuming: Option<Sequence>,
     /// The event at which this subscription worker panicked, and what the panic said.
     panicked: Option<(Sequence, String)>,
     /// The sequence up to which the event log was durably consumed when the thread started.
@@ -112,8 +112,8 @@ impl SubscriptionWorker {
             seen: (none, String::new()),
             held: HashSet::new(),
             filled: BTreeMap::new(),
-            alone: none,
-            consuming: none,
+            alone: None,
+            consuming: None,
             panicked: None,
             started_at: none,
         }
@@ -166,9 +166,8 @@ impl SubscriptionWorker {
         self.runner = self.runner.fresh();
         // The supervisor decides how long a thread waits after a panic.
         let _ = self.subscription.take_undone();
-        let consuming = std::mem::take(&mut self.consuming);
-        if consuming != Sequence::BEFORE_FIRST {
-            self.alone = consuming;
+        if let Some(consuming) = self.consuming.take() {
+            self.alone = Some(consuming);
             self.panicked = Some((consuming, why.to_owned()));
         }
         self.subscription.stop(format!("its thread panicked and is restarted; the log says more: {why}"));
@@ -195,9 +194,9 @@ impl SubscriptionWorker {
                 self.inside(|this| {
                     // Only a panic in here counts as caused by this event: not a panic while the batch is committed at the gate, and not
                     // one in a request that is run again.
-                    this.consuming = event.sequence;
+                    this.consuming = Some(event.sequence);
                     let consumed = this.consume(event, more);
-                    this.consuming = Sequence::BEFORE_FIRST;
+                    this.consuming = None;
                     consumed
                 })?;
                 self.look_for_undone()?;
@@ -377,7 +376,7 @@ impl SubscriptionWorker {
             self.seen = (event.sequence, event.id.clone());
             return Ok(());
         }
-        if event.sequence == self.alone {
+        if self.alone == Some(event.sequence) {
             self.runner.commit_open_batch();
         }
         if self.held.contains(&event.subject) && self.follows(event, more)? {
@@ -417,8 +416,8 @@ impl SubscriptionWorker {
         };
         // If the batch was aborted, the events before this one may be undone too. They come first, and then this event again, in a batch of
         // its own.
-        let parked_before = self.alone == event.sequence;
-        self.alone = event.sequence;
+        let parked_before = self.alone == Some(event.sequence);
+        self.alone = Some(event.sequence);
         if !parked_before && self.was_moved_back()? {
             return Err(Halt::Stale);
         }

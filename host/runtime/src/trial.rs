@@ -279,6 +279,7 @@ pub(crate) fn job(deadline: Instant, key: Option<&str>) -> (Job, Receiver<Outcom
     };
     let job = Job {
         request,
+        trace_id: trace_id(),
         deadline,
         reply: Box::new(move |outcome| sender.send(outcome).unwrap()),
         again: false,

@@ -115,7 +115,7 @@ mod tests {
     fn due_batch_is_committed_after_a_job_whose_answer_was_kept() {
         let trial = Trial::new(LONG);
         let database = Arc::clone(&trial.consumer.database().unwrap().database);
-        let other = RequestKey::new(database.secret(), (&"".into(), ""), "key", &[b"another request"]);
+        let other = RequestKey::new(database.secret(), (&"".into(), None), "key", &[b"another request"]);
         trial.write(|unit| {
             let now = unit.time();
             unit.remember(&other, &KeptAnswer::none(Sequence::new(0), Vec::new()), now).map(drop)

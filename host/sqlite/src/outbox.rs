@@ -4,7 +4,7 @@
 //! columns that erasing keeps and, until the event is erased, 16 bytes over the data.
 
 use bulkhead_store::{Damage, Logged, NewEvent, StatementError, digest};
-use bulkhead_types::{Sequence, Subject};
+use bulkhead_types::{Sequence, Subject, TraceId};
 use rusqlite::{Connection, Row};
 
 use crate::error::classify;
@@ -119,13 +119,15 @@ pub(crate) fn damages(connection: &Connection) -> rusqlite::Result<Vec<Damage>> 
         let erased = data.is_empty();
         let fits =
             recorded.is_empty() || (compared == if erased { 16 } else { 32 } && found.starts_with(&recorded));
-        if !fits {
-            damages.push(Damage {
-                sequence,
-                id: id.to_owned(),
-                what: "is not as it was published".to_owned(),
-            });
-        }
+        let what = if !fits {
+            "is not as it was published"
+        } else if trace_id.parse::<TraceId>().is_err() {
+            // Without a digest nothing else shows it, and no subscription can read it.
+            "is not readable"
+        } else {
+            continue;
+        };
+        damages.push(Damage { sequence, id: id.to_owned(), what: what.to_owned() });
     }
     damages.extend(gap(next, given.next()));
     Ok(damages)

@@ -20,6 +20,7 @@ pub(crate) fn subject(row: &Row<'_>, column: usize) -> Result<Subject> {
 
 /// A text that is not a trace id was not written by the host.
 pub(crate) fn trace_id(row: &Row<'_>, column: usize) -> Result<TraceId> {
-    let text = row.get_ref(column)?.as_str()?;
-    text.parse().map_err(|error| Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+    let unreadable = |error| Error::FromSqlConversionFailure(column, Type::Text, error);
+    let text = row.get_ref(column)?.as_str().map_err(|error| unreadable(Box::new(error)))?;
+    text.parse().map_err(|error| unreadable(Box::new(error)))
 }

@@ -100,7 +100,7 @@ impl<M: Send + 'static> SetTimers for UnitOfWork<M> {
         timers: Timers<'_>,
         running: Option<Sequence>,
     ) -> Result<u64, StatementError> {
-        let running = running.unwrap_or_default().get();
+        let running = running.unwrap_or(Sequence::BEFORE_FIRST).get();
         let gone: Vec<(i64, bool)> = self.as_host(|connection| {
             let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
             match timers {

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use bulkhead_types::{Sequence, Subject};
+use bulkhead_types::{Sequence, ServiceName, Subject};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -39,8 +39,14 @@ impl RequestKey {
     /// `secret` is that of the database. `caller` is the owner of the key: the subject, and the service through which it sends the request.
     /// `key` is the key itself. `request` has the parts that must be the same when the key is used again.
     #[must_use]
-    pub fn new(secret: Secret<'_>, caller: (&Subject, &str), key: &str, request: &[&[u8]]) -> Self {
+    pub fn new(
+        secret: Secret<'_>,
+        caller: (&Subject, Option<&ServiceName>),
+        key: &str,
+        request: &[&[u8]],
+    ) -> Self {
         let (subject, by_way_of) = caller;
+        let by_way_of = by_way_of.map_or("", ServiceName::as_str);
         Self {
             key: keyed_hash(secret, &[b"key", subject.as_bytes(), by_way_of.as_bytes(), key.as_bytes()]),
             caller: subject_hash(secret, subject),

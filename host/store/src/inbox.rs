@@ -235,7 +235,7 @@ pub trait InboxReader: Send {
 
     /// What keeps a service from having applied everything up to `sequence`: if that event is known, the parked event that holds up its
     /// subject at or before it; or an event, parked or dead, that was published at or before it under the same trace, and so by the same
-    /// write. If there are both, the earlier one.
+    /// write. If there are both, the earlier one; if there is neither, the event at `sequence` itself, if it is parked or dead.
     ///
     /// # Errors
     ///

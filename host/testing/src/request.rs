@@ -190,6 +190,7 @@ impl Request {
                 caller,
                 trace_id: trace_id.to_string(),
             },
+            trace_id,
             deadline: World::deadline(),
             again: false,
             logged: false,

@@ -19,7 +19,7 @@ impl Sequence {
     /// Behind every event.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// The sequence with this number. Event logs and databases number their rows; nobody else makes up a sequence.
+    /// The sequence with this number, from a row, from a position or from an operator.
     #[must_use]
     pub const fn new(number: i64) -> Self {
         Self(number)
@@ -37,7 +37,8 @@ impl Sequence {
         Self(self.0.saturating_add(1))
     }
 
-    /// How many events there are from `earlier`, which does not count, up to this one. 0 if `earlier` is not earlier.
+    /// How many places there are from `earlier`, which does not count, up to this one. 0 if `earlier` is not earlier. Events that were trimmed
+    /// count.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)

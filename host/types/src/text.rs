@@ -1,4 +1,5 @@
-//! Texts that mean different things have different types, so that no function gets one in the place of the other.
+//! Texts that mean different things have different types: a function that takes one of them does not get the other. Each can be read as
+//! plain text.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -100,12 +101,13 @@ macro_rules! text {
 }
 
 text! {
-    /// The name of a service, as in the manifest: 1 to 40 lower-case letters, digits and hyphens. The manifest is checked when it is read.
+    /// The name of a service. In the manifest it has 1 to 40 lower-case letters, digits and hyphens, and begins with a letter. As a client or
+    /// a guest gives it, it may be any text, and there may be no such service.
     ServiceName
 }
 
 text! {
-    /// What an event or an answer is about: the id of an entity. 1 to [`EVENT_NAME_BYTES_MAX`](crate::limits::EVENT_NAME_BYTES_MAX) bytes,
-    /// which is checked when a service publishes.
+    /// What an event or an answer is about: the id of an entity, or of the user whom a token names. When a service publishes, it has 1 to
+    /// [`EVENT_NAME_BYTES_MAX`](crate::limits::EVENT_NAME_BYTES_MAX) bytes. Elsewhere it may be any text; the empty one is nobody.
     Subject
 }

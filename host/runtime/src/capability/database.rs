@@ -2,12 +2,15 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bulkhead_store::StatementError;
+use bulkhead_types::{ServiceName, TraceId};
 use wasmtime::component::HasData;
 
 use crate::database::{ServiceDatabase, UnitOfWork};
 use crate::database_call::DatabaseCall;
+use crate::fault_injector::FaultInjector;
 use crate::host_context::HostContext;
 use crate::observer::{Observation, Observed};
 use crate::running::{FailedCall, Running};
@@ -16,8 +19,9 @@ use crate::state::{State, WorkerParts};
 
 /// What `snapshot`, `transaction`, `answers` and `outbox` see of a handler's state.
 pub(crate) struct DatabaseView<'s> {
-    pub(super) spec: &'s ServiceSpec,
-    pub(super) host_context: &'s HostContext,
+    pub(super) service: &'s ServiceName,
+    lease_hold: Duration,
+    faults: Option<&'s dyn FaultInjector>,
     observed: &'s Observed,
     worker: &'s mut WorkerParts,
     pub(super) running: Option<&'s mut Running>,
@@ -36,13 +40,23 @@ pub(super) struct Open<'v> {
 }
 
 impl DatabaseView<'_> {
-    pub(crate) fn of(state: &mut State) -> DatabaseView<'_> {
+    pub(super) fn of(state: &mut State) -> DatabaseView<'_> {
+        let State { spec, host_context, observed, worker, running, .. } = state;
+        DatabaseView::with((spec, host_context, observed), worker, running.as_mut())
+    }
+
+    pub(super) fn with<'v>(
+        (spec, host_context, observed): (&'v ServiceSpec, &'v HostContext, &'v Observed),
+        worker: &'v mut WorkerParts,
+        running: Option<&'v mut Running>,
+    ) -> DatabaseView<'v> {
         DatabaseView {
-            spec: &state.spec,
-            host_context: &state.host_context,
-            observed: &state.observed,
-            worker: &mut state.worker,
-            running: state.running.as_mut(),
+            service: &spec.name,
+            lease_hold: spec.limits.lease_hold,
+            faults: host_context.faults.as_deref(),
+            observed,
+            worker,
+            running,
         }
     }
 
@@ -59,9 +73,15 @@ impl DatabaseView<'_> {
         Ok(Open { database, worker: self.worker, running, observed: self.observed })
     }
 
+    /// The trace of the running handler, which may use the database.
+    pub(super) fn trace_id(&mut self) -> Result<TraceId, StatementError> {
+        // A handler runs for a request or an event.
+        self.open()?.running.trace_id.ok_or_else(|| StatementError::NotAllowed("no handler runs".into()))
+    }
+
     /// The unit of work of the running handler. Joins it if the handler has not joined it yet.
     pub(super) fn join(&mut self) -> Result<&mut UnitOfWork, StatementError> {
-        let lease_hold = self.spec.limits.lease_hold;
+        let lease_hold = self.lease_hold;
         let Open { database, worker, running, observed } = self.open()?;
         let joined = worker.hold.join(&database.writer, running.deadline, lease_hold, observed)?;
         if joined.until.is_some() {
@@ -79,8 +99,8 @@ impl DatabaseView<'_> {
         rows: impl FnOnce(&T) -> u64,
         run: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        let faults = self.host_context.faults.as_ref();
-        let result = match faults.and_then(|faults| faults.fail_database(&self.spec.name, call)) {
+        let fault = self.faults.and_then(|faults| faults.fail_database(self.service, call));
+        let result = match fault {
             None => run(self),
             Some(error) => Err(self.meet(call, error).into()),
         };

@@ -39,12 +39,13 @@ impl Host for LogView<'_> {
         }
         let service = self.service.as_str();
         let Place { version, trace_id, method, path, kind } = Place::of(running);
-        let (version, trace_id) = (version.map(tracing::field::display), trace_id.map(|id| id.to_string()));
+        let version = version.map(tracing::field::display);
         // The level of a log line must be a constant where the line is written.
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    target: "service", service, version, trace_id, method, path, kind, fields, "{message}"
+                    target: "service", service, version, trace_id = trace_id.map(|id| id.to_string()), method, path, kind,
+                    fields, "{message}"
                 )
             };
         }

@@ -38,3 +38,20 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasi::clocks::wall_clock::add_to_linker::<State, ClockView<'static>>(linker, ClockView::of)?;
     wasi::random::random::add_to_linker::<State, RandomView<'static>>(linker, RandomView::of)
 }
+
+#[cfg(test)]
+mod tests {
+    /// Otherwise a component that uses the interface fails only when it is loaded.
+    #[test]
+    fn every_interface_that_the_world_imports_is_linked() {
+        let (world, linked) = (include_str!("../../../../wit/world.wit"), include_str!("mod.rs"));
+        let imports = world.lines().filter_map(|line| line.trim().strip_prefix("import ")?.strip_suffix(';'));
+        // These two have types and no functions.
+        let with_functions: Vec<&str> = imports.filter(|name| !["types", "sql"].contains(name)).collect();
+        assert!(with_functions.len() >= 9, "{with_functions:?}");
+        for name in with_functions {
+            let name = name.split('@').next().unwrap().rsplit(['/', ':']).next().unwrap().replace('-', "_");
+            assert!(linked.contains(&format!("{name}::add_to_linker::")), "{name} is not linked");
+        }
+    }
+}

@@ -1,18 +1,20 @@
 //! `outbox`: events, written in the unit of work.
 
 use bulkhead_store::{NewEvent, PublishError, StatementError, Timers};
-use bulkhead_types::{Clock, Random, Subject, TraceId, rfc3339};
+use bulkhead_types::{Clock, Random, Subject, rfc3339};
 use wasmtime::component::HasData;
 
 use super::database::DatabaseView;
 use crate::bindings::bulkhead::service::outbox::{Error, Host};
 use crate::database::UnitOfWork;
 use crate::database_call::DatabaseCall;
+use crate::spec::Grants;
 use crate::state::State;
 
 /// What `outbox` sees of a handler's state.
 pub(crate) struct OutboxView<'s> {
     database: DatabaseView<'s>,
+    grants: &'s Grants,
     clock: &'s dyn Clock,
     random: &'s dyn Random,
 }
@@ -23,9 +25,13 @@ impl HasData for OutboxView<'static> {
 
 impl OutboxView<'_> {
     pub(crate) fn of(state: &mut State) -> OutboxView<'_> {
-        let database = DatabaseView::of(state);
-        let host_context = database.host_context;
-        OutboxView { database, clock: host_context.clock.as_ref(), random: host_context.random.as_ref() }
+        let State { spec, host_context, observed, worker, running, .. } = state;
+        OutboxView {
+            database: DatabaseView::with((spec, host_context, observed), worker, running.as_mut()),
+            grants: &spec.grants,
+            clock: host_context.clock.as_ref(),
+            random: host_context.random.as_ref(),
+        }
     }
 }
 
@@ -36,7 +42,7 @@ impl Host for OutboxView<'_> {
         subject: String,
         data: String,
     ) -> wasmtime::Result<Result<String, Error>> {
-        if !self.database.spec.grants.publishes.contains(&kind) {
+        if !self.grants.publishes.contains(&kind) {
             return Ok(Err(Error::NotAllowed(format!(
                 "the manifest does not let this service publish {kind}: add it to `publishes`"
             ))));
@@ -115,7 +121,7 @@ impl Host for OutboxView<'_> {
 impl OutboxView<'_> {
     /// Whether the service may have timers of this type.
     fn may_set(&self, kind: &str) -> Result<(), Error> {
-        if self.database.spec.grants.timers.contains(kind) {
+        if self.grants.timers.contains(kind) {
             return Ok(());
         }
         Err(Error::NotAllowed(format!(
@@ -126,7 +132,7 @@ impl OutboxView<'_> {
 
     fn cancel_timers(&mut self, call: &DatabaseCall<'_>, timers: Timers<'_>) -> Result<u64, PublishError> {
         let running = self.database.running.as_ref().and_then(|running| running.timer);
-        let service = &self.database.spec.name;
+        let service = self.database.service;
         let cancelled = self.database.call(
             call,
             |count| *count,
@@ -149,9 +155,7 @@ fn write(
     let milliseconds = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &bytes).into_uuid().to_string();
     let time = rfc3339(now);
-    let trace_id = database.running.as_ref().and_then(|running| running.trace_id);
-    // A handler runs for a request or an event, and so under its trace.
-    let trace_id = trace_id.unwrap_or_else(|| TraceId::new(random));
+    let trace_id = database.trace_id()?;
     let event = NewEvent { id: &id, kind, subject, time: &time, trace_id, data };
     write(database.join()?, &event)?;
     Ok(id)

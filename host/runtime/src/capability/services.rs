@@ -2,15 +2,16 @@
 
 use std::time::Instant;
 
+use bulkhead_types::ServiceName;
 use bulkhead_types::limits::{HEADER_LINES_MAX, HEADERS_MAX, PATH_MAX};
-use bulkhead_types::{ServiceName, TraceId};
 use wasmtime::component::HasData;
 
 use crate::bindings::bulkhead::service::services::{Error, Host, IncomingResponse, OutgoingRequest};
 use crate::bindings::bulkhead::service::types::{Header, Request};
+use crate::fault_injector::FaultInjector;
 use crate::header::is_hosts;
 use crate::hold::Hold;
-use crate::host_context::HostContext;
+use crate::host_context::Directory;
 use crate::idempotency_key::idempotency_key;
 use crate::job::{Failure, Job};
 use crate::kind::is_read;
@@ -18,14 +19,16 @@ use crate::observer::{Observation, Observed};
 use crate::path::{normal_path, normal_query};
 use crate::problem::Problem;
 use crate::running::{Calls, Running};
-use crate::spec::ServiceSpec;
+use crate::spec::Grants;
 use crate::state::{State, WorkerParts};
 use crate::waited::Waited;
 
 /// What `services` sees of a handler's state.
 pub(crate) struct ServicesView<'s> {
-    spec: &'s ServiceSpec,
-    host_context: &'s HostContext,
+    service: &'s ServiceName,
+    grants: &'s Grants,
+    directory: &'s Directory,
+    faults: Option<&'s dyn FaultInjector>,
     observed: &'s Observed,
     worker: &'s mut WorkerParts,
     running: Option<&'s mut Running>,
@@ -38,8 +41,10 @@ impl HasData for ServicesView<'static> {
 impl ServicesView<'_> {
     pub(crate) fn of(state: &mut State) -> ServicesView<'_> {
         ServicesView {
-            spec: &state.spec,
-            host_context: &state.host_context,
+            service: &state.spec.name,
+            grants: &state.spec.grants,
+            directory: &state.host_context.directory,
+            faults: state.host_context.faults.as_deref(),
             observed: &state.observed,
             worker: &mut state.worker,
             running: state.running.as_mut(),
@@ -56,8 +61,7 @@ impl Host for ServicesView<'_> {
         let service = ServiceName::from(service);
         let is_observed = !self.observed.is_empty();
         let request_line = is_observed.then(|| (request.method.clone(), request.path.clone()));
-        let faults = self.host_context.faults.as_ref();
-        let result = match faults.and_then(|faults| faults.fail_call(&self.spec.name, &service)) {
+        let result = match self.faults.and_then(|faults| faults.fail_call(self.service, &service)) {
             None => call(self, &service, request),
             Some(reason) => Err(Error::Unavailable(reason)),
         };
@@ -85,8 +89,11 @@ fn call(
     let Some(running) = view.running.as_deref_mut().filter(|running| !running.starting) else {
         return Err(Error::NotAllowed("nobody can be called while a component is loaded".into()));
     };
-    let granted = view.spec.grants.calls.iter().any(|name| name == service);
-    let Some(target) = view.host_context.directory.get(service).filter(|_| granted) else {
+    let Some(trace_id) = running.trace_id else {
+        return Err(Error::NotAllowed("no handler runs".into()));
+    };
+    let granted = view.grants.calls.contains(service);
+    let Some(target) = view.directory.get(service).filter(|_| granted) else {
         return Err(Error::NotAllowed(format!(
             "the manifest does not let this service call {service}: add it to `calls`"
         )));
@@ -102,7 +109,6 @@ fn call(
     let admission_limits = target.admission_limits();
     let request = checked(request, admission_limits.body)?;
     let idempotency_key = key_of(&request)?;
-    let trace_id = running.trace_id.unwrap_or_else(|| TraceId::new(view.host_context.random.as_ref()));
 
     // This worker holds nothing while it waits for another service: neither the answers of others nor a snapshot.
     let aborted = view.worker.hold.commit_open_batch(view.observed);
@@ -127,9 +133,10 @@ fn call(
             // The original request's principal, and never more.
             principal: running.principal.clone(),
             peer: running.peer.clone(),
-            caller: Some(view.spec.name.to_string()),
+            caller: Some(view.service.to_string()),
             trace_id: trace_id.to_string(),
         },
+        trace_id,
         deadline,
         again: false,
         logged: false,

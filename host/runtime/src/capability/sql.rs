@@ -5,6 +5,7 @@ use bulkhead_store::{ConstraintKind, StatementError, Value};
 use crate::bindings::bulkhead::service::sql::{
     self, ConstraintViolation, Error, ExecuteResult, Limit, ResultSet, Value as WitValue,
 };
+
 impl From<WitValue> for Value {
     fn from(value: WitValue) -> Self {
         match value {

@@ -209,7 +209,7 @@ fn sweep_stops_if_its_commit_fails_and_the_next_sweep_deletes_the_answers() {
     let trial = Trial::new(Duration::from_secs(60));
     let key = RequestKey::new(
         trial.consumer.database().unwrap().database.secret(),
-        (&"ann".into(), ""),
+        (&"ann".into(), None),
         "k",
         &[b"POST"],
     );
@@ -321,7 +321,7 @@ fn all_old_answers_are_deleted_however_many_there_are() {
     let trial = Trial::new(Duration::from_secs(60));
     let database = Arc::clone(&trial.consumer.database().unwrap().database);
     let key = |number: usize| {
-        RequestKey::new(database.secret(), (&"".into(), ""), &number.to_string(), &[b"request"])
+        RequestKey::new(database.secret(), (&"".into(), None), &number.to_string(), &[b"request"])
     };
     trial.write(|unit| {
         (0..MANY).try_for_each(|number| {

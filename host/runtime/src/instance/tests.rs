@@ -168,10 +168,10 @@ fn client_should_retry_a_request_that_calls_or_computes_too_long_under_the_lease
 fn request_run_has_its_caller_its_target_and_its_component() {
     let trial = Trial::new(Duration::from_secs(60));
     let (release, deadline) = (trial.consumer.release(), Instant::now());
-    let mut request = job(deadline, None).0.request;
-    request.peer = "127.0.0.1".into();
-    request.principal = Some(Principal { subject: "ann".into(), roles: Vec::new(), expires_at: None });
-    let running = of_request(&release, &request, deadline);
+    let mut job = job(deadline, None).0;
+    job.request.peer = "127.0.0.1".into();
+    job.request.principal = Some(Principal { subject: "ann".into(), roles: Vec::new(), expires_at: None });
+    let running = of_request(&release, &job, deadline);
     let Handler::Request { method, path, route } = &running.handler else { panic!("{:?}", running.handler) };
     assert_eq!([method, path, route], ["POST", "/taker/things", "/taker/..."]);
     assert_eq!((running.trace_id, running.peer.as_str()), (Some(trace_id()), "127.0.0.1"));
@@ -279,7 +279,7 @@ fn event_run_is_of_the_service_itself_and_has_its_event_trace_and_timer() {
         attempt: 1,
     };
     for timer in [None, Some(Sequence::new(7))] {
-        let running = of_event(&release, &event, timer, deadline);
+        let running = of_event(&release, &event, (trace_id(), timer), deadline);
         assert_eq!(running.handler, Handler::Event { kind: "maker.made".into() });
         assert_eq!((running.trace_id, running.timer), (Some(trace_id()), timer));
         assert_eq!(running.principal.map(|principal| principal.subject).as_deref(), Some("service:taker"));

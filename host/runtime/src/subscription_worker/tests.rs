@@ -89,13 +89,10 @@ fn only_the_event_in_progress_is_parked_with_the_panic_message() {
     let (subscription, mut subscription_worker) = trial.subscription_worker(events.clone());
     // Between two events the worker is at no event.
     subscription_worker.mend("no");
-    assert_eq!((subscription_worker.alone, &subscription_worker.panicked), (Sequence::BEFORE_FIRST, &None));
-    subscription_worker.consuming = Sequence::new(2);
+    assert_eq!((subscription_worker.alone, &subscription_worker.panicked), (None, &None));
+    subscription_worker.consuming = Some(Sequence::new(2));
     subscription_worker.mend("no");
-    assert_eq!(
-        (subscription_worker.alone, subscription_worker.consuming),
-        (Sequence::new(2), Sequence::BEFORE_FIRST)
-    );
+    assert_eq!((subscription_worker.alone, subscription_worker.consuming), (Some(Sequence::new(2)), None));
     assert!(subscription.stopped().is_some_and(|why| why.contains("its thread panicked")));
     for event in &events {
         subscription_worker.runner.enter_until(None);

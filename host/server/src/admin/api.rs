@@ -137,7 +137,7 @@ fn status(application: &Application) -> Result<Value, Problem> {
 
 fn subscription_status(application: &Application, subscription: &Subscription) -> Result<Value, Problem> {
     // The order matters: parked events are counted after reading the position that passed them, so that no event is missing from both.
-    let head = application.logs().head(&subscription.spec.producer).unwrap_or_default();
+    let head = application.logs().head(&subscription.spec.producer).unwrap_or(Sequence::BEFORE_FIRST);
     let applied = subscription.applied();
     let (parked, dead) = match application.service_entries().get(&subscription.spec.consumer) {
         Some(service_entry) => {

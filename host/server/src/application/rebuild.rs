@@ -228,7 +228,7 @@ impl Filling {
     /// Waits until the subscription workers have consumed all events that are in the logs now.
     fn catch_up(&self, application: &Application) -> Result<(), RebuildError> {
         for subscription in &self.subscriptions {
-            let head = application.logs.head(&subscription.spec.producer).unwrap_or_default();
+            let head = application.logs.head(&subscription.spec.producer).unwrap_or(Sequence::BEFORE_FIRST);
             subscription.wake_for(head);
             let (mut applied, mut moved) = (subscription.applied(), Instant::now());
             while subscription.applied() < head {

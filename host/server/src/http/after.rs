@@ -99,7 +99,7 @@ impl Positions {
     }
 
     /// A parked event also advances the position, but its effect is not applied. So the service may not have applied all events.
-    async fn look_for_parked(&self, service: &str, position: &Position) -> Result<(), Problem> {
+    async fn look_for_parked(&self, service: &ServiceName, position: &Position) -> Result<(), Problem> {
         let Some(consumer) = self.consumers.get(service).cloned() else { return Ok(()) };
         let (logs, name, sequence) = (self.logs.clone(), position.service.clone(), position.sequence);
         let look = move || -> Result<Option<Parked>, StatementError> {
@@ -122,7 +122,7 @@ impl Positions {
                 Err(Problem { retry_after: Some(1), ..Problem::new(problem_kinds::EVENT_PARKED, detail) })
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, service, "parked events can't be read");
+                tracing::error!(%error, service = service.as_str(), "parked events can't be read");
                 Err(Problem::unavailable(
                     "the host can't read now what the service has applied; try again later",
                 ))

@@ -172,6 +172,7 @@ impl Ingress {
                 caller: None,
                 trace_id: trace_id.to_string(),
             },
+            trace_id,
             deadline,
             again: false,
             logged: false,

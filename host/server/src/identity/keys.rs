@@ -182,7 +182,7 @@ impl Keys {
         let admission_limits = queues.admission_limits();
         let (answer, answered) = oneshot::channel();
         let deadline = now + admission_limits.request_timeout;
-        let trace_id = TraceId::new(self.host_context.random.as_ref()).to_string();
+        let trace_id = TraceId::new(self.host_context.random.as_ref());
         let job = Job {
             request: Request {
                 method: "GET".to_owned(),
@@ -194,8 +194,9 @@ impl Keys {
                 principal: None,
                 peer: std::net::Ipv4Addr::LOCALHOST.to_string(),
                 caller: None,
-                trace_id,
+                trace_id: trace_id.to_string(),
             },
+            trace_id,
             deadline,
             again: false,
             logged: false,

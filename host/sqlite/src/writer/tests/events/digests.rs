@@ -133,6 +133,9 @@ fn event_without_a_digest_passes_and_later_events_are_checked() {
     assert_eq!(damages(&world), []);
     world.by_hand("UPDATE _bulkhead_outbox SET subject = 'x'");
     assert_eq!(damages(&world), [altered(2, "e")]);
+    // Nothing else shows that no subscription can read an event without a digest.
+    world.by_hand("UPDATE _bulkhead_outbox SET trace_id = 'x' WHERE id = 'e1'");
+    assert_eq!(damages(&world), [Damage { id: "e1".into(), ..unreadable(1) }, altered(2, "e")]);
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn answer(body: &str) -> KeptAnswer {
 impl World {
     fn key(&self, caller: &str, key: &str, request: &[&str]) -> RequestKey {
         let request: Vec<_> = request.iter().map(|part| part.as_bytes()).collect();
-        RequestKey::new(Secret::of(self.database.secret()), (&caller.into(), ""), key, &request)
+        RequestKey::new(Secret::of(self.database.secret()), (&caller.into(), None), key, &request)
     }
 
     fn known(&self, key: &RequestKey, now: Duration) -> Known {

@@ -61,7 +61,7 @@ fn world_of(rows: u32) -> World {
         .map(|n| {
             RequestKey::new(
                 Secret::of(world.database.secret()),
-                (&"ann".into(), ""),
+                (&"ann".into(), None),
                 &format!("k{n}"),
                 &[b"POST"],
             )
@@ -131,7 +131,7 @@ const WRITES: [Write; 15] = [
     ("forget the answers about a subject", |unit, _| assert_eq!(unit.forget_answers(&"loan9".into()), Ok(1))),
     ("keep an answer", |unit, _| {
         let secret = unit.secret();
-        let key = RequestKey::new(Secret::of(&secret), (&"bob".into(), ""), "new", &[b"POST"]);
+        let key = RequestKey::new(Secret::of(&secret), (&"bob".into(), None), "new", &[b"POST"]);
         assert!(unit.remember(&key, &answer("new"), NOW).unwrap());
     }),
 ];
@@ -246,7 +246,7 @@ fn host_operations_take_the_same_number_of_steps_with_a_hundred_times_the_rows()
 fn known(rows: u32, world: &World) -> (String, i64) {
     let key = RequestKey::new(
         Secret::of(world.database.secret()),
-        (&"ann".into(), ""),
+        (&"ann".into(), None),
         &format!("k{}", rows / 2),
         &[b"POST"],
     );
