@@ -20,8 +20,9 @@ pub(crate) fn run(rounds: u32, seconds: f64) {
     for connections in [64, 1] {
         let mut ratios = [Vec::new(), Vec::new()];
         for round in 0..rounds {
-            let rate =
-                |which: usize| load(Kind::Get, hosts[which].address(), &files[which], connections, seconds);
+            let rate = |which: usize| {
+                load(Kind::Get, hosts[which].address(), &files[which], connections, seconds).rate
+            };
             // Each is first in its turn.
             let mut rates = [0.0; 3];
             for turn in 0..3 {

@@ -53,7 +53,8 @@ fn tokens(rounds: u32, seconds: f64) {
     for connections in [64, 1] {
         let mut ratios = Vec::new();
         for round in 0..rounds {
-            let rate = |which: usize| load(Kind::Get, host.address(), &files[which], connections, seconds);
+            let rate =
+                |which: usize| load(Kind::Get, host.address(), &files[which], connections, seconds).rate;
             // Neither is always the first.
             let (without, with) = if round % 2 == 0 {
                 let without = rate(0);

@@ -13,6 +13,7 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
@@ -22,10 +23,29 @@ const WARM_UP: usize = 20;
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// `GET /products/{id}`.
+    /// `GET /products/{id}`, of 1,000 products in turn.
     Get,
+    /// The first page of a category, of 50 products.
+    Category,
+    /// A full-text search that finds one product.
+    Search,
     /// `POST /products`.
     Post,
+    /// Nine reads of a product, then a new one.
+    Mix,
+}
+
+/// What came of a load.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// Answers, those of the warm-up included.
+    pub(crate) answered: u64,
+    /// Answers per second.
+    pub(crate) rate: f64,
+    /// The time to an answer in milliseconds: the median, and the 99th and the 99.9th percentile.
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) p999: f64,
 }
 
 impl Kind {
@@ -33,8 +53,16 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Get => "get",
+            Kind::Category => "category",
+            Kind::Search => "search",
             Kind::Post => "post",
+            Kind::Mix => "mix",
         }
+    }
+
+    /// Whether it is everybody's, and comes without a token.
+    pub(crate) fn is_read(self) -> bool {
+        !matches!(self, Kind::Post | Kind::Mix)
     }
 }
 
@@ -51,32 +79,42 @@ struct Shared {
 }
 
 impl Shared {
-    /// The next request: products in turn, or a product that was never there.
-    fn next(&self) -> Request<Full<Bytes>> {
+    /// The next request, and the status of its answer: products in turn, or a product that was never there.
+    fn next(&self) -> (Request<Full<Bytes>>, u16) {
         let number = self.asked.replace(self.asked.get() + 1);
-        let mut builder = Request::builder().header(header::HOST, &self.host);
-        if !self.token.is_empty() {
-            builder = builder.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
-        }
-        let request = match self.kind {
-            Kind::Get => builder
-                .uri(format!("/products/{}", self.products[number % self.products.len()]))
-                .body(Full::new(Bytes::new())),
-            Kind::Post => {
+        let builder = || {
+            let builder = Request::builder().header(header::HOST, &self.host);
+            if self.token.is_empty() {
+                return builder;
+            }
+            builder.header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+        };
+        let place = number % self.products.len();
+        let kind = match self.kind {
+            Kind::Mix if number % 10 == 9 => Kind::Post,
+            Kind::Mix => Kind::Get,
+            kind => kind,
+        };
+        let read = |uri: String| builder().uri(uri).body(Full::new(Bytes::new()));
+        let request = match kind {
+            Kind::Get => read(format!("/products/{}", self.products[place])),
+            Kind::Category => read(format!("/products?category={}", self.category)),
+            Kind::Search => read(format!("/products?q=first-{place}")),
+            Kind::Post | Kind::Mix => {
                 let body = shop::product_body(&self.category, &format!("{:x}-{number}", self.run));
-                builder
+                builder()
                     .method(Method::POST)
                     .uri("/products")
                     .header(header::CONTENT_TYPE, "application/json")
                     .body(Full::new(Bytes::from(body.to_string())))
             }
         };
-        request.expect("a request")
+        (request.expect("a request"), if kind == Kind::Post { 201 } else { 200 })
     }
 }
 
-/// Asks for as long as it is told, and gives the answers per second.
-pub(crate) fn run(kind: Kind, address: SocketAddr, ids: &Path, connections: usize, seconds: f64) -> f64 {
+/// Asks for as long as it is told.
+pub(crate) fn run(kind: Kind, address: SocketAddr, ids: &Path, connections: usize, seconds: f64) -> Measured {
     let text = std::fs::read_to_string(ids).expect("the ids");
     let mut lines = text.lines().map(str::to_owned);
     let shared = Rc::new(Shared {
@@ -92,7 +130,7 @@ pub(crate) fn run(kind: Kind, address: SocketAddr, ids: &Path, connections: usiz
     LocalSet::new().block_on(&runtime, measure(shared, address, connections, seconds))
 }
 
-async fn measure(shared: Rc<Shared>, address: SocketAddr, connections: usize, seconds: f64) -> f64 {
+async fn measure(shared: Rc<Shared>, address: SocketAddr, connections: usize, seconds: f64) -> Measured {
     let mut warming = Vec::new();
     for _ in 0..connections {
         let shared = Rc::clone(&shared);
@@ -115,20 +153,32 @@ async fn measure(shared: Rc<Shared>, address: SocketAddr, connections: usize, se
         .map(|mut sender| {
             let shared = Rc::clone(&shared);
             tokio::task::spawn_local(async move {
-                let mut answered = 0_u32;
-                while Instant::now() < end {
+                let mut times = Vec::new();
+                let mut asked = Instant::now();
+                while asked < end {
                     ask(&mut sender, &shared).await;
-                    answered += 1;
+                    let answered = Instant::now();
+                    times.push((answered - asked).as_secs_f32() * 1000.0);
+                    asked = answered;
                 }
-                answered
+                times
             })
         })
         .collect();
-    let mut answered = 0;
+    let mut times = Vec::new();
     for connection in asking {
-        answered += connection.await.expect("a connection that was answered");
+        times.extend(connection.await.expect("a connection that was answered"));
     }
-    f64::from(answered) / started.elapsed().as_secs_f64()
+    let took = started.elapsed().as_secs_f64();
+    times.sort_by(f32::total_cmp);
+    let share = |share: f64| f64::from(times[((times.len() - 1) as f64 * share) as usize]);
+    Measured {
+        answered: (times.len() + WARM_UP * connections) as u64,
+        rate: times.len() as f64 / took,
+        p50: share(0.5),
+        p99: share(0.99),
+        p999: share(0.999),
+    }
 }
 
 /// A connection, on this thread.
@@ -142,9 +192,9 @@ pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {
 
 async fn ask(sender: &mut SendRequest<Full<Bytes>>, shared: &Shared) {
     sender.ready().await.expect("a connection that is kept");
-    let answer = sender.send_request(shared.next()).await.expect("an answer");
+    let (request, expected) = shared.next();
+    let answer = sender.send_request(request).await.expect("an answer");
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.expect("a body").to_bytes();
-    let expected = if shared.kind == Kind::Get { 200 } else { 201 };
     assert_eq!(status, expected, "{}", String::from_utf8_lossy(&body));
 }

@@ -33,7 +33,7 @@ struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
     /// How often each measurement is made; the table shows the medians.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
     /// How long each measurement takes.
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
@@ -43,6 +43,8 @@ struct Arguments {
 /// The parts, of which two run as processes of their own.
 #[derive(Subcommand)]
 enum Part {
+    /// Measures only the rates of requests beside the plain server.
+    Requests,
     /// Measures only what tokens and logins cost.
     Identity {
         /// Refused logins of each of the two kinds whose times are compared.
@@ -80,13 +82,15 @@ enum Part {
 fn main() {
     let arguments = Arguments::parse();
     match arguments.part {
+        Some(Part::Requests) => rounds::run(arguments.rounds, arguments.seconds),
         Some(Part::Identity { tries }) => identity::run(arguments.rounds, arguments.seconds, tries),
         Some(Part::Access) => access::run(arguments.rounds, arguments.seconds),
         Some(Part::Events) => events::run(arguments.rounds),
         Some(Part::Deploy) => deploy::run(arguments.rounds, arguments.seconds),
         Some(Part::Plain { database }) => plain::serve(&database),
         Some(Part::Load { kind, address, ids, connections, seconds }) => {
-            println!("{}", load::run(kind, address, &ids, connections, seconds));
+            let measured = load::run(kind, address, &ids, connections, seconds);
+            println!("{}", serde_json::to_string(&measured).expect("JSON"));
         }
         None => {
             rounds::run(arguments.rounds, arguments.seconds);

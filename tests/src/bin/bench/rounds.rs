@@ -6,22 +6,53 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use bulkhead_tests::{Client, Site, shop};
+use serde::Serialize;
+use serde_json::json;
 
-use crate::load::Kind;
+use crate::load::{Kind, Measured};
 
 /// Products that are read in turn.
 const PRODUCTS: usize = 1_000;
+/// `USER_HZ`, which is the same on all of Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
 
-const MEASUREMENTS: [(Kind, usize); 4] = [(Kind::Get, 64), (Kind::Get, 1), (Kind::Post, 64), (Kind::Post, 1)];
+/// What is asked, and on how many connections.
+const MEASUREMENTS: [(Kind, usize); 14] = [
+    (Kind::Get, 1),
+    (Kind::Get, 16),
+    (Kind::Get, 64),
+    (Kind::Get, 256),
+    (Kind::Category, 1),
+    (Kind::Category, 64),
+    (Kind::Search, 1),
+    (Kind::Search, 64),
+    (Kind::Mix, 1),
+    (Kind::Mix, 64),
+    (Kind::Post, 1),
+    (Kind::Post, 16),
+    (Kind::Post, 64),
+    (Kind::Post, 256),
+];
 
 /// One of the two servers.
 struct Target {
+    name: &'static str,
+    process: u32,
     address: SocketAddr,
     /// The administrator's token, where the server wants one for writes.
     token: String,
     things: Things,
     ids: PathBuf,
-    rates: [Vec<f64>; MEASUREMENTS.len()],
+    rounds: [Vec<Round>; MEASUREMENTS.len()],
+}
+
+/// One measurement of a server.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Round {
+    #[serde(flatten)]
+    load: Measured,
+    /// The server's processor time for each answer, in microseconds.
+    cpu_us: f64,
 }
 
 /// What a server was filled with.
@@ -52,21 +83,52 @@ impl Things {
 }
 
 impl Target {
-    fn fill(mut client: Client, address: SocketAddr, ids: PathBuf) -> Target {
+    fn fill(
+        name: &'static str,
+        process: u32,
+        mut client: Client,
+        address: SocketAddr,
+        ids: PathBuf,
+    ) -> Target {
         let token = client.token().unwrap_or_default().to_owned();
-        Target { address, token, things: Things::make(&mut client), ids, rates: Default::default() }
+        let things = Things::make(&mut client);
+        Target { name, process, address, token, things, ids, rounds: Default::default() }
     }
 
     fn measure(&mut self, which: usize, seconds: f64) {
         let (kind, connections) = MEASUREMENTS[which];
-        // Reads are everybody's, and come without a token.
-        self.things.write(&self.ids, if kind == Kind::Get { "" } else { &self.token });
-        self.rates[which].push(load(kind, self.address, &self.ids, connections, seconds));
+        self.things.write(&self.ids, if kind.is_read() { "" } else { &self.token });
+        let before = processor_time(self.process);
+        let load = load(kind, self.address, &self.ids, connections, seconds);
+        let cpu_us = (processor_time(self.process) - before) * 1e6 / load.answered as f64;
+        self.rounds[which].push(Round { load, cpu_us });
+    }
+
+    /// The median of a figure, and how far its values lie apart, as a share of it.
+    fn median(&self, which: usize, figure: impl Fn(&Round) -> f64) -> (f64, f64) {
+        let mut values: Vec<f64> = self.rounds[which].iter().map(figure).collect();
+        let middle = median(&mut values);
+        (middle, (values[values.len() - 1] - values[0]) / middle)
     }
 }
 
-/// Runs the load in a process of its own, and gives the answers per second.
-pub(crate) fn load(kind: Kind, address: SocketAddr, ids: &Path, connections: usize, seconds: f64) -> f64 {
+/// Seconds of processor time that a process has had: fields 14 and 15 of its line (proc(5)).
+fn processor_time(process: u32) -> f64 {
+    let line = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("a process");
+    // The name in brackets may have blanks.
+    let fields: Vec<&str> = line.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: f64 = fields[11..=12].iter().map(|ticks| ticks.parse::<f64>().expect("ticks")).sum();
+    ticks / TICKS_PER_SECOND
+}
+
+/// Runs the load in a process of its own.
+pub(crate) fn load(
+    kind: Kind,
+    address: SocketAddr,
+    ids: &Path,
+    connections: usize,
+    seconds: f64,
+) -> Measured {
     let output = this_program()
         .args(["load", kind.name(), &address.to_string()])
         .arg(ids)
@@ -75,7 +137,7 @@ pub(crate) fn load(kind: Kind, address: SocketAddr, ids: &Path, connections: usi
         .output()
         .expect("the load runs");
     assert!(output.status.success(), "the load failed");
-    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a rate")
+    serde_json::from_slice(&output.stdout).expect("what came of it")
 }
 
 /// A child that is killed when it is dropped.
@@ -115,8 +177,9 @@ pub(crate) fn run(rounds: u32, seconds: f64) {
     // The other server writes none either.
     let host = site.start_with(&["--access-log", "off"]);
     let plain = Plain::start(&site.path("plain.db"));
-    let mut ours = Target::fill(host.admin(), host.address(), site.path("host-ids"));
-    let mut native = Target::fill(Client::new(plain.address), plain.address, site.path("plain-ids"));
+    let mut ours = Target::fill("bulkhead", host.id(), host.admin(), host.address(), site.path("host-ids"));
+    let client = Client::new(plain.address);
+    let mut native = Target::fill("plain", plain.child.id(), client, plain.address, site.path("plain-ids"));
     for round in 0..rounds {
         println!("round {} of {rounds}", round + 1);
         for which in 0..MEASUREMENTS.len() {
@@ -131,18 +194,69 @@ pub(crate) fn run(rounds: u32, seconds: f64) {
         }
     }
     println!();
-    println!("| requests per second, median of {rounds} | bulkhead | plain hyper + rusqlite | ratio |");
-    println!("| --- | ---: | ---: | ---: |");
+    println!("{}", machine());
+    println!();
+    println!(
+        "| median of {rounds} | rate, and its spread | plain hyper + rusqlite | ratio | p50, p99 and p99.9, ms | plain | \
+         CPU for each, µs | plain |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for (which, (kind, connections)) in MEASUREMENTS.into_iter().enumerate() {
-        let (our_rate, native_rate) = (median(&mut ours.rates[which]), median(&mut native.rates[which]));
         let what = match kind {
-            Kind::Get => "GET /products/{id}",
-            Kind::Post => "POST /products, durable",
+            Kind::Get => "GET a product",
+            Kind::Category => "GET a page of a category",
+            Kind::Search => "GET a search",
+            Kind::Post => "POST a product, durable",
+            Kind::Mix => "9 GET, 1 POST",
         };
-        let ratio = our_rate / native_rate;
-        println!("| {what}, {connections} connections | {our_rate:.0} | {native_rate:.0} | {ratio:.2} |");
+        let both = [&ours, &native];
+        let rates = both.map(|target| target.median(which, |round| round.load.rate));
+        let times = both.map(|target| {
+            let of = |figure: fn(&Measured) -> f64| target.median(which, |round| figure(&round.load)).0;
+            format!("{:.2} {:.2} {:.2}", of(|load| load.p50), of(|load| load.p99), of(|load| load.p999))
+        });
+        let [cpu, plain_cpu] = both.map(|target| target.median(which, |round| round.cpu_us).0);
+        let [rate, plain_rate] = rates.map(|(rate, spread)| format!("{rate:.0} (±{:.0} %)", spread * 50.0));
+        let ratio = rates[0].0 / rates[1].0;
+        println!(
+            "| {what}, {connections} connections | {rate} | {plain_rate} | {ratio:.2} | {} | {} | {cpu:.0} | {plain_cpu:.0} |",
+            times[0], times[1]
+        );
     }
+    let file = json(&[&ours, &native]);
+    println!();
+    println!("every round: {}", file.display());
     host.stop();
+}
+
+/// What it was measured on.
+fn machine() -> String {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split(':').nth(1).unwrap_or("unknown").trim().to_owned()
+    };
+    let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    format!(
+        "{processors} processors ({}), {} of memory, Linux {}",
+        field(&read("/proc/cpuinfo"), "model name"),
+        field(&read("/proc/meminfo"), "MemTotal"),
+        read("/proc/sys/kernel/osrelease").trim()
+    )
+}
+
+/// Writes every round of every server to `bench.json` in the target folder.
+fn json(targets: &[&Target]) -> PathBuf {
+    let program = std::env::current_exe().expect("this program has a path");
+    let file = program.ancestors().nth(2).expect("a target folder").join("bench.json");
+    let measurements = MEASUREMENTS.iter().enumerate().map(|(which, (kind, connections))| {
+        let rounds: serde_json::Map<_, _> =
+            targets.iter().map(|target| (target.name.to_owned(), json!(target.rounds[which]))).collect();
+        json!({"load": kind.name(), "connections": connections, "rounds": rounds})
+    });
+    let document = json!({"machine": machine(), "measurements": measurements.collect::<Vec<_>>()});
+    std::fs::write(&file, format!("{document:#}\n")).expect("the figures can be written");
+    file
 }
 
 /// The middle one.
