@@ -73,6 +73,8 @@ struct Shared {
     /// Sent with each request, where there is any.
     token: String,
     category: String,
+    /// Of the products that are created.
+    new: String,
     products: Vec<String>,
     run: u64,
     asked: Cell<usize>,
@@ -101,7 +103,7 @@ impl Shared {
             Kind::Category => read(format!("/products?category={}", self.category)),
             Kind::Search => read(format!("/products?q=first-{place}")),
             Kind::Post | Kind::Mix => {
-                let body = shop::product_body(&self.category, &format!("{:x}-{number}", self.run));
+                let body = shop::product_body(&self.new, &format!("{:x}-{number}", self.run));
                 builder()
                     .method(Method::POST)
                     .uri("/products")
@@ -122,6 +124,7 @@ pub(crate) fn run(kind: Kind, address: SocketAddr, ids: &Path, connections: usiz
         host: address.to_string(),
         token: lines.next().expect("a token, or an empty line"),
         category: lines.next().expect("a category"),
+        new: lines.next().expect("another one"),
         products: lines.collect(),
         run: getrandom::u64().expect("random numbers"),
         asked: Cell::new(0),

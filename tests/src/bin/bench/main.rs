@@ -70,7 +70,8 @@ enum Part {
         kind: load::Kind,
         /// Who is asked.
         address: SocketAddr,
-        /// A file with the token to send, which may be empty, the id of the category and then those of products, a line each.
+        /// A file with the token to send, which may be empty, the ids of the category that is read and of the one of new products, and then
+        /// those of products, a line each.
         ids: PathBuf,
         /// On how many connections.
         connections: usize,

@@ -58,6 +58,8 @@ struct Round {
 /// What a server was filled with.
 pub(crate) struct Things {
     category: String,
+    /// The category of the products that a load creates: so the pages of the other one stay as they are.
+    new: String,
     products: Vec<String>,
 }
 
@@ -65,9 +67,10 @@ impl Things {
     /// Fills a server with a category and products.
     pub(crate) fn make(client: &mut Client) -> Things {
         let category = shop::category(client, "everything", None);
+        let new = shop::category(client, "new", None);
         let product = |number| shop::id(&shop::product(client, &category, &format!("first-{number}")));
         let products = (0..PRODUCTS).map(product).collect();
-        Things { category, products }
+        Things { category, new, products }
     }
 
     /// The ids of the products.
@@ -77,7 +80,7 @@ impl Things {
 
     /// Writes the file that the load takes.
     pub(crate) fn write(&self, file: &Path, token: &str) {
-        let text = format!("{token}\n{}\n{}", self.category, self.products.join("\n"));
+        let text = format!("{token}\n{}\n{}\n{}", self.category, self.new, self.products.join("\n"));
         std::fs::write(file, text).expect("the ids can be written");
     }
 }
