@@ -60,6 +60,17 @@ impl Kind {
         }
     }
 
+    /// What the table calls it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Kind::Get => "GET a product",
+            Kind::Category => "GET a page of a category",
+            Kind::Search => "GET a search",
+            Kind::Post => "POST a product, durable",
+            Kind::Mix => "9 GET, 1 POST",
+        }
+    }
+
     /// Whether it is everybody's, and comes without a token.
     pub(crate) fn is_read(self) -> bool {
         !matches!(self, Kind::Post | Kind::Mix)

@@ -19,6 +19,7 @@ mod footprint;
 mod identity;
 mod load;
 mod plain;
+mod plain_writer;
 mod rounds;
 
 use std::net::SocketAddr;
@@ -33,10 +34,10 @@ struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
     /// How often each measurement is made; the table shows the medians.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]
+    #[arg(long, global = true, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
     /// How long each measurement takes.
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 2.0)]
     seconds: f64,
 }
 
@@ -62,6 +63,8 @@ enum Part {
     Plain {
         /// The database file to make.
         database: PathBuf,
+        /// How it commits.
+        commits: plain_writer::Commits,
     },
     /// Makes load.
     #[command(hide = true)]
@@ -76,7 +79,7 @@ enum Part {
         /// On how many connections.
         connections: usize,
         /// For how long.
-        seconds: f64,
+        duration: f64,
     },
 }
 
@@ -88,9 +91,9 @@ fn main() {
         Some(Part::Access) => access::run(arguments.rounds, arguments.seconds),
         Some(Part::Events) => events::run(arguments.rounds),
         Some(Part::Deploy) => deploy::run(arguments.rounds, arguments.seconds),
-        Some(Part::Plain { database }) => plain::serve(&database),
-        Some(Part::Load { kind, address, ids, connections, seconds }) => {
-            let measured = load::run(kind, address, &ids, connections, seconds);
+        Some(Part::Plain { database, commits }) => plain::serve(&database, commits),
+        Some(Part::Load { kind, address, ids, connections, duration }) => {
+            let measured = load::run(kind, address, &ids, connections, duration);
             println!("{}", serde_json::to_string(&measured).expect("JSON"));
         }
         None => {

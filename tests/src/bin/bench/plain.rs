@@ -1,13 +1,12 @@
 //! What the host is measured against: a native server on hyper and rusqlite, as a careful programmer writes it.
 //!
-//! Reads run on the network's threads, each with a connection and prepared statements of its own. Writes are one transaction each, with
-//! one event row, at full durability, on two blocking connections. The schema is the product service's own migration.
+//! Reads run on the network's threads, each with a connection and prepared statements of its own. Writes have one event row each and are
+//! durable: one transaction each on two blocking connections, or many in one ([`Writer`]). The schema is the product service's own.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -19,14 +18,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use bulkhead_tests::paths;
 
-const WRITERS: usize = 2;
+use crate::plain_writer::{Commits, Writer};
+
 /// A write that finds the other one writing waits for so long at most.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const TIME: &str = "2026-01-01T00:00:00.000Z";
@@ -37,8 +37,7 @@ thread_local! {
 
 struct Shop {
     database: PathBuf,
-    writers: [Mutex<Connection>; WRITERS],
-    turn: AtomicUsize,
+    writer: Writer,
 }
 
 #[derive(Serialize)]
@@ -103,8 +102,7 @@ struct NewProduct {
 }
 
 /// Makes the database, prints its address, and serves until it is killed.
-pub(crate) fn serve(database: &Path) {
-    let writers = std::array::from_fn(|_| Mutex::new(open(database)));
+pub(crate) fn serve(database: &Path, commits: Commits) {
     let connection = open(database);
     let folder = paths::root().join("components/product/migrations");
     let mut files: Vec<PathBuf> =
@@ -118,7 +116,8 @@ pub(crate) fn serve(database: &Path) {
     let outbox = "CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, type TEXT NOT NULL, \
                   subject TEXT NOT NULL, time TEXT NOT NULL, trace_id TEXT NOT NULL, data TEXT NOT NULL) STRICT";
     connection.execute_batch(outbox).expect("an outbox");
-    let shop = Arc::new(Shop { database: database.to_owned(), writers, turn: AtomicUsize::new(0) });
+    let writer = Writer::start(commits, || open(database));
+    let shop = Arc::new(Shop { database: database.to_owned(), writer });
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(accept(shop));
 }
@@ -166,9 +165,12 @@ async fn answer(shop: Arc<Shop>, request: Request<Incoming>) -> Result<Response<
         });
     }
     let Ok(body) = body.collect().await else { return Ok(json(400, &"cut off")) };
-    let (body, is_product) = (body.to_bytes(), path == "/products");
-    let write = move || if is_product { write_product(&shop, &body) } else { write_category(&shop, &body) };
-    Ok(tokio::task::spawn_blocking(write).await.expect("a write"))
+    let body = body.to_bytes();
+    Ok(if path == "/products" {
+        create_product(&shop, &body).await
+    } else {
+        create_category(&shop, &body).await
+    })
 }
 
 fn json(status: u16, value: &impl Serialize) -> Response<Full<Bytes>> {
@@ -281,16 +283,19 @@ fn read(shop: &Shop, id: &str) -> Option<Product> {
     })
 }
 
-fn write_category(shop: &Shop, body: &[u8]) -> Response<Full<Bytes>> {
+async fn create_category(shop: &Shop, body: &[u8]) -> Response<Full<Bytes>> {
     let Ok(new) = serde_json::from_slice::<NewCategory>(body) else { return json(422, &"not a category") };
     let id = new_id();
-    let connection = shop.writer();
+    let answer = json(201, &serde_json::json!({ "id": id }));
     let insert = "INSERT INTO category (id, name, slug) VALUES (?1, ?2, ?3)";
-    connection.execute(insert, params![id, new.name, new.slug]).expect("a category");
-    json(201, &serde_json::json!({ "id": id }))
+    let write = move |connection: &Connection| {
+        connection.execute(insert, params![id, new.name, new.slug]).expect("a category");
+    };
+    shop.writer.write(write).await;
+    answer
 }
 
-fn write_product(shop: &Shop, body: &[u8]) -> Response<Full<Bytes>> {
+async fn create_product(shop: &Shop, body: &[u8]) -> Response<Full<Bytes>> {
     let Ok(new) = serde_json::from_slice::<NewProduct>(body) else { return json(422, &"not a product") };
     let Some(price) = cents(&new.price) else { return json(422, &"not a price") };
     let product = Product {
@@ -307,13 +312,16 @@ fn write_product(shop: &Shop, body: &[u8]) -> Response<Full<Bytes>> {
         created_at: TIME.to_owned(),
         updated_at: TIME.to_owned(),
     };
+    let answer = json(201, &product);
+    shop.writer.write(move |connection| insert_product(connection, &product, price)).await;
+    answer
+}
+
+fn insert_product(connection: &Connection, product: &Product, price: i64) {
     let event = serde_json::json!({
         "id": product.id, "name": product.name, "price": product.price, "sku": product.sku, "category_id": product.category_id,
     });
-    let mut connection = shop.writer();
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("a transaction");
-    transaction
+    connection
         .prepare_cached(
             "INSERT INTO product (id, category_id, name, description, price, sku, stock_quantity, stock_added, created_at, updated_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?8)",
@@ -331,28 +339,18 @@ fn write_product(shop: &Shop, body: &[u8]) -> Response<Full<Bytes>> {
         ])
         .expect("a product");
     // Of what is all ASCII, as the benchmark's products are, these are the words that the service writes.
-    transaction
+    connection
         .prepare_cached("INSERT INTO product_words (search_rowid, name, description) VALUES (?1, ?2, ?3)")
         .expect("a statement")
-        .execute(params![transaction.last_insert_rowid(), product.name, product.description])
+        .execute(params![connection.last_insert_rowid(), product.name, product.description])
         .expect("the words of a product");
-    transaction
+    connection
         .prepare_cached(
             "INSERT INTO outbox (id, type, subject, time, trace_id, data) VALUES (?1, 'product.changed', ?2, ?3, ?4, ?5)",
         )
         .expect("a statement")
         .execute(params![new_id(), product.id, TIME, new_id(), event.to_string()])
         .expect("an event");
-    transaction.commit().expect("a commit");
-    drop(connection);
-    json(201, &product)
-}
-
-impl Shop {
-    fn writer(&self) -> std::sync::MutexGuard<'_, Connection> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % WRITERS;
-        self.writers[turn].lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn new_id() -> String {

@@ -1,4 +1,4 @@
-//! The rounds: the same load on the host and on the plain server, in turn, and the table of medians.
+//! The rounds: the same load on the host and on the plain servers, in turn, and the table of medians.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::load::{Kind, Measured};
+use crate::plain_writer::Commits;
 
 /// Products that are read in turn.
 const PRODUCTS: usize = 1_000;
@@ -34,9 +35,11 @@ const MEASUREMENTS: [(Kind, usize); 14] = [
     (Kind::Post, 256),
 ];
 
-/// One of the two servers.
+/// One of the servers.
 struct Target {
     name: &'static str,
+    /// Only its writes are measured: it reads as another one does.
+    writes_only: bool,
     process: u32,
     address: SocketAddr,
     /// The administrator's token, where the server wants one for writes.
@@ -95,11 +98,14 @@ impl Target {
     ) -> Target {
         let token = client.token().unwrap_or_default().to_owned();
         let things = Things::make(&mut client);
-        Target { name, process, address, token, things, ids, rounds: Default::default() }
+        Target { name, writes_only: false, process, address, token, things, ids, rounds: Default::default() }
     }
 
     fn measure(&mut self, which: usize, seconds: f64) {
         let (kind, connections) = MEASUREMENTS[which];
+        if self.writes_only && kind.is_read() {
+            return;
+        }
         self.things.write(&self.ids, if kind.is_read() { "" } else { &self.token });
         let before = processor_time(self.process);
         let load = load(kind, self.address, &self.ids, connections, seconds);
@@ -150,9 +156,9 @@ struct Plain {
 }
 
 impl Plain {
-    fn start(database: &Path) -> Plain {
+    fn start(database: &Path, commits: Commits) -> Plain {
         let mut command = this_program();
-        command.arg("plain").arg(database).stdout(Stdio::piped());
+        command.arg("plain").arg(database).arg(commits.name()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the plain server runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("its first line");
@@ -179,20 +185,25 @@ pub(crate) fn run(rounds: u32, seconds: f64) {
     let site = Site::shop();
     // The other server writes none either.
     let host = site.start_with(&["--access-log", "off"]);
-    let plain = Plain::start(&site.path("plain.db"));
-    let mut ours = Target::fill("bulkhead", host.id(), host.admin(), host.address(), site.path("host-ids"));
-    let client = Client::new(plain.address);
-    let mut native = Target::fill("plain", plain.child.id(), client, plain.address, site.path("plain-ids"));
+    let bulkhead =
+        Target::fill("bulkhead", host.id(), host.admin(), host.address(), site.path("bulkhead-ids"));
+    let each = Plain::start(&site.path("each.db"), Commits::Each);
+    let group = Plain::start(&site.path("group.db"), Commits::Group);
+    let plain = |name, plain: &Plain, ids| {
+        Target::fill(name, plain.child.id(), Client::new(plain.address), plain.address, site.path(ids))
+    };
+    let mut targets = [
+        bulkhead,
+        plain("plain", &each, "each-ids"),
+        Target { writes_only: true, ..plain("plain, group commit", &group, "group-ids") },
+    ];
     for round in 0..rounds {
         println!("round {} of {rounds}", round + 1);
         for which in 0..MEASUREMENTS.len() {
-            let mut pair = [&mut ours, &mut native];
-            // Neither is always the first.
-            if round % 2 == 1 {
-                pair.reverse();
-            }
-            for target in pair {
-                target.measure(which, seconds);
+            // None is always the first.
+            let count = targets.len();
+            for turn in 0..count {
+                targets[(turn + round as usize) % count].measure(which, seconds);
             }
         }
     }
@@ -200,33 +211,31 @@ pub(crate) fn run(rounds: u32, seconds: f64) {
     println!("{}", machine());
     println!();
     println!(
-        "| median of {rounds} | rate, and its spread | plain hyper + rusqlite | ratio | p50, p99 and p99.9, ms | plain | \
-         CPU for each, µs | plain |"
+        "| median of {rounds} | server | answers per second | Bulkhead's, relative to it | p50, p99 and p99.9, ms | CPU for each answer, µs |"
     );
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!("| --- | --- | ---: | ---: | ---: | ---: |");
     for (which, (kind, connections)) in MEASUREMENTS.into_iter().enumerate() {
-        let what = match kind {
-            Kind::Get => "GET a product",
-            Kind::Category => "GET a page of a category",
-            Kind::Search => "GET a search",
-            Kind::Post => "POST a product, durable",
-            Kind::Mix => "9 GET, 1 POST",
-        };
-        let both = [&ours, &native];
-        let rates = both.map(|target| target.median(which, |round| round.load.rate));
-        let times = both.map(|target| {
-            let of = |figure: fn(&Measured) -> f64| target.median(which, |round| figure(&round.load)).0;
-            format!("{:.2} {:.2} {:.2}", of(|load| load.p50), of(|load| load.p99), of(|load| load.p999))
-        });
-        let [cpu, plain_cpu] = both.map(|target| target.median(which, |round| round.cpu_us).0);
-        let [rate, plain_rate] = rates.map(|(rate, spread)| format!("{rate:.0} (±{:.0} %)", spread * 50.0));
-        let ratio = rates[0].0 / rates[1].0;
-        println!(
-            "| {what}, {connections} connections | {rate} | {plain_rate} | {ratio:.2} | {} | {} | {cpu:.0} | {plain_cpu:.0} |",
-            times[0], times[1]
-        );
+        let ours = targets[0].median(which, |round| round.load.rate).0;
+        for target in targets.iter().filter(|target| !target.rounds[which].is_empty()) {
+            let of = |figure: fn(&Round) -> f64| target.median(which, figure);
+            let (rate, spread) = of(|round| round.load.rate);
+            let [p50, p99, p999, cpu] = [
+                of(|round| round.load.p50),
+                of(|round| round.load.p99),
+                of(|round| round.load.p999),
+                of(|round| round.cpu_us),
+            ]
+            .map(|(median, _)| median);
+            println!(
+                "| {}, {connections} connections | {} | {rate:.0} (±{:.0} %) | {:.2} | {p50:.2} {p99:.2} {p999:.2} | {cpu:.0} |",
+                kind.title(),
+                target.name,
+                spread * 50.0,
+                ours / rate
+            );
+        }
     }
-    let file = json(&[&ours, &native]);
+    let file = json(&targets);
     println!();
     println!("every round: {}", file.display());
     host.stop();
@@ -249,7 +258,7 @@ fn machine() -> String {
 }
 
 /// Writes every round of every server to `bench.json` in the target folder.
-fn json(targets: &[&Target]) -> PathBuf {
+fn json(targets: &[Target]) -> PathBuf {
     let program = std::env::current_exe().expect("this program has a path");
     let file = program.ancestors().nth(2).expect("a target folder").join("bench.json");
     let measurements = MEASUREMENTS.iter().enumerate().map(|(which, (kind, connections))| {
