@@ -62,7 +62,7 @@ test-clients: build ## Generate clients in seven ways, build each, and call a sh
 	@python3 tests/clients/run.py $(TARGET_DIR) $(ARGS)
 
 .PHONY: bench
-bench: guests ## Measure against a plain hyper and rusqlite server
+bench: guests ## Measure against plain hyper and rusqlite servers
 	$(TARGET_DIR)/release/bench
 
 .PHONY: replay

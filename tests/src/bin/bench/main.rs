@@ -1,7 +1,7 @@
-//! `bench` measures the host beside a plain native server in one run, on loopback, and ends by itself.
+//! `bench` measures the host beside plain native servers in one run, on loopback, and ends by itself.
 //!
-//! Both serve the same requests from the same schema. Rounds alternate between the two, so that a machine that slows down slows
-//! both down; the load and the plain server are processes of their own, as the host is. What counts are the ratios: the times are
+//! All serve the same requests from the same schema, and take turns in each round, so that a machine that slows down slows all of them
+//! down; the load and the plain servers are processes of their own, as the host is. What counts are the ratios: the times are
 //! those of this machine at this hour.
 #![allow(
     clippy::print_stdout,
@@ -27,7 +27,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// Measures the host beside a plain native server.
+/// Measures the host beside plain native servers.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -44,7 +44,7 @@ struct Arguments {
 /// The parts, of which two run as processes of their own.
 #[derive(Subcommand)]
 enum Part {
-    /// Measures only the rates of requests beside the plain server.
+    /// Measures only the rates of requests beside the plain servers.
     Requests,
     /// Measures only what tokens and logins cost.
     Identity {

@@ -1,7 +1,7 @@
 //! What the host is measured against: a native server on hyper and rusqlite, as a careful programmer writes it.
 //!
 //! Reads run on the network's threads, each with a connection and prepared statements of its own. Writes have one event row each and are
-//! durable: one transaction each on two blocking connections, or many in one ([`Writer`]). The schema is the product service's own.
+//! durable: one transaction each on a blocking connection, or many in one ([`Writer`]). The schema is the product service's own.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -312,15 +312,16 @@ async fn create_product(shop: &Shop, body: &[u8]) -> Response<Full<Bytes>> {
         created_at: TIME.to_owned(),
         updated_at: TIME.to_owned(),
     };
-    let answer = json(201, &product);
-    shop.writer.write(move |connection| insert_product(connection, &product, price)).await;
-    answer
-}
-
-fn insert_product(connection: &Connection, product: &Product, price: i64) {
     let event = serde_json::json!({
         "id": product.id, "name": product.name, "price": product.price, "sku": product.sku, "category_id": product.category_id,
     });
+    let event = event.to_string();
+    let answer = json(201, &product);
+    shop.writer.write(move |connection| insert_product(connection, &product, price, &event)).await;
+    answer
+}
+
+fn insert_product(connection: &Connection, product: &Product, price: i64, event: &str) {
     connection
         .prepare_cached(
             "INSERT INTO product (id, category_id, name, description, price, sku, stock_quantity, stock_added, created_at, updated_at) \
@@ -349,7 +350,7 @@ fn insert_product(connection: &Connection, product: &Product, price: i64) {
             "INSERT INTO outbox (id, type, subject, time, trace_id, data) VALUES (?1, 'product.changed', ?2, ?3, ?4, ?5)",
         )
         .expect("a statement")
-        .execute(params![new_id(), product.id, TIME, new_id(), event.to_string()])
+        .execute(params![new_id(), product.id, TIME, new_id(), event])
         .expect("an event");
 }
 

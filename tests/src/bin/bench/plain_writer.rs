@@ -1,15 +1,13 @@
 //! The two ways in which the plain server commits.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use clap::ValueEnum;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-const CONNECTIONS: usize = 2;
-/// Writes that share a commit at most.
-const GROUP: usize = 64;
+/// Writes that share a commit at most, as in the host.
+const GROUP: usize = 256;
 
 type Write = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -18,7 +16,7 @@ type Write = Box<dyn FnOnce(&Connection) + Send>;
 pub(crate) enum Commits {
     /// Each write alone, as most programs do.
     Each,
-    /// All writes that wait, in one transaction: the fastest way that is known for a native server.
+    /// All writes that wait, in one transaction. There is no savepoint: one that fails would end all.
     Group,
 }
 
@@ -34,17 +32,15 @@ impl Commits {
 
 /// Where writes go.
 pub(crate) enum Writer {
-    Each { connections: Arc<[Mutex<Connection>; CONNECTIONS]>, turn: AtomicUsize },
+    /// One connection: two of them would wait for one another in SQLite, and drop one another's cached pages.
+    Each(Arc<Mutex<Connection>>),
     Group(mpsc::Sender<(Write, oneshot::Sender<()>)>),
 }
 
 impl Writer {
-    pub(crate) fn start(commits: Commits, open: impl Fn() -> Connection) -> Writer {
+    pub(crate) fn start(commits: Commits, open: impl FnOnce() -> Connection) -> Writer {
         match commits {
-            Commits::Each => Writer::Each {
-                connections: Arc::new(std::array::from_fn(|_| Mutex::new(open()))),
-                turn: AtomicUsize::new(0),
-            },
+            Commits::Each => Writer::Each(Arc::new(Mutex::new(open()))),
             Commits::Group => {
                 let (sender, receiver) = mpsc::channel();
                 let connection = open();
@@ -57,11 +53,10 @@ impl Writer {
     /// Runs a write in a transaction, and returns once that is durable.
     pub(crate) async fn write(&self, write: impl FnOnce(&Connection) + Send + 'static) {
         match self {
-            Writer::Each { connections, turn } => {
-                let turn = turn.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
-                let connections = Arc::clone(connections);
+            Writer::Each(connection) => {
+                let connection = Arc::clone(connection);
                 let write_alone = move || {
-                    let mut connection = connections[turn].lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
                     in_transaction(&mut connection, write);
                 };
                 tokio::task::spawn_blocking(write_alone).await.expect("a write");
